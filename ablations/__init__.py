@@ -1,0 +1,1 @@
+"""Plans and runs the cells of a study. Imports neither torch nor pandas."""

@@ -1,0 +1,30 @@
+"""The set-up: what `make setup` runs. Standard library alone, as it runs before all else.
+
+`environment` is the program; `python3 -m install.environment` from the repository's root runs it.
+"""
+
+import sys
+
+OLDEST_PYTHON = (3, 10)
+
+
+def refusal(version, executable):
+    """Why a Python is too old for this project, in one line; None where it is not.
+
+    No type hints, and the syntax of old Pythons here: they must get as far as this line.
+
+    Args:
+        version (tuple): `sys.version_info` of the Python in question, or its first fields.
+        executable (str): where it is.
+    """
+    if tuple(version[:2]) >= OLDEST_PYTHON:
+        return None
+    return (
+        "make setup: this project needs Python {}.{} or newer, and {} is {}. Put a newer python3 "
+        "first in PATH, or make an environment with one (python3.12 -m venv ENV) and name it: "
+        "make setup PYTHON=ENV/bin/python"
+    ).format(OLDEST_PYTHON[0], OLDEST_PYTHON[1], executable, ".".join(map(str, version[:3])))  # noqa: UP032
+
+
+if refusal(sys.version_info, sys.executable):
+    sys.exit(refusal(sys.version_info, sys.executable))

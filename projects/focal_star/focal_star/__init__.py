@@ -1,0 +1,7 @@
+"""FL*, the modified focal loss, and the RetinaNet that trains with it.
+
+The submodules are imported by name (``focal_star.losses`` needs torch alone), so this file
+imports none of them.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,61 @@
+"""ResNets of any width: Detectron2's builder ties ResNet-18 and -34 to 64 channels."""
+
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling.backbone import FPN, ResNet
+from detectron2.modeling.backbone.fpn import LastLevelP6P7
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
+
+NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
+    """ResNet-18 or -34 ("Deep Residual Learning for Image Recognition", arXiv:1512.03385).
+
+    The width is ``MODEL.RESNETS.STEM_OUT_CHANNELS`` at the stem and ``RES2_OUT_CHANNELS`` at
+    res2, doubled at each stage after it. Stem and stages up to ``MODEL.BACKBONE.FREEZE_AT`` are
+    frozen. Module names are those of Detectron2's ResNet.
+
+    Raises:
+        ValueError: another depth.
+    """
+    resnets = cfg.MODEL.RESNETS
+    if resnets.DEPTH not in NUM_BLOCKS:
+        raise ValueError(
+            f"MODEL.RESNETS.DEPTH is {resnets.DEPTH}; valid for this backbone: "
+            + ", ".join(map(str, NUM_BLOCKS))
+        )
+    stem = BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, norm=resnets.NORM)
+    stages, in_channels = [], resnets.STEM_OUT_CHANNELS
+    for stage, num_blocks in enumerate(NUM_BLOCKS[resnets.DEPTH]):
+        out_channels = resnets.RES2_OUT_CHANNELS * 2**stage
+        stages.append(
+            ResNet.make_stage(
+                BasicBlock,
+                num_blocks,
+                stride_per_block=[1 if stage == 0 else 2] + [1] * (num_blocks - 1),
+                in_channels=in_channels,
+                out_channels=out_channels,
+                norm=resnets.NORM,
+            )
+        )
+        in_channels = out_channels
+    net = ResNet(stem, stages, out_features=resnets.OUT_FEATURES)
+    return net.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
+
+
+@BACKBONE_REGISTRY.register()
+def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """:func:`build_narrow_resnet` under the feature pyramid of RetinaNet, P3 to P7."""
+    bottom_up = build_narrow_resnet(cfg, input_shape)
+    return FPN(
+        bottom_up=bottom_up,
+        in_features=cfg.MODEL.FPN.IN_FEATURES,
+        out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
+        norm=cfg.MODEL.FPN.NORM,
+        top_block=LastLevelP6P7(
+            bottom_up.output_shape()["res5"].channels, cfg.MODEL.FPN.OUT_CHANNELS
+        ),
+        fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
+    )

@@ -1,0 +1,207 @@
+"""`digits_in_scenes`: a detection data set composed from images that scikit-learn carries.
+
+Scanned handwritten digits (the UCI ML hand-written digits, 8 x 8 px, ten classes) are stretched,
+coloured and pasted into crops of scikit-learn's two sample photographs. Nothing is downloaded.
+The digits of the validation split are not in the training split; the photographs are the same in
+both, cropped and mirrored at random.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+NAME = "digits_in_scenes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What determines the data set, byte for byte on one machine.
+
+    Attributes:
+        num_train, num_val: images in each split.
+        image_size: height and width of an image, px.
+        num_objects: fewest and most objects that an image is meant to have; an object that finds
+            no free place is left out.
+        height: smallest and largest height of a digit, px; its logarithm is uniform.
+        aspect: largest ratio of height to width, and of width to height.
+        contrast: smallest and largest distance in brightness between a digit and what it is
+            pasted on, of 255.
+        overlap: largest share of a digit's box that an earlier box may cover.
+        seed: of the random numbers.
+        version: raised whenever the same numbers would give other images.
+    """
+
+    num_train: int = 2000
+    num_val: int = 500
+    image_size: int = 128
+    num_objects: tuple[int, int] = (1, 8)
+    height: tuple[float, float] = (12.0, 72.0)
+    aspect: float = 2.5
+    contrast: tuple[float, float] = (100.0, 220.0)
+    overlap: float = 0.1
+    seed: int = 0
+    version: int = 1
+
+
+def write(folder: Path, recipe: Recipe = Recipe()) -> None:
+    """Write the data set in COCO's format, unless this very one is there already.
+
+    Args:
+        folder: gets ``instances_train.json``, ``instances_val.json``, ``images/`` and
+            ``recipe.json``; an older data set of another recipe is replaced.
+        recipe: what to compose.
+    """
+    wanted = json.dumps(asdict(recipe), sort_keys=True)
+    recipe_file = folder / "recipe.json"
+    if recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted:
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Composed beside its place and moved there whole, so that a kill leaves nothing half written.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        made = Path(temporary) / "data"
+        (made / "images").mkdir(parents=True)
+        sources = _Sources.load()
+        splits = (("train", recipe.num_train, 0), ("val", recipe.num_val, 1))
+        for split, num_images, stream in splits:
+            random = np.random.default_rng([recipe.seed, stream])
+            content = _compose_split(split, num_images, sources, recipe, random, made / "images")
+            (made / f"instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
+        (made / "recipe.json").write_text(wanted, encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    digits: list[np.ndarray]  # each cut to its ink, float in [0, 1]
+    labels: np.ndarray  # (n,)
+    photos: list[Image.Image]
+
+    @classmethod
+    def load(cls) -> "_Sources":
+        from sklearn.datasets import load_digits, load_sample_images
+
+        scans = load_digits()
+        return cls(
+            digits=[_cut_to_ink(scan / 16.0) for scan in scans.images],
+            labels=scans.target,
+            photos=[Image.fromarray(photo) for photo in load_sample_images().images],
+        )
+
+    def of_split(self, split: str) -> np.ndarray:
+        """Indices of a split's digits: every fifth of a class is kept for validation."""
+        rank = np.zeros(len(self.labels), dtype=int)
+        for label in np.unique(self.labels):
+            of_label = self.labels == label
+            rank[of_label] = np.arange(of_label.sum())
+        is_val = rank % 5 == 0
+        return np.flatnonzero(is_val if split == "val" else ~is_val)
+
+
+def _cut_to_ink(scan: np.ndarray, threshold: float = 0.2) -> np.ndarray:
+    rows = np.flatnonzero((scan > threshold).any(axis=1))
+    columns = np.flatnonzero((scan > threshold).any(axis=0))
+    return scan[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _compose_split(
+    split: str,
+    num_images: int,
+    sources: _Sources,
+    recipe: Recipe,
+    random: np.random.Generator,
+    images: Path,
+) -> dict[str, Any]:
+    """Write a split's images and return its COCO annotations."""
+    content: dict[str, Any] = {
+        "info": {"description": f"{NAME}, {split}", "recipe": asdict(recipe)},
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": d + 1, "name": str(d)} for d in range(10)],
+    }
+    pool = sources.of_split(split)
+    for image_id in range(1, num_images + 1):
+        scene = _background(sources.photos, recipe.image_size, random)
+        name = f"{split}_{image_id:05d}.png"
+        for digit, (x, y, w, h) in _objects(scene, sources, pool, recipe, random):
+            content["annotations"].append(
+                {
+                    "id": len(content["annotations"]) + 1,
+                    "image_id": image_id,
+                    "category_id": int(sources.labels[digit]) + 1,
+                    "bbox": [x, y, w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
+        Image.fromarray(scene.round().astype(np.uint8)).save(images / name, compress_level=1)
+        size = {"height": recipe.image_size, "width": recipe.image_size}
+        content["images"].append({"id": image_id, "file_name": name} | size)
+    return content
+
+
+def _background(photos: list[Image.Image], size: int, random: np.random.Generator) -> np.ndarray:
+    """A (size, size, 3) float crop in [0, 255] of a photograph, scaled and mirrored at random."""
+    photo = photos[random.integers(len(photos))]
+    side = int(size * random.uniform(1.0, min(photo.size) / size))
+    left, top = (random.integers(extent - side + 1) for extent in photo.size)
+    crop = photo.crop((left, top, left + side, top + side)).resize((size, size), Image.BILINEAR)
+    scene = np.asarray(crop, dtype=np.float64)
+    return (scene[:, ::-1] if random.random() < 0.5 else scene).copy()
+
+
+def _objects(
+    scene: np.ndarray,
+    sources: _Sources,
+    pool: np.ndarray,
+    recipe: Recipe,
+    random: np.random.Generator,
+) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """Paste digits into ``scene``; yield each one's index and its box (x, y, w, h) in px."""
+    size, boxes = recipe.image_size, []
+    for _ in range(random.integers(recipe.num_objects[0], recipe.num_objects[1] + 1)):
+        h = float(np.exp(random.uniform(*np.log(recipe.height))))
+        w = h * float(np.exp(random.uniform(-1, 1) * np.log(recipe.aspect)))
+        h, w = round(h), min(max(round(w), 6), size - 2)
+        for _ in range(20):
+            x, y = int(random.integers(size - w + 1)), int(random.integers(size - h + 1))
+            if all(_covered((x, y, w, h), box) <= recipe.overlap for box in boxes):
+                break
+        else:
+            continue
+        digit = int(random.choice(pool))
+        _paste(scene[y : y + h, x : x + w], sources.digits[digit], recipe.contrast, random)
+        boxes.append((x, y, w, h))
+        yield digit, (x, y, w, h)
+
+
+def _covered(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    """Intersection of two boxes as a share of the smaller one."""
+    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(w, 0) * max(h, 0) / min(a[2] * a[3], b[2] * b[3])
+
+
+def _paste(
+    patch: np.ndarray,
+    digit: np.ndarray,
+    contrast: tuple[float, float],
+    random: np.random.Generator,
+) -> None:
+    """Blend a digit into ``patch`` (h, w, 3), in place, lighter or darker than what is there."""
+    height, width = patch.shape[:2]
+    stretched = Image.fromarray(digit.astype(np.float32)).resize((width, height), Image.BICUBIC)
+    opacity = np.clip(np.asarray(stretched, dtype=np.float64), 0, 1)[..., None]
+    below = patch.mean(axis=(0, 1))
+    sign = 1.0 if below.mean() < 128 else -1.0
+    if 64 < below.mean() < 192 and random.random() < 0.5:
+        sign = -sign
+    colour = below + sign * random.uniform(*contrast) + random.uniform(-40, 40, size=3)
+    patch += opacity * (np.clip(colour, 0, 255) - patch)

@@ -1,0 +1,369 @@
+"""The check of one split of a COCO-format data set: its annotation file and its images.
+
+`focal_star.data.checks` has the rules, in words, and what a caller wants.
+"""
+
+import json
+import math
+import os
+import reprlib
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image
+
+from focal_star.data.problems import Problem
+
+BOX_TOLERANCE = 1.0
+"""How far a box may reach over the edge of its image, in pixels."""
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_QUARTER_TURNS = (5, 6, 7, 8)  # the orientations that swap width and height
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 120
+
+
+@dataclass(frozen=True)
+class Split:
+    """One half of a data set: ``train`` or ``val``."""
+
+    name: str
+    annotation_file: Path
+    image_root: Path
+
+
+@dataclass
+class SplitCheck:
+    """Reads one split and collects its problems; what was understood stays for later checks.
+
+    Attributes:
+        problems: in the order of the file.
+        categories: the name, "" where it is invalid, by category id.
+        image_ids: the image id, None where it is invalid, by file name.
+        sizes: (width, height) in pixels by image id, None where neither file nor JSON gives one.
+    """
+
+    split: Split
+    problems: list[Problem] = field(default_factory=list)
+    categories: dict[int, str] = field(default_factory=dict)
+    image_ids: dict[str, int | None] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+
+    def run(self) -> "SplitCheck":
+        content = self._read()
+        categories = self._entries(content, "categories")
+        images = self._entries(content, "images")
+        annotations = self._entries(content, "annotations")
+        has_root = holds(self.split.image_root.is_dir)
+        if not has_root:
+            self._add("missing-file", "", f"there is no folder {shown(str(self.split.image_root))}")
+        if categories is not None:
+            self._check_categories(categories)
+        if images is not None:
+            self._check_images(images, has_root)
+        if annotations is not None:
+            # Where a whole list is missing, that was said once: no id can be looked up in it.
+            self._check_annotations(
+                annotations,
+                image_ids=None if images is None else self.sizes.keys(),
+                category_ids=None if categories is None else self.categories.keys(),
+            )
+        return self
+
+    def _add(self, kind: str, where: str, text: str) -> None:
+        place = self.split.annotation_file.name + (f": {where}" if where else "")
+        self.problems.append(Problem(self.split.name, kind, f"{place}: {text}"))
+
+    def _read(self) -> dict | None:
+        path = self.split.annotation_file
+        try:
+            # A pipe or a device would block or never end.
+            if path.exists() and not path.is_file():
+                raise OSError("it is not a regular file")
+            content = json.loads(path.read_bytes().decode("utf-8"))
+        except FileNotFoundError:
+            self._add("missing-file", "", f"there is no such file in {shown(str(path.parent))}")
+        except OSError as error:
+            self._add("missing-file", "", f"cannot be read: {error.strerror or error}")
+        except UnicodeDecodeError as error:
+            self._add("not-json", "", f"is not UTF-8 text (byte {error.start})")
+        except ValueError as error:
+            self._add("not-json", "", f"is not JSON: {error}")
+        except RecursionError:
+            self._add("not-json", "", "is nested too deeply to be a COCO file")
+        else:
+            if isinstance(content, dict):
+                return content
+            self._add("not-coco", "", f"must be an object, got {shown(content)}")
+        return None
+
+    def _entries(self, content: dict | None, key: str) -> list[tuple[str, dict]] | None:
+        """The objects of one of COCO's three lists, each with the words that say where it is."""
+        if content is None:
+            return None
+        entries = content.get(key)
+        if not isinstance(entries, list):
+            given = f"got {shown(entries)}" if key in content else "the key is missing"
+            self._add("not-coco", "", f"{key} must be a list of objects; {given}")
+            return None
+        if not entries and key != "annotations":
+            self._add(f"no-{key}", "", f"the list of {key} is empty")
+        objects = []
+        for index, entry in enumerate(entries):
+            where = f"{key}[{index}]"
+            if not isinstance(entry, dict):
+                self._add("not-coco", where, f"must be an object, got {shown(entry)}")
+                continue
+            names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
+            names += [f"id {shown(entry['id'])}"] if "id" in entry else []
+            objects.append((f"{where} ({', '.join(names)})" if names else where, entry))
+        return objects
+
+    def _valid_id(self, where: str, entry: dict, key: str) -> int | None:
+        value = entry.get(key)
+        if type(value) is int and 0 <= value < 2**63:
+            return value
+        given = f"got {shown(value)}" if key in entry else "the key is missing"
+        self._add("not-coco", where, f"{key} must be an integer, 0 or more; {given}")
+        return None
+
+    def _unique_id(self, where: str, entry: dict, seen: dict[int, str], noun: str) -> int | None:
+        entry_id = self._valid_id(where, entry, "id")
+        if entry_id is not None and seen.setdefault(entry_id, where) != where:
+            text = f"the id {entry_id} is already that of {seen[entry_id]}"
+            self._add(f"duplicate-{noun}-id", where, text)
+        return entry_id
+
+    def _check_categories(self, entries: list[tuple[str, dict]]) -> None:
+        seen_ids: dict[int, str] = {}
+        seen_names: dict[str, str] = {}
+        for where, entry in entries:
+            category_id = self._unique_id(where, entry, seen_ids, "category")
+            name = entry.get("name")
+            if not isinstance(name, str) or not name:
+                text = f"name must be a string that is not empty, got {shown(name)}"
+                self._add("not-coco", where, text)
+                name = ""
+            elif seen_names.setdefault(name, where) != where:
+                text = f"the name {shown(name)} is already that of {seen_names[name]}"
+                self._add("duplicate-category-name", where, text)
+            if category_id is not None:
+                self.categories.setdefault(category_id, name)
+
+    def _check_images(self, entries: list[tuple[str, dict]], has_root: bool) -> None:
+        seen_ids: dict[int, str] = {}
+        seen_names: dict[str, str] = {}
+        ids, paths = [], []
+        for where, entry in entries:
+            image_id = self._unique_id(where, entry, seen_ids, "image")
+            name = self._file_name(where, entry)
+            if name is not None:
+                if seen_names.setdefault(name, where) != where:
+                    text = f"the file {shown(name)} is already that of {seen_names[name]}"
+                    self._add("duplicate-file-name", where, text)
+                self.image_ids.setdefault(name, image_id)
+            ids.append(image_id)
+            paths.append(self.split.image_root / name if has_root and name is not None else None)
+        # Pillow lets go of the interpreter while it decodes, so threads use every core.
+        with ThreadPoolExecutor() as pool:
+            decoded_images = pool.map(_decode, paths)
+            for image_id, (where, entry), decoded in zip(ids, entries, decoded_images, strict=True):
+                if decoded.error:
+                    self._add(decoded.kind, where, decoded.error)
+                size = self._check_size(where, entry, decoded)
+                if image_id is not None:
+                    self.sizes.setdefault(image_id, size)
+
+    def _file_name(self, where: str, entry: dict) -> str | None:
+        """The image's path below images/, in one spelling; None where it may not be opened."""
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name or "\0" in name:
+            text = f"file_name must be a path below images/, got {shown(name)}"
+            self._add("not-coco", where, text)
+            return None
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            text = f"file_name {shown(name)} must be relative to images/, without '..'"
+            self._add("path-outside", where, text)
+            return None
+        try:
+            root = os.path.realpath(self.split.image_root)
+            target = os.path.realpath(os.path.join(root, name))
+            outside = os.path.commonpath([root, target]) != root
+        except (OSError, ValueError):  # a name that this file system cannot have: missing, then
+            outside = False
+        if outside:
+            text = f"file_name {shown(name)} is a link out of images/, to {shown(target)}"
+            self._add("path-outside", where, text)
+            return None
+        return str(path)
+
+    def _check_size(self, where: str, entry: dict, decoded: "_Decoded") -> tuple[int, int] | None:
+        """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
+        given = (entry.get("width"), entry.get("height"))
+        if not all(type(side) is int and side > 0 for side in given):
+            text = f"width and height must be integers above 0, got {shown(given)}"
+            self._add("image-size", where, text)
+            return decoded.size
+        if decoded.size is not None and decoded.size != given:
+            text = f"width x height is {given[0]} x {given[1]}, the file's is "
+            text += f"{decoded.size[0]} x {decoded.size[1]}"
+            text += " once turned by its EXIF orientation" if decoded.turned else ""
+            self._add("image-size", where, text)
+        return decoded.size or given
+
+    def _check_annotations(
+        self,
+        entries: list[tuple[str, dict]],
+        image_ids: Collection[int] | None,
+        category_ids: Collection[int] | None,
+    ) -> None:
+        seen_ids: dict[int, str] = {}
+        has_instance = False
+        for where, entry in entries:
+            self._unique_id(where, entry, seen_ids, "annotation")
+            image_id = self._valid_id(where, entry, "image_id")
+            if None not in (image_id, image_ids) and image_id not in image_ids:
+                self._add("unknown-image", where, f"there is no image of image_id {image_id}")
+            category_id = self._valid_id(where, entry, "category_id")
+            if None not in (category_id, category_ids) and category_id not in category_ids:
+                text = f"there is no category of category_id {category_id};"
+                text += f" valid are {shown(sorted(category_ids))}"
+                self._add("unknown-category", where, text)
+            for kind, text in _box_faults(entry.get("bbox"), self.sizes.get(image_id)):
+                self._add(kind, where, text)
+            for kind, text in _other_faults(entry):
+                self._add(kind, where, text)
+            has_instance = has_instance or not entry.get("iscrowd")
+        if not has_instance:
+            text = "there is no annotation to learn from or to test on"
+            self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
+
+
+def _box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
+    """Faults (kind, text) of a ``bbox`` in an image of that (width, height), None if unknown."""
+    if not (_is_numbers(box) and len(box) == 4):
+        yield "not-coco", f"bbox must be four numbers [x, y, width, height], got {shown(box)}"
+        return
+    x, y, width, height = (_as_float(number) for number in box)
+    if not all(math.isfinite(number) for number in (x, y, width, height)):
+        yield "box-not-finite", f"bbox must be four finite numbers, got {shown(box)}"
+    elif width <= 0 or height <= 0:
+        yield "empty-box", f"bbox {shown(box)}: its width and height must be above 0"
+    elif size is not None:
+        spans = ((x, x + width, size[0]), (y, y + height, size[1]))
+        # The second line: what the loader's clipping leaves must not be empty.
+        inside = all(
+            low >= -BOX_TOLERANCE and high <= side + BOX_TOLERANCE and low < side and high > 0
+            for low, high, side in spans
+        )
+        if not inside:
+            text = f"bbox {shown(box)}, x {x:g} to {x + width:g} and y {y:g} to {y + height:g},"
+            yield "box-outside", f"{text} reaches out of its image of {size[0]} x {size[1]} px"
+
+
+def _other_faults(entry: dict) -> Iterator[tuple[str, str]]:
+    """Faults (kind, text) of an annotation's optional keys that stop or mislead the loader."""
+    crowd = entry.get("iscrowd", 0)
+    if type(crowd) not in (int, bool) or crowd not in (0, 1):
+        yield "not-coco", f"iscrowd must be 0 or 1, got {shown(crowd)}"
+    if entry.get("ignore", 0) != 0:
+        text = f"ignore is {shown(entry['ignore'])}, which Detectron2 refuses; use iscrowd 1"
+        yield "ignore-flag", text
+    area = entry.get("area", 0)
+    if not _is_number(area) or not 0 <= _as_float(area) < math.inf:
+        yield "not-coco", f"area must be a finite number, 0 or more; got {shown(area)}"
+    keypoints = entry.get("keypoints")
+    if keypoints and not _is_numbers(keypoints):
+        yield "not-coco", f"keypoints must be a list of numbers, got {shown(keypoints)}"
+    segmentation = entry.get("segmentation")
+    if segmentation and not (_is_polygons(segmentation) or _is_rle(segmentation)):
+        # The loader stops at a malformed one, and drops an instance that has no valid polygon.
+        text = "segmentation must be polygons of at least 3 points, or a run-length code with"
+        yield "bad-segmentation", f"{text} size and counts; got {shown(segmentation)}"
+
+
+def _is_polygons(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(_is_numbers(polygon) for polygon in value)
+        and any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in value)
+    )
+
+
+def _is_rle(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    size, counts = value.get("size"), value.get("counts")
+    number_lists = [size] if isinstance(counts, str) else [size, counts]
+    return (
+        all(isinstance(numbers, list) for numbers in number_lists)
+        and all(type(n) is int and 0 <= n < 2**32 for numbers in number_lists for n in numbers)
+        and len(size) == 2
+    )
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """What an image file gave: its (width, height) in pixels, or the kind and text of its fault."""
+
+    size: tuple[int, int] | None = None
+    turned: bool = False
+    kind: str = ""
+    error: str = ""
+
+
+def _decode(path: Path | None) -> _Decoded:
+    """Decode an image as Detectron2's loader does: turned by its EXIF orientation, then RGB."""
+    if path is None:
+        return _Decoded()
+    if not holds(path.is_file):
+        reason = "is not a regular file" if holds(path.exists) else "does not exist"
+        return _Decoded(kind="missing-image", error=f"{shown(str(path))} {reason}")
+    try:
+        with Image.open(path) as image:
+            turned = _orientation(image) in _EXIF_QUARTER_TURNS
+            upright = image.transpose(Image.Transpose.ROTATE_90) if turned else image
+            return _Decoded(size=upright.convert("RGB").size, turned=turned)
+    except Exception as error:  # Pillow's decoders raise many types, not all of them documented
+        text = f"cannot be decoded ({type(error).__name__}: {error})"
+        return _Decoded(kind="broken-image", error=text)
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # damaged EXIF data: the loader then leaves the image as it is
+        return None
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: quoted, on one line, and short however long it is."""
+    return _REPR.repr(value)
+
+
+def holds(test: Callable[[], bool]) -> bool:
+    """Whether a test of a path holds; a path that cannot even be asked about fails it."""
+    try:
+        return test()
+    except (OSError, ValueError):  # too long, a character that no path can have, no permission
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)  # a bool is an int to Python, not to a reader of the file
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_number(number) for number in value)
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf

@@ -1,0 +1,1 @@
+"""What a trained detector is measured by."""

@@ -1,0 +1,94 @@
+"""COCO's average precision, by hotcoco or by pycocotools."""
+
+import itertools
+import json
+from pathlib import Path
+
+from detectron2.evaluation import COCOEvaluator
+
+
+class APEvaluator(COCOEvaluator):
+    """Detectron2's COCOEvaluator for boxes, with the choice of what computes AP.
+
+    hotcoco and pycocotools give the same numbers; hotcoco takes seconds where pycocotools takes
+    a minute.
+    """
+
+    def __init__(self, dataset_name: str, output_dir: str | None = None, backend: str = "hotcoco"):
+        """
+        Args:
+            dataset_name: a registered data set in COCO's format.
+            output_dir: where ``coco_instances_results.json`` is written; None for nowhere.
+            backend: "hotcoco" or "pycocotools".
+        """
+        super().__init__(dataset_name, ("bbox",), True, output_dir)
+        self._backend = backend
+
+    def _eval_predictions(self, predictions: list[dict], img_ids: list[int] | None = None) -> None:
+        """Fill ``self._results["bbox"]`` with AP, AP50, AP75, APs, APm, APl and AP-<class>, %."""
+        to_dataset_id = {
+            contiguous: dataset_id
+            for dataset_id, contiguous in self._metadata.thing_dataset_id_to_contiguous_id.items()
+        }
+        results = list(itertools.chain(*(p["instances"] for p in predictions)))
+        for result in results:
+            result["category_id"] = to_dataset_id[result["category_id"]]
+        if self._output_dir:
+            path = Path(self._output_dir) / "coco_instances_results.json"
+            path.write_text(json.dumps(results), encoding="utf-8")
+        self._results["bbox"] = self._derive_coco_results(
+            self._evaluate(results, img_ids), "bbox", self._metadata.get("thing_classes")
+        )
+
+    def _evaluate(self, results: list[dict], img_ids: list[int] | None):
+        """The finished COCOeval of these detections. None at all is a detector of AP 0."""
+        if self._backend == "hotcoco":
+            from hotcoco import COCO, COCOeval
+        else:
+            from pycocotools.coco import COCO
+            from pycocotools.cocoeval import COCOeval
+
+        content = _essentials(self._coco_api.dataset)
+        truth = _indexed(COCO(), content)
+        if results:
+            detections = truth.loadRes(results)
+        else:
+            detections = _indexed(COCO(), content | {"annotations": []})
+        evaluation = COCOeval(truth, detections, "bbox")
+        if img_ids is not None:
+            evaluation.params.imgIds = img_ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation
+
+
+def _indexed(coco, content: dict):
+    """A COCO object of either backend with this content."""
+    coco.dataset = content
+    coco.createIndex()
+    return coco
+
+
+def _essentials(content: dict) -> dict:
+    """What AP needs of a COCO file, in the one form that both backends read alike.
+
+    hotcoco refuses a file for the type of a key that nobody reads; pycocotools needs ``area`` and
+    ``iscrowd`` on every annotation, and takes an annotation with the id 0 for unmatched.
+    """
+    annotations = []
+    for number, annotation in enumerate(content["annotations"], start=1):
+        x, y, width, height = annotation["bbox"]
+        annotations.append(
+            {
+                "id": number,
+                "image_id": annotation["image_id"],
+                "category_id": annotation["category_id"],
+                "bbox": [x, y, width, height],
+                "area": annotation.get("area", width * height),
+                "iscrowd": annotation.get("iscrowd", 0),
+            }
+        )
+    images = [{key: image[key] for key in ("id", "width", "height")} for image in content["images"]]
+    categories = [{key: c[key] for key in ("id", "name")} for c in content["categories"]]
+    return {"images": images, "annotations": annotations, "categories": categories}

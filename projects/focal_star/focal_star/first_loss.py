@@ -1,0 +1,115 @@
+"""Predicts the classification loss of the first iteration, before anything is trained."""
+
+import logging
+import math
+from collections.abc import Callable
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.modeling import RetinaNet
+from detectron2.structures import Boxes, BoxMode, Instances
+from torch import Tensor
+
+from focal_star.compat import INITIAL_NORMALIZER, MOMENTUM
+
+logger = logging.getLogger(__name__)
+
+
+def predict_first_loss(
+    loss: Callable[..., Tensor],
+    prior_prob: float,
+    num_classes: int,
+    num_anchors: float,
+    num_pos_anchors: float,
+    num_images: int,
+) -> float:
+    """``loss_cls`` of the first iteration, where every score is the prior pi.
+
+    Args:
+        loss: (logits, targets) -> sum of the elements' losses.
+        prior_prob: pi, the score that the head starts with.
+        num_classes: K.
+        num_anchors: anchors of an image that count (not ignored).
+        num_pos_anchors: positive anchors of an image.
+        num_images: N, images in a batch.
+
+    Returns:
+        The sum over N images divided by the loss normaliser after its first update.
+    """
+    logit = torch.tensor([math.log(prior_prob / (1 - prior_prob))])
+    positive = loss(logit, torch.ones(1)).item()
+    negative = loss(logit, torch.zeros(1)).item()
+    total = num_pos_anchors * positive + (num_anchors * num_classes - num_pos_anchors) * negative
+    positives = num_images * num_pos_anchors
+    normalizer = MOMENTUM * INITIAL_NORMALIZER + (1 - MOMENTUM) * max(positives, 1)
+    return num_images * total / normalizer
+
+
+def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
+    """Predict the first ``loss_cls`` for a config, log it, and warn where it is out of hand.
+
+    The anchors are matched to the boxes of the first ``sample`` training images, at the first of
+    the training scales, so that the share of positives is the data's own.
+    """
+    anchors, positives = _count_anchors(cfg, model, sample)
+    predicted = predict_first_loss(
+        model.classification_loss,
+        cfg.MODEL.RETINANET.PRIOR_PROB,
+        model.num_classes,
+        anchors,
+        positives,
+        cfg.SOLVER.IMS_PER_BATCH,
+    )
+    logger.info(
+        "Predicted first loss_cls: %.4g (%s, alpha %s, gamma %s, prior %s; %.0f anchors and %.1f "
+        "positives an image, %d classes)",
+        predicted,
+        cfg.MODEL.FOCAL_STAR.LOSS,
+        cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA,
+        cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA,
+        cfg.MODEL.RETINANET.PRIOR_PROB,
+        anchors,
+        positives,
+        model.num_classes,
+    )
+    if not predicted <= cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING:
+        logger.warning(
+            "The first loss_cls is predicted at %.4g, above "
+            "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING = %g. Training may diverge. Remedies: a smaller "
+            "gamma, a larger MODEL.RETINANET.PRIOR_PROB, MODEL.FOCAL_STAR.WEIGHT_CAP, "
+            "SOLVER.CLIP_GRADIENTS.",
+            predicted,
+            cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING,
+        )
+    return predicted
+
+
+def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float]:
+    """Anchors that count and positive anchors, the mean over some training images."""
+    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    records = records[:sample]
+    valid = positive = 0
+    for record in records:
+        height, width = record["height"], record["width"]
+        scale = cfg.INPUT.MIN_SIZE_TRAIN[0] / min(height, width)
+        scale = min(scale, cfg.INPUT.MAX_SIZE_TRAIN / max(height, width))
+        truth = Instances((round(height * scale), round(width * scale)))
+        objects = [o for o in record["annotations"] if not o.get("iscrowd", 0)]
+        boxes = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
+        truth.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) * scale)
+        truth.gt_classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
+        (labels,), _ = model.label_anchors(_anchors(model, *truth.image_size), [truth])
+        valid += (labels >= 0).sum().item()
+        positive += ((labels >= 0) & (labels != model.num_classes)).sum().item()
+    return valid / max(len(records), 1), positive / max(len(records), 1)
+
+
+def _anchors(model: RetinaNet, height: int, width: int) -> list[Boxes]:
+    """The anchors of each level for an image, without running the network."""
+    divisor = max(model.backbone.size_divisibility, 1)
+    height, width = (math.ceil(extent / divisor) * divisor for extent in (height, width))
+    shapes = model.backbone.output_shape()
+    strides = [shapes[name].stride for name in model.head_in_features]
+    maps = [torch.empty(1, 1, math.ceil(height / s), math.ceil(width / s)) for s in strides]
+    return [boxes.to("cpu") for boxes in model.anchor_generator(maps)]

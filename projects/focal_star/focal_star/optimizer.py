@@ -1,0 +1,61 @@
+"""Optimizers: Detectron2's SGD, AdamW, and clipping by the norm of all gradients together."""
+
+import itertools
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.solver import build as solver
+
+FULL_MODEL = "full_model"
+"""A value of SOLVER.CLIP_GRADIENTS.CLIP_TYPE beside Detectron2's own "value" and "norm"."""
+
+
+def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of ``SOLVER.OPTIMIZER``, with the clipping of ``SOLVER.CLIP_GRADIENTS``.
+
+    Detectron2's "norm" clips each parameter by itself, which changes the direction of the step;
+    "full_model" scales all gradients alike.
+    """
+    options = cfg.SOLVER
+    params = _merged(
+        solver.get_default_optimizer_params(
+            model,
+            base_lr=options.BASE_LR,
+            weight_decay=options.WEIGHT_DECAY,
+            weight_decay_norm=options.WEIGHT_DECAY_NORM,
+            bias_lr_factor=options.BIAS_LR_FACTOR,
+            weight_decay_bias=options.WEIGHT_DECAY_BIAS,
+        )
+    )
+    if options.OPTIMIZER == "AdamW":
+        kind, arguments = torch.optim.AdamW, {"fused": True}
+    else:
+        kind = torch.optim.SGD
+        arguments = {"momentum": options.MOMENTUM, "nesterov": options.NESTEROV}
+    clip = options.CLIP_GRADIENTS
+    if clip.ENABLED and clip.CLIP_TYPE == FULL_MODEL:
+        kind = _clipping(kind, clip.CLIP_VALUE, clip.NORM_TYPE)
+    else:
+        kind = solver.maybe_add_gradient_clipping(cfg, kind)
+    return kind(params, lr=options.BASE_LR, **arguments)
+
+
+def _merged(groups: list[dict]) -> list[dict]:
+    """Parameter groups of equal options as one: Detectron2 0.5 makes a group of each tensor."""
+    merged: dict[tuple, dict] = {}
+    for group in groups:
+        options = tuple(sorted((k, v) for k, v in group.items() if k != "params"))
+        merged.setdefault(options, dict(options) | {"params": []})["params"] += group["params"]
+    return list(merged.values())
+
+
+def _clipping(kind: type, max_norm: float, norm_type: float) -> type:
+    """``kind`` with a step that first clips by the norm of all gradients together."""
+
+    class FullModelClipping(kind):
+        def step(self, closure=None):
+            params = itertools.chain(*(group["params"] for group in self.param_groups))
+            torch.nn.utils.clip_grad_norm_(list(params), max_norm, norm_type)
+            return super().step(closure)
+
+    return FullModelClipping

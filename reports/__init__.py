@@ -1,0 +1,1 @@
+"""Turns a study's records into tables, figures and pages. Imports neither torch nor detectron2."""

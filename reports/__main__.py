@@ -1,0 +1,58 @@
+"""``python -m reports``: renders a study's report from its records alone."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ablations.cell import Layout
+from ablations.plan import PlanError
+from ablations.record import DONE
+from reports.load import ReportError, find_study, load
+from reports.render import write_report
+from reports.sentences import counted
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Render a report.
+
+    Returns:
+        0 if every cell of the study is done or diverged; 1 if cells are missing or failed or
+        records were refused (the report is written and marks them); 2 if no report could be made.
+    """
+    options = _parser().parse_args(argv)
+    layout = Layout.of(options.output, options.study, options.dataset)
+    try:
+        study = find_study(layout, options.study, (options.grids or "").split(), options.seeds)
+        results = load(layout, study)
+        page = write_report(results)[0]
+    except (PlanError, ReportError, OSError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    counts = results.counts
+    found = [f"{counts[DONE]} of {sum(counts.values())} cells done"]
+    found += [f"{number} {state}" for state, number in counts.items() if number and state != DONE]
+    if results.refused:
+        found.append(f"{counted(len(results.refused), 'record')} refused")
+    print(f"report: {page} ({', '.join(found)})")
+    return 0 if results.complete else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument("--study", required=True, help="a file of ablations/studies")
+    parser.add_argument("--grids", help="names of grids, spaces between (default: those that ran)")
+    parser.add_argument("--seeds", type=_positive, help="number of seeds (default: those that ran)")
+    parser.add_argument("--dataset", type=Path, help="folder of the own data that was trained on")
+    parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} seeds; at least 1 is needed")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

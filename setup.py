@@ -1,0 +1,63 @@
+"""What the distribution `focal_star` is: three packages in two places, and what they need."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+PROJECT = "projects/focal_star"
+
+
+def read_version() -> str:
+    """The version as focal_star/__init__.py says it, read as text: importing needs torch."""
+    init = ROOT / PROJECT / "focal_star" / "__init__.py"
+    found = re.search(r'^__version__ = "([^"]+)"', init.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f'{init} has no line __version__ = "..."')
+    return found.group(1)
+
+
+def nested(*names: str) -> list[str]:
+    """Package names with one pattern each for their subpackages, as find_packages takes them."""
+    return [pattern for name in names for pattern in (name, f"{name}.*")]
+
+
+setup(
+    name="focal_star",
+    version=read_version(),
+    description="The focal star loss in Detectron2's RetinaNet, with ablations and their report",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(PROJECT, include=nested("focal_star")),
+        *find_packages(include=nested("ablations", "reports")),
+    ],
+    package_dir={"focal_star": f"{PROJECT}/focal_star"},
+    package_data={
+        "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
+        "reports": ["templates/*", "published/**"],
+    },
+    # No detectron2 here: it has no wheel on the package index and its own install compiles C++.
+    # The set-up (`make setup`) keeps a Detectron2 that is there and else installs a pure-Python
+    # one; a requirement would make pip look for it on the index instead.
+    install_requires=[
+        "fvcore>=0.1.5",
+        "hotcoco>=1.3",
+        "jinja2>=3.1",
+        "matplotlib>=3.7",
+        "numpy>=1.24",
+        "pandas>=2.0",
+        "Pillow>=9.1",
+        "pycocotools>=2.0.6",
+        "PyYAML>=6.0",
+        "rich>=13.0",
+        "scikit-learn>=1.2",
+        "scipy>=1.10",
+        "tabulate>=0.9",
+        "torch>=2.0",
+        "torchvision>=0.15",
+    ],
+    extras_require={"test": ["mpmath>=1.3", "pytest>=7.4", "ruff>=0.12"]},
+)

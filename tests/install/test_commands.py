@@ -1,0 +1,75 @@
+"""The Makefile's commands and the distribution that setup.py describes."""
+
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from install.running import Runner
+from install.target import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make(*words: str) -> str:
+    """What `make` prints."""
+    ran = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
+def test_help_tells_every_target_and_variable() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE).group(1).split()
+    told = make()
+    for name in targets:
+        assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
+    for name in ("STUDY", "GRIDS", "SEEDS", "DATASET", "OUTPUT", "PYTHON", "PYTEST_ARGS"):
+        assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
+    assert re.search(r"^  STUDY .*\[mini\]$", told, re.MULTILINE)
+
+
+def test_variables_reach_the_runner() -> None:
+    words = ["GRIDS=alpha gamma", "SEEDS=3", "DATASET=my data", "OUTPUT=out", "STUDY=coco"]
+    printed = make("--dry-run", "ablations", *words)
+    assert '".venv/bin/python" -m ablations run' in printed
+    for flag in ('--study "coco"', '--output "out"', '--grids "alpha gamma"', '--seeds "3"'):
+        assert flag in printed
+    assert '--dataset "my data"' in printed
+
+
+def test_what_is_not_given_is_left_to_the_runner() -> None:
+    printed = make("--dry-run", "report", "PYTHON=/some/python")
+    assert '"/some/python" -m ablations report --study "mini" --output "output"' in printed
+    assert not re.search("--(grids|seeds|dataset)", printed)
+    assert '"/some/python" -m install.environment --here' in printed
+
+
+def test_the_distribution_holds_all_that_the_packages_read(
+    target: Target, runner: Runner, tmp_path: Path
+) -> None:
+    """A wheel of this project has every module and every data file of its three packages."""
+    copy = tmp_path / "checkout"
+    packages = {
+        "focal_star": "projects/focal_star/focal_star",
+        "ablations": "ablations",
+        "reports": "reports",
+    }
+    for folder in packages.values():
+        shutil.copytree(
+            ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    for file in ("setup.py", "pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / file, copy)
+    build = [target.python, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    runner.run([*build, "--wheel-dir", tmp_path / "wheel", copy])
+    (wheel,) = (tmp_path / "wheel").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = {
+        str(Path(package) / file.relative_to(copy / folder))
+        for package, folder in packages.items()
+        for file in (copy / folder).rglob("*")
+        if file.is_file()
+    }
+    assert packed == expected

@@ -1,0 +1,120 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablations.cell import Layout
+from ablations.plan import load_study
+from ablations.record import Record, save
+from reports.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def output(tmp_path):
+    """The alpha table of the mini study with all cells done."""
+    folder = tmp_path / "output"
+    fill(Layout.of(folder, "mini"))
+    return folder
+
+
+def fill(layout):
+    for number, cell in enumerate(load_study("mini", ["alpha"], 1).cells()):
+        save(
+            Record(
+                cell=cell.id, fingerprint="a1", setting=cell.setting.as_dict(), seed=cell.seed,
+                status="done", command="", result={"metrics": {"AP": float(number)}},
+            ),
+            layout.record(cell.id),
+        )  # fmt: skip
+
+
+def test_a_complete_study_exits_0_and_says_where_the_page_is(output, capsys):
+    assert main(["--study", "mini", "--grids", "alpha", "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "7 of 7 cells done" in said and said.count("\n") == 1
+    page = output / "mini" / "report" / "index.html"
+    assert str(page) in said and page.is_file()
+
+
+def test_missing_cells_are_marked_said_and_exit_1(output, capsys):
+    assert main(["--study", "mini", "--grids", "alpha gamma", "--output", str(output)]) == 1
+    # 7 + 7 rows, of which one cell is shared.
+    assert "7 of 13 cells done, 6 missing" in capsys.readouterr().out
+    table = (output / "mini" / "report" / "tables" / "gamma.csv").read_text(encoding="utf-8")
+    assert table.count("missing") == 6
+
+
+def test_a_refused_record_exits_1(output, capsys):
+    (output / "mini" / "records" / "other.json").write_text("{}", encoding="utf-8")
+    assert main(["--study", "mini", "--grids", "alpha", "--output", str(output)]) == 1
+    assert "1 record refused" in capsys.readouterr().out
+
+
+def test_own_data_have_a_folder_of_their_own(tmp_path, capsys):
+    data = tmp_path / "bccd"
+    data.mkdir()
+    fill(Layout.of(tmp_path, "mini", data))
+    arguments = ["--study", "mini", "--grids", "alpha", "--output", str(tmp_path)]
+    assert main([*arguments, "--dataset", str(data)]) == 0
+    assert (tmp_path / "mini-bccd" / "report" / "index.html").is_file()
+    assert main(arguments) == 2
+    assert "there is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--study", "nonsense"], "nonsense"),
+        (["--study", "mini", "--grids", "nonsense"], "unknown grids nonsense"),
+    ],
+)
+def test_mistakes_exit_2_with_one_line(output, arguments, said, capsys):
+    (output / "nonsense").mkdir()
+    assert main([*arguments, "--output", str(output)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not (output / "mini" / "report").exists()
+
+
+def test_seeds_must_be_positive(capsys):
+    with pytest.raises(SystemExit):
+        main(["--study", "mini", "--seeds", "0"])
+    assert "0 seeds; at least 1 is needed" in capsys.readouterr().err
+
+
+# An entry None in sys.modules would not do: scipy takes it for an imported torch.
+BLOCK = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "detectron2", "focal_star"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+def run_without_the_heavy_packages(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", BLOCK + code, *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_rendering_needs_neither_torch_nor_detectron2(output):
+    done = run_without_the_heavy_packages(
+        "from reports.__main__ import main; sys.exit(main())",
+        "--study", "mini", "--grids", "alpha", "--output", str(output),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("package", ["torch", "detectron2", "focal_star"])
+def test_the_block_does_block(package):
+    done = run_without_the_heavy_packages(f"import {package}")
+    assert done.returncode == 1 and f"{package} is blocked" in done.stderr

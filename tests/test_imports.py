@@ -1,0 +1,156 @@
+"""Imports go one way: reports -> ablations -> (a process) focal_star -> detectron2."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "tests" / "fixtures" / "reports" / "records"
+
+PARTS = {
+    "ablations": (ROOT / "ablations", {"torch", "detectron2", "pandas", "focal_star", "reports"}),
+    "reports": (ROOT / "reports", {"torch", "detectron2", "focal_star"}),
+    "focal_star": (ROOT / "projects" / "focal_star", {"ablations", "reports"}),
+}
+"""Part -> (its folder, the packages that it must not import)."""
+
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+
+BLOCKED = set(sys.argv.pop(1).split(","))
+assert not BLOCKED & {name.partition(".")[0] for name in sys.modules}
+sys.meta_path.insert(0, Blocker())
+"""
+
+IMPORT_ALL = """
+import importlib, pkgutil
+package = importlib.import_module(sys.argv[1])
+names = [found.name for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+PLAN = """
+from ablations.plan import HERE, load_study
+for path in sorted((HERE / "studies").glob("*.yaml")):
+    for cell in load_study(path.stem).cells():
+        print(cell.id, *cell.overrides(), cell.fingerprint({}))
+"""
+
+REPORT = """
+from reports.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_without(blocked: set[str], code: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run code in a process where these packages cannot be imported."""
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKER + code, ",".join(sorted(blocked)), *arguments],
+        cwd=ROOT,
+        env=os.environ | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("blocked", sorted({"torch", "detectron2", "pandas"}))
+def test_what_is_blocked_cannot_be_imported(blocked):
+    ended = run_without({blocked}, f"import {blocked}")
+    assert ended.returncode == 1
+    assert f"ImportError: {blocked} is blocked" in ended.stderr
+
+
+@pytest.mark.parametrize("package", ["ablations", "reports"])
+def test_every_module_is_imported_without_the_others(package):
+    folder, forbidden = PARTS[package]
+    ended = run_without(forbidden, IMPORT_ALL, package)
+    assert ended.returncode == 0, ended.stderr
+    modules = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
+    assert int(ended.stdout) == len(modules)
+
+
+def test_the_cells_are_listed_without_the_others():
+    ended = run_without(PARTS["ablations"][1], PLAN)
+    assert ended.returncode == 0, ended.stderr
+    assert "focal-alpha0.25-gamma2-seed1" in ended.stdout
+
+
+def test_the_command_line_needs_none_of_the_others():
+    ended = run_without(
+        PARTS["ablations"][1],
+        "from ablations.__main__ import main\nsys.exit(main(['--study', 'no-such-study']))",
+    )
+    assert ended.returncode == 2 and "no-such-study" in ended.stderr
+
+
+def test_a_report_is_rendered_without_the_others(tmp_path):
+    shutil.copytree(RECORDS, tmp_path / "mini" / "records")
+    arguments = ["--study", "mini", "--grids", "gamma", "--output", str(tmp_path)]
+    ended = run_without(PARTS["reports"][1], REPORT, *arguments)
+    assert ended.returncode == 1, ended.stderr  # it is written, and cells of the grid are missing
+    page = tmp_path / "mini" / "report" / "index.html"
+    assert "1 of 7 cells done" in ended.stdout and page.is_file()
+
+
+def test_the_losses_need_torch_alone():
+    others = {"detectron2", "fvcore", "torchvision", "iopath", "yacs", "ablations", "reports"}
+    ended = run_without(others, "import focal_star.losses\nprint('torch' in sys.modules)")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "True\n"
+
+
+def imported(source: str, package: str) -> set[str]:
+    """The top-level packages that a module of ``package`` imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(package if node.level else node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "packages"),
+    [
+        ("import torch.nn as nn, os", {"torch", "os"}),
+        ("from reports.load import load", {"reports"}),
+        ("def f():\n    if 1:\n        from torch import nn", {"torch"}),
+        ("try:\n    import pandas\nexcept ImportError:\n    pass", {"pandas"}),
+        ("from . import torch\nfrom .reports import x", {"here"}),
+        ("import torches", {"torches"}),
+        ("x = 'import torch'  # import torch", set()),
+    ],
+)
+def test_imports_are_found(source, packages):
+    assert imported(source, "here") == packages
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_file_imports_against_the_direction(part):
+    folder, forbidden = PARTS[part]
+    files = sorted(folder.rglob("*.py"))
+    assert files
+    wrong = {
+        path.relative_to(ROOT).as_posix(): found
+        for path in files
+        if (found := imported(path.read_text(encoding="utf-8"), part) & forbidden)
+    }
+    assert wrong == {}
+
+
+def test_the_file_of_losses_imports_torch_alone():
+    source = (ROOT / "projects" / "focal_star" / "focal_star" / "losses.py").read_text()
+    assert imported(source, "focal_star") - set(sys.stdlib_module_names) == {"torch"}
