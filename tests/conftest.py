@@ -1,8 +1,20 @@
 """What all tests share."""
 
+from pathlib import Path
+
 import pytest
+
+from focal_star.data import digits_in_scenes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the slow tests last, so that a quick failure is seen quickly."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 24 training and 8 validation images in COCO's format."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    digits_in_scenes.write(folder, digits_in_scenes.Recipe(num_train=24, num_val=8))
+    return folder

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations import __main__ as command
 from ablations.cell import Layout
 from ablations.plan import load_study
 from ablations.record import DONE, load_folder
@@ -38,6 +39,7 @@ class Runner:
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUNNER, str(stop_seconds), *flags],
             cwd=root,
+            env=os.environ | {"PYTHONPATH": str(Path(command.__file__).parents[1])},
             stdout=(root / "runner.log").open("w"),
             stderr=subprocess.STDOUT,
         )

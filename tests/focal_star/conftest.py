@@ -1,4 +1,4 @@
-"""A tiny model and data set that the tests of the package share."""
+"""A tiny training that the tests of the package share."""
 
 from pathlib import Path
 
@@ -6,17 +6,8 @@ import pytest
 from detectron2.config import CfgNode
 
 from focal_star.config import CONFIGS, load_config
-from focal_star.data import digits_in_scenes
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 24 training and 8 validation images in COCO's format."""
-    folder = tmp_path_factory.mktemp("data") / "tiny"
-    digits_in_scenes.write(folder, digits_in_scenes.Recipe(num_train=24, num_val=8))
-    return folder
 
 
 @pytest.fixture

@@ -24,24 +24,38 @@ def test_help_tells_every_target_and_variable() -> None:
     told = make()
     for name in targets:
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
-    for name in ("STUDY", "GRIDS", "SEEDS", "DATASET", "OUTPUT", "PYTHON", "PYTEST_ARGS"):
+    for name in ("STUDY", "GRIDS", "SEEDS", "DATASET", "JOBS", "OUTPUT", "PYTHON", "PYTEST_ARGS"):
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
     assert re.search(r"^  STUDY .*\[mini\]$", told, re.MULTILINE)
 
 
 def test_variables_reach_the_runner() -> None:
-    words = ["GRIDS=alpha gamma", "SEEDS=3", "DATASET=my data", "OUTPUT=out", "STUDY=coco"]
+    words = [
+        "GRIDS=alpha gamma",
+        "SEEDS=3",
+        "DATASET=my data",
+        "OUTPUT=out",
+        "STUDY=coco",
+        "JOBS=4",
+    ]
     printed = make("--dry-run", "ablations", *words)
-    assert '".venv/bin/python" -m ablations run' in printed
-    for flag in ('--study "coco"', '--output "out"', '--grids "alpha gamma"', '--seeds "3"'):
+    assert '".venv/bin/python" -m ablations --study' in printed
+    assert '".venv/bin/python" -m reports --study' in printed
+    for flag in (
+        '--study "coco"',
+        '--output "out"',
+        '--grids "alpha gamma"',
+        '--seeds "3"',
+        '--jobs "4"',
+    ):
         assert flag in printed
     assert '--dataset "my data"' in printed
 
 
 def test_what_is_not_given_is_left_to_the_runner() -> None:
     printed = make("--dry-run", "report", "PYTHON=/some/python")
-    assert '"/some/python" -m ablations report --study "mini" --output "output"' in printed
-    assert not re.search("--(grids|seeds|dataset)", printed)
+    assert '"/some/python" -m reports --study "mini" --output "output"' in printed
+    assert not re.search("--(grids|seeds|dataset|jobs)", printed)
     assert '"/some/python" -m install.environment --here' in printed
 
 
