@@ -27,7 +27,7 @@ STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
 	$(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(DATASET),--dataset "$(DATASET)")
 
-.PHONY: help setup ablations report test lint format clean
+.PHONY: help setup ablations report publish test lint format clean
 
 ## this list
 help:
@@ -55,6 +55,10 @@ ablations: setup
 ## write the study's report again, from the records alone
 report: setup
 	@"$(PY)" -m reports $(STUDY_FLAGS)
+
+## keep the study's report in reports/published/ and show it in README.md
+publish: setup
+	@"$(PY)" -m reports.publish --study "$(STUDY)" --output "$(OUTPUT)"
 
 ## lint, then run all tests, the fast ones first
 test: setup lint

@@ -84,7 +84,7 @@ def test_cells_come_in_the_order_of_the_tables():
 def test_the_tables_share_the_cells_that_they_both_show():
     # gamma = 0 of tables (b) and (b*) is a row of table (a).
     def cells(*names):
-        return set(load_study("mini", grids=list(names)).cells())
+        return set(load_study("mini", grids=list(names), seeds=1).cells())
 
     assert len(cells("alpha") & cells("gamma")) == 1
     assert cells("alpha") & cells("gamma") == cells("gamma") & cells("gamma_star")

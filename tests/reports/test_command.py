@@ -32,7 +32,9 @@ def fill(layout):
 
 
 def test_a_complete_study_exits_0_and_says_where_the_page_is(output, capsys):
-    assert main(["--study", "mini", "--grids", "alpha", "--output", str(output)]) == 0
+    assert (
+        main(["--study", "mini", "--grids", "alpha", "--seeds", "1", "--output", str(output)]) == 0
+    )
     said = capsys.readouterr().out
     assert "7 of 7 cells done" in said and said.count("\n") == 1
     page = output / "mini" / "report" / "index.html"
@@ -40,7 +42,10 @@ def test_a_complete_study_exits_0_and_says_where_the_page_is(output, capsys):
 
 
 def test_missing_cells_are_marked_said_and_exit_1(output, capsys):
-    assert main(["--study", "mini", "--grids", "alpha gamma", "--output", str(output)]) == 1
+    assert (
+        main(["--study", "mini", "--grids", "alpha gamma", "--seeds", "1", "--output", str(output)])
+        == 1
+    )
     # 7 + 7 rows, of which one cell is shared.
     assert "7 of 13 cells done, 6 missing" in capsys.readouterr().out
     table = (output / "mini" / "report" / "tables" / "gamma.csv").read_text(encoding="utf-8")
@@ -49,7 +54,9 @@ def test_missing_cells_are_marked_said_and_exit_1(output, capsys):
 
 def test_a_refused_record_exits_1(output, capsys):
     (output / "mini" / "records" / "other.json").write_text("{}", encoding="utf-8")
-    assert main(["--study", "mini", "--grids", "alpha", "--output", str(output)]) == 1
+    assert (
+        main(["--study", "mini", "--grids", "alpha", "--seeds", "1", "--output", str(output)]) == 1
+    )
     assert "1 record refused" in capsys.readouterr().out
 
 
@@ -57,7 +64,7 @@ def test_own_data_have_a_folder_of_their_own(tmp_path, capsys):
     data = tmp_path / "bccd"
     data.mkdir()
     fill(Layout.of(tmp_path, "mini", data))
-    arguments = ["--study", "mini", "--grids", "alpha", "--output", str(tmp_path)]
+    arguments = ["--study", "mini", "--grids", "alpha", "--seeds", "1", "--output", str(tmp_path)]
     assert main([*arguments, "--dataset", str(data)]) == 0
     assert (tmp_path / "mini-bccd" / "report" / "index.html").is_file()
     assert main(arguments) == 2
@@ -108,7 +115,7 @@ def run_without_the_heavy_packages(code, *arguments):
 def test_rendering_needs_neither_torch_nor_detectron2(output):
     done = run_without_the_heavy_packages(
         "from reports.__main__ import main; sys.exit(main())",
-        "--study", "mini", "--grids", "alpha", "--output", str(output),
+        "--study", "mini", "--grids", "alpha", "--seeds", "1", "--output", str(output),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

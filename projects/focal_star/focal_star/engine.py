@@ -68,7 +68,7 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
     Sets the keys of ``cfg`` that follow from them. What is there already is not made again.
 
     Returns:
-        ``dataset``: name, folder and sha256 (empty for a data set that Detectron2 knows).
+        ``folder``: the data set's, None for a data set that Detectron2 knows.
         ``weights``: the path of the initial weights; for a file made here also its sha256 and
         the accuracy of the pretraining, percent.
 
@@ -76,20 +76,18 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
         DatasetError: the data set has problems; the message lists all.
     """
     folder = register_datasets(cfg)
-    name = cfg.DATASETS.TRAIN[0].removesuffix("_train")
-    dataset = {"name": name, "folder": str(folder or ""), "sha256": ""}
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
-    if folder:
-        dataset["sha256"] = dataset_sha256(folder)
     if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
-        path = pretrained_weights(cfg, dataset["sha256"])
+        if folder is None:
+            raise ValueError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
+        path = pretrained_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
         weights = {
             "path": str(path),
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "accuracy": torch.load(path, weights_only=True)["accuracy"],
         }
-    return {"dataset": dataset, "weights": weights}
+    return {"folder": folder, "weights": weights}
 
 
 def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:

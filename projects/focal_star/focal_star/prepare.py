@@ -16,20 +16,26 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from focal_star.config import load_config
-from focal_star.data.checks import DatasetError, describe, splits_of
+from focal_star.data.checks import DatasetError, dataset_sha256, describe, splits_of
 from focal_star.engine import prepare
 
 
 def describe_prepared(cfg: CfgNode) -> dict[str, Any]:
     """:func:`focal_star.engine.prepare`, with a description of what it made."""
-    prepared = prepare(cfg)
-    folder = prepared["dataset"]["folder"]
+    made = prepare(cfg)
+    folder = made["folder"]
+    dataset = {"name": cfg.DATASETS.TRAIN[0].removesuffix("_train"), "folder": "", "sha256": ""}
     if folder:
+        dataset |= {"folder": str(folder), "sha256": dataset_sha256(folder)}
         for split in splits_of(folder):
             card = describe(split)
-            prepared["dataset"]["categories"] = card.pop("category_names")
-            prepared["dataset"][split.name] = card
-    return prepared | {"config_sha256": _config_sha256(cfg)}
+            dataset["categories"] = card.pop("category_names")
+            dataset[split.name] = card
+    return {
+        "dataset": dataset,
+        "weights": made["weights"],
+        "config_sha256": _config_sha256(cfg),
+    }
 
 
 def _config_sha256(cfg: CfgNode) -> str:

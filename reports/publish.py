@@ -1,0 +1,120 @@
+"""``python -m reports.publish``: keeps a study's report in the repository; README shows from it.
+
+README.md names what it shows between two comments, ``<!-- report: NAME -->`` and
+``<!-- /report -->``. The text between them is generated from the kept records.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from ablations.cell import Layout
+from reports import markdown, provenance, sentences
+from reports.labels import MAIN_METRIC
+from reports.load import ReportError, Results, find_study, load
+from reports.render import write_report
+from reports.statistics import kendall
+from reports.tables import grid_table
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "reports" / "published"
+README = ROOT / "README.md"
+
+_BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
+
+
+def published(study: str) -> Results:
+    """The kept records of a study.
+
+    Raises:
+        ReportError: none are kept.
+    """
+    layout = Layout(PUBLISHED / study)
+    return load(layout, find_study(layout, study))
+
+
+def fill(text: str, results: Results) -> str:
+    """``text`` with every marked block written anew from the records.
+
+    Raises:
+        ReportError: a block of an unknown name.
+    """
+    blocks = {"best": best(results), "order": order(results), "made": made(results)}
+
+    def replaced(found: re.Match[str]) -> str:
+        opening, name, _, closing = found.groups()
+        if name not in blocks:
+            raise ReportError(f"README: no block {name}; there are: {', '.join(blocks)}")
+        return f"{opening}{blocks[name]}\n{closing}"
+
+    return _BLOCK.sub(replaced, text)
+
+
+def best(results: Results) -> str:
+    """The best setting of each loss, as a Markdown table."""
+    rows = sentences.best_settings(results)
+    names = {"loss": "loss", "setting": "best setting", "AP": MAIN_METRIC, "seeds": "seeds"}
+    lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
+    lines += [" | ".join(markdown.escape(str(row[key])) for key in names) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def order(results: Results) -> str:
+    """How far the rows' order is the published one, and what the seeds allow to say."""
+    found = {}
+    for grid in results.study.grids:
+        table = grid_table(results, grid)
+        if table.has_published:
+            values = table.values
+            found[grid.name] = kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
+    return "\n".join(filter(None, (sentences.seeds_warning(results), sentences.orders(found))))
+
+
+def made(results: Results) -> str:
+    """What the numbers were made with."""
+    records = results.records_of(results.frame)
+    caption = provenance.caption(results, records)
+    return markdown.escape(f"{caption} · commit {provenance.commits(records)}")
+
+
+def publish(layout: Layout, study: str) -> Path:
+    """Keep a study's records and report in the repository, and write README's blocks anew.
+
+    Returns:
+        The folder of the kept report.
+
+    Raises:
+        ReportError: the study is not complete.
+    """
+    if not load(layout, find_study(layout, study)).complete:
+        raise ReportError(f"{layout.root} is not complete; only a whole study is published")
+    kept = Layout(PUBLISHED / study)
+    shutil.rmtree(kept.root, ignore_errors=True)
+    shutil.copytree(layout.records, kept.records)
+    for source, target in ((layout.study, kept.study), (layout.prepared, kept.prepared)):
+        shutil.copy(source, target)
+    results = published(study)
+    write_report(results)
+    README.write_text(fill(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+    return kept.report
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return 0, or 2 where nothing could be published."""
+    parser = argparse.ArgumentParser(prog="python -m reports.publish", description=__doc__)
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
+    options = parser.parse_args(argv)
+    try:
+        kept = publish(Layout.of(options.output, options.study), options.study)
+    except (ReportError, OSError) as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return 2
+    print(f"publish: {kept.relative_to(ROOT)} and README.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
