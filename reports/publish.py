@@ -55,7 +55,13 @@ def fill(text: str, results: Results) -> str:
 def best(results: Results) -> str:
     """The best setting of each loss, as a Markdown table."""
     rows = sentences.best_settings(results)
-    names = {"loss": "loss", "setting": "best setting", "AP": MAIN_METRIC, "seeds": "seeds"}
+    names = {
+        "loss": "loss",
+        "setting": "best setting",
+        "AP": MAIN_METRIC,
+        "seeds": "seeds",
+        "settings": "settings tried",
+    }
     lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
     lines += [" | ".join(markdown.escape(str(row[key])) for key in names) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
@@ -74,9 +80,7 @@ def order(results: Results) -> str:
 
 def made(results: Results) -> str:
     """What the numbers were made with."""
-    records = results.records_of(results.frame)
-    caption = provenance.caption(results, records)
-    return markdown.escape(f"{caption} · commit {provenance.commits(records)}")
+    return markdown.escape(provenance.caption(results, results.records_of(results.frame)))
 
 
 def publish(layout: Layout, study: str) -> Path:

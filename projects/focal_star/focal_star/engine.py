@@ -157,9 +157,10 @@ def environment(cfg: CfgNode) -> dict[str, str]:
         "cpu": _cpu_name(),
         "gpu": torch.cuda.get_device_name() if cuda else "",
         "num_threads": str(torch.get_num_threads()),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "python": sys.version.split()[0],
-        "detectron2": detectron2.__version__,
+        # A build says more of itself in its metadata than in its module.
+        "detectron2": _version("detectron2") or detectron2.__version__,
         "focal_star": __version__,
     } | {package: _version(package) for package in packages}
 
