@@ -15,7 +15,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from focal_star import engine
-from focal_star.config import load_config
+from focal_star.config import ConfigError, load_config
 from focal_star.data.checks import DatasetError
 
 DIVERGED = 3
@@ -27,12 +27,12 @@ def main(args: argparse.Namespace) -> None:
     try:
         cfg = load_config(args.config_file, args.opts)
         if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
+            raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
         if args.eval_only and not cfg.MODEL.WEIGHTS:
-            raise ValueError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
+            raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
         setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="focal_star")
         engine.prepare(cfg)
-    except (AssertionError, DatasetError, KeyError, ValueError) as error:
+    except (ConfigError, DatasetError) as error:
         print(f"train_net.py: error: {error}", file=sys.stderr)
         sys.exit(2)
     cfg.freeze()

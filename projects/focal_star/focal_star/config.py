@@ -2,15 +2,25 @@
 
 from pathlib import Path
 
+import yaml
 from detectron2.config import CfgNode, get_cfg
 
+import focal_star.backbone
+import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
 from focal_star.losses import LOSSES
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
+class ConfigError(ValueError):
+    """A config that cannot be used; the message says where and what is valid."""
+
+
 def add_focal_star_config(cfg: CfgNode) -> None:
     """Add the project's keys, with their defaults, to Detectron2's.
+
+    ``FocalStarRetinaNet`` and the narrow ResNets are registered with Detectron2 when this module
+    is imported, so that ``build_model(cfg)`` knows them.
 
     alpha, gamma and the prior pi stay where Detectron2 has them:
     ``MODEL.RETINANET.FOCAL_LOSS_ALPHA`` (None for no weighting), ``.FOCAL_LOSS_GAMMA`` and
@@ -61,14 +71,20 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
     YAML is loaded safely: a Python tag in a file is refused.
 
     Raises:
-        KeyError: a key that does not exist.
-        ValueError: a value that cannot be; the message lists every one.
+        ConfigError: a file that cannot be read, a key that does not exist, or values that cannot
+            be, all of them named.
     """
     cfg = get_cfg()
     add_focal_star_config(cfg)
-    if config_file:
-        cfg.merge_from_file(str(config_file), allow_unsafe=False)
-    cfg.merge_from_list(list(overrides))
+    try:
+        if config_file:
+            cfg.merge_from_file(str(config_file), allow_unsafe=False)
+    except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{config_file}: {error}") from error
+    try:
+        cfg.merge_from_list(list(overrides))
+    except (AssertionError, KeyError, ValueError) as error:
+        raise ConfigError(f"KEY VALUE pairs: {error}") from error
     check_config(cfg)
     return cfg
 
@@ -77,9 +93,10 @@ def check_config(cfg: CfgNode) -> None:
     """Refuse values that would fail, or train something else than meant, only later.
 
     Raises:
-        ValueError: lists every key at fault, with what is valid.
+        ConfigError: lists every key at fault, with what is valid.
     """
     alpha, gamma = cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA, cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA
+    weights = cfg.MODEL.WEIGHTS
     pi, loss = cfg.MODEL.RETINANET.PRIOR_PROB, cfg.MODEL.FOCAL_STAR.LOSS
     valid = {
         "MODEL.FOCAL_STAR.LOSS": (loss, loss in LOSSES, f"one of {', '.join(LOSSES)}"),
@@ -94,6 +111,11 @@ def check_config(cfg: CfgNode) -> None:
             "a number >= 0, and > 0 for focal_appendix",
         ),
         "MODEL.RETINANET.PRIOR_PROB": (pi, 0 < pi < 1, "a number between 0 and 1"),
+        "MODEL.WEIGHTS": (
+            weights,
+            not weights or "://" in weights or Path(weights).is_file(),
+            "a file that is there, an address, or empty",
+        ),
         "SOLVER.OPTIMIZER": (
             cfg.SOLVER.OPTIMIZER,
             cfg.SOLVER.OPTIMIZER in ("SGD", "AdamW"),
@@ -109,4 +131,4 @@ def check_config(cfg: CfgNode) -> None:
         f"{key} is {value!r}; valid: {what}" for key, (value, ok, what) in valid.items() if not ok
     ]
     if problems:
-        raise ValueError("config: " + "; ".join(problems))
+        raise ConfigError("config: " + "; ".join(problems))

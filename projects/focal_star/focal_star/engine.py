@@ -22,8 +22,8 @@ from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-import focal_star.retinanet  # noqa: F401  registers FocalStarRetinaNet
 from focal_star import __version__
+from focal_star.config import ConfigError
 from focal_star.data.checks import dataset_sha256
 from focal_star.data.mapper import build_train_mapper
 from focal_star.data.registration import register_datasets
@@ -73,13 +73,14 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
         the accuracy of the pretraining, percent.
 
     Raises:
+        ConfigError: a pretraining is asked for on a data set that it cannot read.
         DatasetError: the data set has problems; the message lists all.
     """
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
     if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
         if folder is None:
-            raise ValueError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
+            raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
         path = pretrained_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
         weights = {

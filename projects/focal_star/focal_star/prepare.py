@@ -15,7 +15,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import load_config
+from focal_star.config import ConfigError, load_config
 from focal_star.data.checks import DatasetError, dataset_sha256, describe, splits_of
 from focal_star.engine import prepare
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("focal_star").setLevel(logging.INFO)
     try:
         prepared = describe_prepared(load_config(options.config_file, options.opts))
-    except (AssertionError, DatasetError, KeyError, ValueError) as error:
+    except (ConfigError, DatasetError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     temporary = options.json.with_suffix(".tmp")
