@@ -73,18 +73,28 @@ class Progress:
             return None
         now = time.monotonic()
         waiting = self._num_cells - len(self._seconds) - len(self._running)
-        rest = [max(guess - (now - started), 0.0) for started in self._running.values()]
+        rest = [
+            guess - (now - started)
+            if now - started < guess
+            else self._training_left(cell) or 0.0  # over its time
+            for cell, started in self._running.items()
+        ]
         return max((sum(rest) + waiting * guess) / self._jobs, max(rest, default=0.0))
 
     def _seconds_per_cell(self) -> float | None:
         if self._seconds:
             return sum(self._seconds) / len(self._seconds)
-        now, guesses = time.monotonic(), []
-        for cell, started in self._running.items():
-            left = _last_line(self._layout.cell(cell) / "metrics.json").get("eta_seconds")
-            if left is not None:
-                guesses.append(now - started + left)
+        now = time.monotonic()
+        guesses = [
+            now - started + left
+            for cell, started in self._running.items()
+            if (left := self._training_left(cell)) is not None
+        ]
         return sum(guesses) / len(guesses) if guesses else None
+
+    def _training_left(self, cell: str) -> float | None:
+        """What Detectron2 estimates of a running cell, in seconds; None before its first line."""
+        return _last_line(self._layout.cell(cell) / "metrics.json").get("eta_seconds")
 
     def _table(self) -> Table:
         rest = self.seconds_left()

@@ -71,7 +71,7 @@ def run(request: Request) -> int:
     """
     layout = request.layout
     layout.root.mkdir(parents=True, exist_ok=True)
-    with _sole_owner(layout), _sigterm_as_ctrl_c():
+    with _sole_owner(layout), _signals_as_ctrl_c():
         prepared = _prepare(request)
         write_json(layout.study, _study_file(request))
         common = {
@@ -107,17 +107,21 @@ def _state(cell: Cell, fingerprint: str, records: dict[str, Record]) -> str:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that the processes it waits for end with it."""
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, or a terminal that closes, end the block as Ctrl-C does: processes and all."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # nohup has the terminal's end ignored
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -267,8 +271,6 @@ def _study_file(request: Request) -> dict[str, Any]:
         "seeds": len(request.study.seeds),
         "dataset": str(request.dataset or ""),
         "command": shlex.join(["make", "ablations", *_make_arguments(request)]),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
     }
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def _facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]
         ("Hardware", provenance.hardware(records)),
         ("Commit", provenance.commits(records)),
         ("Seeds", ", ".join(str(seed) for seed in results.study.seeds)),
-        ("Started", str(results.request.get("started") or "")),
+        ("Finished", _span(record.run.get("finished") for record in records)),
     ]
     times = results.cells["wall_seconds"].dropna()
     if len(times):
@@ -147,6 +147,12 @@ def _facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]
             )
         )
     return [(name, text) for name, text in facts if text]
+
+
+def _span(moments: Iterable[Any]) -> str:
+    """The first and the last of some moments in ISO 8601, which sorts as text."""
+    known = sorted(moment for moment in moments if isinstance(moment, str) and moment)
+    return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else ""
 
 
 def _runs(results: Results) -> list[dict[str, str]]:

@@ -92,7 +92,7 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_the_cells_and_keeps_what_is_done(workplace, start, cells, number):
     first, *hanging = cells[:3]
     runner = start(dict.fromkeys(hanging, "hang"))

@@ -90,7 +90,6 @@ class StudyFolder:
                 "seeds": len(self.study.seeds),
                 "dataset": None,
                 "command": "make ablations GRIDS='alpha star'",
-                "started": "2025-01-02T03:00:00Z",
                 "commit": "0123456789abcdef0123456789abcdef01234567",
             },
         )

@@ -6,6 +6,8 @@ import pytest
 
 from reports.load import ReportError
 from reports.publish import PUBLISHED, README, fill, published
+from reports.statistics import kendall
+from reports.tables import grid_table
 
 
 def test_readme_shows_the_kept_records():
@@ -35,6 +37,17 @@ def test_the_kept_study_is_whole_and_its_pictures_are_there():
     assert pictures
     for picture in pictures:
         assert (README.parent / picture).is_file(), picture
+
+
+def test_the_kept_study_is_one_to_learn_from():
+    """A cell that learns, and an order of the rows that has to do with the paper's."""
+    results = published("mini")
+    cells = results.cells
+    focal = cells[(cells["loss"] == "focal") & (cells["gamma"] == 2.0) & (cells["alpha"] == 0.25)]
+    assert focal["AP"].mean() >= 18
+    alpha = next(grid for grid in results.study.grids if grid.name == "alpha")
+    values = grid_table(results, alpha).values
+    assert kendall(values["AP"], values["AP_published"]).tau >= 0.6
 
 
 def test_nothing_kept_names_a_place_of_one_machine():

@@ -69,8 +69,8 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
 
     Returns:
         ``folder``: the data set's, None for a data set that Detectron2 knows.
-        ``weights``: the path of the initial weights; for a file made here also its sha256 and
-        the accuracy of the pretraining, percent.
+        ``weights``: the path of the initial weights; for a file made here also the sha256
+        of the weights and the accuracy of the pretraining, percent.
 
     Raises:
         ConfigError: a pretraining is asked for on a data set that it cannot read.
@@ -83,10 +83,11 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
         path = pretrained_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
+        saved = torch.load(path, weights_only=True)
         weights = {
             "path": str(path),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "accuracy": torch.load(path, weights_only=True)["accuracy"],
+            "sha256": _weights_sha256(saved["model"]),
+            "accuracy": saved["accuracy"],
         }
     return {"folder": folder, "weights": weights}
 
@@ -126,7 +127,7 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:
         "first_loss": {"predicted": _finite(predicted), "measured": _finite(watch.first_loss)},
         "iterations": cfg.SOLVER.MAX_ITER if done else trainer.iter,
         "error_iteration": None if done else trainer.iter,
-        "weights_sha256": _weights_sha256(model),
+        "weights_sha256": _weights_sha256(model.state_dict()),
     }
     trained = watch.trained or ended  # the evaluation runs after the last step
     run = {
@@ -214,9 +215,10 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _weights_sha256(model: torch.nn.Module) -> str:
+def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
+    """Of the numbers alone: a checkpoint's bytes also hold the name of its file."""
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

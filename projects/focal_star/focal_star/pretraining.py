@@ -9,13 +9,14 @@ import json
 import logging
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.data.detection_utils import read_image
 from detectron2.layers import ShapeSpec
-from detectron2.utils.file_io import PathManager
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,8 +50,14 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
 
 
 def _key(cfg: CfgNode, dataset_sha256: str) -> str:
-    content = [cfg.PRETRAINING, cfg.MODEL.RESNETS, cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD]
-    text = json.dumps([dataset_sha256, [str(node) for node in content]])
+    content = [
+        cfg.PRETRAINING,
+        cfg.MODEL.RESNETS,
+        cfg.MODEL.PIXEL_MEAN,
+        cfg.MODEL.PIXEL_STD,
+        cfg.INPUT.MIN_SIZE_TRAIN[0],
+    ]
+    text = json.dumps([dataset_sha256, [str(part) for part in content]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -95,6 +102,7 @@ class _Crops:
     """Draws labelled crops from a split of the data set."""
 
     BACKGROUND = 0.1  # share of crops that show no object
+    CACHED_IMAGES = 8192
     OBJECT_SHARE = (0.4, 0.9)  # of a crop's side that the longer side of its object takes
 
     def __init__(self, cfg: CfgNode, split: str):
@@ -113,7 +121,7 @@ class _Crops:
         self.size = cfg.PRETRAINING.CROP_SIZE
         self.mean = np.array(cfg.MODEL.PIXEL_MEAN)
         self.std = np.array(cfg.MODEL.PIXEL_STD)
-        self._images: dict[int, tuple[Image.Image, float]] = {}
+        self._image = lru_cache(self.CACHED_IMAGES)(self._image_at_scale)
 
     def batch(self, size: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(size, 3, crop, crop) normalised BGR images and their (size,) labels."""
@@ -131,17 +139,14 @@ class _Crops:
         images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32))
         return images, torch.tensor(labels)
 
-    def _image(self, index: int) -> tuple[Image.Image, float]:
+    def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
         """The image at the detector's scale, and that scale."""
-        if index not in self._images:
-            with PathManager.open(self.records[index]["file_name"], "rb") as file:
-                image = Image.open(file).convert("RGB")
-            scale = self.scale / min(image.size)
-            if scale != 1:
-                width, height = (round(extent * scale) for extent in image.size)
-                image = image.resize((width, height), Image.BILINEAR)
-            self._images[index] = image, scale
-        return self._images[index]
+        image = Image.fromarray(read_image(self.records[index]["file_name"], "RGB"))
+        scale = self.scale / min(image.size)
+        if scale != 1:
+            width, height = (round(extent * scale) for extent in image.size)
+            image = image.resize((width, height), Image.BILINEAR)
+        return image, scale
 
     def _object(self, index: int, box: list[float], random: np.random.Generator) -> np.ndarray:
         """A crop about an object, shifted a little."""
