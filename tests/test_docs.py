@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from focal_star import __version__
 from focal_star.config import load_config
 from focal_star.losses import LOSSES
 
@@ -62,6 +63,4 @@ def test_the_table_of_losses_is_whole():
 
 
 def test_the_changelog_tells_of_this_version():
-    from focal_star import __version__
-
     assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

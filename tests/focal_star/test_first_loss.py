@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from detectron2.data import DatasetCatalog
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
@@ -30,8 +31,6 @@ def test_prediction_is_the_first_loss_of_a_training(tiny_cfg, loss):
     torch.manual_seed(0)
     model = build_model(tiny_cfg).train()
     predicted = log_first_loss(tiny_cfg, model)
-    from detectron2.data import DatasetCatalog
-
     mapper = build_train_mapper(tiny_cfg)
     with EventStorage(), torch.no_grad():
         batch = [mapper(record) for record in DatasetCatalog.get(tiny_cfg.DATASETS.TRAIN[0])]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import read_image
 from detectron2.layers import ShapeSpec
 from PIL import Image
@@ -106,8 +107,6 @@ class _Crops:
     OBJECT_SHARE = (0.4, 0.9)  # of a crop's side that the longer side of its object takes
 
     def __init__(self, cfg: CfgNode, split: str):
-        from detectron2.data import DatasetCatalog
-
         (name,) = cfg.DATASETS.TRAIN if split == "train" else cfg.DATASETS.TEST
         self.records = DatasetCatalog.get(name)
         self.scale = cfg.INPUT.MIN_SIZE_TRAIN[0]
