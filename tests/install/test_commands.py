@@ -1,5 +1,6 @@
 """The Makefile's commands and the distribution that setup.py describes."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,11 +11,16 @@ from install.running import Runner
 from install.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 
 
 def make(*words: str) -> str:
-    """What `make` prints."""
-    ran = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    """What `make` prints, whatever variables an outer `make test` was given."""
+    variables = re.findall(r"^([A-Z_]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    environ = {k: v for k, v in os.environ.items() if k not in (*variables, *OF_MAKE)}
+    ran = subprocess.run(
+        ["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
     return ran.stdout
 
 
