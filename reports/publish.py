@@ -8,14 +8,15 @@ import argparse
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from ablations.cell import Layout
+from ablations.plan import PlanError
 from reports import markdown, provenance, sentences
 from reports.labels import MAIN_METRIC
 from reports.load import ReportError, Results, find_study, load
-from reports.render import write_report
-from reports.statistics import kendall
+from reports.render import published_agreement, write_report
 from reports.tables import grid_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,13 +70,10 @@ def best(results: Results) -> str:
 
 def order(results: Results) -> str:
     """How far the rows' order is the published one, and what the seeds allow to say."""
-    found = {}
-    for grid in results.study.grids:
-        table = grid_table(results, grid)
-        if table.has_published:
-            values = table.values
-            found[grid.name] = kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
-    return "\n".join(filter(None, (sentences.seeds_warning(results), sentences.orders(found))))
+    tables = {grid.name: grid_table(results, grid) for grid in results.study.grids}
+    found = {name: published_agreement(table) for name, table in tables.items()}
+    orders = sentences.orders({name: agreement for name, agreement in found.items() if agreement})
+    return "\n".join(filter(None, (sentences.seeds_warning(results), orders)))
 
 
 def made(results: Results) -> str:
@@ -86,23 +84,34 @@ def made(results: Results) -> str:
 def publish(layout: Layout, study: str) -> Path:
     """Keep a study's records and report in the repository, and write README's blocks anew.
 
+    What was kept before stays until all of the new is there.
+
     Returns:
         The folder of the kept report.
 
     Raises:
         ReportError: the study is not complete.
+        ablations.plan.PlanError: an unknown study.
     """
-    if not load(layout, find_study(layout, study)).complete:
+    results = load(layout, find_study(layout, study))
+    if not results.complete:
         raise ReportError(f"{layout.root} is not complete; only a whole study is published")
-    kept = Layout(PUBLISHED / study)
-    shutil.rmtree(kept.root, ignore_errors=True)
-    shutil.copytree(layout.records, kept.records)
-    for source, target in ((layout.study, kept.study), (layout.prepared, kept.prepared)):
-        shutil.copy(source, target)
-    results = published(study)
-    write_report(results)
-    README.write_text(fill(README.read_text(encoding="utf-8"), results), encoding="utf-8")
-    return kept.report
+    kept = PUBLISHED / study
+    PUBLISHED.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=PUBLISHED, prefix=f".{study}.") as temporary:
+        new = Layout(Path(temporary) / study)
+        new.records.mkdir(parents=True)
+        for cell in results.cells["cell"]:
+            shutil.copy(layout.record(cell), new.record(cell))
+        shutil.copy(layout.study, new.study)
+        shutil.copy(layout.prepared, new.prepared)
+        results = load(new, results.study)
+        write_report(results)
+        text = fill(README.read_text(encoding="utf-8"), results)
+        shutil.rmtree(kept, ignore_errors=True)
+        new.root.rename(kept)
+    README.write_text(text, encoding="utf-8")
+    return Layout(kept).report
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         kept = publish(Layout.of(options.output, options.study), options.study)
-    except (ReportError, OSError) as error:
+    except (PlanError, ReportError, OSError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2
     print(f"publish: {kept.relative_to(ROOT)} and README.md")

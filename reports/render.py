@@ -80,18 +80,22 @@ def write_report(results: Results) -> list[Path]:
     return list(contents)
 
 
+def published_agreement(table: GridTable) -> Agreement | None:
+    """How far the rows' order by AP is the published one; None where nothing is published."""
+    if not table.has_published:
+        return None
+    values = table.values
+    return kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
+
+
 def _section(results: Results, grid: Grid) -> Section:
     table, frame = grid_table(results, grid), results.of_grid(grid)
-    agreement = None
-    if table.has_published:
-        values = table.values
-        agreement = kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
     return Section(
         grid=grid,
         table=table,
         caption=provenance.caption(results, results.records_of(frame)),
         note=sentences.under_table(frame, grid.setup if table.has_published else ""),
-        agreement=agreement,
+        agreement=published_agreement(table),
         dots=illustrations.ap_over_rows(results, grid, table),
         dots_caption=sentences.dots_caption(frame, table.has_published),
         curves=illustrations.training_curves(results, grid, table),

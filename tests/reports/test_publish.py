@@ -1,12 +1,13 @@
 """What README shows is what the kept records say."""
 
 import re
+import shutil
 
 import pytest
 
 from reports.load import ReportError
-from reports.publish import PUBLISHED, README, fill, published
-from reports.statistics import kendall
+from reports.publish import PUBLISHED, README, fill, main, published
+from reports.render import published_agreement
 from reports.tables import grid_table
 
 
@@ -21,6 +22,56 @@ def test_an_edited_number_is_seen():
     number = re.search(r"<!-- report: best -->.*?(\d+\.\d)", text, re.DOTALL)
     edited = text[: number.start(1)] + "99.9" + text[number.end(1) :]
     assert fill(edited, published("mini")) == text
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A README and a folder of kept reports that a test may write, and a whole study."""
+    monkeypatch.setattr("reports.publish.ROOT", tmp_path)
+    monkeypatch.setattr("reports.publish.PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr("reports.publish.README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("<!-- report: best -->\nold\n<!-- /report -->\n")
+    shutil.copytree(PUBLISHED / "mini", tmp_path / "output" / "mini")
+    return tmp_path
+
+
+def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
+    records = elsewhere / "output" / "mini" / "records"
+    (records / "other.json").write_text((records / "ce-alpha0.5-seed1.json").read_text())
+    assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 2  # a refused record
+    (records / "other.json").unlink()
+    assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
+    kept = elsewhere / "published" / "mini"
+    assert (kept / "report" / "index.html").is_file()
+    assert len(list((kept / "records").iterdir())) == len(published("mini").cells)
+    assert "old" not in (elsewhere / "README.md").read_text()
+    assert [path.name for path in kept.parent.iterdir()] == ["mini"]
+
+
+def test_a_failed_publishing_loses_nothing(elsewhere, capsys):
+    arguments = ["--study", "mini", "--output", str(elsewhere / "output")]
+    assert main(arguments) == 0
+    record = next((elsewhere / "output" / "mini" / "records").iterdir())
+    record.unlink()
+    readme = (elsewhere / "README.md").read_text()
+    assert main(arguments) == 2
+    assert "not complete" in capsys.readouterr().err
+    assert (elsewhere / "published" / "mini" / "records" / record.name).is_file()
+    assert (elsewhere / "README.md").read_text() == readme
+    assert main(["--study", "none", "--output", str(elsewhere / "output")]) == 2
+
+
+def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
+    arguments = ["--study", "mini", "--output", str(elsewhere / "output")]
+    assert main(arguments) == 0
+
+    def full(results):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("reports.publish.write_report", full)
+    assert main(arguments) == 2
+    assert (elsewhere / "published" / "mini" / "report" / "index.html").is_file()
+    assert [path.name for path in (elsewhere / "published").iterdir()] == ["mini"]
 
 
 def test_an_unknown_block_is_named():
@@ -46,8 +97,7 @@ def test_the_kept_study_is_one_to_learn_from():
     focal = cells[(cells["loss"] == "focal") & (cells["gamma"] == 2.0) & (cells["alpha"] == 0.25)]
     assert focal["AP"].mean() >= 18
     alpha = next(grid for grid in results.study.grids if grid.name == "alpha")
-    values = grid_table(results, alpha).values
-    assert kendall(values["AP"], values["AP_published"]).tau >= 0.6
+    assert published_agreement(grid_table(results, alpha)).tau >= 0.6
 
 
 def test_nothing_kept_names_a_place_of_one_machine():

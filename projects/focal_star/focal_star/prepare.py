@@ -16,7 +16,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from focal_star.config import ConfigError, load_config
-from focal_star.data.checks import DatasetError, dataset_sha256, describe, splits_of
+from focal_star.data.checks import DatasetError, describe, joined_sha256, splits_of
 from focal_star.engine import prepare
 
 
@@ -26,11 +26,12 @@ def describe_prepared(cfg: CfgNode) -> dict[str, Any]:
     folder = made["folder"]
     dataset = {"name": cfg.DATASETS.TRAIN[0].removesuffix("_train"), "folder": "", "sha256": ""}
     if folder:
-        dataset |= {"folder": str(folder), "sha256": dataset_sha256(folder)}
-        for split in splits_of(folder):
-            card = describe(split)
+        cards = {split.name: describe(split) for split in splits_of(folder)}
+        dataset["folder"] = str(folder)
+        dataset["sha256"] = joined_sha256(card["sha256"] for card in cards.values())
+        for name, card in cards.items():  # the check saw to it that both have the same categories
             dataset["categories"] = card.pop("category_names")
-            dataset[split.name] = card
+            dataset[name] = card
     return {
         "dataset": dataset,
         "weights": made["weights"],

@@ -41,6 +41,7 @@ __all__ = [
     "check_split",
     "dataset_sha256",
     "describe",
+    "joined_sha256",
     "require_valid",
     "splits_of",
 ]
@@ -126,10 +127,11 @@ def describe(split: Split) -> dict[str, Any]:
 
 def dataset_sha256(folder: Path | str) -> str:
     """The fingerprint of both splits (see `describe`). The folder must have passed the check."""
-    return _joined_sha256(describe(split)["sha256"] for split in splits_of(folder))
+    return joined_sha256(describe(split)["sha256"] for split in splits_of(folder))
 
 
-def _joined_sha256(digests: Iterable[str]) -> str:
+def joined_sha256(digests: Iterable[str]) -> str:
+    """The fingerprint of a data set from those of its splits, in the order of `splits_of`."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -194,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
             f" ({facts['num_crowd']} crowd), {facts['num_categories']} categories"
         )
     print(f"  categories: {', '.join(facts['category_names'])}")
-    print(f"  sha256: {_joined_sha256(digests)}")
+    print(f"  sha256: {joined_sha256(digests)}")
     return 0
 
 
