@@ -7,12 +7,18 @@ SHELL := /bin/bash
 STUDY = mini
 ## grids of the study, as in GRIDS="alpha gamma"; empty: all of them
 GRIDS =
-## how many seeds each setting is run with; empty: as the study says
+## how many seeds every setting is run with; empty: as the study says
 SEEDS =
 ## a folder of own data: instances_train.json, instances_val.json, images/
 DATASET =
 ## cells side by side; empty: one a core
 JOBS =
+## what runs the cells: local (processes here) or slurm (a job array, through submitit)
+ENGINE = local
+## how often a cell whose process died is started again, from its last checkpoint
+RETRIES = 2
+## GPUs that one cell trains on; empty: as its config says
+GPUS =
 ## where runs write
 OUTPUT = output
 ## an existing environment's Python, in place of a new .venv
@@ -27,7 +33,11 @@ STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
 	$(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(DATASET),--dataset "$(DATASET)")
 
-.PHONY: help setup ablations report publish test lint format clean
+RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
+	$(if $(JOBS),--jobs "$(JOBS)") \
+	$(if $(GPUS),--gpus "$(GPUS)")
+
+.PHONY: help setup ablations plan status report publish test soak lint format clean
 
 ## this list
 help:
@@ -48,9 +58,17 @@ setup:
 
 ## run what is missing of the study, then write its report
 ablations: setup
-	@"$(PY)" -m ablations $(STUDY_FLAGS) $(if $(JOBS),--jobs "$(JOBS)"); ran=$$?; \
+	@"$(PY)" -m ablations $(STUDY_FLAGS) $(RUN_FLAGS); ran=$$?; \
 	    [ $$ran -ne 2 ] || exit 2; \
 	    "$(PY)" -m reports $(STUDY_FLAGS) && exit $$ran
+
+## list what `make ablations` would run, with an estimate of time and disk; run nothing
+plan: setup
+	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS)
+
+## show where the study stands, also while it runs elsewhere
+status: setup
+	@"$(PY)" -m ablations status $(STUDY_FLAGS)
 
 ## write the study's report again, from the records alone
 report: setup
@@ -63,6 +81,10 @@ publish: setup
 ## lint, then run all tests, the fast ones first
 test: setup lint
 	@"$(PY)" -m pytest $(PYTEST_ARGS)
+
+## kill a study of real trainings 50 times at random, and compare it with one left alone
+soak: setup
+	@"$(PY)" tests/soak.py --kills 50 --cells 12
 
 ## check style and format
 lint: setup

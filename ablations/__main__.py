@@ -1,23 +1,34 @@
-"""``python -m ablations``: runs what is missing of a study."""
+"""``python -m ablations [run|plan|status]``: runs a study, lists what that would do, or shows it.
+
+``run`` trains what has no result yet. ``plan`` lists the cells by what is to be done with them,
+with an estimate of time and disk, and trains nothing. ``status`` shows the study from its folder,
+also while it runs, here or on another machine of the same disk.
+"""
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
 
+from ablations import overview
+from ablations import prepared as preparing
 from ablations.cell import Layout
-from ablations.plan import PlanError, load_study
-from ablations.run import ROOT, Request, RunError, run
+from ablations.plan import load_study
+from ablations.prepared import ROOT, PrepareError
+from ablations.reading import PlanError
+from ablations.run import RETRIES, Request, RunError, run
+from ablations.status import status
 
 INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a study.
+    """Run a study, or tell of it.
 
     Returns:
-        0 if every cell is done or diverged, 1 if some failed, 2 if nothing could be run,
-        130 if it was interrupted.
+        0 if every cell has a result, 1 if some failed (``status``: or are still to be run), 2 if
+        nothing could be run, 130 if it was interrupted. ``plan`` is 0 whatever it finds.
     """
     options = _parser().parse_args(argv)
     # The cells' processes work in the repository's root, and so does this one: a path means the
@@ -27,9 +38,18 @@ def main(argv: list[str] | None = None) -> int:
     os.chdir(ROOT)
     try:
         study = load_study(options.study, (options.grids or "").split(), options.seeds)
-        layout = Layout.of(output, study.name, dataset)
-        return run(Request(study, layout, dataset, options.jobs, output / "cache"))
-    except (PlanError, RunError, OSError) as error:
+        request = Request(
+            study=study,
+            layout=Layout.of(output, study.name, dataset),
+            dataset=dataset,
+            jobs=options.jobs,
+            cache=output / "cache",
+            engine=options.engine,
+            retries=options.retries,
+            gpus=options.gpus,
+        )
+        return run(request) if options.what == "run" else _tell(request, options.what)
+    except (PlanError, PrepareError, RunError, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -37,8 +57,34 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _tell(request: Request, what: str) -> int:
+    """Print the plan or the status of a study."""
+    study, layout = request.study, request.layout
+    prepared = preparing.load(layout)
+    if prepared and not preparing.is_current(prepared, study):
+        print("The config's files have changed: resolving them", flush=True)
+        prepared = preparing.prepare(study, layout, request.data_overrides(), resolve_only=True)
+    identities = prepared.identities(study.cells()) if prepared else None
+    gc.disable()  # all that is read is kept: 10,000 records take half the time so
+    try:
+        found = status(study, layout, identities)
+    finally:
+        gc.freeze()
+        gc.enable()
+    if what == "plan":
+        overview.print_plan(found, request.jobs)
+        return 0
+    overview.print_status(found, layout)
+    return 0 if found.is_complete else 1
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ablations", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m ablations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="?", default="run", choices=("run", "plan", "status"))
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
     parser.add_argument("--grids", help="names of grids, spaces between (default: the study's)")
     parser.add_argument("--seeds", type=_positive, help="number of seeds (default: the study's)")
@@ -50,6 +96,24 @@ def _parser() -> argparse.ArgumentParser:
         default=len(os.sched_getaffinity(0)),
         help="cells side by side (default: one a core)",
     )
+    parser.add_argument(
+        "--engine",
+        default="local",
+        choices=("local", "slurm"),
+        help="processes here, or tasks of a SLURM cluster (default: local)",
+    )
+    parser.add_argument(
+        "--retries",
+        type=_not_negative,
+        default=RETRIES,
+        help=f"new starts of a cell whose process died (default: {RETRIES})",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=_not_negative,
+        default=0,
+        help="GPUs of one cell (default: as its config says)",
+    )
     return parser
 
 
@@ -58,8 +122,16 @@ def _from_root(path: Path) -> Path:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return _number(text, least=1)
+
+
+def _not_negative(text: str) -> int:
+    return _number(text, least=0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
 
 

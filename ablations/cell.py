@@ -1,28 +1,64 @@
-"""What one training run is: its setting, its cell, its fingerprint and its files.
+"""What one training run is: its setting, its cell and its files.
 
-A setting is a table row, a point on named axes (``loss``, ``alpha``, ``gamma``). A cell is a
-setting with a seed. Settings that mean the same loss are one setting, so that a cell is trained
+A setting is a table row, a point on named axes (``loss``, ``alpha``, ``gamma``, ...). A cell is a
+setting with a seed. Settings that mean the same run are one setting, so that a cell is trained
 once however many tables show it.
 """
 
-import hashlib
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-AXES = {
-    "loss": "MODEL.FOCAL_STAR.LOSS",
-    "alpha": "MODEL.RETINANET.FOCAL_LOSS_ALPHA",
-    "gamma": "MODEL.RETINANET.FOCAL_LOSS_GAMMA",
-}
-"""Axis of a grid -> key of the config. The order is the order of a cell's id."""
 
-NUMERICS = 1
-"""Raised by every change that moves a number, so that older records count as stale."""
+@dataclass(frozen=True)
+class Axis:
+    """What a grid can vary.
+
+    Attributes:
+        key: the config's key.
+        kind: the type of its values.
+        prefix: what stands before a value in a cell's id.
+        base: the value that every config of this project has, so that a setting need not name
+            it. A study may say another; axes without one are always named.
+        only_with: (axis, its values): elsewhere the axis has no effect and is left out.
+    """
+
+    key: str
+    kind: type
+    prefix: str
+    base: Any = ...
+    only_with: tuple[str, tuple[str, ...]] | None = None
+
+
+_OHEM = ("ohem", ("ohem", "ohem_1_3"))
+
+AXES = {
+    "loss": Axis("MODEL.FOCAL_STAR.LOSS", str, ""),
+    "alpha": Axis("MODEL.RETINANET.FOCAL_LOSS_ALPHA", float, "alpha"),
+    "gamma": Axis(
+        "MODEL.RETINANET.FOCAL_LOSS_GAMMA", float, "gamma",
+        only_with=("loss", ("focal", "focal_star", "focal_appendix")),
+    ),
+    "beta": Axis(
+        "MODEL.FOCAL_STAR.BETA", float, "beta", 0.0, only_with=("loss", ("focal_appendix",))
+    ),
+    "weight_cap": Axis(
+        "MODEL.FOCAL_STAR.WEIGHT_CAP", float, "cap", None, only_with=("loss", ("focal_star",))
+    ),
+    "prior": Axis("MODEL.RETINANET.PRIOR_PROB", float, "prior", 0.01),
+    "ohem": Axis("MODEL.OHEM.METHOD", str, "", None),
+    "batch_size": Axis("MODEL.OHEM.BATCH_SIZE", int, "batch", only_with=_OHEM),
+    "nms_thresh": Axis("MODEL.OHEM.NMS_THRESH", float, "nms", only_with=_OHEM),
+    "num_scales": Axis("MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3),
+    "num_aspect_ratios": Axis("MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3),
+    "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth"),
+    "scale": Axis("INPUT.SHORT_EDGE", int, "edge"),
+}  # fmt: skip
+"""Axis of a grid -> what it is in a config. The order is the order of a cell's id."""
 
 _NEUTRAL_GAMMA = {"focal": 0.0, "focal_star": 0.0, "focal_appendix": 1.0}
-"""Loss -> the gamma at which it is the cross entropy."""
+"""Loss -> the gamma at which it is the cross entropy (focal_appendix: where beta is 0)."""
 
 
 @dataclass(frozen=True)
@@ -30,48 +66,62 @@ class Setting:
     """A point on the axes, in its one canonical form (build it with :meth:`of`).
 
     Attributes:
-        values: (axis, value) pairs in the order of ``AXES``; numbers are floats.
+        values: (axis, value) pairs in the order of ``AXES``, each of its axis' type or None.
     """
 
     values: tuple[tuple[str, Any], ...]
 
     @classmethod
-    def of(cls, **values: Any) -> "Setting":
+    def of(cls, base: dict[str, Any] | None = None, /, **values: Any) -> "Setting":
         """The setting of these axis values.
 
-        ``gamma`` is dropped where the loss is the cross entropy whatever its value, and a loss
-        at its neutral gamma becomes ``ce``.
+        A loss at its neutral gamma becomes ``ce``; an axis that has no effect, or that has the
+        value of the study's config, is left out.
+
+        Args:
+            base: axis -> the value that the study's config has, beside those of ``AXES``.
+            values: axis -> value.
 
         Raises:
-            ValueError: names every axis that does not exist.
+            ValueError: names every axis that does not exist and every value of another type.
         """
-        unknown = [axis for axis in values if axis not in AXES]
-        if unknown:
-            raise ValueError(f"unknown axes {', '.join(unknown)}; known: {', '.join(AXES)}")
-        values = {
-            axis: float(value) if type(value) is int else value for axis, value in values.items()
-        }
-        loss = values.get("loss")
-        if loss in _NEUTRAL_GAMMA and values.get("gamma") == _NEUTRAL_GAMMA[loss]:
-            values["loss"] = loss = "ce"
-        if loss == "ce":
-            values.pop("gamma", None)
-        return cls(tuple((axis, values[axis]) for axis in AXES if axis in values))
+        problems = [
+            f"unknown axis {axis}; known: {', '.join(AXES)}" for axis in values.keys() - AXES
+        ]
+        typed = {}
+        for axis, value in values.items():
+            if axis in AXES:
+                try:
+                    typed[axis] = _typed(value, AXES[axis].kind)
+                except ValueError as error:
+                    problems.append(f"{axis} is {value!r}, {error}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        loss = typed.get("loss")
+        neutral = _NEUTRAL_GAMMA.get(loss, math.nan)
+        if typed.get("gamma") == neutral and not typed.get("beta"):
+            typed["loss"] = "ce"
+        common = {axis: about.base for axis, about in AXES.items()} | (base or {})
+        return cls(
+            tuple(
+                (axis, typed[axis])
+                for axis in AXES
+                if axis in typed and _counts(axis, typed) and typed[axis] != common[axis]
+            )
+        )
 
     @property
     def id(self) -> str:
         """For example ``focal-alpha0.25-gamma2``."""
-        return "-".join(
-            value if axis == "loss" else f"{axis}{_text(value)}" for axis, value in self.values
-        )
+        return "-".join(AXES[axis].prefix + _text(value) for axis, value in self.values)
 
     def as_dict(self) -> dict[str, Any]:
         """Axis -> value."""
         return dict(self.values)
 
-    def overrides(self) -> list[str]:
-        """The ``KEY VALUE`` pairs of Detectron2's command line that make the setting."""
-        return [text for axis, value in self.values for text in (AXES[axis], str(value))]
+    def config(self) -> dict[str, Any]:
+        """The config's keys that make the setting, and their values."""
+        return {AXES[axis].key: value for axis, value in self.values}
 
 
 @dataclass(frozen=True)
@@ -88,22 +138,8 @@ class Cell:
 
     def overrides(self) -> list[str]:
         """The ``KEY VALUE`` pairs of Detectron2's command line that make the cell."""
-        return [*self.setting.overrides(), "SEED", str(self.seed)]
-
-    def fingerprint(self, common: dict[str, Any]) -> str:
-        """SHA-256 over all that determines the cell's result.
-
-        Args:
-            common: what the cells of a study share: the resolved config file, the data set's and
-                the initial weights' SHA-256. Key order does not count.
-        """
-        content = {
-            "common": common,
-            "numerics": NUMERICS,
-            "seed": self.seed,
-            "setting": self.setting.as_dict(),
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        config = self.setting.config() | {"SEED": self.seed}
+        return [text for key, value in config.items() for text in (key, str(value))]
 
 
 @dataclass(frozen=True)
@@ -124,7 +160,7 @@ class Layout:
 
     @property
     def prepared(self) -> Path:
-        """What stands before the cells: the data set's and the initial weights' identity."""
+        """What stands before the cells: the config, the data set, the initial weights."""
         return self.root / "prepared.json"
 
     @property
@@ -144,6 +180,11 @@ class Layout:
     def prepare_log(self) -> Path:
         return self.root / "prepare.log"
 
+    @property
+    def slurm(self) -> Path:
+        """The folder of what SLURM and submitit write."""
+        return self.root / "slurm"
+
     def record(self, cell_id: str) -> Path:
         return self.records / f"{cell_id}.json"
 
@@ -151,14 +192,51 @@ class Layout:
         """The folder a cell trains in: Detectron2's OUTPUT_DIR."""
         return self.root / "cells" / cell_id
 
+    def cell_lock(self, cell_id: str) -> Path:
+        """Held by the cell's process as long as it lives."""
+        return self.root / "locks" / cell_id
+
+    def cell_fingerprint(self, cell_id: str) -> Path:
+        """Which fingerprint the files of the cell's folder belong to."""
+        return self.cell(cell_id) / "fingerprint.json"
+
     def cell_log(self, cell_id: str) -> Path:
-        """Everything the cell's process printed."""
+        """Everything the cell's processes printed."""
         return self.cell(cell_id) / "process.log"
+
+    def cell_metrics(self, cell_id: str) -> Path:
+        """Detectron2's line of numbers for every 20th iteration."""
+        return self.cell(cell_id) / "metrics.json"
 
     def cell_result(self, cell_id: str) -> Path:
         """What the cell's process leaves when it ends by itself."""
         return self.cell(cell_id) / "result.json"
 
 
+def _typed(value: Any, kind: type) -> Any:
+    """``value`` as this type; a whole number may stand for a float, and the other way round."""
+    if value is None:
+        return None
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise ValueError("not a name")
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError("not a number")
+    if kind(value) != value:
+        raise ValueError("not a whole number")
+    return kind(value)
+
+
+def _counts(axis: str, values: dict[str, Any]) -> bool:
+    """Whether the axis has an effect beside these values."""
+    if AXES[axis].only_with is None:
+        return True
+    other, with_values = AXES[axis].only_with
+    return values.get(other) in with_values
+
+
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else f"{value:.12g}"

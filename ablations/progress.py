@@ -29,6 +29,7 @@ class Progress:
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._running: dict[str, float] = {}  # cell id -> when it started
         self._seconds: list[float] = []  # of each cell that has ended
+        self._best: tuple[float, str] | None = None  # highest AP so far, and whose it is
         self._shown = 0.0
 
     def __enter__(self) -> "Progress":
@@ -43,6 +44,15 @@ class Progress:
     def started(self, cell: str) -> None:
         self._running[cell] = time.monotonic()
 
+    def restarted(self, cell: str, died: int) -> None:
+        """Print a line for a cell whose process died ``died`` times and was started again."""
+        self._console.print(
+            f"{cell}: its process died, started again ({died} so far); see its process.log",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
     def ended(self, record: Record, seconds: float) -> None:
         """Print a line for a cell that has ended.
 
@@ -52,6 +62,9 @@ class Progress:
         """
         self._running.pop(record.cell, None)
         self._seconds.append(seconds)
+        ap = record.result["metrics"]["AP"] if record.status == DONE else None
+        if ap is not None:
+            self._best = max(self._best or (ap, record.cell), (ap, record.cell))
         words = f"[{len(self._seconds)}/{self._num_cells}] {record.cell}: {outcome(record)}"
         rest = self.seconds_left()
         left = f"; about {duration(rest)} left" if rest else ""
@@ -94,20 +107,21 @@ class Progress:
 
     def _training_left(self, cell: str) -> float | None:
         """What Detectron2 estimates of a running cell, in seconds; None before its first line."""
-        return _last_line(self._layout.cell(cell) / "metrics.json").get("eta_seconds")
+        return last_line(self._layout.cell_metrics(cell)).get("eta_seconds")
 
     def _table(self) -> Table:
         rest = self.seconds_left()
         left = "estimating the time left" if rest is None else f"about {duration(rest)} left"
+        best = "; highest AP so far {:.1f}, {}".format(*self._best) if self._best else ""
         table = Table(
-            title=f"{len(self._seconds)} of {self._num_cells} cells ended, {left}",
+            title=f"{len(self._seconds)} of {self._num_cells} cells ended, {left}{best}",
             box=None,
             title_justify="left",
         )
         for name in ("cell", "iteration", "loss_cls", "elapsed"):
             table.add_column(name, justify="left" if name == "cell" else "right")
         for cell, started in self._running.items():
-            line = _last_line(self._layout.cell(cell) / "metrics.json")
+            line = last_line(self._layout.cell_metrics(cell))
             loss = line.get("loss_cls")
             table.add_row(
                 cell,
@@ -134,7 +148,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _last_line(path: Path, size: int = 4096) -> dict:
+def last_line(path: Path, size: int = 4096) -> dict:
     """The last whole line of a file of JSON lines; empty if there is none."""
     try:
         with path.open("rb") as file:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 
 DONE = "done"
 """The cell was trained to its end and evaluated."""
@@ -37,6 +37,7 @@ class Record:
     Attributes:
         cell: the cell's id, also the stem of its file.
         fingerprint: hexadecimal SHA-256 of all that determines the result.
+        identity: the parts of the fingerprint, see :class:`ablations.fingerprint.Identity`.
         setting: axis name -> value (``loss``, ``alpha``, ``gamma``, ...).
         seed: the cell's seed.
         status: ``done``, ``diverged`` or ``failed``.
@@ -45,15 +46,17 @@ class Record:
         result: ``metrics`` (name -> percent, None where undefined), ``per_class_AP`` (category
             -> percent), ``curves`` (name -> list, with ``iteration`` as the shared abscissa),
             ``first_loss`` (``predicted`` and ``measured`` loss_cls), ``iterations``,
-            ``weights_sha256``, ``error_iteration``.
-        run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``finished`` (UTC, ISO 8601),
-            ``commit``, ``environment`` (versions and hardware, name -> text).
+            ``weights_sha256``, ``error_iteration``, ``divergence``.
+        run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
+            ``attempts`` (processes that the cell took), ``disk_bytes``, ``finished`` (UTC,
+            ISO 8601), ``commit``, ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images`` and
             ``num_instances``.
     """
 
     cell: str
     fingerprint: str
+    identity: dict[str, Any]
     setting: dict[str, Any]
     seed: int
     status: str
@@ -66,7 +69,18 @@ class Record:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole."""
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole.
+
+    Raises:
+        OSError: names ``path``, and why it cannot be written; what stood there stands.
+    """
+    try:
+        _write_json(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -94,7 +108,7 @@ def load(path: Path) -> Record:
         RecordError: the file is not JSON, not a record, or of another schema.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
@@ -121,6 +135,7 @@ def load_folder(folder: Path) -> tuple[dict[str, Record], list[str]]:
 _TYPES = {
     "cell": str,
     "fingerprint": str,
+    "identity": dict,
     "setting": dict,
     "seed": int,
     "status": str,

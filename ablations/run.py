@@ -1,31 +1,29 @@
-"""Runs the cells of a study that have no record yet, several side by side."""
+"""Runs the cells of a study that have no result yet, several side by side."""
 
 import fcntl
-import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablations import prepared as preparing
 from ablations.cell import Cell, Layout
+from ablations.execution import CellRun, Job, is_running
 from ablations.plan import Study
+from ablations.prepared import CONFIGS, ROOT, Prepared, variant
 from ablations.progress import Progress
-from ablations.record import DIVERGED, DONE, FAILED, Record, load_folder, save, write_json
+from ablations.record import write_json
+from ablations.status import STALE, status
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = Path("projects/focal_star/configs")
-TRAIN_NET = "projects/focal_star/train_net.py"
 POLL_SECONDS = 0.2
 STOP_SECONDS = 8.0
+RETRIES = 2
 
 
 class RunError(RuntimeError):
@@ -42,6 +40,9 @@ class Request:
         dataset: folder of own data that takes the place of the study's; None for the study's.
         jobs: how many cells run side by side.
         cache: where the data set and the pretrained backbones are kept.
+        engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
+        retries: how often a cell's process is started again after it died without a result.
+        gpus: GPUs that one cell trains on, by Detectron2's ``launch``.
     """
 
     study: Study
@@ -49,14 +50,25 @@ class Request:
     dataset: Path | None
     jobs: int
     cache: Path
-
-    def config_file(self) -> Path:
-        return CONFIGS / self.study.config
+    engine: str = "local"
+    retries: int = RETRIES
+    gpus: int = 0
 
     def data_overrides(self) -> list[str]:
         """The ``KEY VALUE`` pairs that say where the data are."""
         own = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
         return ["CACHE_DIR", str(self.cache), *own]
+
+    def make_arguments(self) -> list[str]:
+        """What ``make ablations`` is given to repeat the request."""
+        study = self.study
+        arguments = [
+            f"STUDY={study.name}",
+            "GRIDS=" + " ".join(grid.name for grid in study.grids),
+        ]
+        if not study.more_seeds:
+            arguments.append(f"SEEDS={len(study.seeds)}")
+        return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])
 
 
 def run(request: Request) -> int:
@@ -66,44 +78,47 @@ def run(request: Request) -> int:
         0 if every cell ended with a result (done or diverged), 1 if some failed.
 
     Raises:
-        RunError: the folder is in use, or the data set or the config cannot be used.
+        RunError: the folder is in use.
+        ablations.prepared.PrepareError: the data set or the config cannot be used.
         KeyboardInterrupt: after the running cells were stopped.
     """
-    layout = request.layout
+    layout, study = request.layout, request.study
     layout.root.mkdir(parents=True, exist_ok=True)
     with _sole_owner(layout), _signals_as_ctrl_c():
-        prepared = _prepare(request)
-        write_json(layout.study, _study_file(request))
-        common = {
-            "config": prepared["config_sha256"],
-            "dataset": prepared["dataset"]["sha256"],
-            "weights": prepared["weights"]["sha256"],
-        }
-        fingerprints = {cell: cell.fingerprint(common) for cell in request.study.cells()}
-        records, _ = load_folder(layout.records)
-        states = [_state(cell, fingerprints[cell], records) for cell in fingerprints]
-        waiting = [
-            cell
-            for cell, state in zip(fingerprints, states, strict=True)
-            if state not in (DONE, DIVERGED)
-        ]
-        stale = states.count("stale")
+        print("Preparing the data set and the initial weights", flush=True)
+        prepared = preparing.prepare(study, layout, request.data_overrides())
+        write_json(layout.study, study_file(request))
+        identities = prepared.identities(study.cells())
+        before = status(study, layout, identities)
+        waiting, stale = before.to_run, before.counts[STALE]
         print(
-            f"{request.study.name}: {len(fingerprints)} cells, "
-            f"{len(fingerprints) - len(waiting)} done, {len(waiting)} to run"
+            f"{study.name}: {len(before.states)} cells, "
+            f"{len(before.states) - len(waiting)} done, {len(waiting)} to run"
             + (f" ({stale} stale: what determines them has changed)" if stale else ""),
             flush=True,
         )
-        failed = _run_cells(request, waiting, fingerprints, prepared)
-    return 1 if failed else 0
+        code = commit()
+        jobs = [_job(request, cell, identities[cell], prepared, code) for cell in waiting]
+        if request.engine == "slurm":
+            from ablations.slurm import run_on_slurm
+
+            run_on_slurm(request, jobs)
+        else:
+            _run_here(request, jobs)
+        after = status(study, layout, identities)
+    return 1 if after.to_run else 0
 
 
-def _state(cell: Cell, fingerprint: str, records: dict[str, Record]) -> str:
-    """``done``, ``diverged``, ``failed``, ``missing`` or ``stale``."""
-    record = records.get(cell.id)
-    if record is None:
-        return "missing"
-    return record.status if record.fingerprint == fingerprint else "stale"
+def study_file(request: Request) -> dict[str, Any]:
+    """Content of ``study.json``: what was asked for."""
+    study = request.study
+    return {
+        "study": study.name,
+        "grids": [grid.name for grid in study.grids],
+        "seeds": None if study.more_seeds else len(study.seeds),
+        "dataset": str(request.dataset or ""),
+        "command": shlex.join(["make", "ablations", *request.make_arguments()]),
+    }
 
 
 @contextmanager
@@ -135,152 +150,67 @@ def _sole_owner(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _prepare(request: Request) -> dict[str, Any]:
-    """Have the data set and the initial weights made in a process of their own."""
-    command = [
-        sys.executable, "-m", "focal_star.prepare",
-        "--config-file", str(request.config_file()), "--json", str(request.layout.prepared),
-        *request.data_overrides(),
-    ]  # fmt: skip
-    print("Preparing the data set and the initial weights", flush=True)
-    request.layout.prepared.unlink(missing_ok=True)
-    with request.layout.prepare_log.open("w") as log:
-        code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
-    text = request.layout.prepare_log.read_text(encoding="utf-8", errors="replace")
-    if code:
-        _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
-        raise RunError(message if found and code == 2 else f"preparing failed:\n{_tail(text)}")
-    return json.loads(request.layout.prepared.read_text(encoding="utf-8"))
+def _job(request: Request, cell: Cell, identity: Any, prepared: Prepared, code: str) -> Job:
+    weights = prepared.weights.get(variant(cell.setting), {}).get("path", "")
+    gpus = ["--num-gpus", str(request.gpus)] if request.gpus else []
+    return Job(
+        cell=cell,
+        identity=identity,
+        layout=request.layout,
+        arguments=(
+            "--config-file", str(CONFIGS / request.study.config), *gpus,
+            *cell.overrides(), *request.data_overrides(),
+        ),
+        # What was prepared need not be looked at again by each cell.
+        prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
+        dataset=prepared.dataset,
+        threads=max(1, len(os.sched_getaffinity(0)) // request.jobs),
+        retries=request.retries,
+        commit=code,
+    )  # fmt: skip
 
 
-@dataclass
-class _Running:
-    cell: Cell
-    process: subprocess.Popen
-    started: float = field(default_factory=time.monotonic)
-
-
-def _run_cells(
-    request: Request,
-    waiting: list[Cell],
-    fingerprints: dict[Cell, str],
-    prepared: dict[str, Any],
-) -> int:
-    """Run the cells; return how many failed."""
-    layout, running, failed = request.layout, [], 0
-    queue = list(waiting)
-    with Progress(layout, len(waiting), request.jobs) as progress, _stopping(running):
+def _run_here(request: Request, jobs: list[Job]) -> None:
+    """Run the cells as processes of this machine, ``request.jobs`` side by side."""
+    alive = [job for job in jobs if is_running(request.layout, job.cell.id)]
+    queue = [job for job in jobs if job not in alive]
+    running = [CellRun(job) for job in alive]
+    with Progress(request.layout, len(jobs), request.jobs) as progress, _stopping(running):
+        if alive:
+            print(f"{len(alive)} at work already, of a run that was killed", flush=True)
+        for job in alive:
+            progress.started(job.cell.id)
         while queue or running:
             while queue and len(running) < request.jobs:
-                cell = queue.pop(0)
-                running.append(_start(request, cell, prepared))
-                progress.started(cell.id)
-            time.sleep(POLL_SECONDS)
-            for job in [job for job in running if job.process.poll() is not None]:
-                running.remove(job)
-                record = _record(request, job, fingerprints[job.cell], prepared)
-                save(record, layout.record(job.cell.id))
-                failed += record.status == FAILED
-                progress.ended(record, time.monotonic() - job.started)
+                running.append(CellRun(queue.pop(0)))
+                progress.started(running[-1].job.cell.id)
+            for cell_run in list(running):
+                attempts = cell_run.attempts
+                record = cell_run.poll()
+                if record is not None:
+                    running.remove(cell_run)
+                    progress.ended(record, time.monotonic() - cell_run.started)
+                elif cell_run.attempts > max(attempts, 1):
+                    progress.restarted(cell_run.job.cell.id, cell_run.attempts - 1)
             progress.update()
-    return failed
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager
-def _stopping(running: list[_Running]) -> Iterator[None]:
+def _stopping(running: list[CellRun]) -> Iterator[None]:
     """Leave no process behind, however the block ends."""
     try:
         yield
     finally:
         try:
-            for job in running:
-                job.process.terminate()
+            for cell_run in running:
+                cell_run.stop()
             deadline = time.monotonic() + STOP_SECONDS
-            with suppress(subprocess.TimeoutExpired):
-                for job in running:
-                    job.process.wait(max(0.0, deadline - time.monotonic()))
+            while time.monotonic() < deadline and any(c.is_alive() for c in running):
+                time.sleep(POLL_SECONDS / 4)
         finally:  # also where a second Ctrl-C cuts the wait short
-            for job in running:
-                job.process.kill()
-                job.process.wait()
-
-
-def _command(request: Request, cell: Cell, output: str) -> list[str]:
-    return [
-        TRAIN_NET, "--config-file", str(request.config_file()),
-        *cell.overrides(), *request.data_overrides(), "OUTPUT_DIR", output,
-    ]  # fmt: skip
-
-
-def _start(request: Request, cell: Cell, prepared: dict[str, Any]) -> _Running:
-    folder = request.layout.cell(cell.id)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    # What was prepared need not be looked at again by each cell.
-    known = ["DATASETS.CHECK", "False", "MODEL.WEIGHTS", prepared["weights"]["path"]]
-    command = [sys.executable, *_command(request, cell, str(folder)), *known]
-    threads = str(max(1, len(os.sched_getaffinity(0)) // request.jobs))
-    with request.layout.cell_log(cell.id).open("w") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"OMP_NUM_THREADS": threads},
-            start_new_session=True,  # Ctrl-C reaches the runner alone, which then stops them
-        )
-    return _Running(cell, process)
-
-
-def _record(request: Request, job: _Running, fingerprint: str, prepared: dict[str, Any]) -> Record:
-    """The record of a cell whose process has ended."""
-    layout, cell = request.layout, job.cell
-    status, error, result, run = FAILED, "", {}, {}
-    try:
-        outcome = json.loads(layout.cell_result(cell.id).read_text(encoding="utf-8"))
-        status, error, result, run = (outcome[k] for k in ("status", "error", "result", "run"))
-    except (OSError, ValueError, KeyError, TypeError):
-        log = layout.cell_log(cell.id).read_text(encoding="utf-8", errors="replace")
-        error = f"the process ended with exit code {job.process.returncode}:\n{_tail(log)}"
-    threads = run.get("environment", {}).get("num_threads", "1")
-    command = shlex.join(_command(request, cell, f"{layout.root}/repeated/{cell.id}"))
-    return Record(
-        cell=cell.id,
-        fingerprint=fingerprint,
-        setting=cell.setting.as_dict(),
-        seed=cell.seed,
-        status=status,
-        error=error,
-        command=f"OMP_NUM_THREADS={threads} python {command}",
-        result=result,
-        run=run
-        | {
-            "wall_seconds": time.monotonic() - job.started,
-            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "commit": commit(),
-        },
-        dataset=prepared["dataset"],
-    )
-
-
-def _study_file(request: Request) -> dict[str, Any]:
-    return {
-        "study": request.study.name,
-        "grids": [grid.name for grid in request.study.grids],
-        "seeds": len(request.study.seeds),
-        "dataset": str(request.dataset or ""),
-        "command": shlex.join(["make", "ablations", *_make_arguments(request)]),
-    }
-
-
-def _make_arguments(request: Request) -> list[str]:
-    arguments = [
-        f"STUDY={request.study.name}",
-        "GRIDS=" + " ".join(grid.name for grid in request.study.grids),
-        f"SEEDS={len(request.study.seeds)}",
-    ]
-    return arguments + ([f"DATASET={request.dataset}"] if request.dataset else [])
+            for cell_run in running:
+                cell_run.kill()
 
 
 def commit() -> str:
@@ -291,7 +221,3 @@ def commit() -> str:
     except OSError:
         return ""
     return ended.stdout.strip()
-
-
-def _tail(text: str, lines: int = 12) -> str:
-    return "\n".join(text.strip().splitlines()[-lines:])

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ablations.cell import Layout
-from ablations.plan import PlanError
+from ablations.reading import PlanError
 from ablations.record import DONE
 from reports.load import ReportError, find_study, load
 from reports.render import write_report
@@ -16,8 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     """Render a report.
 
     Returns:
-        0 if every cell of the study is done or diverged; 1 if cells are missing or failed or
-        records were refused (the report is written and marks them); 2 if no report could be made.
+        0 if every cell of the study is done or diverged; 1 if cells are missing, running, stale
+        or failed or records were refused (the report is written and marks them); 2 if no report
+        could be made.
     """
     options = _parser().parse_args(argv)
     layout = Layout.of(options.output, options.study, options.dataset)

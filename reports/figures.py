@@ -1,60 +1,15 @@
-"""Draws numbers: every function takes them and returns matplotlib Axes. Knows no records.
+"""Draws numbers: every function takes them and returns matplotlib Axes. Knows no records."""
 
-Figures are drawn on white, with paths instead of fonts, so that they look the same everywhere.
-"""
-
-import io
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-WIDTH = 7.6
-"""Of every figure, in inches."""
-
-_GREY = "#6b6b6b"
-_STYLE = {
-    "axes.edgecolor": "#9a9a9a",
-    "axes.grid": True,
-    "axes.labelcolor": "#333333",
-    "axes.labelsize": 10,
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 10,
-    "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
-    "legend.fontsize": 10,
-    "legend.frameon": False,
-    "mathtext.fontset": "dejavusans",
-    "svg.fonttype": "path",
-    "text.color": "#333333",
-    "xtick.color": "#9a9a9a",
-    "xtick.labelcolor": "#333333",
-    "xtick.labelsize": 9,
-    "ytick.color": "#9a9a9a",
-    "ytick.labelcolor": "#333333",
-    "ytick.labelsize": 9,
-}
-
-
-def _styled(function):
-    @wraps(function)
-    def draw(*args, **kwargs):
-        with matplotlib.rc_context(_STYLE):
-            return function(*args, **kwargs)
-
-    return draw
+from reports.drawing import GREY, WIDTH, styled, write_notes
 
 
 @dataclass(frozen=True)
@@ -92,11 +47,39 @@ class Dots:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Points that are joined, in two dimensions.
+
+    Attributes:
+        label: for the legend.
+        x: a value per point; a point without both values is left out.
+        y: likewise.
+        notes: per point, a word to be written beside it where there is room.
+        colour: of line and marks.
+        marker: matplotlib's; it tells curves of one colour apart.
+        dashes: of the line, likewise.
+        spread: half a bar's length in y per point, NaN for no bar.
+        filled: False draws rings.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    notes: Sequence[str]
+    colour: str
+    marker: str = "o"
+    dashes: str = "-"
+    spread: Sequence[float] = ()
+    filled: bool = True
+
+
+@dataclass(frozen=True)
 class Run:
     """A training curve; ``diverged`` ends it with a cross."""
 
     iterations: Sequence[float]
     loss: Sequence[float]
+    colour: str
     diverged: bool = False
 
 
@@ -105,12 +88,11 @@ class Panel:
     """The runs of one setting; a note says why there are none."""
 
     title: str
-    colour: str
     runs: Sequence[Run] = field(default_factory=tuple)
     note: str = ""
 
 
-@_styled
+@styled
 def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
     """Losses over the probability of the true label, cut off at ``highest``."""
     axes = Figure(figsize=(WIDTH, 4.2)).subplots()
@@ -124,7 +106,7 @@ def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
     return axes
 
 
-@_styled
+@styled
 def ap_over_rows(labels: Sequence[str], series: Sequence[Dots]) -> list[Axes]:
     """A panel of dots for each series, the rows in the table's order from top to bottom.
 
@@ -153,7 +135,7 @@ def ap_over_rows(labels: Sequence[str], series: Sequence[Dots]) -> list[Axes]:
             if note:
                 axes.annotate(
                     note, (value if np.isfinite(value) else 0, row), xytext=(9, 0),
-                    textcoords="offset points", va="center", color=_GREY, fontsize=9,
+                    textcoords="offset points", va="center", color=GREY, fontsize=9,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
                 )  # fmt: skip
         reach = values + (np.nan_to_num(spread) if len(spread) else 0)
@@ -168,7 +150,37 @@ def ap_over_rows(labels: Sequence[str], series: Sequence[Dots]) -> list[Axes]:
     return panels
 
 
-@_styled
+@styled
+def ap_over_ms(panels: Mapping[str, Sequence[Curve]]) -> list[Axes]:
+    """AP over time, a panel for each title with scales of its own."""
+    figure = Figure(figsize=(WIDTH, 3.6))
+    found = list(figure.subplots(1, len(panels), squeeze=False)[0])
+    for axes, (title, curves) in zip(found, panels.items(), strict=True):
+        axes.set_title(title, loc="left")
+        axes.set(xlabel="ms per image", ylabel="AP (%)")
+        axes.margins(0.12, 0.16)
+        for curve in curves:
+            x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+            usable = np.isfinite(x) & np.isfinite(y)
+            axes.plot(
+                x[usable], y[usable], color=curve.colour, linestyle=curve.dashes, linewidth=1.5,
+                marker=curve.marker, markersize=6.5, label=curve.label,
+                markerfacecolor=curve.colour if curve.filled else "white",
+            )  # fmt: skip
+            spread = np.asarray(curve.spread, float)
+            if len(spread):
+                axes.errorbar(
+                    x[usable], y[usable], yerr=spread[usable], color=curve.colour, fmt="none",
+                    elinewidth=1.2, capsize=3,
+                )  # fmt: skip
+        axes.legend(loc="lower right", fontsize=9)
+    figure.draw_without_rendering()  # where things lie is known from here on
+    for axes, curves in zip(found, panels.values(), strict=True):
+        write_notes(axes, [n for c in curves for n in zip(c.x, c.y, c.notes, strict=True)])
+    return found
+
+
+@styled
 def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> list[Axes]:
     """A small panel for each setting; see :class:`Run`.
 
@@ -178,11 +190,13 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> li
     """
     columns = min(columns, max(len(panels), 1))
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(WIDTH, 0.5 + 1.6 * lines))
+    titles = [_wrapped(panel.title) for panel in panels]
+    extra = max((title.count("\n") for title in titles), default=0)
+    figure = Figure(figsize=(WIDTH, 0.5 + (1.6 + 0.15 * extra) * lines))
     grid = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
     ends = [1.0]
-    for axes, panel in zip(grid, panels, strict=False):
-        axes.set_title(panel.title, loc="left", fontsize=9)
+    for axes, panel, title in zip(grid, panels, titles, strict=False):
+        axes.set_title(title, loc="left", fontsize=9)
         losses = []
         for run in panel.runs:
             x, y = np.asarray(run.iterations, float), np.asarray(run.loss, float)
@@ -190,10 +204,10 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> li
             x, y = x[usable], y[usable]
             if not len(x):
                 continue
-            axes.plot(x, y, color=panel.colour, linewidth=1.1)
+            axes.plot(x, y, color=run.colour, linewidth=1.1)
             if run.diverged:
                 axes.plot(
-                    x[-1], y[-1], marker="X", markersize=8, color=panel.colour,
+                    x[-1], y[-1], marker="X", markersize=8, color=run.colour,
                     markeredgecolor="white", markeredgewidth=0.8, clip_on=False, zorder=3,
                 )  # fmt: skip
             ends.append(x[-1])
@@ -202,7 +216,7 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> li
         if panel.note:
             axes.text(
                 0.5, 0.5, panel.note, transform=axes.transAxes, ha="center", va="center",
-                color=_GREY, fontsize=9,
+                color=GREY, fontsize=9,
             )  # fmt: skip
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
@@ -217,6 +231,19 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> li
     return list(grid[: len(panels)])
 
 
+def _wrapped(title: str, width: int = 20) -> str:
+    """A title on lines that end at its commas, each as long as ``width`` allows."""
+    lines = [""]
+    for part in title.split(", "):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and len(longer) > width:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
 def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic y axis around the values, with a few plain numbers; none without values."""
     axes.yaxis.set_minor_locator(NullLocator())
@@ -229,39 +256,8 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     decades = math.log10(highest / lowest)
     axes.yaxis.set_major_locator(
         LogLocator(subs=(1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5), numticks=5)
+        if decades > 0.5
+        else MaxNLocator(4)
     )
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def to_svg(figure: Figure, name: str) -> str:
-    """The figure as SVG, the same bytes for the same numbers; ``name`` salts its ids."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return buffer.getvalue()
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, for where SVG is not shown."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def inline_svg(svg: str, name: str) -> str:
-    """The ``<svg>`` element alone, to stand in a page beside others.
-
-    Ids are unique in a file, not among files: each gets ``name`` before it. The alternative text
-    is the page's to give.
-    """
-    element = svg[svg.index("<svg") :]
-    element = re.sub(r'\bid="', f'id="{name}-', element)
-    element = re.sub(r'href="#', f'href="#{name}-', element)
-    element = re.sub(r"url\(#", f"url(#{name}-", element)
-    return re.sub(r"^<svg ", '<svg aria-hidden="true" focusable="false" ', element).strip()

@@ -2,23 +2,30 @@
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ablations.plan import Grid, Row
-from ablations.record import DIVERGED, FAILED, Record
-from reports import figures, formulas, sentences
+from ablations.grid import Grid, Row
+from ablations.record import DIVERGED, Record
+from ablations.status import STALE
+from reports import captions, drawing, figures, formulas
 from reports.labels import (
-    AXES,
     LOSSES,
     MAIN_METRIC,
     PROPOSAL_FIGURE_4,
+    SPEED,
+    STALE_COLOUR,
     UNORDERED_COLOUR,
+    axis_text,
     loss_label,
+    setting_text,
 )
-from reports.load import MISSING, Results
+from reports.load import Results
+from reports.rows import paper_label, row_label, value_text
+from reports.states import absence
 from reports.statistics import window_medians
 from reports.tables import GridTable
 
@@ -27,6 +34,10 @@ CURVE = "loss_cls"
 
 CURVE_POINTS = 120
 """A longer training curve is thinned to so many points."""
+
+
+_TOLD_APART = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
+"""Marks and dashes of the curves of a figure: what tells them apart in grey."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Illustration:
     @property
     def inline(self) -> Markup:
         """To stand in a page."""
-        return Markup(figures.inline_svg(self.svg, self.name))
+        return Markup(drawing.inline_svg(self.svg, self.name))
 
 
 def loss_over_p_t() -> Illustration:
@@ -58,7 +69,9 @@ def loss_over_p_t() -> Illustration:
     p_t = np.linspace(0.002, 1.0, 500)
     lines = []
     for loss, gamma, colour, dashes in PROPOSAL_FIGURE_4:
-        label = LOSSES[loss].short + ("" if gamma is None else f", {AXES['gamma']} = {gamma:g}")
+        label = LOSSES[loss].short + (
+            "" if gamma is None else f", {setting_text({'gamma': gamma})}"
+        )
         lines.append(figures.Line(label, p_t, formulas.LOSSES[loss](p_t, gamma), colour, dashes))
     return _drawn(
         figures.loss_over_p_t(lines).figure,
@@ -72,21 +85,30 @@ def loss_over_p_t() -> Illustration:
 
 def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration:
     """Our AP of each row and, where there are any, the published values beside it."""
+    found = results.of_grid(grid).groupby("row")["state"].agg(set)
     values = table.values
-    states = results.of_grid(grid).groupby("row")["state"].agg(set)
+    ours = values[MAIN_METRIC].where(
+        [not stale for stale in table.stale], values[f"{MAIN_METRIC}_stale"]
+    )
     series = [
         figures.Dots(
             f"{MAIN_METRIC} (%), ours",
-            values[MAIN_METRIC],
-            [_colour(row) for row in grid.rows],
+            ours,
+            [
+                STALE_COLOUR if stale else _colour(row)
+                for row, stale in zip(grid.rows, table.stale, strict=True)
+            ],
             spread=values[f"{MAIN_METRIC}_sd"],
-            crossed=[DIVERGED in state for state in states],
+            crossed=[DIVERGED in states for states in found],
             notes=[
-                DIVERGED if DIVERGED in state else "" if math.isfinite(value) else _absence(state)
-                for state, value in zip(states, values[MAIN_METRIC], strict=True)
+                STALE if stale
+                else DIVERGED if DIVERGED in states
+                else "" if math.isfinite(value)
+                else absence(states)
+                for states, value, stale in zip(found, ours, table.stale, strict=True)
             ],
         )
-    ]
+    ]  # fmt: skip
     if table.has_published:
         series.append(
             figures.Dots(
@@ -99,7 +121,28 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
     return _drawn(
         figures.ap_over_rows(table.row_labels, series)[0].figure,
         name=grid.name,
-        alternative=sentences.dots_alternative(table),
+        alternative=captions.dots_alternative(table),
+    )
+
+
+def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
+    """AP over speed: points joined over the last column, a curve for each value of the others.
+
+    Returns:
+        None for a table without the speed, and where no row has both numbers.
+    """
+    if SPEED not in table.metrics:
+        return None
+    ours, theirs = _points(table, ""), _points(table, "_published")
+    if not ours.any():
+        return None
+    panels = {"ours": _curves(grid, table, ours, "")}
+    if theirs.any():
+        panels["published"] = _curves(grid, table, theirs, "_published")
+    return _drawn(
+        figures.ap_over_ms(panels)[0].figure,
+        name=f"{grid.name}_speed",
+        alternative=captions.speed_alternative(table),
     )
 
 
@@ -108,21 +151,55 @@ def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustrat
     panels, longest, frame = [], 1, results.of_grid(grid)
     for number, (row, title) in enumerate(zip(grid.rows, table.row_labels, strict=True)):
         cells = frame[frame["row"] == number]
+        stale = set(cells.loc[cells["state"] == STALE, "cell"])
         runs = []
         for record in results.records_of(cells):
             iterations, loss = _curve(record)
             if iterations:
                 x, y, window = window_medians(iterations, loss, CURVE_POINTS)
-                runs.append(figures.Run(x, y, record.status == DIVERGED))
+                colour = STALE_COLOUR if record.cell in stale else _colour(row)
+                runs.append(figures.Run(x, y, colour, record.status == DIVERGED))
                 longest = max(longest, window)
-        note = "" if runs else _absence(set(cells["state"]))
-        panels.append(figures.Panel(title, _colour(row), runs, note))
+        note = "" if runs else absence(set(cells["state"]))
+        panels.append(figures.Panel(title, runs, note))
     return _drawn(
         figures.training_curves(panels, "classification loss")[0].figure,
         name=f"{grid.name}_training",
-        alternative=sentences.curves_alternative(table, frame),
+        alternative=captions.curves_alternative(table, frame),
         window=longest,
     )
+
+
+def _points(table: GridTable, of: str) -> np.ndarray:
+    """Which rows have both AP and a speed, ours ("") or published."""
+    return table.values[[f"{MAIN_METRIC}{of}", f"{SPEED}{of}"]].notna().all(axis=1).to_numpy()
+
+
+def _curves(grid: Grid, table: GridTable, usable: np.ndarray, of: str) -> list[figures.Curve]:
+    """A curve for each value of all columns but the last, whose values are beside the points."""
+    *others, last = grid.columns
+    groups: dict[str, list[int]] = {}
+    for number in np.flatnonzero(usable):
+        label = (paper_label if of else row_label)(grid.rows[number], tuple(others))
+        groups.setdefault(label, []).append(number)
+    curves = []
+    for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_TOLD_APART), strict=False):
+        rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
+        curves.append(
+            figures.Curve(
+                label,
+                x=values[f"{SPEED}{of}"].to_numpy(),
+                y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
+                notes=[axis_text(last, row.values[last]) if of else value_text(row, last)
+                       for row in rows],
+                colour=UNORDERED_COLOUR if of else _colour(rows[0]),
+                marker=marker,
+                dashes=dashes,
+                spread=() if of else values[f"{MAIN_METRIC}_sd"].to_numpy(),
+                filled=not of,
+            )
+        )  # fmt: skip
+    return curves
 
 
 def _curve(record: Record) -> tuple[list[float], list[float]]:
@@ -133,16 +210,11 @@ def _curve(record: Record) -> tuple[list[float], list[float]]:
     return [iteration for iteration, _ in pairs], [loss for _, loss in pairs]
 
 
-def _absence(states: set[str]) -> str:
-    """Why a row of which nothing can be drawn is empty."""
-    return next((state for state in (FAILED, MISSING) if state in states), "undefined")
-
-
 def _colour(row: Row) -> str:
     return loss_label(row.setting.as_dict().get("loss", "")).colour
 
 
 def _drawn(figure: Figure, name: str, alternative: str, window: int = 1) -> Illustration:
     return Illustration(
-        name, alternative, figures.to_svg(figure, name), figures.to_png(figure), window
+        name, alternative, drawing.to_svg(figure, name), drawing.to_png(figure), window
     )

@@ -1,7 +1,37 @@
 """How losses, axes and metrics are called, coloured and ordered in every table and figure."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class AxisLabel:
+    """How a grid's axis is shown.
+
+    Attributes:
+        header: of its column.
+        text: a value in running text and beside a figure, {} in its place.
+        none: what stands there for the value None.
+    """
+
+    header: str
+    text: str
+    none: str = ""
+
+
+@dataclass(frozen=True)
+class MetricLabel:
+    """How a column of results is shown.
+
+    Attributes:
+        header: of its column.
+        in_percent: whether it is an AP; all others are as their header says.
+    """
+
+    header: str
+    in_percent: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,27 +73,54 @@ PROPOSAL_FIGURE_4 = (
 The gammas of FL* are three lightnesses of its colour; with the dashes they are apart in grey.
 """
 
-AXES = {"loss": "loss", "alpha": "α", "gamma": "γ"}
-"""Axis of a grid -> column label."""
+AXES = {
+    "method": AxisLabel("method", "{}"),
+    "loss": AxisLabel("loss", "{}"),
+    "alpha": AxisLabel("α", "α = {}", "no α"),
+    "gamma": AxisLabel("γ", "γ = {}"),
+    "beta": AxisLabel("β", "β = {}"),
+    "weight_cap": AxisLabel("cap on the weight", "cap {}", "no cap"),
+    "prior": AxisLabel("π", "π = {}"),
+    "ohem": AxisLabel("mining", "{}", "no OHEM"),
+    "batch_size": AxisLabel("batch size", "batch {}"),
+    "nms_thresh": AxisLabel("NMS", "NMS {}", "no NMS"),
+    "num_scales": AxisLabel("scales", "scales {}"),
+    "num_aspect_ratios": AxisLabel("aspect ratios", "ratios {}"),
+    "depth": AxisLabel("depth", "depth {}"),
+    "scale": AxisLabel("scale (px)", "{} px"),
+}
+"""Axis or column of a grid -> label."""
+
+MODEL_AXES = (
+    "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size", "nms_thresh",
+)  # fmt: skip
+"""The axes that are about the model and its data: losses are compared where these are the same."""
+
+OHEM = {"ohem": "OHEM", "ohem_1_3": "OHEM 1:3"}
+"""Method in configs -> label."""
 
 METRICS = {
-    "AP": "AP",
-    "AP50": "AP₅₀",
-    "AP75": "AP₇₅",
-    "APs": "APₛ",
-    "APm": "APₘ",
-    "APl": "APₗ",
+    "AP": MetricLabel("AP"),
+    "AP50": MetricLabel("AP₅₀"),
+    "AP75": MetricLabel("AP₇₅"),
+    "APs": MetricLabel("APₛ"),
+    "APm": MetricLabel("APₘ"),
+    "APl": MetricLabel("APₗ"),
+    "ms_per_image": MetricLabel("ms per image", in_percent=False),
 }
-"""Metric of a record (percent) -> column label."""
-
-TABLE_METRICS = ("AP", "AP50", "AP75")
-"""The metrics of a grid's table, as in the paper."""
+"""Metric of a record -> label."""
 
 MAIN_METRIC = "AP"
 """What rows are compared by."""
 
+SPEED = "ms_per_image"
+"""What a table of accuracy against speed has beside ``MAIN_METRIC``."""
+
 UNORDERED_COLOUR = "#555555"
 """For published values and for what has no loss of its own."""
+
+STALE_COLOUR = "#b0b0b0"
+"""For numbers that no longer count."""
 
 
 def loss_label(name: str) -> LossLabel:
@@ -71,25 +128,48 @@ def loss_label(name: str) -> LossLabel:
     return LOSSES.get(name, LossLabel(name, name, UNORDERED_COLOUR, "grey"))
 
 
+def axis_label(axis: str) -> AxisLabel:
+    """The label of an axis or column; one without a label is shown by its name."""
+    return AXES.get(axis, AxisLabel(axis, f"{axis} {{}}"))
+
+
 def axis_text(axis: str, value: Any) -> str:
     """The value of an axis as a table shows it."""
+    if value is None:
+        return "none"
     if axis == "loss":
         return loss_label(value).short
+    if axis == "ohem":
+        return OHEM.get(value, value)
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def setting_text(values: dict[str, Any], *, with_loss: bool = False) -> str:
-    """For example ``γ = 2, α = 0.25``.
+def setting_text(values: Mapping[str, Any]) -> str:
+    """For example ``α = 0.25, γ = 2``, without the loss.
 
     Args:
         values: axis -> value.
-        with_loss: put the loss before the other axes.
     """
-    numbers = ", ".join(
-        f"{AXES.get(axis, axis)} = {axis_text(axis, value)}"
+    return ", ".join(
+        labelled(axis, None if value is None else axis_text(axis, value))
         for axis, value in values.items()
         if axis != "loss"
     )
-    if with_loss and "loss" in values:
-        return f"{loss_label(values['loss']).short} {numbers}".strip()
-    return numbers
+
+
+def labelled(axis: str, text: str | None) -> str:
+    """A value's text with what it is of: ``γ = 2``; None is the value None."""
+    label = axis_label(axis)
+    return label.none or f"no {label.header}" if text is None else label.text.format(text)
+
+
+def one_decimal(value: float) -> str:
+    """As the paper prints an AP; "" for NaN."""
+    return "" if math.isnan(value) else f"{value:.1f}"
+
+
+def published_text(metric: str, value: float) -> str:
+    """As it was printed: an AP with one decimal, anything else as it is; "" for NaN."""
+    if METRICS[metric].in_percent or math.isnan(value):
+        return one_decimal(value)
+    return f"{value:g}"

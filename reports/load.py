@@ -2,22 +2,25 @@
 
 import json
 import os
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ablations import prepared as preparing
 from ablations.cell import AXES, Cell, Layout
-from ablations.plan import Grid, Study, load_study
-from ablations.record import DIVERGED, DONE, FAILED, Record, load_folder
-from reports.labels import METRICS
+from ablations.fingerprint import Identity
+from ablations.grid import Grid
+from ablations.plan import Study, load_study
+from ablations.prepared import Prepared, PrepareError
+from ablations.reading import PlanError
+from ablations.record import DIVERGED, Record
+from ablations.status import ENDED, STALE, Status, status
+from reports.labels import METRICS, SPEED
+from reports.states import changed_text
 
-MISSING = "missing"
-"""The state of a cell without a (readable) record."""
-
-STATES = (DONE, DIVERGED, FAILED, MISSING)
+NAN = float("nan")
 
 
 class ReportError(ValueError):
@@ -32,19 +35,29 @@ class Results:
         study: the plan: grids, rows and seeds.
         layout: the file names of the output folder.
         request: content of ``study.json``, empty if there is none.
-        prepared: content of ``prepared.json``, empty if there is none.
-        records: cell id -> record, of every readable record in the folder.
-        refused: one line for each record file that cannot be used, named from the output folder.
+        prepared: what stands before the cells, None if that is not known.
+        status: where every cell stands.
+        unchecked: why it is unknown whether records are stale, "" where it is known.
         frame: a row per (grid, row, seed); see :func:`load`.
     """
 
     study: Study
     layout: Layout
     request: dict[str, Any]
-    prepared: dict[str, Any]
-    records: dict[str, Record]
-    refused: list[str]
+    prepared: Prepared | None
+    status: Status
+    unchecked: str
     frame: pd.DataFrame
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """Cell id -> record, of every readable record in the folder."""
+        return self.status.records
+
+    @property
+    def refused(self) -> list[str]:
+        """One line for each record file that cannot be used, named from the output folder."""
+        return [line.replace(f"{self.layout.root}{os.sep}", "") for line in self.status.refused]
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -54,13 +67,12 @@ class Results:
     @property
     def counts(self) -> dict[str, int]:
         """State -> number of cells, every state named."""
-        found = Counter(self.cells["state"])
-        return {state: found[state] for state in STATES}
+        return self.status.counts
 
     @property
     def complete(self) -> bool:
         """Every cell is done or diverged, and no record was refused."""
-        return not (self.counts[FAILED] or self.counts[MISSING] or self.refused)
+        return self.status.is_complete and not self.refused
 
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""
@@ -78,7 +90,7 @@ def find_study(
 
     Raises:
         ReportError: there is no such output folder, or ``study.json`` cannot be used.
-        ablations.plan.PlanError: an unknown study or grid.
+        ablations.reading.PlanError: an unknown study or grid.
     """
     if not layout.root.is_dir():
         raise ReportError(f"there is no {layout.root}: no cell of this study has been run there")
@@ -100,59 +112,82 @@ def load(layout: Layout, study: Study) -> Results:
     """Read the records of a study.
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
-    ``seed``, ``cell``, the axes of the setting (``cell.AXES``), ``state`` (one of
-    ``STATES``), every metric of ``labels.METRICS`` in percent (0.0 where the cell diverged, NaN
-    where there is none), ``error_iteration``, ``iterations``, ``predicted_loss``,
+    ``seed``, ``cell``, ``setting`` (its id), the axes of the setting (``cell.AXES``, None at the
+    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (what made it stale, in
+    words), ``recorded`` (the record's own status, "" if there is none), every metric of
+    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none) and, of stale
+    records, ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
     ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
 
     Raises:
-        ReportError: ``study.json`` or ``prepared.json`` is no JSON object. A record that cannot
-            be read is no error but is listed in ``refused``.
+        ReportError: ``study.json`` is no JSON object, or a grid has a metric that is not known
+            here. A record that cannot be read is no error but is listed in ``refused``.
     """
-    records, refused = load_folder(layout.records)
+    unknown = [f"{g.name}: {m}" for g in study.grids for m in g.metrics if m not in METRICS]
+    if unknown:
+        raise ReportError(
+            f"unknown metrics of grids: {', '.join(unknown)}; known: {', '.join(METRICS)}"
+        )
+    prepared = preparing.load(layout)
+    identities, unchecked = _identities(study, prepared)
+    found = status(study, layout, identities)
     return Results(
         study=study,
         layout=layout,
         request=_read_object(layout.study),
-        prepared=_read_object(layout.prepared),
-        records=records,
-        refused=[line.replace(f"{layout.root}{os.sep}", "") for line in refused],
+        prepared=prepared,
+        status=found,
+        unchecked=unchecked,
         frame=pd.DataFrame(
             [
                 {
                     "grid": grid.name,
                     "row": number,
                     "seed": seed,
-                    "cell": Cell(row.setting, seed).id,
+                    "cell": cell.id,
+                    "setting": row.setting.id,
                     **{axis: row.setting.as_dict().get(axis) for axis in AXES},
-                    **_outcome(records.get(Cell(row.setting, seed).id)),
+                    **_outcome(found, cell),
                 }
                 for grid in study.grids
                 for number, row in enumerate(grid.rows)
-                for seed in study.seeds
+                for seed in study.seeds_of(grid)
+                for cell in (Cell(row.setting, seed),)
             ]
         ),
     )
 
 
 def published(grid: Grid) -> pd.DataFrame:
-    """The published metrics, a line per row of the grid in percent, NaN where there is none."""
+    """The published metrics, a line per row of the grid, NaN where there is none."""
     return pd.DataFrame(
         [grid.published_values(row) for row in grid.rows], columns=list(METRICS), dtype=float
     )
 
 
-def _outcome(record: Record | None) -> dict[str, Any]:
-    result = record.result if record else {}
-    run = record.run if record else {}
-    state = record.status if record else MISSING
-    metrics = _mapping(result, "metrics") if state == DONE else {}
+def _identities(study: Study, prepared: Prepared | None) -> tuple[dict[Cell, Identity] | None, str]:
+    """What determines each cell's result today, or None and why that is not known."""
+    if prepared is None:
+        return None, "nothing says what they were prepared from"
+    try:
+        if not preparing.is_current(prepared, study):
+            return None, "the config's files have changed since"
+        return prepared.identities(study.cells()), ""
+    except (PrepareError, PlanError) as error:
+        return None, str(error)
+
+
+def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
+    record, state = found.records.get(cell.id), found.states[cell]
+    result, run = (record.result, record.run) if record else ({}, {})
     first_loss = _mapping(result, "first_loss")
-    # A diverged model detects nothing.
-    absent = 0.0 if state == DIVERGED else None
+    metrics = _metrics(record)
     return {
         "state": state,
-        **{metric: _number(metrics.get(metric, absent)) for metric in METRICS},
+        "changed": changed_text(found.changed.get(cell, [])) if state == STALE else "",
+        "recorded": record.status if record else "",
+        **{name: metrics[name] if state in ENDED else NAN for name in METRICS},
+        **{f"{name}_stale": metrics[name] if state == STALE else NAN for name in METRICS},
         "error_iteration": _number(result.get("error_iteration")),
         "iterations": _number(result.get("iterations")),
         "predicted_loss": _number(first_loss.get("predicted")),
@@ -163,13 +198,24 @@ def _outcome(record: Record | None) -> dict[str, Any]:
     }
 
 
+def _metrics(record: Record | None) -> dict[str, float]:
+    """What a record has of ``METRICS``, whether or not that still counts."""
+    if record is None or record.status not in ENDED:
+        return dict.fromkeys(METRICS, NAN)
+    if record.status == DIVERGED:
+        # Such a model detects nothing, and how fast it does so says nothing.
+        return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
+    values = _mapping(record.result, "metrics") | {SPEED: record.run.get(SPEED)}
+    return {name: _number(values.get(name)) for name in METRICS}
+
+
 def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
     value = parent.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else float("nan")
+    return float(value) if isinstance(value, int | float) else NAN
 
 
 def _read_object(path: Path) -> dict[str, Any]:

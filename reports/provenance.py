@@ -19,12 +19,12 @@ def dataset_name(results: Results) -> str:
     names = distinct(record.dataset.get("name") for record in results.records.values())
     if names:
         return ", ".join(names)
-    return str(_part(results.prepared, "dataset").get("name") or results.study.dataset)
+    return str(_prepared(results).get("name") or results.study.dataset)
 
 
 def dataset_card(results: Results) -> dict[str, Any]:
     """``name``, ``sha256``, ``splits`` (name, images, instances) and ``categories``."""
-    prepared = _part(results.prepared, "dataset")
+    prepared = _prepared(results)
     records = list(results.records.values())
     source = prepared or (records[0].dataset if records else {})
     hashes = distinct(record.dataset.get("sha256") for record in records)
@@ -95,15 +95,17 @@ def caption(results: Results, records: Sequence[Record]) -> str:
 
 
 def weights(results: Results) -> list[str]:
-    """What is known of the cells' initial weights, a text for each fact."""
-    prepared, facts = _part(results.prepared, "weights"), []
-    if isinstance(prepared.get("accuracy"), int | float):
-        facts.append(f"accuracy {prepared['accuracy']:.1f} % in their pretraining")
-    if isinstance(prepared.get("seconds"), int | float):
-        facts.append(f"made in {prepared['seconds']:.0f} s")
-    if prepared.get("sha256"):
-        facts.append(f"SHA-256 {prepared['sha256']}")
-    return facts
+    """What is known of the cells' initial weights, a text for each of them."""
+    texts = []
+    for variant, about in (results.prepared.weights if results.prepared else {}).items():
+        facts = []
+        if isinstance(about.get("accuracy"), int | float):
+            facts.append(f"accuracy {about['accuracy']:.1f} % in their pretraining")
+        if about.get("sha256"):
+            facts.append(f"SHA-256 {about['sha256']}")
+        if facts:
+            texts.append((f"with {variant}: " if variant else "") + ", ".join(facts))
+    return texts
 
 
 def distinct(values: Iterable[Any]) -> list[str]:
@@ -113,6 +115,10 @@ def distinct(values: Iterable[Any]) -> list[str]:
 
 def _environment(record: Record) -> dict[str, Any]:
     return _part(record.run, "environment")
+
+
+def _prepared(results: Results) -> dict[str, Any]:
+    return results.prepared.dataset if results.prepared else {}
 
 
 def _part(parent: dict[str, Any], key: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 
 from ablations.cell import Layout
-from ablations.plan import PlanError
+from ablations.reading import PlanError
 from reports import markdown, provenance, sentences
+from reports.best import best_settings, compared
 from reports.labels import MAIN_METRIC
 from reports.load import ReportError, Results, find_study, load
 from reports.render import published_agreement, write_report
@@ -54,8 +55,8 @@ def fill(text: str, results: Results) -> str:
 
 
 def best(results: Results) -> str:
-    """The best setting of each loss, as a Markdown table."""
-    rows = sentences.best_settings(results)
+    """The best setting of each loss, as a Markdown table, and which settings compete."""
+    rows = best_settings(results)
     names = {
         "loss": "loss",
         "setting": "best setting",
@@ -65,7 +66,8 @@ def best(results: Results) -> str:
     }
     lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
     lines += [" | ".join(markdown.escape(str(row[key])) for key in names) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+    table = "\n".join(f"| {line} |" for line in lines)
+    return "\n\n".join(filter(None, (table, markdown.escape(compared(results.study)))))
 
 
 def order(results: Results) -> str:
@@ -91,7 +93,7 @@ def publish(layout: Layout, study: str) -> Path:
 
     Raises:
         ReportError: the study is not complete.
-        ablations.plan.PlanError: an unknown study.
+        ablations.reading.PlanError: an unknown study.
     """
     results = load(layout, find_study(layout, study))
     if not results.complete:

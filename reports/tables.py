@@ -1,11 +1,11 @@
 """One text frame per grid, and its three renderings: HTML, Markdown and CSV.
 
 Every digit is decided once, in :func:`grid_table`; the renderings only arrange the texts. What is
-missing is an empty text in the frame and the CSV, and "–" to a reader.
+missing is an empty text in the frame and the CSV, and "–" to a reader. What a stale record says is
+shown with a † and counts nowhere.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,20 @@ import pandas as pd
 from markupsafe import Markup
 from pandas.io.formats.style import Styler
 
-from ablations.plan import Grid, Row
-from ablations.record import DIVERGED, DONE
-from reports import markdown
-from reports.labels import AXES, MAIN_METRIC, METRICS, TABLE_METRICS, axis_text
+from ablations.grid import Grid
+from ablations.record import DONE
+from ablations.status import STALE
+from reports import markdown, states
+from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, one_decimal, published_text
 from reports.load import Results, published
+from reports.rows import paper_text, row_label, value_text, with_paper
 from reports.statistics import over_seeds
 
 NOTHING = "–"
+STALE_MARK = "†"
+MOST_COMPARED = 4
+"""A table of more metrics has published values beside ``MAIN_METRIC`` and the speed alone."""
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 _HtmlStyler = Styler.from_custom_template(str(TEMPLATES), html_table="table.html.tpl")
@@ -35,17 +41,25 @@ class GridTable:
 
     Attributes:
         axes: the columns that label a row.
-        texts: a line per row, all texts, "" where there is none: the axes; ``<metric>``,
-            ``<metric>_sd`` and ``<metric>_published`` of each metric and ``AP_difference`` (of
-            the printed values); ``seeds_done``, ``seeds_planned`` and ``status``, which is ""
-            for a row that is plainly done.
-        values: the numbers behind: :func:`statistics.over_seeds` and ``<metric>_published``.
+        metrics: the columns of results.
+        row_labels: for example ``γ = 2, α = 0.25``.
+        texts: a line per row, all texts, "" where there is none: the axes, and ``<axis>_paper``
+            of those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
+            ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
+            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" for a row that is
+            plainly done.
+        values: the numbers behind: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
+            ``<metric>_published``.
+        stale: per row, whether its texts are those of stale records, as it has no others.
         records: per row, the records' (seed, path from the report's folder).
     """
 
     axes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    row_labels: list[str]
     texts: pd.DataFrame
     values: pd.DataFrame
+    stale: list[bool]
     records: list[list[tuple[int, str]]]
 
     @property
@@ -54,13 +68,13 @@ class GridTable:
         return bool(self.values[f"{MAIN_METRIC}_published"].notna().any())
 
     @property
-    def row_labels(self) -> list[str]:
-        """For example ``γ = 2, α = 0.25``."""
-        labels = [AXES.get(axis, axis) for axis in self.axes]
-        return [
-            ", ".join(f"{label} = {text}" for label, text in zip(labels, row, strict=True))
-            for row in self.texts[list(self.axes)].itertuples(index=False)
-        ]
+    def compared(self) -> tuple[str, ...]:
+        """The metrics that have their published values beside them."""
+        if not self.has_published:
+            return ()
+        if len(self.metrics) <= MOST_COMPARED:
+            return self.metrics
+        return tuple(metric for metric in self.metrics if metric in (MAIN_METRIC, SPEED))
 
     def to_csv(self) -> str:
         """All columns, the same ones whatever the rows' states."""
@@ -80,9 +94,14 @@ class GridTable:
             }
         )
         styler.format_index(markupsafe.escape, axis="columns")
-        styler.set_td_classes(
-            pd.DataFrame([[column.kind for column in columns]] * len(frame), columns=frame.columns)
-        )
+        kinds = [
+            [
+                ("stale " if str(c.values[row]).endswith(STALE_MARK) else "") + c.kind
+                for c in columns
+            ]
+            for row in range(len(frame))
+        ]
+        styler.set_td_classes(pd.DataFrame(kinds, columns=frame.columns))
         styler.set_caption(str(caption))
         return Markup(styler.to_html(exclude_styles=True))
 
@@ -111,29 +130,37 @@ class GridTable:
         """The columns that a reader sees, in order."""
         texts, columns = self.texts, []
         for axis in self.axes:
-            columns.append(_Column("", AXES.get(axis, axis), "axis", list(texts[axis])))
-        for metric in TABLE_METRICS:
-            label = METRICS[metric]
-            spread = [
-                f"{mean} ± {sd}" if sd else mean
-                for mean, sd in zip(texts[metric], texts[f"{metric}_sd"], strict=True)
-            ]
-            if not self.has_published:
-                columns.append(_Column("", label, "number", _shown(spread)))
-                continue
-            columns.append(_Column(label, "ours", "number", _shown(spread)))
-            columns.append(
-                _Column(label, "published", "number", _shown(texts[f"{metric}_published"]))
-            )
-            if metric == MAIN_METRIC:
-                difference = texts[f"{metric}_difference"].str.replace("-", "−")
-                columns.append(_Column(label, "difference", "number", _shown(difference)))
+            papers = texts.get(f"{axis}_paper", [""] * len(texts))
+            values = map(with_paper, texts[axis], papers)
+            columns.append(_Column("", axis_label(axis).header, "axis", _shown(values)))
+        for metric in self.metrics:
+            columns += self._columns_of(metric)
         if (texts["seeds_planned"] != "1").any():
             done = texts["seeds_done"] + " of " + texts["seeds_planned"]
             columns.append(_Column("", "seeds", "number", list(done)))
         if (texts["status"] != "").any():
             columns.append(_Column("", "status", "text", [s or DONE for s in texts["status"]]))
         columns.append(_Column("", "records", "records", self.records))
+        return columns
+
+    def _columns_of(self, metric: str) -> list["_Column"]:
+        """Our values and, where they are compared, the published and the difference."""
+        texts, header = self.texts, METRICS[metric].header
+        ours = _shown(
+            (f"{mean} ± {sd}" if sd else mean) + (STALE_MARK if stale and mean else "")
+            for mean, sd, stale in zip(
+                texts[metric], texts[f"{metric}_sd"], self.stale, strict=True
+            )
+        )
+        if metric not in self.compared:
+            return [_Column("ours" if self.compared else "", header, "number", ours)]
+        columns = [
+            _Column(header, "ours", "number", ours),
+            _Column(header, "published", "number", _shown(texts[f"{metric}_published"])),
+        ]
+        if metric == MAIN_METRIC:
+            difference = texts[f"{metric}_difference"].str.replace("-", "−")
+            columns.append(_Column(header, "difference", "number", _shown(difference)))
         return columns
 
 
@@ -157,27 +184,41 @@ class _Column:
 
 def grid_table(results: Results, grid: Grid) -> GridTable:
     """Average over the seeds, put the published values beside, and decide every digit."""
-    frame = results.of_grid(grid)
-    values = over_seeds(frame, TABLE_METRICS)
-    values = values.join(published(grid)[list(TABLE_METRICS)].add_suffix("_published"))
-    texts = {
-        axis: [axis_text(axis, _axis_value(row, axis)) for row in grid.rows]
-        for axis in grid.columns
-    }
-    for metric in TABLE_METRICS:
-        for column in (metric, f"{metric}_sd", f"{metric}_published"):
-            texts[column] = [percent(value) for value in values[column]]
-        if metric == MAIN_METRIC:
-            pairs = zip(texts[metric], texts[f"{metric}_published"], strict=True)
-            texts[f"{metric}_difference"] = [_difference(ours, theirs) for ours, theirs in pairs]
+    frame, metrics = results.of_grid(grid), grid.metrics
+    if MAIN_METRIC not in metrics:
+        metrics = (MAIN_METRIC, *metrics)
+    values = over_seeds(frame, [*metrics, *(f"{metric}_stale" for metric in metrics)])
+    values = values.join(published(grid)[list(metrics)].add_suffix("_published"))
     rows = [row for _, row in frame.groupby("row", sort=True)]
+    stale = [
+        STALE in set(row["state"]) and counted == 0
+        for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
+    ]
+    texts = {}
+    for axis in grid.columns:
+        texts[axis] = [value_text(row, axis) for row in grid.rows]
+        if any(papers := [paper_text(row, axis) for row in grid.rows]):
+            texts[f"{axis}_paper"] = papers
+    for metric in metrics:
+        shown = values[metric].mask(stale, values[f"{metric}_stale"])
+        spread = values[f"{metric}_sd"].mask(stale, values[f"{metric}_stale_sd"])
+        theirs = [published_text(metric, value) for value in values[f"{metric}_published"]]
+        texts[metric] = [one_decimal(value) for value in shown]
+        texts[f"{metric}_sd"] = [one_decimal(value) for value in spread]
+        texts[f"{metric}_published"] = theirs
+        if metric == MAIN_METRIC:
+            ours = [one_decimal(value) for value in values[metric]]
+            texts[f"{metric}_difference"] = list(map(_difference, ours, theirs))
     texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
     texts["seeds_planned"] = [str(len(row)) for row in rows]
-    texts["status"] = [_status(row) for row in rows]
+    texts["status"] = [states.row_text(row) for row in rows]
     return GridTable(
         axes=grid.columns,
+        metrics=metrics,
+        row_labels=[row_label(row, grid.columns) for row in grid.rows],
         texts=pd.DataFrame(texts, dtype=object),
         values=values,
+        stale=stale,
         records=[
             [
                 (seed, record_path(cell))
@@ -189,43 +230,9 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
     )
 
 
-def percent(value: float) -> str:
-    """With one decimal, as the paper prints it; "" for NaN."""
-    return "" if math.isnan(value) else f"{value:.1f}"
-
-
 def record_path(cell: str) -> str:
     """The record of a cell as linked from a page in the report's folder."""
     return f"../records/{quote(cell)}.json"
-
-
-def state_text(state: str, error_iteration: float, metric: float) -> str:
-    """How one run ended, "" if it is plainly done."""
-    if state == DIVERGED and not math.isnan(error_iteration):
-        return f"{DIVERGED} at iteration {error_iteration:.0f}"
-    if state == DONE:
-        return f"{DONE}, {MAIN_METRIC} undefined" if math.isnan(metric) else ""
-    return state
-
-
-def _status(seeds: pd.DataFrame) -> str:
-    """How a row's runs ended; the seeds are named unless all ended the same way."""
-    endings: dict[str, list[str]] = {}
-    for run in seeds.to_dict("records"):
-        ending = state_text(run["state"], run["error_iteration"], run[MAIN_METRIC])
-        if ending:
-            endings.setdefault(ending, []).append(str(run["seed"]))
-    if len(endings) == 1 and len(*endings.values()) == len(seeds):
-        return next(iter(endings))
-    return "; ".join(
-        f"seed{'s' if len(which) > 1 else ''} {', '.join(which)} {ending}"
-        for ending, which in endings.items()
-    )
-
-
-def _axis_value(row: Row, axis: str) -> Any:
-    """As the grid's file says it: the setting of gamma 0 has no gamma, its row does."""
-    return row.values.get(axis, row.setting.as_dict().get(axis, ""))
 
 
 def _difference(ours: str, theirs: str) -> str:
@@ -235,7 +242,7 @@ def _difference(ours: str, theirs: str) -> str:
     return f"{difference:+.1f}" if difference else "0.0"
 
 
-def _shown(texts: Sequence[str]) -> list[str]:
+def _shown(texts: Iterable[str]) -> list[str]:
     return [text or NOTHING for text in texts]
 
 

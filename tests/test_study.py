@@ -8,7 +8,9 @@ import pytest
 
 from ablations import run as runner
 from ablations.cell import Layout, Setting
-from ablations.plan import Grid, Row, Study, load_study
+from ablations.grid import Grid, Row
+from ablations.plan import Study, load_study
+from ablations.prepared import PrepareError
 from ablations.record import DIVERGED, DONE, load_folder
 from focal_star.config import CONFIGS
 from reports.load import load
@@ -117,7 +119,7 @@ def test_bad_data_is_refused_before_anything_is_trained(tiny_data, tmp_path):
         content["annotations"][1]["category_id"] = 99
         (bad / f"instances_{split}.json").write_text(json.dumps(content))
     asked = request(tmp_path, bad, [{"loss": "ce", "alpha": 0.5}])
-    with pytest.raises(runner.RunError) as error:
+    with pytest.raises(PrepareError) as error:
         runner.run(asked)
     for words in ("box-outside", "unknown-category", "99"):
         assert words in str(error.value)
@@ -126,7 +128,16 @@ def test_bad_data_is_refused_before_anything_is_trained(tiny_data, tmp_path):
 
 
 def test_the_mini_study_has_each_cell_once():
+    """So are the default cell of (b), (c) and (e), and alpha-CE of (a), (b) and (b*)."""
     study = load_study("mini")
-    settings = {row.setting for grid in study.grids for row in grid.rows}
-    assert len(study.cells()) == len(settings) * len(study.seeds)
-    assert sum(len(grid.rows) for grid in study.grids) == len(settings) + 2  # CE, alpha 0.75, twice
+    cells = study.cells()
+    assert len(cells) == len(set(cells)) < len(study.requested())
+    shown = {
+        cell_id: [
+            grid.name for grid in study.grids if cell_id in {row.setting.id for row in grid.rows}
+        ]
+        for cell_id in ("focal-alpha0.25-gamma2", "ce-alpha0.75", "focal-alpha0.25-gamma2-depth34")
+    }
+    assert shown["focal-alpha0.25-gamma2"] == ["gamma", "anchors", "depth_scale"]
+    assert shown["ce-alpha0.75"][:3] == ["alpha", "gamma", "gamma_star"]
+    assert shown["focal-alpha0.25-gamma2-depth34"] == ["ohem", "depth_scale"]

@@ -19,10 +19,11 @@
     <tr>
 {% for cell in r %}{% if cell.is_visible %}
 {% set kind = cell.class.split()[-1] %}
+{% set stale = "stale " if "stale" in cell.class.split() else "" %}
 {% if kind == "axis" %}
       <th scope="row" class="axis">{{ cell.display_value }}</th>
 {% else %}
-      <td class="{{ kind }}">{{ cell.display_value }}</td>
+      <td class="{{ stale }}{{ kind }}">{{ cell.display_value }}</td>
 {% endif %}
 {% endif %}{% endfor %}
     </tr>

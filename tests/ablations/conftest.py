@@ -3,24 +3,33 @@
 import copy
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ablations import execution
+from ablations import prepared as preparing
 from ablations import run as runner
 from ablations.cell import Cell, Layout, Setting
-from ablations.plan import Grid, Row, Study
-from ablations.record import Record, load_folder
+from ablations.execution import Job
+from ablations.fingerprint import Identity
+from ablations.grid import Grid, Row
+from ablations.plan import Study
+from ablations.prepared import Prepared
+from ablations.record import Record, load_folder, write_json
 from ablations.run import Request
+from tests.ablations.processes import end_of
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 
-PREPARED = {
-    "config_sha256": "c0" * 32,
-    "dataset": {"name": "digits", "sha256": "da" * 32, "train": {"num_images": 8}},
-    "weights": {"path": "output/cache/weights.pth", "sha256": "3e" * 32},
-}
+PREPARED = Prepared(
+    config=json.loads((STAND_INS / "config.json").read_text(encoding="utf-8")),
+    config_files="",
+    dataset={"name": "digits", "sha256": "da" * 32, "train": {"num_images": 8}},
+    weights={"": {"path": "output/cache/weights.pth", "sha256": "3e" * 32}},
+)
 
 
 class Workplace:
@@ -28,7 +37,7 @@ class Workplace:
 
     Attributes:
         root: takes the place of the repository's root; it is the working directory.
-        prepared: what the stand-in for the preparation says.
+        prepared: what the preparation says, without a process.
     """
 
     def __init__(self, root: Path):
@@ -39,8 +48,8 @@ class Workplace:
     def cell(alpha: float, seed: int = 1) -> Cell:
         return Cell(Setting.of(loss="ce", alpha=alpha), seed)
 
-    def act(self, actions: dict[float | str, str]) -> None:
-        """Say what the stand-ins do: alpha of a cell of seed 1, or "prepare" -> action."""
+    def act(self, actions: dict[float | str, str | list[str]]) -> None:
+        """Say what the stand-ins do: alpha of a cell of seed 1, cell id or "prepare" -> action."""
         by_name = {
             self.cell(key).id if isinstance(key, float) else key: action
             for key, action in actions.items()
@@ -63,35 +72,77 @@ class Workplace:
 
     def started(self) -> list[str]:
         """The cells whose process was started, in that order."""
-        path = self.root / "started.txt"
-        return path.read_text(encoding="utf-8").split() if path.exists() else []
+        return self._lines("started.txt")
 
-    def records(self) -> dict[str, Record]:
-        records, refused = load_folder(self.root / "output" / "tiny" / "records")
+    def ended(self) -> list[str]:
+        """The cells that were trained to the end, in that order."""
+        return self._lines("ended.txt")
+
+    def records(self, study: str = "tiny") -> dict[str, Record]:
+        records, refused = load_folder(self.root / "output" / study / "records")
         assert not refused
         return records
 
+    def _lines(self, name: str) -> list[str]:
+        path = self.root / name
+        return path.read_text(encoding="utf-8").split() if path.exists() else []
+
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    place = Workplace(tmp_path)
+def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """The workplace with the real preparation, which calls the stand-in of focal_star.prepare."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
-    monkeypatch.setattr(runner, "TRAIN_NET", "train_net.py")
+    for module in (preparing, execution, runner):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(execution, "TRAIN_NET", "train_net.py")
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "_prepare", lambda request: place.prepared)
-    return place
+    return Workplace(tmp_path)
 
 
 @pytest.fixture
-def make_record():
+def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """The workplace where what is prepared is said, and no process needed for it."""
+    config_files = preparing.config_files_sha256(preparing.CONFIGS / "tiny.yaml")
+    in_root.prepared = replace(in_root.prepared, config_files=config_files)
+
+    def prepare(study: Study, layout: Layout, *_, **__) -> Prepared:
+        write_json(layout.prepared, vars(in_root.prepared))
+        return in_root.prepared
+
+    monkeypatch.setattr(preparing, "prepare", prepare)
+    return in_root
+
+
+@pytest.fixture
+def job(workplace: Workplace) -> Job:
+    """The cross entropy at alpha 0.5, to be run."""
+    request = workplace.request(0.5)
+    cell = workplace.cell(0.5)
+    identity = workplace.prepared.identities([cell])[cell]
+    return runner._job(request, cell, identity, workplace.prepared, "c0ffee")
+
+
+@pytest.fixture
+def undisturbed(job: Job, workplace: Workplace) -> dict:
+    """The result of the cell when nothing happens to it; ask for it before anything does."""
+    record = end_of(job)
+    shutil.rmtree(workplace.root / "output")
+    for name in ("started.txt", "ended.txt"):
+        (workplace.root / name).unlink()
+    return record.result
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Record]:
     """A function: a record of a done cell, with fields replaced."""
 
     def make(**changes) -> Record:
         cell = Cell(Setting.of(loss="focal", alpha=0.25, gamma=2), 1)
+        identity = Identity("c0" * 32, "da" * 32, "3e" * 32, cell.seed)
         values = {
             "cell": cell.id,
-            "fingerprint": "f1" * 32,
+            "fingerprint": identity.fingerprint,
+            "identity": identity.as_dict(),
             "setting": cell.setting.as_dict(),
             "seed": cell.seed,
             "status": "done",

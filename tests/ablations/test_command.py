@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ablations import __main__ as command
-from ablations.run import RunError
+from ablations import prepared as preparing
+from ablations.prepared import PrepareError
+from ablations.run import RETRIES, RunError
 
 
 @pytest.fixture
@@ -53,7 +55,24 @@ def test_what_was_asked_for_reaches_the_runner(asked, monkeypatch):
     (request,) = asked
     assert [grid.name for grid in request.study.grids] == ["gamma", "alpha"]
     assert (request.study.seeds, request.jobs, request.dataset) == ((1, 2), 3, None)
+    assert (request.engine, request.retries, request.gpus) == ("local", RETRIES, 0)
     assert request.layout.root == Path("output/mini") and request.cache == Path("output/cache")
+
+
+def test_what_runs_the_cells_reaches_the_runner(asked):
+    command.main(["--study", "mini", "--engine", "slurm", "--retries", "0", "--gpus", "2"])
+    (request,) = asked
+    assert (request.engine, request.retries, request.gpus) == ("slurm", 0, 2)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--engine", "cloud"], ["--retries", "-1"], ["--retries", "x"], ["--gpus", "-1"]]
+)
+def test_what_cannot_be_is_refused(asked, capsys, flags):
+    with pytest.raises(SystemExit) as refused:
+        command.main(["--study", "mini", *flags])
+    assert refused.value.code == 2 and asked == []
+    assert flags[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("grids", [[], ["--grids", ""], ["--grids", " "]])
@@ -75,6 +94,8 @@ def test_paths_mean_the_same_from_wherever_it_is_called(asked, tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
+        (PrepareError("own: 2 problems"), 2, "own: 2 problems"),
+        (OSError(28, "No space left on device", "x.json"), 2, "No space left on device: 'x.json'"),
         (RunError("another run is at work"), 2, "another run is at work"),
         (PermissionError(13, "Permission denied", "output"), 2, "Permission denied: 'output'"),
         (KeyboardInterrupt(), 130, "interrupted"),
@@ -95,14 +116,57 @@ def test_failed_cells_are_the_exit_code(asked, monkeypatch):
     assert command.main(["--study", "mini"]) == 1
 
 
-def test_help():
+@pytest.fixture
+def study(workplace, monkeypatch):
+    """A study of the workplace, to run, plan and show by the command."""
+    monkeypatch.setattr(command, "ROOT", workplace.root)
+    request = workplace.request(0.5, 0.75)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    return request
+
+
+def test_plan_and_status_run_nothing(study, workplace, capsys):
+    assert command.main(["plan", "--study", "tiny"]) == 0
+    assert command.main(["status", "--study", "tiny"]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("tiny: 2 cells requested, 2 unique: 0 done") == 2
+    assert workplace.started() == [] and not study.layout.root.exists()
+
+
+def test_status_tells_where_all_is_done(study, workplace, capsys):
+    assert command.main(["run", "--study", "tiny"]) == 0
+    assert command.main(["status", "--study", "tiny"]) == 0
+    assert "2 unique: 2 done, 0 failed, 0 stale, 0 missing" in capsys.readouterr().out
+    workplace.act({0.5: "crash"})
+    workplace.prepared.dataset["sha256"] = "other"
+    assert command.main(["run", "--study", "tiny"]) == 1
+    assert command.main(["status", "--study", "tiny"]) == 1
+    shown = capsys.readouterr().out
+    assert "failed: ce-alpha0.5-seed1: the process ended with exit code 1" in shown
+
+
+def test_a_config_that_changed_makes_records_stale_in_the_plan(study, workplace, capsys):
+    assert command.main(["run", "--study", "tiny"]) == 0
+    workplace.prepared.config["SOLVER"]["BASE_LR"] = 0.5
+    config = workplace.root / preparing.CONFIGS / "tiny.yaml"
+    config.write_text("# changed")
+    capsys.readouterr()
+    assert command.main(["plan", "--study", "tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert "The config's files have changed" in shown and "2 stale" in shown
+    assert "stale: ce-alpha0.5-seed1: config" in shown
+    assert len(workplace.started()) == 2
+
+
+@pytest.mark.parametrize("what", [[], ["run"], ["plan"], ["status"]])
+def test_help(what):
     shown = subprocess.run(
-        [sys.executable, "-m", "ablations", "--help"],
+        [sys.executable, "-m", "ablations", *what, "--help"],
         cwd=command.ROOT,
         env=os.environ | {"COLUMNS": "80"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    for flag in ("--study", "--grids", "--seeds", "--dataset", "--output", "--jobs"):
+    for flag in ("--study", "--grids", "--seeds", "--dataset", "--output", "--jobs", "--engine"):
         assert flag in shown

@@ -1,4 +1,3 @@
-import csv
 from collections import Counter
 from pathlib import Path
 
@@ -6,73 +5,67 @@ import pytest
 import yaml
 
 from ablations import plan
-from ablations.cell import AXES
-from ablations.plan import PlanError, load_grid, load_study
+from ablations.cell import Cell, Setting
+from ablations.fingerprint import ResolvedConfig
+from ablations.grid import Row
+from ablations.plan import load_study
+from ablations.prepared import check_base
+from ablations.reading import PlanError
 
 FOLDER = Path(plan.__file__).parent
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
 STUDIES = sorted(path.stem for path in (FOLDER / "studies").glob("*.yaml"))
 CONFIGS = FOLDER.parent / "projects" / "focal_star" / "configs"
 
-
-def read(kind, name):
-    return yaml.safe_load((FOLDER / kind / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def distinct_losses(grids):
-    """What the rows come to, by the definitions: (loss, alpha, gamma) without doublets."""
-    found = set()
-    for content in (read("grids", grid) for grid in grids):
-        for row in content["rows"]:
-            values = content.get("common", {}) | row
-            loss, gamma = values["loss"], values.get("gamma")
-            if loss == "ce" or gamma == (1 if loss == "focal_appendix" else 0):
-                loss, gamma = "ce", None
-            found.add((loss, values.get("alpha"), gamma))
-    return found
+NUM_CELLS = 10_000
+"""Of the studies that a plan must be quick with."""
 
 
-def test_there_is_something_to_load():
-    assert {"alpha", "gamma", "gamma_star"} <= set(GRIDS)
-    assert "mini" in STUDIES
-
-
-@pytest.mark.parametrize("name", GRIDS)
-def test_every_grid_of_the_repository(name):
-    content, grid = read("grids", name), load_grid(name)
-    assert (grid.name, grid.title) == (name, content["title"])
-    assert [row.values for row in grid.rows] == content["rows"], "the order of the file is kept"
-    assert len({row.setting for row in grid.rows}) == len(grid.rows), "a row is there once"
-    for row in grid.rows:
-        assert set(grid.columns) <= set(row.values), "a row says all that it is labelled by"
+def content_of(name):
+    return yaml.safe_load((FOLDER / "studies" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_of_the_repository(name):
-    content, study = read("studies", name), load_study(name)
+    content, study = content_of(name), load_study(name)
     assert (study.name, study.title, study.dataset) == (name, content["title"], content["dataset"])
     assert [grid.name for grid in study.grids] == content["grids"]
-    assert len(study.seeds) == content["seeds"]
+    assert {grid.name: len(study.seeds_of(grid)) for grid in study.grids} == dict.fromkeys(
+        content["grids"], content["seeds"]
+    ) | content.get("more_seeds", {})
     assert (CONFIGS / study.config).is_file()
 
 
 @pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_each_cell_is_there_once_and_seed_by_seed(name, seeds):
-    study = load_study(name, seeds=seeds)
+def test_every_cell_makes_a_config(name):
+    """Every setting's keys are the config's, its values are valid, and the base is the config's."""
+    from focal_star.config import load_config, resolve_config
+
+    study = load_study(name)
+    resolved = ResolvedConfig(resolve_config(CONFIGS / study.config))
+    check_base(study, resolved)
+    for setting in dict.fromkeys(cell.setting for cell in study.cells()):
+        cfg = load_config(CONFIGS / study.config, Cell(setting, 7).overrides())
+        assert cfg.SEED == 7
+        for key, value in setting.config().items():
+            found = cfg
+            for part in key.split("."):
+                found = getattr(found, part)
+            assert (found, type(found)) == (value, type(value)), setting.id
+    hashes = {resolved.sha256(cell.setting.config()) for cell in study.cells()}
+    assert len(hashes) == len({cell.setting for cell in study.cells()}), "no two mean one run"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_cell_is_there_once_and_seed_by_seed(name):
+    study = load_study(name, seeds=3)
     cells = study.cells()
-    losses = distinct_losses(read("studies", name)["grids"])
-    assert len(cells) == len(losses) * seeds
+    settings = {row.setting for grid in study.grids for row in grid.rows}
+    assert set(cells) == {Cell(setting, seed) for setting in settings for seed in (1, 2, 3)}
     assert max(Counter(cells).values()) == 1
     assert len({cell.id for cell in cells}) == len(cells), "the files of two cells differ"
-    assert [cell.seed for cell in cells] == [
-        seed for seed in range(1, seeds + 1) for _ in range(len(losses))
-    ]
-    for seed in study.seeds:
-        assert {
-            (axes["loss"], axes.get("alpha"), axes.get("gamma"))
-            for axes in (cell.setting.as_dict() for cell in cells if cell.seed == seed)
-        } == losses
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert len(study.requested()) == 3 * sum(len(grid.rows) for grid in study.grids)
 
 
 def test_cells_come_in_the_order_of_the_tables():
@@ -81,138 +74,82 @@ def test_cells_come_in_the_order_of_the_tables():
     assert [cell.setting for cell in study.cells()][: len(first)] == first
 
 
-def test_the_tables_share_the_cells_that_they_both_show():
-    # gamma = 0 of tables (b) and (b*) is a row of table (a).
-    def cells(*names):
-        return set(load_study("mini", grids=list(names), seeds=1).cells())
+def test_where_something_is_claimed_there_are_more_seeds():
+    study = load_study("mini", grids=["headline", "alpha"])
+    counts = Counter(cell.setting for cell in study.cells())
+    of_headline = {row.setting for row in study.grids[0].rows}
+    assert set(counts.values()) == {1, 3}
+    assert {setting for setting, count in counts.items() if count == 3} == of_headline
+    # A number of seeds that was asked for is everybody's.
+    asked = load_study("mini", grids=["headline", "alpha"], seeds=2)
+    assert set(Counter(cell.setting for cell in asked.cells()).values()) == {2}
 
-    assert len(cells("alpha") & cells("gamma")) == 1
-    assert cells("alpha") & cells("gamma") == cells("gamma") & cells("gamma_star")
+
+def settings(*grids):
+    return {row.setting for grid in load_study("mini", list(grids)).grids for row in grid.rows}
+
+
+def test_the_cross_entropy_of_all_tables_is_one_cell():
+    # gamma = 0 of tables (b) and (b*) is alpha = 0.75 of table (a).
+    expected = {Setting.of(loss="ce", alpha=0.75)}
+    for grids in (("alpha", "gamma"), ("gamma", "gamma_star"), ("gamma_star", "alpha")):
+        assert settings(grids[0]) & settings(grids[1]) == expected
+
+
+def test_the_default_cell_of_the_tables_is_one_cell():
+    # (b) gamma = 2; (c) three scales and three aspect ratios; (e) depth 50 at 600 px.
+    expected = {Setting.of(loss="focal", alpha=0.25, gamma=2)}
+    for grids in (("gamma", "anchors"), ("anchors", "depth_scale"), ("gamma", "depth_scale")):
+        assert settings(grids[0]) & settings(grids[1]) == expected
+    # (d)'s FL is (e)'s on the deeper backbone.
+    assert settings("ohem") & settings("depth_scale") == {
+        Setting.of(loss="focal", alpha=0.25, gamma=2, depth=34)
+    }
 
 
 def test_grids_named_twice_count_once():
     assert [grid.name for grid in load_study("mini", grids=["gamma", "gamma"]).grids] == ["gamma"]
 
 
-@pytest.mark.parametrize(
-    ("name", "file"), [("alpha", "table_a_alpha_ce.csv"), ("gamma", "table_b_gamma_fl.csv")]
-)
-def test_published_values_stand_beside_their_rows(name, file):
-    with (FOLDER / "reference" / file).open(encoding="utf-8", newline="") as opened:
-        printed = list(csv.DictReader(opened))
-    grid = load_grid(name)
-    metrics = [column for column in printed[0] if column not in AXES]
-    assert [grid.published_values(row) for row in grid.rows] == [
-        {metric: float(line[metric]) for metric in metrics} for line in printed
-    ]
-    assert grid.source and grid.setup
-
-
-def test_a_published_zero_is_a_value():
-    grid = load_grid("alpha")
-    assert grid.rows[0].values == {"alpha": 0.1}
-    # Table 1a: alpha .10 gave 0.0, alpha .999 gave 25.1.
-    assert grid.published_values(grid.rows[0]) == {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    assert grid.published_values(grid.rows[-1])["AP"] == 25.1
-
-
-def test_nothing_is_published_for_focal_star():
-    grid = load_grid("gamma_star")
-    assert not any(grid.published_values(row) for row in grid.rows)
-
-
 @pytest.fixture
-def plans(tmp_path):
-    """A function that writes a plan's file, as text or as a mapping, and returns its folder."""
+def write(tmp_path):
+    """A function that writes a file of a study or grid and returns the folder of both kinds."""
 
     def write(name, content):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        text = content if isinstance(content, str) else yaml.safe_dump(content)
-        path.write_text(text, encoding="utf-8")
-        return path.parent
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return tmp_path
 
     return write
 
 
 GOOD = {"title": "t", "columns": ["alpha"], "common": {"loss": "ce"}, "rows": [{"alpha": 0.5}]}
+STUDY = {"title": "t", "config": "c.yaml", "dataset": "d", "grids": ["good"], "seeds": 1}
 
 
-def refusal(folder, name="faulty"):
-    with pytest.raises(PlanError) as refused:
-        load_grid(name, folder)
-    assert "faulty" in str(refused.value), "the message names the file"
-    return str(refused.value)
+def test_the_papers_base_is_translated(write):
+    grid = GOOD | {"rows": [{"alpha": 0.5, "scale": 600}, {"alpha": 0.5, "scale": 400}]}
+    write("grids/good.yaml", grid)
+    axes = {"scale": {400: 88, 600: 128}}
+    folder = write("studies/tiny.yaml", STUDY | {"axes": axes, "base": {"scale": 600}})
+    study = load_study("tiny", folder=folder)
+    assert study.base == {"scale": 128}
+    assert [row.setting.id for row in study.grids[0].rows] == ["ce-alpha0.5", "ce-alpha0.5-edge88"]
+    assert [row.ours for row in study.grids[0].rows] == [{"scale": 128}, {"scale": 88}]
 
 
-def test_published_values_need_every_column_and_leave_out_empty_fields(plans):
-    lines = "alpha,gamma,AP,AP50\n0.50,2,30.0,\n0.50,1.0,20.0,40.0\n"
-    plans("reference/table.csv", lines)
-    published = {"file": "table.csv", "source": "s", "setup": "p"}
-    content = {
-        "title": "t",
-        "columns": ["gamma", "alpha"],
-        "common": {"loss": "focal", "alpha": 0.5},
-        "rows": [{"gamma": 1}, {"gamma": 2}, {"gamma": 3}],
-        "published": published,
-    }
-    grid = load_grid("g", plans("grids/g.yaml", content))
-    assert [grid.published_values(row) for row in grid.rows] == [
-        {"AP": 20.0, "AP50": 40.0}, {"AP": 30.0}, {},
-    ]  # fmt: skip
-
-
-def test_all_problems_of_a_grid_are_listed_at_once(plans):
-    rows = [{"alpha": 0.5}, {"gamma": 2}, 7, {"alpha": 1, "gama": 2}, {"alpha": 1, "loss": "ce"}]
-    published = {"file": "nowhere.csv", "source": "s", "setup": "p"}
-    message = refusal(
-        plans("faulty.yaml", GOOD | {"rows": rows, "published": published, "colour": "red"})
-    )
-    for words in (
-        "unknown key colour; known: title, columns, rows, common, published",
-        "row 2 has no alpha",
-        "row 3 is 7, not a mapping",
-        "row 4: unknown axes gama; known: loss, alpha, gamma",
-        "row 5: ",
-        "nowhere.csv",
-    ):
-        assert words in message
-    assert "row 1" not in message, "what is right is not blamed"
-
-
-def test_faults_of_the_keys_hide_no_faults_of_the_rows(plans):
-    content = {"columns": "alpha", "common": [], "rows": [{"gama": 2}]}
-    message = refusal(plans("faulty.yaml", content))
-    for words in ("title is missing", "columns is 'alpha'", "common is []", "unknown axes gama"):
-        assert words in message
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (GOOD | {"rows": []}, "there are no rows"),
-        (GOOD | {"rows": {}}, "rows is {}, not a list"),
-        ([GOOD], "a mapping is expected, this is list"),
-        ("", "a mapping is expected, this is NoneType"),
-        ("title: [", "not YAML"),
-        ("title: t\nrows: !!python/object/apply:os.system ['true']", "not YAML"),
-        ("title: !!python/tuple [1]", "not YAML"),
-        (GOOD | {"published": {"file": "nowhere.csv", "source": "s", "setup": "p"}}, "nowhere.csv"),
-        (GOOD | {"published": {"source": "s", "setup": "p"}}, "'file'"),
-        (GOOD | {"published": {"file": 3, "source": "s", "setup": "p"}}, "'file'"),
-        (GOOD | {"columns": [["alpha"]]}, "columns"),
-        (GOOD | {"rows": [{"alpha": [0.5]}]}, "row 1: alpha is [0.5]"),
-        (GOOD | {"rows": [{1: 0.5}]}, "row 1"),
-    ],
-)
-def test_a_faulty_grid_is_refused(plans, content, words):
-    assert words in refusal(plans("faulty.yaml", content))
-
-
-def test_a_python_tag_runs_nothing(plans, tmp_path):
-    mark = tmp_path / "mark"
-    refusal(plans("faulty.yaml", f"title: !!python/object/apply:os.mkdir ['{mark}']"))
-    assert not mark.exists()
+def test_ten_thousand_cells(write):
+    alphas = [number / NUM_CELLS for number in range(NUM_CELLS // 2)]
+    rows = [{"alpha": alpha} for alpha in alphas]
+    write("grids/good.yaml", GOOD | {"rows": rows})
+    gammas = [{"loss": "focal", "gamma": gamma, "alpha": a} for a in alphas[:2] for gamma in (0, 1)]
+    write("grids/focal.yaml", GOOD | {"rows": gammas})
+    folder = write("studies/tiny.yaml", STUDY | {"grids": ["good", "focal"]})
+    study = load_study("tiny", seeds=2, folder=folder)
+    assert len(study.requested()) == NUM_CELLS + 8
+    assert len(study.cells()) == NUM_CELLS + 4, "the cross entropy at two alphas is there twice"
+    assert isinstance(study.grids[0].rows[0], Row)
 
 
 def test_unknown_names_are_refused_with_the_valid_ones():
@@ -224,39 +161,42 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         load_study("mini", grids=["gama", "alpha", "gamme"])
     assert "unknown grids gama, gamme;" in str(refused.value)
     assert all(grid in str(refused.value) for grid in GRIDS)
-    with pytest.raises(PlanError, match="gamma_star"):
-        load_grid("nope")
-
-
-STUDY = {"title": "t", "config": "c.yaml", "dataset": "d", "grids": ["good"], "seeds": 1}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": 0}, "seeds is 0; at least 1 is needed"),
         ({"seeds": True}, "seeds is True"),
-        ({"grids": []}, "grids"),
+        ({"grids": []}, "there are no grids"),
         ({"grids": [1]}, "unknown grids 1"),
         ({"seeds": "3", "config": 4, "colour": 1}, "seeds is '3'"),
         ({"seeds": "3", "config": 4, "colour": 1}, "config is 4"),
         ({"seeds": "3", "config": 4, "colour": 1}, "unknown key colour"),
+        ({"more_seeds": {"good": 0}}, "more_seeds of good is 0; at least 1 is needed"),
+        ({"more_seeds": {"good": "3"}}, "more_seeds of good is '3'"),
+        ({"more_seeds": {"goood": 3}}, "more_seeds: unknown grids goood; there are: good"),
+        ({"more_seeds": [3]}, "more_seeds is [3], not a dict"),
+        ({"axes": {"scal": {}}}, "axes: unknown axis scal; known: loss, alpha"),
+        ({"axes": {"scale": 128}}, "axes: scale is 128, not a mapping"),
+        ({"base": {"scal": 1}}, "base: unknown axis scal; known: loss, alpha"),
+        ({"base": {"scale": [1]}}, "base: scale is [1], not a number or a name"),
     ],
 )
-def test_a_faulty_study_is_refused(plans, change, words):
-    plans("grids/good.yaml", GOOD)
-    folder = plans("studies/tiny.yaml", STUDY).parent
+def test_a_faulty_study_is_refused(write, change, words):
+    write("grids/good.yaml", GOOD)
+    folder = write("studies/tiny.yaml", STUDY)
     assert len(load_study("tiny", folder=folder).cells()) == 1
-    plans("studies/tiny.yaml", STUDY | change)
+    write("studies/tiny.yaml", STUDY | change)
     with pytest.raises(PlanError) as refused:
         load_study("tiny", folder=folder)
     assert words in str(refused.value)
 
 
-def test_the_problems_of_all_grids_are_listed_at_once(plans):
-    plans("grids/one.yaml", GOOD | {"rows": []})
-    plans("grids/two.yaml", GOOD | {"colour": "red"})
-    folder = plans("studies/tiny.yaml", STUDY | {"grids": ["one", "two"]}).parent
+def test_the_problems_of_all_grids_are_listed_at_once(write):
+    write("grids/one.yaml", GOOD | {"rows": []})
+    write("grids/two.yaml", GOOD | {"colour": "red"})
+    folder = write("studies/tiny.yaml", STUDY | {"grids": ["one", "two"]})
     with pytest.raises(PlanError) as refused:
         load_study("tiny", folder=folder)
     assert "there are no rows" in str(refused.value) and "colour" in str(refused.value)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ablations import progress as progress_module
 from ablations.cell import Layout
-from ablations.progress import REFRESH_SECONDS, Progress, duration, outcome
+from ablations.progress import REFRESH_SECONDS, Progress, duration, last_line, outcome
 
 
 @pytest.fixture
@@ -156,20 +156,20 @@ def test_a_terminal_is_drawn_at_most_once_a_second(terminal, clock):
 )
 def test_a_line_that_is_being_written_is_left_out(layout, metrics, last):
     metrics("a", {"iteration": 19}, {"iteration": 39}, last)
-    assert progress_module._last_line(layout.cell("a") / "metrics.json") == {"iteration": 39}
+    assert last_line(layout.cell("a") / "metrics.json") == {"iteration": 39}
 
 
 def test_only_the_end_of_a_long_file_is_read(layout, metrics):
     path = layout.cell("a") / "metrics.json"
     metrics("a", *({"iteration": number} for number in range(1000)))
-    assert progress_module._last_line(path, size=50) == {"iteration": 999}
+    assert last_line(path, size=50) == {"iteration": 999}
 
 
 @pytest.mark.parametrize("lines", [[], ["garbage\n"], ["\xff\n"], ["{"]])
 def test_a_file_without_a_whole_line_says_nothing(layout, metrics, lines):
-    assert progress_module._last_line(layout.cell("a") / "metrics.json") == {}
+    assert last_line(layout.cell("a") / "metrics.json") == {}
     metrics("a", *lines)
-    assert progress_module._last_line(layout.cell("a") / "metrics.json") == {}
+    assert last_line(layout.cell("a") / "metrics.json") == {}
 
 
 @pytest.mark.parametrize(

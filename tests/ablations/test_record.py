@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from dataclasses import asdict
@@ -7,6 +8,8 @@ import pytest
 from ablations.record import STATUSES, RecordError, load, load_folder, save, write_json
 
 NOT_WRITTEN = object()
+
+FAULTS = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_a_record_is_readable_by_others(tmp_path):
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", FAULTS)
 def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, function, error):
     path = tmp_path / "x.json"
     write_json(path, {"old": True})
@@ -59,8 +62,11 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, function, er
         raise error
 
     monkeypatch.setattr(os, function, fail)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         write_json(path, {"old": False})
+    assert not isinstance(error, OSError) or str(raised.value) == (
+        f"[Errno {errno.ENOSPC}] No space left on device: '{path}'"
+    )
     assert json.loads(path.read_text()) == {"old": True}
     assert list(tmp_path.iterdir()) == [path], "no temporary file stays"
 

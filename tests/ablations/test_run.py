@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ablations import execution
 from ablations import run as runner
+from ablations.cell import Layout
+from ablations.execution import CellRun
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.run import RunError, run
-
-REAL_PREPARE = runner._prepare
 
 
 def test_done_cells_are_recorded(workplace):
@@ -21,19 +22,14 @@ def test_done_cells_are_recorded(workplace):
     assert run(request) == 0
     cells = request.study.cells()
     records = workplace.records()
-    assert (
-        workplace.started()
-        == [cell.id for cell in cells]
-        == list(dict.fromkeys(workplace.started()))
-    )
+    assert workplace.started() == [cell.id for cell in cells]
     assert set(records) == {cell.id for cell in cells}
     for cell in cells:
         record = records[cell.id]
         assert (record.status, record.error) == (DONE, "")
         assert (record.setting, record.seed) == (cell.setting.as_dict(), cell.seed)
         assert record.result["metrics"]["AP"] == 10 + cell.seed, "the result is this cell's"
-        assert record.dataset == workplace.prepared["dataset"]
-        assert record.run["train_seconds"] == 1.5 and record.run["wall_seconds"] > 0
+        assert record.dataset == workplace.prepared.dataset
 
 
 def test_what_is_done_is_not_run_again(workplace, capsys):
@@ -55,21 +51,37 @@ def test_only_what_is_missing_is_run(workplace):
     )
 
 
-@pytest.mark.parametrize("part", ["config_sha256", "dataset", "weights"])
+@pytest.mark.parametrize("part", ["config", "dataset", "weights"])
 def test_what_no_longer_holds_is_run_again(workplace, capsys, part):
     request = workplace.request(0.5, 0.75)
     run(request)
     before = workplace.records()
-    if part == "config_sha256":
-        workplace.prepared[part] = "other"
-    else:
-        workplace.prepared[part]["sha256"] = "other"
+    prepared = workplace.prepared
+    {
+        "config": prepared.config["SOLVER"],
+        "dataset": prepared.dataset,
+        "weights": prepared.weights[""],
+    }[part]["BASE_LR" if part == "config" else "sha256"] = "other"
     capsys.readouterr()
     assert run(request) == 0
     assert "0 done, 2 to run (2 stale: what determines them has changed)" in capsys.readouterr().out
-    assert len(workplace.started()) == 4
+    assert len(workplace.ended()) == 4, "nothing of before was gone on from"
     for cell, record in workplace.records().items():
-        assert record.fingerprint != before[cell].fingerprint
+        changed = {n for n, v in record.identity.items() if before[cell].identity[n] != v}
+        assert changed == {part} and record.fingerprint != before[cell].fingerprint
+
+
+def test_what_has_no_effect_is_not_run_again(workplace):
+    request = workplace.request(0.5)
+    run(request)
+    workplace.prepared.config["OUTPUT_DIR"] = "elsewhere"
+    workplace.prepared.config["SOLVER"]["MAX_ITER"] = 500.0
+    workplace.prepared.config["SOLVER"] = dict(
+        reversed(workplace.prepared.config["SOLVER"].items())
+    )
+    workplace.prepared.weights[""]["path"] = "elsewhere/weights.pth"
+    assert run(request) == 0
+    assert len(workplace.started()) == 1
 
 
 def test_a_cell_that_diverged_has_a_result(workplace):
@@ -77,67 +89,77 @@ def test_a_cell_that_diverged_has_a_result(workplace):
     request = workplace.request(0.5)
     assert run(request) == 0
     record = workplace.records()[workplace.cell(0.5).id]
-    assert (record.status, record.error) == (DIVERGED, "FloatingPointError: loss_cls is nan")
-    assert record.result["metrics"]["AP"] == 0.0
-    assert record.result["error_iteration"] == 37
+    assert (record.status, record.result["metrics"]["AP"]) == (DIVERGED, 0.0)
     assert run(request) == 0
     assert len(workplace.started()) == 1, "it would diverge again"
 
 
-def test_a_crash_is_recorded_and_the_others_go_on(workplace, capsys):
+def test_a_cell_that_fails_costs_the_others_nothing(workplace, capsys):
     workplace.act({0.5: "crash"})
-    request = workplace.request(0.25, 0.5, 0.75)
-    assert run(request) == 1
+    assert run(workplace.request(0.25, 0.5, 0.75, retries=1)) == 1
     records = workplace.records()
     assert [records[workplace.cell(a).id].status for a in (0.25, 0.5, 0.75)] == [DONE, FAILED, DONE]
-    record = records[workplace.cell(0.5).id]
-    assert "ended with exit code 1:\n" in record.error
-    assert record.error.endswith("MemoryError: no room for the anchors"), "the log's end"
-    assert "line 99" in record.error and "line 1\n" not in record.error, "the end alone"
-    assert record.result == {}
-    assert "[2/3] ce-alpha0.5-seed1: failed" in capsys.readouterr().out
+    assert "ended with exit code 1, in the last of 2 tries:\n" in (
+        records[workplace.cell(0.5).id].error
+    )
+    shown = capsys.readouterr().out
+    assert "ce-alpha0.5-seed1: its process died, started again (1 so far)" in shown
+    assert "[2/3] ce-alpha0.5-seed1: failed" in shown
 
 
-def test_what_failed_is_tried_again(workplace):
-    workplace.act({0.5: "crash"})
-    request = workplace.request(0.25, 0.5)
-    run(request)
+def test_a_cell_whose_process_dies_once_costs_a_retry(workplace, capsys):
+    workplace.act({0.5: ["killed"]})
+    assert run(workplace.request(0.25, 0.5, 0.75, jobs=2)) == 0
+    assert {record.status for record in workplace.records().values()} == {DONE}
+    assert workplace.records()[workplace.cell(0.5).id].run["attempts"] == 2
+    assert capsys.readouterr().out.count("its process died") == 1
+
+
+def test_what_failed_is_tried_again_from_its_checkpoint(workplace):
+    workplace.act({0.5: "killed"})
+    request = workplace.request(0.25, 0.5, retries=0)
+    assert run(request) == 1
     workplace.act({})
     assert run(request) == 0
     assert workplace.started()[2:] == [workplace.cell(0.5).id]
+    lines = request.layout.cell_metrics(workplace.cell(0.5).id).read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4]
     assert workplace.records()[workplace.cell(0.5).id].status == DONE
 
 
-@pytest.mark.parametrize("action", ["truncated", "a list", "half a result"])
-def test_a_result_that_is_none_is_a_failure(workplace, action):
-    workplace.act({0.5: action})
-    assert run(workplace.request(0.5, 0.75)) == 1
-    records = workplace.records()
-    record = records[workplace.cell(0.5).id]
-    assert (record.status, record.result) == (FAILED, {})
-    assert "exit code 0" in record.error
-    assert records[workplace.cell(0.75).id].status == DONE
-
-
-def test_a_result_of_an_earlier_attempt_is_not_taken(workplace):
+def test_a_failure_leaves_no_result_of_before(workplace):
     request = workplace.request(0.5)
     run(request)
-    workplace.prepared["config_sha256"] = "other"
+    workplace.prepared.dataset["sha256"] = "other"
     workplace.act({0.5: "crash"})
     assert run(request) == 1
     assert workplace.records()[workplace.cell(0.5).id].status == FAILED
 
 
-@pytest.mark.parametrize("text", ["", '{"cell": "ce', "[]", "{}"])
-def test_a_record_that_cannot_be_read_is_made_again(workplace, text):
+@pytest.mark.parametrize("text", ["", '{"cell": "ce', "[]", "{}", "\x00\xff", "null"])
+def test_a_record_that_cannot_be_read_is_made_again_without_training(workplace, text):
     request = workplace.request(0.5)
     run(request)
     whole = workplace.records()
-    request.layout.record(workplace.cell(0.5).id).write_text(text, encoding="utf-8")
+    request.layout.record(workplace.cell(0.5).id).write_bytes(text.encode("latin-1"))
     assert run(request) == 0
-    assert (
-        workplace.records()[workplace.cell(0.5).id].result == whole[workplace.cell(0.5).id].result
-    )
+    assert len(workplace.started()) == 1
+    assert workplace.records() == {
+        cell: replace(record, run=workplace.records()[cell].run) for cell, record in whole.items()
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", "null"])
+@pytest.mark.parametrize("name", ["study", "prepared", "lock", "prepare_log"])
+def test_a_broken_file_of_the_study_is_made_again(workplace, name, text):
+    request = workplace.request(0.5)
+    run(request)
+    path = getattr(request.layout, name)
+    path.write_bytes(text.encode("latin-1"))
+    assert run(request) == 0
+    assert len(workplace.started()) == 1
+    if name in ("study", "prepared"):
+        assert isinstance(json.loads(path.read_text()), dict)
 
 
 def test_cells_run_side_by_side_and_no_more_than_asked_for(workplace, monkeypatch):
@@ -159,6 +181,26 @@ def test_cells_run_side_by_side_and_no_more_than_asked_for(workplace, monkeypatc
     assert run(workplace.request(0.25, 0.5, 0.75, 0.9, 0.99, jobs=2)) == 0
     assert max(most) == 2
     assert [path.read_text() for path in (workplace.root / "met").iterdir()] == ["2", "2"]
+
+
+def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsys):
+    workplace.act({0.75: ["wait"]})
+    request, cell, order = workplace.request(0.25, 0.5, 0.75), workplace.cell(0.75), []
+    identity = workplace.prepared.identities([cell])[cell]
+    of_earlier_run = CellRun(runner._job(request, cell, identity, workplace.prepared, ""))
+    assert of_earlier_run.poll() is None
+
+    class Watch(runner.Progress):
+        def started(self, cell):
+            order.append(cell)
+            (workplace.root / "go").touch()
+            super().started(cell)
+
+    monkeypatch.setattr(runner, "Progress", Watch)
+    assert run(request) == 0
+    assert order == [workplace.cell(alpha).id for alpha in (0.75, 0.25, 0.5)]
+    assert sorted(workplace.started()) == sorted(order), "each was started once"
+    assert "1 at work already, of a run that was killed" in capsys.readouterr().out
 
 
 def test_the_cores_are_shared(workplace, monkeypatch):
@@ -197,9 +239,9 @@ def test_the_folder_is_held_while_cells_run(workplace, monkeypatch):
 
 def test_another_folder_is_another_study(workplace):
     request = workplace.request(0.5)
-    other = replace(request, layout=type(request.layout)(Path("output/other")))
-    other.layout.root.mkdir(parents=True)
-    with other.layout.lock.open("a") as held:
+    other = Layout(Path("output/other"))
+    other.root.mkdir(parents=True)
+    with other.lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert run(request) == 0
 
@@ -225,14 +267,43 @@ def test_the_command_repeats_the_cell(workplace):
     )
     folder = Path(words[words.index("OUTPUT_DIR") + 1])
     assert folder != request.layout.cell(cell.id), "what the record came from is left alone"
-    assert json.loads((folder / "result.json").read_text())["result"] == record.result
+    result = json.loads((folder / "result.json").read_text())["result"]
+    assert result["metrics"] == record.result["metrics"]
 
 
-def test_own_data_reach_the_cell(workplace):
-    own = Path("data/own")
-    run(workplace.request(0.5, dataset=own))
-    words = shlex.split(workplace.records()[workplace.cell(0.5).id].command)
-    assert words[words.index("DATASETS.FOLDER") + 1] == str(own)
+def words_of(workplace, request, monkeypatch):
+    """The arguments of the process of a cell."""
+    commands, real = [], subprocess.Popen
+
+    def watch(command, **options):
+        commands.append(command)
+        return real(command, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execution.subprocess, "Popen", watch)
+        run(request)
+    (command,) = (command for command in commands if "train_net.py" in command)
+    return command[command.index("train_net.py") :]
+
+
+def test_a_cell_is_told_what_was_prepared(workplace, monkeypatch):
+    words = words_of(workplace, workplace.request(0.5), monkeypatch)
+    for key, value in (
+        ("MODEL.WEIGHTS", "output/cache/weights.pth"),
+        ("CACHE_DIR", "output/cache"),
+        ("DATASETS.CHECK", "False"),
+    ):
+        assert words[words.index(key) + 1] == value
+    assert "--num-gpus" not in words
+
+
+def test_own_data_and_gpus_reach_the_cell(workplace, monkeypatch):
+    request = workplace.request(0.5, dataset=Path("data/own"), gpus=2)
+    words = words_of(workplace, request, monkeypatch)
+    assert words[words.index("DATASETS.FOLDER") + 1] == "data/own"
+    assert words[words.index("--num-gpus") + 1] == "2"
+    recorded = shlex.split(workplace.records()[workplace.cell(0.5).id].command)
+    assert recorded[recorded.index("DATASETS.FOLDER") + 1] == "data/own"
 
 
 def test_the_study_file_says_what_was_asked_for(workplace):
@@ -246,55 +317,27 @@ def test_the_study_file_says_what_was_asked_for(workplace):
     ]  # fmt: skip
 
 
+def test_where_grids_have_seeds_of_their_own_no_number_is_asked_for(workplace):
+    request = workplace.request(0.5)
+    study = replace(request.study, more_seeds={"alpha": (1, 2)})
+    run(replace(request, study=study))
+    content = json.loads(request.layout.study.read_text(encoding="utf-8"))
+    assert content["seeds"] is None
+    assert shlex.split(content["command"]) == ["make", "ablations", "STUDY=tiny", "GRIDS=alpha"]
+    assert len(workplace.started()) == 2
+
+
+def test_what_is_prepared_determines_the_cells(in_root):
+    request = in_root.request(0.5)
+    assert run(request) == 0
+    assert run(request) == 0
+    assert len(in_root.started()) == 1
+    assert run(replace(request, dataset=Path("own"))) == 0
+    assert len(in_root.started()) == 2, "other data, other result"
+
+
 def test_outside_git_there_is_no_commit(workplace, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(workplace.root.parent))
     assert runner.commit() == ""
     monkeypatch.setenv("PATH", "")
     assert runner.commit() == ""
-
-
-@pytest.fixture
-def preparing(workplace, monkeypatch):
-    """The workplace with the real preparation, which calls the stand-in of focal_star.prepare."""
-    monkeypatch.setattr(runner, "_prepare", REAL_PREPARE)
-    return workplace
-
-
-def test_what_was_prepared_is_kept_and_determines_the_cells(preparing):
-    request = preparing.request(0.5)
-    assert run(request) == 0
-    prepared = json.loads(request.layout.prepared.read_text(encoding="utf-8"))
-    assert prepared["config_sha256"] == str(request.config_file())
-    assert prepared["weights"]["path"] == "output/cache/weights.pth"
-    run(replace(request, dataset=Path("own")))
-    assert len(preparing.started()) == 2, "other data, other result"
-
-
-def test_data_that_cannot_be_used_are_one_message(preparing, capfd):
-    preparing.act({"prepare": "refuse"})
-    request = preparing.request(0.5)
-    with pytest.raises(RunError) as refused:
-        run(request)
-    assert str(refused.value).strip() == (
-        "own: 2 problems\n  - image 1 is missing\n  - box 7 is empty"
-    )
-    assert preparing.started() == [] and not request.layout.study.exists()
-    assert capfd.readouterr().err == "", "the message comes with the error, not beside it"
-
-
-def test_a_crash_of_the_preparation_shows_its_end(preparing):
-    preparing.act({"prepare": "crash"})
-    with pytest.raises(RunError) as refused:
-        run(preparing.request(0.5))
-    assert str(refused.value).startswith("preparing failed:\n")
-    assert str(refused.value).endswith("MemoryError: no room for the images")
-    assert preparing.started() == []
-
-
-def test_what_an_earlier_run_prepared_is_not_taken(preparing):
-    request = preparing.request(0.5)
-    run(request)
-    preparing.act({"prepare": "crash"})
-    with pytest.raises(RunError):
-        run(request)
-    assert not request.layout.prepared.exists()

@@ -1,10 +1,13 @@
 """Every config file, and what is refused."""
 
+import re
+
 import pytest
 import yaml
+from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, ConfigError, derive, load_config, resolve_config
 from focal_star.losses import LOSSES
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
@@ -82,3 +85,106 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         load_config("", ["MODEL.WEIGHTS", "none.pth"])
     with pytest.raises(ConfigError, match="KEY VALUE"):
         load_config("", ["SEED"])
+
+
+BASE = CONFIGS / "Base-FocalStar-RetinaNet.yaml"
+MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_deriving_twice_changes_nothing_more(path):
+    cfg = load_config(path)
+    once = cfg.dump()
+    derive(cfg)
+    assert cfg.dump() == once
+
+
+def test_short_keys_that_are_none_leave_the_others_as_they_are():
+    assert resolve_config("") == load_config("")
+    assert resolve_config(BASE) == load_config(BASE)
+
+
+def anchors_of(path, *pairs: str) -> CfgNode:
+    """The anchors of a config, with pairs whose keys are short of MODEL.ANCHOR_GENERATOR."""
+    keys = [f"MODEL.ANCHOR_GENERATOR.{key}" for key in pairs[::2]]
+    given = [text for pair in zip(keys, pairs[1::2], strict=True) for text in pair]
+    return load_config(path, given).MODEL.ANCHOR_GENERATOR
+
+
+def test_scales_an_octave_follow_from_the_smallest_size_of_a_level():
+    sizes, written = anchors_of(BASE, "NUM_SCALES", "3").SIZES, anchors_of(BASE).SIZES
+    assert sizes == written
+    for number in (1, 2, 4):
+        sizes = anchors_of(MINI, "NUM_SCALES", str(number)).SIZES
+        assert [level[0] for level in sizes] == [16, 32, 64, 128, 256]
+        for level in sizes:
+            ratios = [b / a for a, b in zip(level, [*level[1:], 2 * level[0]], strict=True)]
+            assert ratios == pytest.approx([2 ** (1 / number)] * number)
+
+
+@pytest.mark.parametrize(("number", "ratios"), [(1, [1.0]), (3, [0.5, 1.0, 2.0])])
+def test_aspect_ratios(number, ratios):
+    cfg = load_config(MINI, ["MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", str(number)])
+    (found,) = cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS
+    assert found == ratios
+    assert build_model(cfg).anchor_generator.num_anchors == [3 * number] * 5
+
+
+@pytest.mark.parametrize(("short", "long"), [(800, 1333), (600, 1000), (128, 213)])
+def test_the_input_scale(short, long):
+    image = load_config(MINI, ["INPUT.SHORT_EDGE", str(short)]).INPUT
+    found = [image.MIN_SIZE_TRAIN, image.MIN_SIZE_TEST, image.MAX_SIZE_TRAIN, image.MAX_SIZE_TEST]
+    assert found == [(short,), short, long, long]
+
+
+def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
+    """So that a table's cell at these values is the default cell."""
+    pairs = ["MODEL.ANCHOR_GENERATOR.NUM_SCALES", "3", "INPUT.SHORT_EDGE", "128",
+             "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", "3"]  # fmt: skip
+    short, plain = resolve_config(MINI, pairs), resolve_config(MINI)
+    assert short == plain
+    mini, base = anchors_of(MINI), anchors_of(BASE)
+    assert [[2 * size for size in level] for level in mini.SIZES] == base.SIZES
+    ratios = mini.ASPECT_RATIOS
+    assert ratios == base.ASPECT_RATIOS
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "valid"),
+    [
+        ("INPUT.SHORT_EDGE", "0", ">= 1"),
+        ("INPUT.SHORT_EDGE", "128.5", ">= 1"),
+        ("INPUT.SHORT_EDGE", "True", ">= 1"),
+        ("PRETRAINING.SHORT_EDGE", "0", ">= 1"),
+        ("MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", "2", "one of 1, 3, or None"),
+        ("MODEL.ANCHOR_GENERATOR.NUM_SCALES", "0", ">= 1, or None"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[16.0, 32.0]", "a list of at least one size"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[[16.0], []]", "a list of at least one size"),
+        ("MODEL.OHEM.METHOD", "OHEM", "one of ohem, ohem_1_3, or None"),
+        ("MODEL.OHEM.BATCH_SIZE", "0", ">= 1"),
+        ("MODEL.OHEM.NMS_THRESH", "1.5", "in [0, 1]"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_valid(key, value, valid):
+    path = MINI if key.endswith("SIZES") else BASE
+    with pytest.raises(ConfigError, match=rf"{key} is '?{re.escape(value)}'?; valid: ") as error:
+        load_config(path, [key, value])
+    assert valid in str(error.value)
+
+
+def test_one_positive_to_three_negatives_needs_a_batch_of_four():
+    pairs = ["MODEL.OHEM.BATCH_SIZE", "3", "MODEL.OHEM.METHOD"]
+    assert load_config(MINI, [*pairs, "ohem"]).MODEL.OHEM.METHOD == "ohem"
+    with pytest.raises(ConfigError, match="BATCH_SIZE is 3; valid: .*>= 4 for ohem_1_3"):
+        load_config(MINI, [*pairs, "ohem_1_3"])
+
+
+def test_a_pair_that_would_be_written_over_is_refused():
+    given = ["INPUT.MIN_SIZE_TEST", "200", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", "[[2.0]]"]
+    with pytest.raises(ConfigError, match="MIN_SIZE_TEST follows from INPUT.SHORT_EDGE 128") as e:
+        load_config(MINI, given)
+    assert "ASPECT_RATIOS follows from MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS 3" in str(e.value)
+    free = ["INPUT.SHORT_EDGE", "None", "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", "None"]
+    cfg = load_config(MINI, given + free)
+    assert cfg.INPUT.MIN_SIZE_TEST == 200
+    assert cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[2.0]]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from focal_star import engine
+from focal_star.outcome import METRICS, RESULT_FILE, curves
 from focal_star.pretraining import pretrained_weights
 
 
@@ -33,11 +34,11 @@ def test_a_seed_repeats_itself_to_the_bit_and_another_does_not(tiny_cfg):
 def test_what_a_training_leaves(tiny_cfg):
     made = outcome(tiny_cfg)
     folder = Path(tiny_cfg.OUTPUT_DIR)
-    assert json.loads((folder / engine.RESULT_FILE).read_text()) == made
+    assert json.loads((folder / RESULT_FILE).read_text()) == made
     assert (folder / "model_final.pth").is_file()
     assert made["status"] == "done" and made["error"] == ""
     result = made["result"]
-    assert set(result["metrics"]) == set(engine.METRICS)
+    assert set(result["metrics"]) == set(METRICS)
     assert set(result["per_class_AP"]) == {str(digit) for digit in range(10)}
     assert result["iterations"] == 6
     assert result["curves"]["iteration"][-1] == 5
@@ -83,25 +84,34 @@ def test_a_loss_that_is_no_number_ends_the_training_as_diverged(tiny_cfg, monkey
     json.dumps(made, allow_nan=False)
 
 
-def test_resuming_goes_on_from_the_checkpoint(tiny_cfg):
-    outcome(tiny_cfg, MAX_ITER=4)
-    cfg = tiny_cfg.clone()
-    engine.prepare(cfg)
-    made = engine.train(cfg, resume=True)
-    iterations = made["result"]["curves"]["iteration"]
-    assert iterations == sorted(set(iterations)) and iterations[-1] == 5
-    assert made["result"]["first_loss"]["measured"] is None  # it was seen by the first process
+def test_a_training_that_diverged_is_replayed_from_its_last_checkpoint(tiny_cfg, caplog):
+    tiny_cfg.SOLVER.BASE_LR = 1e30
+    tiny_cfg.SOLVER.WARMUP_ITERS = 0
+    made = outcome(tiny_cfg, CHECKPOINT_PERIOD=1)
+    assert made["result"]["error_iteration"] == 1
+    engine.prepare(tiny_cfg)
+    with caplog.at_level("INFO"):
+        again = engine.train(tiny_cfg, resume=True)
+    assert again["result"] == made["result"]
+    assert again["run"]["resumed_at"] == [1] and "model_0000000.pth" in caplog.text
 
 
-def test_curves_survive_a_cut_line_and_repeated_iterations(tmp_path):
+def test_a_training_that_is_done_is_not_gone_on_with(tiny_cfg, monkeypatch):
+    made = outcome(tiny_cfg)
+    monkeypatch.setattr(engine, "Trainer", None)  # not made
+    assert engine.train(tiny_cfg, resume=True) == made
+    assert made["run"]["resumed_at"] == []
+
+
+def test_curves_are_those_of_the_losses(tmp_path):
     path = tmp_path / "metrics.json"
-    lines = [{"iteration": i, "total_loss": v} for i, v in ((19, 3.0), (39, 2.0), (59, 9.0))]
-    lines += [{"iteration": 39, "total_loss": 2.5}, {"bbox/AP": 1.0, "iteration": 39}]
-    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"iteration": 59, "tot')
-    curves = engine._curves(path)
-    assert curves["iteration"] == [19, 39]
-    assert curves["total_loss"] == [3.0, 2.5]
-    assert engine._curves(tmp_path / "none.json")["iteration"] == []
+    lines = [{"iteration": i, "total_loss": v, "loss_cls": v - 1} for i, v in ((19, 3.0), (39, 2))]
+    path.write_text("\n".join(map(json.dumps, [*lines, {"bbox/AP": 1.0, "iteration": 40}])))
+    found = curves(path)
+    assert found["iteration"] == [19, 39]
+    assert found["total_loss"] == [3.0, 2.0] and found["loss_cls"] == [2.0, 1.0]
+    assert found["loss_box_reg"] == [None, None]
+    assert curves(tmp_path / "none.json")["iteration"] == []
 
 
 def test_pretraining_is_made_once_and_starts_the_backbone(tiny_cfg):

@@ -38,6 +38,23 @@ def test_prediction_is_the_first_loss_of_a_training(tiny_cfg, loss):
     assert predicted == pytest.approx(measured, rel=0.1)
 
 
+def test_ohem_counts_what_it_selects(tiny_cfg):
+    tiny_cfg.MODEL.FOCAL_STAR.LOSS = "ce"
+    register_datasets(tiny_cfg)
+    everything = log_first_loss(tiny_cfg, build_model(tiny_cfg))
+    tiny_cfg.MODEL.OHEM.METHOD, tiny_cfg.MODEL.OHEM.BATCH_SIZE = "ohem", 64
+    tiny_cfg.SOLVER.IMS_PER_BATCH = 24
+    torch.manual_seed(0)
+    model = build_model(tiny_cfg).train()
+    predicted = log_first_loss(tiny_cfg, model)
+    assert predicted < everything
+    mapper = build_train_mapper(tiny_cfg)
+    with EventStorage(), torch.no_grad():
+        batch = [mapper(record) for record in DatasetCatalog.get(tiny_cfg.DATASETS.TRAIN[0])]
+        measured = model(batch)["loss_cls"].item()
+    assert predicted == pytest.approx(measured, rel=0.15)
+
+
 def test_out_of_hand_is_warned_of(tiny_cfg, caplog):
     register_datasets(tiny_cfg)
     for gamma, warned in ((0.5, False), (2.0, True)):

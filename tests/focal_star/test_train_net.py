@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,11 @@ def test_train_evaluate_and_resume(tiny_overrides, tmp_path):
     )
     assert evaluated.returncode == 0, evaluated.stderr
     assert printed_ap(evaluated.stdout) == printed_ap(trained.stdout)
-    resumed = call("--config-file", MINI, "--resume", *tiny_overrides, "SOLVER.MAX_ITER", "8")
+    resumed = call("--config-file", MINI, "--resume", *tiny_overrides)
     assert resumed.returncode == 0, resumed.stderr
-    assert "Starting training from iteration 6" in resumed.stdout
+    assert "the training is done already" in resumed.stdout
+    assert "Starting training" in trained.stdout
+    assert "Starting training" not in resumed.stdout
 
 
 def printed_ap(text: str) -> str:
@@ -45,6 +48,7 @@ def test_mistakes_are_said_in_one_line(tiny_overrides):
         (["MODEL.FOCAL_STAR.LOSS", "fl"], "valid: one of ce, focal, focal_star, focal_appendix"),
         (["--eval-only"], "MODEL.WEIGHTS model_final.pth"),
         (["DATASETS.FOLDER", "nowhere"], "nowhere"),
+        (["--num-gpus=99"], "--num-gpus is 99, and this machine has"),
     ):
         flags = [a for a in arguments if a.startswith("--")]
         keys = [a for a in arguments if not a.startswith("--")]
@@ -52,3 +56,23 @@ def test_mistakes_are_said_in_one_line(tiny_overrides):
         assert ended.returncode == 2, ended.stderr
         assert words in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_named(tiny_overrides, tmp_path):
+    (tmp_path / "file").touch()
+    output = str(tmp_path / "file" / "train")
+    ended = call("--config-file", MINI, *tiny_overrides, "OUTPUT_DIR", output)
+    assert ended.returncode == 5, ended.stderr
+    assert f"train_net.py: error: {output}" in ended.stderr
+    assert "Not a directory" in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_while_it_starts(tiny_overrides):
+    command = [sys.executable, TRAIN_NET, "--config-file", MINI, *tiny_overrides]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while b"torch" not in Path(f"/proc/{process.pid}/maps").read_bytes():
+        time.sleep(0.01)  # until it imports torch
+    process.terminate()
+    assert process.wait() == 4

@@ -24,8 +24,9 @@ def fill(layout):
     for number, cell in enumerate(load_study("mini", ["alpha"], 1).cells()):
         save(
             Record(
-                cell=cell.id, fingerprint="a1", setting=cell.setting.as_dict(), seed=cell.seed,
-                status="done", command="", result={"metrics": {"AP": float(number)}},
+                cell=cell.id, fingerprint="a1", identity={}, setting=cell.setting.as_dict(),
+                seed=cell.seed, status="done", command="",
+                result={"metrics": {"AP": float(number)}},
             ),
             layout.record(cell.id),
         )  # fmt: skip
@@ -58,6 +59,19 @@ def test_a_refused_record_exits_1(output, capsys):
         main(["--study", "mini", "--grids", "alpha", "--seeds", "1", "--output", str(output)]) == 1
     )
     assert "1 record refused" in capsys.readouterr().out
+
+
+def test_stale_records_exit_1(tmp_path, make_folder, monkeypatch, capsys):
+    folder = make_folder()
+    monkeypatch.setattr("reports.__main__.find_study", lambda *_: folder.study)
+    arguments = ["--study", "small", "--output", str(folder.layout.root.parent)]
+    for cell in folder.study.cells():
+        folder.add(cell, 5.0)
+    folder.describe()
+    assert main(arguments) == 0
+    folder.add(folder.cell(0, 0), 5.0, stale=("numerics",))
+    assert main(arguments) == 1
+    assert "4 of 5 cells done, 1 stale" in capsys.readouterr().out
 
 
 def test_own_data_have_a_folder_of_their_own(tmp_path, capsys):

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from reports import figures, illustrations
-from reports.figures import Dots, Line, Panel, Run
+from reports import drawing, figures, illustrations
+from reports.figures import Curve, Dots, Line, Panel, Run
 from reports.labels import LOSSES, PROPOSAL_FIGURE_4
 
 NAN = float("nan")
@@ -127,8 +127,8 @@ def test_rows_without_any_value_can_be_drawn():
 
 
 def test_training_curves_have_a_panel_for_each_row():
-    runs = [Run([20, 40, 60], [1.0, 0.5, 0.25]), Run([20, 40, 60], [1.1, 0.6, 0.2])]
-    panels = [Panel(label, "#0072B2", runs) for label in LABELS]
+    runs = [Run([20, 40, 60], y, "#0072B2") for y in ([1.0, 0.5, 0.25], [1.1, 0.6, 0.2])]
+    panels = [Panel(label, runs) for label in LABELS]
     found = figures.training_curves(panels, "classification loss")
     assert [axes.get_title(loc="left") for axes in found] == LABELS
     for axes in found:
@@ -141,8 +141,8 @@ def test_training_curves_have_a_panel_for_each_row():
 def test_each_panel_has_its_own_scale_of_the_loss():
     small, large = figures.training_curves(
         [
-            Panel("a", "black", [Run([1, 2], [1.0, 0.1])]),
-            Panel("b", "black", [Run([1, 2], [2e4, 9e3])]),
+            Panel("a", [Run([1, 2], [1.0, 0.1], "black")]),
+            Panel("b", [Run([1, 2], [2e4, 9e3], "black")]),
         ],
         "loss",
     )
@@ -151,8 +151,8 @@ def test_each_panel_has_its_own_scale_of_the_loss():
 
 
 def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss():
-    run = Run([10, 20, 30, 40], [3.0, 50.0, math.inf, NAN], diverged=True)
-    (axes,) = figures.training_curves([Panel("a", "black", [run])], "loss")
+    run = Run([10, 20, 30, 40], [3.0, 50.0, math.inf, NAN], "black", diverged=True)
+    (axes,) = figures.training_curves([Panel("a", [run])], "loss")
     curve, cross = axes.lines
     assert curve.get_xdata().tolist() == [10, 20]
     assert (cross.get_marker(), cross.get_xdata()[0], cross.get_ydata()[0]) == ("X", 20, 50.0)
@@ -160,13 +160,65 @@ def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss():
 
 def test_a_panel_without_runs_says_why():
     filled, empty = figures.training_curves(
-        [Panel("a", "black", [Run([1, 2], [1.0, 0.5])]), Panel("b", "black", note="missing")],
+        [Panel("a", [Run([1, 2], [1.0, 0.5], "black")]), Panel("b", note="missing")],
         "loss",
     )
     assert not empty.lines and [text.get_text() for text in empty.texts] == ["missing"]
     assert len(empty.get_yticks()) == 0
-    (alone,) = figures.training_curves([Panel("b", "black", note="missing")], "loss")
+    (alone,) = figures.training_curves([Panel("b", note="missing")], "loss")
     assert_readable(alone.figure)
+
+
+def test_long_titles_of_training_curves_do_not_meet():
+    titles = [f"OHEM, batch {size}, NMS 0.5" for size in ("16 (128)", "32 (256)", "64 (512)")]
+    titles += ["OHEM 1:3, batch 16 (128), NMS 0.5"]
+    titles += ["depth 34 (101), 168 (800) px", "FL* of the appendix, α = 0.25, γ = 2"]
+    panels = [Panel(title, [Run([1, 500], [11.0, 0.5], "black")]) for title in titles]
+    found = figures.training_curves(panels, "classification loss")
+    shown = [axes.get_title(loc="left") for axes in found]
+    assert [title.replace("\n", " ") for title in shown] == titles
+    assert_readable(found[0].figure)
+
+
+def test_a_run_of_almost_one_loss_has_few_ticks():
+    (axes,) = figures.training_curves([Panel("a", [Run([1, 2], [3e4, 3e4], "black")])], "loss")
+    lowest, highest = axes.get_ylim()
+    assert 2 <= sum(lowest <= tick <= highest for tick in axes.get_yticks()) <= 6
+    assert_readable(axes.figure)
+
+
+def speed_curves(seed):
+    """Two curves of five points, their values random, so that they meet and cross."""
+    random = np.random.default_rng(seed)
+    return [
+        Curve(label, np.sort(random.uniform(5, 40, 5)), random.uniform(20, 28, 5),
+              ["88", "104", "128", "152", "168"], "#0072B2", marker, dashes)
+        for label, marker, dashes in (("depth 18 (50)", "o", "-"), ("depth 34 (101)", "s", "--"))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ap_over_ms_has_no_note_on_another(seed):
+    found = figures.ap_over_ms({"ours": speed_curves(seed), "published": speed_curves(100 + seed)})
+    assert [axes.get_title(loc="left") for axes in found] == ["ours", "published"]
+    for axes in found:
+        assert axes.get_xlabel() == "ms per image" and len(axes.lines) == 2
+        assert len(axes.texts) >= 5, "most points have their note"
+    assert_readable(found[0].figure)
+
+
+def test_a_note_without_room_is_left_out():
+    crowd = Curve("a", [1.0] * 12 + [2.0], [1.0] * 12 + [2.0], ["168"] * 13, "black")
+    (axes,) = figures.ap_over_ms({"ours": [crowd]})
+    assert 1 <= len(axes.texts) < 13
+    assert_readable(axes.figure)
+
+
+def test_a_point_without_both_numbers_is_not_joined():
+    curve = Curve("a", [1.0, NAN, 3.0], [10.0, 11.0, NAN], ["88", "104", "128"], "black")
+    (axes,) = figures.ap_over_ms({"ours": [curve]})
+    assert axes.lines[0].get_xydata().tolist() == [[1.0, 10.0]]
+    assert [text.get_text() for text in axes.texts] == ["88"]
 
 
 @pytest.fixture
@@ -177,18 +229,18 @@ def figure():
 def test_the_same_figure_gives_the_same_bytes(figure):
     again = figures.loss_over_p_t([Line("CE", [0.1, 1.0], [2.0, 0.0], "black")]).figure
     other = figures.loss_over_p_t([Line("CE", [0.1, 1.0], [2.5, 0.0], "black")]).figure
-    assert figures.to_svg(figure, "a") == figures.to_svg(again, "a") != figures.to_svg(other, "a")
-    assert figures.to_png(figure) == figures.to_png(again) != figures.to_png(other)
+    assert drawing.to_svg(figure, "a") == drawing.to_svg(again, "a") != drawing.to_svg(other, "a")
+    assert drawing.to_png(figure) == drawing.to_png(again) != drawing.to_png(other)
 
 
 def test_svg_needs_no_font_and_has_no_date(figure):
-    svg = figures.to_svg(figure, "a")
+    svg = drawing.to_svg(figure, "a")
     assert "<text" not in svg and "<image" not in svg and "<metadata" not in svg
 
 
 def test_inline_svgs_share_no_id(figure):
-    svg = figures.to_svg(figure, "a")
-    first, second = (figures.inline_svg(svg, name) for name in ("a", "b"))
+    svg = drawing.to_svg(figure, "a")
+    first, second = (drawing.inline_svg(svg, name) for name in ("a", "b"))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
     assert ids[0] and not ids[0] & ids[1]
     for text, known in zip((first, second), ids, strict=True):

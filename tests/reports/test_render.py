@@ -50,9 +50,10 @@ def test_markdown_is_the_golden_one(written, fixtures):
 def test_all_files_are_there_and_nothing_else(broken_folder, written):
     report = broken_folder.layout.report
     names = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
-    drawn = ("loss_over_p_t", "alpha", "alpha_training", "star", "star_training")
+    drawn = [f"{name}{kind}" for name in ("alpha", "star", "speed") for kind in ("", "_training")]
+    drawn += ["loss_over_p_t", "speed_speed"]
     assert names == {
-        "index.html", "report.md", "tables/alpha.csv", "tables/star.csv",
+        "index.html", "report.md", "tables/alpha.csv", "tables/star.csv", "tables/speed.csv",
         *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }  # fmt: skip
     assert set(written) == {report / name for name in names}
@@ -99,17 +100,48 @@ def test_links_inside_the_page_and_to_records_lead_somewhere(broken_folder, page
 
 def test_figures_tables_and_headers_are_described(html, page):
     cards = [attributes for _, attributes in page.tags if attributes.get("role") == "img"]
-    assert len(cards) == 5 and all(len(card["aria-label"]) > 40 for card in cards)
-    assert html.count("<table") == html.count("<caption>") == 4
+    assert len(cards) == 8 and all(len(card["aria-label"]) > 40 for card in cards)
+    assert html.count("<table") == html.count("<caption>") == 5
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
 
 
 def test_every_row_is_marked(page):
-    for text in ("failed", "missing", "diverged at iteration 37", "FloatingPointError: diverged"):
+    for text in (
+        "failed", "missing", "running", "stale: config and data set changed",
+        "diverged at iteration 37", "FloatingPointError: diverged",
+    ):  # fmt: skip
         assert text in page.text
     assert (
         "records/focal_star-alpha0.25-gamma0.5-seed1.json: a record is a JSON object" in page.text
     )
+
+
+def test_a_divergence_is_explained(page, written):
+    for text in (
+        "loss_cls is nan; gradient norm is <b>",
+        "7 parameters, among them head.cls_score.bias, head.cls_score.weight",
+        "3.png, |",
+        "python train_net.py --resume OUTPUT_DIR OUTPUT_DIR",
+    ):
+        assert text in page.text
+    markdown = written[1].read_text(encoding="utf-8")
+    assert "- First bad iteration: 37\n" in markdown
+    assert "gradient norm is &lt;b&gt;" in markdown and "- Images: 3.png, \\|\n" in markdown
+
+
+def test_unknown_staleness_is_shown(make_folder, page):
+    assert "Whether records are stale is unknown" not in page.text
+    folder = make_folder()
+    folder.add(folder.cell(0, 0), 1.0)
+    for path in write_report(folder.load())[:2]:
+        assert "Whether records are stale is unknown" in path.read_text(encoding="utf-8")
+
+
+def test_no_figure_of_speed_where_nothing_was_timed(make_folder, broken_folder):
+    folder = make_folder(grids=broken_folder.study.grids[2:])
+    written = write_report(folder.load())
+    assert "speed.svg" in {path.name for path in written}
+    assert "speed_speed.svg" not in {path.name for path in written}
 
 
 def test_focal_star_is_told_from_the_appendix_wherever_it_is_explained(page):
@@ -122,8 +154,8 @@ def test_captions_come_from_the_records(page):
         "digits_in_scenes · 40 validation images · 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
-    # The two tables, their figures and their training curves.
-    assert page.text.count(made) == 6
+    # The three tables, their figures and training curves, and one of speed.
+    assert page.text.count(made) == 10
 
 
 def test_different_machines_and_commits_are_all_named(make_folder):

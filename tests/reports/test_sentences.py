@@ -1,7 +1,15 @@
 import pytest
 
-from reports import sentences
+from ablations.cell import Setting
+from ablations.grid import Grid, Row
+from reports import best, captions, sentences
 from reports.statistics import Agreement
+from reports.tables import grid_table
+
+
+def under_table(folder, number=0):
+    results, grid = folder.load(), folder.study.grids[number]
+    return captions.under_table(results, grid, grid_table(results, grid))
 
 
 def frame_of(folder, number=0):
@@ -11,7 +19,7 @@ def frame_of(folder, number=0):
 def test_one_seed_claims_no_difference(make_folder):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 5.0)
-    text = sentences.under_table(frame_of(folder), published_setup="COCO, 600 px")
+    text = under_table(folder)
     assert "One seed per row" in text and "no difference between rows is claimed" in text
     assert "only the order" in text and "Noise floor" not in text
     assert "is not a finding" in sentences.seeds_warning(folder.load())
@@ -23,17 +31,17 @@ def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
         folder.add(folder.cell(0, 0, seed), ap)
     folder.add(folder.cell(0, 1, 1), 30.0)
     folder.add(folder.cell(0, 1, 2), status="diverged")
-    text = sentences.under_table(frame_of(folder), published_setup="")
+    text = under_table(folder)
     # {10, 12}: sqrt(2 / 1) = 1.414; with the diverged run's 0.0 it would be sqrt(452 / 2) = 15.0
     assert "pooled standard deviation of 1.4 AP (1 row, 1 degree of freedom)" in text
     assert "A run that diverged counts as AP 0.0." in text
-    assert "only the order" not in text
+    assert "only the order" not in under_table(folder, 1)
 
 
 def test_the_noise_floor_is_unknown_without_two_runs_of_a_row(make_folder):
     folder = make_folder(2)
     folder.add(folder.cell(0, 0, 1), 10.0)
-    assert "noise floor is unknown" in sentences.under_table(frame_of(folder))
+    assert "noise floor is unknown" in under_table(folder)
 
 
 def test_the_title_does_not_speak_of_other_data(make_folder):
@@ -46,16 +54,53 @@ def test_the_title_does_not_speak_of_other_data(make_folder):
 
 def test_the_summary_counts_what_is_there(broken_folder):
     text = sentences.summary(broken_folder.load())
-    assert "small trains 5 cells on digits_in_scenes, every setting with 1 seed" in text
-    assert "2 done, 1 diverged, 1 failed, 1 missing" in text
+    assert "small trains 9 cells on digits_in_scenes, every setting with 1 seed" in text
+    assert "3 done, 1 diverged, 1 failed, 1 stale, 1 running, 2 missing" in text
+
+
+def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
+    results = make_folder(1, more_seeds={"star": (1, 2, 3)}).load()
+    # 3 and 3 rows of which one is shared: 5 cells of seed 1, and 3 of either other seed.
+    assert "trains 11 cells on digits_in_scenes, every setting with 1 seed, 3 in table star:" in (
+        sentences.summary(results)
+    )
+    warning = sentences.seeds_warning(results)
+    assert warning.startswith("Means over 3 seeds in table star, with their sample standard")
+    assert "Elsewhere, each number is one training run" in warning
+
+
+def test_one_number_of_seeds_is_said_once(make_folder):
+    results = make_folder(2).load()
+    assert "every setting with 2 seeds:" in sentences.summary(results)
+    assert sentences.seeds_warning(results).startswith("Means over few seeds with")
+
+
+def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_folder):
+    folder = make_folder()
+    assert sentences.staleness(folder.load()) == ""
+    folder.add(folder.cell(0, 0), 5.0)
+    assert sentences.staleness(folder.load()) == (
+        "Whether records are stale is unknown: nothing says what they were prepared from."
+    )
+    folder.describe()
+    assert sentences.staleness(folder.load()) == ""
+
+
+def test_under_a_table_of_speed_stands_what_was_timed(broken_folder):
+    text = under_table(broken_folder, 2)
+    assert "ms per image: the median over 30 images after 10 for warm-up" in text
+    assert "on Example CPU, 1 thread, while other cells of the study ran beside it" in text
+    assert "timed on an Nvidia M40" in text
+    assert "In parentheses: the paper's depth and scale (px)." in text
+    assert "The published AP₅₀, AP₇₅ and APₛ are in the CSV." in text
+    assert "† marks what a stale record says: it counts nowhere." in text
+    assert "ms per image" not in under_table(broken_folder, 0)
 
 
 def test_the_caption_of_the_dots_says_what_is_drawn(make_folder):
     one, several = make_folder(1), make_folder(2)
-    assert sentences.dots_caption(frame_of(one), True) == (
-        "AP of each row; each side has its own scale."
-    )
-    assert sentences.dots_caption(frame_of(several, 1), False) == (
+    assert captions.dots(frame_of(one), True) == ("AP of each row; each side has its own scale.")
+    assert captions.dots(frame_of(several, 1), False) == (
         "AP of each row, mean over seeds with bars of ± one sample standard deviation; "
         "CE is grey, FL* is orange."
     )
@@ -67,7 +112,7 @@ def test_the_best_setting_of_each_loss(make_folder):
         folder.add(folder.cell(0, 0, seed), 5.0)
         folder.add(folder.cell(0, 1, seed), 10.0 + seed)
     folder.add(folder.cell(1, 2, 1), status="diverged")
-    ce, star = sentences.best_settings(folder.load())
+    ce, star = best.best_settings(folder.load())
     # mean of 11 and 12, sd sqrt(0.5)
     assert ce == {
         "loss": "CE", "setting": "α = 0.5", "AP": "11.5 ± 0.7", "seeds": "2 of 2", "settings": "2",
@@ -75,8 +120,28 @@ def test_the_best_setting_of_each_loss(make_folder):
     assert (star["loss"], star["AP"], star["seeds"]) == ("FL*", "0.0", "1 of 2, 1 diverged")
 
 
+def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
+    results = broken_folder.load()
+    # FL has a result at 88 px alone, and at its own 128 px only a stale one.
+    assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
+    assert best.compared(broken_folder.study) == (
+        "Compared at the study's own model and data: depth 18, 128 px."
+    )
+
+
+def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
+    assert best.compared(make_folder().study) == ""
+
+
+def test_the_best_setting_names_what_is_none(make_folder):
+    row = Row({"alpha": None}, Setting.of(loss="ce", alpha=None))
+    folder = make_folder(grids=(Grid("a", "A", ("alpha",), (row,)),))
+    folder.add(folder.cell(0, 0), 5.0)
+    assert best.best_settings(folder.load())[0]["setting"] == "no α"
+
+
 def test_no_best_setting_without_a_result(make_folder):
-    assert sentences.best_settings(make_folder().load()) == []
+    assert best.best_settings(make_folder().load()) == []
 
 
 @pytest.mark.parametrize(

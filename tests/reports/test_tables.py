@@ -1,9 +1,13 @@
 import csv
 import io
+import re
 from html.parser import HTMLParser
 
 import pytest
 
+from ablations.plan import HERE, load_study
+from ablations.reading import names_of
+from reports.rows import row_label, translation, value_text
 from reports.tables import grid_table
 
 
@@ -143,6 +147,93 @@ def test_a_done_run_without_ap_says_so(make_folder):
     folder = make_folder()
     folder.add(folder.cell(0, 0), None)
     assert table_of(folder).texts["status"][0] == "done, AP undefined"
+
+
+def test_a_stale_row_is_marked_and_counts_nowhere(broken_folder):
+    table = table_of(broken_folder, 2)
+    header, _, done, stale, running, missing = markdown_of(table)
+    ours, difference, status = (header.index(n) for n in ("AP ours", "AP difference", "status"))
+    assert (done[ours], done[difference], done[status]) == ("20.0", "−10.5", "done")
+    assert (stale[ours], stale[difference]) == ("25.0†", "–")
+    assert stale[status] == "stale: config and data set changed"
+    assert (running[ours], running[status]) == ("–", "running")
+    assert (missing[ours], missing[status]) == ("–", "missing")
+    assert table.values["AP"].count() == 1 and table.values["AP_stale"].count() == 1
+    assert table.texts["AP"][1] == "25.0", "the CSV has its state in another column"
+    cells = html_of(table).rows[3]
+    assert [c[2] for c in cells if c[1]["class"] == "stale number"] == [
+        "25.0†", "49.9†", "12.5†", "16.2†",
+    ]  # fmt: skip
+
+
+def test_a_row_with_current_seeds_leaves_its_stale_ones_out(make_folder):
+    folder = make_folder(3)
+    folder.describe()
+    for seed, stale in ((1, ()), (2, ()), (3, ("numerics",))):
+        folder.add(folder.cell(0, 0, seed), 10.0 * seed, stale=stale)
+    first = dict(
+        zip(markdown_of(table_of(folder))[0], markdown_of(table_of(folder))[2], strict=True)
+    )
+    # mean of 10 and 20, sd sqrt(50)
+    assert (first["AP ours"], first["seeds"]) == ("15.0 ± 7.1", "2 of 3")
+    assert first["status"] == "seed 3 stale: numerics changed"
+
+
+def test_a_stale_record_of_a_diverged_run_says_both(make_folder):
+    folder = make_folder()
+    folder.describe()
+    folder.add(folder.cell(0, 0), status="diverged", stale=("weights",))
+    table = table_of(folder)
+    assert table.texts["status"][0] == "stale (diverged): initial weights changed"
+    assert table.texts["AP"][0] == "0.0"
+
+
+def test_a_wide_table_compares_ap_and_speed_alone(broken_folder):
+    table = table_of(broken_folder, 2)
+    assert markdown_of(table)[0] == [
+        "depth", "scale (px)", "AP ours", "AP published", "AP difference", "ours AP₅₀",
+        "ours AP₇₅", "ours APₛ", "ms per image ours", "ms per image published", "status", "records",
+    ]  # fmt: skip
+    row = next(csv.DictReader(io.StringIO(table.to_csv())))
+    assert (row["AP50_published"], row["ms_per_image_published"]) == ("47.8", "64")
+    assert "ms_per_image_difference" not in row
+    (milliseconds,) = [i for i, t in enumerate(markdown_of(table)[0]) if t == "ms per image ours"]
+    assert markdown_of(table)[2][milliseconds : milliseconds + 2] == ["16.2", "64"]
+
+
+def test_the_paper_s_value_stands_in_parentheses(broken_folder):
+    table = table_of(broken_folder, 2)
+    assert [row[:2] for row in markdown_of(table)[2:4]] == [
+        ["18 (50)", "88 (400)"], ["18 (50)", "128 (600)"],
+    ]  # fmt: skip
+    assert table.row_labels[0] == "depth 18 (50), 88 (400) px"
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [(row["depth"], row["depth_paper"]) for row in rows[1:3]] == [
+        ("18", "50"),
+        ("34", "101"),
+    ]
+
+
+@pytest.mark.parametrize("name", names_of(HERE / "grids"))
+def test_rows_of_every_grid_have_labels_of_their_own(name):
+    grid = load_study("mini", [name]).grids[0]
+    labels = [row_label(row, grid.columns) for row in grid.rows]
+    assert len(set(labels)) == len(labels)
+    for label in labels:
+        assert label and len(label) <= 40 and not re.search(r"None|_|: *$|= *(,|$)", label), label
+
+
+def test_a_table_of_words_and_of_what_a_row_has_not():
+    grid = load_study("mini", ["ohem"]).grids[0]
+    labels = [row_label(row, grid.columns) for row in grid.rows]
+    assert re.fullmatch(r"OHEM, batch \d+ \(128\), NMS 0\.7", labels[0]) and labels[-1] == "FL"
+    assert [value_text(grid.rows[-1], c) for c in grid.columns] == ["FL", "", ""]
+    assert translation(grid) == (
+        "All rows have depth 34; the paper's have 101. In parentheses: the paper's batch size."
+    )
+    caps = load_study("mini", ["weight_cap_star"]).grids[0]
+    assert value_text(caps.rows[0], "weight_cap") == "none"
+    assert row_label(caps.rows[0], caps.columns) == "γ = 0.5, no cap"
 
 
 def test_nothing_is_said_of_publications_where_there_are_none(one_seed):

@@ -4,4 +4,4 @@ The submodules are imported by name (``focal_star.losses`` needs torch alone), s
 imports none of them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,8 +8,15 @@ from detectron2.config import CfgNode, get_cfg
 import focal_star.backbone
 import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
 from focal_star.losses import LOSSES
+from focal_star.ohem import METHODS
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+ASPECT_RATIOS = {1: [1.0], 3: [0.5, 1.0, 2.0]}
+"""``NUM_ASPECT_RATIOS`` -> height to width of the anchors."""
+
+LONG_TO_SHORT = 5 / 3
+"""The longest edge of an image to its short edge: Detectron2's 1333 px at 800."""
 
 
 class ConfigError(ValueError):
@@ -36,11 +43,31 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # A predicted first loss_cls above this is warned of before training.
     cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING = 100.0
 
+    # Online hard example mining (focal_star.ohem): which anchors of an image count in loss_cls.
+    cfg.MODEL.OHEM = CfgNode()
+    # None for all, "ohem", or "ohem_1_3" for one positive to three negatives.
+    cfg.MODEL.OHEM.METHOD = None
+    # Most anchors that count, an image; at least 4 for ohem_1_3.
+    cfg.MODEL.OHEM.BATCH_SIZE = 512
+    # An anchor is dropped where its IoU with one of higher loss is above this.
+    cfg.MODEL.OHEM.NMS_THRESH = 0.7
+
+    # Short for keys of Detectron2: a value writes over those, None leaves them as they are.
+    # Scales an octave: SIZES of a level are the smallest one times 2^(i/n), i = 0 .. n-1.
+    cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES = None
+    # ASPECT_RATIOS: 1 for 1:1, 3 for 1:2, 1:1 and 2:1.
+    cfg.MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS = None
+    # The one short edge, px, in training and testing; the longer edge may have 5/3 of it. Stands
+    # for MIN_SIZE_* and MAX_SIZE_*.
+    cfg.INPUT.SHORT_EDGE = None
+
     # Whether convolutions run on channels-last tensors: faster on CPU and on recent GPUs.
     cfg.MODEL.CHANNELS_LAST = False
 
     # "SGD" as Detectron2 has it, or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # AdamW's decay of the running means of the gradient and of its square.
+    cfg.SOLVER.BETAS = (0.9, 0.999)
 
     # A folder with instances_train.json, instances_val.json and images/. Where one is named it
     # takes the place of DATASETS.TRAIN and DATASETS.TEST.
@@ -61,12 +88,28 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     cfg.PRETRAINING.MAX_ITER = 2000
     cfg.PRETRAINING.IMS_PER_BATCH = 64
     cfg.PRETRAINING.BASE_LR = 0.01
+    # Of the images that the crops are cut from, px. Not the detector's, so that one pretraining
+    # serves detectors of every input scale.
+    cfg.PRETRAINING.SHORT_EDGE = 128
     cfg.PRETRAINING.CROP_SIZE = 48  # px
     cfg.PRETRAINING.SEED = 0
 
 
 def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
-    """The config of a file and of ``KEY VALUE`` pairs, mutable.
+    """The config to train with, mutable: :func:`resolve_config` and :func:`derive`.
+
+    Raises:
+        ConfigError: as :func:`resolve_config` does.
+    """
+    cfg = resolve_config(config_file, overrides)
+    derive(cfg)
+    return cfg
+
+
+def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
+    """The config of a file and of ``KEY VALUE`` pairs, merged and checked, mutable.
+
+    Keys that others stand for are as they were written; :func:`derive` sets them.
 
     YAML is loaded safely: a Python tag in a file is refused.
 
@@ -86,7 +129,43 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
     except (AssertionError, KeyError, ValueError) as error:
         raise ConfigError(f"KEY VALUE pairs: {error}") from error
     check_config(cfg)
+    _check_no_conflict(cfg, overrides)
     return cfg
+
+
+def derive(cfg: CfgNode) -> None:
+    """Set the keys of Detectron2 that one key of this project stands for, if it is given.
+
+    Done twice it changes nothing more.
+    """
+    anchors, image = cfg.MODEL.ANCHOR_GENERATOR, cfg.INPUT
+    if anchors.NUM_SCALES is not None:
+        steps = [2 ** (i / anchors.NUM_SCALES) for i in range(anchors.NUM_SCALES)]
+        anchors.SIZES = [[min(level) * step for step in steps] for level in anchors.SIZES]
+    if anchors.NUM_ASPECT_RATIOS is not None:
+        anchors.ASPECT_RATIOS = [ASPECT_RATIOS[anchors.NUM_ASPECT_RATIOS]]
+    if image.SHORT_EDGE is not None:
+        image.MIN_SIZE_TRAIN, image.MIN_SIZE_TEST = (image.SHORT_EDGE,), image.SHORT_EDGE
+        image.MAX_SIZE_TRAIN = image.MAX_SIZE_TEST = round(image.SHORT_EDGE * LONG_TO_SHORT)
+
+
+def _check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
+    """Refuse a ``KEY VALUE`` pair that :func:`derive` would write over."""
+    sizes = [
+        f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")
+    ]
+    anchors, ratios = "MODEL.ANCHOR_GENERATOR.", cfg.MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS
+    problems = [
+        f"{key} follows from {short} {value}; to give it, add: {short} None"
+        for short, value, keys in (
+            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, sizes),
+            (f"{anchors}NUM_ASPECT_RATIOS", ratios, [f"{anchors}ASPECT_RATIOS"]),
+        )
+        for key in keys
+        if value is not None and key in overrides[::2]
+    ]
+    if problems:
+        raise ConfigError("KEY VALUE pairs: " + "; ".join(problems))
 
 
 def check_config(cfg: CfgNode) -> None:
@@ -98,6 +177,7 @@ def check_config(cfg: CfgNode) -> None:
     alpha, gamma = cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA, cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA
     weights = cfg.MODEL.WEIGHTS
     pi, loss = cfg.MODEL.RETINANET.PRIOR_PROB, cfg.MODEL.FOCAL_STAR.LOSS
+    ohem, anchors = cfg.MODEL.OHEM, cfg.MODEL.ANCHOR_GENERATOR
     valid = {
         "MODEL.FOCAL_STAR.LOSS": (loss, loss in LOSSES, f"one of {', '.join(LOSSES)}"),
         "MODEL.RETINANET.FOCAL_LOSS_ALPHA": (
@@ -116,6 +196,47 @@ def check_config(cfg: CfgNode) -> None:
             not weights or "://" in weights or Path(weights).is_file(),
             "a file that is there, an address, or empty",
         ),
+        "MODEL.OHEM.METHOD": (
+            ohem.METHOD,
+            ohem.METHOD is None or ohem.METHOD in METHODS,
+            f"one of {', '.join(METHODS)}, or None for no mining",
+        ),
+        "MODEL.OHEM.BATCH_SIZE": (
+            ohem.BATCH_SIZE,
+            ohem.BATCH_SIZE >= 4 or (ohem.METHOD != "ohem_1_3" and ohem.BATCH_SIZE >= 1),
+            "a whole number >= 1, and >= 4 for ohem_1_3",
+        ),
+        "MODEL.OHEM.NMS_THRESH": (
+            ohem.NMS_THRESH,
+            0 <= ohem.NMS_THRESH <= 1,
+            "a number in [0, 1]",
+        ),
+        "MODEL.ANCHOR_GENERATOR.NUM_SCALES": (
+            anchors.NUM_SCALES,
+            anchors.NUM_SCALES is None or _is_count(anchors.NUM_SCALES),
+            "a whole number >= 1, or None for SIZES as they are",
+        ),
+        "MODEL.ANCHOR_GENERATOR.SIZES": (
+            anchors.SIZES,
+            anchors.NUM_SCALES is None
+            or all(isinstance(level, list | tuple) and level for level in anchors.SIZES),
+            "with NUM_SCALES, a list of at least one size for each level",
+        ),
+        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS": (
+            anchors.NUM_ASPECT_RATIOS,
+            anchors.NUM_ASPECT_RATIOS in (None, *ASPECT_RATIOS),
+            f"one of {', '.join(map(str, ASPECT_RATIOS))}, or None for ASPECT_RATIOS as they are",
+        ),
+        "INPUT.SHORT_EDGE": (
+            cfg.INPUT.SHORT_EDGE,
+            cfg.INPUT.SHORT_EDGE is None or _is_count(cfg.INPUT.SHORT_EDGE),
+            "a whole number of px >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as they are",
+        ),
+        "PRETRAINING.SHORT_EDGE": (
+            cfg.PRETRAINING.SHORT_EDGE,
+            _is_count(cfg.PRETRAINING.SHORT_EDGE),
+            "a whole number of px >= 1",
+        ),
         "SOLVER.OPTIMIZER": (
             cfg.SOLVER.OPTIMIZER,
             cfg.SOLVER.OPTIMIZER in ("SGD", "AdamW"),
@@ -132,3 +253,8 @@ def check_config(cfg: CfgNode) -> None:
     ]
     if problems:
         raise ConfigError("config: " + "; ".join(problems))
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a whole number above 0; a bool is none."""
+    return type(value) is int and value >= 1

@@ -3,63 +3,30 @@
 import hashlib
 import json
 import logging
-import math
-import os
-import platform
-import sys
-import time
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import detectron2
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_train_loader
-from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-from focal_star import __version__
+from focal_star import checkpoints, interruption
+from focal_star.checkpoints import Checkpointer
 from focal_star.config import ConfigError
 from focal_star.data.checks import dataset_sha256
-from focal_star.data.mapper import build_train_mapper
 from focal_star.data.registration import register_datasets
-from focal_star.evaluation.ap import APEvaluator
+from focal_star.divergence import Divergence, DivergenceGuard
+from focal_star.evaluation.timing import InferenceTimer
 from focal_star.first_loss import log_first_loss
-from focal_star.optimizer import build_optimizer
+from focal_star.outcome import DIVERGED, DONE, RESULT_FILE, Watch, environment, finished, result_of
 from focal_star.pretraining import pretrained_weights
+from focal_star.ranks import on_main_process
+from focal_star.resume import CheckpointHook, start_state
+from focal_star.trainer import Trainer
+from focal_star.writing import write_whole
 
 logger = logging.getLogger(__name__)
-
-RESULT_FILE = "result.json"
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-CURVES = ("loss_cls", "loss_box_reg", "total_loss")
-
-
-class Trainer(DefaultTrainer):
-    """Detectron2's trainer with this project's optimizers, mapper and evaluation."""
-
-    @classmethod
-    def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
-        model = super().build_model(cfg)
-        return model.to(memory_format=torch.channels_last) if cfg.MODEL.CHANNELS_LAST else model
-
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
-        return build_optimizer(cfg, model)
-
-    @classmethod
-    def build_train_loader(cls, cfg: CfgNode):
-        return build_detection_train_loader(cfg, mapper=build_train_mapper(cfg))
-
-    @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> APEvaluator:
-        return APEvaluator(
-            dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"), cfg.TEST.COCO_EVAL
-        )
 
 
 def prepare(cfg: CfgNode) -> dict[str, Any]:
@@ -76,6 +43,14 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
         ConfigError: a pretraining is asked for on a data set that it cannot read.
         DatasetError: the data set has problems; the message lists all.
     """
+    made = on_main_process(lambda: _prepare(cfg))
+    if not comm.is_main_process():
+        cfg.DATASETS.CHECK = False  # the main process has looked, and all is made
+        _prepare(cfg)
+    return made
+
+
+def _prepare(cfg: CfgNode) -> dict[str, Any]:
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
     if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
@@ -97,122 +72,86 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:
 
     Args:
         cfg: as :func:`prepare` left it.
-        resume: continue from the last checkpoint in OUTPUT_DIR, if there is one.
+        resume: go on from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
+            that of a training never broken off, bit for bit on a CPU (times aside). If the
+            training is done already, its outcome is returned. If False, what an earlier training
+            left in OUTPUT_DIR is moved to ``earlier/`` there.
 
     Returns:
-        ``status`` ("done", or "diverged" where the loss became NaN or infinite), ``error``,
+        ``status`` ("done", or "diverged" where loss or gradient became NaN or infinite), ``error``,
         ``result`` (what config, data and seed determine) and ``run`` (times, versions, hardware).
     """
-    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
-    started = time.perf_counter()
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=resume)
-    watch = _Watch()
-    trainer.register_hooks([watch])
-    model = trainer.model.module if comm.get_world_size() > 1 else trainer.model
+    folder = Path(cfg.OUTPUT_DIR)
+    if resume and (outcome := on_main_process(lambda: finished(folder))):
+        logger.info("%s is there: the training is done already", folder / RESULT_FILE)
+        on_main_process(lambda: checkpoints.clear(folder))
+        return outcome
+    watch = Watch()
+    folder.mkdir(parents=True, exist_ok=True)
+    start = start_state(folder, resume)
+    cfg = _with_seed(cfg, start)
+    seed_all_rng(cfg.SEED + comm.get_rank())
+    trainer = Trainer(cfg, start)
+    period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
+    trainer.register_hooks([watch, DivergenceGuard(), CheckpointHook(period)])
+    trainer.load()
+    model = trainer.checkpointer.model
+    timer = InferenceTimer(model)
     predicted = log_first_loss(cfg, model)
-    status, error = "done", ""
+    diverged = None
     try:
-        trainer.train()
-    except FloatingPointError as diverged:
-        status, error = "diverged", str(diverged).splitlines()[0]
-        logger.error("Training ends: %s", error)
-    ended = time.perf_counter()
-    box = getattr(trainer, "_last_eval_results", {}).get("bbox", {})
-    done = status == "done"
-    result = {
-        "metrics": {name: _finite(box.get(name)) if done else 0.0 for name in METRICS},
-        "per_class_AP": {k[3:]: _finite(v) for k, v in box.items() if k.startswith("AP-")},
-        "curves": _curves(Path(cfg.OUTPUT_DIR) / "metrics.json"),
-        "first_loss": {"predicted": _finite(predicted), "measured": _finite(watch.first_loss)},
-        "iterations": cfg.SOLVER.MAX_ITER if done else trainer.iter,
-        "error_iteration": None if done else trainer.iter,
-        "weights_sha256": _weights_sha256(model.state_dict()),
+        with interruption.deferred():
+            trainer.train()
+    except Divergence as error:
+        diverged = error
+        logger.error("Training ends: %s", diverged)
+    outcome = {
+        "status": DIVERGED if diverged else DONE,
+        "error": str(diverged or ""),
+        "result": result_of(
+            trainer, watch, predicted, diverged, _weights_sha256(model.state_dict())
+        ),
+        "run": {
+            **watch.seconds(),
+            **timer.report(),
+            "resumed_at": watch.resumed_at,
+            "environment": environment(cfg),
+        },
     }
-    trained = watch.trained or ended  # the evaluation runs after the last step
-    run = {
-        "train_seconds": trained - watch.started,
-        "eval_seconds": ended - trained,
-        "wall_seconds": ended - started,
-        "environment": environment(cfg),
-    }
-    outcome = {"status": status, "error": error, "result": result, "run": run}
-    if comm.is_main_process():
-        path = Path(cfg.OUTPUT_DIR) / RESULT_FILE
-        path.with_suffix(".tmp").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
-        path.with_suffix(".tmp").replace(path)
+    on_main_process(lambda: _finish(folder, trainer.checkpointer, outcome))
     return outcome
 
 
 def evaluate(cfg: CfgNode) -> dict[str, dict[str, float]]:
     """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent."""
     model = Trainer.build_model(cfg)
-    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+    Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
 
 
-def environment(cfg: CfgNode) -> dict[str, str]:
-    """Versions and hardware that a training ran with."""
-    cuda = str(cfg.MODEL.DEVICE).startswith("cuda")
-    packages = ("torch", "torchvision", "numpy", "fvcore", "pycocotools", "hotcoco")
-    return {
-        "cpu": _cpu_name(),
-        "gpu": torch.cuda.get_device_name() if cuda else "",
-        "num_threads": str(torch.get_num_threads()),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": sys.version.split()[0],
-        # A build says more of itself in its metadata than in its module.
-        "detectron2": _version("detectron2") or detectron2.__version__,
-        "focal_star": __version__,
-    } | {package: _version(package) for package in packages}
+def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
+    """The config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    if start is not None:
+        cfg.SEED = start["seed"]
+    elif cfg.SEED < 0:
+        cfg.SEED = int(comm.shared_random_seed())
+    cfg.freeze()
+    return cfg
 
 
-class _Watch(HookBase):
-    """Notes the first loss_cls and when training began and ended."""
+def _finish(folder: Path, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
+    """Write what stays of a training, in an order in which a kill between any two loses nothing.
 
-    def __init__(self) -> None:
-        self.first_loss: float | None = None
-        self.started = time.perf_counter()
-        self.trained: float | None = None
-
-    def before_train(self) -> None:
-        self.started = time.perf_counter()
-
-    def after_step(self) -> None:
-        if self.trainer.iter == 0:
-            self.first_loss = self.trainer.storage.latest().get("loss_cls", (None,))[0]
-
-        if self.trainer.iter + 1 == self.trainer.max_iter:
-            self.trained = time.perf_counter()
-
-
-def _curves(path: Path) -> dict[str, list[float | None]]:
-    """The losses that Detectron2 wrote to metrics.json, by iteration.
-
-    A resumed training repeats iterations: the later line counts.
+    One that diverged keeps its checkpoints: from the newest, its end can be replayed.
     """
-    lines: list[dict[str, Any]] = []
-    for line in _json_lines(path):
-        while lines and lines[-1]["iteration"] >= line["iteration"]:
-            lines.pop()
-        lines.append(line)
-    curves = {name: [_finite(line.get(name)) for line in lines] for name in CURVES}
-    return {"iteration": [line["iteration"] for line in lines]} | curves
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that carry a loss; a line cut short by a kill is passed over."""
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and "total_loss" in line:
-            yield line
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    done = outcome["status"] == DONE
+    if done:
+        checkpointer.save("model_final")
+    write_whole(folder / RESULT_FILE, json.dumps(outcome, indent=1).encode())
+    if done:
+        checkpoints.clear(folder)
 
 
 def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
@@ -222,18 +161,3 @@ def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -23,6 +23,7 @@ def predict_first_loss(
     num_anchors: float,
     num_pos_anchors: float,
     num_images: int,
+    num_matched_anchors: float | None = None,
 ) -> float:
     """``loss_cls`` of the first iteration, where every score is the prior pi.
 
@@ -30,9 +31,11 @@ def predict_first_loss(
         loss: (logits, targets) -> sum of the elements' losses.
         prior_prob: pi, the score that the head starts with.
         num_classes: K.
-        num_anchors: anchors of an image that count (not ignored).
-        num_pos_anchors: positive anchors of an image.
+        num_anchors: anchors of an image that count (not ignored, and taken where OHEM selects).
+        num_pos_anchors: positive anchors among them.
         num_images: N, images in a batch.
+        num_matched_anchors: positive anchors of an image, counting or not, which the normaliser
+            is made of; None where all count.
 
     Returns:
         The sum over N images divided by the loss normaliser after its first update.
@@ -41,7 +44,9 @@ def predict_first_loss(
     positive = loss(logit, torch.ones(1)).item()
     negative = loss(logit, torch.zeros(1)).item()
     total = num_pos_anchors * positive + (num_anchors * num_classes - num_pos_anchors) * negative
-    positives = num_images * num_pos_anchors
+    positives = num_images * (
+        num_pos_anchors if num_matched_anchors is None else num_matched_anchors
+    )
     normalizer = MOMENTUM * INITIAL_NORMALIZER + (1 - MOMENTUM) * max(positives, 1)
     return num_images * total / normalizer
 
@@ -52,7 +57,7 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
     The anchors are matched to the boxes of the first ``sample`` training images, at the first of
     the training scales, so that the share of positives is the data's own.
     """
-    anchors, positives = _count_anchors(cfg, model, sample)
+    anchors, positives, matched = _count_anchors(cfg, model, sample)
     predicted = predict_first_loss(
         model.classification_loss,
         cfg.MODEL.RETINANET.PRIOR_PROB,
@@ -60,6 +65,7 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
         anchors,
         positives,
         cfg.SOLVER.IMS_PER_BATCH,
+        matched,
     )
     logger.info(
         "Predicted first loss_cls: %.4g (%s, alpha %s, gamma %s, prior %s; %.0f anchors and %.1f "
@@ -85,11 +91,15 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
     return predicted
 
 
-def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float]:
-    """Anchors that count and positive anchors, the mean over some training images."""
+def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float, float]:
+    """Anchors that count, the positive ones among them, and all positive ones.
+
+    The mean over some training images.
+    """
     records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     records = records[:sample]
-    valid = positive = 0
+    counts = torch.zeros(3)
+    prior = cfg.MODEL.RETINANET.PRIOR_PROB
     for record in records:
         height, width = record["height"], record["width"]
         scale = cfg.INPUT.MIN_SIZE_TRAIN[0] / min(height, width)
@@ -99,10 +109,14 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
         boxes = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
         truth.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) * scale)
         truth.gt_classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
-        (labels,), _ = model.label_anchors(_anchors(model, *truth.image_size), [truth])
-        valid += (labels >= 0).sum().item()
-        positive += ((labels >= 0) & (labels != model.num_classes)).sum().item()
-    return valid / max(len(records), 1), positive / max(len(records), 1)
+        anchors = _anchors(model, *truth.image_size)
+        (labels,), _ = model.label_anchors(anchors, [truth])
+        logits = torch.full((1, len(labels), model.num_classes), math.log(prior / (1 - prior)))
+        counted = model.counted_anchors(logits, labels[None], anchors)[0]
+        positive = (labels >= 0) & (labels != model.num_classes)
+        counts += torch.tensor([mask.sum() for mask in (counted, counted & positive, positive)])
+    anchors, positives, matched = (counts / max(len(records), 1)).tolist()
+    return anchors, positives, matched
 
 
 def _anchors(model: RetinaNet, height: int, width: int) -> list[Boxes]:

@@ -28,7 +28,8 @@ def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimiz
         )
     )
     if options.OPTIMIZER == "AdamW":
-        kind, arguments = torch.optim.AdamW, {"fused": True}
+        kind = torch.optim.AdamW
+        arguments = {"betas": tuple(options.BETAS), "fused": True}
     else:
         kind = torch.optim.SGD
         arguments = {"momentum": options.MOMENTUM, "nesterov": options.NESTEROV}

@@ -1,30 +1,69 @@
 """``python -m focal_star.prepare``: makes what stands before the cells of a study.
 
-The data set is composed or checked, the backbone pretrained, and what identifies them is written
-to a JSON file: ``dataset`` (name, folder, sha256, categories, counts of ``train`` and ``val``),
-``weights`` (path, sha256, accuracy of the pretraining) and ``config_sha256``.
+The data set is composed or checked, backbones are pretrained, and what identifies them is written
+to a JSON file::
+
+    {
+      "config": the config with every key, as it resolves before any variant,
+      "dataset": name, folder, sha256, categories, and counts of ``train`` and ``val``,
+      "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
+    }
+
+A variant is a string of ``KEY VALUE`` pairs, quoted as a shell does, with which the study also
+trains and which may need other initial weights; without any there is the one "".
 """
 
 import argparse
-import hashlib
 import json
 import logging
+import multiprocessing
+import os
+import shlex
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import ConfigError, load_config
-from focal_star.data.checks import DatasetError, describe, joined_sha256, splits_of
+from focal_star.config import ConfigError, load_config, resolve_config
+from focal_star.data.checks import (
+    DatasetError,
+    dataset_sha256,
+    describe,
+    joined_sha256,
+    splits_of,
+)
+from focal_star.data.registration import register_datasets
 from focal_star.engine import prepare
+from focal_star.pretraining import missing_weights
+from focal_star.writing import write_whole
 
 
-def describe_prepared(cfg: CfgNode) -> dict[str, Any]:
-    """:func:`focal_star.engine.prepare`, with a description of what it made."""
-    made = prepare(cfg)
-    folder = made["folder"]
-    dataset = {"name": cfg.DATASETS.TRAIN[0].removesuffix("_train"), "folder": "", "sha256": ""}
+def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
+    """Make what some configs need, and describe it.
+
+    Args:
+        cfgs: variant -> its config; all of them on one data set.
+
+    Returns:
+        ``dataset`` and ``weights``, as the file has them.
+
+    Raises:
+        ConfigError: a variant is on another data set, or cannot be pretrained.
+        DatasetError: the data set has problems; the message lists all.
+    """
+    weights, folders = {}, {}
+    _pretrain_side_by_side(list(cfgs.values()))
+    for variant, cfg in cfgs.items():
+        made = prepare(cfg)
+        weights[variant] = made["weights"]
+        folders[made["folder"], cfg.DATASETS.TRAIN] = variant
+    if len(folders) > 1:
+        raise ConfigError(f"variants are on several data sets: {', '.join(map(repr, folders))}")
+    ((folder, (train, *_)),) = folders
+    dataset = {"name": train.removesuffix("_train"), "folder": "", "sha256": ""}
     if folder:
         cards = {split.name: describe(split) for split in splits_of(folder)}
         dataset["folder"] = str(folder)
@@ -32,40 +71,91 @@ def describe_prepared(cfg: CfgNode) -> dict[str, Any]:
         for name, card in cards.items():  # the check saw to it that both have the same categories
             dataset["categories"] = card.pop("category_names")
             dataset[name] = card
-    return {
-        "dataset": dataset,
-        "weights": made["weights"],
-        "config_sha256": _config_sha256(cfg),
-    }
+    return {"dataset": dataset, "weights": weights}
 
 
-def _config_sha256(cfg: CfgNode) -> str:
-    """SHA-256 of the resolved config without what is not the config's: paths and the seed."""
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.OUTPUT_DIR = cfg.CACHE_DIR = cfg.DATASETS.FOLDER = cfg.MODEL.WEIGHTS = ""
-    cfg.SEED = -1
-    return hashlib.sha256(cfg.dump(sort_keys=True).encode()).hexdigest()
+def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
+    """Put the weights that several configs lack into the cache, each by a process of its own.
+
+    The data set is composed or checked before, once for all.
+    """
+    folder = register_datasets(cfgs[0])
+    for cfg in cfgs:
+        cfg.DATASETS.CHECK = False
+    if folder is None:
+        return
+    sha256 = dataset_sha256(folder)
+    wanted = [cfg for cfg in cfgs if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS]
+    missing = {missing_weights(cfg, sha256): cfg for cfg in wanted}
+    missing.pop(None, None)
+    if len(missing) > 1:
+        spawning = multiprocessing.get_context("spawn")  # a fork would share torch's threads
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawning, _log) as pool:
+            list(pool.map(prepare, [cfg.clone() for cfg in missing.values()]))
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("focal_star").setLevel(logging.INFO)
+
+
+def load_variants(
+    config_file: str, variants: Iterable[str], overrides: list[str]
+) -> dict[str, CfgNode]:
+    """Variant -> its config.
+
+    Raises:
+        ConfigError: variants that are no config, each with what is wrong.
+    """
+    cfgs, problems = {}, []
+    for variant in variants:
+        try:
+            cfgs[variant] = load_config(config_file, [*overrides, *shlex.split(variant)])
+        except ValueError as error:  # ConfigError is one, as is shlex's for a quote left open
+            problems.append(f"--variant {variant!r}: {error}")
+    if problems:
+        raise ConfigError("\n  ".join(problems))
+    return cfgs
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return 0, or 2 where the config or the data set cannot be used (it says why)."""
-    parser = argparse.ArgumentParser(prog="python -m focal_star.prepare", description=__doc__)
-    parser.add_argument("--config-file", required=True)
-    parser.add_argument("--json", type=Path, required=True, help="the file to write")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
-    options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING)
-    logging.getLogger("focal_star").setLevel(logging.INFO)
+    """Return 0, or 2 where the config, the data set or the disk cannot be used (it says why)."""
+    options = _parser().parse_args(argv)
+    _log()
     try:
-        prepared = describe_prepared(load_config(options.config_file, options.opts))
-    except (ConfigError, DatasetError) as error:
+        content = {"config": resolve_config(options.config_file, options.opts)}
+        if not options.resolve_only:
+            variants = options.variant or [""]
+            cfgs = load_variants(options.config_file, variants, options.opts)
+            content |= prepare_variants(cfgs)
+        write_whole(options.json, json.dumps(content, indent=1).encode())
+    except (ConfigError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    temporary = options.json.with_suffix(".tmp")
-    temporary.write_text(json.dumps(prepared, indent=1), encoding="utf-8")
-    temporary.replace(options.json)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--json", type=Path, required=True, help="the file to write")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        metavar="'KEY VALUE ...'",
+        help="pairs, possibly none, that initial weights are needed for; may be repeated",
+    )
+    parser.add_argument(
+        "--resolve-only",
+        action="store_true",
+        help="write the config alone, and make nothing",
+    )
+    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
+    return parser
 
 
 if __name__ == "__main__":

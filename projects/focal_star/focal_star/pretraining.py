@@ -5,10 +5,12 @@ had or do not fit. A crop is centred on an object, or shows background as one mo
 """
 
 import hashlib
+import io
 import json
 import logging
-import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.backbone import build_narrow_resnet
+from focal_star.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +34,14 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
     """The file of the backbone's weights in ``CACHE_DIR``; trained first if it is not there.
 
     The file's name is a hash of all that determines it, so that no config takes the weights of
-    another.
+    another. The hash is in the file too: a broken file, or another's under this name, is made
+    again.
     """
-    path = Path(cfg.CACHE_DIR) / "pretrained" / f"{_key(cfg, dataset_sha256)}.pth"
-    if not path.is_file():
+    key, path = _key_and_path(cfg, dataset_sha256)
+    fault = _fault(path, key)
+    if fault:
+        if path.exists():
+            logger.warning("%s is not the pretrained backbone (%s); made again", path, fault)
         started = time.perf_counter()
         backbone, accuracy = _train(cfg)
         logger.info(
@@ -42,26 +49,54 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
             time.perf_counter() - started,
             accuracy,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
         state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
-        torch.save({"model": state, "accuracy": accuracy}, temporary)
-        temporary.replace(path)
+        content = io.BytesIO()  # a full disk is an OSError so; torch.save's own is not
+        torch.save({"model": state, "accuracy": accuracy, "key": key}, content)
+        write_whole(path, content.getvalue())
     return path
 
 
-def _key(cfg: CfgNode, dataset_sha256: str) -> str:
+def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
+    """The file that :func:`pretrained_weights` would make; None where it is there and whole."""
+    key, path = _key_and_path(cfg, dataset_sha256)
+    return path if _fault(path, key) else None
+
+
+def _fault(path: Path, key: str) -> str:
+    """Why a file is not the weights of this key; empty if it is."""
+    if not path.exists():
+        return "missing"
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # what a broken file raises has no common base
+        return str(error).partition("\n")[0] or type(error).__name__
+    return "" if isinstance(saved, dict) and saved.get("key") == key else "other content"
+
+
+def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
     content = [
         cfg.PRETRAINING,
         cfg.MODEL.RESNETS,
         cfg.MODEL.PIXEL_MEAN,
         cfg.MODEL.PIXEL_STD,
-        cfg.INPUT.MIN_SIZE_TRAIN[0],
     ]
     text = json.dumps([dataset_sha256, [str(part) for part in content]])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return key, Path(cfg.CACHE_DIR) / "pretrained" / f"{key}.pth"
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Crops are too small for more to help, and the weights do not depend on their number so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def _train(cfg: CfgNode) -> tuple[nn.Module, float]:
     """Train the backbone; return it with its accuracy on crops of the validation split, %."""
     options = cfg.PRETRAINING
@@ -109,7 +144,7 @@ class _Crops:
     def __init__(self, cfg: CfgNode, split: str):
         (name,) = cfg.DATASETS.TRAIN if split == "train" else cfg.DATASETS.TEST
         self.records = DatasetCatalog.get(name)
-        self.scale = cfg.INPUT.MIN_SIZE_TRAIN[0]
+        self.short_edge = cfg.PRETRAINING.SHORT_EDGE
         self.objects = [
             (i, a["bbox"], a["category_id"])
             for i, record in enumerate(self.records)
@@ -139,9 +174,9 @@ class _Crops:
         return images, torch.tensor(labels)
 
     def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
-        """The image at the detector's scale, and that scale."""
+        """The image with the short edge of the pretraining, and the scale that gave it."""
         image = Image.fromarray(read_image(self.records[index]["file_name"], "RGB"))
-        scale = self.scale / min(image.size)
+        scale = self.short_edge / min(image.size)
         if scale != 1:
             width, height = (round(extent * scale) for extent in image.size)
             image = image.resize((width, height), Image.BILINEAR)

@@ -1,5 +1,6 @@
 """RetinaNet with a classification loss chosen in the config."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -14,14 +15,15 @@ from torch.nn import functional as F
 
 from focal_star.compat import update_loss_normalizer
 from focal_star.losses import LOSSES
+from focal_star.ohem import select_anchors
 
 
 @META_ARCH_REGISTRY.register()
 class FocalStarRetinaNet(RetinaNet):
     """Detectron2's RetinaNet with another classification loss.
 
-    N images, R anchors over all levels, K classes. With ``loss="focal"`` it is Detectron2's own
-    RetinaNet.
+    N images, R anchors over all levels, K classes. With ``loss="focal"`` and no ``select_anchors``
+    it is Detectron2's own RetinaNet.
     """
 
     @configurable
@@ -31,6 +33,7 @@ class FocalStarRetinaNet(RetinaNet):
         loss: str = "focal_star",
         weight_cap: float | None = None,
         beta: float = 0.0,
+        select_anchors: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None,
         **kwargs,
     ):
         """
@@ -38,6 +41,8 @@ class FocalStarRetinaNet(RetinaNet):
             loss: a name of :data:`focal_star.losses.LOSSES`.
             weight_cap: largest modulating factor of ``focal_star``; None for no cap.
             beta: shift of ``focal_appendix``, in logits.
+            select_anchors: :func:`focal_star.ohem.select_anchors` with its options bound; None
+                where every anchor that is not ignored counts.
             kwargs: the arguments of Detectron2's RetinaNet; ``focal_loss_alpha`` (None for no
                 weighting) and ``focal_loss_gamma`` are those of every loss.
 
@@ -55,16 +60,24 @@ class FocalStarRetinaNet(RetinaNet):
             reduction="sum",
             **own.get(loss, {}),
         )
+        self.select_anchors = select_anchors
         self.classification_loss(torch.zeros(1), torch.zeros(1))  # a bad alpha ends here, not later
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        own = cfg.MODEL.FOCAL_STAR
+        own, ohem = cfg.MODEL.FOCAL_STAR, cfg.MODEL.OHEM
+        select = partial(
+            select_anchors,
+            method=ohem.METHOD,
+            batch_size=ohem.BATCH_SIZE,
+            nms_thresh=ohem.NMS_THRESH,
+        )
         return {
             **super().from_config(cfg),
             "loss": own.LOSS,
             "weight_cap": own.WEIGHT_CAP,
             "beta": own.BETA,
+            "select_anchors": None if ohem.METHOD is None else select,
         }
 
     def losses(
@@ -86,7 +99,8 @@ class FocalStarRetinaNet(RetinaNet):
 
         Returns:
             ``loss_cls`` and ``loss_box_reg``: sums over the anchors that count, divided by the
-            running number of positive anchors.
+            running number of positive anchors. ``select_anchors`` has to do with ``loss_cls``
+            alone: not with the boxes, not with the divisor.
         """
         num_images = len(gt_labels)
         labels = torch.stack(gt_labels)  # (N, R)
@@ -96,8 +110,9 @@ class FocalStarRetinaNet(RetinaNet):
         get_event_storage().put_scalar("num_pos_anchors", num_pos_anchors / num_images)
         normalizer = update_loss_normalizer(self, num_pos_anchors)
 
-        targets = F.one_hot(labels[valid_mask], self.num_classes + 1)[:, :-1].bool()
-        loss_cls = self.classification_loss(cat(pred_logits, dim=1)[valid_mask], targets)
+        logits = cat(pred_logits, dim=1)  # (N, R, K)
+        counted = self.counted_anchors(logits.detach(), labels, anchors)
+        loss_cls = self.classification_loss(logits[counted], self._targets(labels[counted]))
         loss_box_reg = _dense_box_regression_loss(
             anchors,
             self.box2box_transform,
@@ -108,3 +123,32 @@ class FocalStarRetinaNet(RetinaNet):
             smooth_l1_beta=self.smooth_l1_beta,
         )
         return {"loss_cls": loss_cls / normalizer, "loss_box_reg": loss_box_reg / normalizer}
+
+    def _targets(self, labels: Tensor) -> Tensor:
+        """(...) labels, none of them to ignore -> (..., K) bool."""
+        return F.one_hot(labels, self.num_classes + 1)[..., :-1].bool()
+
+    def counted_anchors(self, logits: Tensor, labels: Tensor, anchors: list[Boxes]) -> Tensor:
+        """Which anchors count in ``loss_cls``.
+
+        Args:
+            logits: (N, R, K), detached.
+            labels: (N, R), as the ``gt_labels`` of :meth:`losses`.
+            anchors: the anchors of each level.
+
+        Returns:
+            (N, R) bool.
+        """
+        valid_mask = labels >= 0
+        if self.select_anchors is None:
+            return valid_mask
+        pos_mask = valid_mask & (labels != self.num_classes)
+        targets = self._targets(labels.clamp(min=0))  # those to ignore do not take part
+        losses = self.classification_loss(logits, targets, reduction="none").sum(dim=2)
+        boxes = Boxes.cat(anchors).tensor
+        return torch.stack(
+            [
+                self.select_anchors(*image, boxes)
+                for image in zip(losses, valid_mask, pos_mask, strict=True)
+            ]
+        )

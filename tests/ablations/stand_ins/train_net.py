@@ -1,8 +1,15 @@
 """Takes train_net.py's arguments and leaves what it leaves, without training.
 
-``actions.json`` in the working directory says what a cell does; without a word it is "done".
+It works in steps, each into a checkpoint, and with ``--resume`` goes on from the last one. A
+number that each step makes from the one before stands for the weights: it tells whether every
+step was taken once, in order. STEPS and STEP_SECONDS of the environment say how many and how long.
+
+``actions.json`` in the working directory says what a cell does: one word for all its processes, or
+a list, a word for each; without one it is "done". ``started.txt`` and ``ended.txt`` there get a
+line for every process that starts and that has trained to the end.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -11,28 +18,78 @@ import time
 from pathlib import Path
 
 MEET_SECONDS = 10.0
+STEPS = int(os.environ.get("STEPS", 4))
+STEP_SECONDS = float(os.environ.get("STEP_SECONDS", 0))
 
-words = sys.argv[1:]
+words = [word for word in sys.argv[1:] if word != "--resume"]
 options = dict(zip(words[::2], words[1::2], strict=True))
 folder = Path(options["OUTPUT_DIR"])
 folder.mkdir(parents=True, exist_ok=True)
-with open("started.txt", "a", encoding="utf-8") as file:
-    file.write(f"{folder.name}\n")
-actions = Path("actions.json")
-action = (json.loads(actions.read_text()) if actions.exists() else {}).get(folder.name, "done")
+cell = folder.name
+started = Path("started.txt")
+resumed_at: list[int] = []
+
+
+def note(path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{cell}\n")
+
+
+def write(name: str, text: str) -> None:
+    (folder / f".{name}").write_text(text, encoding="utf-8")
+    (folder / f".{name}").replace(folder / name)
+
+
+def find_action() -> str:
+    try:
+        action = json.loads(Path("actions.json").read_text(encoding="utf-8")).get(cell, "done")
+    except FileNotFoundError:
+        action = "done"
+    tries = started.read_text(encoding="utf-8").split().count(cell)
+    if isinstance(action, str):
+        return action
+    return action[tries - 1] if tries <= len(action) else "done"
+
+
+def take_steps(last: int) -> str:
+    """Go on to this step; return what stands for the weights."""
+    checkpoint = folder / "checkpoint.json"
+    resume = "--resume" in sys.argv and checkpoint.exists()
+    step, weights = json.loads(checkpoint.read_text()) if resume else (0, cell)
+    if step:
+        resumed_at.append(step)
+    while step < last:
+        time.sleep(STEP_SECONDS)
+        step, weights = step + 1, hashlib.sha256(f"{weights} {step}".encode()).hexdigest()
+        write("checkpoint.json", json.dumps([step, weights]))
+        with (folder / "metrics.json").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"iteration": step, "loss_cls": 1 / step}) + "\n")
+    return weights
 
 
 def leave(status: str, error: str, ap: float) -> None:
+    done = status == "done"
     content = {
         "status": status,
         "error": error,
         "result": {
-            "metrics": {"AP": ap, "AP50": 2 * ap},
-            "iterations": 60,
-            "error_iteration": 37 if status == "diverged" else None,
+            "metrics": dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl"), ap),
+            "per_class_AP": {"0": ap},
+            "curves": {
+                "iteration": [1, 2],
+                **{name: [2.0, 1.0] for name in ("loss_cls", "loss_box_reg", "total_loss")},
+            },
+            "first_loss": {"predicted": 1.0, "measured": 1.0},
+            "iterations": STEPS,
+            "error_iteration": None if done else 37,
+            "divergence": None,
+            "weights_sha256": take_steps(STEPS) if done else "",
         },
         "run": {
             "train_seconds": 1.5,
+            "eval_seconds": 0.5,
+            "wall_seconds": 2.5,
+            "resumed_at": resumed_at,
             "environment": {"num_threads": os.environ["OMP_NUM_THREADS"]},
         },
     }
@@ -43,7 +100,8 @@ def leave(status: str, error: str, ap: float) -> None:
         text = "[]"
     if action == "half a result":
         text = json.dumps({"status": "done", "error": ""})
-    (folder / "result.json").write_text(text, encoding="utf-8")
+    note(Path("ended.txt"))
+    write("result.json", text)
 
 
 def meet() -> None:
@@ -51,31 +109,54 @@ def meet() -> None:
     alive, met = Path("alive"), Path("met")
     alive.mkdir(exist_ok=True)
     met.mkdir(exist_ok=True)
-    (alive / folder.name).touch()
+    (alive / cell).touch()
     deadline = time.monotonic() + MEET_SECONDS
     while (seen := len(list(alive.iterdir()))) < 2:
         if time.monotonic() > deadline:
             sys.exit("nobody came")
         time.sleep(0.01)
-    (met / folder.name).write_text(str(seen))
+    (met / cell).write_text(str(seen))
     while len(list(met.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
+def say_who() -> None:
+    """Leave the process' number in ``pids/<cell>``."""
+    Path("pids").mkdir(exist_ok=True)
+    Path("pids", f".{cell}").write_text(str(os.getpid()))
+    Path("pids", f".{cell}").rename(Path("pids", cell))
+
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+note(started)
+action = find_action()
 if action == "crash":
     print("\n".join(f"line {number}" for number in range(100)), flush=True)
     raise MemoryError("no room for the anchors")
+if action == "unusable":
+    print("train_net.py: error: config: MODEL.DEVICE is 'gpu'", file=sys.stderr)
+    sys.exit(2)
+if action == "killed":
+    take_steps(STEPS // 2)
+    print("a line before the end", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 if action == "meet":
     meet()
-if action in ("hang", "deaf"):
+if action == "fills the disk":
+    with open("output/ballast", "wb", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
+if action in ("hang", "deaf", "wait"):
     if action == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Path("pids").mkdir(exist_ok=True)
-    Path("pids", f".{folder.name}").write_text(str(os.getpid()))
-    Path("pids", f".{folder.name}").rename(Path("pids", folder.name))
-    time.sleep(600)
+    take_steps(STEPS // 2)
+    say_who()
+    while action != "wait" or not Path("go").exists():
+        time.sleep(0.01)
 if action == "diverged":
     leave("diverged", "FloatingPointError: loss_cls is nan", 0.0)
     sys.exit(3)
 # Another seed, another result.
 leave("done", "", 10.0 + int(options["SEED"]))
+if action == "killed at the end":
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,135 @@
+"""What determines a cell's result, as hashes: the same fingerprint, the same result."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+NUMERICS = 2
+"""Raised by every change of the code that moves a number, so that older records count as stale."""
+
+WITHOUT_EFFECT = (
+    "CACHE_DIR",
+    "DATASETS.CHECK",
+    "DATASETS.FOLDER",
+    "DATASETS.TEST",
+    "DATASETS.TRAIN",
+    "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING",
+    "MODEL.WEIGHTS",
+    "OUTPUT_DIR",
+    "PRETRAINING.",
+    "SEED",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "VERSION",
+)
+"""Keys (or, with a point at the end, parts) of the config that do not count here.
+
+Either they change no result, or the data set's and the weights' own hashes stand for them.
+"""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What determines a cell's result.
+
+    Attributes:
+        config: SHA-256 of the resolved config, see :meth:`ResolvedConfig.sha256`.
+        dataset: SHA-256 of the data set's content; its name where the content is not hashed.
+        weights: SHA-256 of the initial weights; their name where they are not made here.
+        seed: the cell's.
+        numerics: ``NUMERICS``.
+    """
+
+    config: str
+    dataset: str
+    weights: str
+    seed: int
+    numerics: int = NUMERICS
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all parts."""
+        return _sha256(json.dumps(self.as_dict(), sort_keys=True))
+
+    def changed(self, recorded: Mapping[str, Any]) -> list[str]:
+        """The names of the parts in which a record's identity differs."""
+        return [name for name, value in self.as_dict().items() if recorded.get(name) != value]
+
+
+class ResolvedConfig:
+    """A study's config with every key, hashed for many settings quickly.
+
+    Key order, the form of a number (1, 1.0) and that of a sequence (list, tuple) do not count.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        """
+        Args:
+            config: nested mappings of every key of the config, as ``prepared.json`` has it.
+        """
+        self._values = dict(_flat(config))
+        self._texts = {
+            key: f"{key}={_canonical(value)}"
+            for key, value in sorted(self._values.items())
+            if not _without_effect(key)
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of a dotted key."""
+        return self._values[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def sha256(self, changes: Mapping[str, Any]) -> str:
+        """SHA-256 of the config with some keys changed.
+
+        Args:
+            changes: dotted key -> value.
+
+        Raises:
+            KeyError: keys that the config does not have.
+        """
+        unknown = [key for key in changes if key not in self._values]
+        if unknown:
+            raise KeyError(", ".join(unknown))
+        texts = dict(self._texts)
+        for key, value in changes.items():
+            if key in texts:
+                texts[key] = f"{key}={_canonical(value)}"
+        return _sha256("\n".join(texts.values()))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = ""):
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _without_effect(key: str) -> bool:
+    return any(
+        key.startswith(part) if part.endswith(".") else key == part for part in WITHOUT_EFFECT
+    )
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as floats, sequences as lists."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return float(value) if type(value) is int else value
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,182 @@
+"""What stands before the cells: the resolved config, the data set and the initial weights."""
+
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ablations.cell import AXES, Cell, Layout, Setting
+from ablations.fingerprint import Identity, ResolvedConfig
+from ablations.plan import Study
+from ablations.reading import PlanError
+from ablations.record import write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = Path("projects/focal_star/configs")
+PREPARE = ["-m", "focal_star.prepare"]
+
+WEIGHTS_AXES = ("depth",)
+"""The axes whose values need initial weights of their own."""
+
+
+class PrepareError(RuntimeError):
+    """The config or the data set cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Content of ``prepared.json``.
+
+    Attributes:
+        config: the study's config with every key.
+        config_files: SHA-256 of the files that it was read from.
+        dataset: ``name``, ``sha256``, ``categories``, and counts of ``train`` and ``val``.
+        weights: variant (see :func:`variant`) -> ``path``, ``sha256`` and perhaps ``accuracy``.
+    """
+
+    config: dict[str, Any]
+    config_files: str
+    dataset: dict[str, Any]
+    weights: dict[str, dict[str, Any]]
+
+    def identities(self, cells: list[Cell]) -> dict[Cell, Identity]:
+        """What determines each cell's result.
+
+        Raises:
+            PlanError: axes that the config does not have, or weights that were not prepared.
+        """
+        config, known = ResolvedConfig(self.config), {}
+        for setting in dict.fromkeys(cell.setting for cell in cells):
+            try:
+                known[setting] = (config.sha256(setting.config()), self._weights(config, setting))
+            except KeyError as error:
+                raise PlanError(f"{setting.id}: the config has no key {error}") from error
+        return {
+            cell: Identity(
+                config=known[cell.setting][0],
+                dataset=self.dataset.get("sha256") or self.dataset.get("name", ""),
+                weights=known[cell.setting][1],
+                seed=cell.seed,
+            )
+            for cell in cells
+        }
+
+    def _weights(self, config: ResolvedConfig, setting: Setting) -> str:
+        """The weights' hash; where there is none, their name as the config has it."""
+        weights = self.weights.get(variant(setting), {})
+        return weights.get("sha256") or str(weights.get("path") or config["MODEL.WEIGHTS"])
+
+
+def variant(setting: Setting) -> str:
+    """The ``KEY VALUE`` pairs of a setting that decide which initial weights it needs."""
+    values = setting.as_dict()
+    return shlex.join(
+        text
+        for axis in WEIGHTS_AXES
+        if axis in values
+        for text in (AXES[axis].key, str(values[axis]))
+    )
+
+
+def prepare(
+    study: Study, layout: Layout, data_overrides: list[str], *, resolve_only: bool = False
+) -> Prepared:
+    """Have the config resolved, and the data set and the initial weights made, by a process.
+
+    Args:
+        study: whose config and settings.
+        layout: gets ``prepared.json`` and ``prepare.log``.
+        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
+        resolve_only: make neither data nor weights; what is known of them stays.
+
+    Raises:
+        PrepareError: the process' own words.
+    """
+    config_file = CONFIGS / study.config
+    config_files = config_files_sha256(config_file)
+    variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
+    layout.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "prepared.json"
+        command = [
+            sys.executable, *PREPARE, "--config-file", str(config_file), "--json", str(made),
+            *(["--resolve-only"] if resolve_only else []),
+            *(text for pairs in variants for text in ("--variant", pairs)),
+            *data_overrides,
+        ]  # fmt: skip
+        with layout.prepare_log.open("w", encoding="utf-8") as log:
+            code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+        if code:
+            text = layout.prepare_log.read_text(encoding="utf-8", errors="replace")
+            _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
+            raise PrepareError(
+                message.strip() if found and code == 2 else f"preparing failed:\n{tail(text)}"
+            )
+        content = json.loads(made.read_text(encoding="utf-8"))
+    before = load(layout) or Prepared({}, "", {}, {})
+    dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
+    if resolve_only or (before.config_files, before.dataset) == (config_files, dataset):
+        weights = before.weights | weights  # grids that are not run now needed others
+    prepared = Prepared(content["config"], config_files, dataset, weights)
+    check_base(study, ResolvedConfig(prepared.config))
+    write_json(layout.prepared, vars(prepared))
+    return prepared
+
+
+def load(layout: Layout) -> Prepared | None:
+    """What was prepared last; None if nothing was, or if the file is broken."""
+    try:
+        content = json.loads(layout.prepared.read_text(encoding="utf-8"))
+        return Prepared(**content)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_current(prepared: Prepared, study: Study) -> bool:
+    """Whether the config's files are those that were resolved."""
+    return prepared.config_files == config_files_sha256(CONFIGS / study.config)
+
+
+def config_files_sha256(path: Path) -> str:
+    """SHA-256 of a config file and of those that it names as its ``_BASE_``, one after another.
+
+    Raises:
+        PrepareError: a file that cannot be read.
+    """
+    digest, seen = hashlib.sha256(), []
+    while path:
+        if path in seen:
+            raise PrepareError(f"{path}: is its own _BASE_")
+        seen.append(path)
+        try:
+            content = (ROOT / path).read_bytes()
+            base = (yaml.safe_load(content) or {}).get("_BASE_")
+        except (OSError, AttributeError, yaml.YAMLError) as error:
+            raise PrepareError(f"{path}: {error}") from error
+        digest.update(content)
+        path = path.parent / base if base else None
+    return digest.hexdigest()
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The last lines of a log."""
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def check_base(study: Study, config: ResolvedConfig) -> None:
+    """Refuse a study whose ``base`` is not what its config has: cells would be mistaken."""
+    said = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
+    wrong = [
+        f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"
+        for axis, value in (said | study.base).items()
+        if AXES[axis].key in config and config[AXES[axis].key] != value
+    ]
+    if wrong:
+        raise PrepareError(f"studies/{study.name}.yaml: base: " + "; ".join(wrong))

@@ -1,0 +1,101 @@
+"""The command line of train_net.py: Detectron2's flags, this project's exit codes."""
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import default_argument_parser, default_setup, launch
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+from torch.multiprocessing import ProcessExitedException
+
+from focal_star import engine, interruption
+from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.data.checks import DatasetError
+from focal_star.events import naming
+from focal_star.outcome import DIVERGED as HAS_DIVERGED
+from focal_star.outcome import finished
+
+UNUSABLE = 2
+"""Exit code where the config or the data set cannot be used."""
+DIVERGED = 3
+"""Exit code where the loss or the gradient became NaN or infinite."""
+NOT_WRITTEN = 5
+"""Exit code where a file cannot be written or read; the last checkpoint is whole."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run ``--num-gpus`` processes; exit with the code of the first that does not end well."""
+    args = default_argument_parser(f"Configs: {CONFIGS}").parse_args(argv)
+    num_gpus = torch.cuda.device_count()
+    if args.num_gpus > max(num_gpus, 1):
+        _fail(f"--num-gpus is {args.num_gpus}, and this machine has {num_gpus}", UNUSABLE)
+    if args.num_gpus * args.num_machines > 1:
+        interruption.pass_sigterm_on()
+    try:
+        launch(
+            run,
+            args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
+    except ProcessExitedException as error:
+        sys.exit(exit_code(error.exit_code))
+
+
+def exit_code(code: int) -> int:
+    """The exit code for that of a process, which is negative where a signal ended it."""
+    if code == -signal.SIGTERM:
+        return interruption.INTERRUPTED
+    return code if code >= 0 else 128 - code
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run one process, which exits with the codes of this module where it does not end well."""
+    interruption.exit_on_sigterm()
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
+    try:
+        status = _run(args)
+    except (ConfigError, DatasetError) as error:
+        _fail(str(error), UNUSABLE)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", NOT_WRITTEN)
+    if status == HAS_DIVERGED:
+        sys.exit(DIVERGED)
+
+
+def _run(args: argparse.Namespace) -> str | None:
+    cfg = load_config(args.config_file, args.opts)
+    if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
+    if args.eval_only and not cfg.MODEL.WEIGHTS:
+        raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
+    _set_up(cfg, args)
+    if args.eval_only:
+        engine.evaluate(cfg)
+        return None
+    return engine.train(cfg, resume=args.resume)["status"]
+
+
+def _set_up(cfg: CfgNode, args: argparse.Namespace) -> None:
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="focal_star")
+    if args.resume and not args.eval_only and finished(Path(cfg.OUTPUT_DIR)):
+        return  # nothing will be trained
+    engine.prepare(cfg)
+    cfg.freeze()
+    with naming(Path(cfg.OUTPUT_DIR)):
+        default_setup(cfg, args)
+
+
+def _fail(message: str, code: int) -> None:
+    if comm.is_main_process():
+        print(f"train_net.py: error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,140 @@
+"""Detectron2's trainer as this project uses it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer
+from detectron2.engine.train_loop import TrainerBase
+from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, EventWriter
+
+from focal_star import interruption
+from focal_star.checkpoints import Checkpointer
+from focal_star.config import ConfigError
+from focal_star.data.batches import TrainBatches
+from focal_star.data.mapper import build_train_mapper
+from focal_star.evaluation.ap import APEvaluator
+from focal_star.events import EventsWriter, MetricsWriter, naming
+from focal_star.optimizer import build_optimizer
+from focal_star.resume import rank_state, set_rank_state
+
+
+class Trainer(DefaultTrainer):
+    """Detectron2's trainer with this project's optimizers, mapper, evaluation and checkpoints.
+
+    It writes checkpoints where :class:`focal_star.resume.CheckpointHook` is registered.
+    """
+
+    def __init__(self, cfg: CfgNode, start: dict[str, Any] | None = None):
+        """
+        Args:
+            cfg: the config.
+            start: what :meth:`full_state` returned, to go on from there; None for the beginning.
+        """
+        self.start = start
+        self.interrupted = False
+        super().__init__(cfg)
+        self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
+        model = super().build_model(cfg)
+        return model.to(memory_format=torch.channels_last) if cfg.MODEL.CHANNELS_LAST else model
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> TrainBatches:
+        return TrainBatches(cfg, build_train_mapper(cfg))
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> APEvaluator:
+        return APEvaluator(
+            dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"), cfg.TEST.COCO_EVAL
+        )
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators=None) -> dict[str, Any]:
+        with interruption.not_deferred(), naming(Path(cfg.OUTPUT_DIR) / "inference"):
+            return super().test(cfg, model, evaluators)
+
+    def build_hooks(self) -> list[HookBase]:
+        hooks = [h for h in super().build_hooks() if not isinstance(h, PeriodicCheckpointer)]
+        if self.start is None:
+            return hooks
+        # Without times of the first iterations, as it warms up, metrics.json would get other lines.
+        return [IterationTimer(0) if isinstance(h, IterationTimer) else h for h in hooks]
+
+    def build_writers(self) -> list[EventWriter]:
+        folder = Path(self.cfg.OUTPUT_DIR)
+        state = self.start and self.start["metrics"]
+        self._metrics = MetricsWriter(folder, state)
+        return [
+            CommonMetricPrinter(self.max_iter),
+            self._metrics,
+            EventsWriter(folder, state["last_write"] if state else -1),
+        ]
+
+    def load(self) -> None:
+        """Load what the training starts from, after all hooks have been registered.
+
+        Raises:
+            ConfigError: the state is of another model or optimizer.
+        """
+        if self.start is None:
+            self.resume_or_load(resume=False)
+            return
+        try:
+            self.checkpointer.model.load_state_dict(self.start["model"])
+            self.load_state_dict(self.start["trainer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            first_lines = " ".join(str(error).split("\n\t")[:2])
+            raise ConfigError(f"the checkpoint is of another config: {first_lines}") from error
+        self.start_iter = self.data_loader.position = self.iter + 1
+
+    def full_state(self) -> dict[str, Any]:
+        """All that a training depends on after an iteration. Every process must call this."""
+        ranks = comm.gather(rank_state(self))
+        if not comm.is_main_process():
+            return {}
+        return {
+            "model": self.checkpointer.model.state_dict(),
+            "trainer": self.state_dict(),
+            "seed": self.cfg.SEED,
+            "ranks": ranks,
+            "metrics": self._metrics.state_dict(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        state["_trainer"] = self._trainer.state_dict()  # the optimizer, which 0.5 leaves out
+        state["best"] = [(hook.best_metric, hook.best_iter) for hook in self._best_hooks()]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        TrainerBase.load_state_dict(self, state)
+        self._trainer.load_state_dict(state["_trainer"])
+        for hook, best in zip(self._best_hooks(), state["best"], strict=True):
+            hook.best_metric, hook.best_iter = best
+
+    def _best_hooks(self) -> list[HookBase]:
+        """Detectron2 main's BestCheckpointers, which keep their best score to themselves."""
+        return [hook for hook in self._hooks if hasattr(hook, "best_metric")]
+
+    def before_train(self) -> None:
+        super().before_train()
+        if self.start is not None:
+            set_rank_state(self, self.start["ranks"][comm.get_rank()])
+            self.start = None  # its tensors are no longer needed
+
+    def after_train(self) -> None:
+        if self.interrupted:
+            return  # the hooks would evaluate after the last iteration, and write another line
+        self.iter = min(self.iter, self.max_iter)  # of a training whose iterations were all done
+        super().after_train()

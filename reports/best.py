@@ -1,0 +1,66 @@
+"""The best setting of each loss, among those that can be compared."""
+
+from ablations.cell import AXES
+from ablations.plan import Study
+from ablations.record import DIVERGED
+from reports.labels import (
+    MAIN_METRIC,
+    MODEL_AXES,
+    axis_text,
+    labelled,
+    loss_label,
+    one_decimal,
+    setting_text,
+)
+from reports.load import Results
+
+
+def best_settings(results: Results) -> list[dict[str, str]]:
+    """The setting of highest mean AP of each loss, over all tables, with what it was chosen from.
+
+    Only settings of the study's own model and data compete: on larger images or with a deeper
+    backbone any loss does better.
+
+    Returns:
+        A dictionary per loss: ``loss``, ``setting``, ``AP`` (± spread if there are several
+        seeds), ``seeds`` (n of m, and how many of them diverged) and ``settings`` (how many have
+        a result).
+    """
+    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
+    cells, best = results.cells, []
+    cells = cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    for loss, of_loss in cells.groupby("loss", sort=False):
+        groups = of_loss.groupby("setting", sort=False)
+        found = groups[MAIN_METRIC].agg(["mean", "std", "count", "size"])
+        found["diverged"] = groups["state"].agg(lambda states: (states == DIVERGED).sum())
+        found = found.dropna(subset="mean")
+        if found.empty:
+            continue
+        top = found.loc[found["mean"].idxmax()]
+        spread = one_decimal(top["std"])
+        best.append(
+            {
+                "loss": loss_label(loss).short,
+                "setting": setting_text(settings[top.name].as_dict()),
+                "AP": one_decimal(top["mean"]) + (f" ± {spread}" if spread else ""),
+                "seeds": f"{top['count']:.0f} of {top['size']:.0f}"
+                + (f", {top['diverged']:.0f} diverged" if top["diverged"] else ""),
+                "settings": str(len(found)),
+            }
+        )
+    return best
+
+
+def compared(study: Study) -> str:
+    """Which settings compete, in words; "" where all of the study do."""
+    settings = [row.setting.as_dict() for grid in study.grids for row in grid.rows]
+    varied = [axis for axis in MODEL_AXES if any(axis in setting for setting in settings)]
+    if not varied:
+        return ""
+    base = {axis: about.base for axis, about in AXES.items() if about.base is not ...} | study.base
+    own = [
+        labelled(axis, None if base[axis] is None else axis_text(axis, base[axis]))
+        for axis in varied
+        if axis in base
+    ]
+    return f"Compared at the study's own model and data: {', '.join(own)}."
