@@ -32,7 +32,7 @@ import torch
 from detectron2.engine import default_argument_parser, defaults
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star import command, engine
+from focal_star import command, engine, interruption
 from focal_star.evaluation.ap import APEvaluator
 from focal_star.events import MetricsWriter
 from focal_star.trainer import Trainer
@@ -57,7 +57,8 @@ def act(action: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     # As a cluster does: the workers of data loaders get it too.
     os.killpg(0, signal.SIGKILL if action == "kill" else signal.SIGTERM)
-    time.sleep(0.2)  # until it was noticed
+    while not interruption.is_requested():  # until it was noticed
+        time.sleep(0.01)
 
 
 def make_breakable(job: dict, calls: Counter) -> None:

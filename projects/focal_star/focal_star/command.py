@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -60,8 +61,24 @@ def run(args: argparse.Namespace) -> None:
     """Run one process, which exits with the codes of this module where it does not end well."""
     interruption.exit_on_sigterm()
     logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
+    code = 0
     try:
-        status = _run(args)
+        _run(args)
+    except SystemExit as end:
+        code = end.code
+    if comm.get_world_size() > 1:
+        # What Python cleans up at its end would now and then abort the process in gloo.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
+
+
+def _run(args: argparse.Namespace) -> None:
+    try:
+        status = _train_or_evaluate(args)
     except (ConfigError, DatasetError) as error:
         _fail(str(error), UNUSABLE)
     except OSError as error:
@@ -72,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
         sys.exit(DIVERGED)
 
 
-def _run(args: argparse.Namespace) -> str | None:
+def _train_or_evaluate(args: argparse.Namespace) -> str | None:
     cfg = load_config(args.config_file, args.opts)
     if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")

@@ -1,5 +1,6 @@
 """Trains and evaluates one config: the one way that train_net.py and the runner share."""
 
+import gc
 import hashlib
 import json
 import logging
@@ -86,9 +87,15 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:
         logger.info("%s is there: the training is done already", folder / RESULT_FILE)
         on_main_process(lambda: checkpoints.clear(folder))
         return outcome
-    watch = Watch()
     folder.mkdir(parents=True, exist_ok=True)
-    start = start_state(folder, resume)
+    outcome = _train(cfg, start_state(folder, resume))
+    if comm.get_world_size() > 1:
+        gc.collect()  # a distributed model that outlives its process group aborts the process
+    return outcome
+
+
+def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
+    watch = Watch()
     cfg = _with_seed(cfg, start)
     seed_all_rng(cfg.SEED + comm.get_rank())
     trainer = Trainer(cfg, start)
@@ -118,7 +125,7 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:
             "environment": environment(cfg),
         },
     }
-    on_main_process(lambda: _finish(folder, trainer.checkpointer, outcome))
+    on_main_process(lambda: _finish(Path(cfg.OUTPUT_DIR), trainer.checkpointer, outcome))
     return outcome
 
 
