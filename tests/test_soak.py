@@ -99,13 +99,15 @@ def test_what_was_trained_twice_is_seen(soak, faults, recorded):
 
 
 def test_a_process_that_is_left_behind_is_seen(soak, faults):
-    words = ["import time; time.sleep(600)", "projects/focal_star/train_net.py"]
-    left = subprocess.Popen([sys.executable, "-c", *words], cwd=soak.root)
+    code = "import time; print(flush=True); time.sleep(600)"
+    words = [sys.executable, "-c", code, "projects/focal_star/train_net.py"]
+    left = subprocess.Popen(words, cwd=soak.root, stdout=subprocess.PIPE)
     try:
+        left.stdout.readline()  # a process that has only just begun shows no command line yet
         assert faults() == f"round1: processes left behind: [{left.pid}]"
     finally:
         left.kill()
-        left.wait()
+        left.communicate()
 
 
 def test_a_study_that_never_ends_is_seen(soak, faults):
