@@ -69,24 +69,29 @@ class Record:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole.
+    """Write ``content`` as JSON; see :func:`write_whole`."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole.
 
     Raises:
         OSError: names ``path``, and why it cannot be written; what stood there stands.
     """
     try:
-        _write_json(path, content)
+        _write_whole(path, content)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _write_json(path: Path, content: Any) -> None:
+def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

@@ -1,7 +1,5 @@
 """Writes a study's report: the page, its Markdown twin, the tables and the figures."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import jinja2
 
 from ablations.grid import Grid
+from ablations.record import write_whole
 from reports import best, captions, illustrations, markdown, provenance, runs, sentences
 from reports.illustrations import Illustration
 from reports.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4
@@ -84,7 +83,7 @@ def write_report(results: Results) -> list[Path]:
         contents[folder / "figures" / f"{drawn.name}.svg"] = drawn.svg.encode()
         contents[folder / "figures" / f"{drawn.name}.png"] = drawn.png
     for path, content in contents.items():
-        _write(path, content)
+        write_whole(path, content)
     return list(contents)
 
 
@@ -154,17 +153,3 @@ def _environment(**options: Any) -> jinja2.Environment:
     )
     environment.filters.update(code_block=markdown.code_block, link=markdown.link)
     return environment
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in place whole: a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -180,7 +180,7 @@ def test_a_failed_rendering_leaves_the_old_report(make_folder, monkeypatch):
     files = write_report(folder.load())
     before = {path: path.read_bytes() for path in files}
     folder.add(folder.cell(0, 0), 2.0)
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_report(folder.load())
     present = {path for path in folder.layout.report.rglob("*") if path.is_file()}
