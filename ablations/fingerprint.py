@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NUMERICS = 2
+NUMERICS = 3
 """Raised by every change of the code that moves a number, so that older records count as stale."""
 
 WITHOUT_EFFECT = (

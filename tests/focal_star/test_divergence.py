@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from focal_star import divergence, engine
 from focal_star.config import CONFIGS
+from focal_star.kernels import FUSED
 from focal_star.losses import LOSSES, focal_loss
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
@@ -225,6 +226,13 @@ def test_an_explosion_by_the_learning_rate(cfg):
     assert weights.abs().max() > 1e20, "those that the bad loss comes from"
 
 
+@pytest.fixture
+def unfused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The focal loss is computed by ``LOSSES["focal"]``, for a test to put another there."""
+    monkeypatch.delitem(FUSED, "focal")
+
+
+@pytest.mark.usefixtures("unfused")
 @pytest.mark.parametrize("value", [INF, NAN])
 def test_a_bad_gradient_of_a_good_loss(cfg, monkeypatch, value):
     loss = spoilt_loss(2, lambda loss: BadGradient.apply(loss, value))
@@ -244,6 +252,7 @@ def test_a_bad_gradient_of_a_good_loss(cfg, monkeypatch, value):
         assert torch.isfinite(tensor).all()
 
 
+@pytest.mark.usefixtures("unfused")
 def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch):
     loss = spoilt_loss(2, lambda loss: BadGradient.apply(loss, NAN))
     with monkeypatch.context() as patched:
@@ -277,6 +286,7 @@ def test_a_collapsed_training_is_no_divergence(cfg, poison):
     assert made["status"] == "done" and made["result"]["divergence"] is None
 
 
+@pytest.mark.usefixtures("unfused")
 @pytest.mark.parametrize("scale, ends", [(65536.0, False), (1.0, True)])
 def test_mixed_precision_skips_steps_by_itself_while_it_scales(cfg, monkeypatch, scale, ends):
     class Scaler:
@@ -336,6 +346,7 @@ def two_ranks(rank: int, cfg: CfgNode, rendezvous: str) -> None:
     )  # a rank that waits for the other in vain fails
     # Detectron2's own names a GPU.
     defaults.create_ddp_model = lambda model, **options: DistributedDataParallel(model, **options)
+    del FUSED["focal"]
     if rank == 1:
         LOSSES["focal"] = spoilt_loss(2, lambda loss: loss + INF)  # its gradient stays good
     engine.prepare(cfg)

@@ -228,25 +228,32 @@ class _Saturate(torch.autograd.Function):
     way into a narrower type it is held inside that type's range.
     """
 
-    # Share of the type's exponent range. It lets the loss be exact up to 1e30 in float32, with
-    # room above for the factor |x| and for the sum over some million saturated anchors.
-    SHARE = 0.78
-
-    LARGEST = 1e30  # leaves room for the products of x with gamma
-
     @staticmethod
     def forward(ctx, logits: Tensor, growth: float) -> Tensor:
         ctx.dtype = logits.dtype
         x = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        limit = _Saturate.LARGEST
-        if growth > 0:
-            limit = min(limit, _Saturate.SHARE * math.log(torch.finfo(x.dtype).max) / growth)
+        limit = largest_logit(x.dtype, growth)
         return x.clamp(-limit, limit)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         range_ = torch.finfo(ctx.dtype)
         return gradient.clamp(range_.min, range_.max).to(ctx.dtype), None
+
+
+def largest_logit(dtype: torch.dtype, growth: float) -> float:
+    """The largest |x| at which a loss that grows as exp(growth |x|) is computed as it stands.
+
+    Args:
+        dtype: what it is computed in.
+        growth: >= 0; 0 for a loss that grows no faster than |x|.
+    """
+    largest = 1e30  # leaves room for the products of x with gamma
+    if growth <= 0:
+        return largest
+    # This share of the type's exponent range lets the loss be exact up to 1e30 in float32, with
+    # room above for the factor |x| and for the sum over some million saturated anchors.
+    return min(largest, 0.78 * math.log(torch.finfo(dtype).max) / growth)
 
 
 def _softplus(x: Tensor) -> Tensor:

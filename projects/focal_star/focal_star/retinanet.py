@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from focal_star.compat import update_loss_normalizer
+from focal_star.kernels import fused_or_none
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
 
@@ -53,15 +54,15 @@ class FocalStarRetinaNet(RetinaNet):
         if loss not in LOSSES:
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {loss!r}; valid: {', '.join(LOSSES)}")
         own = {"focal_star": {"weight_cap": weight_cap}, "focal_appendix": {"beta": beta}}
-        self.classification_loss = partial(
-            LOSSES[loss],
-            alpha=self.focal_loss_alpha,
-            gamma=self.focal_loss_gamma,
-            reduction="sum",
+        options = {
+            "alpha": self.focal_loss_alpha,
+            "gamma": self.focal_loss_gamma,
             **own.get(loss, {}),
-        )
+        }
+        self.classification_loss = partial(LOSSES[loss], reduction="sum", **options)
         self.select_anchors = select_anchors
         self.classification_loss(torch.zeros(1), torch.zeros(1))  # a bad alpha ends here, not later
+        self.fused_loss = fused_or_none(loss, self.classification_loss, **options)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -110,9 +111,10 @@ class FocalStarRetinaNet(RetinaNet):
         get_event_storage().put_scalar("num_pos_anchors", num_pos_anchors / num_images)
         normalizer = update_loss_normalizer(self, num_pos_anchors)
 
-        logits = cat(pred_logits, dim=1)  # (N, R, K)
-        counted = self.counted_anchors(logits.detach(), labels, anchors)
-        loss_cls = self.classification_loss(logits[counted], self._targets(labels[counted]))
+        if self.select_anchors is not None:
+            logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
+            labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
+        loss_cls = self._loss_cls(pred_logits, labels, 1 / normalizer)
         loss_box_reg = _dense_box_regression_loss(
             anchors,
             self.box2box_transform,
@@ -122,7 +124,17 @@ class FocalStarRetinaNet(RetinaNet):
             box_reg_loss_type=self.box_reg_loss_type,
             smooth_l1_beta=self.smooth_l1_beta,
         )
-        return {"loss_cls": loss_cls / normalizer, "loss_box_reg": loss_box_reg / normalizer}
+        return {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg / normalizer}
+
+    def _loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: float) -> Tensor:
+        """The classification loss of the anchors whose label is not negative, times ``scale``."""
+        if self.fused_loss is None:
+            valid_mask = labels >= 0
+            logits, targets = cat(pred_logits, dim=1)[valid_mask], self._targets(labels[valid_mask])
+            return self.classification_loss(logits, targets) * scale
+        of_levels = labels.split([logits.shape[1] for logits in pred_logits], dim=1)
+        losses = map(partial(self.fused_loss, scale=scale), pred_logits, of_levels)
+        return torch.stack(list(losses)).sum()
 
     def _targets(self, labels: Tensor) -> Tensor:
         """(...) labels, none of them to ignore -> (..., K) bool."""

@@ -1,0 +1,10 @@
+"""The losses of ``focal_star.losses`` fused: class labels in, a sum and its gradient out.
+
+They give what the formulas there give, without a one-hot target, without a copy of the anchors
+that count, and with loss and gradient from one pass over the logits.
+"""
+
+from focal_star.kernels.choice import fused_or_none
+from focal_star.kernels.eager import FUSED, fused_loss
+
+__all__ = ["FUSED", "fused_loss", "fused_or_none"]
