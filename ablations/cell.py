@@ -200,6 +200,10 @@ class Layout:
         """Which fingerprint the files of the cell's folder belong to."""
         return self.cell(cell_id) / "fingerprint.json"
 
+    def cell_config(self, cell_id: str) -> Path:
+        """Every key of the config that the cell trains with."""
+        return self.cell(cell_id) / "config.yaml"
+
     def cell_log(self, cell_id: str) -> Path:
         """Everything the cell's processes printed."""
         return self.cell(cell_id) / "process.log"
@@ -207,6 +211,10 @@ class Layout:
     def cell_metrics(self, cell_id: str) -> Path:
         """Detectron2's line of numbers for every 20th iteration."""
         return self.cell(cell_id) / "metrics.json"
+
+    def cell_detections(self, cell_id: str) -> Path:
+        """What the cell's detector found on the validation images, in COCO's results format."""
+        return self.cell(cell_id) / "inference" / "coco_instances_results.json"
 
     def cell_result(self, cell_id: str) -> Path:
         """What the cell's process leaves when it ends by itself."""

@@ -163,6 +163,7 @@ def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
         ("MODEL.OHEM.METHOD", "OHEM", "one of ohem, ohem_1_3, or None"),
         ("MODEL.OHEM.BATCH_SIZE", "0", ">= 1"),
         ("MODEL.OHEM.NMS_THRESH", "1.5", "in [0, 1]"),
+        ("TEST.BOOTSTRAP_RESAMPLES", "-1", "or 0 for none"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_valid(key, value, valid):

@@ -72,7 +72,7 @@ def test_a_loss_that_is_no_number_ends_the_training_as_diverged(tiny_cfg, monkey
             return loss(logits, targets) * (bad if len(calls) == 4 else 1)
 
         # The prediction of the first loss asks twice, so that the fourth call is iteration 1.
-        model.classification_loss = classification_loss
+        model.classification_loss, model.fused_loss = classification_loss, None
         return model
 
     monkeypatch.setattr(engine.Trainer, "build_model", classmethod(build_model))

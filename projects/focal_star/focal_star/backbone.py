@@ -7,6 +7,8 @@ from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 
+from focal_star.frozen import StoredResNet
+
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
@@ -41,7 +43,7 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             )
         )
         in_channels = out_channels
-    net = ResNet(stem, stages, out_features=resnets.OUT_FEATURES)
+    net = StoredResNet(stem, stages, out_features=resnets.OUT_FEATURES)
     return net.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
 
 

@@ -53,6 +53,19 @@ class Checkpointer(DetectionCheckpointer):
         return read(Path(filename))
 
 
+class CompleteCheckpointer(Checkpointer):
+    """One that refuses weights that are not all of this model, where Detectron2 only warns."""
+
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        names = [*incompatible.missing_keys, *(name for name, *_ in incompatible.incorrect_shapes)]
+        if names:
+            raise ConfigError(
+                f"the weights are of another config: {len(names)} parameters of the model are not "
+                f"there in their shape, {names[0]} the first"
+            )
+        super()._log_incompatible_keys(incompatible)
+
+
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint.
 

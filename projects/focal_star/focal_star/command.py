@@ -15,7 +15,7 @@ from detectron2.utils.logger import setup_logger
 from torch.multiprocessing import ProcessExitedException
 
 from focal_star import engine, interruption
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, ConfigError, check_device, load_config
 from focal_star.data.checks import DatasetError
 from focal_star.events import naming
 from focal_star.outcome import DIVERGED as HAS_DIVERGED
@@ -91,8 +91,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _train_or_evaluate(args: argparse.Namespace) -> str | None:
     cfg = load_config(args.config_file, args.opts)
-    if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
+    check_device(cfg)
     if args.eval_only and not cfg.MODEL.WEIGHTS:
         raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
     _set_up(cfg, args)

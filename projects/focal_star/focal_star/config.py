@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
@@ -63,6 +64,10 @@ def add_focal_star_config(cfg: CfgNode) -> None:
 
     # Whether convolutions run on channels-last tensors: faster on CPU and on recent GPUs.
     cfg.MODEL.CHANNELS_LAST = False
+    # Whether what the frozen part of a narrow ResNet makes of the training images is kept in
+    # CACHE_DIR for all trainings (focal_star.frozen). It is only where nothing in their mapping is
+    # random and all are of one size.
+    cfg.MODEL.BACKBONE.STORE_FROZEN = False
 
     # "SGD" as Detectron2 has it, or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
@@ -80,6 +85,16 @@ def add_focal_star_config(cfg: CfgNode) -> None:
 
     # What computes COCO's AP: "hotcoco" or "pycocotools".
     cfg.TEST.COCO_EVAL = "hotcoco"
+    # While it trains, the losses on validation images are noted every so many iterations, and
+    # after the last; 0 for never.
+    cfg.TEST.LOSS_PERIOD = 0
+    # On the first so many images; 0 for all.
+    cfg.TEST.LOSS_IMAGES = 0
+    # Whether the classification loss's distribution over the anchors of all validation images is
+    # recorded at the end (focal_star.loss_distribution).
+    cfg.TEST.LOSS_DISTRIBUTION = False
+    # Resamples of the test images, whose APs are recorded for confidence intervals; 0 for none.
+    cfg.TEST.BOOTSTRAP_RESAMPLES = 1000
 
     # A short classification training of the backbone on the data set's own objects, for data sets
     # and backbones that ImageNet's weights do not fit. It takes the place of MODEL.WEIGHTS.
@@ -247,12 +262,37 @@ def check_config(cfg: CfgNode) -> None:
             cfg.TEST.COCO_EVAL in ("hotcoco", "pycocotools"),
             "one of hotcoco, pycocotools",
         ),
+        "TEST.LOSS_PERIOD": (
+            cfg.TEST.LOSS_PERIOD,
+            cfg.TEST.LOSS_PERIOD == 0 or _is_count(cfg.TEST.LOSS_PERIOD),
+            "a whole number of iterations >= 1, or 0 for never",
+        ),
+        "TEST.LOSS_IMAGES": (
+            cfg.TEST.LOSS_IMAGES,
+            cfg.TEST.LOSS_IMAGES == 0 or _is_count(cfg.TEST.LOSS_IMAGES),
+            "a whole number of images >= 1, or 0 for all",
+        ),
+        "TEST.BOOTSTRAP_RESAMPLES": (
+            cfg.TEST.BOOTSTRAP_RESAMPLES,
+            cfg.TEST.BOOTSTRAP_RESAMPLES == 0 or _is_count(cfg.TEST.BOOTSTRAP_RESAMPLES),
+            "a whole number of resamples >= 1, or 0 for none",
+        ),
     }
     problems = [
         f"{key} is {value!r}; valid: {what}" for key, (value, ok, what) in valid.items() if not ok
     ]
     if problems:
         raise ConfigError("config: " + "; ".join(problems))
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Refuse a GPU that is not there.
+
+    Raises:
+        ConfigError: says how to do without.
+    """
+    if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
 
 
 def _is_count(value: object) -> bool:

@@ -20,6 +20,7 @@ from focal_star.data.registration import register_datasets
 from focal_star.divergence import Divergence, DivergenceGuard
 from focal_star.evaluation.timing import InferenceTimer
 from focal_star.first_loss import log_first_loss
+from focal_star.loss_distribution import loss_distribution
 from focal_star.outcome import DIVERGED, DONE, RESULT_FILE, Watch, environment, finished, result_of
 from focal_star.pretraining import pretrained_weights
 from focal_star.ranks import on_main_process
@@ -112,12 +113,17 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
     except Divergence as error:
         diverged = error
         logger.error("Training ends: %s", diverged)
+    analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
+    distribution = None
+    if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and not diverged:
+        distribution = loss_distribution(cfg, model)
     outcome = {
         "status": DIVERGED if diverged else DONE,
         "error": str(diverged or ""),
         "result": result_of(
-            trainer, watch, predicted, diverged, _weights_sha256(model.state_dict())
-        ),
+            trainer, watch, predicted, diverged, _weights_sha256(model.state_dict()), analysis
+        )
+        | {"validation": trainer.validation.record(), "loss_distribution": distribution},
         "run": {
             **watch.seconds(),
             **timer.report(),

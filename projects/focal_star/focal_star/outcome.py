@@ -75,6 +75,7 @@ def result_of(
     predicted_loss: float,
     diverged: Divergence | None,
     weights_sha256: str,
+    analysis: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What config, data and seed determine of a training that has ended."""
     done = diverged is None
@@ -83,6 +84,7 @@ def result_of(
         "metrics": {name: _finite(box.get(name)) if done else 0.0 for name in METRICS},
         "per_class_AP": {k[3:]: _finite(v) for k, v in box.items() if k.startswith("AP-")},
         "curves": curves(Path(trainer.cfg.OUTPUT_DIR) / METRICS_FILE),
+        "analysis": analysis,
         "first_loss": {
             "predicted": _finite(predicted_loss),
             "measured": _finite(watch.first_loss),

@@ -105,12 +105,35 @@ class FocalStarRetinaNet(RetinaNet):
         """
         num_images = len(gt_labels)
         labels = torch.stack(gt_labels)  # (N, R)
-        valid_mask = labels >= 0
-        pos_mask = valid_mask & (labels != self.num_classes)
+        pos_mask = self.positive(labels)
         num_pos_anchors = pos_mask.sum().item()
         get_event_storage().put_scalar("num_pos_anchors", num_pos_anchors / num_images)
         normalizer = update_loss_normalizer(self, num_pos_anchors)
+        return self.divided_losses(
+            anchors, pred_logits, labels, pred_anchor_deltas, gt_boxes, pos_mask, normalizer
+        )
 
+    def positive(self, labels: Tensor) -> Tensor:
+        """Which anchors are positive: a bool like their labels."""
+        return (labels >= 0) & (labels != self.num_classes)
+
+    def divided_losses(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        labels: Tensor,
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+        pos_mask: Tensor,
+        normalizer: float,
+    ) -> dict[str, Tensor]:
+        """What :meth:`losses` returns, for a given divisor; nothing of the model changes.
+
+        Args:
+            labels: (N, R), the ``gt_labels`` stacked.
+            pos_mask: (N, R), which of the anchors are :meth:`positive`.
+            normalizer: what the sums are divided by.
+        """
         if self.select_anchors is not None:
             logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
             labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
@@ -154,13 +177,12 @@ class FocalStarRetinaNet(RetinaNet):
         valid_mask = labels >= 0
         if self.select_anchors is None:
             return valid_mask
-        pos_mask = valid_mask & (labels != self.num_classes)
         targets = self._targets(labels.clamp(min=0))  # those to ignore do not take part
         losses = self.classification_loss(logits, targets, reduction="none").sum(dim=2)
         boxes = Boxes.cat(anchors).tensor
         return torch.stack(
             [
                 self.select_anchors(*image, boxes)
-                for image in zip(losses, valid_mask, pos_mask, strict=True)
+                for image in zip(losses, valid_mask, self.positive(labels), strict=True)
             ]
         )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
-from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer
+from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer, PeriodicWriter
 from detectron2.engine.train_loop import TrainerBase
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
@@ -17,10 +17,13 @@ from focal_star.checkpoints import Checkpointer
 from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
 from focal_star.data.mapper import build_train_mapper
-from focal_star.evaluation.ap import APEvaluator
+from focal_star.evaluation.analysis import analyse_dataset
+from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
 from focal_star.events import EventsWriter, MetricsWriter, naming
+from focal_star.frozen import stored_mapper
 from focal_star.optimizer import build_optimizer
 from focal_star.resume import rank_state, set_rank_state
+from focal_star.validation import ValidationLosses
 
 
 class Trainer(DefaultTrainer):
@@ -64,8 +67,22 @@ class Trainer(DefaultTrainer):
         with interruption.not_deferred(), naming(Path(cfg.OUTPUT_DIR) / "inference"):
             return super().test(cfg, model, evaluators)
 
+    @classmethod
+    def analyse(cls, cfg: CfgNode) -> dict[str, Any] | None:
+        """What :mod:`focal_star.evaluation.analysis` finds in the detections that :meth:`test`
+        wrote last; None where there is not one data set to test on."""
+        if len(cfg.DATASETS.TEST) != 1:
+            return None
+        results_file = Path(cfg.OUTPUT_DIR) / "inference" / RESULTS_FILE
+        return analyse_dataset(cfg.DATASETS.TEST[0], results_file, cfg.TEST.BOOTSTRAP_RESAMPLES)
+
     def build_hooks(self) -> list[HookBase]:
         hooks = [h for h in super().build_hooks() if not isinstance(h, PeriodicCheckpointer)]
+        self.validation = ValidationLosses(self.cfg)
+        hooks = [h for h in hooks if not isinstance(h, PeriodicWriter)] + [
+            self.validation,
+            *(h for h in hooks if isinstance(h, PeriodicWriter)),
+        ]
         if self.start is None:
             return hooks
         # Without times of the first iterations, as it warms up, metrics.json would get other lines.
@@ -89,7 +106,15 @@ class Trainer(DefaultTrainer):
         """
         if self.start is None:
             self.resume_or_load(resume=False)
-            return
+        else:
+            self._load_start()
+        mapper = stored_mapper(
+            self.cfg, self.checkpointer.model, self.data_loader.mapper, self.data_loader.records
+        )
+        if mapper is not None:
+            self.data_loader.map_by(mapper)
+
+    def _load_start(self) -> None:
         try:
             self.checkpointer.model.load_state_dict(self.start["model"])
             self.load_state_dict(self.start["trainer"])

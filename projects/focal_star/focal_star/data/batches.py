@@ -7,7 +7,7 @@ that what was trained on is passed over without being read.
 
 import itertools
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class TrainBatches:
                 f"processes, {num_processes}"
             )
         parts = _train_loader_from_config(cfg, mapper=mapper)
-        records = parts["dataset"]
+        self.records = records = parts["dataset"]
         self.position = 0
         """How many batches are passed over before the first."""
         self._sampler = parts["sampler"]
@@ -55,9 +55,14 @@ class TrainBatches:
         if parts["aspect_ratio_grouping"]:
             self._is_wide = [record["width"] > record["height"] for record in records]
         self._num_workers = parts["num_workers"]
-        seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
-        images = MapDataset(DatasetFromList(records, copy=False), mapper)
-        self._batches = _NumberedBatches(images, seed)
+        self._seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
+        self.map_by(mapper)
+
+    def map_by(self, mapper: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Use another mapper from the next iteration over the batches on."""
+        self.mapper = mapper
+        images = MapDataset(DatasetFromList(self.records, copy=False), mapper)
+        self._batches = _NumberedBatches(images, self._seed)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         numbered = enumerate(batches_of(self._sampler, self._batch_size, self._is_wide))

@@ -37,3 +37,10 @@ class CachingMapper(DatasetMapper):
             self._mapped[key] = mapped
             self._bytes += size
         return copy.copy(self._mapped[key])
+
+
+def build_validation_mapper(cfg: CfgNode, cached: bool) -> DatasetMapper:
+    """Detectron2's mapper of testing, which keeps the boxes; :class:`CachingMapper` if cached."""
+    mapper = (CachingMapper if cached else DatasetMapper)(cfg, is_train=False)
+    mapper.is_train = True  # all that it still has to do with is that boxes are kept
+    return mapper

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from detectron2.evaluation import COCOEvaluator
 
+RESULTS_FILE = "coco_instances_results.json"
+
 
 class APEvaluator(COCOEvaluator):
     """Detectron2's COCOEvaluator for boxes, with the choice of what computes AP.
@@ -18,7 +20,7 @@ class APEvaluator(COCOEvaluator):
         """
         Args:
             dataset_name: a registered data set in COCO's format.
-            output_dir: where ``coco_instances_results.json`` is written; None for nowhere.
+            output_dir: where ``RESULTS_FILE`` is written; None for nowhere.
             backend: "hotcoco" or "pycocotools".
         """
         super().__init__(dataset_name, ("bbox",), True, output_dir)
@@ -34,33 +36,41 @@ class APEvaluator(COCOEvaluator):
         for result in results:
             result["category_id"] = to_dataset_id[result["category_id"]]
         if self._output_dir:
-            path = Path(self._output_dir) / "coco_instances_results.json"
+            path = Path(self._output_dir) / RESULTS_FILE
             path.write_text(json.dumps(results), encoding="utf-8")
         self._results["bbox"] = self._derive_coco_results(
             self._evaluate(results, img_ids), "bbox", self._metadata.get("thing_classes")
         )
 
     def _evaluate(self, results: list[dict], img_ids: list[int] | None):
-        """The finished COCOeval of these detections. None at all is a detector of AP 0."""
-        if self._backend == "hotcoco":
-            from hotcoco import COCO, COCOeval
-        else:
-            from pycocotools.coco import COCO
-            from pycocotools.cocoeval import COCOeval
-
-        content = _essentials(self._coco_api.dataset)
-        truth = _indexed(COCO(), content)
-        if results:
-            detections = truth.loadRes(results)
-        else:
-            detections = _indexed(COCO(), content | {"annotations": []})
-        evaluation = COCOeval(truth, detections, "bbox")
+        """The finished COCOeval of these detections."""
+        evaluation = coco_eval(essentials(self._coco_api.dataset), results, self._backend)
         if img_ids is not None:
             evaluation.params.imgIds = img_ids
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
         return evaluation
+
+
+def coco_eval(truth: dict, results: list[dict], backend: str = "hotcoco"):
+    """A COCOeval of boxes that is yet to evaluate. No detection at all is a detector of AP 0.
+
+    Args:
+        truth: what :func:`essentials` returned.
+        results: detections in COCO's format.
+        backend: "hotcoco" or "pycocotools".
+    """
+    if backend == "hotcoco":
+        from hotcoco import COCO, COCOeval
+    else:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+
+    coco = _indexed(COCO(), truth)
+    no_detections = truth | {"annotations": []}
+    detections = coco.loadRes(results) if results else _indexed(COCO(), no_detections)
+    return COCOeval(coco, detections, "bbox")
 
 
 def _indexed(coco, content: dict):
@@ -70,11 +80,12 @@ def _indexed(coco, content: dict):
     return coco
 
 
-def _essentials(content: dict) -> dict:
+def essentials(content: dict) -> dict:
     """What AP needs of a COCO file, in the one form that both backends read alike.
 
     hotcoco refuses a file for the type of a key that nobody reads; pycocotools needs ``area`` and
-    ``iscrowd`` on every annotation, and takes an annotation with the id 0 for unmatched.
+    ``iscrowd`` on every annotation, and takes an annotation with the id 0 for unmatched: ids are
+    given anew, from 1 on.
     """
     annotations = []
     for number, annotation in enumerate(content["annotations"], start=1):

@@ -1,0 +1,171 @@
+"""AP of resampled images: how much AP would differ on other images of the same kind.
+
+A bootstrap resample of n images is n images drawn with replacement (Efron 1979), that is, a number
+of times that each image counts. COCOeval's matches are found within an image, so that they stay
+as they are and only the counts change.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from focal_star.evaluation.matches import Matches
+
+SEED = 0
+
+
+def image_weights(num_images: int, resamples: int, seed: int = SEED) -> np.ndarray:
+    """How often each image is drawn, in each resample.
+
+    The weights depend on nothing but the arguments, so that resample b has the same images in
+    every cell that is evaluated on the same images, and differences between two cells pair up.
+    They are made from PCG64's raw stream, which NumPy keeps as it is from version to version
+    (NEP 19; not so what ``Generator`` makes of it).
+
+    Args:
+        num_images: n; images are ordered by id.
+        resamples: B.
+        seed: of the stream.
+
+    Returns:
+        (B, n) uint16; every row sums to n.
+    """
+    stream = np.random.PCG64(seed)
+    weights = np.empty((resamples, num_images), np.uint16)
+    for row in weights:
+        drawn = (stream.random_raw(num_images) >> np.uint64(11)) * 2.0**-53 * num_images
+        row[:] = np.bincount(drawn.astype(np.int64), minlength=num_images)
+    return weights
+
+
+def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    """COCO's AP with every image counted as often as its weight says.
+
+    It is what COCOeval gives for a data set in which each image, with its objects and detections,
+    stands as often, one copy after the other. A category without objects there does not count.
+
+    Precision over recall is attained at true detections alone, so that only they are visited: for
+    each resample one cumulative sum over all detections, and a few over the true ones.
+
+    Args:
+        matches: what was found.
+        weights: (B, I) whole numbers >= 0.
+
+    Returns:
+        (B, T) float64 in 0..1: for each IoU threshold the mean over categories with objects; NaN
+        where no category has any. Its mean over T is AP.
+    """
+    matches, weights = _with_equal_scores_apart(matches, weights)
+    curves = _Curves(matches)
+    found = [curves.average_precision(row.astype(np.int64)) for row in weights]
+    return np.array(found).reshape(len(weights), len(matches.ious))
+
+
+class _Curves:
+    """The precision-recall curves of all IoU thresholds and categories, laid end to end.
+
+    A curve is the P true detections of one threshold and category, highest score first; the S
+    curves that have any are in the order of thresholds, then categories.
+    """
+
+    def __init__(self, matches: Matches):
+        num_detections, num_categories = matches.is_true.shape[1], len(matches.category_ids)
+        starts, categories = matches.category_starts, np.arange(num_categories + 1)
+        iou, place = np.nonzero(matches.is_true)
+        curve = iou * num_categories + matches.category[place]
+        curves, self._first, self._length = np.unique(curve, return_index=True, return_counts=True)
+        iou_of_curve, self._category = np.divmod(curves, num_categories)
+        self._image = matches.image
+        self._next = place + 1
+        self._start = starts[self._category]
+        self._true_image = matches.image[place]
+        self._object_image = matches.object_image
+        self._object_starts = np.searchsorted(matches.object_category, categories)
+        # Maxima over a curve's lower scores are taken over all curves at once, from the last one
+        # to the first: each is lifted above those before it.
+        self._lift = np.repeat(np.arange(len(curves))[::-1].astype(float), self._length)
+        self._of_iou = np.searchsorted(iou, np.arange(len(matches.ious) + 1))
+        # How many ignored detections, over all thresholds, stand before; few or none.
+        ignored_iou, ignored_place = np.nonzero(matches.is_ignored)
+        ignored = ignored_iou * num_detections + ignored_place
+        self._ignored_image = matches.image[ignored_place]
+        self._ignored_before = np.searchsorted(ignored, iou * num_detections + place)
+        self._ignored_start = np.searchsorted(ignored, iou_of_curve * num_detections + self._start)
+        self._recalls = matches.recalls
+        steps = len(matches.recalls) - 1
+        assert np.allclose(matches.recalls, np.arange(steps + 1) / steps), matches.recalls
+
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        """(T,) for weights (I,) int64: sums of whole numbers are exact, and faster."""
+        objects = np.diff(_sums(weights[self._object_image])[self._object_starts])
+        if not objects.any():
+            return np.full(len(self._of_iou) - 1, np.nan)
+        true = self._since(_sums(weights[self._true_image]), slice(1, None), self._first)
+        counted = self._since(_sums(weights[self._image]), self._next, self._start)
+        if len(self._ignored_image):
+            ignored = _sums(weights[self._ignored_image])
+            counted -= self._since(ignored, self._ignored_before, self._ignored_start)
+        precision = true / np.maximum(counted, 1)  # 0 true of 0 counted: no weight up to there
+        recall = true / np.repeat(np.maximum(objects, 1)[self._category], self._length)
+        # COCOeval's precision at a recall is the highest at that recall or above.
+        precision += self._lift
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        precision -= self._lift
+        # One of weight 0 at the head reaches recall 0, with the precision of those behind it.
+        reached = self._reached(recall)
+        new = np.diff(reached, prepend=0)
+        new[self._first] = reached[self._first]
+        sums = [part.sum() for part in np.split(precision * new, self._of_iou[1:-1])]
+        return np.array(sums) / (len(self._recalls) * np.count_nonzero(objects))
+
+    def _since(self, sums: np.ndarray, places: np.ndarray | slice, starts: np.ndarray):
+        """(P,) running sums at some places, counted from where their curve starts."""
+        return sums[places] - np.repeat(sums[starts], self._length)
+
+    def _reached(self, recall: np.ndarray) -> np.ndarray:
+        """How many of COCOeval's recalls, 0, .01 .. 1, are not above; compared as it does."""
+        nearest = np.rint(recall * (len(self._recalls) - 1)).astype(np.intp)
+        return nearest + (self._recalls[nearest] <= recall)
+
+
+def _with_equal_scores_apart(matches: Matches, weights: np.ndarray) -> tuple[Matches, np.ndarray]:
+    """The same matches and weights, such that a repeated image's equal scores are in order.
+
+    COCOeval's order of equal scores is by image: a true and a false detection of one score in an
+    image that counts twice are true, false, true, false; a weight alone would make them true,
+    true, false, false. Each copy of such detections becomes one of an image of its own, which
+    counts once where the image has that many copies.
+    """
+    copies = int(weights.max(initial=0))
+    place = np.column_stack([matches.category, matches.score, matches.image])
+    run = np.cumsum(np.any(np.diff(place, axis=0, prepend=place[:1]) != 0, axis=1))
+    mixed = (np.bincount(run) > 1) & (np.bincount(run, weights=matches.is_true.any(axis=0)) > 0)
+    tied = mixed[run]
+    if copies < 2 or not tied.any():
+        return matches, weights
+    members = np.flatnonzero(tied)
+    index = np.concatenate([np.arange(len(run)), np.tile(members, copies - 1)])
+    copy = np.repeat(np.arange(copies), [len(run), *[len(members)] * (copies - 1)])
+    order = np.lexsort((index, copy, run[index]))
+    index, copy = index[order], copy[order]
+    images = np.unique(matches.image[members])
+    own = weights.shape[1] + copies * np.searchsorted(images, matches.image[index]) + copy
+    counts = weights[:, images, None] > np.arange(copies)
+    return (
+        replace(
+            matches,
+            score=matches.score[index],
+            image=np.where(tied[index], own, matches.image[index]),
+            category=matches.category[index],
+            is_true=matches.is_true[:, index],
+            is_ignored=matches.is_ignored[:, index],
+        ),
+        np.concatenate([weights, counts.reshape(len(weights), -1)], axis=1),
+    )
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    """(N + 1,) running sums from 0."""
+    sums = np.zeros(len(values) + 1, values.dtype)
+    np.cumsum(values, out=sums[1:])
+    return sums

@@ -1,0 +1,206 @@
+"""The frozen part of the backbone on the training images: computed once, for all trainings.
+
+Where stem and first stages are frozen and nothing in the mapping of an image is random, what they
+make of an image never changes. It is kept in ``CACHE_DIR/frozen``, by all that it depends on; a
+training that finds it there decodes no image and runs no frozen layer.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling.backbone import ResNet
+from detectron2.structures import Boxes, Instances
+from torch import Tensor, nn
+
+from focal_star.data.mapper import CachingMapper
+
+logger = logging.getLogger(__name__)
+
+FEATURES = "frozen_features"
+"""The entry of a mapped image that takes the place of its pixels."""
+
+_BATCH = 8
+
+
+class StoredResNet(ResNet):
+    """Detectron2's ResNet, which can be told what its frozen part would give."""
+
+    stored: Tensor | None = None
+    """The output of the last frozen stage for the next call, (N, C, H, W)."""
+
+    num_frozen = 0
+    """How many stages are frozen; the stem is with the first."""
+
+    def freeze(self, freeze_at: int = 0) -> nn.Module:
+        self.num_frozen = max(0, freeze_at - 1)  # Detectron2 counts the stem
+        return super().freeze(freeze_at)
+
+    def frozen(self, x: Tensor) -> Tensor:
+        """Stem and frozen stages."""
+        x = self.stem(x)
+        for stage in self.stages[: self.num_frozen]:
+            x = stage(x)
+        return x
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        if self.stored is None:
+            return super().forward(x)
+        x, self.stored, outputs = self.stored, None, {}
+        for name, stage in list(zip(self.stage_names, self.stages, strict=True))[self.num_frozen :]:
+            x = stage(x)
+            if name in self._out_features:
+                outputs[name] = x
+        return outputs
+
+
+class StoredMapper:
+    """From Detectron2's record of an image to what the model takes, with features for pixels."""
+
+    def __init__(self, folder: Path):
+        """
+        Args:
+            folder: what :func:`_write` has written.
+        """
+        self._features = np.load(folder / "features.npy", mmap_mode="r")
+        objects = np.load(folder / "objects.npz")
+        self._boxes = torch.from_numpy(objects["boxes"])
+        self._classes = torch.from_numpy(objects["classes"])
+        self._starts, self._size = objects["starts"].tolist(), tuple(objects["size"].tolist())
+        names = json.loads((folder / "images.json").read_text("utf-8"))
+        self._rows = {name: row for row, name in enumerate(names)}
+        self._pixels = torch.zeros(()).expand(3, *self._size)
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        row = self._rows[record["file_name"]]
+        own = slice(self._starts[row], self._starts[row + 1])
+        instances = Instances(self._size)
+        instances.gt_boxes = Boxes(self._boxes[own].clone())
+        instances.gt_classes = self._classes[own].clone()
+        kept = {key: value for key, value in record.items() if key != "annotations"}
+        features = torch.from_numpy(np.array(self._features[row]))  # (H, W, C)
+        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+
+
+def stored_mapper(
+    cfg: CfgNode, model: nn.Module, mapper: Any, records: list[dict[str, Any]]
+) -> StoredMapper | None:
+    """What takes the mapper's place; None where the frozen part cannot be stored.
+
+    The features are computed where they are not there yet; of several processes that need the
+    same ones, one computes and the others wait.
+
+    Args:
+        cfg: the config.
+        model: with its weights loaded.
+        mapper: of the training images.
+        records: Detectron2's, of the training images.
+    """
+    net = getattr(model.backbone, "bottom_up", None)
+    sizes = {(record["height"], record["width"]) for record in records}
+    if not (
+        cfg.MODEL.BACKBONE.STORE_FROZEN
+        and isinstance(net, StoredResNet)
+        and net.num_frozen
+        and isinstance(mapper, CachingMapper)
+        and len(sizes) == 1
+        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen])
+    ):
+        return None
+    model.register_forward_pre_hook(_hand_over)
+    folder = Path(cfg.CACHE_DIR) / "frozen" / _key(cfg, model, net, records)
+    with _locked(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _write(folder, model, net, mapper, records)
+    return StoredMapper(folder)
+
+
+def _hand_over(model: nn.Module, inputs: tuple) -> None:
+    """Give the stored features of a batch to the backbone."""
+    (batch,) = inputs
+    if batch and all(FEATURES in image for image in batch):
+        stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
+        model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
+
+
+def _key(cfg: CfgNode, model: nn.Module, net: StoredResNet, records: list[dict[str, Any]]) -> str:
+    """A hash of all that the features and boxes depend on."""
+    digest = hashlib.sha256()
+    about = {
+        "size": [cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN],
+        "format": cfg.INPUT.FORMAT,
+        "pixels": [cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD],
+        "divisor": model.backbone.size_divisibility,
+        "channels_last": cfg.MODEL.CHANNELS_LAST,
+        "stages": [str(net.stem), *(str(stage) for stage in net.stages[: net.num_frozen])],
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    for part in (net.stem, *net.stages[: net.num_frozen]):
+        for name, tensor in part.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    for record in records:
+        stat = os.stat(record["file_name"])
+        objects = [
+            [o["bbox"], int(o["bbox_mode"]), o["category_id"], o.get("iscrowd", 0)]
+            for o in record["annotations"]
+        ]
+        seen = [record["file_name"], stat.st_size, stat.st_mtime_ns, objects]
+        digest.update(json.dumps(seen).encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(
+    folder: Path, model: nn.Module, net: StoredResNet, mapper: Any, records: list[dict[str, Any]]
+) -> None:
+    """Compute and write, whole or not at all."""
+    logger.info("Computing the frozen part of the backbone on %d images", len(records))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        mapped = []
+        with (temporary / "features.npy").open("wb") as file:
+            for start in range(0, len(records), _BATCH):
+                batch = [mapper(record) for record in records[start : start + _BATCH]]
+                mapped += [image["instances"] for image in batch]
+                with torch.no_grad():
+                    found = net.frozen(model.preprocess_image(batch).tensor)
+                array = found.permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, C)
+                if start == 0:
+                    shape = (len(records), *array.shape[1:])
+                    header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(array.tobytes())
+        np.savez(
+            temporary / "objects.npz",
+            boxes=np.concatenate([m.gt_boxes.tensor.numpy() for m in mapped]),
+            classes=np.concatenate([m.gt_classes.numpy() for m in mapped]),
+            starts=np.cumsum([0, *(len(m) for m in mapped)]),
+            size=np.array(mapped[0].image_size),
+        )
+        names = [record["file_name"] for record in records]
+        (temporary / "images.json").write_text(json.dumps(names), "utf-8")
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,80 @@
+"""Matches: the same from both backends, and those that can be counted by hand."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from focal_star.evaluation import matches as module
+from focal_star.evaluation.ap import coco_eval, essentials
+from focal_star.evaluation.matches import find_matches
+from tests.focal_star.evaluation.scenes import content_of, results_of, scenes
+
+
+def matches_of(content, results, backend="hotcoco"):
+    return find_matches(coco_eval(essentials(content), results, backend))
+
+
+def assert_same(first, second):
+    for field in fields(first):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, field.name)
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_both_backends_give_the_same(seed, digits):
+    content, results = scenes(seed, digits=digits)
+    found = matches_of(content, results)
+    assert_same(found, matches_of(content, results, "pycocotools"))
+    assert found.is_true.any() and found.is_ignored.any()
+
+
+def test_how_many_images_are_read_at_once_does_not_matter(monkeypatch):
+    content, results = scenes(0)
+    at_once = matches_of(content, results)
+    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
+    assert_same(at_once, matches_of(content, results))
+
+
+def test_matches_counted_by_hand():
+    box, elsewhere = (10, 10, 100, 100), (200, 200, 50, 50)
+    content = content_of(
+        3, [(2, 17, box), (1, 17, box), (1, 17, (150, 150, 200, 200), True), (1, 3, elsewhere)]
+    )
+    results = results_of(
+        [
+            (3, 17, box, 0.4),  # nothing is there
+            (1, 17, (10, 10, 100, 80), 0.7),  # IoU 0.8
+            (1, 17, (160, 160, 20, 20), 0.9),  # wholly on the crowd
+            (2, 17, box, 0.4),
+            (1, 17, box, 0.6),  # the better one, but the object is taken up to IoU 0.8
+        ]
+    )
+    found = matches_of(content, results)
+    assert found.image_ids.tolist() == [1, 2, 3]
+    assert found.category_ids.tolist() == [3, 17, 90, 91]
+    assert found.category_starts.tolist() == [0, 0, 5, 5, 5]
+    assert found.score.tolist() == [0.9, 0.7, 0.6, 0.4, 0.4]
+    assert found.image.tolist() == [0, 0, 0, 1, 2]
+    at_half, at_90 = found.at(0.5), found.at(0.9)
+    assert found.is_ignored[at_half].tolist() == [True, False, False, False, False]
+    assert found.is_true[at_half].tolist() == [False, True, False, True, False]
+    assert found.is_true[at_90].tolist() == [False, False, True, True, False]
+    assert found.object_category.tolist() == [0, 1, 1]
+    assert found.object_image.tolist() == [0, 0, 1]
+    assert found.object_id.tolist() == [4, 2, 1]  # places in the file, from 1 on
+    np.testing.assert_array_equal(found.found_score[at_half], [np.nan, 0.7, 0.4])
+    np.testing.assert_array_equal(found.found_score[at_90], [np.nan, 0.6, 0.4])
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_nothing_to_find_and_nothing_found(backend):
+    content, results = scenes(0)
+    none = matches_of(content, [], backend)
+    assert none.is_true.shape == none.is_ignored.shape == (10, 0)
+    assert len(none.object_id) and np.isnan(none.found_score).all()
+    empty = matches_of(content | {"annotations": []}, results, backend)
+    assert len(empty.score) == len(results) and not empty.is_true.any()
+    assert empty.found_score.shape == (10, 0)
