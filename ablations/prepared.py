@@ -68,6 +68,15 @@ class Prepared:
             for cell in cells
         }
 
+    def dataset_of_record(self) -> dict[str, Any]:
+        """What every record repeats of the data set: all but the lists that grow with it."""
+        return {
+            name: {key: value for key, value in about.items() if key != "per_category"}
+            if isinstance(about, dict)
+            else about
+            for name, about in self.dataset.items()
+        }
+
     def _weights(self, config: ResolvedConfig, setting: Setting) -> str:
         """The weights' hash; where there is none, their name as the config has it."""
         weights = self.weights.get(variant(setting), {})

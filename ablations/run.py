@@ -163,7 +163,7 @@ def _job(request: Request, cell: Cell, identity: Any, prepared: Prepared, code: 
         ),
         # What was prepared need not be looked at again by each cell.
         prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
-        dataset=prepared.dataset,
+        dataset=prepared.dataset_of_record(),
         threads=max(1, len(os.sched_getaffinity(0)) // request.jobs),
         retries=request.retries,
         commit=code,

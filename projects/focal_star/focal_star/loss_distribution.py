@@ -132,7 +132,8 @@ def cumulative_loss(
     """The cumulative normalised loss: what share of it the easiest entries carry.
 
     A bin counts as if all its entries lay in its middle, and within a bin the loss is spread
-    evenly: at gammas up to 2 that moves the curve by less than 0.001 (test_loss_distribution.py).
+    evenly. On 100,000 entries that moves the curve by less than 0.001; by up to 0.01 where a few
+    entries carry most of the loss, as for focal_star at gamma 2 (test_loss_distribution.py).
 
     Args:
         entry: what :meth:`LossDistribution.entry` returned.

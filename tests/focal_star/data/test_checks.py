@@ -14,6 +14,7 @@ import pytest
 
 from focal_star.data import checks
 from focal_star.data.checks import DatasetError
+from focal_star.data.description import contents
 
 ROOT = Path(__file__).parents[3]
 inf, nan = float("inf"), float("nan")
@@ -235,6 +236,7 @@ def test_description(tiny):
         "num_crowd": 1,
         "num_categories": 2,
         "category_names": ["cat", "dog"],
+        **contents(tiny.json["train"]),
     }
 
 

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from focal_star.data.description import contents
 from focal_star.data.problems import KINDS, Problem
 from focal_star.data.split_check import BOX_TOLERANCE, Split, SplitCheck, holds, shown
 
@@ -106,7 +107,8 @@ def describe(split: Split) -> dict[str, Any]:
     Returns:
         ``num_images``; ``num_instances`` (annotations, crowds included); ``num_crowd``;
         ``num_categories``; ``category_names`` in the order of their ids; ``sha256`` in hex, which
-        changes with any byte of the annotation file or of an image that it lists.
+        changes with any byte of the annotation file or of an image that it lists; and
+        what :func:`focal_star.data.description.contents` counts.
     """
     annotation_bytes = split.annotation_file.read_bytes()
     content = json.loads(annotation_bytes)
@@ -122,6 +124,7 @@ def describe(split: Split) -> dict[str, Any]:
         "num_categories": len(categories),
         "category_names": [category["name"] for category in categories],
         "sha256": digest.hexdigest(),
+        **contents(content),
     }
 
 
