@@ -21,6 +21,16 @@ RETRIES = 2
 GPUS =
 ## where runs write
 OUTPUT = output
+## demo: a folder of photographs, or one of them
+IMAGES =
+## demo: the checkpoints, as in WEIGHTS="a.pth b.pth"
+WEIGHTS =
+## demo: the config of the checkpoints; empty: config.yaml beside each
+CONFIG =
+## demo: the score to show boxes from; empty: each checkpoint's own where all have one, or 0.5
+THRESHOLD =
+## what bench measures, as in BENCH="loss step"; empty: everything
+BENCH =
 ## an existing environment's Python, in place of a new .venv
 PYTHON ?=
 ## further arguments for pytest, as in PYTEST_ARGS="-m 'not slow'"
@@ -37,7 +47,7 @@ RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
 	$(if $(GPUS),--gpus "$(GPUS)")
 
-.PHONY: help setup ablations plan status report publish test soak lint format clean
+.PHONY: help setup ablations plan status report publish demo test bench soak lint format clean
 
 ## this list
 help:
@@ -56,9 +66,11 @@ setup:
 	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer that is (PYTHON=...)" >&2; exit 1; }
 	@"$(or $(PYTHON),python3)" -m install.environment $(if $(PYTHON),--here)
 
-## run what is missing of the study, then write its report
+## run what is missing of the study; its report is written again every minute, and at the end
 ablations: setup
-	@"$(PY)" -m ablations $(STUDY_FLAGS) $(RUN_FLAGS); ran=$$?; \
+	@"$(PY)" -m reports $(STUDY_FLAGS) --every 60 --beside $$$$ >/dev/null 2>&1 & follower=$$!; \
+	    "$(PY)" -m ablations $(STUDY_FLAGS) $(RUN_FLAGS); ran=$$?; \
+	    kill $$follower 2>/dev/null; wait $$follower 2>/dev/null; \
 	    [ $$ran -ne 2 ] || exit 2; \
 	    "$(PY)" -m reports $(STUDY_FLAGS) && exit $$ran
 
@@ -78,9 +90,19 @@ report: setup
 publish: setup
 	@"$(PY)" -m reports.publish --study "$(STUDY)" --output "$(OUTPUT)"
 
+## show what the checkpoints WEIGHTS find on the photographs IMAGES, in OUTPUT/demo; on the CPU
+demo: setup
+	@"$(PY)" -m focal_star.demo --images "$(IMAGES)" --weights $(WEIGHTS) \
+	    $(if $(CONFIG),--config "$(CONFIG)") $(if $(THRESHOLD),--threshold "$(THRESHOLD)") \
+	    --output "$(OUTPUT)/demo"
+
 ## lint, then run all tests, the fast ones first
 test: setup lint
 	@"$(PY)" -m pytest $(PYTEST_ARGS)
+
+## measure losses, training step, evaluation and planning against others; about 5 minutes
+bench: setup
+	@"$(PY)" -m benchmarks --parts "$(BENCH)" --output "$(OUTPUT)/bench"
 
 ## kill a study of real trainings 50 times at random, and compare it with one left alone
 soak: setup

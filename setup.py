@@ -36,6 +36,7 @@ setup(
     ],
     package_dir={"focal_star": f"{PROJECT}/focal_star"},
     package_data={
+        "focal_star": ["templates/*"],
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
         "reports": ["templates/*", "published/**"],
     },
@@ -43,6 +44,7 @@ setup(
     # The set-up (`make setup`) keeps a Detectron2 that is there and else installs a pure-Python
     # one; a requirement would make pip look for it on the index instead.
     install_requires=[
+        "anyascii>=0.3",
         "fvcore>=0.1.5",
         "hotcoco>=1.3",
         "jinja2>=3.1",
@@ -61,5 +63,13 @@ setup(
         "torch>=2.0",
         "torchvision>=0.15",
     ],
-    extras_require={"test": ["mpmath>=1.3", "pytest>=7.4", "ruff>=0.12"]},
+    extras_require={
+        "test": [
+            "axe-playwright-python>=0.1.4",
+            "mpmath>=1.3",
+            "playwright>=1.45",
+            "pytest>=7.4",
+            "ruff>=0.12",
+        ]
+    },
 )

@@ -42,6 +42,7 @@ class Grid:
         published: rows of the published table (strings as printed), empty if there is none.
         source: where the published values are from.
         setup: what they were measured on.
+        reference: index of the row that the others are compared with, None if there is none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Grid:
     published: tuple[dict[str, str], ...] = ()
     source: str = ""
     setup: str = ""
+    reference: int | None = None
 
     def published_values(self, row: Row) -> dict[str, float]:
         """The published metrics of a row (percent, ms); empty where none is published."""
@@ -84,9 +86,9 @@ def load_grid(
     path = folder / f"{name}.yaml"
     content, problems = read(
         path, required={"title": str, "columns": list, "rows": list},
-        optional={"common": dict, "published": dict, "metrics": list},
+        optional={"common": dict, "published": dict, "metrics": list, "reference": dict},
     )  # fmt: skip
-    common, rows = content.get("common", {}), []
+    common, rows, given = content.get("common", {}), [], []
     columns, metrics = (names_in(content, key, problems) for key in ("columns", "metrics"))
     if content.get("rows") == []:
         problems.append("there are no rows")
@@ -94,10 +96,17 @@ def load_grid(
         if not isinstance(values, dict):
             problems.append(f"row {number} is {values!r}, not a mapping of axes")
             continue
+        given.append((number, common | values))
         try:
             rows.append(_row(common | values, columns, axes or {}, base or {}))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
+    reference = None
+    if "reference" in content:
+        try:
+            reference = _reference(content["reference"], given)
+        except ValueError as error:
+            problems.append(str(error))
     published, source, setup = (), "", ""
     if "published" in content:
         about = content["published"]
@@ -110,8 +119,9 @@ def load_grid(
             problems.append(f"published: {error}")
     refuse(path, problems)
     return Grid(
-        name, content["title"], columns, tuple(rows), metrics or METRICS, published, source, setup
-    )
+        name, content["title"], columns, tuple(rows), metrics or METRICS, published, source, setup,
+        reference,
+    )  # fmt: skip
 
 
 def _row(
@@ -146,6 +156,27 @@ def _row(
         ours[axis] = axes[axis][of_axes[axis]]
     setting = Setting.of(base, **of_axes | ours)
     return Row(values, setting, ours)
+
+
+def _reference(wanted: dict[str, Any], given: list[tuple[int, dict[str, Any]]]) -> int:
+    """The index of the one row that has all of these values.
+
+    Args:
+        wanted: column or axis -> value.
+        given: the rows' numbers, from 1, and their values.
+
+    Raises:
+        ValueError: no row has them, or several have.
+    """
+    fitting = [
+        number
+        for number, values in given
+        if all(key in values and values[key] == value for key, value in wanted.items())
+    ]
+    if len(fitting) != 1:
+        which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
+        raise ValueError(f"reference {wanted!r} fits {which}; it takes values that one row has")
+    return fitting[0] - 1
 
 
 def _same(printed: str, value: Any) -> bool:

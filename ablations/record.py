@@ -46,12 +46,15 @@ class Record:
         result: ``metrics`` (name -> percent, None where undefined), ``per_class_AP`` (category
             -> percent), ``curves`` (name -> list, with ``iteration`` as the shared abscissa),
             ``first_loss`` (``predicted`` and ``measured`` loss_cls), ``iterations``,
-            ``weights_sha256``, ``error_iteration``, ``divergence``.
+            ``weights_sha256``, ``error_iteration``, ``divergence``; ``analysis`` (see
+            ``focal_star.evaluation.analysis``), ``validation`` (losses on validation images by
+            iteration) and ``loss_distribution`` (see the module of that name), each None where
+            there is none.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (processes that the cell took), ``disk_bytes``, ``finished`` (UTC,
             ISO 8601), ``commit``, ``environment`` (versions and hardware, name -> text).
-        dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images`` and
-            ``num_instances``.
+        dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
+            ``num_instances`` and what ``focal_star.data.description`` counts.
     """
 
     cell: str

@@ -7,7 +7,8 @@ from pathlib import Path
 from ablations.cell import Layout
 from ablations.reading import PlanError
 from ablations.record import DONE
-from reports.load import ReportError, find_study, load
+from reports.follow import follow
+from reports.load import ReportError, Results, find_study, load
 from reports.render import write_report
 from reports.sentences import counted
 
@@ -18,13 +19,20 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 if every cell of the study is done or diverged; 1 if cells are missing, running, stale
         or failed or records were refused (the report is written and marks them); 2 if no report
-        could be made.
+        could be made. With ``--every`` always 0.
     """
     options = _parser().parse_args(argv)
     layout = Layout.of(options.output, options.study, options.dataset)
-    try:
+
+    def read() -> Results:
         study = find_study(layout, options.study, (options.grids or "").split(), options.seeds)
-        results = load(layout, study)
+        return load(layout, study)
+
+    if options.every:
+        follow(read, options.every, options.beside)
+        return 0
+    try:
+        results = read()
         page = write_report(results)[0]
     except (PlanError, ReportError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
@@ -42,16 +50,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
     parser.add_argument("--grids", help="names of grids, spaces between (default: those that ran)")
-    parser.add_argument("--seeds", type=_positive, help="number of seeds (default: those that ran)")
+    parser.add_argument("--seeds", type=_seeds, help="number of seeds (default: those that ran)")
     parser.add_argument("--dataset", type=Path, help="folder of the own data that was trained on")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        metavar="SECONDS",
+        help="render whenever something has changed, looking so often, and say nothing; ends with "
+        "the process that started it",
+    )
+    parser.add_argument(
+        "--beside", type=int, metavar="PID", help="of --every: the process that starts this one"
+    )
     return parser
 
 
-def _positive(text: str) -> int:
+def _seeds(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} seeds; at least 1 is needed")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds to wait")
     return number
 
 

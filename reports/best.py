@@ -1,8 +1,11 @@
 """The best setting of each loss, among those that can be compared."""
 
+import pandas as pd
+
 from ablations.cell import AXES
 from ablations.plan import Study
 from ablations.record import DIVERGED
+from reports.comparisons import SEEDS_AND_IMAGES, Interval, interval
 from reports.labels import (
     MAIN_METRIC,
     MODEL_AXES,
@@ -23,12 +26,11 @@ def best_settings(results: Results) -> list[dict[str, str]]:
 
     Returns:
         A dictionary per loss: ``loss``, ``setting``, ``AP`` (± spread if there are several
-        seeds), ``seeds`` (n of m, and how many of them diverged) and ``settings`` (how many have
-        a result).
+        seeds), ``interval`` (95 %, where there are several seeds), ``seeds`` (n of m, and how
+        many of them diverged) and ``settings`` (how many have a result).
     """
     settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
-    cells, best = results.cells, []
-    cells = cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    cells, best = _competing(results), []
     for loss, of_loss in cells.groupby("loss", sort=False):
         groups = of_loss.groupby("setting", sort=False)
         found = groups[MAIN_METRIC].agg(["mean", "std", "count", "size"])
@@ -43,12 +45,19 @@ def best_settings(results: Results) -> list[dict[str, str]]:
                 "loss": loss_label(loss).short,
                 "setting": setting_text(settings[top.name].as_dict()),
                 "AP": one_decimal(top["mean"]) + (f" ± {spread}" if spread else ""),
+                "interval": _interval_text(interval(results, groups.get_group(top.name))),
                 "seeds": f"{top['count']:.0f} of {top['size']:.0f}"
                 + (f", {top['diverged']:.0f} diverged" if top["diverged"] else ""),
                 "settings": str(len(found)),
             }
         )
     return best
+
+
+def tried(results: Results) -> dict[str, int]:
+    """Loss -> how many of its settings that compete have a result."""
+    ended = _competing(results).dropna(subset=MAIN_METRIC)
+    return ended.groupby("loss", sort=False)["setting"].nunique().to_dict()
 
 
 def compared(study: Study) -> str:
@@ -64,3 +73,17 @@ def compared(study: Study) -> str:
         if axis in base
     ]
     return f"Compared at the study's own model and data: {', '.join(own)}."
+
+
+def _competing(results: Results) -> pd.DataFrame:
+    """The cells of the study's own model and data."""
+    cells = results.cells
+    return cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+
+
+def _interval_text(found: Interval) -> str:
+    """For example ``30.1 to 32.0``; "" for one seed, whose spread is unknown."""
+    if found.seeds < 2 or not found.over:
+        return ""
+    over = "" if found.over == SEEDS_AND_IMAGES else f" ({found.over})"
+    return f"{one_decimal(found.low)} to {one_decimal(found.high)}{over}"

@@ -6,18 +6,25 @@ from ablations.grid import Grid
 from ablations.record import DIVERGED, Record
 from ablations.status import ENDED, MISSING, STALE
 from reports import provenance
+from reports.comparisons import (
+    SEEDS_AND_IMAGES,
+    Comparison,
+    NoiseFloor,
+    compare,
+    noise_floor,
+)
 from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, loss_label
 from reports.load import Results
 from reports.rows import translation
-from reports.sentences import counted, listed
-from reports.statistics import pooled_spread
+from reports.sentences import counted, listed, tables, untested
+from reports.statistics import CONFIDENCE, SIGNIFICANCE
 from reports.tables import STALE_MARK, GridTable
 
 
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:
     """What the seeds allow to say, what is in the columns, and how it compares."""
     frame = results.of_grid(grid)
-    sentences = [_over_seeds(frame)]
+    sentences = [_over_seeds(results, grid, table)]
     if (frame["state"] == DIVERGED).any():
         sentences.append("A run that diverged counts as AP 0.0.")
     if any(table.stale):
@@ -111,35 +118,47 @@ def curves_alternative(table: GridTable, frame: pd.DataFrame) -> str:
     )
 
 
-def _over_seeds(frame: pd.DataFrame) -> str:
-    """What the number of seeds of a table's rows means."""
-    seeds = frame["seed"].nunique()
+def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
+    """What the number of seeds of a table's rows means, and which differences are tested."""
+    seeds = results.of_grid(grid)["seed"].nunique()
+    floor = _noise_floor(noise_floor(results, grid))
     if seeds == 1:
         return (
             "One seed per row: each number is a single run, its spread is unknown, and no "
-            "difference between rows is claimed."
+            f"difference between rows is claimed. {floor}"
         )
-    return (
-        f"Mean ± sample standard deviation over up to {seeds} seeds. {_noise_floor(frame)} "
-        "No difference between rows has been tested."
-    )
+    text = f"Mean ± sample standard deviation over up to {seeds} seeds. {floor}"
+    return f"{text} {_tests(grid, table, compare(results, grid))}"
 
 
-def _noise_floor(frame: pd.DataFrame) -> str:
+def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
+    """Which differences are tested, against which row, and what bold and grey mean."""
+    if not any(comparison.tested for comparison in found):
+        reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        return f"No difference between rows has been tested{why}."
+    sentences = [
+        f"Reference row: {table.row_labels[grid.reference]}. Bold: the difference to the reference "
+        f"row survives Holm's correction at {100 * SIGNIFICANCE:g} %; grey: it does not. "
+        f"Intervals: {100 * CONFIDENCE:g} %, over {SEEDS_AND_IMAGES}, of each row alone.",
+        untested(table.row_labels, found),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _noise_floor(floor: NoiseFloor | None) -> str:
     """The pooled spread of the rows without a diverged run, whose 0.0 is no noise."""
-    pooled = pooled_spread(
-        [
-            row[MAIN_METRIC].dropna().to_list()
-            for _, row in frame.groupby("row")
-            if not (row["state"] == DIVERGED).any()
-        ]
-    )
-    if pooled is None:
+    if floor is None:
         return "The noise floor is unknown: no row has two runs that ended well."
-    rows, degrees = counted(pooled.groups, "row"), counted(pooled.degrees_of_freedom, "degree")
+    spread = floor.spread
+    of = counted(spread.groups, "row")
+    if floor.tables:
+        of = f"{counted(spread.groups, 'setting')} of {tables(floor.tables)}"
+    two = "two single runs" if floor.seeds == 1 else f"two rows of {floor.seeds} seeds each"
     return (
-        f"Noise floor: a pooled standard deviation of {pooled.sd:.1f} AP ({rows}, {degrees} of "
-        "freedom)."
+        f"Noise floor: a pooled standard deviation of {spread.sd:.1f} {MAIN_METRIC} ({of}, "
+        f"{counted(spread.degrees_of_freedom, 'degree')} of freedom); {two} must differ by more "
+        f"than {floor.least_difference:.1f} {MAIN_METRIC} to exceed it."
     )
 
 

@@ -110,6 +110,18 @@ METRICS = {
 }
 """Metric of a record -> label."""
 
+TIDE_ERRORS = {
+    "Cls": "class",
+    "Loc": "location",
+    "Both": "both",
+    "Dupe": "duplicate",
+    "Bkg": "background",
+    "Miss": "missed",
+    "FP": "all false",
+    "FN": "all missed",
+}
+"""Kind of error as TIDE names it -> label; the last two are over all of the others."""
+
 MAIN_METRIC = "AP"
 """What rows are compared by."""
 

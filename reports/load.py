@@ -34,6 +34,8 @@ class Results:
     Attributes:
         study: the plan: grids, rows and seeds.
         layout: the file names of the output folder.
+        cells_layout: those of the folder that holds what the cells left beside their records;
+            the same one, unless the records were copied.
         request: content of ``study.json``, empty if there is none.
         prepared: what stands before the cells, None if that is not known.
         status: where every cell stands.
@@ -43,6 +45,7 @@ class Results:
 
     study: Study
     layout: Layout
+    cells_layout: Layout
     request: dict[str, Any]
     prepared: Prepared | None
     status: Status
@@ -134,6 +137,7 @@ def load(layout: Layout, study: Study) -> Results:
     return Results(
         study=study,
         layout=layout,
+        cells_layout=layout,
         request=_read_object(layout.study),
         prepared=prepared,
         status=found,

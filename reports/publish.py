@@ -9,15 +9,19 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.cell import Layout
 from ablations.reading import PlanError
 from reports import markdown, provenance, sentences
+from reports.answer import HEADLINE, answer
 from reports.best import best_settings, compared
-from reports.labels import MAIN_METRIC
+from reports.contents import published_agreement, table_of_best
 from reports.load import ReportError, Results, find_study, load
-from reports.render import published_agreement, write_report
+from reports.render import write_report
+from reports.table import LINKS, Table
 from reports.tables import grid_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,30 +47,37 @@ def fill(text: str, results: Results) -> str:
     Raises:
         ReportError: a block of an unknown name.
     """
-    blocks = {"best": best(results), "order": order(results), "made": made(results)}
 
     def replaced(found: re.Match[str]) -> str:
         opening, name, _, closing = found.groups()
-        if name not in blocks:
-            raise ReportError(f"README: no block {name}; there are: {', '.join(blocks)}")
-        return f"{opening}{blocks[name]}\n{closing}"
+        if name not in BLOCKS:
+            raise ReportError(f"README: no block {name}; there are: {', '.join(BLOCKS)}")
+        return f"{opening}{BLOCKS[name](results)}\n{closing}"
 
     return _BLOCK.sub(replaced, text)
 
 
+def verdict(results: Results) -> str:
+    """Whether FL* beats FL, in words."""
+    found = answer(results)
+    others = "\n".join(f"- {markdown.escape(text)}" for text in found.others)
+    return "\n\n".join(
+        filter(
+            None, (f"**{markdown.escape(found.verdict)}**", others, markdown.escape(found.basis))
+        )
+    )
+
+
+def headline(results: Results) -> str:
+    """The table that the verdict is from, without its links, which lead elsewhere from README."""
+    grid = next(grid for grid in results.study.grids if grid.name == HEADLINE)
+    columns = grid_table(results, grid).table.columns
+    return Table([column for column in columns if column.kind != LINKS]).to_markdown()
+
+
 def best(results: Results) -> str:
     """The best setting of each loss, as a Markdown table, and which settings compete."""
-    rows = best_settings(results)
-    names = {
-        "loss": "loss",
-        "setting": "best setting",
-        "AP": MAIN_METRIC,
-        "seeds": "seeds",
-        "settings": "settings tried",
-    }
-    lines = [" | ".join(names.values()), " | ".join("---" for _ in names)]
-    lines += [" | ".join(markdown.escape(str(row[key])) for key in names) for row in rows]
-    table = "\n".join(f"| {line} |" for line in lines)
+    table = table_of_best(best_settings(results)).to_markdown()
     return "\n\n".join(filter(None, (table, markdown.escape(compared(results.study)))))
 
 
@@ -81,6 +92,16 @@ def order(results: Results) -> str:
 def made(results: Results) -> str:
     """What the numbers were made with."""
     return markdown.escape(provenance.caption(results, results.records_of(results.frame)))
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "answer": verdict,
+    "headline": headline,
+    "best": best,
+    "order": order,
+    "made": made,
+}
+"""Name of a block of README -> its text."""
 
 
 def publish(layout: Layout, study: str) -> Path:
@@ -108,7 +129,7 @@ def publish(layout: Layout, study: str) -> Path:
         shutil.copy(layout.study, new.study)
         shutil.copy(layout.prepared, new.prepared)
         results = load(new, results.study)
-        write_report(results)
+        write_report(replace(results, cells_layout=layout))
         text = fill(README.read_text(encoding="utf-8"), results)
         shutil.rmtree(kept, ignore_errors=True)
         new.root.rename(kept)

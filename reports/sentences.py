@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 from ablations.record import DONE
+from reports.comparisons import Comparison, compare
+from reports.labels import MAIN_METRIC
 from reports.load import Results
 from reports.provenance import dataset_name
 from reports.statistics import Agreement
@@ -33,7 +35,7 @@ def summary(results: Results) -> str:
 def seeds(results: Results) -> str:
     """For example ``1 seed, 3 in table headline``."""
     (most, _), *others = _seed_numbers(results).items()
-    return counted(most, "seed") + "".join(f", {n} in {_tables(names)}" for n, names in others)
+    return counted(most, "seed") + "".join(f", {n} in {tables(names)}" for n, names in others)
 
 
 def staleness(results: Results) -> str:
@@ -47,7 +49,7 @@ def seeds_warning(results: Results) -> str:
     """What the numbers of seeds allow to say."""
     numbers = _seed_numbers(results)
     several = {number: names for number, names in numbers.items() if number > 1}
-    means = "with their sample standard deviation. No difference has been tested for significance."
+    means = f"with their sample standard deviation. {_tested(results)}"
     if 1 not in numbers:
         return f"Means over few seeds {means}"
     single = (
@@ -56,8 +58,44 @@ def seeds_warning(results: Results) -> str:
     )
     if not several:
         return single[0].upper() + single[1:]
-    where = [f"{number} seeds in {_tables(names)}" for number, names in several.items()]
+    where = [f"{number} seeds in {tables(names)}" for number, names in several.items()]
     return f"Means over {listed(where)}, {means} Elsewhere, {single}"
+
+
+def untested(names: Sequence[str], found: Sequence[Comparison]) -> str:
+    """Which rows are not tested, and why; "" if all are."""
+    reasons: dict[str, list[str]] = {}
+    for name, comparison in zip(names, found, strict=True):
+        if comparison.why_not:
+            reasons.setdefault(comparison.why_not, []).append(name)
+    return " ".join(f"Not tested ({why}): {listed(rows)}." for why, rows in reasons.items())
+
+
+def difference_text(found: Comparison) -> str:
+    """For example ``+1.2 AP (95 % interval +0.3 to +2.1, p = 0.012)``, with Holm's p-value."""
+    facts = []
+    if not math.isnan(found.difference_low):
+        low, high = (
+            difference_number(found.difference_low),
+            difference_number(found.difference_high),
+        )
+        over = "" if found.tested else f" over {found.difference_over}"
+        facts.append(f"95 % interval {low} to {high}{over}")
+    if found.tested:
+        facts.append(p_text(found.p_holm))
+    text = f"{difference_number(found.difference)} {MAIN_METRIC}"
+    return f"{text} ({', '.join(facts)})" if facts else text
+
+
+def difference_number(value: float) -> str:
+    """One decimal with its sign, 0.0 without one."""
+    text = f"{value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def p_text(p_value: float) -> str:
+    """For example ``p = 0.012``."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def agreement(found: Agreement) -> str:
@@ -70,10 +108,9 @@ def agreement(found: Agreement) -> str:
             f"Kendall's τ-b between our AP and the published AP is undefined: {found.undefined} "
             f"({counted(found.n, 'row')} compared{left_out})."
         )
-    p_value = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
     return (
         f"Order of the rows against the published order: Kendall's τ-b = {signed(found.tau)} "
-        f"({p_value}, {counted(found.n, 'row')}{left_out})."
+        f"({p_text(found.p_value)}, {counted(found.n, 'row')}{left_out})."
     )
 
 
@@ -125,6 +162,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def _tested(results: Results) -> str:
+    """In which tables differences are tested."""
+    names = [
+        grid.name
+        for grid in results.study.grids
+        if any(comparison.tested for comparison in compare(results, grid))
+    ]
+    if not names:
+        return "No difference has been tested for significance."
+    every = len(names) == len(results.study.grids) > 1
+    return (
+        "Differences to the reference row are tested in "
+        f"{'every table' if every else tables(names)}, with Holm's correction within a table."
+    )
+
+
 def _seed_numbers(results: Results) -> dict[int, list[str]]:
     """Number of seeds -> the tables whose rows have so many, that of most tables first."""
     study, numbers = results.study, {}
@@ -133,6 +186,6 @@ def _seed_numbers(results: Results) -> dict[int, list[str]]:
     return dict(sorted(numbers.items(), key=lambda item: -len(item[1])))
 
 
-def _tables(names: Sequence[str]) -> str:
+def tables(names: Sequence[str]) -> str:
     """For example ``table alpha``, ``tables alpha and gamma``."""
     return f"table{'s' if len(names) > 1 else ''} {listed(names)}"

@@ -1,38 +1,31 @@
-"""One text frame per grid, and its three renderings: HTML, Markdown and CSV.
+"""One text frame per grid, and the columns that a reader sees of it.
 
 Every digit is decided once, in :func:`grid_table`; the renderings only arrange the texts. What is
 missing is an empty text in the frame and the CSV, and "–" to a reader. What a stale record says is
 shown with a † and counts nowhere.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 from urllib.parse import quote
 
-import markupsafe
 import pandas as pd
 from markupsafe import Markup
-from pandas.io.formats.style import Styler
 
 from ablations.grid import Grid
 from ablations.record import DONE
 from ablations.status import STALE
-from reports import markdown, states
+from reports import against_reference, states, table
+from reports.comparisons import Comparison, compare
 from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, one_decimal, published_text
 from reports.load import Results, published
 from reports.rows import paper_text, row_label, value_text, with_paper
 from reports.statistics import over_seeds
+from reports.table import AXIS, LINKS, NUMBER, TEXT, Cell, Column, Link, Table, shown, signed
 
-NOTHING = "–"
 STALE_MARK = "†"
 MOST_COMPARED = 4
 """A table of more metrics has published values beside ``MAIN_METRIC`` and the speed alone."""
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-_HtmlStyler = Styler.from_custom_template(str(TEMPLATES), html_table="table.html.tpl")
 
 
 @dataclass(frozen=True)
@@ -46,12 +39,13 @@ class GridTable:
         texts: a line per row, all texts, "" where there is none: the axes, and ``<axis>_paper``
             of those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
             ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
-            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" for a row that is
-            plainly done.
+            those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
+            ``status``, which is "" for a row that is plainly done.
         values: the numbers behind: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
         stale: per row, whether its texts are those of stale records, as it has no others.
         records: per row, the records' (seed, path from the report's folder).
+        comparisons: per row, its interval and how it compares with the reference row.
     """
 
     axes: tuple[str, ...]
@@ -61,6 +55,7 @@ class GridTable:
     values: pd.DataFrame
     stale: list[bool]
     records: list[list[tuple[int, str]]]
+    comparisons: list[Comparison]
 
     @property
     def has_published(self) -> bool:
@@ -76,110 +71,73 @@ class GridTable:
             return self.metrics
         return tuple(metric for metric in self.metrics if metric in (MAIN_METRIC, SPEED))
 
-    def to_csv(self) -> str:
-        """All columns, the same ones whatever the rows' states."""
-        return self.texts.to_csv(index=False, lineterminator="\n")
+    @cached_property
+    def table(self) -> Table:
+        """What a reader sees, in order, over all that there is: the CSV has every text."""
+        return Table(self._columns(), self.texts)
 
     def to_html(self, caption: Markup) -> Markup:
-        """A ``<table>`` with scopes on its headers; the caption is taken as HTML."""
-        columns = self._columns()
-        frame = pd.DataFrame({column.key: column.values for column in columns})
-        if not self.has_published:
-            frame.columns = [column.name for column in columns]
-        styler = _HtmlStyler(frame, cell_ids=False).hide(axis="index")
-        styler.format(
-            {
-                label: _html_links if column.kind == "records" else markupsafe.escape
-                for label, column in zip(frame.columns, columns, strict=True)
-            }
-        )
-        styler.format_index(markupsafe.escape, axis="columns")
-        kinds = [
-            [
-                ("stale " if str(c.values[row]).endswith(STALE_MARK) else "") + c.kind
-                for c in columns
-            ]
-            for row in range(len(frame))
-        ]
-        styler.set_td_classes(pd.DataFrame(kinds, columns=frame.columns))
-        styler.set_caption(str(caption))
-        return Markup(styler.to_html(exclude_styles=True))
+        """See :meth:`Table.to_html`."""
+        return self.table.to_html(caption)
 
     def to_markdown(self) -> Markup:
-        """A pipe table, as GitHub shows it."""
-        columns = self._columns()
-        frame = pd.DataFrame(
-            {
-                str(markdown.escape(column.name)): [
-                    _markdown_links(value) if column.kind == "records" else markdown.escape(value)
-                    for value in column.values
-                ]
-                for column in columns
-            }
-        )
-        return Markup(
-            frame.to_markdown(
-                index=False,
-                tablefmt="pipe",
-                disable_numparse=True,
-                colalign=["right" if column.kind == "number" else "left" for column in columns],
-            )
-        )
+        """See :meth:`Table.to_markdown`."""
+        return self.table.to_markdown()
 
-    def _columns(self) -> list["_Column"]:
-        """The columns that a reader sees, in order."""
+    def to_latex(self, caption: str, label: str) -> str:
+        """See :meth:`Table.to_latex`."""
+        return self.table.to_latex(caption, label)
+
+    def to_csv(self) -> str:
+        """All columns, the same ones whatever the rows' states."""
+        return self.table.to_csv()
+
+    def _columns(self) -> list[Column]:
         texts, columns = self.texts, []
         for axis in self.axes:
             papers = texts.get(f"{axis}_paper", [""] * len(texts))
             values = map(with_paper, texts[axis], papers)
-            columns.append(_Column("", axis_label(axis).header, "axis", _shown(values)))
+            columns.append(Column("", axis_label(axis).header, AXIS, shown(values)))
         for metric in self.metrics:
             columns += self._columns_of(metric)
         if (texts["seeds_planned"] != "1").any():
             done = texts["seeds_done"] + " of " + texts["seeds_planned"]
-            columns.append(_Column("", "seeds", "number", list(done)))
+            columns.append(Column("", "seeds", NUMBER, list(done)))
         if (texts["status"] != "").any():
-            columns.append(_Column("", "status", "text", [s or DONE for s in texts["status"]]))
-        columns.append(_Column("", "records", "records", self.records))
+            columns.append(Column("", "status", TEXT, [s or DONE for s in texts["status"]]))
+        columns.append(Column("", "records", LINKS, list(map(_links, self.records))))
         return columns
 
-    def _columns_of(self, metric: str) -> list["_Column"]:
-        """Our values and, where they are compared, the published and the difference."""
+    def _columns_of(self, metric: str) -> list[Column]:
+        """Our values and, where they are compared, the published and the difference.
+
+        ``MAIN_METRIC`` has its interval beside it, and its difference to the reference row.
+        """
         texts, header = self.texts, METRICS[metric].header
-        ours = _shown(
-            (f"{mean} ± {sd}" if sd else mean) + (STALE_MARK if stale and mean else "")
-            for mean, sd, stale in zip(
-                texts[metric], texts[f"{metric}_sd"], self.stale, strict=True
+        ours = [
+            Cell(text + STALE_MARK, table.STALE) if stale and mean else Cell(text)
+            for mean, text, stale in zip(
+                texts[metric],
+                shown(map(with_spread, texts[metric], texts[f"{metric}_sd"])),
+                self.stale,
+                strict=True,
             )
-        )
-        if metric not in self.compared:
-            return [_Column("ours" if self.compared else "", header, "number", ours)]
-        columns = [
-            _Column(header, "ours", "number", ours),
-            _Column(header, "published", "number", _shown(texts[f"{metric}_published"])),
         ]
-        if metric == MAIN_METRIC:
-            difference = texts[f"{metric}_difference"].str.replace("-", "−")
-            columns.append(_Column(header, "difference", "number", _shown(difference)))
-        return columns
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A shown column: its group's header, its own, how it is set, and a value per row."""
-
-    group: str
-    header: str
-    kind: str
-    values: list[Any]
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.group, self.header
-
-    @property
-    def name(self) -> str:
-        return f"{self.group} {self.header}".strip()
+        main = metric == MAIN_METRIC
+        intervals = against_reference.interval_cells(self.comparisons) if main else []
+        if metric in self.compared or any(intervals):
+            columns = [Column(header, "ours", NUMBER, ours)]
+        else:
+            columns = [Column("ours" if self.compared else "", header, NUMBER, ours)]
+        if any(intervals):
+            columns.append(Column(header, "95 % interval", NUMBER, shown(intervals)))
+        if metric in self.compared:
+            theirs = shown(texts[f"{metric}_published"])
+            columns.append(Column(header, "published", NUMBER, theirs))
+            if main:
+                difference = shown(map(signed, texts[f"{metric}_difference"]))
+                columns.append(Column(header, "difference", NUMBER, difference))
+        return columns + (against_reference.columns(self.comparisons) if main else [])
 
 
 def grid_table(results: Results, grid: Grid) -> GridTable:
@@ -194,21 +152,22 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         STALE in set(row["state"]) and counted == 0
         for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
     ]
-    texts = {}
+    comparisons, texts = compare(results, grid), {}
     for axis in grid.columns:
         texts[axis] = [value_text(row, axis) for row in grid.rows]
         if any(papers := [paper_text(row, axis) for row in grid.rows]):
             texts[f"{axis}_paper"] = papers
     for metric in metrics:
-        shown = values[metric].mask(stale, values[f"{metric}_stale"])
+        ours = values[metric].mask(stale, values[f"{metric}_stale"])
         spread = values[f"{metric}_sd"].mask(stale, values[f"{metric}_stale_sd"])
         theirs = [published_text(metric, value) for value in values[f"{metric}_published"]]
-        texts[metric] = [one_decimal(value) for value in shown]
+        texts[metric] = [one_decimal(value) for value in ours]
         texts[f"{metric}_sd"] = [one_decimal(value) for value in spread]
         texts[f"{metric}_published"] = theirs
         if metric == MAIN_METRIC:
-            ours = [one_decimal(value) for value in values[metric]]
-            texts[f"{metric}_difference"] = list(map(_difference, ours, theirs))
+            current = [one_decimal(value) for value in values[metric]]
+            texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
+            texts |= against_reference.texts(comparisons)
     texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
     texts["seeds_planned"] = [str(len(row)) for row in rows]
     texts["status"] = [states.row_text(row) for row in rows]
@@ -227,6 +186,7 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
             ]
             for row in rows
         ],
+        comparisons=comparisons,
     )
 
 
@@ -235,29 +195,20 @@ def record_path(cell: str) -> str:
     return f"../records/{quote(cell)}.json"
 
 
+def with_spread(mean: str, sd: str) -> str:
+    """For example ``13.0 ± 3.6``."""
+    return f"{mean} ± {sd}" if sd else mean
+
+
 def _difference(ours: str, theirs: str) -> str:
     if not ours or not theirs:
         return ""
-    difference = round(float(ours) - float(theirs), 1)
-    return f"{difference:+.1f}" if difference else "0.0"
+    return against_reference.difference_text(round(float(ours) - float(theirs), 1))
 
 
-def _shown(texts: Iterable[str]) -> list[str]:
-    return [text or NOTHING for text in texts]
-
-
-def _link_text(seed: int, records: list[tuple[int, str]]) -> str:
-    return str(seed) if len(records) > 1 else f"seed {seed}"
-
-
-def _html_links(records: list[tuple[int, str]]) -> Markup:
-    links = [
-        Markup('<a href="{}" aria-label="record of seed {}">{}</a>').format(path, seed, seed)
+def _links(records: list[tuple[int, str]]) -> list[Link]:
+    several = len(records) > 1
+    return [
+        Link(str(seed) if several else f"seed {seed}", path, f"record of seed {seed}")
         for seed, path in records
     ]
-    return Markup(", ").join(links) or Markup(NOTHING)
-
-
-def _markdown_links(records: list[tuple[int, str]]) -> Markup:
-    links = [markdown.link(_link_text(seed, records), path) for seed, path in records]
-    return Markup(", ").join(links) or Markup(NOTHING)

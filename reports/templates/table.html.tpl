@@ -1,30 +1,34 @@
-{# pandas' own table, with scopes on the headers, a row's axes as its headers, and no empty header.
-   The values come escaped from reports/tables.py: pandas renders this without autoescape. #}
+{# pandas' own table, with scopes on the headers, a row's axes as its headers, no empty header, and
+   numbers to sort by. The values come escaped from reports/table.py: pandas renders this without
+   autoescape. A header's value is its column's number, or its group's text. #}
 {% extends "html_table.tpl" %}
 {% block head_tr %}
     <tr>
 {% for cell in r %}{% if cell.is_visible %}
-{% set kind = body[0][loop.index0].class.split()[-1] %}
-{% if not cell.display_value %}
-      <td {{ cell.attributes }}></td>
-{% elif "colspan" in cell.attributes %}
+{% if cell.value is string %}
+{% if cell.display_value %}
       <th scope="colgroup" {{ cell.attributes }}>{{ cell.display_value }}</th>
 {% else %}
-      <th scope="col" class="{{ kind }}">{{ cell.display_value }}</th>
+      <td {{ cell.attributes }}></td>
+{% endif %}
+{% else %}
+      <th scope="col" class="{{ kinds[cell.value] }}">{{ cell.display_value }}</th>
 {% endif %}
 {% endif %}{% endfor %}
     </tr>
 {% endblock %}
 {% block tr %}
     <tr>
-{% for cell in r %}{% if cell.is_visible %}
-{% set kind = cell.class.split()[-1] %}
-{% set stale = "stale " if "stale" in cell.class.split() else "" %}
+{% for cell in r if cell.is_visible %}
+{% set kind = kinds[loop.index0] %}
+{% set marked = cell.value.emphasis ~ " " if cell.value.emphasis in ("grey", "stale") else "" %}
+{% set key = cell.value.sort_key if kind in ("axis", "number") else "" %}
+{% set sort = ' data-sort="' ~ key ~ '"' if key else "" %}
 {% if kind == "axis" %}
-      <th scope="row" class="axis">{{ cell.display_value }}</th>
+      <th scope="row" class="axis"{{ sort }}>{{ cell.display_value }}</th>
 {% else %}
-      <td class="{{ stale }}{{ kind }}">{{ cell.display_value }}</td>
+      <td class="{{ marked }}{{ kind }}"{{ sort }}>{{ cell.display_value }}</td>
 {% endif %}
-{% endif %}{% endfor %}
+{% endfor %}
     </tr>
 {% endblock %}

@@ -48,6 +48,15 @@ def test_published_values_stand_beside_their_rows(name):
     assert grid.source and grid.setup
 
 
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_names_the_row_that_the_others_are_compared_with(name):
+    reference, grid = content_of(name)["reference"], load_grid(name, axes=AXES_OF_MINI)
+    values = grid.rows[grid.reference].values
+    assert {key: values[key] for key in reference} == reference
+    fitting = [row for row in grid.rows if reference.items() <= row.values.items()]
+    assert len(fitting) == 1
+
+
 def test_a_published_zero_is_a_value():
     grid = load_grid("alpha")
     # Table 1a: alpha .10 gave 0.0, alpha .999 gave 25.1.
@@ -175,6 +184,37 @@ def test_faults_of_the_keys_hide_no_faults_of_the_rows(write):
     ],
 )
 def test_a_faulty_grid_is_refused(write, content, words):
+    assert words in refusal(write("faulty.yaml", content))
+
+
+REFERENCE_ROWS = [{"alpha": 0.5}, {"alpha": 0.75, "weight_cap": None}, {"alpha": 0.9}]
+
+
+@pytest.mark.parametrize(
+    ("reference", "index"),
+    [({"alpha": 0.9}, 2), ({"alpha": 0.50, "loss": "ce"}, 0), ({"weight_cap": None}, 1)],
+)
+def test_the_reference_is_the_one_row_that_has_its_values(write, reference, index):
+    content = GOOD | {"rows": REFERENCE_ROWS, "reference": reference}
+    assert load_grid("g", write("grids/g.yaml", content)).reference == index
+
+
+def test_a_grid_needs_no_reference(write):
+    assert load_grid("g", write("grids/g.yaml", GOOD)).reference is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"alpha": 0.6}, "reference {'alpha': 0.6} fits no row"),
+        ({"gamma": None}, "fits no row; it takes values that one row has"),
+        ({"loss": "ce"}, "fits rows 1, 2, 3"),
+        ({}, "fits rows 1, 2, 3"),
+        (3, "reference is 3, not a dict"),
+    ],
+)
+def test_a_reference_that_is_not_one_row_is_refused(write, reference, words):
+    content = GOOD | {"rows": REFERENCE_ROWS, "reference": reference}
     assert words in refusal(write("faulty.yaml", content))
 
 

@@ -116,6 +116,7 @@ class StudyFolder:
         ap: float | None = None,
         status: str = "done",
         stale: tuple[str, ...] = (),
+        analysis: dict | None = None,
         **changes,
     ) -> None:
         """Write a record; ``changes`` replaces fields of it.
@@ -125,6 +126,7 @@ class StudyFolder:
             ap: its AP.
             status: how it ended.
             stale: the parts of its identity that have changed since.
+            analysis: what its evaluation left beside its metrics, see :mod:`analyses`.
             changes: field -> value.
         """
         identity = self.prepared.identities([cell])[cell]
@@ -140,6 +142,8 @@ class StudyFolder:
                 "AP50": None if ap is None else 2 * ap,
                 "AP75": None if ap is None else ap / 2,
             }
+            if analysis is not None:
+                result["analysis"] = analysis
         if status == "diverged":
             result |= {"iterations": 37, "error_iteration": 37, "divergence": DIVERGENCE}
             result["curves"] = {"iteration": [20, 37], "loss_cls": [3e4, None]}

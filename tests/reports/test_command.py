@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +42,29 @@ def test_a_complete_study_exits_0_and_says_where_the_page_is(output, capsys):
     assert "7 of 7 cells done" in said and said.count("\n") == 1
     page = output / "mini" / "report" / "index.html"
     assert str(page) in said and page.is_file()
+
+
+def test_two_processes_write_the_same_bytes(output):
+    def render(seed: str) -> dict[str, bytes]:
+        command = [sys.executable, "-m", "reports", "--study", "mini", "--grids", "alpha"]
+        subprocess.run(
+            [*command, "--seeds", "1", "--output", output], cwd=ROOT, check=True,
+            stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONHASHSEED": seed},
+        )  # fmt: skip
+        report = output / "mini" / "report"
+        files = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+        shutil.rmtree(report)
+        return files
+
+    first = render("1")
+    assert len(first) > 10 and first == render("2")
+
+
+@pytest.mark.parametrize("wrong", [["--every", "0"], ["--every", "nan"], ["--every", "inf"]])
+def test_seconds_must_be_a_number_to_wait(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["--study", "mini", *wrong])
+    assert f"{wrong[1]} is no number of seconds to wait" in capsys.readouterr().err
 
 
 def test_missing_cells_are_marked_said_and_exit_1(output, capsys):

@@ -5,16 +5,16 @@ import shutil
 
 import pytest
 
+from reports.contents import published_agreement
 from reports.load import ReportError
 from reports.publish import PUBLISHED, README, fill, main, published
-from reports.render import published_agreement
 from reports.tables import grid_table
 
 
 def test_readme_shows_the_kept_records():
     text = README.read_text(encoding="utf-8")
     assert fill(text, published("mini")) == text
-    assert {"best", "order", "made"} <= set(re.findall(r"<!-- report: (\w+) -->", text))
+    assert {"answer", "headline", "best", "order", "made"} <= set(re.findall(r"<!-- report: (\w+) -->", text))
 
 
 def test_an_edited_number_is_seen():
@@ -76,7 +76,7 @@ def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
 
 def test_an_unknown_block_is_named():
     text = "<!-- report: nothing -->\n<!-- /report -->"
-    with pytest.raises(ReportError, match="no block nothing; there are: best, order, made"):
+    with pytest.raises(ReportError, match="no block nothing; there are: answer, headline, best, order, made"):
         fill(text, published("mini"))
 
 

@@ -1,5 +1,8 @@
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 
@@ -26,6 +29,9 @@ class PageReader(HTMLParser):
         return [attributes[name] for _, attributes in self.tags if name in attributes]
 
 
+POLICY = "Content-Security-Policy"
+
+
 @pytest.fixture(scope="module")
 def written(broken_folder):
     return write_report(broken_folder.load())
@@ -47,16 +53,20 @@ def test_markdown_is_the_golden_one(written, fixtures):
     assert written[1].read_text(encoding="utf-8") == golden
 
 
-def test_all_files_are_there_and_nothing_else(broken_folder, written):
+def test_all_files_are_there_and_nothing_else(broken_folder, written, page):
     report = broken_folder.layout.report
     names = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert set(written) == {report / name for name in names}
     drawn = [f"{name}{kind}" for name in ("alpha", "star", "speed") for kind in ("", "_training")]
     drawn += ["loss_over_p_t", "speed_speed"]
-    assert names == {
-        "index.html", "report.md", "tables/alpha.csv", "tables/star.csv", "tables/speed.csv",
+    assert names >= {
+        "index.html", "report.md", "tables/runs.csv",
+        *(f"tables/{name}.{kind}" for name in ("best", "alpha", "star", "speed")
+          for kind in ("csv", "tex")),
         *(f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }  # fmt: skip
-    assert set(written) == {report / name for name in names}
+    linked = {target for target in page.values("href") if re.match("(figures|tables)/", target)}
+    assert linked == names - {"index.html", "report.md"}, "each file is found from the page"
 
 
 def test_rendering_again_gives_the_same_bytes(broken_folder, written):
@@ -67,17 +77,27 @@ def test_rendering_again_gives_the_same_bytes(broken_folder, written):
 
 
 def test_the_page_asks_for_nothing(html, page):
-    assert not [
-        tag for tag, _ in page.tags if tag in ("script", "iframe", "object", "embed", "img")
-    ]
+    assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed")]
     for tag, attributes in page.tags:
         if tag == "link":
             assert attributes["href"] == "data:,"
-        assert "src" not in attributes and "srcset" not in attributes
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/")
+        else:
+            assert "src" not in attributes
+        assert "srcset" not in attributes
         if tag != "a":
             assert not re.match(r"(https?:)?//", attributes.get("href", ""))
     assert "@import" not in html
     assert set(re.findall(r"url\((.)", html)) <= {"#"}
+
+
+def test_the_one_script_is_the_one_that_may_run(html, page):
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == POLICY]
+    assert f"script-src 'sha256-{digest}';" in policy and "default-src 'none'" in policy
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
 
 
 def test_names_from_a_data_set_are_text(page, written):
@@ -100,9 +120,36 @@ def test_links_inside_the_page_and_to_records_lead_somewhere(broken_folder, page
 
 def test_figures_tables_and_headers_are_described(html, page):
     cards = [attributes for _, attributes in page.tags if attributes.get("role") == "img"]
-    assert len(cards) == 8 and all(len(card["aria-label"]) > 40 for card in cards)
-    assert html.count("<table") == html.count("<caption>") == 5
+    assert len(cards) >= 8 and all(len(card["aria-label"]) > 40 for card in cards)
+    assert html.count("<table") == html.count("<caption>") >= 5
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+    regions = [a["aria-label"] for _, a in page.tags if a.get("role") == "region"]
+    assert len(regions) == len(set(regions)) == html.count("<table")
+
+
+def test_every_number_leads_to_its_run(broken_folder, page, html):
+    """From a table to what the page says of the run: its record, its config, its command."""
+    entries = {name for name in page.values("id") if name.startswith("run-")}
+    assert entries == {f"run-{cell}" for cell in broken_folder.load().records}
+    assert {unquote(t[1:]) for t in page.values("href") if t.startswith("#run-")} == entries
+    entry = html[html.index('id="run-ce-alpha0.25-seed1"') :].partition("</details>")[0]
+    assert 'href="../records/ce-alpha0.25-seed1.json"' in entry
+    assert "<pre>python train_net.py</pre>" in entry
+    assert "configs/mini/retinanet_R_18_FPN.yaml with MODEL.FOCAL_STAR.LOSS ce" in entry
+
+
+def test_the_files_of_a_cell_are_linked_where_they_are_there(make_folder):
+    folder = make_folder()
+    cell = folder.cell(0, 0)
+    folder.add(cell, 1.0)
+    for path in (folder.layout.cell_config(cell.id), folder.layout.cell_log(cell.id)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    html = write_report(folder.load())[0].read_text(encoding="utf-8")
+    entry = html[html.index(f'id="run-{cell.id}"') :].partition("</details>")[0]
+    assert f'href="../cells/{cell.id}/config.yaml"' in entry
+    assert f'href="../cells/{cell.id}/process.log"' in entry
+    assert "retinanet_R_18_FPN.yaml with" not in entry
 
 
 def test_every_row_is_marked(page):
@@ -165,6 +212,28 @@ def test_different_machines_and_commits_are_all_named(make_folder):
     folder.add(folder.cell(0, 1), 2.0, run=run)
     text = PageReader(write_report(folder.load())[0].read_text(encoding="utf-8")).text
     assert "Example CPU, 1 thread; Example GPU · commit 0123456789, ffffffffff-dirty" in text
+
+
+def test_only_a_study_that_is_being_run_loads_itself_again(make_folder):
+    def is_live(**options) -> bool:
+        page, twin = (
+            path.read_text("utf-8") for path in write_report(folder.load(), **options)[:2]
+        )
+        live = '<html lang="en" data-refresh="60">' in page
+        assert live == ('http-equiv="refresh" content="60"' in page)
+        assert live == ("This study is being run: " in page) == ("is being run: " in twin)
+        return live
+
+    folder = make_folder()
+    cells = folder.study.cells()
+    for cell in cells[1:]:
+        folder.add(cell, 1.0)
+    assert not is_live()
+    assert is_live(at_work=True)
+    folder.hold(cells[0])
+    assert is_live()
+    folder.add(cells[0], 1.0)
+    assert not is_live(at_work=True)
 
 
 def test_a_study_without_any_record_is_rendered(make_folder):

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from ablations.cell import Setting
 from ablations.grid import Grid, Row
 from reports import best, captions, sentences
+from reports.comparisons import compare
 from reports.statistics import Agreement
 from reports.tables import grid_table
+from tests.reports.analyses import analysis
 
 
 def under_table(folder, number=0):
@@ -21,7 +25,8 @@ def test_one_seed_claims_no_difference(make_folder):
     folder.add(folder.cell(0, 0), 5.0)
     text = under_table(folder)
     assert "One seed per row" in text and "no difference between rows is claimed" in text
-    assert "only the order" in text and "Noise floor" not in text
+    assert "only the order" in text and "The noise floor is unknown" in text
+    assert "±" not in text
     assert "is not a finding" in sentences.seeds_warning(folder.load())
 
 
@@ -33,7 +38,10 @@ def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
     folder.add(folder.cell(0, 1, 2), status="diverged")
     text = under_table(folder)
     # {10, 12}: sqrt(2 / 1) = 1.414; with the diverged run's 0.0 it would be sqrt(452 / 2) = 15.0
-    assert "pooled standard deviation of 1.4 AP (1 row, 1 degree of freedom)" in text
+    # and the least difference is 12.7062 sqrt(2 / 2) 1.414.
+    assert "pooled standard deviation of 1.4 AP (1 row, 1 degree of freedom); two rows" in text
+    assert "two rows of 2 seeds each must differ by more than 18.0 AP to exceed it." in text
+    assert "No difference between rows has been tested: the table has no reference row." in text
     assert "A run that diverged counts as AP 0.0." in text
     assert "only the order" not in under_table(folder, 1)
 
@@ -42,6 +50,71 @@ def test_the_noise_floor_is_unknown_without_two_runs_of_a_row(make_folder):
     folder = make_folder(2)
     folder.add(folder.cell(0, 0, 1), 10.0)
     assert "noise floor is unknown" in under_table(folder)
+
+
+def test_a_table_of_one_seed_has_the_yardstick_of_one_with_several(make_folder):
+    folder = make_folder(1, more_seeds={"star": (1, 2)})
+    folder.add(folder.cell(0, 0), 10.0)
+    for seed, ap in ((1, 20.0), (2, 22.0)):
+        folder.add(folder.cell(1, 1, seed), ap)
+    text = under_table(folder)
+    # {20, 22}: sd 1.414; the least difference of two runs is 12.7062 sqrt(2) 1.414 = 25.4.
+    assert "standard deviation of 1.4 AP (1 setting of table star, 1 degree of freedom)" in text
+    assert "two single runs must differ by more than 25.4 AP to exceed it." in text
+    assert "One seed per row" in text and "±" not in text
+
+
+def compared_folder(make_folder, make_study, seeds):
+    """A table whose first row is far from its reference row, and a second row without a run."""
+    grid = replace(make_study(seeds).grids[0], reference=2)
+    folder = make_folder(seeds, (grid, *make_study(seeds).grids[1:]))
+    for seed in range(1, seeds + 1):
+        for row, ap in ((0, 10.0), (2, 30.0)):
+            value = ap + 0.1 * seed
+            folder.add(folder.cell(0, row, seed), value, analysis=analysis(value, seed=seed))
+    return folder
+
+
+def test_under_a_table_stands_what_bold_and_grey_mean_where_rows_are_tested(
+    make_folder, make_study
+):
+    folder = compared_folder(make_folder, make_study, 3)
+    text = under_table(folder)
+    assert (
+        "Reference row: α = 0.75. Bold: the difference to the reference row survives Holm's "
+        "correction at 5 %; grey: it does not. Intervals: 95 %, over seeds and images, of each "
+        "row alone. Not tested (no value): α = 0.5."
+    ) in text
+    assert "tested:" not in text
+    # FL* has no reference row, and its first setting is CE's α = 0.75.
+    assert "No difference between rows has been tested" in under_table(folder, 1)
+    assert "Bold" not in under_table(folder, 1)
+
+
+def test_with_one_seed_nothing_is_said_of_bold(make_folder, make_study):
+    text = under_table(compared_folder(make_folder, make_study, 1))
+    assert "Bold" not in text and "no difference between rows is claimed" in text
+
+
+def test_the_warning_names_the_tables_whose_differences_are_tested(make_folder, make_study):
+    warning = sentences.seeds_warning(compared_folder(make_folder, make_study, 3).load())
+    assert warning == (
+        "Means over few seeds with their sample standard deviation. Differences to the reference "
+        "row are tested in table alpha, with Holm's correction within a table."
+    )
+
+
+def test_the_warning_says_where_nothing_is_tested(make_folder):
+    warning = sentences.seeds_warning(make_folder(2).load())
+    assert warning.endswith("No difference has been tested for significance.")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.25, "+1.2"), (-3.14, "−3.1"), (0.04, "0.0"), (-0.04, "0.0")],
+)
+def test_differences_have_a_sign_unless_they_are_none(value, text):
+    assert sentences.difference_number(value) == text
 
 
 def test_the_title_does_not_speak_of_other_data(make_folder):
@@ -116,8 +189,23 @@ def test_the_best_setting_of_each_loss(make_folder):
     # mean of 11 and 12, sd sqrt(0.5)
     assert ce == {
         "loss": "CE", "setting": "α = 0.5", "AP": "11.5 ± 0.7", "seeds": "2 of 2", "settings": "2",
+        # 11.5 +- 12.7062 sqrt(0.5 / 2)
+        "interval": "5.1 to 17.9 (seeds alone)",
     }  # fmt: skip
     assert (star["loss"], star["AP"], star["seeds"]) == ("FL*", "0.0", "1 of 2, 1 diverged")
+    assert star["interval"] == ""
+
+
+def test_the_best_setting_has_an_interval_over_seeds_and_images(make_folder, make_study):
+    results = compared_folder(make_folder, make_study, 3).load()
+    (ce,) = best.best_settings(results)
+    found = compare(results, results.study.grids[0])[2]
+    assert ce["interval"] == f"{found.low:.1f} to {found.high:.1f}"
+
+
+def test_the_best_setting_of_one_seed_has_no_interval(make_folder, make_study):
+    (ce,) = best.best_settings(compared_folder(make_folder, make_study, 1).load())
+    assert (ce["AP"], ce["interval"]) == ("30.1", "")
 
 
 def test_the_best_setting_is_not_one_of_larger_images(broken_folder):

@@ -1,37 +1,24 @@
 import csv
 import io
 import re
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import pytest
 
 from ablations.plan import HERE, load_study
 from ablations.reading import names_of
 from reports.rows import row_label, translation, value_text
+from reports.table import LINKS
 from reports.tables import grid_table
-
-
-class TableReader(HTMLParser):
-    """The cells of a table as lists of (tag, attributes, text)."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.rows, self.tags = [], set()
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append([tag, dict(attributes), ""])
-
-    def handle_data(self, data):
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1][2] += data.strip()
-
-    def texts(self):
-        return [[text for _, _, text in row] for row in self.rows]
+from tests.reports.analyses import analysis
+from tests.reports.readers import (
+    TableReader,
+    csv_rows,
+    html_rows,
+    latex_rows,
+    markdown_rows,
+    numbers,
+)
 
 
 def html_of(table):
@@ -103,7 +90,7 @@ def test_one_seed_is_shown_as_one_seed(one_seed):
 
 
 @pytest.mark.parametrize("folder", ["one_seed", "three_seeds"])
-def test_no_number_is_bold(folder, request):
+def test_without_a_test_no_number_is_bold(folder, request):
     table = table_of(request.getfixturevalue(folder))
     page = html_of(table)
     assert not page.tags & {"b", "strong", "em", "mark"}
@@ -250,8 +237,142 @@ def test_headers_have_scopes_and_rows_lead_to_their_records(one_seed):
         ("colgroup", "3", "AP"), ("colgroup", "2", "AP₅₀"), ("colgroup", "2", "AP₇₅"),
     ]  # fmt: skip
     assert all(c[0] == "th" and c[1]["scope"] == "col" and c[2] for c in header)
-    assert first[0] == ["th", {"scope": "row", "class": "axis"}, "0.25"]
+    assert first[0] == ["th", {"scope": "row", "class": "axis", "data-sort": "0.25"}, "0.25"]
     assert all(c[1]["class"] == "number" for c in first[1:-1])
     html = str(table_of(one_seed).to_html("caption"))
     assert 'href="../records/ce-alpha0.25-seed1.json"' in html
     assert "<caption>caption</caption>" in html
+
+
+def test_seeds_have_an_interval_and_one_seed_has_none(three_seeds, one_seed):
+    table = table_of(three_seeds)
+    header, _, first, second, third = markdown_of(table)
+    interval = header.index("AP 95 % interval")
+    for row, found in zip((first, second), table.comparisons, strict=False):
+        assert found.low < found.mean < found.high
+        assert row[interval] == f"{found.low:.1f} to {found.high:.1f} (seeds alone)"
+    assert third[interval] == "–", "a run that diverged is no noise"
+    assert "AP 95 % interval" not in markdown_of(table_of(one_seed))[0]
+
+
+RUNS = ((30.0, 30.6, 30.1), (25.0, 25.5, 24.8), (30.2, 30.5, 30.9), (12.0, 26.0, 40.0))
+REFERENCE = 2
+
+
+@pytest.fixture
+def tested(make_folder, make_study):
+    """A function of the rows' runs: a table whose third row is the reference, each of 3 seeds."""
+
+    def make(runs=RUNS, seeds=3):
+        alpha, star = make_study(seeds).grids
+        rows = (*alpha.rows, star.rows[1])
+        grid = replace(alpha, rows=rows, reference=REFERENCE)
+        folder = make_folder(seeds, (grid,))
+        for number, values in enumerate(runs):
+            for seed, value in enumerate(values, start=1):
+                found = analysis(value, seed=seed)
+                folder.add(folder.cell(0, number, seed), value, analysis=found)
+        return folder
+
+    return make
+
+
+def column_of(table, name):
+    return [column for column in table.table.columns if column.name == name][0]
+
+
+DIFFERENCE = "AP against the reference difference [95 %]"
+
+
+def test_differences_to_the_reference_row(tested):
+    table = table_of(tested())
+    cells = column_of(table, DIFFERENCE).cells
+    found = table.comparisons
+    for number, emphasis, mark in ((0, "grey", " n.s."), (1, "bold", ""), (3, "grey", " n.s.")):
+        one = found[number]
+        printed = [f"{v:+.1f}" for v in (one.difference, one.difference_low, one.difference_high)]
+        text = f"{printed[0]} [{printed[1]}, {printed[2]}]{mark}".replace("-", "−")
+        assert (cells[number].text, cells[number].emphasis) == (text, emphasis)
+        assert one.survives == (emphasis == "bold")
+    # 25.1 - 30.533
+    assert cells[1].text.startswith("−5.4 [") and found[1].difference_high < 0
+    assert (cells[2].text, cells[2].emphasis) == ("reference", "")
+    p_values = column_of(table, "AP against the reference p (Holm)").cells
+    assert [cell.text for cell in p_values] == [
+        "–" if one.is_reference else "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
+        for one in found
+    ]
+    assert p_values[1].text == "< 0.001" and p_values[1].sort == found[1].p_holm
+    assert "<strong>−5.4 [" in table.to_html("caption")
+    assert "**−5.4 " in table.to_markdown()
+    assert r"\textbf{\ensuremath{-}5.4 [" in table.to_latex("caption", "label")
+
+
+def test_the_csv_has_what_the_test_was(tested):
+    table = table_of(tested())
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    one = table.comparisons[1]
+    assert {key: rows[1][key] for key in rows[1] if key.startswith(("reference", "AP_"))} == {
+        "AP_sd": "0.4",
+        "AP_published": "30.2",
+        "AP_difference": "-5.1",
+        "AP_low": f"{one.low:.1f}",
+        "AP_high": f"{one.high:.1f}",
+        "AP_interval_over": "seeds and images",
+        "reference_difference": "-5.4",
+        "reference_difference_low": f"{one.difference_low:.1f}",
+        "reference_difference_high": f"{one.difference_high:.1f}",
+        "reference_difference_interval_over": "seeds and images",
+        "reference_p": f"{one.p_value:.1e}",
+        "reference_p_holm": f"{one.p_holm:.1e}",
+        "reference_verdict": "survives",
+    }
+    assert [row["reference_verdict"] for row in rows] == ["n.s.", "survives", "reference", "n.s."]
+    assert rows[REFERENCE]["reference_difference"] == ""
+
+
+def test_without_seeds_nothing_is_tested(tested):
+    table = table_of(tested([(20.0,), (25.0,), (30.0,), ()], seeds=1))
+    cells = column_of(table, "AP against the reference difference").cells
+    assert [(cell.text, cell.emphasis) for cell in cells] == [
+        ("−10.0 (1 seed)", "grey"), ("−5.0 (1 seed)", "grey"), ("reference", ""), ("–", ""),
+    ]  # fmt: skip
+    assert "Holm" not in table.to_markdown() and "strong" not in table.to_html("caption")
+    verdicts = [row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.to_csv()))]
+    assert verdicts == ["one seed", "one seed", "reference", "no value"]
+
+
+def test_a_row_that_diverged_is_not_tested(tested):
+    folder = tested(RUNS[:1] + ((),) + RUNS[2:])
+    folder.add(folder.cell(0, 1, 1), status="diverged")
+    cells = column_of(table_of(folder), DIFFERENCE).cells
+    assert (cells[1].text, cells[1].emphasis) == ("−30.5 (diverged)", "grey")
+
+
+def test_a_table_without_a_reference_row_compares_nothing(three_seeds):
+    table = table_of(three_seeds)
+    assert "reference" not in table.to_markdown()
+    verdicts = [row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.to_csv()))]
+    assert verdicts == ["the table has no reference row"] * 3
+
+
+@pytest.mark.parametrize("folder", ["tested", "three_seeds", "broken_folder"])
+def test_all_four_outputs_are_equal_to_the_digit(folder, request):
+    found = request.getfixturevalue(folder)
+    found = found() if callable(found) else found
+    for number in range(len(found.study.grids)):
+        table = table_of(found, number)
+        width = sum(column.kind != LINKS for column in table.table.columns)
+        html, markdown = ([row[:width] for row in of(table)] for of in (html_rows, markdown_rows))
+        assert html == markdown == latex_rows(table)
+        header, *rows = csv_rows(table)
+        compared = 0
+        for shown, row in zip(html, rows, strict=True):
+            printed = [value for text in row for value in numbers(text)]
+            for text in shown:
+                for value in numbers(text) if not text.startswith("<") else ():
+                    assert value in printed, (
+                        f"{text} is not in {dict(zip(header, row, strict=True))}"
+                    )
+                    compared += 1
+        assert compared > 2 * len(rows)

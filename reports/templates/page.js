@@ -1,0 +1,139 @@
+"use strict";
+// What the page can do beside being read: sort its tables, enlarge its figures, be light or dark.
+// Without this script all of it is still there to read.
+(() => {
+  const root = document.documentElement;
+
+  const button = (text, name, action) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = name;
+    made.textContent = text;
+    made.addEventListener("click", action);
+    return made;
+  };
+
+  // Light and dark: as the system has it, until the reader says otherwise.
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const theme = button("", "theme", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    nameTheme();
+  });
+  const nameTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
+  system.addEventListener("change", nameTheme);
+  nameTheme();
+  document.querySelector("header").prepend(theme);
+
+  // The contents stand beside the report; where there is no room for that, they are folded.
+  const beside = matchMedia("(min-width: 84rem)");
+  const fold = () => { document.querySelector("nav details").open = beside.matches; };
+  beside.addEventListener("change", fold);
+  fold();
+
+  // Tables: a click on a header sorts up, another one down, a third as it was.
+  const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?/i;
+  const keyOf = (cell) => {
+    const text = cell.textContent.trim();
+    if (cell.dataset.sort) return Number(cell.dataset.sort);
+    if (text === "" || text === "–") return null;
+    const number = NUMBER.exec(text.replace("−", "-"));
+    return number ? Number(number[0]) : text;
+  };
+  const compare = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return a.localeCompare(b, "en", { numeric: true });
+  };
+  const sort = (table, header, rows) => {
+    const next = { ascending: "descending", descending: "" };
+    const was = header.getAttribute("aria-sort") ?? "";
+    const order = was === "" ? "ascending" : next[was];
+    for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
+    let sorted = rows;
+    if (order) {
+      header.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      const keyed = rows.map((row) => [keyOf(row.cells[header.cellIndex]), row]);
+      const known = keyed.filter(([key]) => key !== null);
+      known.sort(([a], [b]) => sign * compare(a, b));
+      sorted = [...known, ...keyed.filter(([key]) => key === null)].map(([, row]) => row);
+    }
+    table.tBodies[0].append(...sorted);
+  };
+  for (const table of document.querySelectorAll("main table")) {
+    const headers = [...table.tHead.rows].at(-1).cells;
+    const rows = [...table.tBodies[0].rows];
+    if (rows.length < 2 || rows.some((row) => row.cells.length !== headers.length)) continue;
+    for (const header of headers) {
+      if (!header.textContent.trim() || header.classList.contains("records")) continue;
+      const sorter = button("", "sort", () => sort(table, header, rows));
+      sorter.append(...header.childNodes);
+      header.append(sorter);
+    }
+  }
+
+  // Figures: the drawing itself moves into the dialog, so that its ids stay unique.
+  const dialog = document.createElement("dialog");
+  const stage = document.createElement("div");
+  stage.className = "stage";
+  stage.tabIndex = 0;
+  stage.setAttribute("role", "group");
+  dialog.append(button("Close", "close", () => dialog.close()), stage);
+  document.body.append(dialog);
+  let home = null;
+  const enlarge = (card) => {
+    home = card;
+    card.style.minHeight = `${card.offsetHeight}px`;
+    const label = card.getAttribute("aria-label");
+    dialog.setAttribute("aria-label", label);
+    stage.setAttribute("aria-label", label);
+    stage.append(...card.childNodes);
+    dialog.showModal();
+  };
+  dialog.addEventListener("close", () => {
+    home.append(...stage.childNodes);
+    home.style.minHeight = "";
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  for (const figure of document.querySelectorAll("main figure")) {
+    const card = figure.querySelector(".card");
+    card.addEventListener("click", () => enlarge(card));
+    figure.querySelector("figcaption").append(button("Enlarge", "enlarge", () => enlarge(card)));
+  }
+
+  // A link to a run opens what it is folded in; paper shows all that is folded.
+  const unfold = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    let folded = target?.closest("details");
+    if (!folded) return;
+    for (; folded; folded = folded.parentElement.closest("details")) folded.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("main details:not([open])")];
+    for (const folded of closed) folded.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const folded of closed) folded.open = false;
+  });
+
+  // The page of a study that is being run loads itself again, unless the reader is at something.
+  const seconds = Number(root.dataset.refresh ?? 0);
+  if (seconds) {
+    let paused = false;
+    const pause = button("Pause", "pause", () => {
+      paused = !paused;
+      pause.textContent = paused ? "Go on" : "Pause";
+    });
+    document.querySelector(".live").append(" ", pause);
+    setInterval(() => {
+      if (!paused && !dialog.open) location.reload();
+    }, 1000 * seconds);
+  }
+})();
