@@ -100,7 +100,7 @@ demo: setup
 test: setup lint
 	@"$(PY)" -m pytest $(PYTEST_ARGS)
 
-## measure losses, training step, evaluation and planning against others; about 5 minutes
+## measure losses, training step, evaluation and planning against others; about 6 minutes
 bench: setup
 	@"$(PY)" -m benchmarks --parts "$(BENCH)" --output "$(OUTPUT)/bench"
 

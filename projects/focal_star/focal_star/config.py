@@ -8,6 +8,7 @@ from detectron2.config import CfgNode, get_cfg
 
 import focal_star.backbone
 import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
+from focal_star.kernels import FORMS
 from focal_star.losses import LOSSES
 from focal_star.ohem import METHODS
 
@@ -41,6 +42,10 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     cfg.MODEL.FOCAL_STAR.WEIGHT_CAP = None
     # Shift of focal_appendix, in logits.
     cfg.MODEL.FOCAL_STAR.BETA = 0.0
+    # What computes the loss, of focal_star.kernels.FORMS: "eager", "compiled" (torch.compile; for
+    # trainings that are long against the seconds it takes) or "triton" (a GPU). One that cannot
+    # run gives way to "eager", with a warning. They differ in the last bits.
+    cfg.MODEL.FOCAL_STAR.KERNEL = "eager"
     # A predicted first loss_cls above this is warned of before training.
     cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING = 100.0
 
@@ -195,6 +200,11 @@ def check_config(cfg: CfgNode) -> None:
     ohem, anchors = cfg.MODEL.OHEM, cfg.MODEL.ANCHOR_GENERATOR
     valid = {
         "MODEL.FOCAL_STAR.LOSS": (loss, loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+        "MODEL.FOCAL_STAR.KERNEL": (
+            cfg.MODEL.FOCAL_STAR.KERNEL,
+            cfg.MODEL.FOCAL_STAR.KERNEL in FORMS,
+            f"one of {', '.join(FORMS)}",
+        ),
         "MODEL.RETINANET.FOCAL_LOSS_ALPHA": (
             alpha,
             alpha is None or 0 <= alpha <= 1,

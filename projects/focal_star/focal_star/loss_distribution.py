@@ -155,9 +155,7 @@ def cumulative_loss(
     return entries, loss_sums
 
 
-def hardest_share(
-    entry: dict[str, Any], kind: str, loss: str, gamma: float, share: float
-) -> float:
+def hardest_share(entry: dict[str, Any], kind: str, loss: str, gamma: float, share: float) -> float:
     """The share of the loss that this share of the entries carries, the hardest ones."""
     return float(1 - np.interp(1 - share, *cumulative_loss(entry, kind, loss, gamma)))
 

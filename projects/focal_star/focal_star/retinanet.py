@@ -1,7 +1,7 @@
 """RetinaNet with a classification loss chosen in the config."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from focal_star.compat import update_loss_normalizer
-from focal_star.kernels import fused_or_none
+from focal_star.kernels import FORMS, fused_or_none
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
 
@@ -34,6 +34,7 @@ class FocalStarRetinaNet(RetinaNet):
         loss: str = "focal_star",
         weight_cap: float | None = None,
         beta: float = 0.0,
+        kernel: str = "eager",
         select_anchors: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None,
         **kwargs,
     ):
@@ -42,17 +43,21 @@ class FocalStarRetinaNet(RetinaNet):
             loss: a name of :data:`focal_star.losses.LOSSES`.
             weight_cap: largest modulating factor of ``focal_star``; None for no cap.
             beta: shift of ``focal_appendix``, in logits.
+            kernel: what computes the loss, of :data:`focal_star.kernels.FORMS`.
             select_anchors: :func:`focal_star.ohem.select_anchors` with its options bound; None
                 where every anchor that is not ignored counts.
             kwargs: the arguments of Detectron2's RetinaNet; ``focal_loss_alpha`` (None for no
                 weighting) and ``focal_loss_gamma`` are those of every loss.
 
         Raises:
-            ValueError: an unknown loss, or an alpha or gamma that the loss does not take.
+            ValueError: an unknown loss or kernel, or an alpha or gamma that the loss does not
+                take.
         """
         super().__init__(**kwargs)
         if loss not in LOSSES:
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {loss!r}; valid: {', '.join(LOSSES)}")
+        if kernel not in FORMS:
+            raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {', '.join(FORMS)}")
         own = {"focal_star": {"weight_cap": weight_cap}, "focal_appendix": {"beta": beta}}
         options = {
             "alpha": self.focal_loss_alpha,
@@ -62,7 +67,20 @@ class FocalStarRetinaNet(RetinaNet):
         self.classification_loss = partial(LOSSES[loss], reduction="sum", **options)
         self.select_anchors = select_anchors
         self.classification_loss(torch.zeros(1), torch.zeros(1))  # a bad alpha ends here, not later
-        self.fused_loss = fused_or_none(loss, self.classification_loss, **options)
+        self._fused_loss_options = {"name": loss, "kernel": kernel, **options}
+
+    @cached_property
+    def fused_loss(self) -> Callable[..., Tensor] | None:
+        """(logits, labels, scale) -> loss; None where ``classification_loss`` is to be used.
+
+        Chosen at the first loss: to compile one takes seconds that an evaluation does not need.
+        """
+        return fused_or_none(
+            loss=self.classification_loss,
+            num_classes=self.num_classes,
+            device=self.device,
+            **self._fused_loss_options,
+        )
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -78,6 +96,7 @@ class FocalStarRetinaNet(RetinaNet):
             "loss": own.LOSS,
             "weight_cap": own.WEIGHT_CAP,
             "beta": own.BETA,
+            "kernel": own.KERNEL,
             "select_anchors": None if ohem.METHOD is None else select,
         }
 

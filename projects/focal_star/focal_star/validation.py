@@ -114,9 +114,7 @@ def mean_losses(model: FocalStarRetinaNet, images: ValidationImages) -> dict[str
     look(model, images, see)
     rows = list(itertools.chain(*comm.all_gather(rows)))
     positives, *sums = (math.fsum(column) for column in zip(*rows, strict=True))
-    return {
-        name: total / max(positives, 1.0) for name, total in zip(LOSS_NAMES, sums, strict=True)
-    }
+    return {name: total / max(positives, 1.0) for name, total in zip(LOSS_NAMES, sums, strict=True)}
 
 
 class ValidationLosses(HookBase):

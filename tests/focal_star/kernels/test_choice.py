@@ -5,13 +5,17 @@ from functools import partial
 import pytest
 import torch
 
-from focal_star.kernels import FUSED, fused_or_none
+from focal_star.config import ConfigError, load_config
+from focal_star.kernels import FORMS, FUSED, choice, fused_or_none
 from focal_star.losses import LOSSES, focal_star_loss
+from tests.focal_star.conftest import MINI
 from tests.focal_star.kernels.test_eager import IDS, SETTINGS
 
 
-def chosen(name, loss, **options):
-    return fused_or_none(name, partial(loss, reduction="sum", **options), **options)
+def chosen(name, loss, kernel="eager", **options):
+    return fused_or_none(
+        name, partial(loss, reduction="sum", **options), kernel=kernel, num_classes=3, **options
+    )
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
@@ -44,3 +48,52 @@ def test_a_loss_of_ones_own_has_none(caplog):
     assert "mine" not in FUSED
     assert chosen("mine", LOSSES["ce"], alpha=None, gamma=0.0) is None
     assert not caplog.text
+
+
+def test_an_unknown_kernel_is_refused():
+    with pytest.raises(ValueError, match="KERNEL is 'mine'; valid: eager, compiled, triton"):
+        chosen("focal", LOSSES["focal"], kernel="mine", alpha=0.25, gamma=2.0)
+    with pytest.raises(ConfigError, match="KERNEL is 'mine'; valid: one of eager, compiled"):
+        load_config(MINI, ["MODEL.FOCAL_STAR.KERNEL", "mine"])
+
+
+@pytest.mark.parametrize("kernel", FORMS)
+def test_a_config_chooses_the_kernel(kernel):
+    assert load_config(MINI, ["MODEL.FOCAL_STAR.KERNEL", kernel])
+
+
+def test_a_form_that_fails_gives_way_to_the_eager_one(monkeypatch, caplog):
+    def fails(*arguments):
+        raise RuntimeError("no compiler\nand more")
+
+    monkeypatch.setattr(choice, "load_form", lambda kernel, device: fails)
+    found = chosen("focal", LOSSES["focal"], kernel="compiled", alpha=0.25, gamma=2.0)
+    assert "form" not in found.keywords
+    (message,) = caplog.messages
+    assert message == (
+        "MODEL.FOCAL_STAR.KERNEL compiled cannot be used here, eager is instead: "
+        "RuntimeError: no compiler"
+    )
+
+
+def test_every_form_is_compared_with_the_loss(monkeypatch, caplog):
+    def wrong(rows, labels, loss, scale, with_gradient):
+        total, gradient = choice.in_blocks(rows, labels, loss, scale, with_gradient)
+        return total, gradient * 1.001
+
+    monkeypatch.setattr(choice, "load_form", lambda kernel, device: wrong)
+    assert chosen("focal", LOSSES["focal"], kernel="compiled", alpha=0.25, gamma=2.0) is None
+    assert "computes something else" in caplog.text
+
+
+def test_a_form_is_tried_with_what_it_is_for(monkeypatch):
+    """So that what is compiled to compare is compiled to train with."""
+    seen = []
+
+    def spy(rows, labels, loss, scale, with_gradient):
+        seen.append((rows.shape[1], rows.dtype, with_gradient))
+        return choice.in_blocks(rows, labels, loss, scale, with_gradient)
+
+    monkeypatch.setattr(choice, "load_form", lambda kernel, device: spy)
+    assert chosen("focal", LOSSES["focal"], kernel="compiled", alpha=0.25, gamma=2.0)
+    assert set(seen) == {(3, torch.float32, True)}

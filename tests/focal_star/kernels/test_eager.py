@@ -111,6 +111,13 @@ def test_extreme_logits_give_the_references_finite_numbers(name, own, dtype):
     torch.testing.assert_close(gradient, expected_gradient, **tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("name", "own"), SETTINGS, ids=IDS)
+def test_what_stands_for_no_loss_has_none(name, own, dtype):
+    for part in FUSED[name](torch.full((20,), eager.NO_LOSS, dtype=dtype), **own):
+        assert (part == 0).all()
+
+
 @pytest.mark.parametrize("label", [-1, K, 2])
 def test_all_anchors_may_be_of_one_kind(label):
     logits, labels = random_logits(), torch.full((N, R), label)

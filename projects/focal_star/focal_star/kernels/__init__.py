@@ -1,10 +1,12 @@
 """The losses of ``focal_star.losses`` fused: class labels in, a sum and its gradient out.
 
 They give what the formulas there give, without a one-hot target, without a copy of the anchors
-that count, and with loss and gradient from one pass over the logits.
+that count, and with loss and gradient from one pass over the logits. What computes them is a form:
+``eager``, ``compiled`` or ``triton``.
 """
 
-from focal_star.kernels.choice import fused_or_none
-from focal_star.kernels.eager import FUSED, fused_loss
+from focal_star.kernels.choice import FORMS, fused_or_none
+from focal_star.kernels.formulas import FUSED
+from focal_star.kernels.function import fused_loss
 
-__all__ = ["FUSED", "fused_loss", "fused_or_none"]
+__all__ = ["FORMS", "FUSED", "fused_loss", "fused_or_none"]

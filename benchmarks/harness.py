@@ -1,0 +1,101 @@
+"""Times several ways to do one thing, side by side."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MIN_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to do it.
+
+    Attributes:
+        name: as the table shows it.
+        run: does it once; on a GPU it waits until it is done.
+    """
+
+    name: str
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared.
+
+    Attributes:
+        title: names the case in the table: the shapes and the type.
+        sides: the ways to do it.
+        baseline: the side that the others are compared with; None where there is one side.
+        rounds: that are timed.
+        budget_seconds: after which no round is begun.
+        warmup: rounds before.
+        input_bytes: what the peak memory is shown as a multiple of; None for no such size.
+    """
+
+    title: str
+    sides: Sequence[Side]
+    baseline: str | None
+    rounds: int
+    budget_seconds: float
+    warmup: int = 2
+    input_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle and the ends of some numbers."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Spread":
+        return cls(statistics.median(numbers), min(numbers), max(numbers))
+
+
+def time_sides(
+    sides: Sequence[Side],
+    *,
+    rounds: int,
+    warmup: int,
+    budget_seconds: float = float("inf"),
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
+    """The seconds of each side in each round.
+
+    In every round each side runs once, forwards and backwards by turns, so that what else the
+    machine does falls on all sides alike.
+
+    Args:
+        sides: at least one.
+        rounds: how many are timed.
+        warmup: rounds before them, which are not.
+        budget_seconds: no round is begun after this time, but ``MIN_ROUNDS`` are run.
+        clock: gives seconds.
+
+    Returns:
+        For each side, a time a round.
+    """
+    found: list[list[float]] = [[] for _ in sides]
+    first = clock()
+    for number in range(warmup + rounds):
+        timed = number - warmup
+        if timed >= MIN_ROUNDS and clock() - first > budget_seconds:
+            break
+        order = range(len(sides)) if number % 2 == 0 else reversed(range(len(sides)))
+        for index in order:
+            start = clock()
+            sides[index].run()
+            seconds = clock() - start
+            if timed >= 0:
+                found[index].append(seconds)
+    return found
+
+
+def times_as_fast(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """How many times as fast ours is: the ratio of each round's two times."""
+    return Spread.of([their / our for our, their in zip(ours, theirs, strict=True)])

@@ -1,0 +1,122 @@
+"""A whole training step: this project's RetinaNet against Detectron2's.
+
+A step is the losses of a batch that is in memory, their gradients, and a step of the optimizer.
+All sides have the same architecture, weights, images, boxes and optimizer. Images and boxes are
+random, the weights are as they are drawn, and the learning rate is 0, so that every step is alike.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
+from torch import Tensor, nn
+
+from benchmarks.harness import Case, Side
+from focal_star.config import CONFIGS, load_config
+from focal_star.frozen import FEATURES, StoredResNet
+from focal_star.kernels import FORMS
+from focal_star.optimizer import build_optimizer
+
+TITLE = "Training step (FL): losses, gradients, optimizer"
+
+NUM_BOXES = 7
+"""Objects an image."""
+
+
+def cases(on_gpu: bool) -> list[dict[str, Any]]:
+    """On a GPU the number of threads says nothing."""
+    threads = (1,) if on_gpu else (1, 2)
+    mini = {"name": "mini", "config": "mini/retinanet_R_18_FPN.yaml", "num_images": 16}
+    coco = {"name": "COCO", "config": "coco/retinanet_R_50_FPN_1x_600_FL.yaml", "num_images": 2}
+    return [
+        *(mini | {"size": [128, 128], "threads": number} for number in threads),
+        coco | {"size": [600, 800], "threads": threads[-1]},
+    ]
+
+
+def build(name: str, config: str, num_images: int, size: list[int], threads: int) -> Case:
+    """This project as its config trains, each thing that it does besides taken away, Detectron2."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    cfg = load_config(CONFIGS / config, ["MODEL.DEVICE", device, "SOLVER.BASE_LR", "0.0"])
+    batch = _batch(cfg, num_images, size)
+    torch.manual_seed(0)
+    weights = build_model(cfg).state_dict()
+    sides = [_side("this project", cfg, weights, batch)]
+    if cfg.MODEL.BACKBONE.STORE_FROZEN:
+        without = _with(cfg, ["MODEL.BACKBONE.STORE_FROZEN", False])
+        sides.append(_side("without stored features", without, weights, batch))
+    if device == "cuda":
+        for kernel in FORMS[1:]:
+            other = _with(cfg, ["MODEL.FOCAL_STAR.KERNEL", kernel])
+            sides.append(_side(f"this project, {kernel}", other, weights, batch))
+    theirs = _with(cfg, ["MODEL.META_ARCHITECTURE", "RetinaNet"])
+    theirs.merge_from_list(["MODEL.CHANNELS_LAST", False, "MODEL.BACKBONE.STORE_FROZEN", False])
+    sides.append(_side("Detectron2", theirs, weights, batch))
+    height, width = size
+    return Case(
+        title=f"{name}: {num_images} images of {height} × {width} px, {_network(cfg)}, float32",
+        sides=sides,
+        baseline="Detectron2",
+        rounds=30,
+        budget_seconds=12,
+        warmup=1,
+    )
+
+
+def _with(cfg: CfgNode, pairs: list) -> CfgNode:
+    changed = cfg.clone()
+    changed.merge_from_list(pairs)
+    return changed
+
+
+def _network(cfg: CfgNode) -> str:
+    return f"ResNet-{cfg.MODEL.RESNETS.DEPTH}-FPN"
+
+
+def _batch(cfg: CfgNode, num_images: int, size: list[int]) -> list[dict[str, Any]]:
+    """As Detectron2's mapper gives it: boxes of an eighth to a half of the image's edges."""
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.tensor([size[1], size[0]])
+
+    def image() -> dict[str, Any]:
+        extent = edges * (torch.rand(NUM_BOXES, 2, generator=generator) * 3 + 1) / 8
+        corner = (edges - extent) * torch.rand(NUM_BOXES, 2, generator=generator)
+        objects = Instances(tuple(size))
+        objects.gt_boxes = Boxes(torch.cat([corner, corner + extent], dim=1))
+        objects.gt_classes = torch.randint(
+            cfg.MODEL.RETINANET.NUM_CLASSES, (NUM_BOXES,), generator=generator
+        )
+        pixels = torch.randint(256, (3, *size), generator=generator, dtype=torch.uint8)
+        return {"image": pixels, "instances": objects}
+
+    return [image() for _ in range(num_images)]
+
+
+def _side(name: str, cfg: CfgNode, weights: dict[str, Tensor], batch: list[dict[str, Any]]) -> Side:
+    model = build_model(cfg)
+    model.load_state_dict(weights)
+    if cfg.MODEL.CHANNELS_LAST:
+        model = model.to(memory_format=torch.channels_last)
+    net = model.backbone.bottom_up
+    if cfg.MODEL.BACKBONE.STORE_FROZEN and isinstance(net, StoredResNet):
+        with torch.no_grad():
+            features = net.frozen(model.preprocess_image(batch).tensor)
+        batch = [image | {FEATURES: found} for image, found in zip(batch, features, strict=True)]
+    return Side(name, partial(_step, model.train(), build_optimizer(cfg, model), batch))
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: list[dict[str, Any]]) -> None:
+    if FEATURES in batch[0]:
+        stored = torch.stack([image[FEATURES] for image in batch])
+        model.backbone.bottom_up.stored = stored.contiguous(memory_format=torch.channels_last)
+    with EventStorage():
+        losses = model(batch)
+    optimizer.zero_grad()
+    sum(losses.values()).backward()
+    optimizer.step()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
