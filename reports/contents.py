@@ -38,6 +38,7 @@ from reports.blocks import (
     Warning,
 )
 from reports.gallery import Gallery
+from reports.illustrations import Illustrated
 from reports.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4
 from reports.load import Results
 from reports.statistics import Agreement, kendall
@@ -81,11 +82,12 @@ def report(results: Results) -> Report:
         _answer(results),
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
+        Section("accuracy", "Accuracy against speed, scale and setting", _accuracy(results, grids)),
         Section("per_class", "Each category", _per_class(results)),
         Section("errors", "Which errors cost AP", _errors(results)),
         Section("safety", "What is overlooked", _safety(results)),
         Section("pictures", "Pictures", _gallery(pictures.pictures(results))),
-        Section("losses", "The losses over pₜ", _losses()),
+        Section("losses", "The losses", _losses(results)),
         Section("training", "Training curves", _training(results, grids)),
         Section("dataset", "The data set", _dataset(results)),
         Section("references", "What others publish for the same model", _references()),
@@ -112,6 +114,11 @@ def tabled(name: str, title: str, found: Tabled) -> list[Block]:
     if found.table is None:
         return [Note(found.note)]
     return [TableBlock(name, found.table, title), Note(found.note)]
+
+
+def illustrated(found: Illustrated) -> list[Block]:
+    """A figure with its caption, or why there is none."""
+    return [Note(found.note) if found.figure is None else FigureBlock(found.figure, found.note)]
 
 
 def _ordered(grids: Sequence[Grid]) -> list[Grid]:
@@ -193,13 +200,27 @@ def _per_class(results: Results) -> list[Block]:
     return tabled("per_class", "AP of each category", per_class.per_class_ap(results))
 
 
+def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
+    return [
+        *illustrated(illustrations.speed(results, grids)),
+        *illustrated(illustrations.ap_over_scale(results, grids)),
+        *illustrated(illustrations.heat_maps(results)),
+    ]
+
+
 def _errors(results: Results) -> list[Block]:
-    return tabled("error_types", "Errors by kind", error_types.error_types(results))
+    return [
+        *tabled("error_types", "Errors by kind", error_types.error_types(results)),
+        *illustrated(illustrations.error_types(results)),
+        *illustrated(illustrations.precision_recall(results)),
+    ]
 
 
 def _safety(results: Results) -> list[Block]:
     return [
         *tabled("safety", "Misses, recall and calibration", safety.safety(results)),
+        *illustrated(illustrations.miss_rate(results)),
+        *illustrated(illustrations.reliability(results)),
         *tabled("miss_rate", "Miss rate of each category", per_class.per_class_miss_rate(results)),
         *_gallery(worst_misses.worst_misses(results)),
         *tabled("missed_objects", "The worst misses", safety.missed_objects(results)),
@@ -213,7 +234,7 @@ def _gallery(gallery: Gallery) -> list[Block]:
     return blocks + ([Note(gallery.why_not)] if gallery.why_not else [])
 
 
-def _losses() -> list[Block]:
+def _losses(results: Results) -> list[Block]:
     drawn = dict.fromkeys(name for name, *_ in PROPOSAL_FIGURE_4)
     names = ", ".join(f"{LOSSES[name].short}: {LOSSES[name].long}" for name in drawn)
     return [
@@ -223,6 +244,8 @@ def _losses() -> list[Block]:
         ),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls that one focal_appendix."),
+        Heading("Where the loss comes from"),
+        *(block for one in illustrations.cumulative_loss(results) for block in illustrated(one)),
     ]
 
 

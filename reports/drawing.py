@@ -6,16 +6,29 @@ Figures are drawn on white, with paths instead of fonts, so that they look the s
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import wraps
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Annotation
+from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 
 WIDTH = 7.6
 """Of every figure, in inches."""
+
+PNG_DPI = 160
+
+_LEGEND_MARK = 0.95
+"""Inches that the line beside a legend's text takes, with the gaps around it."""
 
 GREY = "#6b6b6b"
 _STYLE = {
@@ -27,6 +40,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # no tick is above the axes; looking for one takes time
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -37,6 +51,7 @@ _STYLE = {
     "mathtext.fontset": "dejavusans",
     "svg.fonttype": "path",
     "text.color": "#333333",
+    "text.parse_math": False,  # a name with two $ in it is a name
     "xtick.color": "#9a9a9a",
     "xtick.labelcolor": "#333333",
     "xtick.labelsize": 9,
@@ -60,38 +75,59 @@ def styled(function):
 _PLACES = (
     (0, 7, "center", "bottom"), (0, -7, "center", "top"), (-7, 4, "right", "bottom"),
     (7, -4, "left", "top"), (7, 4, "left", "bottom"), (-7, -4, "right", "top"),
+    (9, 0, "left", "center"), (-9, 0, "right", "center"),
 )  # fmt: skip
 """Where a note may stand: offsets from its point in points, and its alignment."""
 
+_TOWARDS = {"left": 0, "bottom": 0, "center": -0.5, "right": -1, "top": -1}
+"""Alignment -> where a text's box begins from its anchor, in its own size."""
 
-def write_notes(axes: Axes, notes: Sequence[tuple[float, float, str]]) -> None:
+
+def write_notes(
+    axes: Axes, notes: Sequence[tuple[float, float, str]], lines: Sequence[np.ndarray]
+) -> None:
     """Write words beside points, each where it covers no line, no legend and no other.
 
-    One that has no such place is left out.
+    Those that have the fewest such places are written first. One that has none is left out.
 
     Args:
-        axes: of a figure that has been laid out, see ``draw_without_rendering``.
+        axes: of a figure that has been laid out, see :func:`settle`.
         notes: x, y and a word for each point; not finite: none.
+        lines: the points (N, 2) of each line that is not to be covered.
     """
-    lines = [axes.transData.transform(line.get_xydata()) for line in axes.lines]
-    covered = np.concatenate([_along(line) for line in lines if len(line)] or [np.empty((0, 2))])
-    taken = [legend.get_window_extent()] if (legend := axes.get_legend()) else []
+    paths = [_along(axes.transData.transform(line)) for line in lines if len(line)]
+    covered = np.concatenate(paths or [np.empty((0, 2))])
+    waiting = []
     for x, y, word in notes:
-        if not (math.isfinite(x) and math.isfinite(y)):
-            continue
-        for right, up, horizontal, vertical in _PLACES:
+        if word and math.isfinite(x) and math.isfinite(y):
             text = axes.annotate(
-                word, (x, y), xytext=(right, up), textcoords="offset points",
-                ha=horizontal, va=vertical, color=GREY, fontsize=9,
-            )  # fmt: skip
+                word, (x, y), xytext=(0, 0), textcoords="offset points", color=GREY, fontsize=9
+            )
             text.set_in_layout(False)
-            box = text.get_window_extent()
-            on_lines = np.all((covered > box.min - 2) & (covered < box.max + 2), axis=1)
-            inside = np.all(box.min >= axes.bbox.min) and np.all(box.max <= axes.bbox.max)
-            if inside and not on_lines.any() and not box.count_overlaps(taken):
-                taken.append(box.padded(2))
-                break
+            waiting.append((text, list(_places(axes, text, covered))))
+    taken = [legend.get_window_extent()] if (legend := axes.get_legend()) else []
+    for text, places in sorted(waiting, key=lambda one: len(one[1])):
+        place = next((p for p in places if not p[1].count_overlaps(taken)), None)
+        if place is None:
             text.remove()
+            continue
+        (right, up, horizontal, vertical), box = place
+        text.set(position=(right, up), horizontalalignment=horizontal, verticalalignment=vertical)
+        taken.append(box)
+
+
+def _places(axes: Axes, text: Annotation, covered: np.ndarray) -> Iterator[tuple[tuple, Bbox]]:
+    """The places where a text is inside the axes and covers none of these points."""
+    size, pixels = text.get_window_extent().size, axes.figure.dpi / 72
+    anchor = axes.transData.transform(text.xy)
+    for place in _PLACES:
+        right, up, horizontal, vertical = place
+        corner = anchor + np.array([right, up]) * pixels
+        corner = corner + size * (_TOWARDS[horizontal], _TOWARDS[vertical])
+        box = Bbox([corner, corner + size]).padded(2)
+        inside = np.all(box.min >= axes.bbox.min) and np.all(box.max <= axes.bbox.max)
+        if inside and not np.all((covered > box.min) & (covered < box.max), axis=1).any():
+            yield place, box
 
 
 def _along(points: np.ndarray, steps: int = 40) -> np.ndarray:
@@ -100,24 +136,114 @@ def _along(points: np.ndarray, steps: int = 40) -> np.ndarray:
     return np.stack([np.interp(at, range(len(points)), values) for values in points.T], axis=1)
 
 
-def to_svg(figure: Figure, name: str) -> str:
-    """The figure as SVG, the same bytes for the same numbers; ``name`` salts its ids."""
-    buffer = io.StringIO()
+def wrapped(text: str, inches: float, size: float = 9) -> str:
+    """A text on lines of at most this length, broken at its commas, else between words or letters.
+
+    Args:
+        text: on one line.
+        inches: the longest that a line may be.
+        size: of the font, in points.
+    """
+    font = FontProperties(family=_STYLE["font.family"], size=size)
+
+    def fits(line: str) -> bool:
+        width, _, _ = text_to_path.get_text_width_height_descent(line, font, ismath=False)
+        return width <= 72 * inches
+
+    return "\n".join(_broken(text, fits, (", ", " ", "")))
+
+
+def _broken(text: str, fits: Callable[[str], bool], joints: Sequence[str]) -> list[str]:
+    """The lines of a text, broken at the first of the joints as far as that suffices."""
+    if fits(text) or not joints:
+        return [text]
+    joint, *finer = joints
+    lines: list[str] = []
+    for part in text.split(joint) if joint else text:
+        longer = f"{lines[-1]}{joint}{part}" if lines else part
+        if lines and fits(longer):
+            lines[-1] = longer
+            continue
+        lines[-1:] = [f"{line}{joint.rstrip()}" for line in lines[-1:]]
+        lines += _broken(part, fits, finer)
+    return lines
+
+
+def reach(values: Sequence[float]) -> float:
+    """The largest of the values that are finite, 0 if none is."""
+    return max((float(value) for value in values if np.isfinite(value)), default=0.0)
+
+
+def legend_outside(axes: Axes, columns: int = 3) -> None:
+    """The legend of a figure whose panels share it, under them."""
+    handles, labels = axes.get_legend_handles_labels()
+    expected = -(-len(labels) // columns)
+    most = min(columns, len(labels))
+    for columns in range(most, 0, -1):
+        texts = [wrapped(label, WIDTH / columns - _LEGEND_MARK) for label in labels]
+        if texts == labels:
+            break
+    lines = -(-len(texts) // columns) * (1 + max(text.count("\n") for text in texts))
+    figure = axes.figure  # what the legend needs beyond a line per row is not the panels' to give
+    figure.set_figheight(figure.get_figheight() + 0.17 * (lines - expected))
+    figure.legend(
+        handles, texts, loc="outside lower center", ncols=columns, fontsize=9, handlelength=3.6
+    )
+
+
+@dataclass(frozen=True)
+class Files:
+    """A figure as files, the same bytes for the same numbers.
+
+    Attributes:
+        svg: stands in the page.
+        png: for where SVG is not shown.
+        pdf: for LaTeX.
+    """
+
+    svg: str
+    png: bytes
+    pdf: bytes
+
+
+def to_files(figure: Figure, name: str) -> Files:
+    """The figure as files; ``name`` salts the SVG's ids.
+
+    The canvases' own methods each draw the figure once; ``savefig`` does so twice, and lays it out
+    again for each file.
+    """
+    svg, pdf = io.StringIO(), io.BytesIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return buffer.getvalue()
+        settle(figure)
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(svg, metadata=nothing)
+        nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
+    return Files(svg.getvalue(), to_png(figure), pdf.getvalue())
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, for where SVG is not shown."""
-    buffer = io.BytesIO()
+    """The figure as PNG."""
+    buffer, dpi = io.BytesIO(), figure.dpi
     with matplotlib.rc_context(_STYLE):
-        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+        settle(figure)
+        figure.dpi = PNG_DPI
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        figure.dpi = dpi
     return buffer.getvalue()
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out for good: most of the time that drawing takes goes into the layout."""
+    if not figure.get_constrained_layout():
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            label = axis.label
+            place = label.get_transform().transform(label.get_position())
+            axis.set_label_coords(*axes.transAxes.inverted().transform(place))
 
 
 def inline_svg(svg: str, name: str) -> str:

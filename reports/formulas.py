@@ -1,10 +1,16 @@
-"""The losses as functions of p_t, in numpy: what the report draws without needing torch.
+"""The losses in numpy: what the report draws without needing torch.
 
-p_t is the probability that the model gives to the true label; alpha_t is 1 here. The losses that
-are trained with live in ``focal_star.losses``; a test holds the two together.
+p_t is the probability that the model gives to the true label, s its logit; alpha_t is 1 here. The
+losses that are trained with live in ``focal_star.losses``; a test holds the two together.
 """
 
+import math
+from collections.abc import Callable
+
 import numpy as np
+
+SATURATES_AT = 0.78 * math.log(np.finfo(np.float32).max)
+"""gamma |s| beyond which the training holds FL* at its value there."""
 
 
 def cross_entropy(p_t: np.ndarray) -> np.ndarray:
@@ -28,3 +34,47 @@ LOSSES = {
     "focal_star": focal_star,
 }
 """Name in configs -> function of (p_t, gamma)."""
+
+
+def focal_of_logit(s: np.ndarray, gamma: float) -> np.ndarray:
+    """:func:`focal` of s = logit(p_t), exact where p_t is 0 or 1 to all digits."""
+    return np.exp(-gamma * np.logaddexp(0, s)) * np.logaddexp(0, -s)
+
+
+def focal_star_of_logit(s: np.ndarray, gamma: float) -> np.ndarray:
+    """:func:`focal_star` of s = logit(p_t): exp(-gamma s) log(1 + exp(-s)), as it is trained."""
+    if gamma > 0:
+        s = np.clip(s, -SATURATES_AT / gamma, SATURATES_AT / gamma)
+    return np.exp(-gamma * s) * np.logaddexp(0, -s)
+
+
+OF_LOGIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "focal": focal_of_logit,
+    "focal_star": focal_star_of_logit,
+}
+"""Name in configs -> function of (s, gamma); both are the cross entropy at gamma = 0."""
+
+
+def cumulative_loss(
+    s: np.ndarray, counts: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What share of a loss the easiest examples carry, as in figure 4 of arXiv:1708.02002.
+
+    Args:
+        s: (N,) logits of p_t; all examples of a bin count as if they lay in its middle.
+        counts: (N,) how many examples there are of each.
+        loss: falls with s.
+
+    Returns:
+        The share of the examples, those of the lowest loss first, and the share of the loss, both
+        rising from 0 to 1. Both empty where there is no example or no loss.
+    """
+    order = np.argsort(-s)
+    counts = counts[order].astype(float)
+    examples, losses = np.cumsum(counts), np.cumsum(counts * loss(s[order]))
+    if not len(s) or not (examples[-1] > 0 and losses[-1] > 0):
+        return np.empty(0), np.empty(0)
+    return (
+        np.concatenate([[0.0], examples / examples[-1]]),
+        np.concatenate([[0.0], losses / losses[-1]]),
+    )

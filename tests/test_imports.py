@@ -79,7 +79,7 @@ def test_every_module_is_imported_without_the_others(package):
     folder, forbidden = PARTS[package]
     ended = run_without(forbidden, IMPORT_ALL, package)
     assert ended.returncode == 0, ended.stderr
-    modules = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
+    modules = [path for path in folder.rglob("*.py") if path != folder / "__init__.py"]
     assert int(ended.stdout) == len(modules)
 
 

@@ -4,48 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 
 from reports import drawing, figures, illustrations
-from reports.figures import Curve, Dots, Line, Panel, Run
+from reports.figures import Dots, Line, Panel, Run
 from reports.labels import LOSSES, PROPOSAL_FIGURE_4
+from tests.reports.readable import assert_readable, texts_of
 
 NAN = float("nan")
 LABELS = [f"γ = {gamma:g}, α = 0.25" for gamma in (0, 0.1, 0.2, 0.5, 1, 2, 5)]
-
-
-def assert_readable(figure):
-    """Fonts of 9 pt and more, and no two tick labels, titles or notes on each other."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    texts = [
-        text
-        for text in figure.findobj(Text)
-        if text.get_visible()
-        and text.get_text().strip()
-        and (text.axes is None or text.axes.get_visible())
-    ]
-    # A tick outside of the limits has a label that is not drawn.
-    outside = {
-        label
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
-        or not tick.label1.get_visible()
-        for label in (tick.label1,)
-    }
-    texts = [text for text in texts if text not in outside]
-    assert texts
-    assert min(text.get_fontsize() for text in texts) >= 9
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
-    for (first, a), (second, b) in itertools.combinations(boxes, 2):
-        assert not a.overlaps(b), f"{first!r} lies on {second!r}"
-    width, height = canvas.get_width_height()
-    for text, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
 
 
 def test_loss_over_p_t_draws_every_line_within_limits():
@@ -60,7 +26,12 @@ def test_loss_over_p_t_draws_every_line_within_limits():
 
 def test_the_proposals_figure_4(monkeypatch):
     drawn, draw = [], figures.loss_over_p_t
-    monkeypatch.setattr(figures, "loss_over_p_t", lambda lines: drawn.extend(lines) or draw(lines))
+
+    def watched(lines):
+        drawn.extend(lines)
+        return draw(lines)
+
+    monkeypatch.setattr(figures, "loss_over_p_t", watched)
     found = illustrations.loss_over_p_t()
     assert [line.label for line in drawn] == [
         "CE", "FL, γ = 2", "FL*, γ = 0.125", "FL*, γ = 0.25", "FL*, γ = 0.5",
@@ -102,14 +73,16 @@ def test_ap_over_rows_has_a_panel_and_a_scale_for_each_series():
     assert_readable(left.figure)
 
 
-def test_error_bars_only_where_there_is_a_spread():
-    (without,) = figures.ap_over_rows(["a", "b"], [dots([1.0, 2.0], spread=[NAN, NAN])])
+def test_bars_only_where_there_is_an_interval():
+    (without,) = figures.ap_over_rows(["a", "b"], [dots([1.0, 2.0], low=[NAN] * 2, high=[NAN] * 2)])
     assert not without.containers
-    (with_one,) = figures.ap_over_rows(["a", "b"], [dots([1.0, 2.0], spread=[NAN, 0.5])])
+    (with_one,) = figures.ap_over_rows(
+        ["a", "b"], [dots([1.0, 2.0], low=[NAN, 1.5], high=[NAN, 3.0])]
+    )
     (bar,) = with_one.containers
     (segment,) = bar.lines[2][0].get_segments()
-    assert segment.tolist() == [[1.5, 1], [2.5, 1]]
-    assert with_one.get_xlim()[1] > 2.5
+    assert segment.tolist() == [[1.5, 1], [3.0, 1]]
+    assert with_one.get_xlim()[1] > 3.0
 
 
 def test_a_diverged_row_is_a_cross_with_a_word():
@@ -126,99 +99,119 @@ def test_rows_without_any_value_can_be_drawn():
     assert_readable(axes.figure)
 
 
+def test_long_labels_of_rows_leave_room_for_the_dots():
+    labels = [f"OHEM 1:3, batch {n} (128), NMS 0.5, a $5$ prize_{{}}" for n in range(3)]
+    (axes,) = figures.ap_over_rows(labels, [dots([1.0, 1.0, 1.0], notes=["stale", "", "diverged"])])
+    assert_readable(axes.figure)
+    assert axes.bbox.width > 0.2 * axes.figure.bbox.width
+
+
+def collected(axes, kind):
+    (found,) = [one for one in axes.collections if one.get_label() == kind]
+    return found.get_segments()
+
+
+def words(axes):
+    return [text.get_text() for text in axes.texts]
+
+
 def test_training_curves_have_a_panel_for_each_row():
     runs = [Run([20, 40, 60], y, "#0072B2") for y in ([1.0, 0.5, 0.25], [1.1, 0.6, 0.2])]
-    panels = [Panel(label, runs) for label in LABELS]
-    found = figures.training_curves(panels, "classification loss")
-    assert [axes.get_title(loc="left") for axes in found] == LABELS
-    for axes in found:
-        assert axes.get_yscale() == "log" and len(axes.lines) == 2
-        assert axes.get_ylim()[0] < 0.2 and axes.get_ylim()[1] > 1.1
-        assert axes.get_xlim() == (0, 60)
-    assert_readable(found[0].figure)
+    axes = figures.training_curves([Panel(label, runs) for label in LABELS], "classification loss")
+    assert [word.replace("\n", " ") for word in words(axes) if "α" in word] == LABELS
+    assert len(collected(axes, "training")) == 2 * len(LABELS)
+    assert not collected(axes, "validation")
+    assert axes.get_legend() is None
+    assert_readable(axes.figure)
+
+
+def test_a_curve_is_where_its_axis_says():
+    run = Run([0, 50, 100], [1.0, 0.1, 0.01], "black", validation=([50, 100], [0.1, 0.01]))
+    axes = figures.training_curves([Panel("a", [run])], "loss")
+    (line,) = collected(axes, "training")
+    (dashed,) = collected(axes, "validation")
+    np.testing.assert_allclose(dashed, line[1:])
+    x, y = line.T
+    np.testing.assert_allclose(np.diff(x), x[1] - x[0], err_msg="iterations: a linear scale")
+    np.testing.assert_allclose(np.diff(y), y[1] - y[0], err_msg="losses: a logarithmic scale")
+    at = {text.get_text(): text.get_position() for text in axes.texts}
+    for iteration in (0, 40, 80):
+        assert at[str(iteration)][0] == pytest.approx(np.interp(iteration, run.iterations, x))
+    assert at["1"][1] == pytest.approx(y[0]) and at["0.01"][1] == pytest.approx(y[2])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "training images", "validation images",
+    ]  # fmt: skip
+    assert_readable(axes.figure)
 
 
 def test_each_panel_has_its_own_scale_of_the_loss():
-    small, large = figures.training_curves(
-        [
-            Panel("a", [Run([1, 2], [1.0, 0.1], "black")]),
-            Panel("b", [Run([1, 2], [2e4, 9e3], "black")]),
-        ],
-        "loss",
-    )
-    assert small.get_ylim()[1] < 2 and large.get_ylim()[0] > 5e3
-    assert_readable(small.figure)
+    panels = [Panel("a", [Run([1, 2], [1.0, 0.1], "black")])]
+    panels.append(Panel("b", [Run([1, 2], [2e4, 2e3], "black")]))
+    axes = figures.training_curves(panels, "loss")
+    small, large = collected(axes, "training")
+    np.testing.assert_allclose(small[:, 1], large[:, 1])
+    assert {"0.1", "1", "10000"} <= set(words(axes))
+    assert_readable(axes.figure)
 
 
 def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss():
     run = Run([10, 20, 30, 40], [3.0, 50.0, math.inf, NAN], "black", diverged=True)
-    (axes,) = figures.training_curves([Panel("a", [run])], "loss")
-    curve, cross = axes.lines
-    assert curve.get_xdata().tolist() == [10, 20]
-    assert (cross.get_marker(), cross.get_xdata()[0], cross.get_ydata()[0]) == ("X", 20, 50.0)
+    axes = figures.training_curves([Panel("a", [run])], "loss")
+    (curve,) = collected(axes, "training")
+    (cross,) = axes.lines
+    assert len(curve) == 2
+    assert cross.get_marker() == "X"
+    np.testing.assert_array_equal(cross.get_xydata()[0], curve[-1])
+
+
+@pytest.mark.parametrize("loss", [[NAN, NAN], [0.0, -1.0], []])
+def test_a_run_without_a_loss_that_can_be_drawn(loss):
+    run = Run([10, 20][: len(loss)], loss, "black", diverged=True)
+    axes = figures.training_curves([Panel("a", [run], "undefined")], "loss")
+    assert not axes.lines and not collected(axes, "training")
+    assert_readable(axes.figure)
 
 
 def test_a_panel_without_runs_says_why():
-    filled, empty = figures.training_curves(
-        [Panel("a", [Run([1, 2], [1.0, 0.5], "black")]), Panel("b", note="missing")],
-        "loss",
-    )
-    assert not empty.lines and [text.get_text() for text in empty.texts] == ["missing"]
-    assert len(empty.get_yticks()) == 0
-    (alone,) = figures.training_curves([Panel("b", note="missing")], "loss")
-    assert_readable(alone.figure)
+    panels = [Panel("a", [Run([1, 2], [1.0, 0.5], "black")]), Panel("b", note="missing")]
+    axes = figures.training_curves(panels, "loss")
+    assert len(collected(axes, "training")) == 1 and "missing" in words(axes)
+    assert_readable(axes.figure)
+    assert_readable(figures.training_curves([Panel("b", note="missing")], "loss").figure)
 
 
 def test_long_titles_of_training_curves_do_not_meet():
     titles = [f"OHEM, batch {size}, NMS 0.5" for size in ("16 (128)", "32 (256)", "64 (512)")]
     titles += ["OHEM 1:3, batch 16 (128), NMS 0.5"]
     titles += ["depth 34 (101), 168 (800) px", "FL* of the appendix, α = 0.25, γ = 2"]
-    panels = [Panel(title, [Run([1, 500], [11.0, 0.5], "black")]) for title in titles]
-    found = figures.training_curves(panels, "classification loss")
-    shown = [axes.get_title(loc="left") for axes in found]
-    assert [title.replace("\n", " ") for title in shown] == titles
-    assert_readable(found[0].figure)
+    titles += ["a_method_of_one_long_word_that_nobody_would_choose", "W" * 12, "$x$ and $y$"]
+    run = Run([1, 123456], [11.0, 0.5], "black", validation=([1, 123456], [90000.0, 0.5]))
+    axes = figures.training_curves([Panel(title, [run]) for title in titles], "loss")
+    shown = {word.replace("\n", "").replace(" ", "") for word in words(axes)}
+    assert {title.replace(" ", "") for title in titles} <= shown
+    assert_readable(axes.figure)
 
 
 def test_a_run_of_almost_one_loss_has_few_ticks():
-    (axes,) = figures.training_curves([Panel("a", [Run([1, 2], [3e4, 3e4], "black")])], "loss")
-    lowest, highest = axes.get_ylim()
-    assert 2 <= sum(lowest <= tick <= highest for tick in axes.get_yticks()) <= 6
+    axes = figures.training_curves([Panel("a", [Run([1, 2], [3e4, 3e4], "black")])], "loss")
+    ticks = [word for word in words(axes) if word.isdigit() and int(word) > 1000]
+    assert 2 <= len(ticks) <= 6
     assert_readable(axes.figure)
 
 
-def speed_curves(seed):
-    """Two curves of five points, their values random, so that they meet and cross."""
-    random = np.random.default_rng(seed)
-    return [
-        Curve(label, np.sort(random.uniform(5, 40, 5)), random.uniform(20, 28, 5),
-              ["88", "104", "128", "152", "168"], "#0072B2", marker, dashes)
-        for label, marker, dashes in (("depth 18 (50)", "o", "-"), ("depth 34 (101)", "s", "--"))
-    ]  # fmt: skip
+def cumulative(gammas, colour="#0072B2"):
+    x = np.linspace(0, 1, 20)
+    return [Line(f"γ = {g:g}", x, x ** (1 + g), colour, "--") for g in gammas]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_ap_over_ms_has_no_note_on_another(seed):
-    found = figures.ap_over_ms({"ours": speed_curves(seed), "published": speed_curves(100 + seed)})
-    assert [axes.get_title(loc="left") for axes in found] == ["ours", "published"]
-    for axes in found:
-        assert axes.get_xlabel() == "ms per image" and len(axes.lines) == 2
-        assert len(axes.texts) >= 5, "most points have their note"
+def test_cumulative_losses_are_on_the_same_scales():
+    kinds = {"foreground": cumulative([0, 1, 2]), "background": cumulative([0, 1, 2])}
+    found = figures.cumulative_loss({"FL": kinds, "FL*": kinds})
+    titles = ["FL: foreground", "FL: background", "FL*: foreground", "FL*: background"]
+    assert [axes.get_title(loc="left") for axes in found] == titles
+    assert {(axes.get_xlim(), axes.get_ylim()) for axes in found} == {((0, 1), (0, 1.02))}
+    assert all(len(axes.lines) == 3 for axes in found)
     assert_readable(found[0].figure)
-
-
-def test_a_note_without_room_is_left_out():
-    crowd = Curve("a", [1.0] * 12 + [2.0], [1.0] * 12 + [2.0], ["168"] * 13, "black")
-    (axes,) = figures.ap_over_ms({"ours": [crowd]})
-    assert 1 <= len(axes.texts) < 13
-    assert_readable(axes.figure)
-
-
-def test_a_point_without_both_numbers_is_not_joined():
-    curve = Curve("a", [1.0, NAN, 3.0], [10.0, 11.0, NAN], ["88", "104", "128"], "black")
-    (axes,) = figures.ap_over_ms({"ours": [curve]})
-    assert axes.lines[0].get_xydata().tolist() == [[1.0, 10.0]]
-    assert [text.get_text() for text in axes.texts] == ["88"]
 
 
 @pytest.fixture
@@ -229,17 +222,46 @@ def figure():
 def test_the_same_figure_gives_the_same_bytes(figure):
     again = figures.loss_over_p_t([Line("CE", [0.1, 1.0], [2.0, 0.0], "black")]).figure
     other = figures.loss_over_p_t([Line("CE", [0.1, 1.0], [2.5, 0.0], "black")]).figure
-    assert drawing.to_svg(figure, "a") == drawing.to_svg(again, "a") != drawing.to_svg(other, "a")
-    assert drawing.to_png(figure) == drawing.to_png(again) != drawing.to_png(other)
+    first, second, third = (drawing.to_files(one, "a") for one in (figure, again, other))
+    assert first == second
+    for kind in ("svg", "png", "pdf"):
+        assert getattr(first, kind) != getattr(third, kind)
+
+
+def test_drawing_a_figure_once_more_changes_nothing(figure):
+    first = drawing.to_files(figure, "a")
+    assert drawing.to_files(figure, "a") == first
+    assert drawing.to_png(figure) == first.png
+
+
+def test_a_file_is_what_it_is_called_and_has_no_date(figure):
+    files = drawing.to_files(figure, "a")
+    assert files.png.startswith(b"\x89PNG") and files.pdf.startswith(b"%PDF")
+    assert b"Date" not in files.pdf and b"atplotlib" not in files.pdf + files.png
+    assert files.svg.startswith("<?xml")
+
+
+def test_settling_leaves_every_text_where_the_layout_had_put_it():
+    def places(settled):
+        axes = figures.ap_over_rows(LABELS, [dots([1.0] * 7), dots([30.0] * 7)])[0]
+        if settled:
+            drawing.settle(axes.figure)
+        axes.figure.draw_without_rendering()
+        return {t.get_text(): t.get_window_extent().bounds for t in texts_of(axes.figure)}
+
+    free, settled = places(False), places(True)
+    assert free.keys() == settled.keys()
+    for word, bounds in free.items():
+        np.testing.assert_allclose(settled[word], bounds, atol=1.0, err_msg=word)
 
 
 def test_svg_needs_no_font_and_has_no_date(figure):
-    svg = drawing.to_svg(figure, "a")
+    svg = drawing.to_files(figure, "a").svg
     assert "<text" not in svg and "<image" not in svg and "<metadata" not in svg
 
 
 def test_inline_svgs_share_no_id(figure):
-    svg = drawing.to_svg(figure, "a")
+    svg = drawing.to_files(figure, "a").svg
     first, second = (drawing.inline_svg(svg, name) for name in ("a", "b"))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
     assert ids[0] and not ids[0] & ids[1]

@@ -201,8 +201,8 @@ def test_captions_come_from_the_records(page):
         "digits_in_scenes · 40 validation images · 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
-    # The three tables, their figures and training curves, and one of speed.
-    assert page.text.count(made) == 10
+    # The three tables, their figures and training curves, and one of speed; three of the study.
+    assert page.text.count(made) == 13
 
 
 def test_different_machines_and_commits_are_all_named(make_folder):

@@ -1,0 +1,29 @@
+"""Which figures a report has, and the numbers that each is drawn from."""
+
+from reports.illustrations.detections import (
+    error_types,
+    miss_rate,
+    precision_recall,
+    reliability,
+)
+from reports.illustrations.grids import ap_over_ms, ap_over_rows, training_curves
+from reports.illustrations.illustration import Illustrated, Illustration
+from reports.illustrations.losses import cumulative_loss, loss_over_p_t
+from reports.illustrations.studies import ap_over_scale, heat_maps, speed
+
+__all__ = [
+    "Illustrated",
+    "Illustration",
+    "ap_over_ms",
+    "ap_over_rows",
+    "ap_over_scale",
+    "cumulative_loss",
+    "error_types",
+    "heat_maps",
+    "loss_over_p_t",
+    "miss_rate",
+    "precision_recall",
+    "reliability",
+    "speed",
+    "training_curves",
+]
