@@ -212,13 +212,14 @@ def to_files(figure: Figure, name: str) -> Files:
     The canvases' own methods each draw the figure once; ``savefig`` does so twice, and lays it out
     again for each file.
     """
-    svg, pdf = io.StringIO(), io.BytesIO()
+    svg, pdf, dpi = io.StringIO(), io.BytesIO(), figure.dpi
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         settle(figure)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(svg, metadata=nothing)
         nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
+    figure.dpi = dpi  # both have set theirs
     return Files(svg.getvalue(), to_png(figure), pdf.getvalue())
 
 

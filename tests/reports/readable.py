@@ -35,8 +35,9 @@ def texts_of(figure: Figure) -> list[Text]:
 
 
 def assert_readable(figure: Figure) -> None:
-    """Fonts are large enough, and no text lies on another or over the edge."""
+    """Fonts are large enough, and no text lies on another or over the edge of the PNG."""
     drawing.settle(figure)
+    figure.dpi = drawing.PNG_DPI
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()

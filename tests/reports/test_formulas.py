@@ -28,3 +28,14 @@ def test_focal_star_meets_the_cross_entropy_at_one_half():
         assert above > -math.log(0.4)
         assert at == pytest.approx(math.log(2))
         assert below < -math.log(0.6)
+
+
+@pytest.mark.parametrize("loss", formulas.OF_LOGIT)
+@pytest.mark.parametrize("gamma", [0.0, 0.125, 1.0, 5.0])
+def test_losses_of_logits_are_those_that_are_trained_with(loss, gamma):
+    torch = pytest.importorskip("torch")
+    losses = pytest.importorskip("focal_star.losses")
+    s = np.array([-200.0, -75.0, -30.0, -1.0, 0.0, 1.0, 30.0, 75.0, 200.0], dtype=np.float32)
+    trained = losses.LOSSES[loss](torch.from_numpy(s), torch.ones(len(s)), gamma=gamma)
+    ours = formulas.OF_LOGIT[loss](s.astype(np.float64), gamma)
+    np.testing.assert_allclose(ours, trained.numpy(), rtol=2e-5, atol=1e-37)
