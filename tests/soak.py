@@ -212,13 +212,14 @@ class Soak:
         return Layout.of(self.root / output, "soak", self.dataset)
 
     def _tables(self, output: str) -> dict[str, bytes]:
-        """File name -> content of the report's tables."""
+        """File name -> content of the report's tables; that of the runs tells when they ran."""
         subprocess.run(
             self._command("reports", output),
             cwd=self.root, env=self.environment, check=False, capture_output=True,
         )  # fmt: skip
         tables = self._layout(output).report / "tables"
-        return {path.name: path.read_bytes() for path in sorted(tables.glob("*.csv"))}
+        paths = [path for path in sorted(tables.glob("*.csv")) if path.name != "runs.csv"]
+        return {path.name: path.read_bytes() for path in paths}
 
     def _take_lines(self, name: str) -> list[str]:
         path = self.root / name
