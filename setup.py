@@ -38,7 +38,7 @@ setup(
     package_data={
         "focal_star": ["templates/*"],
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
-        "reports": ["templates/*", "published/**"],
+        "reports": ["page/templates/*", "tables/*.tpl", "published/**"],
     },
     # No detectron2 here: it has no wheel on the package index and its own install compiles C++.
     # The set-up (`make setup`) keeps a Detectron2 that is there and else installs a pure-Python

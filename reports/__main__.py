@@ -7,10 +7,10 @@ from pathlib import Path
 from ablations.cell import Layout
 from ablations.reading import PlanError
 from ablations.record import DONE
+from reports.findings.sentences import counted
 from reports.follow import follow
 from reports.load import ReportError, Results, find_study, load
-from reports.render import write_report
-from reports.sentences import counted
+from reports.page.render import write_report
 
 
 def main(argv: list[str] | None = None) -> int:

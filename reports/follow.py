@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reports.load import Results
-from reports.render import write_report
+from reports.page.render import write_report
 
 NICENESS = 10
 """The cells come first, but a reader should not wait for minutes."""

@@ -15,14 +15,16 @@ from pathlib import Path
 
 from ablations.cell import Layout
 from ablations.reading import PlanError
-from reports import markdown, provenance, sentences
-from reports.answer import HEADLINE, answer
-from reports.best import best_settings, compared
-from reports.contents import published_agreement, table_of_best
+from reports import provenance
+from reports.findings import sentences
+from reports.findings.answer import HEADLINE, answer
+from reports.findings.best import best_settings, compared
 from reports.load import ReportError, Results, find_study, load
-from reports.render import write_report
-from reports.table import LINKS, Table
-from reports.tables import grid_table
+from reports.page.contents import published_agreement, table_of_best
+from reports.page.render import write_report
+from reports.tables import markdown
+from reports.tables.grids import grid_table
+from reports.tables.table import LINKS, Table
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"

@@ -14,7 +14,7 @@ from ablations.prepared import PrepareError
 from ablations.record import DIVERGED, DONE, load_folder
 from focal_star.config import CONFIGS
 from reports.load import load
-from reports.render import write_report
+from reports.page.render import write_report
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.drawing import WIDTH, settle, styled, wrapped, write_notes
+from reports.figures.drawing import WIDTH, settle, styled, wrapped, write_notes
 
 
 @dataclass(frozen=True)

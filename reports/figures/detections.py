@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from reports.drawing import WIDTH, legend_outside, reach, styled, wrapped
+from reports.figures.drawing import WIDTH, legend_outside, reach, styled, wrapped
 from reports.figures.losses import Line, draw_lines
 
 MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from reports.drawing import GREY, WIDTH, styled
+from reports.figures.drawing import GREY, WIDTH, styled
 
 COLOURS = "cividis"
 """From dark to light, the same to readers with and without colour vision."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.drawing import WIDTH, styled
+from reports.figures.drawing import WIDTH, styled
 
 
 @dataclass(frozen=True)

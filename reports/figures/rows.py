@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.drawing import GREY, WIDTH, reach, styled
+from reports.figures.drawing import GREY, WIDTH, reach, styled
 
 
 @dataclass(frozen=True)

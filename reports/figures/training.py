@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from reports.drawing import GREY, WIDTH, styled, wrapped
+from reports.figures.drawing import GREY, WIDTH, styled, wrapped
 
 VALIDATION_COLOUR = "#333333"
 _DASHES = (0, (3, 1.5))

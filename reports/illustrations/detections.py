@@ -8,7 +8,7 @@ import numpy as np
 
 from ablations.record import Record
 from reports import figures, provenance
-from reports.contenders import Contender, contenders, number_at, value_at
+from reports.findings.contenders import Contender, contenders, number_at, value_at
 from reports.illustrations.illustration import Illustrated, drawn
 from reports.labels import METRICS, TIDE_ERRORS, UNORDERED_COLOUR
 from reports.load import Results

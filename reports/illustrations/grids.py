@@ -9,10 +9,11 @@ import numpy as np
 from ablations.grid import Grid, Row
 from ablations.record import DIVERGED, Record
 from ablations.status import STALE
-from reports import captions, figures
-from reports.comparisons import Comparison
-from reports.contenders import value_at
-from reports.envelopes import envelope
+from reports import figures
+from reports.figures.envelopes import envelope
+from reports.findings.comparisons import Comparison
+from reports.findings.contenders import value_at
+from reports.findings.statistics import window_medians
 from reports.illustrations.illustration import Illustration, drawn
 from reports.labels import (
     MAIN_METRIC,
@@ -23,11 +24,11 @@ from reports.labels import (
     loss_label,
 )
 from reports.load import Results
-from reports.references import reference_rows
-from reports.rows import paper_label, row_label, value_text
 from reports.states import absence
-from reports.statistics import window_medians
-from reports.tables import GridTable
+from reports.tables import captions
+from reports.tables.grids import GridTable
+from reports.tables.references import reference_rows
+from reports.tables.rows import paper_label, row_label, value_text
 
 CURVE = "loss_cls"
 """The entry of a record's curves that is drawn."""

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from reports import drawing
+from reports.figures import drawing
 
 
 @dataclass(frozen=True)

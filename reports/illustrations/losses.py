@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ablations.record import Record
-from reports import figures, formulas, provenance
-from reports.contenders import contenders, value_at
+from reports import figures, provenance
+from reports.figures import formulas
+from reports.findings.contenders import contenders, value_at
 from reports.illustrations.illustration import Illustrated, Illustration, drawn
 from reports.labels import LOSSES, PROPOSAL_FIGURE_4, loss_label, setting_text
 from reports.load import Results

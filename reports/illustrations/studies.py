@@ -25,8 +25,8 @@ from reports.labels import (
     setting_text,
 )
 from reports.load import Results
-from reports.rows import row_label
-from reports.tables import GridTable
+from reports.tables.grids import GridTable
+from reports.tables.rows import row_label
 
 Tables = Sequence[tuple[Grid, GridTable]]
 """The grids of a study and their tables."""

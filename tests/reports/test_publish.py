@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from reports.contents import published_agreement
 from reports.load import ReportError
+from reports.page.contents import published_agreement
 from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
-from reports.tables import grid_table
+from reports.tables.grids import grid_table
 
 
 def test_readme_shows_the_kept_records():

@@ -15,7 +15,7 @@ from pathlib import Path
 from ablations.cell import Cell
 from ablations.plan import load_study
 from reports.load import Results, load
-from reports.render import write_report
+from reports.page.render import write_report
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
 

@@ -1,0 +1,83 @@
+"""Writes a study's report: the page, its Markdown twin, the tables and the figures."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ablations.record import write_whole
+from ablations.status import RUNNING
+from reports.load import Results
+from reports.page import blocks, contents
+from reports.tables import markdown
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+REFRESH_SECONDS = 60
+"""How often the page of a study that is being run loads itself again."""
+
+
+def write_report(results: Results, at_work: bool = False) -> list[Path]:
+    """Render everything, then write it, each file whole or not at all.
+
+    Args:
+        results: of the study.
+        at_work: whether a run is at work on what is missing; else only cells that are running
+            say so. The page of such a study loads itself again.
+
+    Returns:
+        The files, the page first.
+    """
+    report = contents.report(results)
+    incomplete = not results.status.is_complete
+    context = {
+        "report": report,
+        "refresh": REFRESH_SECONDS if incomplete and (at_work or results.counts[RUNNING]) else 0,
+        "ended": len(results.status.states) - len(results.status.to_run),
+        "cells": len(results.status.states),
+    }
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    page = _environment(autoescape=True).get_template("index.html.j2")
+    # What this template prints is escaped for Markdown, as autoescape does it for HTML.
+    twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
+    texts = {
+        "index.html": page.render(context, script=script, script_hash=_sha256(script)),
+        "report.md": twin.render(context),
+    }
+    # JSON can hold half of a surrogate pair, UTF-8 cannot.
+    written = {name: text.encode(errors="replace") for name, text in texts.items()}
+    written |= blocks.files([block for section in report.sections for block in section.blocks])
+    folder = results.layout.report
+    for name, content in written.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in written]
+
+
+def _sha256(script: str) -> str:
+    """As a content security policy names the one script that may run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _environment(**options: Any) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **options,
+    )
+    environment.filters.update(
+        code_block=markdown.code_block, link=markdown.link, piece=_markdown_piece
+    )
+    return environment
+
+
+def _markdown_piece(text: str) -> Markup:
+    """A part of a paragraph, with the space that parts it from its neighbour."""
+    before, after = " " * text.startswith(" "), " " * text.endswith(" ")
+    return Markup(before) + markdown.escape(text) + Markup(after)

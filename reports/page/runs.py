@@ -1,0 +1,177 @@
+"""How a report's runs were made, run by run: what the last sections and the tables' links show."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote
+
+from ablations.cell import Cell
+from ablations.record import Record
+from reports import provenance
+from reports.findings import sentences
+from reports.labels import METRICS, SPEED, loss_label, one_decimal, setting_text
+from reports.load import Results
+from reports.states import state_text
+from reports.tables import table
+from reports.tables.grids import record_path
+from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, shown
+
+CONFIGS = "projects/focal_star/configs"
+
+CAPTION = "First loss: of the first iteration, as predicted before and as measured."
+
+_NUMBERS = {
+    "iterations": ("", "iterations", ".0f"),
+    "predicted_loss": ("first loss", "predicted", ".3g"),
+    "measured_loss": ("first loss", "measured", ".3g"),
+    "train_seconds": ("seconds", "training", ".1f"),
+    "eval_seconds": ("seconds", "evaluation", ".1f"),
+    "wall_seconds": ("seconds", "all", ".1f"),
+}
+"""Numbers in the table of runs -> group, header and format."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page says of one run.
+
+    Attributes:
+        cell: its id.
+        outcome: AP, or how else it stands.
+        facts: names and texts.
+        files: its record, config and log, those that are there.
+        command: what repeats it.
+    """
+
+    cell: str
+    outcome: str
+    facts: Sequence[tuple[str, str]]
+    files: Sequence[Link]
+    command: str
+
+    @property
+    def anchor(self) -> str:
+        return f"run-{self.cell}"
+
+
+def entry_of(target: str) -> str:
+    """Where the page itself tells of the run of a record; any other target stays as it is."""
+    path = PurePosixPath(target)
+    if path.parent != PurePosixPath(record_path("")).parent:
+        return target
+    return f"#run-{quote(unquote(path.stem))}"
+
+
+def entries(results: Results) -> list[Run]:
+    """Each run that has a record, in the order of the study."""
+    frame = {line["cell"]: line for line in results.cells.to_dict("records")}
+    return [
+        _entry(results, cell, frame[cell.id])
+        for cell in results.study.cells()
+        if cell.id in results.records
+    ]
+
+
+def table_of_runs(results: Results) -> Table:
+    """A line per cell, also of those without a record."""
+    cells = results.cells.to_dict("records")
+    records = [results.records.get(cell["cell"]) for cell in cells]
+    columns = [
+        Column("", "cell", AXIS, [cell["cell"] for cell in cells]),
+        Column("", "state", TEXT, [state_text(cell) or cell["state"] for cell in cells]),
+    ]
+    columns += [
+        Column(group, header, NUMBER, [_number(cell[name], digits) for cell in cells])
+        for name, (group, header, digits) in _NUMBERS.items()
+    ]
+    finished = [str((record and record.run.get("finished")) or "") for record in records]
+    links = [
+        [Link("entry", record_path(cell["cell"]), f"entry of {cell['cell']}")] if record else []
+        for cell, record in zip(cells, records, strict=True)
+    ]
+    return Table(
+        [
+            *columns,
+            Column("", "finished (UTC)", TEXT, shown(finished)),
+            Column("", "record", LINKS, links),
+        ]
+    )
+
+
+def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
+    """How the runs were made: names and texts."""
+    found = [
+        ("Config", f"{CONFIGS}/{results.study.config}"),
+        ("Schedule", provenance.schedule(records)),
+        ("Hardware", provenance.hardware(records)),
+        ("Commit", provenance.commits(records)),
+        ("Seeds", sentences.seeds(results)),
+        ("Finished", _span(record.run.get("finished") for record in records)),
+    ]
+    times = results.cells["wall_seconds"].dropna()
+    if len(times):
+        total, least, most, middle = map(
+            sentences.duration, (times.sum(), times.min(), times.max(), times.median())
+        )
+        found.append(
+            (
+                "Time",
+                f"{total} in all over {sentences.counted(len(times), 'cell')}; "
+                f"one takes {least} to {most}, median {middle}",
+            )
+        )
+    return [(name, text) for name, text in found if text]
+
+
+def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
+    """The entry of a cell; ``line``: what the frame has of it."""
+    layout, outcome = results.layout, state_text(line)
+    there = [
+        Link(name, f"../{quote(path.relative_to(layout.root).as_posix())}")
+        for name, path in (
+            ("record", layout.record(cell.id)),
+            ("config", layout.cell_config(cell.id)),
+            ("log", layout.cell_log(cell.id)),
+        )
+        if path.is_file()
+    ]
+    config = ""
+    if not layout.cell_config(cell.id).is_file():
+        keys = cell.overrides()
+        pairs = map(" ".join, zip(keys[::2], keys[1::2], strict=True))
+        config = f"{CONFIGS}/{results.study.config} with {', '.join(pairs)}"
+    values = cell.setting.as_dict()
+    setting = (loss_label(values["loss"]).short, setting_text(values), f"seed {cell.seed}")
+    metrics = [
+        f"{label.header} {one_decimal(line[name])}"
+        for name, label in METRICS.items()
+        if name != SPEED and not math.isnan(line[name])
+    ]
+    found = [
+        ("State", outcome),
+        ("Setting", ", ".join(filter(None, setting))),
+        ("Result", ", ".join(metrics)),
+        ("Config", config),
+    ]
+    return Run(
+        cell=cell.id,
+        outcome=outcome or metrics[0],
+        facts=[(name, text) for name, text in found if text],
+        files=there,
+        command=results.records[cell.id].command,
+    )
+
+
+def _number(value: float, digits: str) -> table.Cell:
+    """A formatted number that sorts by what it is."""
+    if math.isnan(value):
+        return table.Cell("")
+    return table.Cell(format(value, digits), sort=value)
+
+
+def _span(moments: Iterable[Any]) -> str:
+    """The first and the last of some moments in ISO 8601, which sorts as text."""
+    known = sorted(moment for moment in moments if isinstance(moment, str) and moment)
+    return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else ""

@@ -1,0 +1,1 @@
+"""Photographs of the data set with what detectors find on them."""

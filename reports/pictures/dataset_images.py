@@ -1,0 +1,95 @@
+"""Finds and reads the images of the data set that a study was evaluated on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ablations.prepared import ROOT
+from reports.load import Results
+from reports.pictures.matching import PictureError
+
+
+@dataclass(frozen=True)
+class DatasetImages:
+    """The files of a data set that pictures are made from.
+
+    Attributes:
+        name: of the data set.
+        annotations: of its validation split, COCO's format.
+        images: their folder.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+
+    def read(
+        self, file_name: str, longest: int, window: tuple[float, float, float, float] | None = None
+    ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+        """An image, or the part of it within a window, upright and scaled down where it is large.
+
+        Args:
+            file_name: as the annotations have it.
+            longest: the longest edge that is wanted, px; smaller ones are not enlarged.
+            window: left, top, right and bottom, px; what is beyond the image is cut off.
+
+        Returns:
+            (H, W, 3) uint8, and left, top, right and bottom of it in px of the whole image.
+
+        Raises:
+            PictureError: it is not there, not in the folder, or not a picture.
+        """
+        path = self.path(file_name)
+        try:
+            with Image.open(path) as file:
+                image = ImageOps.exif_transpose(file)  # as Detectron2 reads it
+                extent = (0, 0, *image.size) if window is None else _within(window, image.size)
+                image = image.crop(extent).convert("RGB")
+                image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+                return np.asarray(image), extent
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise PictureError(f"{path} cannot be read as an image") from error
+
+    def path(self, file_name: str) -> Path:
+        """Where a file of this name is.
+
+        Raises:
+            PictureError: not in the folder: annotations do not say what else a report embeds.
+        """
+        try:
+            path = (self.images / file_name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise PictureError(f"{file_name!r} is no file name") from error
+        if not path.is_relative_to(self.images.resolve()):
+            raise PictureError(f"{file_name!r} is not in the data set's folder of images")
+        return path
+
+
+def dataset_images(results: Results) -> DatasetImages:
+    """Where the images of a study are.
+
+    Raises:
+        PictureError: that is not known, or they are gone.
+    """
+    dataset = results.prepared.dataset if results.prepared else {}
+    folder = dataset.get("folder")
+    if not folder or not isinstance(folder, str):
+        raise PictureError("the folder of the data set is not known")
+    root = ROOT / folder
+    try:
+        there = (root / "images").is_dir()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise PictureError(f"the data set's images are not in {folder!r}")
+    name = dataset.get("name") or root.name
+    return DatasetImages(str(name), root / "instances_val.json", root / "images")
+
+
+def _within(window: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, ...]:
+    """The part of a window that is in an image, in whole px; at least one of them."""
+    left, top = (min(max(int(at), 0), edge - 1) for at, edge in zip(window[:2], size, strict=True))
+    right, bottom = (min(int(at) + 1, edge) for at, edge in zip(window[2:], size, strict=True))
+    return left, top, max(right, left + 1), max(bottom, top + 1)

@@ -1,0 +1,1 @@
+"""Tables: texts decided once, and written as HTML, Markdown, LaTeX and CSV."""

@@ -1,0 +1,133 @@
+"""How a table shows its rows' intervals and their differences to its reference row."""
+
+import math
+from collections.abc import Sequence
+
+from reports.findings.comparisons import (
+    DIVERGED_RUN,
+    NO_RESAMPLES,
+    NO_SPREAD,
+    OF_REFERENCE,
+    ONE_SEED,
+    OTHER_IMAGES,
+    SAME_SETTING,
+    SEEDS_AND_IMAGES,
+    Comparison,
+)
+from reports.labels import MAIN_METRIC, one_decimal
+from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Cell, Column, signed
+
+NOT_SURVIVED = "n.s."
+"""Beside a difference that was tested and does not survive: not all can see that it is grey."""
+
+SURVIVES, REFERENCE = "survives", "reference"
+
+GROUP = f"{MAIN_METRIC} against the reference"
+
+_SHORT = {
+    ONE_SEED: "1 seed",
+    DIVERGED_RUN: "diverged",
+    ONE_SEED + OF_REFERENCE: "reference: 1 seed",
+    DIVERGED_RUN + OF_REFERENCE: "reference diverged",
+    NO_RESAMPLES: "no resamples",
+    OTHER_IMAGES: "other images",
+    SAME_SETTING: "same setting",
+    NO_SPREAD: "no spread",
+}
+"""Why there is no test, as short as a column of numbers needs it; the CSV has it in full."""
+
+
+def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
+    """The columns of a CSV, each with a text per row, "" where there is none.
+
+    ``AP_low``, ``AP_high`` and ``AP_interval_over``: the 95 % interval of the row's AP, and what it
+    is over; ``reference_difference``, with ``_low``, ``_high`` and ``_interval_over``;
+    ``reference_p`` and ``reference_p_holm``; ``reference_verdict``: ``SURVIVES``,
+    ``NOT_SURVIVED``, ``REFERENCE`` or why there is no test.
+    """
+    return {
+        f"{MAIN_METRIC}_low": [one_decimal(one.low) for one in found],
+        f"{MAIN_METRIC}_high": [one_decimal(one.high) for one in found],
+        f"{MAIN_METRIC}_interval_over": [one.over for one in found],
+        "reference_difference": [
+            "" if one.is_reference else difference_text(one.difference) for one in found
+        ],
+        "reference_difference_low": [difference_text(one.difference_low) for one in found],
+        "reference_difference_high": [difference_text(one.difference_high) for one in found],
+        "reference_difference_interval_over": [one.difference_over for one in found],
+        "reference_p": [_p_text(one.p_value) for one in found],
+        "reference_p_holm": [_p_text(one.p_holm) for one in found],
+        "reference_verdict": [_verdict(one) for one in found],
+    }
+
+
+def interval_cells(found: Sequence[Comparison]) -> list[str]:
+    """Each row's interval for a reader, for example ``30.1 to 32.0``; "" where there is none.
+
+    One seed's has none: it would be over other images alone, and looks like the others'.
+    """
+    cells = []
+    for one in found:
+        known = one.seeds > 1 and not math.isnan(one.low)
+        over = "" if one.over == SEEDS_AND_IMAGES else f" ({one.over})"
+        cells.append(f"{one_decimal(one.low)} to {one_decimal(one.high)}{over}" if known else "")
+    return cells
+
+
+def columns(found: Sequence[Comparison]) -> list[Column]:
+    """The differences to the reference row; none where the table has no such row.
+
+    For example ``+4.2 [+2.9, +5.5]``: bold where it survives its test, else grey, with
+    ``NOT_SURVIVED`` or why there is no test.
+    """
+    if not any(one.is_reference for one in found):
+        return []
+    tested = any(one.tested for one in found)
+    header = "difference [95 %]" if tested else "difference"
+    shown = [Column(GROUP, header, NUMBER, list(map(_difference_cell, found)))]
+    if tested:
+        shown.append(Column(GROUP, "p (Holm)", NUMBER, list(map(_p_cell, found))))
+    return shown
+
+
+def difference_text(difference: float) -> str:
+    """One decimal with its sign; 0.0 has none; "" for NaN."""
+    if math.isnan(difference):
+        return ""
+    text = f"{difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def _difference_cell(found: Comparison) -> Cell:
+    if found.is_reference:
+        return Cell(REFERENCE)
+    text = signed(difference_text(found.difference))
+    if not text:
+        return Cell(NOTHING)
+    if not found.tested:
+        return Cell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
+    low, high = map(difference_text, (found.difference_low, found.difference_high))
+    text += signed(f" [{low}, {high}]")
+    return Cell(text, BOLD) if found.survives else Cell(f"{text} {NOT_SURVIVED}", GREY)
+
+
+def _p_cell(found: Comparison) -> Cell:
+    if not found.tested:
+        return Cell(NOTHING)
+    small = found.p_holm < 0.001
+    return Cell("< 0.001" if small else _p_text(found.p_holm), sort=found.p_holm)
+
+
+def _p_text(p_value: float) -> str:
+    """Three decimals, or two digits where those would say 0."""
+    if math.isnan(p_value):
+        return ""
+    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1e}"
+
+
+def _verdict(found: Comparison) -> str:
+    if found.is_reference:
+        return REFERENCE
+    if found.tested:
+        return SURVIVES if found.survives else NOT_SURVIVED
+    return found.why_not

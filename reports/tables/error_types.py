@@ -1,0 +1,50 @@
+"""Which errors cost a detector its AP50, as TIDE tells them (arXiv:2008.08115)."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from reports.findings.contenders import (
+    contenders,
+    measure,
+    number_at,
+    seeds_columns,
+    seeds_texts,
+    with_entry,
+)
+from reports.labels import METRICS, TIDE_ERRORS
+from reports.load import Results
+from reports.tables.table import AXIS, Column, Table, Tabled
+
+_TIDE = ("analysis", "tide")
+
+
+def error_types(results: Results) -> Tabled:
+    """How much AP50 would rise if one kind of error were mended, in points of AP."""
+    everyone = contenders(results)
+    found = [replace(one, diverged=0) for one in with_entry(everyone, *_TIDE)]
+    if not any(one.records for one in found):
+        return Tabled(None, "No record has its errors split by kind.")
+    ap50 = METRICS["AP50"].header
+    base = measure(found, lambda record: number_at(record, *_TIDE, "AP50"))
+    columns = [Column("", "setting", AXIS, [one.name for one in found]), base.column("", ap50)]
+    texts = {"setting": [one.name for one in found]} | base.texts("AP50")
+    counts = {}
+    for name, label in TIDE_ERRORS.items():
+        cells = measure(
+            found, lambda record, name=name: number_at(record, *_TIDE, "delta_AP50", name)
+        )
+        columns.append(cells.column(f"Δ{ap50} by error", label))
+        texts |= cells.texts(name)
+        number = measure(found, lambda record, name=name: number_at(record, *_TIDE, "counts", name))
+        if number:
+            counts[f"{name}_count"] = number.means
+    columns += seeds_columns(found)
+    texts |= counts | seeds_texts(found)
+    note = (
+        f"TIDE: by how many points {ap50} would rise if one kind of error were mended; the kinds "
+        "overlap, so that they do not add up. How many errors there are is in the CSV."
+    )
+    if any(one.diverged for one in everyone):
+        note += " Runs that diverged are left out."
+    return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), note)

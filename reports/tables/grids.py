@@ -1,0 +1,215 @@
+"""One text frame per grid, and the columns that a reader sees of it.
+
+Every digit is decided once, in :func:`grid_table`; the renderings only arrange the texts. What is
+missing is an empty text in the frame and the CSV, and "–" to a reader. What a stale record says is
+shown with a † and counts nowhere.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote
+
+import pandas as pd
+from markupsafe import Markup
+
+from ablations.grid import Grid
+from ablations.record import DONE
+from ablations.status import STALE
+from reports import states
+from reports.findings.comparisons import Comparison, compare
+from reports.findings.statistics import over_seeds
+from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, one_decimal, published_text
+from reports.load import Results, published
+from reports.tables import against_reference, table
+from reports.tables.rows import paper_text, row_label, value_text, with_paper
+from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Cell, Column, Link, Table, shown, signed
+
+STALE_MARK = "†"
+MOST_COMPARED = 4
+"""A table of more metrics has published values beside ``MAIN_METRIC`` and the speed alone."""
+
+
+@dataclass(frozen=True)
+class GridTable:
+    """A grid's table.
+
+    Attributes:
+        axes: the columns that label a row.
+        metrics: the columns of results.
+        row_labels: for example ``γ = 2, α = 0.25``.
+        texts: a line per row, all texts, "" where there is none: the axes, and ``<axis>_paper``
+            of those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
+            ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
+            those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
+            ``status``, which is "" for a row that is plainly done.
+        values: the numbers behind: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
+            ``<metric>_published``.
+        stale: per row, whether its texts are those of stale records, as it has no others.
+        records: per row, the records' (seed, path from the report's folder).
+        comparisons: per row, its interval and how it compares with the reference row.
+    """
+
+    axes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    row_labels: list[str]
+    texts: pd.DataFrame
+    values: pd.DataFrame
+    stale: list[bool]
+    records: list[list[tuple[int, str]]]
+    comparisons: list[Comparison]
+
+    @property
+    def has_published(self) -> bool:
+        """Whether any row has a published value to stand beside."""
+        return bool(self.values[f"{MAIN_METRIC}_published"].notna().any())
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The metrics that have their published values beside them."""
+        if not self.has_published:
+            return ()
+        if len(self.metrics) <= MOST_COMPARED:
+            return self.metrics
+        return tuple(metric for metric in self.metrics if metric in (MAIN_METRIC, SPEED))
+
+    @cached_property
+    def table(self) -> Table:
+        """What a reader sees, in order, over all that there is: the CSV has every text."""
+        return Table(self._columns(), self.texts)
+
+    def to_html(self, caption: Markup) -> Markup:
+        """See :meth:`Table.to_html`."""
+        return self.table.to_html(caption)
+
+    def to_markdown(self) -> Markup:
+        """See :meth:`Table.to_markdown`."""
+        return self.table.to_markdown()
+
+    def to_latex(self, caption: str, label: str) -> str:
+        """See :meth:`Table.to_latex`."""
+        return self.table.to_latex(caption, label)
+
+    def to_csv(self) -> str:
+        """All columns, the same ones whatever the rows' states."""
+        return self.table.to_csv()
+
+    def _columns(self) -> list[Column]:
+        texts, columns = self.texts, []
+        for axis in self.axes:
+            papers = texts.get(f"{axis}_paper", [""] * len(texts))
+            values = map(with_paper, texts[axis], papers)
+            columns.append(Column("", axis_label(axis).header, AXIS, shown(values)))
+        for metric in self.metrics:
+            columns += self._columns_of(metric)
+        if (texts["seeds_planned"] != "1").any():
+            done = texts["seeds_done"] + " of " + texts["seeds_planned"]
+            columns.append(Column("", "seeds", NUMBER, list(done)))
+        if (texts["status"] != "").any():
+            columns.append(Column("", "status", TEXT, [s or DONE for s in texts["status"]]))
+        columns.append(Column("", "records", LINKS, list(map(_links, self.records))))
+        return columns
+
+    def _columns_of(self, metric: str) -> list[Column]:
+        """Our values and, where they are compared, the published and the difference.
+
+        ``MAIN_METRIC`` has its interval beside it, and its difference to the reference row.
+        """
+        texts, header = self.texts, METRICS[metric].header
+        ours = [
+            Cell(text + STALE_MARK, table.STALE) if stale and mean else Cell(text)
+            for mean, text, stale in zip(
+                texts[metric],
+                shown(map(with_spread, texts[metric], texts[f"{metric}_sd"])),
+                self.stale,
+                strict=True,
+            )
+        ]
+        main = metric == MAIN_METRIC
+        intervals = against_reference.interval_cells(self.comparisons) if main else []
+        if metric in self.compared or any(intervals):
+            columns = [Column(header, "ours", NUMBER, ours)]
+        else:
+            columns = [Column("ours" if self.compared else "", header, NUMBER, ours)]
+        if any(intervals):
+            columns.append(Column(header, "95 % interval", NUMBER, shown(intervals)))
+        if metric in self.compared:
+            theirs = shown(texts[f"{metric}_published"])
+            columns.append(Column(header, "published", NUMBER, theirs))
+            if main:
+                difference = shown(map(signed, texts[f"{metric}_difference"]))
+                columns.append(Column(header, "difference", NUMBER, difference))
+        return columns + (against_reference.columns(self.comparisons) if main else [])
+
+
+def grid_table(results: Results, grid: Grid) -> GridTable:
+    """Average over the seeds, put the published values beside, and decide every digit."""
+    frame, metrics = results.of_grid(grid), grid.metrics
+    if MAIN_METRIC not in metrics:
+        metrics = (MAIN_METRIC, *metrics)
+    values = over_seeds(frame, [*metrics, *(f"{metric}_stale" for metric in metrics)])
+    values = values.join(published(grid)[list(metrics)].add_suffix("_published"))
+    rows = [row for _, row in frame.groupby("row", sort=True)]
+    stale = [
+        STALE in set(row["state"]) and counted == 0
+        for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
+    ]
+    comparisons, texts = compare(results, grid), {}
+    for axis in grid.columns:
+        texts[axis] = [value_text(row, axis) for row in grid.rows]
+        if any(papers := [paper_text(row, axis) for row in grid.rows]):
+            texts[f"{axis}_paper"] = papers
+    for metric in metrics:
+        ours = values[metric].mask(stale, values[f"{metric}_stale"])
+        spread = values[f"{metric}_sd"].mask(stale, values[f"{metric}_stale_sd"])
+        theirs = [published_text(metric, value) for value in values[f"{metric}_published"]]
+        texts[metric] = [one_decimal(value) for value in ours]
+        texts[f"{metric}_sd"] = [one_decimal(value) for value in spread]
+        texts[f"{metric}_published"] = theirs
+        if metric == MAIN_METRIC:
+            current = [one_decimal(value) for value in values[metric]]
+            texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
+            texts |= against_reference.texts(comparisons)
+    texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
+    texts["seeds_planned"] = [str(len(row)) for row in rows]
+    texts["status"] = [states.row_text(row) for row in rows]
+    return GridTable(
+        axes=grid.columns,
+        metrics=metrics,
+        row_labels=[row_label(row, grid.columns) for row in grid.rows],
+        texts=pd.DataFrame(texts, dtype=object),
+        values=values,
+        stale=stale,
+        records=[
+            [
+                (seed, record_path(cell))
+                for seed, cell in zip(row["seed"], row["cell"], strict=True)
+                if cell in results.records
+            ]
+            for row in rows
+        ],
+        comparisons=comparisons,
+    )
+
+
+def record_path(cell: str) -> str:
+    """The record of a cell as linked from a page in the report's folder."""
+    return f"../records/{quote(cell)}.json"
+
+
+def with_spread(mean: str, sd: str) -> str:
+    """For example ``13.0 ± 3.6``."""
+    return f"{mean} ± {sd}" if sd else mean
+
+
+def _difference(ours: str, theirs: str) -> str:
+    if not ours or not theirs:
+        return ""
+    return against_reference.difference_text(round(float(ours) - float(theirs), 1))
+
+
+def _links(records: list[tuple[int, str]]) -> list[Link]:
+    several = len(records) > 1
+    return [
+        Link(str(seed) if several else f"seed {seed}", path, f"record of seed {seed}")
+        for seed, path in records
+    ]

@@ -1,0 +1,102 @@
+"""What the settings do on each category of the data set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ablations.record import Record
+from reports.findings.contenders import (
+    Contender,
+    contenders,
+    measure,
+    number_at,
+    value_at,
+    with_entry,
+)
+from reports.findings.sentences import counted
+from reports.labels import MAIN_METRIC
+from reports.load import Results
+from reports.tables.table import AXIS, NUMBER, Column, Table, Tabled, shown
+
+AP_ENTRY = ("per_class_AP",)
+MISS_RATE_ENTRY = ("analysis", "miss_rate", "lamr_per_class")
+
+
+def per_class_ap(results: Results) -> Tabled:
+    """AP of each category: a row per category, however many there are, a column per setting."""
+    return _per_class(results, AP_ENTRY, f"{MAIN_METRIC} (%) ↑", MAIN_METRIC, diverged=0.0)
+
+
+def per_class_miss_rate(results: Results) -> Tabled:
+    """The log-average miss rate of each category, in percent."""
+    name = "log-average miss rate"
+    return _per_class(results, MISS_RATE_ENTRY, f"{name} (%) ↓", name, diverged=1.0, scale=100.0)
+
+
+def _per_class(
+    results: Results,
+    entry: tuple[str, ...],
+    group: str,
+    what: str,
+    *,
+    diverged: float,
+    scale: float = 1.0,
+) -> Tabled:
+    found = with_entry(contenders(results), *entry)
+    if not any(one.records for one in found):
+        return Tabled(None, f"No record has the {what} of each category.")
+    categories = _categories(results, found, entry)
+    columns = [Column("", "category", AXIS, categories)]
+    texts = {"category": categories}
+    for split, counts in _instances(results, categories).items():
+        columns.append(Column("objects", split, NUMBER, shown(counts)))
+        texts[f"{split}_instances"] = counts
+    for one in found:
+        cells = [
+            measure([one], _entry_of(entry, category), diverged=diverged, scale=scale)
+            for category in categories
+        ]
+        means = [text for cell in cells for text in cell.means]
+        columns.append(Column(group, one.name, NUMBER, shown(means)))
+        texts[f"{what}: {one.name}"] = means
+        texts[f"{what}, sd: {one.name}"] = [text for cell in cells for text in cell.sds]
+    return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), _note(found, what, diverged))
+
+
+def _entry_of(entry: tuple[str, ...], category: str) -> Callable[[Record], float]:
+    return lambda record: number_at(record, *entry, category)
+
+
+def _categories(results: Results, found: Sequence[Contender], entry: tuple[str, ...]) -> list[str]:
+    """In the order of the data set; those that only records know come after."""
+    prepared = results.prepared.dataset if results.prepared else {}
+    named = [str(name) for name in prepared.get("categories") or ()]
+    for one in found:
+        for record in one.records:
+            measured = value_at(record, *entry)
+            named += measured if isinstance(measured, Mapping) else ()
+    return list(dict.fromkeys(named))
+
+
+def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[str]]:
+    """Split -> how many objects each category has in it, where that is known."""
+    prepared: Mapping[str, Any] = results.prepared.dataset if results.prepared else {}
+    counts = {}
+    for split in ("train", "val"):
+        about = prepared.get(split)
+        known = about.get("per_category") if isinstance(about, Mapping) else None
+        if isinstance(known, Mapping):
+            counts[split] = [str(known.get(category, "")) for category in categories]
+    return counts
+
+
+def _note(found: Sequence[Contender], what: str, diverged: float) -> str:
+    seeds = max(one.planned for one in found)
+    over = f"mean over up to {counted(seeds, 'seed')}; " if seeds > 1 else ""
+    text = f"{what[0].upper()}{what[1:]} of each category, {over}the spread is in the CSV."
+    if seeds == 1:
+        text = f"{what[0].upper()}{what[1:]} of each category, one run each."
+    if any(one.diverged for one in found):
+        text += f" A run that diverged counts as {100 * diverged:.1f}."
+    return text

@@ -1,0 +1,196 @@
+"""What a detector overlooks, how often it cries wolf, and whether its scores can be believed."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from ablations.record import Record
+from reports.findings.contenders import (
+    NAN,
+    Contender,
+    contenders,
+    measure,
+    number_at,
+    seeds_columns,
+    seeds_texts,
+    value_at,
+    with_entry,
+)
+from reports.load import Results
+from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
+
+FPPI = (0.1, 1.0)
+"""The false positives per image at which the miss rate is told."""
+
+SIZES = ("small", "medium", "large")
+
+PERCENT = 100.0
+
+MOST_MISSES = 5
+"""How many of a setting's worst misses are listed."""
+
+MISS_RATE, RECALL = "miss rate (%) ↓", "recall (%) ↑"
+
+
+def safety(results: Results) -> Tabled:
+    """Miss rates, recall by size and at a high precision, and the calibration error.
+
+    A run that diverged detects nothing: it misses all.
+    """
+    found = with_entry(contenders(results), "analysis")
+    records = [record for one in found for record in one.records]
+    if not records:
+        return Tabled(None, "No record has an analysis of its detections.")
+    names = [one.name for one in found]
+    columns, texts = [Column("", "setting", AXIS, names)], {"setting": names}
+    precision = _distinct(records, "recall", "at_precision", "precision")
+    for name, group, header, value, diverged in _measures(precision):
+        if not any(math.isfinite(value(record)) for record in records):
+            diverged = NAN  # the data set has no such objects
+        cells = measure(found, value, diverged=diverged, scale=PERCENT)
+        columns.append(cells.column(group, header))
+        texts |= cells.texts(name)
+    columns += seeds_columns(found)
+    texts |= seeds_texts(found)
+    note = _note(found, precision, _distinct(records, "miss_rate", "iou"))
+    return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), note)
+
+
+def _measures(precision: str) -> list[tuple[str, str, str, Callable[[Record], float], float]]:
+    """Name in the CSV, group, header, how it is read, and what a run that diverged has."""
+    return [
+        ("lamr", MISS_RATE, "log-average", partial(_number, keys=("miss_rate", "lamr")), 1.0),
+        *(
+            (
+                f"miss_rate_at_{fppi:g}_fppi",
+                MISS_RATE,
+                f"at {fppi:g} FPPI",
+                partial(_miss_rate_at, fppi=fppi),
+                1.0,
+            )
+            for fppi in FPPI
+        ),
+        *(
+            (f"recall_{size}", RECALL, size, partial(_number, keys=("recall", size)), 0.0)
+            for size in SIZES
+        ),
+        ("recall_at_precision", RECALL, f"at precision {precision}", _recall_at_precision, 0.0),
+        ("ece", "", "ECE (%) ↓", partial(_number, keys=("calibration", "ece")), NAN),
+    ]
+
+
+def missed_objects(results: Results) -> Tabled:
+    """The worst misses of each setting: those that most of its seeds list, then the largest."""
+    lines = []
+    for one in contenders(results):
+        listed: dict[tuple, list[dict[str, Any]]] = {}
+        for record in one.records:
+            for miss in _misses(record):
+                key = (str(miss.get("image_id")), str(miss.get("category")), str(miss.get("bbox")))
+                listed.setdefault(key, []).append(miss)
+        ranked = sorted(
+            listed.items(), key=lambda item: (-len(item[1]), -_finite(item[1][0], "area"), item[0])
+        )
+        lines += [_line(one, misses) for _, misses in ranked[:MOST_MISSES]]
+    if not lines:
+        return Tabled(None, "No record lists objects that were missed.")
+    frame = pd.DataFrame(lines, dtype=object)
+    columns = [
+        Column("", header, kind, shown(frame[name]))
+        for name, header, kind in (
+            ("setting", "setting", AXIS),
+            ("image", "image", TEXT),
+            ("category", "category", TEXT),
+            ("box", "box: x, y, width, height (px)", TEXT),
+            ("area", "area (px²)", NUMBER),
+            ("best_score", "best score", NUMBER),
+            ("best_iou", "best IoU", NUMBER),
+        )
+    ]
+    if (frame["seeds_planned"] != "1").any():
+        seeds = frame["seeds_missed"] + " of " + frame["seeds_planned"]
+        columns.append(Column("", "missed by seeds", NUMBER, list(seeds)))
+    return Tabled(
+        Table(columns, frame),
+        "Best score: the highest of a detection of the object's category that overlaps it; best "
+        "IoU: the highest overlap of any detection. Each run lists its largest misses alone.",
+    )
+
+
+def _number(record: Record, keys: Sequence[str]) -> float:
+    return number_at(record, "analysis", *keys)
+
+
+def _miss_rate_at(record: Record, fppi: float) -> float:
+    points, rates = (value_at(record, "analysis", "miss_rate", k) for k in ("fppi", "miss_rate"))
+    if not (isinstance(points, list) and isinstance(rates, list)):
+        return NAN
+    for point, rate in zip(points, rates, strict=False):
+        if isinstance(point, int | float) and math.isclose(point, fppi, rel_tol=1e-3):
+            return float(rate) if isinstance(rate, int | float) else NAN
+    return NAN
+
+
+def _recall_at_precision(record: Record) -> float:
+    """0 where no score is that precise: nothing can be found at that precision."""
+    if not isinstance(value_at(record, "analysis", "recall", "at_precision"), dict):
+        return NAN
+    recall = _number(record, ("recall", "at_precision", "recall"))
+    return 0.0 if math.isnan(recall) and _number(record, ("counts", "instances")) > 0 else recall
+
+
+def _distinct(records: Sequence[Record], *keys: str) -> str:
+    """A number that the records should agree on; each different one."""
+    values = {_number(record, keys) for record in records}
+    return " or ".join(f"{value:g}" for value in sorted(values) if not math.isnan(value)) or "–"
+
+
+def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
+    text = (
+        f"Objects are found at IoU {iou}. Log-average: the geometric mean of the miss rate at nine "
+        "numbers of false positives per image (FPPI) from 0.01 to 1. Recall by size is at any "
+        f"score; at precision {precision} it is that of the lowest score threshold that is as "
+        "precise, 0 where none is. ECE: expected calibration error of the scores. ↓ lower is "
+        "better, ↑ higher."
+    )
+    if any(one.planned > 1 for one in found):
+        text += " Mean ± sample standard deviation over the seeds; no difference is tested."
+    if any(one.diverged for one in found):
+        text += " A run that diverged counts as one that detects nothing, and has no ECE."
+    return text
+
+
+def _misses(record: Record) -> list[dict[str, Any]]:
+    misses = value_at(record, "analysis", "worst_misses")
+    return [miss for miss in misses if isinstance(miss, dict)] if isinstance(misses, list) else []
+
+
+def _line(one: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """An object that was missed, all texts; ``misses``: what each seed says of it."""
+    first = misses[0]
+    box = first.get("bbox")
+    numbers = box if isinstance(box, list) else []
+    return {
+        "setting": one.name,
+        "image": str(first.get("file_name") or first.get("image_id") or ""),
+        "category": str(first.get("category") or ""),
+        "box": ", ".join(f"{x:.1f}" for x in numbers if isinstance(x, int | float)),
+        "area": _text(_finite(first, "area"), ".0f"),
+        "best_score": _text(max(_finite(miss, "best_score") for miss in misses), ".2f"),
+        "best_iou": _text(max(_finite(miss, "best_iou") for miss in misses), ".2f"),
+        "seeds_missed": str(len(misses)),
+        "seeds_planned": str(one.planned),
+    }
+
+
+def _finite(miss: dict[str, Any], key: str) -> float:
+    """A number of a miss, -1 where there is none."""
+    value = miss.get(key)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else -1.0
+
+
+def _text(value: float, digits: str) -> str:
+    return "" if value < 0 else format(value, digits)

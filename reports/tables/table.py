@@ -1,0 +1,262 @@
+"""A table: columns of texts, decided once, and its renderings as HTML, Markdown, LaTeX and CSV.
+
+The renderings only arrange and escape the texts, so that they are equal to the digit.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import markupsafe
+import pandas as pd
+from markupsafe import Markup
+from pandas.io.formats.style import Styler
+
+from reports.tables import latex, markdown, spreadsheets
+
+NOTHING = "–"
+"""What a reader sees where there is nothing; a CSV has an empty field there."""
+
+AXIS, NUMBER, TEXT, LINKS = "axis", "number", "text", "records"
+"""The kinds of columns: what a row is called by, and what it says; classes in HTML."""
+
+BOLD, GREY, STALE = "bold", "grey", "stale"
+"""What a value may carry: a difference that survives its test, one that does not, and what no
+longer counts. The texts say it as well, but for bold."""
+
+SMALL = 6
+"""A table of so many columns or fewer need not fill the page."""
+
+_HtmlStyler = Styler.from_custom_template(str(Path(__file__).parent), html_table="table.html.tpl")
+
+_LEADING_NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?(?![\d.]*[^\W\d_])")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link in a cell: its text, its target (percent-quoted) and what a screen reader says."""
+
+    text: str
+    target: str
+    spoken: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands at one place of a table.
+
+    Attributes:
+        text: plain text, escaped where it is shown.
+        emphasis: "", ``BOLD``, ``GREY`` or ``STALE``.
+        sort: what it is sorted by where that is not the number that the text begins with.
+        links: in place of the text.
+    """
+
+    text: str
+    emphasis: str = ""
+    sort: float | None = None
+    links: tuple[Link, ...] = ()
+
+    @property
+    def sort_key(self) -> str:
+        """A number as text; "" where the cell has none."""
+        if self.sort is not None:
+            return f"{self.sort:.15g}"
+        found = _LEADING_NUMBER.match(self.text)
+        return f"{float(found.group().replace('−', '-')):.15g}" if found else ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        group: the header over it and its neighbours of the same group; "" for none.
+        header: its own.
+        kind: ``AXIS``, ``NUMBER``, ``TEXT`` or ``LINKS``.
+        values: a text or a :class:`Cell` per row; of ``LINKS``, a sequence of :class:`Link`.
+    """
+
+    group: str
+    header: str
+    kind: str
+    values: Sequence[str | Cell | Sequence[Link]]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """A cell per row."""
+        if self.kind == LINKS:
+            return [Cell("", links=tuple(links)) for links in self.values]
+        return [value if isinstance(value, Cell) else Cell(value) for value in self.values]
+
+    @property
+    def name(self) -> str:
+        """The header in one line."""
+        return f"{self.group} {self.header}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one length.
+
+    Attributes:
+        columns: what a reader sees, in order.
+        texts: what the CSV has: plain texts, a line per row; by default those of the columns.
+    """
+
+    columns: Sequence[Column]
+    texts: pd.DataFrame | None = None
+
+    def __post_init__(self):
+        lengths = {column.name: len(column.values) for column in self.columns}
+        assert len(set(lengths.values())) == 1, f"columns differ in length: {lengths}"
+
+    def __len__(self) -> int:
+        return len(self.columns[0].values)
+
+    def to_html(self, caption: Markup) -> Markup:
+        """A ``<table>`` with scopes on its headers and numbers to sort by in ``data-sort``.
+
+        Args:
+            caption: taken as HTML.
+        """
+        styler = _HtmlStyler(self._frame(self.columns), cell_ids=False).hide(axis="index")
+        styler.format(_html)
+        self._format_headers(styler, self.columns, markupsafe.escape)
+        styler.set_caption(str(caption))
+        html = styler.to_html(exclude_styles=True, kinds=[column.kind for column in self.columns])
+        if len(self.columns) <= SMALL:
+            html = html.replace("<table>", '<table class="small">', 1)
+        # The templates leave a blank line for each of their own.
+        return Markup("\n".join(line for line in html.split("\n") if line.strip()))
+
+    def to_markdown(self) -> Markup:
+        """A pipe table, as GitHub shows it."""
+        frame = pd.DataFrame(
+            [list(map(_markdown, row)) for row in self._rows(self.columns)],
+            columns=[str(markdown.escape(column.name)) for column in self.columns],
+        )
+        return Markup(
+            frame.to_markdown(
+                index=False,
+                tablefmt="pipe",
+                disable_numparse=True,
+                colalign=["right" if column.kind == NUMBER else "left" for column in self.columns]
+                if len(self)
+                else None,
+            )
+        )
+
+    def to_latex(self, caption: str, label: str) -> str:
+        """A table for a paper, with booktabs; without the links.
+
+        Args:
+            caption: plain text.
+            label: what ``\\ref`` calls it.
+        """
+        columns = [column for column in self.columns if column.kind != LINKS]
+        styler = self._frame(columns).style.hide(axis="index")
+        styler.format(_latex)
+        self._format_headers(styler, columns, latex.escape)
+        tabular = styler.to_latex(
+            column_format="".join("r" if column.kind == NUMBER else "l" for column in columns),
+            hrules=True,
+            multicol_align="c",
+        )
+        if _is_grouped(columns):
+            tabular = latex.with_cmidrules(tabular, [column.group for column in columns])
+        return latex.table(tabular, caption, label)
+
+    def to_csv(self) -> str:
+        """``texts``; nothing in it is a formula to a spreadsheet."""
+        columns = [column for column in self.columns if column.kind != LINKS]
+        texts = self.texts
+        if texts is None:
+            # Not by name: columns that are called after categories may share one.
+            rows = [[_number_text(cell.text) for cell in row] for row in self._rows(columns)]
+            texts = pd.DataFrame(rows, columns=[column.name for column in columns], dtype=object)
+        safe = texts.apply(lambda column: column.map(spreadsheets.cell))
+        safe.columns = [spreadsheets.cell(name) for name in texts.columns]
+        return safe.to_csv(index=False, lineterminator="\n")
+
+    @staticmethod
+    def _rows(columns: Sequence[Column]) -> Iterable[tuple[Cell, ...]]:
+        return zip(*(column.cells for column in columns), strict=True)
+
+    def _frame(self, columns: Sequence[Column]) -> pd.DataFrame:
+        """The cells, under the columns' numbers: their names need not be different."""
+        numbers = range(len(columns))
+        groups = [column.group for column in columns]
+        index = pd.MultiIndex.from_arrays([groups, numbers]) if _is_grouped(columns) else numbers
+        frame = pd.DataFrame(list(self._rows(columns)), columns=numbers, dtype=object)
+        frame.columns = index
+        return frame
+
+    @staticmethod
+    def _format_headers(styler: Styler, columns: Sequence[Column], escape) -> None:
+        levels = [escape, lambda number: escape(columns[number].header)]
+        if not _is_grouped(columns):
+            del levels[0]
+        for level, formatter in enumerate(levels):
+            styler.format_index(formatter, axis="columns", level=level)
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """A table and what is to be said under it; where there is none, why.
+
+    Attributes:
+        table: None where nothing is known that could stand in it.
+        note: plain text.
+    """
+
+    table: Table | None
+    note: str
+
+
+def shown(texts: Iterable[str]) -> list[str]:
+    """Texts as a reader sees them: ``NOTHING`` where there is none."""
+    return [text or NOTHING for text in texts]
+
+
+def signed(text: str) -> str:
+    """A number's text with a true minus sign."""
+    return text.replace("-", "−")
+
+
+def _is_grouped(columns: Sequence[Column]) -> bool:
+    return any(column.group for column in columns)
+
+
+def _number_text(text: str) -> str:
+    """A shown text as a CSV has it: nothing for ``NOTHING``, and a minus sign that is ASCII."""
+    return "" if text == NOTHING else re.sub(r"−(?=\d)", "-", text)
+
+
+def _html(cell: Cell) -> Markup:
+    links = [
+        Markup('<a href="{}" aria-label="{}">{}</a>').format(
+            link.target, link.spoken or link.text, link.text
+        )
+        for link in cell.links
+    ]
+    if links:
+        return Markup(", ").join(links)
+    text = markupsafe.escape(cell.text or NOTHING)
+    return Markup("<strong>{}</strong>").format(text) if cell.emphasis == BOLD else text
+
+
+def _markdown(cell: Cell) -> Markup:
+    if cell.links:
+        return Markup(", ").join(markdown.link(link.text, link.target) for link in cell.links)
+    text = markdown.escape(cell.text or NOTHING)
+    return Markup(f"**{text}**") if cell.emphasis == BOLD else text
+
+
+def _latex(cell: Cell) -> str:
+    text = latex.escape(cell.text or NOTHING)
+    if cell.emphasis == BOLD:
+        return latex.strong(text)
+    return latex.grey(text) if cell.emphasis in (GREY, STALE) else text

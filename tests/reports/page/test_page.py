@@ -1,0 +1,289 @@
+"""The page in a browser: quiet, asking for nothing, sortable, and usable by everybody."""
+
+import io
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from reports.page.render import write_report
+from reports.pictures.gallery import Gallery, Picture
+from tests.reports import analyses
+from tests.reports.conftest import StudyFolder
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), ""
+)
+AXE = "axe_playwright_python"
+"""The package that carries axe-core."""
+
+if not CHROMIUM:
+    pytest.skip("no Chromium is installed here", allow_module_level=True)
+if not (find_spec("playwright") and find_spec(AXE)):
+    pytest.skip("playwright and axe are not installed: pip install -e .[test]", True)
+
+from playwright.sync_api import sync_playwright  # noqa: E402
+
+HOSTILE = "<img src=x onerror=alert(1)>_%&|"
+WIDE, NARROW = 1440, 390
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """A function that opens a page; its console, dialogs and requests are in ``page.events``."""
+    contexts = []
+
+    def visit(path: Path, width=WIDE, scheme="light", anchor="", **options):
+        contexts.append(
+            browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, **options
+            )
+        )
+        page = contexts[-1].new_page()
+        page.events = []
+        page.on("console", lambda said: page.events.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: page.events.append(f"error: {error}"))
+        page.on("request", lambda asked: page.events.append(asked.url))
+        page.on("dialog", lambda shown: (page.events.append(shown.message), shown.dismiss()))
+        page.goto(path.as_uri() + anchor)
+        page.events = [event for event in page.events if not event.startswith("data:")]
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def broken(broken_folder):
+    """The page of a study of which runs failed, diverged, are running, stale and missing."""
+    return write_report(broken_folder.load())[0]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, make_study):
+    """The page of a finished study in which every name is called like an attack."""
+    folder = StudyFolder(tmp_path_factory.mktemp("hostile"), make_study(2))
+    folder.describe(categories=(HOSTILE, "1"))
+    for number, cell in enumerate(folder.study.cells()):
+        analysis = analyses.analysis(10.0 + number, (HOSTILE, "1"), cell.seed)
+        folder.add(cell, 10.0 + number, analysis=analysis, error=HOSTILE, command=HOSTILE)
+    png, webp = io.BytesIO(), io.BytesIO()
+    image = Image.new("RGB", (1200, 300), "#0072B2")
+    image.save(png, "PNG")
+    image.save(webp, "WEBP")
+    picture = Picture("photo", HOSTILE, HOSTILE, HOSTILE, png.getvalue(), webp.getvalue())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "reports.page.contents.side_by_side.pictures",
+            lambda _: Gallery((picture,), HOSTILE),
+        )
+        return write_report(folder.load())[0]
+
+
+def texts(page, table: str, column: int) -> list[str]:
+    rows = page.locator(f"#table-{table} tbody tr")
+    return [row.locator("th, td").nth(column).inner_text() for row in rows.all()]
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    path = Path(find_spec(AXE).origin).with_name("axe.min.js")
+    page.evaluate(path.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 10
+    return [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("name", ["broken", "hostile"])
+def test_it_is_quiet_and_for_everybody(visit, request, name, width, scheme):
+    path = request.getfixturevalue(name)
+    page = visit(path, width, scheme)
+    assert page.events == [path.as_uri()], "no word, no question, no request but for the page"
+    for folded in page.locator("main > section > details").all():
+        folded.evaluate("details => { details.open = true; }")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_is_not_for_everybody_is_seen(visit, broken):
+    page = visit(broken)
+    page.evaluate("document.querySelector('h1').style.color = '#eee'")
+    page.evaluate("document.querySelector('.card').removeAttribute('aria-label')")
+    found = {violation.partition(":")[0] for violation in violations(page)}
+    assert found == {"color-contrast", "role-img-alt"}
+
+
+def test_a_name_that_is_an_attack_is_text(visit, hostile):
+    page = visit(hostile)
+    assert page.events == [hostile.as_uri()]
+    assert page.locator("img[src=x]").count() == 0
+    assert HOSTILE in page.locator("#making").inner_text()
+    assert HOSTILE in page.locator("#table-missed_objects").inner_text()
+    assert page.locator("#figure-photo img").get_attribute("alt") == HOSTILE
+    page.locator("#figure-photo").get_by_role("button", name="Enlarge").click()
+    assert page.get_by_role("dialog").get_attribute("aria-label") == HOSTILE
+    twin = hostile.with_name("report.md").read_text(encoding="utf-8")
+    assert "<img" not in twin and "&lt;img src=x onerror=alert(1)&gt;\\_%&amp;\\|" in twin
+
+
+def test_nothing_but_the_page_s_own_script_may_run(visit, broken):
+    """What would be executed if a name ever got through as HTML."""
+    page = visit(broken)
+    page.evaluate("document.querySelector('main').innerHTML = '<img src=x onerror=alert(1)>'")
+    page.wait_for_timeout(200)
+    assert not [event for event in page.events if event in ("1", "alert")]
+    assert any("Content Security Policy" in event for event in page.events)
+
+
+def test_tables_sort_by_click_and_key_and_back(visit, broken):
+    page = visit(broken)
+    before = texts(page, "alpha", 1)
+    assert before == ["4.3", "–", "13.0"]
+    header = page.locator("#table-alpha thead tr:last-child th").nth(1)
+    button = header.locator("button")
+    button.click()
+    assert texts(page, "alpha", 1) == ["4.3", "13.0", "–"]
+    assert header.get_attribute("aria-sort") == "ascending"
+    button.press("Enter")
+    assert texts(page, "alpha", 1) == ["13.0", "4.3", "–"], "what is unknown stays last"
+    assert header.get_attribute("aria-sort") == "descending"
+    button.press(" ")
+    assert texts(page, "alpha", 1) == before
+    assert header.get_attribute("aria-sort") is None
+
+
+def test_only_one_column_is_the_sorted_one(visit, broken):
+    page = visit(broken)
+    headers = page.locator("#table-alpha thead tr:last-child th")
+    headers.nth(1).locator("button").click()
+    headers.nth(0).locator("button").click()
+    assert page.locator("#table-alpha [aria-sort]").count() == 1
+    assert headers.last.locator("button").count() == 0, "links have no order"
+
+
+def test_numbers_sort_by_their_value(visit, broken):
+    page = visit(broken)
+    header = page.locator("#table-speed thead tr:last-child th", has_text="scale")
+    header.locator("button").click()
+    # As text, 128 comes before 88.
+    assert texts(page, "speed", 1) == ["88 (400)", "88 (400)", "128 (600)", "128 (600)"]
+
+
+def test_figures_enlarge_and_come_back(visit, broken):
+    page = visit(broken)
+    button = page.locator("#figure-alpha").get_by_role("button", name="Enlarge")
+    small = page.locator("#figure-alpha svg").bounding_box()
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert dialog.is_visible() and "α = 0.25: 4.3" in dialog.get_attribute("aria-label")
+    assert dialog.locator("svg").bounding_box()["width"] > small["width"]
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.locator("#figure-alpha svg").bounding_box()["width"] == small["width"]
+    assert button.evaluate("button => button === document.activeElement")
+    page.locator("#figure-alpha .card").click()
+    dialog.get_by_role("button", name="Close").click()
+    assert not dialog.is_visible() and page.locator("#figure-alpha svg").count() == 1
+
+
+def test_light_and_dark_are_a_button_away(visit, broken):
+    def paper(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    page = visit(broken)
+    light = paper(page)
+    page.get_by_role("button", name="Dark").click()
+    dark = paper(page)
+    assert dark != light and dark == paper(visit(broken, scheme="dark"))
+    assert violations(page) == []
+    page.get_by_role("button", name="Light").click()
+    assert paper(page) == light
+
+
+def test_a_number_is_one_click_from_its_run(visit, broken):
+    page = visit(broken)
+    entry = page.locator('[id="run-ce-alpha0.25-seed1"]')
+    assert not entry.is_visible()
+    page.locator("#table-alpha").get_by_role("link", name="record of seed 1").first.click()
+    assert entry.is_visible() and entry.locator("pre").text_content() == "python train_net.py"
+    assert (
+        visit(broken, anchor="#run-ce-alpha0.25-seed1")
+        .locator('[id="run-ce-alpha0.25-seed1"]')
+        .is_visible()
+    )
+
+
+def test_the_keyboard_reaches_the_report_past_the_contents(visit, broken):
+    page = visit(broken)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+def test_without_scripts_all_is_there_to_read(visit, broken):
+    page = visit(broken, java_script_enabled=False)
+    assert page.locator("button").count() == 0
+    assert page.locator("nav a").first.is_visible() and page.locator("#table-alpha").is_visible()
+    page.locator(".runs summary").first.click()
+    assert page.locator(".runs pre").first.is_visible()
+
+
+@pytest.mark.parametrize(("width", "wide"), [(688, ""), (1017, ".wide")])
+def test_on_paper_nothing_is_cut(visit, broken, width, wide):
+    """At the pixels between the margins of A4, upright and, for wide tables, on its side."""
+    page = visit(broken, width=width)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    selected = page.locator(f".table{wide or ':not(.wide)'} table")
+    assert selected.count() and all(t.bounding_box()["width"] <= width for t in selected.all())
+    assert not page.locator("nav").is_visible() and page.locator(".runs pre").last.is_visible()
+    assert not any(b.is_visible() for b in page.locator("button:not(.sort)").all())
+
+
+def test_it_prints(visit, broken):
+    assert visit(broken).pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_a_running_study_s_page_loads_itself_again_unless_it_is_paused(browser, broken, hostile):
+    def reloaded(path, pause=False, enlarge=False) -> bool:
+        page = browser.new_page()
+        page.clock.install()
+        page.goto(path.as_uri())
+        if pause:
+            page.get_by_role("button", name="Pause").click()
+        if enlarge:
+            page.get_by_role("button", name="Enlarge").first.click()
+        page.evaluate("window.mark = true")
+        page.clock.run_for(61_000)
+        page.wait_for_timeout(300)
+        again = not page.evaluate("window.mark === true")
+        page.close()
+        return again
+
+    assert reloaded(broken)
+    assert not reloaded(broken, pause=True)
+    assert not reloaded(broken, enlarge=True)
+    assert not reloaded(hostile), "a study that is complete stays as it is"
