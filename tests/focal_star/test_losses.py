@@ -15,7 +15,7 @@ from focal_star.losses import (
     focal_loss,
     focal_star_loss,
 )
-from reports.formulas import LOSSES as FORMULAS
+from reports.figures.formulas import LOSSES as FORMULAS
 
 TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
