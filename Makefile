@@ -9,15 +9,15 @@ STUDY = mini
 GRIDS =
 ## how many seeds every setting is run with; empty: as the study says
 SEEDS =
-## a folder of own data: instances_train.json, instances_val.json, images/
+## a folder of own data, in COCO's format or of Pascal VOC; check, describe, register: or coco_2017
 DATASET =
-## cells side by side; empty: one a core
+## cells side by side; empty: one a core, or as many as there are GPUs for
 JOBS =
 ## what runs the cells: local (processes here) or slurm (a job array, through submitit)
 ENGINE = local
 ## how often a cell whose process died is started again, from its last checkpoint
 RETRIES = 2
-## GPUs that one cell trains on; empty: as its config says
+## GPUs that one cell trains on; empty: as the study says (coco: 8, mini: none)
 GPUS =
 ## where runs write
 OUTPUT = output
@@ -29,10 +29,12 @@ WEIGHTS =
 CONFIG =
 ## demo: the score to show boxes from; empty: each checkpoint's own where all have one, or 0.5
 THRESHOLD =
-## what bench measures, as in BENCH="loss step"; empty: everything
+## what bench measures, as in BENCH="loss step"; empty: everything but study-full
 BENCH =
 ## an existing environment's Python, in place of a new .venv
 PYTHON ?=
+## upstream: a folder with another Detectron2's package, such as a checkout of its main branch
+DETECTRON2 =
 ## further arguments for pytest, as in PYTEST_ARGS="-m 'not slow'"
 PYTEST_ARGS =
 
@@ -47,14 +49,15 @@ RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
 	$(if $(GPUS),--gpus "$(GPUS)")
 
-.PHONY: help setup ablations plan status report publish demo test bench soak lint format clean
+.PHONY: help setup ablations plan doctor status report publish cards demo check describe register
+.PHONY: fetch test upstream bench soak audit lint format clean
 
 ## this list
 help:
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@awk '/^## / { text = substr($$0, 4); next } \
 	    /^[a-z]+:/ && text { sub(/:.*/, ""); targets = targets sprintf("  %-12s %s\n", $$0, text) } \
-	    /^[A-Z_]+ \??=/ && text { name = $$1; value = $$0; sub(/^[^=]*= ?/, "", value); \
+	    /^[A-Z0-9_]+ \??=/ && text { name = $$1; value = $$0; sub(/^[^=]*= ?/, "", value); \
 	        variables = variables sprintf("  %-12s %s%s\n", name, text, \
 	            value == "" ? "" : " [" value "]") } \
 	    { text = "" } \
@@ -78,6 +81,10 @@ ablations: setup
 plan: setup
 	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS)
 
+## look whether this machine has what the study needs: data, weights, GPUs, disk, anchors
+doctor: setup
+	@"$(PY)" -m ablations doctor $(STUDY_FLAGS) $(RUN_FLAGS)
+
 ## show where the study stands, also while it runs elsewhere
 status: setup
 	@"$(PY)" -m ablations status $(STUDY_FLAGS)
@@ -90,23 +97,55 @@ report: setup
 publish: setup
 	@"$(PY)" -m reports.publish --study "$(STUDY)" --output "$(OUTPUT)"
 
+## write a model card beside every checkpoint of the study, from the records
+cards: setup
+	@"$(PY)" -m reports.model_card \
+	    --record "$(OUTPUT)/$(STUDY)$(if $(DATASET),-$$(basename "$$(realpath "$(DATASET)")"))/records"
+
 ## show what the checkpoints WEIGHTS find on the photographs IMAGES, in OUTPUT/demo; on the CPU
 demo: setup
 	@"$(PY)" -m focal_star.demo --images "$(IMAGES)" --weights $(WEIGHTS) \
 	    $(if $(CONFIG),--config "$(CONFIG)") $(if $(THRESHOLD),--threshold "$(THRESHOLD)") \
 	    --output "$(OUTPUT)/demo"
 
+## name every problem of DATASET's annotations and images
+check: setup
+	@"$(PY)" -m focal_star.data check $(if $(DATASET),"$(DATASET)")
+
+## tell what is in DATASET: images, objects, categories, sizes
+describe: setup
+	@"$(PY)" -m focal_star.data describe $(if $(DATASET),"$(DATASET)")
+
+## have Detectron2 read DATASET, and show the config keys that train on it
+register: setup
+	@"$(PY)" -m focal_star.data register $(if $(DATASET),"$(DATASET)")
+
+## download COCO 2017 into DETECTRON2_DATASETS, or go on with it; 41 GB of disk
+fetch: setup
+	@"$(PY)" -m focal_star.data fetch
+
 ## lint, then run all tests, the fast ones first
 test: setup lint
 	@"$(PY)" -m pytest $(PYTEST_ARGS)
 
-## measure losses, training step, evaluation and planning against others; about 6 minutes
+## run the tests of focal_star on another Detectron2, that of the folder DETECTRON2
+upstream: setup
+	@[ -f "$(DETECTRON2)/detectron2/__init__.py" ] || { \
+	    echo "make upstream: there is no detectron2/__init__.py in '$(DETECTRON2)'; name the folder that holds the package (DETECTRON2=...)" >&2; exit 1; }
+	@PYTHONPATH="$(DETECTRON2)" "$(PY)" -m pytest tests/focal_star $(PYTEST_ARGS)
+
+## measure losses, training step, evaluation, a study and more against others; about 10 minutes
 bench: setup
 	@"$(PY)" -m benchmarks --parts "$(BENCH)" --output "$(OUTPUT)/bench"
 
-## kill a study of real trainings 50 times at random, and compare it with one left alone
+## kill a study 50 times at random and compare it with one left alone; then fuzz the readers
 soak: setup
 	@"$(PY)" tests/soak.py --kills 50 --cells 12
+	@"$(PY)" -m tests.fuzz --cases 1000000
+
+## look for published vulnerabilities of what is installed; asks the package index
+audit: setup
+	@"$(PY)" -m install.audit
 
 ## check style and format
 lint: setup

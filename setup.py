@@ -64,12 +64,19 @@ setup(
         "torchvision>=0.15",
     ],
     extras_require={
+        "mlflow": ["mlflow-skinny>=2.0"],
+        "onnx": ["onnx>=1.14", "onnxruntime>=1.16"],
         "test": [
             "axe-playwright-python>=0.1.4",
+            "hypothesis>=6.100",
             "mpmath>=1.3",
+            "onnx>=1.14",
+            "onnxruntime>=1.16",
+            "pip-audit>=2.7",
             "playwright>=1.45",
             "pytest>=7.4",
             "ruff>=0.12",
-        ]
+        ],
+        "wandb": ["wandb>=0.16"],
     },
 )

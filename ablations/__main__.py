@@ -1,7 +1,8 @@
-"""``python -m ablations [run|plan|status]``: runs a study, lists what that would do, or shows it.
+"""``python -m ablations [run|plan|doctor|status]``: runs a study, or tells of it.
 
 ``run`` trains what has no result yet. ``plan`` lists the cells by what is to be done with them,
-with an estimate of time and disk, and trains nothing. ``status`` shows the study from its folder,
+with an estimate of time and disk, and trains nothing. ``doctor`` looks whether this machine has
+what they need, see ``python -m focal_star.doctor``. ``status`` shows the study from its folder,
 also while it runs, here or on another machine of the same disk.
 """
 
@@ -11,9 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from ablations import overview
+from ablations import costs, overview
 from ablations import prepared as preparing
 from ablations.cell import Layout
+from ablations.gpus import TooFewGpus, default_jobs
 from ablations.plan import load_study
 from ablations.prepared import ROOT, PrepareError
 from ablations.reading import PlanError
@@ -28,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         0 if every cell has a result, 1 if some failed (``status``: or are still to be run), 2 if
-        nothing could be run, 130 if it was interrupted. ``plan`` is 0 whatever it finds.
+        nothing could be run, 130 if it was interrupted. ``plan`` is 0 whatever it finds, and
+        ``doctor`` 1 where something is missing.
     """
     options = _parser().parse_args(argv)
     # The cells' processes work in the repository's root, and so does this one: a path means the
@@ -38,18 +41,19 @@ def main(argv: list[str] | None = None) -> int:
     os.chdir(ROOT)
     try:
         study = load_study(options.study, (options.grids or "").split(), options.seeds)
+        gpus = study.gpus if options.gpus is None else options.gpus
         request = Request(
             study=study,
             layout=Layout.of(output, study.name, dataset),
             dataset=dataset,
-            jobs=options.jobs,
+            jobs=options.jobs or default_jobs(gpus),
             cache=output / "cache",
             engine=options.engine,
             retries=options.retries,
-            gpus=options.gpus,
+            gpus=gpus,
         )
         return run(request) if options.what == "run" else _tell(request, options.what)
-    except (PlanError, PrepareError, RunError, OSError) as error:
+    except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -58,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tell(request: Request, what: str) -> int:
-    """Print the plan or the status of a study."""
+    """Print the plan or the status of a study, or have a process look what is missing for it."""
     study, layout = request.study, request.layout
     prepared = preparing.load(layout)
     if prepared and not preparing.is_current(prepared, study):
@@ -71,11 +75,22 @@ def _tell(request: Request, what: str) -> int:
     finally:
         gc.freeze()
         gc.enable()
+    if what == "status":
+        overview.print_status(found, layout)
+        return 0 if found.is_complete else 1
+    test_images = prepared.dataset.get("val", {}).get("num_images", 0) if prepared else 0
+    config = preparing.written_config(study)
+    left = costs.estimate(found, config, request.gpus, test_images)
     if what == "plan":
-        overview.print_plan(found, request.jobs)
+        overview.print_plan(found, left, request.jobs, request.gpus)
         return 0
-    overview.print_status(found, layout)
-    return 0 if found.is_complete else 1
+    return preparing.doctor(
+        study,
+        request.data_overrides(),
+        output=layout.root,
+        disk_bytes=(left.disk_bytes or 0) + request.jobs * left.running_bytes,
+        gpus=max(1, request.gpus) if request.engine == "local" else 0,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", nargs="?", default="run", choices=("run", "plan", "status"))
+    parser.add_argument(
+        "what", nargs="?", default="run", choices=("run", "plan", "doctor", "status")
+    )
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
     parser.add_argument("--grids", help="names of grids, spaces between (default: the study's)")
     parser.add_argument("--seeds", type=_positive, help="number of seeds (default: the study's)")
@@ -93,8 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs",
         type=_positive,
-        default=len(os.sched_getaffinity(0)),
-        help="cells side by side (default: one a core)",
+        help="cells side by side (default: one a core, or as many as there are GPUs for)",
     )
     parser.add_argument(
         "--engine",
@@ -111,8 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gpus",
         type=_not_negative,
-        default=0,
-        help="GPUs of one cell (default: as its config says)",
+        help="GPUs of one cell (default: as the study says)",
     )
     return parser
 

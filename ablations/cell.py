@@ -6,9 +6,22 @@ once however many tables show it.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ablations.reading import shown
+
+
+@dataclass(frozen=True)
+class AllBut:
+    """Holds every name that is not one of these."""
+
+    names: tuple[str, ...]
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, str) and value not in self.names
 
 
 @dataclass(frozen=True)
@@ -21,41 +34,58 @@ class Axis:
         prefix: what stands before a value in a cell's id.
         base: the value that every config of this project has, so that a setting need not name
             it. A study may say another; axes without one are always named.
-        only_with: (axis, its values): elsewhere the axis has no effect and is left out.
+        only_with: (axis, its values): elsewhere, and where that axis itself has no effect, the
+            axis has none and is left out.
     """
 
     key: str
     kind: type
     prefix: str
     base: Any = ...
-    only_with: tuple[str, tuple[str, ...]] | None = None
+    only_with: tuple[str, tuple[str, ...] | AllBut] | None = None
 
 
 _OHEM = ("ohem", ("ohem", "ohem_1_3"))
 
+DENSE = ("detector", ("retinanet",))
+"""What an axis is about that a detector in two stages has nothing of."""
+
 AXES = {
-    "loss": Axis("MODEL.FOCAL_STAR.LOSS", str, ""),
-    "alpha": Axis("MODEL.RETINANET.FOCAL_LOSS_ALPHA", float, "alpha"),
+    "detector": Axis("MODEL.DETECTOR", str, "", "retinanet"),
+    "loss": Axis("MODEL.FOCAL_STAR.LOSS", str, "", only_with=DENSE),
+    "alpha": Axis("MODEL.RETINANET.FOCAL_LOSS_ALPHA", float, "alpha", only_with=DENSE),
     "gamma": Axis(
         "MODEL.RETINANET.FOCAL_LOSS_GAMMA", float, "gamma",
-        only_with=("loss", ("focal", "focal_star", "focal_appendix")),
+        only_with=("loss", AllBut(("ce",))),
     ),
     "beta": Axis(
-        "MODEL.FOCAL_STAR.BETA", float, "beta", 0.0, only_with=("loss", ("focal_appendix",))
+        "MODEL.FOCAL_STAR.BETA", float, "beta", 0.0,
+        only_with=("loss", AllBut(("ce", "focal", "focal_star"))),
     ),
     "weight_cap": Axis(
-        "MODEL.FOCAL_STAR.WEIGHT_CAP", float, "cap", None, only_with=("loss", ("focal_star",))
+        "MODEL.FOCAL_STAR.WEIGHT_CAP", float, "cap", None,
+        only_with=("loss", AllBut(("ce", "focal", "focal_appendix"))),
     ),
-    "prior": Axis("MODEL.RETINANET.PRIOR_PROB", float, "prior", 0.01),
-    "ohem": Axis("MODEL.OHEM.METHOD", str, "", None),
+    "prior": Axis("MODEL.RETINANET.PRIOR_PROB", float, "prior", 0.01, only_with=DENSE),
+    "ohem": Axis("MODEL.OHEM.METHOD", str, "", None, only_with=DENSE),
     "batch_size": Axis("MODEL.OHEM.BATCH_SIZE", int, "batch", only_with=_OHEM),
     "nms_thresh": Axis("MODEL.OHEM.NMS_THRESH", float, "nms", only_with=_OHEM),
-    "num_scales": Axis("MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3),
-    "num_aspect_ratios": Axis("MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3),
+    "num_scales": Axis(
+        "MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3, only_with=DENSE
+    ),
+    "num_aspect_ratios": Axis(
+        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3, only_with=DENSE
+    ),
     "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth"),
     "scale": Axis("INPUT.SHORT_EDGE", int, "edge"),
 }  # fmt: skip
 """Axis of a grid -> what it is in a config. The order is the order of a cell's id."""
+
+MOST = 1e15
+"""Of a value's magnitude: up to here every whole number is a float, and the other way round."""
+
+_NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
+"""A value that is a name becomes part of file names."""
 
 _NEUTRAL_GAMMA = {"focal": 0.0, "focal_star": 0.0, "focal_appendix": 1.0}
 """Loss -> the gamma at which it is the cross entropy (focal_appendix: where beta is 0)."""
@@ -86,7 +116,8 @@ class Setting:
             ValueError: names every axis that does not exist and every value of another type.
         """
         problems = [
-            f"unknown axis {axis}; known: {', '.join(AXES)}" for axis in values.keys() - AXES
+            f"unknown axis {shown(axis)[1:-1]}; known: {', '.join(AXES)}"
+            for axis in values.keys() - AXES
         ]
         typed = {}
         for axis, value in values.items():
@@ -94,7 +125,7 @@ class Setting:
                 try:
                     typed[axis] = _typed(value, AXES[axis].kind)
                 except ValueError as error:
-                    problems.append(f"{axis} is {value!r}, {error}")
+                    problems.append(f"{axis} is {shown(value)}, {error}")
         if problems:
             raise ValueError("; ".join(problems))
         loss = typed.get("loss")
@@ -106,7 +137,9 @@ class Setting:
             tuple(
                 (axis, typed[axis])
                 for axis in AXES
-                if axis in typed and _counts(axis, typed) and typed[axis] != common[axis]
+                if axis in typed
+                and has_effect(axis, common | typed)
+                and typed[axis] != common[axis]
             )
         )
 
@@ -177,6 +210,11 @@ class Layout:
         return self.root / ".lock"
 
     @property
+    def workers_log(self) -> Path:
+        """What the process prints that cells are forked from."""
+        return self.root / "workers.log"
+
+    @property
     def prepare_log(self) -> Path:
         return self.root / "prepare.log"
 
@@ -192,9 +230,14 @@ class Layout:
         """The folder a cell trains in: Detectron2's OUTPUT_DIR."""
         return self.root / "cells" / cell_id
 
+    @property
+    def locks(self) -> Path:
+        """Of the cells."""
+        return self.root / "locks"
+
     def cell_lock(self, cell_id: str) -> Path:
         """Held by the cell's process as long as it lives."""
-        return self.root / "locks" / cell_id
+        return self.locks / cell_id
 
     def cell_fingerprint(self, cell_id: str) -> Path:
         """Which fingerprint the files of the cell's folder belong to."""
@@ -226,22 +269,22 @@ def _typed(value: Any, kind: type) -> Any:
     if value is None:
         return None
     if kind is str:
-        if isinstance(value, str):
+        if isinstance(value, str) and _NAME.fullmatch(value):
             return value
         raise ValueError("not a name")
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not -MOST <= value <= MOST:
         raise ValueError("not a number")
     if kind(value) != value:
         raise ValueError("not a whole number")
     return kind(value)
 
 
-def _counts(axis: str, values: dict[str, Any]) -> bool:
-    """Whether the axis has an effect beside these values."""
+def has_effect(axis: str, values: dict[str, Any]) -> bool:
+    """Whether the axis has an effect beside these values; one without a value has its base's."""
     if AXES[axis].only_with is None:
         return True
     other, with_values = AXES[axis].only_with
-    return values.get(other) in with_values
+    return has_effect(other, values) and values.get(other, AXES[other].base) in with_values
 
 
 def _text(value: Any) -> str:

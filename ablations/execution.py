@@ -6,9 +6,8 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,10 +16,10 @@ from typing import IO, Any
 
 from ablations.cell import Cell, Layout
 from ablations.fingerprint import Identity
-from ablations.prepared import ROOT, tail
+from ablations.prepared import tail
+from ablations.processes import TRAIN_NET, CellProcess, Start, start_new
 from ablations.record import FAILED, Record, save, write_json
 
-TRAIN_NET = "projects/focal_star/train_net.py"
 USELESS_TO_RETRY = (2, 5)
 """Exit codes of train_net.py: a config or data that cannot be used, a disk that does not take."""
 
@@ -60,11 +59,23 @@ class CellRun:
     that one is waited for. Nothing is started before the first :meth:`poll`.
     """
 
-    def __init__(self, job: Job):
-        self.job = job
+    def __init__(
+        self,
+        job: Job,
+        start: Callable[[Start], CellProcess] = start_new,
+        place: Mapping[str, str] | None = None,
+    ):
+        """
+        Args:
+            job: the cell.
+            start: starts its first process; later ones are new interpreters.
+            place: variables of its processes, see :class:`ablations.gpus.Places`.
+        """
+        self.job, self.place = job, place
+        self._first_start = start
         self.attempts = 0
         self.started = time.monotonic()
-        self._process: subprocess.Popen | None = None
+        self._process: CellProcess | None = None
         self._log_start = 0
 
     def poll(self) -> Record | None:
@@ -123,35 +134,27 @@ class CellRun:
         mine = {"fingerprint": self.job.identity.fingerprint}
         try:
             same = json.loads(layout.cell_fingerprint(cell_id).read_text("utf-8")) == mine
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             same = False
         if not same:
             if layout.cell(cell_id).exists():
                 shutil.rmtree(layout.cell(cell_id))
             write_json(layout.cell_fingerprint(cell_id), mine)
 
-    def _start(self, lock: IO[str]) -> subprocess.Popen:
-        layout, cell_id = self.job.layout, self.job.cell.id
-        # The process itself says who holds the lock, so that there is no moment of not knowing.
-        command = [
-            "sh", "-c", 'echo "$$ $1" > "$0"; shift; exec "$@"',
-            str(layout.cell_lock(cell_id)), os.uname().nodename,
-            sys.executable, TRAIN_NET, "--resume", *self.job.arguments,
-            *self.job.prepared, "OUTPUT_DIR", str(layout.cell(cell_id)),
-        ]  # fmt: skip
-        lock.truncate(0)
-        with layout.cell_log(cell_id).open("a", encoding="utf-8") as log:
-            self._log_start = log.tell()
-            return subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"OMP_NUM_THREADS": str(self.job.threads)},
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which then stops them
-                pass_fds=[lock.fileno()],
+    def _start(self, lock: IO[str]) -> CellProcess:
+        job, layout = self.job, self.job.layout
+        log = layout.cell_log(job.cell.id)
+        self._log_start = log.stat().st_size if log.exists() else 0
+        folder = ("OUTPUT_DIR", str(layout.cell(job.cell.id)))
+        start = self._first_start if self.attempts == 1 else start_new
+        return start(
+            Start(
+                arguments=("--resume", *job.arguments, *job.prepared, *folder),
+                environment={"OMP_NUM_THREADS": str(job.threads), **(self.place or {})},
+                log=log,
+                lock=lock,
             )
+        )
 
     def _outcome(self) -> dict[str, Any] | None:
         """What the process left at its end; None, and nothing is left, if that is not whole."""
@@ -211,7 +214,6 @@ class CellRun:
 
     def _signal(self, number: int) -> None:
         """Send a signal to the process; SIGKILL, which it cannot pass on, to its whole group."""
-        send = os.killpg if number == signal.SIGKILL else os.kill
         if not self.is_alive():
             return
         with suppress(OSError, ValueError, OverflowError):
@@ -222,7 +224,10 @@ class CellRun:
                 pid, host = lock.read_text(encoding="utf-8").split()
             # 0 and below, of a broken file, would be whole groups of processes.
             if int(pid) > 1 and host == os.uname().nodename:
-                send(int(pid), number)
+                if number == signal.SIGKILL:
+                    with suppress(OSError):  # one that has just been forked leads no group yet
+                        os.killpg(int(pid), number)
+                os.kill(int(pid), number)
 
 
 def is_running(layout: Layout, cell_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ WITHOUT_EFFECT = (
     "DATASETS.TEST",
     "DATASETS.TRAIN",
     "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING",
+    "MODEL.TRUSTED_WEIGHTS",
     "MODEL.WEIGHTS",
     "OUTPUT_DIR",
+    "OUTPUT_WRITERS",
     "PRETRAINING.",
     "SEED",
     "SOLVER.CHECKPOINT_PERIOD",
@@ -27,6 +29,23 @@ WITHOUT_EFFECT = (
 
 Either they change no result, or the data set's and the weights' own hashes stand for them.
 """
+
+DETECTOR, RETINANET = "MODEL.DETECTOR", "retinanet"
+"""The key that says which detector it is; at this value it does not count, as it once was not."""
+
+NEW = {
+    "MODEL.FOCAL_STAR.CLIP_NORM": None,
+    "TEST.IMS_PER_BATCH": 1,
+    "TEST.LOSS_DISTRIBUTION_IMAGES": 0,
+}
+"""Key that was added -> the value at which it changes nothing, and does not count."""
+
+OF_ONE_DETECTOR = {
+    "MODEL.FASTER_RCNN.": "faster_rcnn",
+    "MODEL.FOCAL_STAR.": RETINANET,
+    "MODEL.OHEM.": RETINANET,
+}
+"""Part of the config -> the detector for which it counts; for others it has no effect."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,8 @@ class Identity:
         weights: SHA-256 of the initial weights; their name where they are not made here.
         seed: the cell's.
         numerics: ``NUMERICS``.
+        loss: of the code of a loss that is new or was changed, see :mod:`ablations.loss_code`; ""
+            for those that ``NUMERICS`` stands for, and then no part of it.
     """
 
     config: str
@@ -46,9 +67,13 @@ class Identity:
     weights: str
     seed: int
     numerics: int = NUMERICS
+    loss: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        parts = asdict(self)
+        if not self.loss:
+            del parts["loss"]
+        return parts
 
     @property
     def fingerprint(self) -> str:
@@ -57,7 +82,9 @@ class Identity:
 
     def changed(self, recorded: Mapping[str, Any]) -> list[str]:
         """The names of the parts in which a record's identity differs."""
-        return [name for name, value in self.as_dict().items() if recorded.get(name) != value]
+        parts = self.as_dict()
+        names = [*parts, *(["loss"] if "loss" in recorded and "loss" not in parts else [])]
+        return [name for name in names if recorded.get(name) != parts.get(name)]
 
 
 class ResolvedConfig:
@@ -71,12 +98,13 @@ class ResolvedConfig:
         Args:
             config: nested mappings of every key of the config, as ``prepared.json`` has it.
         """
-        self._values = dict(_flat(config))
+        self._values = dict(flat(config))
         self._texts = {
             key: f"{key}={_canonical(value)}"
             for key, value in sorted(self._values.items())
-            if not _without_effect(key)
+            if not _without_effect(key) and not (key in NEW and value == NEW[key])
         }
+        self._texts_of: dict[str, dict[str, str]] = {}  # by detector
 
     def __getitem__(self, key: str) -> Any:
         """The value of a dotted key."""
@@ -97,17 +125,32 @@ class ResolvedConfig:
         unknown = [key for key in changes if key not in self._values]
         if unknown:
             raise KeyError(", ".join(unknown))
-        texts = dict(self._texts)
+        texts = self._of(changes.get(DETECTOR, self._values.get(DETECTOR, RETINANET)))
         for key, value in changes.items():
             if key in texts:
                 texts[key] = f"{key}={_canonical(value)}"
         return _sha256("\n".join(texts.values()))
 
+    def _of(self, detector: str) -> dict[str, str]:
+        """Key -> text, of those that count for a detector: a new mapping."""
+        if detector not in self._texts_of:
+            self._texts_of[detector] = {
+                key: text for key, text in self._texts.items() if _counts_for(detector, key)
+            }
+        return dict(self._texts_of[detector])
 
-def _flat(config: Mapping[str, Any], prefix: str = ""):
+
+def _counts_for(detector: str, key: str) -> bool:
+    if key == DETECTOR:
+        return detector != RETINANET
+    return all(of == detector or not key.startswith(part) for part, of in OF_ONE_DETECTOR.items())
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value, of every key of nested mappings."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

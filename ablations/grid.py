@@ -1,14 +1,18 @@
 """Grids as read from their YAML files: the rows of the tables."""
 
 import csv
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ablations.cell import AXES, Setting
-from ablations.reading import names_in, read, refuse
+from ablations.cell import AXES, DENSE, Setting, has_effect
+from ablations.reading import names_in, read, refuse, shown
 
 HERE = Path(__file__).parent
+
+LONGEST_ID = 200
+"""Of a setting, in characters: it becomes part of file names."""
 
 METRICS = ("AP", "AP50", "AP75")
 """The columns of results of a table that names none."""
@@ -94,7 +98,7 @@ def load_grid(
         problems.append("there are no rows")
     for number, values in enumerate(content.get("rows", ()), start=1):
         if not isinstance(values, dict):
-            problems.append(f"row {number} is {values!r}, not a mapping of axes")
+            problems.append(f"row {number} is {shown(values)}, not a mapping of axes")
             continue
         given.append((number, common | values))
         try:
@@ -111,11 +115,15 @@ def load_grid(
     if "published" in content:
         about = content["published"]
         try:
-            source, setup = about["source"], about["setup"]
-            published = _read_csv(folder.parent / "reference" / about["file"])
+            source, setup, file = (about[key] for key in ("source", "setup", "file"))
+            if not all(isinstance(text, str) for text in (source, setup, file)):
+                raise TypeError
+            published = _read_csv(folder.parent / "reference", file, columns)
         except (KeyError, TypeError):
-            problems.append(f"published is {about!r}; it takes 'file', 'source' and 'setup'")
-        except OSError as error:
+            problems.append(
+                f"published is {shown(about)}; it takes 'file', 'source' and 'setup', texts"
+            )
+        except (OSError, ValueError) as error:
             problems.append(f"published: {error}")
     refuse(path, problems)
     return Grid(
@@ -136,13 +144,18 @@ def _row(
         ValueError: what is wrong with the values.
     """
     problems = [
-        f"{axis} is {value!r}, not a number or a name"
+        f"{shown(axis)[1:-1]} is {shown(value)}, not a number or a name"
         for axis, value in values.items()
         if not isinstance(value, int | float | str | None)
     ]
-    problems += [f"{axis!r} is not a name" for axis in values if not isinstance(axis, str)]
+    problems += [f"{shown(axis)} is not a name" for axis in values if not isinstance(axis, str)]
     missing = [c for c in columns if c not in values and c not in AXES]
-    missing += [c for c in columns if c in AXES and c not in values and AXES[c].only_with is None]
+    missing += [
+        c
+        for c in columns
+        if c in AXES and c not in values and AXES[c].only_with in (None, DENSE)
+        and has_effect(c, values)
+    ]  # fmt: skip
     if missing:
         problems.append(f"{', '.join(missing)} is a column and has no value")
     if problems:
@@ -152,9 +165,13 @@ def _row(
     for axis in of_axes.keys() & axes.keys():
         if of_axes[axis] not in axes[axis]:
             known = ", ".join(map(str, axes[axis]))
-            raise ValueError(f"{axis} {of_axes[axis]} has no meaning in this study; known: {known}")
+            raise ValueError(
+                f"{axis} {shown(of_axes[axis])} has no meaning in this study; known: {known}"
+            )
         ours[axis] = axes[axis][of_axes[axis]]
     setting = Setting.of(base, **of_axes | ours)
+    if len(setting.id) > LONGEST_ID:
+        raise ValueError(f"its values make a file name of {len(setting.id)} characters")
     return Row(values, setting, ours)
 
 
@@ -175,7 +192,9 @@ def _reference(wanted: dict[str, Any], given: list[tuple[int, dict[str, Any]]]) 
     ]
     if len(fitting) != 1:
         which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
-        raise ValueError(f"reference {wanted!r} fits {which}; it takes values that one row has")
+        raise ValueError(
+            f"reference {shown(wanted)} fits {which}; it takes values that one row has"
+        )
     return fitting[0] - 1
 
 
@@ -189,6 +208,28 @@ def _same(printed: str, value: Any) -> bool:
         return printed == str(value)
 
 
-def _read_csv(path: Path) -> tuple[dict[str, str], ...]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(file))
+def _read_csv(folder: Path, name: str, columns: tuple[str, ...]) -> tuple[dict[str, str], ...]:
+    """The rows of a published table: texts of its columns, and numbers under all other names.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is not in the folder, or no such table; the message says where.
+    """
+    if Path(name).name != name or "\0" in name:
+        raise ValueError(f"{shown(name)} is not the name of a file of {folder.name}/")
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {folder.name}/{name}")
+    rows = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, strict=True):
+                if None in row or None in row.values():
+                    raise ValueError("another number of fields than its first line")
+                for column, text in row.items():
+                    if column not in columns and text and not math.isfinite(float(text)):
+                        raise ValueError(f"{column} is {shown(text)}, not a number")
+                rows.append(row)
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{folder.name}/{name}: row {len(rows) + 2}: {error}") from error
+    return tuple(rows)

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations.cell import Layout
+from ablations.costs import ZOO_GPU, ZOO_GPUS, ZOO_IMAGES, ZOO_TRAIN_EDGES, Estimate, zoo_models
 from ablations.progress import duration, last_line, outcome
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.status import MISSING, RUNNING, STALE, STATES, Status
@@ -12,29 +13,94 @@ MOST_LINES = 20
 """Of cells of one state that are listed by name."""
 
 
-def print_plan(status: Status, jobs: int, console: Console | None = None) -> None:
+def print_plan(
+    status: Status, estimate: Estimate, jobs: int, gpus: int = 0, console: Console | None = None
+) -> None:
     """What ``run`` would do: cells by state, by grid, and an estimate of time and disk.
 
     Args:
         status: where the study stands.
+        estimate: what is left of it.
         jobs: how many cells run side by side.
+        gpus: that each of them trains on; 0 for the CPU.
     """
     console = console or _console()
     _print_counts(status, console)
-    estimate = status.estimate()
     if not estimate.cells:
         console.print("Nothing is to be run.")
     elif estimate.seconds is None:
         console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
     else:
-        per_iteration = estimate.seconds_per_iteration
-        console.print(
-            f"{estimate.cells} cells to run: about {duration(estimate.seconds / jobs)} with "
-            f"{jobs} side by side and {_megabytes(estimate.disk_bytes)} of disk, from "
-            f"{estimate.measured} measured cells"
-            + (f" ({1000 * per_iteration:.0f} ms an iteration)." if per_iteration else ".")
-        )
+        _print_estimate(estimate, jobs, gpus, console)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
+
+
+def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) -> None:
+    per_iteration = estimate.seconds_per_iteration
+    ends = f"{duration(estimate.seconds / jobs)} with {jobs} side by side"
+    if gpus:
+        hours = f"{estimate.seconds * gpus / 3600:,.0f} GPU-hours"
+        ends = f"{hours}, which is {ends} on {gpus} GPUs each,"
+    words = f"{estimate.cells} cells to run: about {ends}"
+    if estimate.disk_bytes is not None:
+        words += f" and {megabytes(estimate.disk_bytes)} of disk"
+    if estimate.running_bytes:
+        words += f" ({megabytes(jobs * estimate.running_bytes)} more while they run)"
+    if estimate.measured:
+        words += f", from {estimate.measured} measured cells"
+    if per_iteration:
+        words += f" ({1000 * per_iteration:.0f} ms an iteration)"
+    console.print(words + ".")
+    if any(kind.measured < kind.cells for kind in estimate.kinds):
+        console.print(_kinds(estimate, gpus))
+    if estimate.zoo:
+        console.print(_zoo_note(estimate))
+
+
+def _kinds(estimate: Estimate, gpus: int) -> Table:
+    table = Table(box=None)
+    for name in ("detector", "depth", "short edge", "cells", "a cell", "GPU-hours", "from"):
+        if gpus or name != "GPU-hours":
+            left = name in ("detector", "from")
+            table.add_column(name, justify="left" if left else "right")
+    for kind in estimate.kinds:
+        seconds = kind.seconds or 0.0
+        if kind.measured == kind.cells:
+            source = "measured"
+        elif kind.measured:
+            source = f"{kind.measured} measured"
+        else:
+            source = "others, measured" if estimate.measured else "model zoo"
+        table.add_row(
+            kind.detector,
+            str(kind.depth or ""),
+            f"{kind.scale} px" if kind.scale else "",
+            str(kind.cells),
+            duration(seconds),
+            *([f"{seconds * kind.cells * gpus / 3600:,.0f}"] if gpus else []),
+            source,
+        )
+    return table
+
+
+def _zoo_note(estimate: Estimate) -> str:
+    zoo, models = zoo_models(), dict.fromkeys((k.detector, k.depth) for k in estimate.kinds)
+    seconds = ", ".join(
+        f"{detector} {depth}: {zoo[detector, depth].seconds_per_iteration} s"
+        for detector, depth in models
+        if (detector, depth) in zoo
+    )
+    edges = f"{min(ZOO_TRAIN_EDGES)} to {max(ZOO_TRAIN_EDGES)} px"
+    return (
+        f"The model zoo is Detectron2's MODEL_ZOO.md: an iteration of {ZOO_IMAGES} images of "
+        f"{edges}, on {ZOO_GPUS} {ZOO_GPU}: {seconds}. Times are in proportion to the input's "
+        "pixels"
+        + (
+            ", times the ratio at which the measured cells stand to it."
+            if estimate.measured
+            else ". On other GPUs they differ: the first cell that is done takes the zoo's place."
+        )
+    )
 
 
 def print_status(status: Status, layout: Layout, console: Console | None = None) -> None:
@@ -98,5 +164,6 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-def _megabytes(number: float) -> str:
+def megabytes(number: float) -> str:
+    """For example ``15 MB`` or ``2.4 GB``."""
     return f"{number / 1e6:.0f} MB" if number < 2e9 else f"{number / 1e9:.1f} GB"

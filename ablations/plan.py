@@ -6,10 +6,13 @@ from typing import Any
 
 from ablations.cell import AXES, Cell
 from ablations.grid import Grid, load_grid
-from ablations.reading import PlanError, names_of, read, refuse
+from ablations.reading import PlanError, names_of, read, refuse, shown
 from ablations.slurm_options import problems_of
 
 HERE = Path(__file__).parent
+
+MOST_SEEDS = 1000
+"""Of a setting."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Study:
         seeds: the seeds that a setting is trained with.
         more_seeds: grid -> the seeds of its settings, where it has others.
         base: axis -> the value that the config has, in the study's terms.
+        gpus: of one cell, where the command does not say; 0 for the CPU.
         slurm: options of the cluster, see :mod:`ablations.slurm`.
     """
 
@@ -36,6 +40,7 @@ class Study:
     seeds: tuple[int, ...]
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
+    gpus: int = 0
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def seeds_of(self, grid: Grid) -> tuple[int, ...]:
@@ -79,21 +84,28 @@ def load_study(
     Raises:
         PlanError: an unknown study or grid, or a file that cannot be used.
     """
+    if seeds is not None and seeds > MOST_SEEDS:
+        raise PlanError(f"{seeds} seeds were asked for; {MOST_SEEDS} at most")
+    if Path(name).name != name:
+        there = ", ".join(names_of(folder / "studies"))
+        raise PlanError(f"there is no studies/{shown(name)[1:-1]}.yaml; there are: {there}")
     path = folder / "studies" / f"{name}.yaml"
     content, problems = read(
         path,
         required={"title": str, "config": str, "dataset": str, "grids": list, "seeds": int},
-        optional={"more_seeds": dict, "axes": dict, "base": dict, "slurm": dict},
+        optional={"more_seeds": dict, "axes": dict, "base": dict, "gpus": int, "slurm": dict},
     )
     problems += problems_of(content.get("slurm", {}))
     if content.get("grids") == []:
         problems.append("there are no grids")
+    if content.get("gpus", 0) < 0:
+        problems.append(f"gpus is {content['gpus']}; valid: a whole number, 0 for the CPU")
     numbers = {"seeds": content.get("seeds", 1)}
     numbers |= {f"more_seeds of {grid}": n for grid, n in content.get("more_seeds", {}).items()}
     problems += [
-        f"{key} is {n!r}; at least 1 is needed"
+        f"{key} is {shown(n)}; valid: a whole number from 1 to {MOST_SEEDS}"
         for key, n in numbers.items()
-        if type(n) is not int or n < 1
+        if type(n) is not int or not 1 <= n <= MOST_SEEDS
     ]
     known = names_of(folder / "grids")
     unknown = [str(grid) for grid in content.get("more_seeds", {}) if grid not in known]
@@ -107,12 +119,13 @@ def load_study(
         if unknown:
             problems.append(f"{key}: unknown axis {', '.join(unknown)}; known: {', '.join(AXES)}")
     problems += [
-        f"axes: {axis} is {meaning!r}, not a mapping of the paper's values to the study's"
+        f"axes: {shown(axis)[1:-1]} is {shown(meaning)}, not a mapping of the paper's values to "
+        "the study's"
         for axis, meaning in axes.items()
         if not isinstance(meaning, dict)
     ]
     problems += [
-        f"base: {axis} is {value!r}, not a number or a name"
+        f"base: {shown(axis)[1:-1]} is {shown(value)}, not a number or a name"
         for axis, value in base.items()
         if not isinstance(value, int | float | str | None)
     ]
@@ -140,5 +153,6 @@ def load_study(
         seeds=tuple(range(1, (seeds or content["seeds"]) + 1)),
         more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in names},
         base=base,
+        gpus=content.get("gpus", 0),
         slurm=content.get("slurm", {}),
     )

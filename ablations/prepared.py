@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from typing import Any
 import yaml
 
 from ablations.cell import AXES, Cell, Layout, Setting
-from ablations.fingerprint import Identity, ResolvedConfig
+from ablations.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
+from ablations.loss_code import own_code
 from ablations.plan import Study
-from ablations.reading import PlanError
+from ablations.reading import PlanError, shown
 from ablations.record import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = Path("projects/focal_star/configs")
 PREPARE = ["-m", "focal_star.prepare"]
+DOCTOR = ["-m", "focal_star.doctor"]
+
+LOSS = AXES["loss"].key
 
 WEIGHTS_AXES = ("depth",)
 """The axes whose values need initial weights of their own."""
@@ -52,10 +57,17 @@ class Prepared:
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.
         """
-        config, known = ResolvedConfig(self.config), {}
+        config, known, codes = ResolvedConfig(self.config), {}, {}
         for setting in dict.fromkeys(cell.setting for cell in cells):
             try:
-                known[setting] = (config.sha256(setting.config()), self._weights(config, setting))
+                loss = _loss_of(config, setting)
+                if loss not in codes:
+                    codes[loss] = own_code(loss)
+                known[setting] = (
+                    config.sha256(setting.config()),
+                    self._weights(config, setting),
+                    codes[loss],
+                )
             except KeyError as error:
                 raise PlanError(f"{setting.id}: the config has no key {error}") from error
         return {
@@ -64,6 +76,7 @@ class Prepared:
                 dataset=self.dataset.get("sha256") or self.dataset.get("name", ""),
                 weights=known[cell.setting][1],
                 seed=cell.seed,
+                loss=known[cell.setting][2],
             )
             for cell in cells
         }
@@ -83,6 +96,12 @@ class Prepared:
         return weights.get("sha256") or str(weights.get("path") or config["MODEL.WEIGHTS"])
 
 
+def _loss_of(config: ResolvedConfig, setting: Setting) -> str:
+    """The loss that a setting is trained with; "" where its detector has none to choose."""
+    values = {key: config[key] for key in (DETECTOR, LOSS) if key in config} | setting.config()
+    return values.get(LOSS, "") if values.get(DETECTOR, RETINANET) == RETINANET else ""
+
+
 def variant(setting: Setting) -> str:
     """The ``KEY VALUE`` pairs of a setting that decide which initial weights it needs."""
     values = setting.as_dict()
@@ -95,7 +114,12 @@ def variant(setting: Setting) -> str:
 
 
 def prepare(
-    study: Study, layout: Layout, data_overrides: list[str], *, resolve_only: bool = False
+    study: Study,
+    layout: Layout,
+    data_overrides: list[str],
+    *,
+    resolve_only: bool = False,
+    gpus: int = 0,
 ) -> Prepared:
     """Have the config resolved, and the data set and the initial weights made, by a process.
 
@@ -104,6 +128,7 @@ def prepare(
         layout: gets ``prepared.json`` and ``prepare.log``.
         data_overrides: the ``KEY VALUE`` pairs that say where the data are.
         resolve_only: make neither data nor weights; what is known of them stays.
+        gpus: that this machine must have for a config on GPUs; 0 where other machines train.
 
     Raises:
         PrepareError: the process' own words.
@@ -117,6 +142,7 @@ def prepare(
         command = [
             sys.executable, *PREPARE, "--config-file", str(config_file), "--json", str(made),
             *(["--resolve-only"] if resolve_only else []),
+            *(["--num-gpus", str(gpus)] if gpus else []),
             *(text for pairs in variants for text in ("--variant", pairs)),
             *data_overrides,
         ]  # fmt: skip
@@ -139,18 +165,44 @@ def prepare(
     return prepared
 
 
+def doctor(
+    study: Study, data_overrides: list[str], *, output: Path, disk_bytes: float, gpus: int
+) -> int:
+    """Have a process look, and print, what this machine lacks for a study; its exit code.
+
+    Args:
+        study: whose config and settings.
+        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
+        output: where the cells write.
+        disk_bytes: what they will need there.
+        gpus: of one cell, if its config is for GPUs; 0 where other machines run the cells.
+    """
+    variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
+    command = [
+        sys.executable, *DOCTOR, "--config-file", str(CONFIGS / study.config),
+        "--output", str(output), "--disk-bytes", str(round(disk_bytes)), "--num-gpus", str(gpus),
+        *(text for pairs in variants for text in ("--variant", pairs)),
+        *data_overrides,
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def load(layout: Layout) -> Prepared | None:
     """What was prepared last; None if nothing was, or if the file is broken."""
     try:
         content = json.loads(layout.prepared.read_text(encoding="utf-8"))
         return Prepared(**content)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
 def is_current(prepared: Prepared, study: Study) -> bool:
-    """Whether the config's files are those that were resolved."""
-    return prepared.config_files == config_files_sha256(CONFIGS / study.config)
+    """Whether the config's files are those that were resolved, and by a code with today's axes."""
+    config = ResolvedConfig(prepared.config)
+    keys = {key for cell in study.cells() for key in cell.setting.config()}
+    return prepared.config_files == config_files_sha256(CONFIGS / study.config) and all(
+        key in config for key in keys
+    )
 
 
 def config_files_sha256(path: Path) -> str:
@@ -159,19 +211,41 @@ def config_files_sha256(path: Path) -> str:
     Raises:
         PrepareError: a file that cannot be read.
     """
-    digest, seen = hashlib.sha256(), []
+    digest = hashlib.sha256()
+    for content, _ in _config_files(path):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def written_config(study: Study) -> dict[str, Any]:
+    """Dotted key -> value, of the keys that the study's config file and its bases write.
+
+    Raises:
+        PrepareError: a file that cannot be read.
+    """
+    files = list(_config_files(CONFIGS / study.config))
+    return {key: value for _, keys in reversed(files) for key, value in flat(keys)}
+
+
+def _config_files(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Content and keys of a config file and of its bases, the file first."""
+    seen = []
     while path:
         if path in seen:
             raise PrepareError(f"{path}: is its own _BASE_")
         seen.append(path)
         try:
             content = (ROOT / path).read_bytes()
-            base = (yaml.safe_load(content) or {}).get("_BASE_")
-        except (OSError, AttributeError, yaml.YAMLError) as error:
+            keys = yaml.safe_load(content) or {}
+            base = keys.get("_BASE_")
+            if not isinstance(base, str | None):
+                raise ValueError(f"_BASE_ is {shown(base)}, not the name of a file")
+        except (OSError, AttributeError, ValueError, yaml.YAMLError) as error:
             raise PrepareError(f"{path}: {error}") from error
-        digest.update(content)
+        except RecursionError as error:
+            raise PrepareError(f"{path}: nested too deeply") from error
+        yield content, keys
         path = path.parent / base if base else None
-    return digest.hexdigest()
 
 
 def tail(text: str, lines: int = 12) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 from ablations import prepared as preparing
 from ablations.cell import Cell, Layout
 from ablations.execution import CellRun, Job, is_running
+from ablations.gpus import Places
 from ablations.plan import Study
 from ablations.prepared import CONFIGS, ROOT, Prepared, variant
+from ablations.processes import ForkServer, start_new
 from ablations.progress import Progress
 from ablations.record import write_json
 from ablations.status import STALE, status
@@ -42,7 +44,7 @@ class Request:
         cache: where the data set and the pretrained backbones are kept.
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
         retries: how often a cell's process is started again after it died without a result.
-        gpus: GPUs that one cell trains on, by Detectron2's ``launch``.
+        gpus: GPUs that one cell trains on, by Detectron2's ``launch``; 0: as the config says.
     """
 
     study: Study
@@ -86,7 +88,8 @@ def run(request: Request) -> int:
     layout.root.mkdir(parents=True, exist_ok=True)
     with _sole_owner(layout), _signals_as_ctrl_c():
         print("Preparing the data set and the initial weights", flush=True)
-        prepared = preparing.prepare(study, layout, request.data_overrides())
+        here = max(1, request.gpus) if request.engine == "local" else 0
+        prepared = preparing.prepare(study, layout, request.data_overrides(), gpus=here)
         write_json(layout.study, study_file(request))
         identities = prepared.identities(study.cells())
         before = status(study, layout, identities)
@@ -164,17 +167,26 @@ def _job(request: Request, cell: Cell, identity: Any, prepared: Prepared, code: 
         # What was prepared need not be looked at again by each cell.
         prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
         dataset=prepared.dataset_of_record(),
-        threads=max(1, len(os.sched_getaffinity(0)) // request.jobs),
+        threads=threads_of_cell(request.jobs * max(1, request.gpus)),
         retries=request.retries,
         commit=code,
     )  # fmt: skip
 
 
+def threads_of_cell(jobs: int) -> int:
+    """CPU threads of a process of a cell where so many run side by side."""
+    return max(1, len(os.sched_getaffinity(0)) // jobs)
+
+
 def _run_here(request: Request, jobs: list[Job]) -> None:
     """Run the cells as processes of this machine, ``request.jobs`` side by side."""
+    server = ForkServer(threads_of_cell(request.jobs), request.layout.workers_log)
     alive = [job for job in jobs if is_running(request.layout, job.cell.id)]
     queue = [job for job in jobs if job not in alive]
     running = [CellRun(job) for job in alive]
+    places = Places(request.jobs, request.gpus, held=len(alive))
+    # A process that has imported torch need not be one that can fork for a GPU.
+    start = start_new if request.gpus else server.start
     with Progress(request.layout, len(jobs), request.jobs) as progress, _stopping(running):
         if alive:
             print(f"{len(alive)} at work already, of a run that was killed", flush=True)
@@ -182,13 +194,17 @@ def _run_here(request: Request, jobs: list[Job]) -> None:
             progress.started(job.cell.id)
         while queue or running:
             while queue and len(running) < request.jobs:
-                running.append(CellRun(queue.pop(0)))
+                place = places.take()
+                if place is None:
+                    break
+                running.append(CellRun(queue.pop(0), start, place))
                 progress.started(running[-1].job.cell.id)
             for cell_run in list(running):
                 attempts = cell_run.attempts
                 record = cell_run.poll()
                 if record is not None:
                     running.remove(cell_run)
+                    places.give_back(cell_run.place)
                     progress.ended(record, time.monotonic() - cell_run.started)
                 elif cell_run.attempts > max(attempts, 1):
                     progress.restarted(cell_run.job.cell.id, cell_run.attempts - 1)

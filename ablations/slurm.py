@@ -160,10 +160,11 @@ def _submit(arrays: Arrays, request: Request, jobs: list[Job], options: dict[str
 
 
 def _as_task(job: Job, request: Request, options: dict[str, Any]) -> Job:
-    """The job with the CPUs and GPUs of its task."""
+    """The job with the GPUs of its task, and the CPUs shared out among its processes."""
     gpus = options.get("gpus_per_node")
+    threads = max(1, options["cpus_per_task"] // (gpus or 1))
     more = () if request.gpus or not gpus else ("--num-gpus", str(gpus))
-    return replace(job, threads=options["cpus_per_task"], arguments=(*more, *job.arguments))
+    return replace(job, threads=threads, arguments=(*more, *job.arguments))
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:

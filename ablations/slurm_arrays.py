@@ -80,7 +80,7 @@ class Arrays:
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))
             self._arrays = [Array(**array) for array in content]
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             self._arrays = []
         self._tasks: dict[tuple[str, int], Task] = {}
 

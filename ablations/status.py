@@ -1,6 +1,5 @@
-"""Where every cell of a study stands, and what the rest will take."""
+"""Where every cell of a study stands."""
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,28 +24,6 @@ STATES = (DONE, DIVERGED, FAILED, STALE, RUNNING, MISSING)
 
 ENDED = (DONE, DIVERGED)
 """The states in which nothing is to be run."""
-
-COST_AXES = ("depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size")
-"""The axes that change what an iteration takes."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What the cells that are to be run will take.
-
-    Attributes:
-        cells: how many.
-        seconds: of all, one after another; None while no cell has been measured.
-        seconds_per_iteration: the median of what was measured, None likewise.
-        disk_bytes: of all, None likewise.
-        measured: how many records it is from.
-    """
-
-    cells: int
-    seconds: float | None
-    seconds_per_iteration: float | None
-    disk_bytes: float | None
-    measured: int
 
 
 @dataclass(frozen=True)
@@ -86,30 +63,6 @@ class Status:
         cells = {Cell(row.setting, s) for row in grid.rows for s in self.study.seeds_of(grid)}
         return _counted(self.states[cell] for cell in cells)
 
-    def estimate(self) -> Estimate:
-        """From the measured cells that cost most nearly the same; see ``COST_AXES``."""
-        measured = [
-            record
-            for record in self.records.values()
-            if record.status == DONE and record.run.get("wall_seconds")
-        ]
-        if not measured:
-            return Estimate(len(self.to_run), None, None, None, 0)
-        seconds, disk = _by_cost(measured, "wall_seconds"), _by_cost(measured, "disk_bytes")
-        per_iteration = [
-            record.run["train_seconds"] / record.result["iterations"]
-            for record in measured
-            if record.run.get("train_seconds") and record.result.get("iterations")
-        ]
-        costs = [_cost(cell.setting.as_dict()) for cell in self.to_run]
-        return Estimate(
-            cells=len(costs),
-            seconds=sum(seconds.get(cost, seconds[None]) for cost in costs),
-            seconds_per_iteration=statistics.median(per_iteration) if per_iteration else None,
-            disk_bytes=sum(disk.get(cost, disk[None]) for cost in costs),
-            measured=len(measured),
-        )
-
 
 def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None) -> Status:
     """Compare a study with the records in its folder.
@@ -139,17 +92,3 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
 def _counted(states: Iterable[str]) -> dict[str, int]:
     found = Counter(states)
     return {state: found[state] for state in STATES}
-
-
-def _cost(setting: dict) -> tuple:
-    return tuple(setting.get(axis) for axis in COST_AXES)
-
-
-def _by_cost(records: list[Record], measure: str) -> dict[tuple | None, float]:
-    """Cost -> the median of what was measured there; None -> the median of all."""
-    groups: dict[tuple | None, list[float]] = {None: []}
-    for record in records:
-        value = record.run.get(measure) or 0.0
-        groups[None].append(value)
-        groups.setdefault(_cost(record.setting), []).append(value)
-    return {cost: statistics.median(values) for cost, values in groups.items()}

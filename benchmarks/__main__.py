@@ -13,8 +13,11 @@ from benchmarks.table import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PARTS = ("loss", "step", "evaluation", "planning")
+PARTS = ("loss", "step", "evaluation", "planning", "rendering", "study")
 """Modules of this package, each with ``TITLE``, ``cases`` and ``build``."""
+
+ON_REQUEST = ("study_full",)
+"""Those that take long, and are run where they are named."""
 
 
 class CaseError(RuntimeError):
@@ -51,7 +54,7 @@ def write(folder: Path, part: str, title: str, cases: list[dict[str, Any]]) -> N
     (folder / f"{part}.json").write_text(content, "utf-8")
     results = {
         name: json.loads(path.read_text("utf-8"))
-        for name in PARTS
+        for name in (*PARTS, *ON_REQUEST)
         if (path := folder / f"{name}.json").is_file()
     }
     (folder / "README.md").write_text(markdown(results), "utf-8")
@@ -60,14 +63,18 @@ def write(folder: Path, part: str, title: str, cases: list[dict[str, Any]]) -> N
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--parts", default="", help=f"names, separated by spaces, of: {', '.join(PARTS)}; all"
+        "--parts",
+        default="",
+        help=f"names, separated by spaces, of: {', '.join((*PARTS, *ON_REQUEST))} (default: all "
+        f"but {', '.join(ON_REQUEST)})",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "output" / "bench")
     options = parser.parse_args(arguments)
-    parts = options.parts.split() or list(PARTS)
-    unknown = [part for part in parts if part not in PARTS]
+    parts = options.parts.replace("-", "_").split() or list(PARTS)
+    known = (*PARTS, *ON_REQUEST)
+    unknown = [part for part in parts if part not in known]
     if unknown:
-        print(f"error: unknown parts {', '.join(unknown)}; there are: {', '.join(PARTS)}",
+        print(f"error: unknown parts {', '.join(unknown)}; there are: {', '.join(known)}",
               file=sys.stderr)  # fmt: skip
         return 2
     import torch

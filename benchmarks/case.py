@@ -32,7 +32,9 @@ def run_case(part: str, arguments: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": side.name,
                 "seconds": times,
-                "peak_extra_bytes": peak_extra_bytes(side.run, on_gpu),
+                "peak_extra_bytes": (
+                    peak_extra_bytes(side.run, on_gpu) if case.measure_memory else None
+                ),
             }
             for side, times in zip(case.sides, seconds, strict=True)
         ],

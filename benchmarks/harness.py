@@ -15,10 +15,12 @@ class Side:
     Attributes:
         name: as the table shows it.
         run: does it once; on a GPU it waits until it is done.
+        whole: what its time is multiplied by where it does a share of the work; its name says so.
     """
 
     name: str
     run: Callable[[], object]
+    whole: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Case:
         budget_seconds: after which no round is begun.
         warmup: rounds before.
         input_bytes: what the peak memory is shown as a multiple of; None for no such size.
+        measure_memory: whether each side is run once more for its peak memory.
     """
 
     title: str
@@ -42,6 +45,7 @@ class Case:
     budget_seconds: float
     warmup: int = 2
     input_bytes: int | None = None
+    measure_memory: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def time_sides(
         for index in order:
             start = clock()
             sides[index].run()
-            seconds = clock() - start
+            seconds = (clock() - start) * sides[index].whole
             if timed >= 0:
                 found[index].append(seconds)
     return found

@@ -3,11 +3,15 @@
 A step is the losses of a batch that is in memory, their gradients, and a step of the optimizer.
 All sides have the same architecture, weights, images, boxes and optimizer. Images and boxes are
 random, the weights are as they are drawn, and the learning rate is 0, so that every step is alike.
+They are float32 but where a side says mixed precision: the network in float16, no loss scaled.
 """
 
+import tempfile
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
@@ -16,8 +20,9 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
 from benchmarks.harness import Case, Side
+from focal_star.anchor_labels import stored_labels
 from focal_star.config import CONFIGS, load_config
-from focal_star.frozen import FEATURES, StoredResNet
+from focal_star.frozen import ANCHORS, FEATURES, StoredResNet, _hand_over
 from focal_star.kernels import FORMS
 from focal_star.optimizer import build_optimizer
 
@@ -48,17 +53,21 @@ def build(name: str, config: str, num_images: int, size: list[int], threads: int
     sides = [_side("this project", cfg, weights, batch)]
     if cfg.MODEL.BACKBONE.STORE_FROZEN:
         without = _with(cfg, ["MODEL.BACKBONE.STORE_FROZEN", False])
-        sides.append(_side("without stored features", without, weights, batch))
+        sides.append(_side("without what is stored", without, weights, batch))
     if device == "cuda":
         for kernel in FORMS[1:]:
             other = _with(cfg, ["MODEL.FOCAL_STAR.KERNEL", kernel])
             sides.append(_side(f"this project, {kernel}", other, weights, batch))
     theirs = _with(cfg, ["MODEL.META_ARCHITECTURE", "RetinaNet"])
     theirs.merge_from_list(["MODEL.CHANNELS_LAST", False, "MODEL.BACKBONE.STORE_FROZEN", False])
+    if device == "cuda":
+        for project, of in (("this project", cfg), ("Detectron2", theirs)):
+            sides.append(_side(f"{project}, mixed precision", of, weights, batch, torch.float16))
     sides.append(_side("Detectron2", theirs, weights, batch))
     height, width = size
     return Case(
-        title=f"{name}: {num_images} images of {height} × {width} px, {_network(cfg)}, float32",
+        title=f"{name}: {num_images} images of {height} × {width} px, {_network(cfg)}"
+        + (", float32" if device == "cpu" else ""),
         sides=sides,
         baseline="Detectron2",
         rounds=30,
@@ -96,27 +105,51 @@ def _batch(cfg: CfgNode, num_images: int, size: list[int]) -> list[dict[str, Any
     return [image() for _ in range(num_images)]
 
 
-def _side(name: str, cfg: CfgNode, weights: dict[str, Tensor], batch: list[dict[str, Any]]) -> Side:
+def _side(
+    name: str,
+    cfg: CfgNode,
+    weights: dict[str, Tensor],
+    batch: list[dict[str, Any]],
+    narrow: torch.dtype | None = None,
+) -> Side:
+    """
+    Args:
+        narrow: the type of mixed precision; None for float32.
+    """
     model = build_model(cfg)
     model.load_state_dict(weights)
     if cfg.MODEL.CHANNELS_LAST:
         model = model.to(memory_format=torch.channels_last)
-    net = model.backbone.bottom_up
-    if cfg.MODEL.BACKBONE.STORE_FROZEN and isinstance(net, StoredResNet):
-        with torch.no_grad():
-            features = net.frozen(model.preprocess_image(batch).tensor)
-        batch = [image | {FEATURES: found} for image, found in zip(batch, features, strict=True)]
-    return Side(name, partial(_step, model.train(), build_optimizer(cfg, model), batch))
+    if cfg.MODEL.BACKBONE.STORE_FROZEN and isinstance(model.backbone.bottom_up, StoredResNet):
+        batch = _stored(model, batch)
+    return Side(name, partial(_step, model.train(), build_optimizer(cfg, model), batch, narrow))
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: list[dict[str, Any]]) -> None:
-    if FEATURES in batch[0]:
-        stored = torch.stack([image[FEATURES] for image in batch])
-        model.backbone.bottom_up.stored = stored.contiguous(memory_format=torch.channels_last)
-    with EventStorage():
+def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The batch with what a training has stored of its images."""
+    with torch.no_grad():
+        features = model.backbone.bottom_up.frozen(model.preprocess_image(batch).tensor)
+    objects = [image["instances"] for image in batch]
+    with tempfile.TemporaryDirectory() as folder:
+        labels = np.load(stored_labels(Path(folder), model, objects, objects[0].image_size))
+    model.register_forward_pre_hook(_hand_over)
+    return [
+        image | {FEATURES: found.permute(1, 2, 0).contiguous(), ANCHORS: torch.from_numpy(label)}
+        for image, found, label in zip(batch, features, labels, strict=True)
+    ]
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: list[dict[str, Any]],
+    narrow: torch.dtype | None,
+) -> None:
+    kind = model.device.type
+    with EventStorage(), torch.autocast(kind, dtype=narrow, enabled=narrow is not None):
         losses = model(batch)
     optimizer.zero_grad()
     sum(losses.values()).backward()
     optimizer.step()
-    if model.device.type == "cuda":
+    if kind == "cuda":
         torch.cuda.synchronize()

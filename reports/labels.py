@@ -51,6 +51,23 @@ class LossLabel:
     colour_name: str
 
 
+@dataclass(frozen=True)
+class DetectorLabel:
+    """How a detector is shown.
+
+    Attributes:
+        name: in tables, legends and text.
+        colour: of one that has no loss of ``LOSSES``.
+        light_colour: of what belongs to its first stage.
+        colour_name: for captions.
+    """
+
+    name: str
+    colour: str
+    light_colour: str
+    colour_name: str
+
+
 LOSSES = {
     "ce": LossLabel("CE", "cross entropy", "#555555", "grey"),
     "focal": LossLabel("FL", "focal loss", "#0072B2", "blue"),
@@ -60,6 +77,16 @@ LOSSES = {
     ),
 }
 """Name in configs -> label, in the order of tables and legends."""
+
+RETINANET = "retinanet"
+"""The detector that the losses are of, which a setting does not name."""
+
+DETECTORS = {
+    RETINANET: DetectorLabel("RetinaNet", "#555555", "#a0a0a0", "grey"),
+    "faster_rcnn": DetectorLabel("Faster R-CNN", "#CC79A7", "#E7BFD4", "purple"),
+}
+"""Name in configs -> label, in the order of legends; the colours stand beside those of ``LOSSES``.
+"""
 
 PROPOSAL_FIGURE_4 = (
     ("ce", None, LOSSES["ce"].colour, "-"),
@@ -75,6 +102,7 @@ The gammas of FL* are three lightnesses of its colour; with the dashes they are 
 
 AXES = {
     "method": AxisLabel("method", "{}"),
+    "detector": AxisLabel("detector", "{}"),
     "loss": AxisLabel("loss", "{}"),
     "alpha": AxisLabel("α", "α = {}", "no α"),
     "gamma": AxisLabel("γ", "γ = {}"),
@@ -92,7 +120,8 @@ AXES = {
 """Axis or column of a grid -> label."""
 
 MODEL_AXES = (
-    "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size", "nms_thresh",
+    "detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size",
+    "nms_thresh",
 )  # fmt: skip
 """The axes that are about the model and its data: losses are compared where these are the same."""
 
@@ -131,13 +160,43 @@ SPEED = "ms_per_image"
 UNORDERED_COLOUR = "#555555"
 """For published values and for what has no loss of its own."""
 
+NEW_LOSS_COLOUR = "#56B4E9"
+"""Of a loss that has no label yet: the palette's sky blue."""
+
 STALE_COLOUR = "#b0b0b0"
 """For numbers that no longer count."""
 
 
 def loss_label(name: str) -> LossLabel:
     """The label of a loss; a loss without one is shown by its name."""
-    return LOSSES.get(name, LossLabel(name, name, UNORDERED_COLOUR, "grey"))
+    return LOSSES.get(name, LossLabel(name, name, NEW_LOSS_COLOUR, "sky blue"))
+
+
+def detector_label(name: str) -> DetectorLabel:
+    """The label of a detector; one without a label is shown by its name."""
+    return DETECTORS.get(name, DetectorLabel(name, UNORDERED_COLOUR, STALE_COLOUR, "grey"))
+
+
+def other_detector(values: Mapping[str, Any]) -> DetectorLabel | None:
+    """The detector of a setting that is not RetinaNet, and so has no loss; None of all others.
+
+    Args:
+        values: axis -> value.
+    """
+    name = values.get("detector")
+    return None if name in (None, RETINANET) else detector_label(name)
+
+
+def short_name(values: Mapping[str, Any]) -> str:
+    """What a setting is of: its loss or, where it has none, its detector."""
+    detector = other_detector(values)
+    return detector.name if detector else loss_label(values.get("loss", "")).short
+
+
+def setting_colour(values: Mapping[str, Any]) -> str:
+    """The colour of a setting: of its loss or, where it has none, of its detector."""
+    detector = other_detector(values)
+    return detector.colour if detector else loss_label(values.get("loss", "")).colour
 
 
 def axis_label(axis: str) -> AxisLabel:
@@ -151,13 +210,15 @@ def axis_text(axis: str, value: Any) -> str:
         return "none"
     if axis == "loss":
         return loss_label(value).short
+    if axis == "detector":
+        return detector_label(value).name
     if axis == "ohem":
         return OHEM.get(value, value)
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def setting_text(values: Mapping[str, Any]) -> str:
-    """For example ``α = 0.25, γ = 2``, without the loss.
+    """For example ``α = 0.25, γ = 2``, without what :func:`short_name` says.
 
     Args:
         values: axis -> value.
@@ -165,7 +226,7 @@ def setting_text(values: Mapping[str, Any]) -> str:
     return ", ".join(
         labelled(axis, None if value is None else axis_text(axis, value))
         for axis, value in values.items()
-        if axis != "loss"
+        if axis not in ("loss", "detector")
     )
 
 

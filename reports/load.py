@@ -227,7 +227,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise ReportError(f"{path}: an object is expected, this is {type(content).__name__}")

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,6 +34,9 @@ from ablations.record import Record, load_folder  # noqa: E402
 
 STAND_INS = ROOT / "tests" / "ablations" / "stand_ins"
 TRAIN_NET = Path("projects/focal_star/train_net.py")
+ENDED_WITHIN = 60.0
+"""Seconds that a process may take to notice that the runner is gone, and to take itself down."""
+
 MOST_CALLS_AFTER_THE_KILLS = 5
 JOBS = 2
 
@@ -144,7 +146,7 @@ class Soak:
                 with suppress(subprocess.TimeoutExpired):
                     runner.wait(self.random.uniform(0, self.longest))
                     break
-                self._kill(runner)
+                self._kill(runner, output)
                 made += 1
             code = runner.wait()
             if code == 0:
@@ -158,8 +160,7 @@ class Soak:
     def check(self, output: str, alone: str) -> None:
         """Note what is not as in the study that was left alone."""
         note = self.faults.append
-        left = [pid for pid, words in self._processes() if TRAIN_NET.as_posix() in words]
-        if left:
+        if left := self._left_behind():
             note(f"{output}: processes left behind: {left}")
         for cell, number in Counter(self._take_lines("ended.txt")).items():
             if number > 1:
@@ -178,12 +179,12 @@ class Soak:
     def log(self, output: str) -> str:
         return (self.root / f"{output}.log").read_text()[-4000:]
 
-    def _kill(self, runner: subprocess.Popen) -> None:
-        cells = [pid for pid, words in self._processes() if TRAIN_NET.as_posix() in words]
+    def _kill(self, runner: subprocess.Popen, output: str) -> None:
+        cells = self._cells(output)
         victims = ["everything", "the runner", *(["a cell"] if cells else [])]
         victim = self.random.choice(victims)
         pids = {
-            "everything": [pid for pid, _ in self._processes()],
+            "everything": self._processes(),
             "the runner": [runner.pid],
             "a cell": cells and [self.random.choice(cells)],
         }[victim]
@@ -195,13 +196,29 @@ class Soak:
         moment = "in training" if cells else "before training"
         self.victims[f"{victim}, {moment}"] += 1
 
-    def _processes(self) -> Iterator[tuple[int, list[str]]]:
-        """The living processes that work in the checkout: (pid, command line)."""
+    def _left_behind(self) -> list[int]:
+        """The processes that are still there some time after the runner's end."""
+        deadline = time.monotonic() + ENDED_WITHIN
+        while (left := self._processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
+    def _processes(self) -> list[int]:
+        """The living processes that work in the checkout."""
+        pids = []
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if os.readlink(path / "cwd") == str(self.root):
-                    words = (path / "cmdline").read_bytes().decode().split("\0")
-                    yield int(path.name), words
+                    pids.append(int(path.name))
+        return pids
+
+    def _cells(self, output: str) -> list[int]:
+        """The living processes that hold a cell."""
+        alive, pids = self._processes(), []
+        for path in self._layout(output).locks.glob("*"):
+            with suppress(OSError, ValueError, IndexError):  # it may only just have been made
+                pids.append(int(path.read_text(encoding="utf-8").split()[0]))
+        return [pid for pid in pids if pid in alive]
 
     def _command(self, package: str, output: str, *flags: str) -> list[str]:
         data = ["--dataset", str(self.dataset)] if self.dataset else []

@@ -89,16 +89,17 @@ def test_the_cells_are_listed_without_the_others():
     assert "focal-alpha0.25-gamma2-seed1" in ended.stdout
 
 
+@pytest.mark.parametrize("name", ["mini", "coco"])
 @pytest.mark.parametrize("what", ["plan", "status"])
-def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what):
-    arguments = [what, "--study", "mini", "--output", str(tmp_path)]
+def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what, name):
+    arguments = [what, "--study", name, "--output", str(tmp_path)]
     ended = run_without(
         PARTS["ablations"][1],
         "from ablations.__main__ import main\nsys.exit(main(sys.argv[1:]))",
         *arguments,
     )
     assert ended.returncode == (what == "status"), ended.stderr
-    assert f"{len(load_study('mini').cells())} unique: 0 done" in ended.stdout
+    assert f"{len(load_study(name).cells())} unique: 0 done" in ended.stdout
 
 
 def test_the_command_line_needs_none_of_the_others():

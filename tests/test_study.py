@@ -96,6 +96,28 @@ def test_a_diverged_cell_is_a_row_and_the_others_go_on(tiny_data, tmp_path):
     assert "diverged at iteration" in (asked.layout.report / "report.md").read_text()
 
 
+def test_another_detector_goes_the_same_way(tiny_data, tmp_path, capfd):
+    rows = [
+        {"detector": "retinanet", "loss": "focal", "alpha": 0.25, "gamma": 2.0},
+        {"detector": "faster_rcnn"},
+    ]
+    asked = request(tmp_path, tiny_data, rows)
+    assert runner.run(asked) == 0
+    records, refused = load_folder(asked.layout.records)
+    assert refused == [] and {record.status for record in records.values()} == {DONE}
+    record = records["faster_rcnn-seed1"]
+    assert record.setting == {"detector": "faster_rcnn"}
+    assert "MODEL.DETECTOR faster_rcnn" in record.command
+    assert ("loss_rpn_cls" in record.result["curves"]) and record.result["first_loss"]["measured"]
+    results = load(asked.layout, asked.study)
+    assert results.complete
+    write_report(results)
+    assert "Faster R-CNN" in (asked.layout.report / "report.md").read_text()
+    capfd.readouterr()
+    assert runner.run(asked) == 0
+    assert "0 to run" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["bccd", "coco_ccby"])
 def test_real_data(name, tmp_path):
     data = Path(__file__).resolve().parents[2] / "shared" / "data" / name

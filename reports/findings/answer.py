@@ -19,7 +19,7 @@ from reports.findings.comparisons import (
     compare,
 )
 from reports.findings.sentences import counted, difference_text, listed, untested
-from reports.labels import MAIN_METRIC, loss_label, one_decimal, setting_text
+from reports.labels import MAIN_METRIC, loss_label, one_decimal, setting_text, short_name
 from reports.load import Results
 from reports.provenance import dataset_card, dataset_name
 
@@ -185,4 +185,4 @@ def _is_of(row: Row, loss: str) -> bool:
 
 def _short_name(row: Row) -> str:
     """The row's word for its method, else its loss."""
-    return str(row.values.get("method") or loss_label(row.setting.as_dict()["loss"]).short)
+    return str(row.values.get("method") or short_name(row.setting.as_dict()))

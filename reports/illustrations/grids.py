@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, product
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from reports.labels import (
     UNORDERED_COLOUR,
     axis_text,
     loss_label,
+    other_detector,
+    setting_colour,
 )
 from reports.load import Results
 from reports.states import absence
@@ -30,14 +32,17 @@ from reports.tables.grids import GridTable
 from reports.tables.references import reference_rows
 from reports.tables.rows import paper_label, row_label, value_text
 
-CURVE = "loss_cls"
-"""The entry of a record's curves that is drawn."""
+CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
+"""The entries of a record's curves that are drawn; the second is of a detector in two stages."""
 
 CURVE_POINTS = 120
 """A longer training curve is thinned to so many points."""
 
 DETECTORS_FILE = "published_detectors.csv"
 """The detectors of the focal loss paper's figure 2."""
+
+POINTS_ALONE = "none"
+"""The dashes of points that are not joined."""
 
 _TOLD_APART = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Marks and dashes of the curves of a figure: what tells them apart in grey."""
@@ -89,7 +94,7 @@ def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
     Returns:
         None for a table without the speed, and where no row has both numbers.
     """
-    ours = curves(grid, table)
+    ours = [curve for _, curve in curves(grid, table)]
     if not ours:
         return None
     return drawn(
@@ -107,13 +112,12 @@ def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustrat
         cells = frame[frame["row"] == number]
         stale = set(cells.loc[cells["state"] == STALE, "cell"])
         runs = []
-        for record in results.records_of(cells):
-            iterations, loss = _curve(record, "curves")
+        for record, (entry, colour) in product(results.records_of(cells), _lines_of(row)):
+            iterations, loss = _curve(record, "curves", entry)
             if iterations:
                 x, y, window = window_medians(iterations, loss, CURVE_POINTS)
-                run = figures.Run(
-                    x, y, _colour(row), record.status == DIVERGED, _curve(record, "validation")
-                )
+                validation = _curve(record, "validation", entry)
+                run = figures.Run(x, y, colour, record.status == DIVERGED, validation)
                 if record.cell in stale:
                     run = replace(run, colour=STALE_COLOUR, validation_colour=STALE_COLOUR)
                 runs.append(run)
@@ -140,10 +144,11 @@ def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
     )  # fmt: skip
 
 
-def curves(grid: Grid, table: GridTable, of: str = "") -> list[figures.Curve]:
-    """AP over speed, ours ("") or "_published".
+def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, figures.Curve]]:
+    """AP over speed, ours ("") or "_published": each curve with the first row that is on it.
 
-    A curve for each value of all columns but the last, whose values are beside the points.
+    A curve for each value of all columns but the last, whose values are beside the points. Those
+    of another detector are points, not joined.
     """
     if SPEED not in table.metrics:
         return []
@@ -157,20 +162,21 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[figures.Curve]:
     found = []
     for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_TOLD_APART), strict=False):
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
+        other = other_detector(rows[0].setting.as_dict())
         found.append(
-            figures.Curve(
+            (rows[0], figures.Curve(
                 label,
                 x=values[f"{SPEED}{of}"].to_numpy(),
                 y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
                 notes=[axis_text(last, row.values[last]) if of else value_text(row, last)
                        for row in rows],
-                colour=UNORDERED_COLOUR if of else _colour(rows[0]),
+                colour=UNORDERED_COLOUR if of and not other else _colour(rows[0]),
                 marker=marker,
-                dashes=dashes,
+                dashes=POINTS_ALONE if other else dashes,
                 low=() if of else low[numbers],
                 high=() if of else high[numbers],
                 filled=not of,
-            )
+            ))
         )  # fmt: skip
     return found
 
@@ -184,13 +190,18 @@ def panel(title: str, found: list[figures.Curve]) -> figures.SpeedPanel:
 def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[figures.SpeedPanel]:
     """The published curves and detectors; none where no table has published speeds."""
     found = [
-        replace(curve, label=", ".join(filter(None, (_short(grid), curve.label))))
+        replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
         for grid, table in tables
-        for curve in curves(grid, table, "_published")
+        for row, curve in curves(grid, table, "_published")
     ]
     if not found:
         return []
-    rows = reference_rows(DETECTORS_FILE)
+    shown = {point for curve in found for point in zip(curve.x, curve.y, strict=True)}
+    rows = [
+        row
+        for row in reference_rows(DETECTORS_FILE)
+        if (float(row[SPEED]), float(row[MAIN_METRIC])) not in shown
+    ]
     detectors = figures.Curve(
         "other detectors",
         x=[float(row[SPEED]) for row in rows],
@@ -198,14 +209,26 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[figures.SpeedP
         notes=[row["detector"] for row in rows],
         colour="#8a8a8a",
         marker="D",
-        dashes="none",
+        dashes=POINTS_ALONE,
     )
     return [panel("published", [detectors, *found])]
 
 
-def _curve(record: Record, entry: str) -> tuple[list[float], list[float]]:
-    """Iterations and classification loss, without the values that are not finite."""
-    iterations, losses = (value_at(record, entry, key) or () for key in ("iteration", CURVE))
+def _lines_of(row: Row) -> list[tuple[str, str]]:
+    """The entries of a row's curves that are drawn, and their colours."""
+    other = other_detector(row.setting.as_dict())
+    return [(CURVE, _colour(row))] + ([(FIRST_STAGE_CURVE, other.light_colour)] if other else [])
+
+
+def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:
+    """Iterations and one of the losses, without the values that are not finite.
+
+    Args:
+        record: of the run.
+        of: "curves" of the training, or "validation".
+        entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
+    """
+    iterations, losses = (value_at(record, of, key) or () for key in ("iteration", entry))
     if not all(isinstance(values, list) for values in (iterations, losses)):
         return [], []
     pairs = [
@@ -216,11 +239,12 @@ def _curve(record: Record, entry: str) -> tuple[list[float], list[float]]:
     return [iteration for iteration, _ in pairs], [loss for _, loss in pairs]
 
 
-def _short(grid: Grid) -> str:
-    """The loss of a grid whose rows are all of one, else ""."""
-    losses = {row.setting.as_dict().get("loss", "") for row in grid.rows}
-    return loss_label(losses.pop()).short if len(losses) == 1 else ""
+def loss_of(grid: Grid, row: Row) -> str:
+    """The loss of a row; "" where the columns tell it, and of another detector."""
+    values = row.setting.as_dict()
+    told = "loss" in grid.columns or other_detector(values)
+    return "" if told else loss_label(values.get("loss", "")).short
 
 
 def _colour(row: Row) -> str:
-    return loss_label(row.setting.as_dict().get("loss", "")).colour
+    return setting_colour(row.setting.as_dict())

@@ -7,11 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ablations.grid import Grid
+from ablations.grid import Grid, Row
 from ablations.record import DIVERGED
 from ablations.status import ENDED
 from reports import figures, provenance
-from reports.illustrations.grids import curves, intervals, panel, published_panel
+from reports.illustrations.grids import (
+    POINTS_ALONE,
+    curves,
+    intervals,
+    loss_of,
+    panel,
+    published_panel,
+)
 from reports.illustrations.illustration import Illustrated, drawn
 from reports.labels import (
     LOSSES,
@@ -22,6 +29,8 @@ from reports.labels import (
     axis_label,
     axis_text,
     loss_label,
+    other_detector,
+    setting_colour,
     setting_text,
 )
 from reports.load import Results
@@ -40,7 +49,7 @@ _DASHES = ("-", "--", ":", "-.")
 def speed(results: Results, tables: Tables) -> Illustrated:
     """AP over speed of all tables that have the speed, with the envelope; the published beside."""
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
-    ours = _told_apart([(grid, curve) for grid, table in timed for curve in curves(grid, table)])
+    ours = _told_apart([(grid, *of) for grid, table in timed for of in curves(grid, table)])
     if not ours:
         return Illustrated(None, "No table has both an AP and a speed yet.")
     published = published_panel(timed)
@@ -89,12 +98,13 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
             found.append(
                 (
                     grid,
+                    rows[0],
                     figures.Curve(
                         label,
                         x=[float(row.ours.get("scale", row.values["scale"])) for row in rows],
                         y=means[numbers],
                         notes=[""] * len(rows),
-                        colour=loss_label(rows[0].setting.as_dict()["loss"]).colour,
+                        colour=setting_colour(rows[0].setting.as_dict()),
                         low=low[numbers],
                         high=high[numbers],
                     ),
@@ -196,25 +206,36 @@ def _heat_map(cells: pd.DataFrame, short: str) -> tuple[figures.HeatMap, list[st
     )
 
 
-def _told_apart(found: Sequence[tuple[Grid, figures.Curve]]) -> list[figures.Curve]:
-    """Curves of several tables in one panel: named by their loss as well, each with own marks."""
-    losses = {grid.name: grid.rows[0].setting.as_dict()["loss"] for grid, _ in found}
-    several = len(losses) > 1
-    named = []
-    for number, (grid, curve) in enumerate(found):
-        loss = losses[grid.name]
-        label = ", ".join(filter(None, (loss_label(loss).short if several else "", curve.label)))
-        order = list(LOSSES).index(loss) if loss in LOSSES else 0
+def _told_apart(found: Sequence[tuple[Grid, Row, figures.Curve]]) -> list[figures.Curve]:
+    """Curves of several tables in one panel: named by their loss as well, each with own marks.
+
+    Those of another detector, which have no loss, may be in several tables and are drawn once.
+    """
+    several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
+    named: list[figures.Curve] = []
+    for grid, row, curve in found:
+        loss, other = loss_of(grid, row), other_detector(row.setting.as_dict())
+        label = ", ".join(filter(None, (loss if several else "", curve.label))) or loss
+        if other and label in {one.label for one in named}:
+            continue
+        number = len(named)
+        dashes = POINTS_ALONE if other else _DASHES[number % len(_DASHES)]
         named.append(
             replace(
                 curve,
-                label=label or loss_label(loss).short,
+                label=label,
                 marker=_MARKERS[number % len(_MARKERS)],
-                dashes=_DASHES[number % len(_DASHES)],
-                filled=order % 2 == 1,
+                dashes=dashes,
+                filled=bool(other) or _order(row) % 2 == 1,
             )
         )
     return named
+
+
+def _order(row: Row) -> int:
+    """The place of a row's loss in ``LOSSES``, 0 of any other."""
+    loss = row.setting.as_dict().get("loss")
+    return list(LOSSES).index(loss) if loss in LOSSES else 0
 
 
 def _over_seeds(results: Results, grids: Sequence[Grid]) -> str:

@@ -11,7 +11,7 @@ from ablations.cell import Cell
 from ablations.record import Record
 from reports import provenance
 from reports.findings import sentences
-from reports.labels import METRICS, SPEED, loss_label, one_decimal, setting_text
+from reports.labels import METRICS, SPEED, one_decimal, setting_text, short_name
 from reports.load import Results
 from reports.states import state_text
 from reports.tables import table
@@ -143,7 +143,7 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
         pairs = map(" ".join, zip(keys[::2], keys[1::2], strict=True))
         config = f"{CONFIGS}/{results.study.config} with {', '.join(pairs)}"
     values = cell.setting.as_dict()
-    setting = (loss_label(values["loss"]).short, setting_text(values), f"seed {cell.seed}")
+    setting = (short_name(values), setting_text(values), f"seed {cell.seed}")
     metrics = [
         f"{label.header} {one_decimal(line[name])}"
         for name, label in METRICS.items()

@@ -1,7 +1,9 @@
 """Finds and reads the images of the data set that a study was evaluated on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -74,18 +76,28 @@ def dataset_images(results: Results) -> DatasetImages:
         PictureError: that is not known, or they are gone.
     """
     dataset = results.prepared.dataset if results.prepared else {}
-    folder = dataset.get("folder")
-    if not folder or not isinstance(folder, str):
-        raise PictureError("the folder of the data set is not known")
-    root = ROOT / folder
+    annotation_file, image_root = _places(dataset)
     try:
-        there = (root / "images").is_dir()
+        there = (ROOT / image_root).is_dir()
     except (OSError, ValueError):
         there = False
     if not there:
-        raise PictureError(f"the data set's images are not in {folder!r}")
-    name = dataset.get("name") or root.name
-    return DatasetImages(str(name), root / "instances_val.json", root / "images")
+        raise PictureError(f"the data set's images are not in {image_root!r}")
+    name = dataset.get("name") or (ROOT / annotation_file).parent.name
+    return DatasetImages(str(name), ROOT / annotation_file, ROOT / image_root)
+
+
+def _places(dataset: Mapping[str, Any]) -> tuple[str, str]:
+    """The validation split's annotation file, and the folder of its images."""
+    val = dataset.get("val")
+    if isinstance(val, Mapping):
+        places = val.get("annotation_file"), val.get("image_root")
+        if all(isinstance(place, str) and place for place in places):
+            return places
+    folder = dataset.get("folder")  # all that was recorded before 0.3
+    if not folder or not isinstance(folder, str):
+        raise PictureError("the folder of the data set is not known")
+    return f"{folder}/instances_val.json", f"{folder}/images"
 
 
 def _within(window: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, ...]:

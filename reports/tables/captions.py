@@ -15,7 +15,15 @@ from reports.findings.comparisons import (
 )
 from reports.findings.sentences import counted, listed, tables, untested
 from reports.findings.statistics import CONFIDENCE, SIGNIFICANCE
-from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, loss_label
+from reports.labels import (
+    MAIN_METRIC,
+    METRICS,
+    SPEED,
+    DetectorLabel,
+    axis_label,
+    detector_label,
+    loss_label,
+)
 from reports.load import Results
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.tables.rows import translation
@@ -37,6 +45,7 @@ def under_table(results: Results, grid: Grid, table: GridTable) -> str:
         left_out = [METRICS[m].header for m in table.metrics if m not in table.compared]
         if left_out:
             sentences.append(f"The published {listed(left_out)} are in the CSV.")
+    sentences.append(_other_detectors(frame))
     sentences.append(translation(grid))
     if SPEED in table.metrics:
         sentences.append(_timing(results.records_of(frame[frame["state"].isin(ENDED)])))
@@ -54,6 +63,7 @@ def dots(frame: pd.DataFrame, has_published: bool) -> str:
         text += "; each side has its own scale"
     if len(losses) > 1:
         text += f"; {', '.join(f'{loss.short} is {loss.colour_name}' for loss in losses)}"
+    text += "".join(f"; {one.name} is {one.colour_name}" for one in _detectors(frame))
     return text + "."
 
 
@@ -71,6 +81,11 @@ def speed(grid: Grid, table: GridTable) -> str:
 def curves(frame: pd.DataFrame, window: int) -> str:
     """How the training curves of a table are drawn; "" where each is shown as it is."""
     sentences = [f"Medians over {window} points."] if window > 1 else []
+    sentences += [
+        f"Of {one.name}, a detector in two stages, the darker line is of the second stage, and the "
+        "lighter one of its proposals."
+        for one in _detectors(frame)
+    ]
     if (frame["state"] == STALE).any():
         sentences.append("Light grey is of stale records.")
     return " ".join(sentences)
@@ -116,6 +131,23 @@ def curves_alternative(table: GridTable, frame: pd.DataFrame) -> str:
     return (
         f"Classification loss over iterations, a panel for each of {rows} of the table; "
         f"{counted(diverged, 'run')} diverged, {absent} missing."
+    )
+
+
+def _detectors(frame: pd.DataFrame) -> list[DetectorLabel]:
+    """Those of a table's rows that are not RetinaNet."""
+    return [detector_label(name) for name in frame["detector"].dropna().unique()]
+
+
+def _other_detectors(frame: pd.DataFrame) -> str:
+    """That some rows are not of RetinaNet, and what they have in common; "" where none is."""
+    names = [one.name for one in _detectors(frame)]
+    if not names:
+        return ""
+    return (
+        f"The rows of {listed(names)} are of another detector, which has no focal loss: trained on "
+        "the same data from the same initial weights of the same backbone, with the same optimizer "
+        "and schedule."
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import execution
+from ablations import execution, processes
 from ablations import prepared as preparing
 from ablations import run as runner
 from ablations.cell import Cell, Layout, Setting
@@ -92,9 +92,10 @@ class Workplace:
 def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     """The workplace with the real preparation, which calls the stand-in of focal_star.prepare."""
     monkeypatch.chdir(tmp_path)
-    for module in (preparing, execution, runner):
+    for module in (preparing, processes, runner):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(execution, "TRAIN_NET", "train_net.py")
+    for module in (execution, processes):
+        monkeypatch.setattr(module, "TRAIN_NET", "train_net.py")
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
     return Workplace(tmp_path)
 

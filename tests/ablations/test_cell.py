@@ -9,10 +9,12 @@ FOCAL = {"loss": "focal", "alpha": 0.25, "gamma": 2.0}
 
 OHEM = {"loss": "ce", "alpha": None, "ohem": "ohem", "batch_size": 128, "nms_thresh": 0.5}
 
+TWO_STAGE = {"detector": "faster_rcnn", "depth": 34, "scale": 88}
+
 ANOTHER = {
-    "loss": "focal", "alpha": 0.5, "gamma": 0.125, "beta": 0.5, "weight_cap": 5.0,
-    "prior": 0.05, "ohem": "ohem_1_3", "batch_size": 64, "nms_thresh": 0.3, "num_scales": 2,
-    "num_aspect_ratios": 1, "depth": 34, "scale": 88,
+    "detector": "faster_rcnn", "loss": "focal", "alpha": 0.5, "gamma": 0.125, "beta": 0.5,
+    "weight_cap": 5.0, "prior": 0.05, "ohem": "ohem_1_3", "batch_size": 64, "nms_thresh": 0.3,
+    "num_scales": 2, "num_aspect_ratios": 1, "depth": 34, "scale": 88,
 }  # fmt: skip
 """Axis -> a value that no study here has as its base."""
 
@@ -59,10 +61,34 @@ def test_other_settings_stay_what_they_are(values):
 @pytest.mark.parametrize("axis", [axis for axis in AXES if AXES[axis].only_with])
 def test_an_axis_without_effect_is_left_out(axis):
     other, effective = AXES[axis].only_with
-    for value in ("ce", "focal", "focal_star", "focal_appendix", "ohem", "ohem_1_3", None):
+    names = ("ce", "focal", "focal_star", "focal_appendix", "ohem", "ohem_1_3", None)
+    for value in (*names, "retinanet", "faster_rcnn"):
         setting = Setting.of(**{other: value, axis: ANOTHER[axis]})
         assert (axis in setting.as_dict()) == (value in effective), value
-    assert axis not in Setting.of(**{axis: ANOTHER[axis]}).as_dict(), "nothing it acts with"
+    alone = axis in Setting.of(**{axis: ANOTHER[axis]}).as_dict()
+    assert alone == (AXES[other].base in effective), (
+        "nothing it acts with but what every config has"
+    )
+
+
+def test_another_detector_has_no_loss_and_no_anchors_of_retinanet():
+    of_retinanet = OHEM | {"loss": "focal_star", "gamma": 2.0} | {
+        axis: ANOTHER[axis] for axis in AXES if axis not in ("detector", "depth", "scale", "loss")
+    }  # fmt: skip
+    setting = Setting.of(**of_retinanet, **TWO_STAGE)
+    assert setting == Setting.of(**TWO_STAGE)
+    assert setting.as_dict() == TWO_STAGE
+    assert Cell(setting, 1).id == "faster_rcnn-depth34-edge88-seed1"
+    assert Setting.of({"depth": 34, "scale": 88}, **TWO_STAGE).id == "faster_rcnn"
+    assert Setting.of(**FOCAL, detector="retinanet") == Setting.of(**FOCAL)
+
+
+def test_a_study_of_the_other_detector_alone():
+    base = {"detector": "faster_rcnn"}
+    assert Setting.of(base, **FOCAL, **TWO_STAGE).as_dict() == {"depth": 34, "scale": 88}
+    assert Setting.of(base, **FOCAL, detector="retinanet").as_dict() == FOCAL | {
+        "detector": "retinanet"
+    }
 
 
 @pytest.mark.parametrize("axis", [axis for axis in AXES if AXES[axis].base is not ...])
@@ -158,6 +184,8 @@ def test_every_axis_is_in_the_id_and_in_the_config():
     for axis in AXES:
         beta = {"loss": "focal_appendix"} if axis == "beta" else {}
         setting = Setting.of(**values | beta | {axis: ANOTHER[axis]})
+        if axis == "detector":
+            assert setting.id == ANOTHER[axis]
         assert setting.config()[AXES[axis].key] == ANOTHER[axis]
         ids.add(setting.id)
     assert len(ids) == 1 + len(AXES)
@@ -200,3 +228,11 @@ def test_layout_keeps_the_files_of_cells_apart():
 def test_a_cell_that_is_wiped_keeps_its_lock():
     layout = Layout(Path("output/mini"))
     assert layout.cell("a") not in layout.cell_lock("a").parents
+
+
+def test_a_loss_of_ones_own_has_all_options():
+    values = {"loss": "mine", "alpha": 0.25, "gamma": 0.0, "beta": 1.0, "weight_cap": 5.0}
+    setting = Setting.of(**values)
+    assert setting.as_dict() == values
+    assert setting.id == "mine-alpha0.25-gamma0-beta1-cap5"
+    assert Setting.of(loss="mine", beta=0.0, weight_cap=None).as_dict() == {"loss": "mine"}

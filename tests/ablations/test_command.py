@@ -170,3 +170,30 @@ def test_help(what):
     ).stdout
     for flag in ("--study", "--grids", "--seeds", "--dataset", "--output", "--jobs", "--engine"):
         assert flag in shown
+
+
+def test_the_studys_gpus_are_those_where_none_are_asked_for(asked, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
+    for flags, expected in (
+        ([], (8, 1)),
+        (["--gpus", "2"], (2, 4)),
+        (["--gpus", "2", "--jobs", "3"], (2, 3)),
+        (["--gpus", "0", "--jobs", "5"], (0, 5)),
+    ):
+        command.main(["--study", "coco", *flags])
+        assert (asked[-1].gpus, asked[-1].jobs) == expected, flags
+
+
+def test_the_doctor_is_told_what_the_study_needs(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(command.preparing, "doctor", lambda *a, **k: calls.append((a, k)) or 1)
+    flags = ["--study", "coco", "--output", str(tmp_path)]
+    assert command.main(["doctor", *flags]) == 1
+    assert command.main(["doctor", *flags, "--engine", "slurm", "--gpus", "2"]) == 1
+    (study, overrides), about = calls[0]
+    assert study.name == "coco" and "CACHE_DIR" in overrides
+    assert about["output"].resolve() == tmp_path / "coco" and about["gpus"] == 8
+    assert about["disk_bytes"] > 10e9
+    assert calls[1][1]["gpus"] == 0, "another machine runs the cells"
+    assert command.main(["doctor", "--study", "mini", "--output", str(tmp_path)]) == 1
+    assert calls[2][1]["gpus"] == 1, "asked for where its config is for a GPU"

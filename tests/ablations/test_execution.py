@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations import execution
+from ablations import execution, processes
 from ablations.execution import CellRun, is_running
 from ablations.record import DIVERGED, DONE, FAILED, load
 from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
@@ -189,7 +189,7 @@ def test_a_process_that_cannot_be_started_costs_nothing(job, monkeypatch):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution.subprocess, "Popen", refuse)
+        patch.setattr(processes.subprocess, "Popen", refuse)
         with pytest.raises(OSError, match="Resource temporarily unavailable"):
             CellRun(job).poll()
     assert not is_running(job.layout, job.cell.id)

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from ablations import overview
 from ablations.cell import Layout, Setting
+from ablations.costs import Estimate, Kind, estimate
 from ablations.grid import Grid, Row
 from ablations.plan import Study
 from ablations.status import STATES, Status
@@ -46,7 +47,7 @@ def printed(function, *arguments):
 
 
 def test_the_plan(mixed):
-    lines = printed(overview.print_plan, mixed, 2)
+    lines = printed(overview.print_plan, mixed, estimate(mixed), 2)
     assert lines[0] == (
         "tiny: 10 cells requested, 8 unique: 2 done, 1 diverged, 1 failed, 1 stale, 1 running, "
         "2 missing"
@@ -67,11 +68,50 @@ def test_the_plan(mixed):
 def test_what_is_named_even_where_there_is_none(mixed):
     study = study_of(0.5)
     missing = Status(study, dict.fromkeys(study.cells(), "missing"), {}, [], {})
-    lines = printed(overview.print_plan, missing, 1)
+    lines = printed(overview.print_plan, missing, estimate(missing), 1)
     assert lines[0] == ("tiny: 3 cells requested, 2 unique: 0 done, 0 failed, 0 stale, 2 missing")
     assert lines[-1] == "2 cells to run; no cell has been measured here yet."
     done = Status(study, dict.fromkeys(study.cells(), "done"), {}, [], {})
-    assert printed(overview.print_plan, done, 1)[-1] == "Nothing is to be run."
+    assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing is to be run."
+
+
+def test_the_plan_of_a_study_on_gpus(mixed):
+    kinds = (
+        Kind("retinanet", 50, 600, 2, 7200.0, 0),
+        Kind("retinanet", 101, 600, 1, 14_400.0, 0),
+    )
+    found = Estimate(3, 28_800.0, None, 3e9, 1e9, 0, kinds, zoo=True)
+    lines = printed(overview.print_plan, mixed, found, 2, 4)[4:]
+    assert lines[0] == (
+        "3 cells to run: about 32 GPU-hours, which is 4 h 00 min with 2 side by side on 4 GPUs "
+        "each, and 3.0 GB of disk (2.0 GB more while they run)."
+    )
+    assert lines[1:4] == [
+        "detector depth short edge cells a cell GPU-hours from",
+        "retinanet 50 600 px 2 2 h 00 min 16 model zoo",
+        "retinanet 101 600 px 1 4 h 00 min 16 model zoo",
+    ]
+    assert "retinanet 50: 0.205 s, retinanet 101: 0.291 s" in lines[4]
+    assert "the first cell that is done takes the zoo's place" in lines[4]
+
+
+def test_what_was_measured_is_told_from_what_was_not(mixed):
+    kinds = (
+        Kind("retinanet", 18, 128, 2, 60.0, 2),
+        Kind("retinanet", 18, 168, 3, 100.0, 1),
+        Kind("retinanet", 34, 128, 1, 90.0, 0),
+    )
+    found = Estimate(6, 510.0, 0.05, None, 0, 4, kinds, zoo=False)
+    lines = printed(overview.print_plan, mixed, found, 1)[4:]
+    assert lines[0] == (
+        "6 cells to run: about 8 min 30 s with 1 side by side, from 4 measured cells (50 ms an "
+        "iteration)."
+    )
+    assert lines[2:5] == [
+        "retinanet 18 128 px 2 1 min 00 s measured",
+        "retinanet 18 168 px 3 1 min 40 s 1 measured",
+        "retinanet 34 128 px 1 1 min 30 s others, measured",
+    ]
 
 
 def test_the_status(mixed, tmp_path):
@@ -115,4 +155,4 @@ def test_long_lists_are_cut(make_record):
     ("number", "text"), [(0, "0 MB"), (15.4e6, "15 MB"), (1.9e9, "1900 MB"), (2.35e9, "2.4 GB")]
 )
 def test_sizes(number, text):
-    assert overview._megabytes(number) == text
+    assert overview.megabytes(number) == text

@@ -1,6 +1,8 @@
 """What stands before the cells, made by the stand-in of focal_star.prepare."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from ablations import prepared as preparing
 from ablations.cell import Cell, Setting
 from ablations.fingerprint import ResolvedConfig
+from ablations.plan import load_study
 from ablations.prepared import (
     CONFIGS,
     PrepareError,
@@ -52,6 +55,18 @@ def test_what_was_prepared_is_kept(in_root, request_):
     assert load(request_.layout) == prepared
     assert is_current(prepared, request_.study)
     assert "composing the data set" in request_.layout.prepare_log.read_text()
+
+
+def test_what_an_older_code_prepared_has_not_the_keys_of_today_s_axes(request_):
+    prepared, grid = prepare_for(request_), request_.study.grids[0]
+    row = replace(grid.rows[0], setting=Setting.of(detector="faster_rcnn", depth=34))
+    study = replace(request_.study, grids=(replace(grid, rows=(row,)),))
+    assert ("DETECTOR" in prepared.config["MODEL"]) == is_current(prepared, study)
+    config = {part: dict(keys) for part, keys in prepared.config.items() if part == "MODEL"}
+    config["MODEL"]["DETECTOR"] = "retinanet"
+    assert is_current(replace(prepared, config=prepared.config | config), study)
+    del config["MODEL"]["DETECTOR"]
+    assert not is_current(replace(prepared, config=prepared.config | config), study)
 
 
 def test_own_data_reach_the_preparation(request_):
@@ -201,3 +216,28 @@ def test_config_files_that_cannot_be_read_are_named(configs, text, words):
     path = configs("a.yaml", text)
     with pytest.raises(PrepareError, match=words):
         config_files_sha256(path)
+
+
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_the_doctor_is_called_as_it_takes_it(monkeypatch, tmp_path, gpus):
+    from focal_star.doctor import _parser
+
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(preparing.subprocess, "run", run)
+    pairs = ["CACHE_DIR", "output/cache", "DATASETS.FOLDER", "my data"]
+    ended = preparing.doctor(
+        load_study("coco"), pairs, output=tmp_path, disk_bytes=2.5e9, gpus=gpus
+    )
+    assert ended == 1
+    ((python, flag, module, *arguments),) = commands
+    assert (python, flag, module) == (sys.executable, "-m", "focal_star.doctor")
+    options = _parser().parse_args(arguments)
+    assert options.config_file.endswith("configs/coco/retinanet_FPN_1x.yaml")
+    assert options.variant == ["", "MODEL.RESNETS.DEPTH 101"]
+    assert (options.num_gpus, options.output, options.disk_bytes) == (gpus, tmp_path, 2_500_000_000)
+    assert options.opts == pairs

@@ -177,6 +177,8 @@ def test_a_file_without_a_whole_line_says_nothing(layout, metrics, lines):
     [
         (0, "0 s"), (0.4, "0 s"), (38.2, "38 s"), (59.4, "59 s"), (59.6, "1 min 00 s"),
         (60, "1 min 00 s"), (245, "4 min 05 s"), (3600, "60 min 00 s"),
+        (7199, "119 min 59 s"), (7200, "2 h 00 min"), (12_300, "3 h 25 min"),
+        (48 * 3600 - 60, "47 h 59 min"), (48 * 3600, "2 d 00 h"), (100 * 3600, "4 d 04 h"),
     ],
 )  # fmt: skip
 def test_duration(seconds, text):

@@ -48,7 +48,7 @@ def test_what_is_optional_may_be_missing_but_not_wrong(write):
         ("title: \t{", "not YAML"),
         (b"\xff\xfe\x00", "not YAML"),
         (b"title: \xe9", "not YAML"),
-        ("title: !!python/tuple [1]", "not YAML"),
+        ("title: !!python/tuple [1]", "line 1: the tag '!!python/tuple'"),
     ],
 )
 def test_a_file_that_is_none_is_refused_by_name(write, text, words):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ablations import execution
 from ablations import run as runner
 from ablations.cell import Layout
 from ablations.execution import CellRun
+from ablations.gpus import TooFewGpus
+from ablations.processes import ForkServer
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.run import RunError, run
 
@@ -273,17 +274,26 @@ def test_the_command_repeats_the_cell(workplace):
 
 def words_of(workplace, request, monkeypatch):
     """The arguments of the process of a cell."""
-    commands, real = [], subprocess.Popen
+    (start,) = starts_of(request, monkeypatch)
+    return start.arguments
 
-    def watch(command, **options):
-        commands.append(command)
-        return real(command, **options)
+
+def starts_of(request, monkeypatch):
+    """What the processes of a run's cells are started with."""
+    starts = []
+
+    def watched(real):
+        def start(*server_and_start):
+            starts.append(server_and_start[-1])
+            return real(*server_and_start)
+
+        return start
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution.subprocess, "Popen", watch)
+        patch.setattr(ForkServer, "start", watched(ForkServer.start))
+        patch.setattr(runner, "start_new", watched(runner.start_new))
         run(request)
-    (command,) = (command for command in commands if "train_net.py" in command)
-    return command[command.index("train_net.py") :]
+    return starts
 
 
 def test_a_cell_is_told_what_was_prepared(workplace, monkeypatch):
@@ -304,6 +314,30 @@ def test_own_data_and_gpus_reach_the_cell(workplace, monkeypatch):
     assert words[words.index("--num-gpus") + 1] == "2"
     recorded = shlex.split(workplace.records()[workplace.cell(0.5).id].command)
     assert recorded[recorded.index("DATASETS.FOLDER") + 1] == "data/own"
+
+
+def test_cells_side_by_side_have_gpus_of_their_own(workplace, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b,c,d,e")
+    request = workplace.request(0.1, 0.2, 0.3, 0.4, jobs=2, gpus=2)
+    starts = starts_of(request, monkeypatch)
+    assert len(starts) == 4
+    places = [start.environment["CUDA_VISIBLE_DEVICES"] for start in starts]
+    assert places[:2] == ["a,b", "c,d"] and set(places) == {"a,b", "c,d"}
+    for start in starts:
+        assert start.arguments[start.arguments.index("--num-gpus") + 1] == "2"
+
+
+def test_a_cell_alone_has_all_gpus(workplace, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
+    (start,) = starts_of(workplace.request(0.1, gpus=2), monkeypatch)
+    assert "CUDA_VISIBLE_DEVICES" not in start.environment
+
+
+def test_more_gpus_than_there_are_are_refused(workplace, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    with pytest.raises(TooFewGpus, match="2 cells .* on 2 GPUs each need 4 GPUs, and there are 3"):
+        run(workplace.request(0.1, jobs=2, gpus=2))
+    assert workplace.started() == []
 
 
 def test_the_study_file_says_what_was_asked_for(workplace):

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from ablations.cell import Layout, Setting
+from ablations.costs import estimate
 from ablations.fingerprint import Identity
 from ablations.grid import Grid, Row
 from ablations.plan import Study
@@ -126,55 +127,8 @@ def test_a_record_that_cannot_be_read_is_missing_and_named(layout, mixed):
 def test_a_study_that_was_never_run(layout):
     found = status(STUDY, layout, None)
     assert found.counts["missing"] == len(ALPHAS)
-    assert found.estimate().seconds is None and found.estimate().cells == len(ALPHAS)
+    assert found.to_run == STUDY.cells()
     assert not layout.root.exists(), "looking makes nothing"
-
-
-def measured(seconds, disk=1e6, iterations=100):
-    return {
-        "run": {"wall_seconds": seconds, "train_seconds": seconds / 2, "disk_bytes": disk},
-        "result": {"metrics": {"AP": 20.0}, "iterations": iterations},
-    }
-
-
-def test_the_estimate_is_from_what_costs_the_same(layout, record_of):
-    shallow, deep = {"loss": "ce", "alpha": None}, {"loss": "ce", "alpha": None, "depth": 34}
-    settings = [Setting.of(**shallow | {"alpha": a}) for a in (0.1, 0.2, 0.3, 0.4)]
-    settings += [Setting.of(**deep | {"alpha": a}) for a in (0.1, 0.2)]
-    settings += [Setting.of(**shallow | {"scale": 168})]
-    study = make_study(*settings)
-    cells = study.cells()
-    for cell, seconds in zip(cells[:3], (10.0, 20.0, 90.0), strict=True):
-        record_of(cell, **measured(seconds))
-    record_of(cells[4], **measured(50.0, disk=5e6))
-    # To run are one that costs as the first three (median 20 s), one as the deep one (50 s), and
-    # one that nothing was measured for: the median of all, (20 + 50) / 2.
-    estimate = status(study, layout, identities(study)).estimate()
-    assert (estimate.cells, estimate.measured) == (3, 4)
-    assert estimate.seconds == pytest.approx(20 + 50 + 35)
-    assert estimate.disk_bytes == pytest.approx(1e6 + 5e6 + 1e6)
-    # Training takes half of the time, 100 iterations: .05, .1, .45 and .25 s an iteration.
-    assert estimate.seconds_per_iteration == pytest.approx((0.1 + 0.25) / 2)
-
-
-def test_only_what_was_done_is_a_measurement(layout, record_of):
-    cells = STUDY.cells()
-    record_of(cells[0], status="failed", **measured(1.0))
-    record_of(cells[1], status="diverged", **measured(1.0))
-    record_of(cells[2], run={}, result={"metrics": {"AP": 1.0}})
-    assert status(STUDY, layout, identities()).estimate().seconds is None
-    # A stale one tells what it took.
-    record_of(cells[3], replace(identities()[cells[3]], config="other"), **measured(7.0))
-    assert status(STUDY, layout, identities()).estimate().seconds == pytest.approx(7.0 * 4), (
-        "two ended"
-    )
-
-
-def test_where_all_is_done_nothing_is_estimated(layout, record_of):
-    for cell in STUDY.cells():
-        record_of(cell, **measured(10.0))
-    estimate = status(STUDY, layout, identities()).estimate()
-    assert (estimate.cells, estimate.seconds, estimate.disk_bytes) == (0, 0, 0)
 
 
 def test_ten_thousand_cells(layout, record_of):
@@ -185,7 +139,7 @@ def test_ten_thousand_cells(layout, record_of):
     study = make_study(*settings, seeds=seeds)
     today = identities(study)
     first = study.cells()[0]
-    record = asdict(record_of(first, **measured(10.0)))
+    record = asdict(record_of(first, run={"wall_seconds": 10.0}))
     for number, cell in enumerate(study.cells()[:3000]):
         fingerprint = today[cell].fingerprint if number < 2000 else ""
         changes = {"cell": cell.id, "seed": cell.seed, "fingerprint": fingerprint}
@@ -194,5 +148,5 @@ def test_ten_thousand_cells(layout, record_of):
     assert found.counts == dict.fromkeys(STATES, 0) | {
         "done": 2000, "stale": 1000, "missing": 7000,
     }  # fmt: skip
-    assert found.estimate().seconds == pytest.approx(8000 * 10.0)
+    assert estimate(found).seconds == pytest.approx(8000 * 10.0)
     assert len(study.requested()) == seeds * (num_settings + 2)

@@ -19,12 +19,12 @@ from tests.ablations.processes import WAIT_SECONDS, is_alive, wait_for
 RUNNER = """
 import functools, signal, sys
 from pathlib import Path
-from ablations import __main__ as command, execution, prepared, run as runner
+from ablations import __main__ as command, execution, prepared, processes, run as runner
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" would have it ignored
-for module in (command, execution, prepared, runner):
+for module in (command, prepared, processes, runner):
     module.ROOT = Path.cwd()
 command.load_study = functools.partial(command.load_study, folder=Path.cwd())
-execution.TRAIN_NET = "train_net.py"
+execution.TRAIN_NET = processes.TRAIN_NET = "train_net.py"
 runner.POLL_SECONDS = 0.01
 runner.STOP_SECONDS = float(sys.argv[1])
 sys.exit(command.main(sys.argv[2:]))

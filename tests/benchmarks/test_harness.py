@@ -1,5 +1,7 @@
 """Timing side by side, with a clock that is told what to show."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.harness import MIN_ROUNDS, Side, Spread, time_sides, times_as_fast
@@ -40,6 +42,12 @@ def test_the_order_alternates_and_all_have_the_same_warm_up(clock):
     sides = [clock.side(name, [1] * 9, calls) for name in "abc"]
     time_sides(sides, rounds=2, warmup=2, clock=clock)
     assert "".join(calls) == "abc" "cba" "abc" "cba"  # fmt: skip
+
+
+def test_a_share_of_the_work_is_shown_as_the_whole(clock):
+    side = clock.side("a third", [1.0, 2.0], [])
+    (times,) = time_sides([replace(side, whole=3.0)], rounds=2, warmup=0, clock=clock)
+    assert times == [3.0, 6.0]
 
 
 def test_no_round_is_begun_after_the_budget(clock):

@@ -2,14 +2,19 @@
 
 import importlib
 import json
+import sys
 
 import pytest
 import torch
+from detectron2.config import get_cfg
+from detectron2.engine import DefaultTrainer
+from detectron2.modeling import RetinaNet, build_model
 
 from benchmarks import __main__ as command
-from benchmarks import evaluation, loss, step
+from benchmarks import evaluation, loss, plain_train_net, step, study
 from benchmarks.case import run_case
 from benchmarks.harness import MIN_ROUNDS
+from focal_star.config import load_config
 
 SMALL = {
     "loss": {"shape": [2, 40, 3], "name": "tiny", "dtype": "float32", "threads": 1},
@@ -22,8 +27,24 @@ SMALL = {
     },
     "evaluation": {"num_images": 10, "num_detections": 200, "threads": 1},
     "planning": {"num_cells": 5, "threads": 1},
+    "rendering": {"num_records": 3, "threads": 1},
+    "study": {
+        "grids": ["gamma"],
+        "rows": 2,
+        "changes": {"SOLVER": {"MAX_ITER": 2}, "PRETRAINING": {"ENABLED": False}},
+        "sample": 1,
+        "dataset": "",
+        "threads": 2,
+    },
 }
-BASELINES = {"loss": "Detectron2", "step": "Detectron2", "evaluation": "pycocotools"}
+ALL_PARTS = (*command.PARTS, *command.ON_REQUEST)
+BASELINES = {
+    "loss": "Detectron2",
+    "step": "Detectron2",
+    "evaluation": "pycocotools",
+    "study": "Detectron2, a process a cell: 1 of the cells, × 2",
+}
+ONE_ROUND = ("study",)
 
 
 @pytest.fixture(autouse=True)
@@ -43,25 +64,27 @@ def test_every_part_is_run_here():
     assert SMALL.keys() == set(command.PARTS)
 
 
-@pytest.mark.parametrize("part", command.PARTS)
+@pytest.mark.parametrize("part", ALL_PARTS)
 def test_the_cases_of_a_part_are_what_it_can_build(part):
     module = importlib.import_module(f"benchmarks.{part}")
     for on_gpu in (False, True):
         cases = module.cases(on_gpu)
-        assert cases and all(case.keys() == SMALL[part].keys() for case in cases)
+        known = SMALL[part.removesuffix("_full")].keys()
+        assert cases and all(case.keys() == known for case in cases)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", command.PARTS)
-def test_a_small_run(part, without_compiler):
-    found = run_case(part, SMALL[part])
+def test_a_small_run(part, without_compiler, tiny_data):
+    small = SMALL[part] | ({"dataset": str(tiny_data)} if part == "study" else {})
+    found = run_case(part, small)
     json.dumps(found)
     names = [side["name"] for side in found["sides"]]
     assert len(set(names)) == len(names)
     assert found["baseline"] == BASELINES.get(part)
     assert found["baseline"] is None or found["baseline"] in names
     rounds = {len(side["seconds"]) for side in found["sides"]}
-    assert len(rounds) == 1 and rounds.pop() >= MIN_ROUNDS
+    assert len(rounds) == 1 and rounds.pop() >= (1 if part in ONE_ROUND else MIN_ROUNDS)
     assert all(seconds > 0 for side in found["sides"] for seconds in side["seconds"])
 
 
@@ -95,6 +118,48 @@ def test_both_backends_find_the_same_ap():
     case = evaluation.build(**SMALL["evaluation"] | {"num_images": 20})
     ours, theirs = (side.run() for side in case.sides)
     assert ours == pytest.approx(theirs) and 0.05 < ours[0] < 1
+
+
+def test_rows_are_taken_evenly():
+    assert study._spread("abcde", 1) == ["c"]
+    assert study._spread("abcdef", 2) == ["b", "e"]
+    assert study._spread("abc", 3) == ["a", "b", "c"]
+
+
+def test_the_plain_loop_trains_the_studys_model_with_detectron2s_own_parts(tmp_path):
+    """What the plain config does not have of the study's is what Detectron2 does not know."""
+    changed = study._study(tmp_path, ["alpha"], 1, {"SOLVER": {"MAX_ITER": 7}})
+    (tmp_path / "plain.yaml").write_text(study._plain_config(changed, "weights.pth"))
+    plain = get_cfg()
+    plain.merge_from_file(str(tmp_path / "plain.yaml"))
+    ours = load_config(changed.config)
+    assert (plain.SOLVER.MAX_ITER, plain.MODEL.WEIGHTS) == (7, "weights.pth")
+    for key in ("ANCHOR_GENERATOR", "FPN", "RESNETS", "PIXEL_MEAN", "PIXEL_STD"):
+        shared = plain.MODEL[key].keys() if isinstance(plain.MODEL[key], dict) else None
+        mine = {k: ours.MODEL[key][k] for k in shared} if shared else ours.MODEL[key]
+        assert plain.MODEL[key] == mine
+    theirs, mine = build_model(plain), build_model(ours)
+    assert type(theirs) is RetinaNet and plain_train_net.Trainer.build_model.__func__ is (
+        DefaultTrainer.build_model.__func__
+    )
+    assert {k: v.shape for k, v in theirs.state_dict().items()} == {
+        k: v.shape for k, v in mine.state_dict().items()
+    }
+
+
+def test_a_command_that_fails_tells_why():
+    with pytest.raises(RuntimeError, match="exit code 3:\nnot today"):
+        study._call([sys.executable, "-c", "print('not today'); raise SystemExit(3)"])
+
+
+def test_a_part_on_request_is_not_run_unasked(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "run_part", lambda part, cases: asked.append(part) or [])
+    monkeypatch.setattr(command, "write", lambda *_: None)
+    command.main(["--output", str(tmp_path)])
+    assert asked == list(command.PARTS)
+    command.main(["--parts", "study-full", "--output", str(tmp_path)])
+    assert asked[-1] == "study_full"
 
 
 @pytest.mark.slow

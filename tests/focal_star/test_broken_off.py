@@ -347,7 +347,8 @@ def test_sigterm_at_other_times_ends_at_once(trainings, unbroken, call):
         (["os.fsync", 9], "metrics.json"),
         (["os.fsync", 10], "model_0000013.pth"),
         (["os.fsync", 13], "model_final.pth"),
-        (["os.fsync", 14], "result.json"),
+        (["os.fsync", 14], "detectron2.yaml"),
+        (["os.fsync", 15], "result.json"),
     ],
 )
 def test_a_full_disk_costs_the_last_iterations_alone(trainings, unbroken, call, file):

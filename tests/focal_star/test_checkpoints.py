@@ -1,16 +1,22 @@
 """Checkpoints on the disk."""
 
+import io
 import logging
 import pickle
+import tarfile
+from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
-from focal_star import checkpoints
+from focal_star import checkpoints, engine
 from focal_star.checkpoints import Checkpointer
-from focal_star.config import ConfigError
+from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.trainer import Trainer
 
 WHOLE = {name: {} for name in checkpoints.CONTENT}
 
@@ -95,16 +101,64 @@ def test_clearing_leaves_what_is_not_for_going_on(tmp_path):
     assert names(tmp_path) == sorted(stays)
 
 
-def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch):
+def write_tar(path):
+    """As torch 0.1 wrote checkpoints."""
+    pickled = io.BytesIO(pickle.dumps({"model": Surprise()}))
+    with tarfile.open(path, "w") as archive:
+        member = tarfile.TarInfo("pickle")
+        member.size = len(pickled.getvalue())
+        archive.addfile(member, pickled)
+
+
+HOSTILE = {
+    "bad.pth": lambda path: torch.save({"model": Surprise()}, path),
+    "old.pth": lambda path: path.write_bytes(pickle.dumps({"model": Surprise()})),
+    "tar.pth": write_tar,
+    "zoo.pkl": lambda path: path.write_bytes(
+        pickle.dumps({"model": Surprise(), "__author__": "somebody"})
+    ),
+    "array.pkl": lambda path: path.write_bytes(
+        pickle.dumps({"model": {"weight": np.array([Surprise()])}, "__author__": "somebody"})
+    ),
+    "pycls.pyth": lambda path: torch.save({"model_state": Surprise()}, path),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    torch.save({"model": Surprise()}, "bad.pth")
-    Path("old.pth").write_bytes(pickle.dumps({"model": Surprise()}))
-    for name in ("bad.pth", "old.pth"):
-        with pytest.raises(ConfigError, match=f"{name} is not loaded.*could run any code"):
-            Checkpointer(torch.nn.Linear(1, 1)).load(name)
+    HOSTILE[name](Path(name))
+    with pytest.raises(ConfigError, match=f"{name} is not loaded.*could run any code; if you tru"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(name)
     assert not Path("surprise").exists()
-    torch.load("bad.pth", weights_only=False)
-    assert Path("surprise").exists(), "it would have been"
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "tar.pth"])
+def test_code_is_run_where_that_is_asked_for(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    HOSTILE[name](Path(name))
+    with suppress(Exception):  # what they hold is no model
+        Checkpointer(torch.nn.Linear(1, 1), trusted=True).load(name)
+    assert Path("surprise").exists(), "or the test above would not see it"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_the_config_says_whether_initial_weights_are_trusted(tmp_path, monkeypatch, trusted):
+    monkeypatch.chdir(tmp_path)
+    HOSTILE["bad.pth"](Path("bad.pth"))
+    pairs = ["MODEL.WEIGHTS", "bad.pth", "MODEL.TRUSTED_WEIGHTS", str(trusted)]
+    cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", pairs)
+    monkeypatch.setattr(Trainer, "build_model", lambda _: torch.nn.Linear(1, 1))
+    with pytest.raises(ConfigError):
+        engine.evaluate(cfg)  # what it holds is no model even so
+    assert Path("surprise").exists() is trusted
+
+
+def test_a_weight_that_is_no_tensor_is_named(tmp_path):
+    path = tmp_path / "odd.pth"
+    torch.save({"model": {"weight": "heavy"}}, path)
+    with pytest.raises(ConfigError, match="odd.pth: 'weight' is a str, where a tensor is wanted"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(str(path))
 
 
 def test_detectron2_reads_what_is_saved_and_the_reverse(tmp_path):
@@ -119,9 +173,38 @@ def test_detectron2_reads_what_is_saved_and_the_reverse(tmp_path):
     assert Checkpointer(torch.nn.Linear(3, 2)).load(str(tmp_path / "bare.pth")) == {}
 
 
-def test_a_model_zoo_pickle_is_read_as_detectron2_reads_it(tmp_path):
-    source, found = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_model_zoo_pickle_is_read_as_detectron2_reads_it(tmp_path, protocol):
+    source, ours, theirs = (torch.nn.Linear(3, 2) for _ in range(3))
     state = {name: tensor.numpy() for name, tensor in source.state_dict().items()}
-    (tmp_path / "zoo.pkl").write_bytes(pickle.dumps({"model": state, "__author__": "somebody"}))
-    Checkpointer(found).load(str(tmp_path / "zoo.pkl"))
-    assert torch.equal(found.weight, source.weight)
+    content = {"model": OrderedDict(state), "__author__": "somebody", "epoch": np.float32(3)}
+    path = tmp_path / "zoo.pkl"
+    path.write_bytes(pickle.dumps(content, protocol))
+    DetectionCheckpointer(theirs).load(str(path))
+    assert Checkpointer(ours).load(str(path)) == {"__author__": "somebody", "epoch": 3}
+    assert torch.equal(ours.weight, source.weight) and torch.equal(theirs.weight, source.weight)
+
+
+@pytest.mark.parametrize("in_blobs", [False, True])
+def test_a_pickle_of_caffe2_is_read_as_detectron2_reads_it(tmp_path, in_blobs):
+    def model():
+        block = torch.nn.Sequential(OrderedDict(conv1=torch.nn.Conv2d(3, 2, 1, bias=False)))
+        return torch.nn.Sequential(OrderedDict(res2=torch.nn.Sequential(block)))
+
+    source, ours, theirs = model(), model(), model()
+    name, weight = "res2_0_branch2a_w", source.res2[0].conv1.weight
+    weights = {name: weight.detach().numpy(), f"{name}_momentum": np.zeros(1)}
+    path = tmp_path / "caffe2.pkl"
+    path.write_bytes(pickle.dumps({"blobs": weights} if in_blobs else weights))
+    for checkpointer in (Checkpointer(ours), DetectionCheckpointer(theirs)):
+        checkpointer.load(str(path))
+    assert torch.equal(theirs.res2[0].conv1.weight, weight), "or the case is none"
+    assert torch.equal(ours.res2[0].conv1.weight, weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\x80\x04", pickle.dumps([1])])
+def test_a_broken_pickle_is_named(tmp_path, content):
+    path = tmp_path / "broken.pkl"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="broken.pkl (is|holds)"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(str(path))

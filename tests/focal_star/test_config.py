@@ -5,12 +5,13 @@ import re
 import pytest
 import yaml
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
+from detectron2.modeling import GeneralizedRCNN, build_model
 
 from focal_star.config import CONFIGS, ConfigError, derive, load_config, resolve_config
 from focal_star.losses import LOSSES
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
+COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"
 
 
 def test_there_are_configs_for_each_loss_depth_and_scale():
@@ -29,7 +30,10 @@ def test_config_is_read_safely_and_makes_a_model(path):
     yaml.safe_load(path.read_text(encoding="utf-8"))
     cfg = load_config(path, ["MODEL.DEVICE", "cpu"])
     model = build_model(cfg)
-    assert model.classification_loss.func is LOSSES[cfg.MODEL.FOCAL_STAR.LOSS]
+    if cfg.MODEL.DETECTOR == "retinanet":
+        assert model.classification_loss.func is LOSSES[cfg.MODEL.FOCAL_STAR.LOSS]
+    else:
+        assert type(model) is GeneralizedRCNN
 
 
 def test_python_tags_are_refused(tmp_path):
@@ -101,7 +105,8 @@ def test_deriving_twice_changes_nothing_more(path):
 
 def test_short_keys_that_are_none_leave_the_others_as_they_are():
     assert resolve_config("") == load_config("")
-    assert resolve_config(BASE) == load_config(BASE)
+    none = ["MODEL.WEIGHTS", "", "MODEL.FOCAL_STAR.CLIP_NORM", "None"]
+    assert resolve_config(BASE, none) == load_config(BASE, none)
 
 
 def anchors_of(path, *pairs: str) -> CfgNode:
@@ -189,3 +194,42 @@ def test_a_pair_that_would_be_written_over_is_refused():
     cfg = load_config(MINI, given + free)
     assert cfg.INPUT.MIN_SIZE_TEST == 200
     assert cfg.MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS == [[2.0]]
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+def test_the_initial_weights_are_those_of_the_depth(depth):
+    """For every config of COCO, and for a depth given by hand."""
+    address = f"detectron2://ImageNetPretrained/MSRA/R-{depth}.pkl"
+    files = [path for path in FILES if f"R_{depth}_" in path.name]
+    assert len(files) >= 8
+    assert {load_config(path).MODEL.WEIGHTS for path in files} == {address}
+    cfg = load_config(COCO, ["MODEL.RESNETS.DEPTH", str(depth)])
+    found = cfg.MODEL.WEIGHTS
+    derive(cfg)
+    assert (found, cfg.MODEL.WEIGHTS) == (address, address)
+
+
+def test_a_file_of_initial_weights_stays(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.touch()
+    weights = load_config(COCO, ["MODEL.WEIGHTS", str(path)]).MODEL.WEIGHTS
+    assert weights == str(path)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_on_coco_focal_star_alone_is_clipped(loss):
+    clip = load_config(COCO, ["MODEL.FOCAL_STAR.LOSS", loss]).SOLVER.CLIP_GRADIENTS
+    is_clipped = clip.ENABLED
+    assert is_clipped == (loss == "focal_star")
+    if is_clipped:
+        assert (clip.CLIP_TYPE, clip.CLIP_VALUE) == ("full_model", 10.0)
+
+
+def test_clipping_by_hand_needs_the_losss_own_off():
+    by_hand = ["MODEL.FOCAL_STAR.LOSS", "focal_star", "SOLVER.CLIP_GRADIENTS.CLIP_VALUE", "1.0"]
+    with pytest.raises(ConfigError, match="CLIP_VALUE follows from MODEL.FOCAL_STAR.CLIP_NORM 10"):
+        load_config(COCO, by_hand)
+    clip = load_config(COCO, [*by_hand, "MODEL.FOCAL_STAR.CLIP_NORM", "None"]).SOLVER.CLIP_GRADIENTS
+    assert (clip.ENABLED, clip.CLIP_VALUE) == (False, 1.0)
+    with pytest.raises(ConfigError, match="CLIP_NORM is 0.0; valid: a number > 0, or None"):
+        load_config(COCO, ["MODEL.FOCAL_STAR.CLIP_NORM", "0.0"])

@@ -211,7 +211,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"is not of .*config.yaml: head\.bbox_pred"):
         detector.load_detector(path, None, 0.5)
     checkpoints.write(path, {"model": {"backbone": torch.zeros(3)}})
-    with pytest.raises(ConfigError, match="has no RetinaNet head"):
+    with pytest.raises(ConfigError, match="has no head of RetinaNet"):
         detector.load_detector(path, None, 0.5)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import detection_utils
 
-from focal_star import engine, frozen
+from focal_star import anchor_labels, engine, frozen
 from focal_star.config import CONFIGS, load_config
+from focal_star.data import mapper
 from focal_star.frozen import StoredMapper
 from focal_star.trainer import Trainer
 
@@ -47,7 +47,7 @@ def test_it_changes_no_bit_of_a_training(tiny_cfg):
 
 def test_a_later_training_reads_no_training_image(tiny_cfg, monkeypatch):
     loaded(tiny_cfg)
-    monkeypatch.setattr(detection_utils, "read_image", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))
     batch = next(iter(loaded(tiny_cfg).data_loader))
     assert all(frozen.FEATURES in image for image in batch)
 
@@ -62,11 +62,39 @@ def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
     with torch.no_grad():
         expected = net.stages[0](net.stem(trainer.model.preprocess_image([mapped]).tensor))
     torch.testing.assert_close(found[frozen.FEATURES].permute(2, 0, 1), expected[0])
-    assert found.keys() == mapped.keys() | {frozen.FEATURES}
-    assert found["image"].shape == mapped["image"].shape
+    assert found.keys() == mapped.keys() | {frozen.FEATURES, frozen.ANCHORS}
+    whole = StoredMapper(next(iter(stores(tiny_cfg))), None)(record)
+    assert whole["image"].shape == mapped["image"].shape
     for name, value in mapped["instances"].get_fields().items():
         own = found["instances"].get(name)
         assert torch.equal(getattr(own, "tensor", own), getattr(value, "tensor", value)), name
+
+
+def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    model, batch = trainer.model, next(iter(trainer.data_loader))
+    batch[1]["instances"] = batch[1]["instances"][:0]
+    batch[1][frozen.ANCHORS] = torch.zeros_like(batch[1][frozen.ANCHORS])
+    batch[1][frozen.ANCHORS][0] = model.num_classes
+    anchors = anchor_labels._anchors(model, trainer.data_loader.mapper.size)
+    objects = [image["instances"] for image in batch]
+    expected = model.label_anchors(anchors, objects)
+    model.known_anchors = torch.stack([image[frozen.ANCHORS] for image in batch])
+    found = model.label_anchors(anchors, objects)
+    assert model.known_anchors is None, "they are of one batch"
+    for known, matched in zip(found, expected, strict=True):
+        assert all(map(torch.equal, known, matched))
+    positives = [model.positive(labels).any().item() for labels in found[0]]
+    assert positives == [True, False] + [True] * (len(batch) - 2)
+
+
+def test_other_anchors_have_labels_of_their_own(tiny_cfg):
+    loaded(tiny_cfg)
+    (folder,) = stores(tiny_cfg)
+    assert len(list(folder.glob("anchors-*.npy"))) == 1
+    tiny_cfg.MODEL.RETINANET.IOU_THRESHOLDS = [0.3, 0.5]
+    loaded(tiny_cfg)
+    assert stores(tiny_cfg) == [folder] and len(list(folder.glob("anchors-*.npy"))) == 2
 
 
 def test_what_it_depends_on_makes_another(tiny_cfg):

@@ -183,7 +183,7 @@ def test_the_step_counts_the_anchors_of_the_oracle_and_no_other(tiny_cfg, method
         assert 0 < len(expected) <= 32
         assert gradient[i].nonzero().flatten().tolist() == expected
         total += losses[i][expected].sum()
-    torch.testing.assert_close(found["loss_cls"], total / model.loss_normalizer)
+    torch.testing.assert_close(found["loss_cls"], total / float(model.loss_normalizer))
 
 
 @pytest.mark.parametrize("method", METHODS)

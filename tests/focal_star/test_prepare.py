@@ -11,10 +11,11 @@ import torch
 import yaml
 from torch import nn
 
-from focal_star import prepare, pretraining
+from focal_star import prepare, pretraining, requirements
 from focal_star.config import CONFIGS, resolve_config
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
+COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"
 DEEPER = "MODEL.RESNETS.DEPTH 34"
 
 
@@ -173,3 +174,35 @@ def test_a_folder_that_is_a_file_is_said(call, tmp_path):
     code, _, error = call("--resolve-only", path=tmp_path / "file" / "out.json")
     assert code == 2 and len(error.splitlines()) == 1
     assert error.startswith("error: ") and str(tmp_path / "file") in error
+
+
+def test_what_coco_lacks_is_named_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(requirements, "fault_of_server", lambda _: "no network")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    flags = ["--config-file", str(COCO), "--json", str(tmp_path / "out.json"), "--num-gpus", "8"]
+    variants = ["--variant", "", "--variant", "MODEL.RESNETS.DEPTH 101"]
+    assert prepare.main([*flags, *variants, "CACHE_DIR", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: data: ") and "Traceback" not in error
+    for words in (
+        "annotations/instances_train2017.json", "DETECTRON2_DATASETS", "MSRA/R-50.pkl does not",
+        "MSRA/R-101.pkl does not", "GPUs: 8 are needed",
+    ):  # fmt: skip
+        assert words in error, words
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_weights_are_fetched_once_for_all_cells(tiny_overrides, tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(prepare, "fetch", fetched.append)
+    monkeypatch.setattr(requirements, "fault_of_server", lambda _: "")
+    path = tmp_path / "out.json"
+    variants = ["--variant", "", "--variant", "MODEL.RESNETS.DEPTH 101", "--variant", "SEED 3"]
+    flags = ["--config-file", str(COCO), "--json", str(path), *variants]
+    assert prepare.main([*flags, *tiny_overrides]) == 0
+    addresses = [f"detectron2://ImageNetPretrained/MSRA/R-{depth}.pkl" for depth in (50, 101)]
+    assert sorted(fetched) == sorted(addresses)
+    weights = json.loads(path.read_text(encoding="utf-8"))["weights"]
+    assert [each["path"] for each in weights.values()] == [*addresses, addresses[0]]

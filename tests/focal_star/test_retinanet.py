@@ -113,3 +113,16 @@ def test_inference_is_detectron2s(tiny_cfg):
             torch.testing.assert_close(
                 mine["instances"].pred_boxes.tensor, expected["instances"].pred_boxes.tensor
             )
+
+
+def test_a_new_loss_gets_the_options_that_it_names(tiny_cfg, monkeypatch):
+    def mine(logits, targets, *, alpha=None, gamma=1.0, reduction="none", beta=0.0):
+        return LOSSES["ce"](logits, targets, alpha=alpha, reduction=reduction) * (gamma + beta)
+
+    monkeypatch.setitem(LOSSES, "mine", mine)
+    tiny_cfg.MODEL.FOCAL_STAR.BETA, tiny_cfg.MODEL.FOCAL_STAR.WEIGHT_CAP = 2.0, 5.0
+    model = build(tiny_cfg, "mine")
+    options = model.classification_loss.keywords
+    assert options.keys() == {"reduction", "alpha", "gamma", "beta"}
+    assert options["beta"] == 2.0
+    assert model.fused_loss is None

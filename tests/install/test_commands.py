@@ -26,7 +26,7 @@ def make(*words: str) -> str:
 
 def test_help_tells_every_target_and_variable() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE).group(1).split()
+    targets = " ".join(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)).split()
     told = make()
     for name in targets:
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name

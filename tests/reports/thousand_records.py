@@ -32,7 +32,7 @@ def fill(root: Path, records: int = RECORDS) -> StudyFolder:
     folder.describe(CATEGORIES)
     rng = random.Random(0)
     iterations = list(range(20, 521, 20))
-    for cell in folder.study.cells():
+    for cell in folder.study.cells()[:records]:
         ap = 20.0 + rng.gauss(0, 1)
         folder.add(cell, ap, result=_result(cell, ap, iterations))
     return folder

@@ -4,8 +4,9 @@ from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, ResNet
-from detectron2.modeling.backbone.fpn import LastLevelP6P7
+from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
+from torch import nn
 
 from focal_star.frozen import StoredResNet
 
@@ -51,13 +52,22 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
 def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of RetinaNet, P3 to P7."""
     bottom_up = build_narrow_resnet(cfg, input_shape)
+    channels = bottom_up.output_shape()["res5"].channels
+    return _pyramid(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
+
+
+@BACKBONE_REGISTRY.register()
+def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """:func:`build_narrow_resnet` under the feature pyramid of Faster R-CNN, up to P6."""
+    return _pyramid(cfg, build_narrow_resnet(cfg, input_shape), LastLevelMaxPool())
+
+
+def _pyramid(cfg: CfgNode, bottom_up: ResNet, top_block: nn.Module) -> FPN:
     return FPN(
         bottom_up=bottom_up,
         in_features=cfg.MODEL.FPN.IN_FEATURES,
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
         norm=cfg.MODEL.FPN.NORM,
-        top_block=LastLevelP6P7(
-            bottom_up.output_shape()["res5"].channels, cfg.MODEL.FPN.OUT_CHANNELS
-        ),
+        top_block=top_block,
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
     )

@@ -9,14 +9,19 @@ import io
 import logging
 import pickle
 import re
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
+from torch import Tensor
 
+from focal_star.compat import has_torch_load
 from focal_star.config import ConfigError
+from focal_star.unpickling import read_arrays
 from focal_star.writing import write_whole
 
 logger = logging.getLogger(__name__)
@@ -27,14 +32,26 @@ KEPT = 2
 CONTENT = {"model", "trainer", "seed", "ranks", "metrics"}
 """Keys of a checkpoint that a training can be gone on with."""
 
+TO_TRUST = "if you trust who made it, add: MODEL.TRUSTED_WEIGHTS True (demo: --trust-checkpoints)"
+
 _NUMBERED = re.compile(r"model_\d{7,}\.pth")
 
 
 class Checkpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, with files that are written whole and read without running code.
 
-    Detectron2 0.5 writes in place. Pickles of its model zoo (``.pkl``) are read as it reads them.
+    Detectron2 writes in place, and its model zoo's files (``.pkl``) are programs that it runs.
     """
+
+    def __init__(self, *args: Any, trusted: bool = False, **kwargs: Any):
+        """
+        Args:
+            args: as Detectron2's.
+            trusted: run what code the files hold.
+            kwargs: as Detectron2's.
+        """
+        super().__init__(*args, **kwargs)
+        self._trusted = trusted
 
     def save(self, name: str, **content: Any) -> None:
         """Write the model's weights, and ``content``, to ``<name>.pth``."""
@@ -43,14 +60,27 @@ class Checkpointer(DetectionCheckpointer):
             write(path, {"model": self.model.state_dict()} | content)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
-        # Detectron2's main branch has _torch_load for what 0.5 does here.
-        if hasattr(DetectionCheckpointer, "_torch_load") or filename.endswith((".pkl", ".pyth")):
+        content = self._content_of(filename)
+        wrong = [k for k, v in content["model"].items() if not isinstance(v, Tensor | np.ndarray)]
+        if wrong:
+            kind = type(content["model"][wrong[0]]).__name__
+            raise ConfigError(
+                f"{filename}: {wrong[0]!r:.200} is a {kind}, where a tensor is wanted"
+            )
+        return content
+
+    def _content_of(self, filename: str) -> dict[str, Any]:
+        if filename.endswith(".pkl"):
+            return _of_model_zoo(read(Path(filename), self._trusted))
+        if filename.endswith(".pyth"):
+            return _of_pycls(filename, read(Path(filename), self._trusted))
+        if has_torch_load():
             return super()._load_file(filename)
-        content = read(Path(filename))
+        content = self._torch_load(filename)
         return content if "model" in content else {"model": content}
 
     def _torch_load(self, filename: str) -> dict[str, Any]:
-        return read(Path(filename))
+        return read(Path(filename), self._trusted)
 
 
 class CompleteCheckpointer(Checkpointer):
@@ -78,22 +108,22 @@ def write(path: Path, content: dict[str, Any]) -> None:
     logger.info("Saved %s", path)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, its tensors on the CPU. No code in it is run.
+def read(path: Path, trusted: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint, its tensors on the CPU.
+
+    Args:
+        path: of torch, or (``.pkl``) of Detectron2's model zoo.
+        trusted: run what code it holds; if False, none is run.
 
     Raises:
         ConfigError: it is broken, or holds something else than tensors and plain values.
     """
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:  # torch compares no checksums
-                if archive.testzip() is not None:
-                    raise zipfile.BadZipFile("its content does not match its checksums")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read_pickle(path, trusted) if path.suffix == ".pkl" else _read(path, trusted)
     except pickle.UnpicklingError as error:
         raise ConfigError(
             f"{path} is not loaded: it is broken, or holds more than tensors and plain values, "
-            f"which could run any code. ({_first_line(error)})"
+            f"which could run any code; {TO_TRUST}. ({_first_line(error)})"
         ) from error
     except OSError:
         raise
@@ -101,7 +131,49 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is broken: {_first_line(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds a {type(content).__name__}, where a dict is wanted")
+    if not isinstance(model := content.get("model", {}), dict):
+        raise ConfigError(
+            f"{path} has a {type(model).__name__} as its model, not a dict of tensors"
+        )
     return content
+
+
+def _read(path: Path, trusted: bool) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # torch compares no checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("its content does not match its checksums")
+    elif tarfile.is_tarfile(path) and not trusted:
+        # torch before 2.6 runs the code of these even so (CVE-2025-32434).
+        raise pickle.UnpicklingError("it has the form of torch 0.1")
+    return torch.load(path, map_location="cpu", weights_only=not trusted)
+
+
+def _read_pickle(path: Path, trusted: bool) -> Any:
+    if not trusted:
+        return read_arrays(path)
+    with path.open("rb") as file:
+        return pickle.load(file, encoding="latin1")
+
+
+def _of_model_zoo(content: dict[str, Any]) -> dict[str, Any]:
+    """A file of Detectron2's model zoo, or of Caffe2's, in the form that Detectron2 loads."""
+    if "model" in content and "__author__" in content:
+        return content
+    blobs = content.get("blobs", content)
+    weights = {name: value for name, value in blobs.items() if not name.endswith("_momentum")}
+    return {"model": weights, "__author__": "Caffe2", "matching_heuristics": True}
+
+
+def _of_pycls(filename: str, content: dict[str, Any]) -> dict[str, Any]:
+    if "model_state" not in content:
+        raise ConfigError(f"{filename} has no model_state, which files of pycls have")
+    weights = {
+        name: value
+        for name, value in content["model_state"].items()
+        if not name.endswith("num_batches_tracked")
+    }
+    return {"model": weights, "__author__": "pycls", "matching_heuristics": True}
 
 
 def save_numbered(folder: Path, iteration: int, content: dict[str, Any]) -> None:

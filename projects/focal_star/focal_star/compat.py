@@ -1,17 +1,46 @@
-"""What differs between Detectron2 0.5 and its current main branch."""
+"""What differs between Detectron2 0.5 and its current main branch: all of it stands here."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.modeling import RetinaNet
+from torch import Tensor
 
 INITIAL_NORMALIZER = 100.0
 MOMENTUM = 0.9
 
 
-def update_loss_normalizer(model: RetinaNet, num_pos_anchors: int) -> float:
+def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
     """Update and return the running number of positive anchors that RetinaNet divides by.
 
     It is ``model.loss_normalizer`` in both; Detectron2 0.5 sets the attribute when the model is
-    built, main at the first update.
+    built, main at the first update. There it is a float; here it stays on the device, in the same
+    float64 arithmetic, so that nobody waits for a GPU to know it.
+
+    Args:
+        num_pos_anchors: a whole number, of no dimensions.
+
+    Returns:
+        float64, of no dimensions, on the device of ``num_pos_anchors``.
     """
     old = getattr(model, "loss_normalizer", INITIAL_NORMALIZER)
-    model.loss_normalizer = MOMENTUM * old + (1 - MOMENTUM) * max(num_pos_anchors, 1)
+    new = num_pos_anchors.clamp(min=1).double()
+    model.loss_normalizer = MOMENTUM * old + (1 - MOMENTUM) * new
     return model.loss_normalizer
+
+
+def has_torch_load() -> bool:
+    """Whether Detectron2's checkpointer reads files through a ``_torch_load`` of its own.
+
+    main does, so that to write over it is enough; 0.5 reads them in ``_load_file`` itself.
+    """
+    return hasattr(DetectionCheckpointer, "_torch_load")
+
+
+def best_checkpointers(hooks: Sequence[Any]) -> list[Any]:
+    """The hooks that keep the best checkpoint, and their best score to themselves: main has such.
+
+    Their score is ``best_metric``, its iteration ``best_iter``.
+    """
+    return [hook for hook in hooks if hasattr(hook, "best_metric")]

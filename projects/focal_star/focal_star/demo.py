@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     try:
         files = find_files(options.images, options.output)
-        detectors = load_detectors(options.weights, options.config, options.threshold)
+        detectors = load_detectors(
+            options.weights, options.config, options.threshold, options.trust_checkpoints
+        )
         thresholds, at = choose_thresholds(detectors, options.threshold)
         done, skipped = run(files, detectors, thresholds, options.output)
         write(options.images, options.output, detectors, thresholds, at, done, skipped)
@@ -77,7 +79,7 @@ def find_files(images: Path | None, output: Path) -> list[Path]:
 
 
 def load_detectors(
-    weights: Sequence[Path], config: Path | None, threshold: float | None
+    weights: Sequence[Path], config: Path | None, threshold: float | None, trusted: bool = False
 ) -> list[Detector]:
     """The detectors, each with a name of its own.
 
@@ -90,7 +92,7 @@ def load_detectors(
     for path in weights:
         try:
             lowest = DEFAULT_THRESHOLD if threshold is None else threshold
-            detectors.append(load_detector(path, config, lowest))
+            detectors.append(load_detector(path, config, lowest, trusted))
         except (ConfigError, OSError) as error:
             problems.append(str(error))
     if not weights:
@@ -240,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoints (.pth)")
     parser.add_argument("--config", type=Path, help="of all; else config.yaml beside each")
     parser.add_argument("--threshold", type=_threshold, help="the score to show boxes from")
+    parser.add_argument(
+        "--trust-checkpoints", action="store_true", help="run what code the checkpoints hold"
+    )
     parser.add_argument("--output", type=Path, default=Path("output/demo"))
     return parser
 

@@ -16,6 +16,8 @@ from PIL import Image
 from focal_star import checkpoints
 from focal_star.config import ConfigError, load_config
 from focal_star.data import digits_in_scenes
+from focal_star.data.checks import DatasetError, splits_of
+from focal_star.data.registration import in_coco_format
 
 CLASSES_FILE = "classes.txt"
 """Beside a checkpoint: the names of its classes, one a line."""
@@ -83,13 +85,16 @@ class Detector:
         return sorted(detections, key=lambda detection: -detection.score)
 
 
-def load_detector(weights: Path, config: Path | None, lowest: float) -> Detector:
-    """Build a detector and load its weights; no code in them is run.
+def load_detector(
+    weights: Path, config: Path | None, lowest: float, trusted: bool = False
+) -> Detector:
+    """Build a detector and load its weights.
 
     Args:
         weights: a checkpoint of a training of this project.
         config: its config; None for ``config.yaml`` beside it.
         lowest: the score below which nothing will be asked of it.
+        trusted: run what code the checkpoint holds; if False, none is run.
 
     Raises:
         ConfigError: what cannot be used, and why.
@@ -99,12 +104,12 @@ def load_detector(weights: Path, config: Path | None, lowest: float) -> Detector
     config = config or weights.with_name("config.yaml")
     if not config.is_file():
         raise ConfigError(f"{weights} has no {config}; name its config (CONFIG=...)")
-    state = checkpoints.read(weights)
+    state = checkpoints.read(weights, trusted)
     state = state.get("model", state)
     cfg = load_config(config, ["MODEL.WEIGHTS", str(weights), "MODEL.DEVICE", "cpu"])
-    head = cfg.MODEL.RETINANET
-    head.NUM_CLASSES = _num_classes(weights, state)
-    head.SCORE_THRESH_TEST = min(head.SCORE_THRESH_TEST, lowest)
+    for head in (cfg.MODEL.RETINANET, cfg.MODEL.ROI_HEADS):
+        head.NUM_CLASSES = _num_classes(weights, state)
+        head.SCORE_THRESH_TEST = min(head.SCORE_THRESH_TEST, lowest)
     classes, note = class_names(weights, cfg)
     model = build_model(cfg).eval()
     _load(model, state, f"{weights} is not of {config}")
@@ -146,12 +151,15 @@ def _of_study(weights: Path) -> list[str]:
 
 def _of_folder(cfg: CfgNode) -> list[str]:
     if cfg.DATASETS.FOLDER:
-        folder = Path(cfg.DATASETS.FOLDER)
+        try:
+            folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
+        except (DatasetError, OSError):
+            return []
     elif any(name.startswith(digits_in_scenes.NAME) for name in cfg.DATASETS.TRAIN):
         folder = Path(cfg.CACHE_DIR) / digits_in_scenes.NAME
     else:
         return []
-    categories = _json(folder / "instances_train.json", "categories")
+    categories = _json(splits_of(folder)[0].annotation_file, "categories")
     try:
         return [one["name"] for one in sorted(categories, key=lambda one: one["id"])]
     except (KeyError, TypeError):
@@ -175,18 +183,24 @@ def _measured(weights: Path) -> float | None:
 def _json(path: Path, key: str) -> Any:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content.get(key) if isinstance(content, dict) else None
 
 
 def _num_classes(weights: Path, state: dict[str, Any]) -> int:
-    """The head's outputs for classes over those for boxes, of which an anchor has four."""
+    """The head's outputs for classes over those for boxes, of which an anchor has four.
+
+    Of Faster R-CNN, its outputs for classes but that for background.
+    """
+    two_stage = state.get("roi_heads.box_predictor.cls_score.bias")
+    if isinstance(two_stage, torch.Tensor):
+        return len(two_stage) - 1
     try:
         classes, boxes = (state[f"head.{part}.bias"] for part in ("cls_score", "bbox_pred"))
         return 4 * len(classes) // len(boxes)
     except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise ConfigError(f"{weights} has no RetinaNet head") from error
+        raise ConfigError(f"{weights} has no head of RetinaNet or Faster R-CNN") from error
 
 
 def _load(model: torch.nn.Module, state: dict[str, Any], otherwise: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from detectron2.engine import HookBase
 from detectron2.engine.hooks import EvalHook
+from detectron2.modeling import RetinaNet
 from detectron2.utils import comm
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -67,6 +68,8 @@ class DivergenceGuard(HookBase):
         # Called by Detectron2 between the backward pass and the optimizer's step.
         self._write_metrics = loop._write_metrics
         loop._write_metrics = self._check
+        self._run_step = loop.run_step
+        loop.run_step = self._step
         loop.model.register_forward_pre_hook(self._keep_batch)
 
     def before_step(self) -> None:
@@ -90,22 +93,40 @@ class DivergenceGuard(HookBase):
             torch.distributed.all_reduce(bad, torch.distributed.ReduceOp.MAX)
         *bad_losses, bad_gradient = bad.tolist()
         if any(bad_losses) or (bad_gradient and not self._scaler_skips()):
-            self._end(losses, norm)
+            self._end({name: loss.item() for name, loss in losses.items()}, norm.item())
         self._write_metrics(losses, *args, **kwargs)
+
+    def _step(self) -> None:
+        """A step of Detectron2's, whose proposal network raises an error of its own before a loss.
+
+        Of several processes it may be one alone, and the others do not know: its error ends all.
+        """
+        try:
+            self._run_step()
+        except FloatingPointError as error:
+            if isinstance(error, Divergence) or comm.get_world_size() > 1:
+                raise
+            self._end({"proposals": math.nan}, None)
 
     def _scaler_skips(self) -> bool:
         """Whether mixed precision multiplies the loss: it then skips such a step by itself."""
         scaler = getattr(self.trainer._trainer, "grad_scaler", None)
         return scaler is not None and scaler.is_enabled() and scaler.get_scale() > 1
 
-    def _end(self, losses: dict[str, Tensor], norm: Tensor) -> None:
+    def _end(self, losses: dict[str, float], norm: float | None) -> None:
+        """
+        Args:
+            losses: by name.
+            norm: of the gradient, None where it was not computed.
+        """
         parameters = list(self._model.named_parameters())[::-1]  # the first is next to the loss
         amp = self.trainer.cfg.SOLVER.AMP.ENABLED
         with torch.autocast(self._model.device.type, enabled=amp):  # as the loss was computed
-            p_t = p_t_of_batch(self._model, self._batch)
+            is_dense = isinstance(self._model, RetinaNet)
+            p_t = p_t_of_batch(self._model, self._batch) if is_dense else None
         seen = {
-            "losses": {name: loss.item() for name, loss in losses.items()},
-            "gradient_norm": norm.item(),
+            "losses": losses,
+            "gradient_norm": norm,
             "bad_gradients": _not_finite((n, p.grad) for n, p in parameters),
             "bad_weights": _not_finite(parameters),
             "images": [
@@ -162,7 +183,8 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
     Args:
         iteration: counted from 0.
         seen: for each process its ``losses`` (by name), ``gradient_norm``, ``bad_gradients`` and
-            ``bad_weights`` (names of parameters), ``images`` and ``p_t``.
+            ``bad_weights`` (names of parameters), ``images`` and ``p_t``, None for a detector that
+            is not dense.
     """
     return {
         "iteration": iteration,
@@ -181,7 +203,7 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
             }
             for own in seen
         ],
-        "p_t": _summed([own["p_t"] for own in seen]),
+        "p_t": None if seen[0]["p_t"] is None else _summed([own["p_t"] for own in seen]),
         "replay": replay_command(),
     }
 
@@ -252,9 +274,9 @@ def _summed(histograms: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _bad(losses: dict[str, float], gradient_norm: float) -> list[str]:
+def _bad(losses: dict[str, float], gradient_norm: float | None) -> list[str]:
     """For example ``["loss_cls is nan", "gradient norm is inf"]``."""
-    values = losses | {"gradient norm": gradient_norm}
+    values = losses | ({} if gradient_norm is None else {"gradient norm": gradient_norm})
     return [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
 
 
@@ -268,6 +290,6 @@ def _some(seen: list[dict[str, Any]], key: str) -> dict[str, Any]:
     return {"count": len(names), "first": names[:MOST_NAMES]}
 
 
-def _number(value: float) -> float | str:
+def _number(value: float | None) -> float | str | None:
     """JSON has no NaN and no infinity: they are text."""
-    return value if math.isfinite(value) else str(value)
+    return value if value is None or math.isfinite(value) else str(value)

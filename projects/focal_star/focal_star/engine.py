@@ -12,7 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-from focal_star import checkpoints, interruption
+from focal_star import checkpoints, interruption, plain
 from focal_star.checkpoints import Checkpointer
 from focal_star.config import ConfigError
 from focal_star.data.checks import dataset_sha256
@@ -25,6 +25,7 @@ from focal_star.outcome import DIVERGED, DONE, RESULT_FILE, Watch, environment, 
 from focal_star.pretraining import pretrained_weights
 from focal_star.ranks import on_main_process
 from focal_star.resume import CheckpointHook, start_state
+from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.trainer import Trainer
 from focal_star.writing import write_whole
 
@@ -105,7 +106,8 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
     trainer.load()
     model = trainer.checkpointer.model
     timer = InferenceTimer(model)
-    predicted = log_first_loss(cfg, model)
+    is_dense = isinstance(model, FocalStarRetinaNet)
+    predicted = log_first_loss(cfg, model) if is_dense else None
     diverged = None
     try:
         with interruption.deferred():
@@ -115,8 +117,8 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
         logger.error("Training ends: %s", diverged)
     analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
     distribution = None
-    if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and not diverged:
-        distribution = loss_distribution(cfg, model)
+    if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
+        distribution = loss_distribution(cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES)
     outcome = {
         "status": DIVERGED if diverged else DONE,
         "error": str(diverged or ""),
@@ -131,14 +133,14 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
             "environment": environment(cfg),
         },
     }
-    on_main_process(lambda: _finish(Path(cfg.OUTPUT_DIR), trainer.checkpointer, outcome))
+    on_main_process(lambda: _finish(cfg, trainer.checkpointer, outcome))
     return outcome
 
 
 def evaluate(cfg: CfgNode) -> dict[str, dict[str, float]]:
     """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent."""
     model = Trainer.build_model(cfg)
-    Checkpointer(model).load(cfg.MODEL.WEIGHTS)
+    Checkpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
 
 
@@ -154,14 +156,15 @@ def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
     return cfg
 
 
-def _finish(folder: Path, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
+def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
     """Write what stays of a training, in an order in which a kill between any two loses nothing.
 
     One that diverged keeps its checkpoints: from the newest, its end can be replayed.
     """
-    done = outcome["status"] == DONE
+    folder, done = Path(cfg.OUTPUT_DIR), outcome["status"] == DONE
     if done:
         checkpointer.save("model_final")
+        plain.write_config(folder, cfg)
     write_whole(folder / RESULT_FILE, json.dumps(outcome, indent=1).encode())
     if done:
         checkpoints.clear(folder)

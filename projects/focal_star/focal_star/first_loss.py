@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 from detectron2.config import CfgNode
@@ -98,7 +99,7 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
     """
     records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     records = records[:sample]
-    counts = torch.zeros(3)
+    counts, anchors_of = torch.zeros(3), cache(partial(_anchors, model))
     prior = cfg.MODEL.RETINANET.PRIOR_PROB
     for record in records:
         height, width = record["height"], record["width"]
@@ -109,7 +110,7 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
         boxes = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
         truth.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) * scale)
         truth.gt_classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
-        anchors = _anchors(model, *truth.image_size)
+        anchors = anchors_of(*truth.image_size)
         (labels,), _ = model.label_anchors(anchors, [truth])
         logits = torch.full((1, len(labels), model.num_classes), math.log(prior / (1 - prior)))
         counted = model.counted_anchors(logits, labels[None], anchors)[0]

@@ -24,12 +24,17 @@ from detectron2.modeling.backbone import ResNet
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
+from focal_star.anchor_labels import stored_labels
 from focal_star.data.mapper import CachingMapper
+from focal_star.retinanet import FocalStarRetinaNet
 
 logger = logging.getLogger(__name__)
 
 FEATURES = "frozen_features"
 """The entry of a mapped image that takes the place of its pixels."""
+
+ANCHORS = "labelled_anchors"
+"""The entry that takes the place of matching anchors to its objects."""
 
 _BATCH = 8
 
@@ -58,8 +63,9 @@ class StoredResNet(ResNet):
         if self.stored is None:
             return super().forward(x)
         x, self.stored, outputs = self.stored, None, {}
-        for name, stage in list(zip(self.stage_names, self.stages, strict=True))[self.num_frozen :]:
-            x = stage(x)
+        named = list(zip(self.stage_names, self.stages, strict=True))
+        for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
+            x = stage(x) if number else x  # the last frozen stage's output is what is stored
             if name in self._out_features:
                 outputs[name] = x
         return outputs
@@ -68,29 +74,44 @@ class StoredResNet(ResNet):
 class StoredMapper:
     """From Detectron2's record of an image to what the model takes, with features for pixels."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, anchors: Path | None):
         """
         Args:
             folder: what :func:`_write` has written.
+            anchors: what :func:`focal_star.anchor_labels.stored_labels` has written, if that is
+                to be used.
         """
+        self._anchors = None if anchors is None else np.load(anchors, mmap_mode="r")
         self._features = np.load(folder / "features.npy", mmap_mode="r")
         objects = np.load(folder / "objects.npz")
         self._boxes = torch.from_numpy(objects["boxes"])
         self._classes = torch.from_numpy(objects["classes"])
-        self._starts, self._size = objects["starts"].tolist(), tuple(objects["size"].tolist())
+        self._starts, self.size = objects["starts"].tolist(), tuple(objects["size"].tolist())
         names = json.loads((folder / "images.json").read_text("utf-8"))
         self._rows = {name: row for row, name in enumerate(names)}
-        self._pixels = torch.zeros(()).expand(3, *self._size)
+        # One whose anchors are labelled looks at no pixel; others ask how large an image is.
+        self._pixels = torch.zeros(()).expand(3, *(self.size if anchors is None else (1, 1)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def instances(self, row: int) -> Instances:
+        """The objects of an image, by its number."""
+        own = slice(self._starts[row], self._starts[row + 1])
+        instances = Instances(self.size)
+        instances.gt_boxes = Boxes(self._boxes[own].clone())
+        instances.gt_classes = self._classes[own].clone()
+        return instances
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         row = self._rows[record["file_name"]]
-        own = slice(self._starts[row], self._starts[row + 1])
-        instances = Instances(self._size)
-        instances.gt_boxes = Boxes(self._boxes[own].clone())
-        instances.gt_classes = self._classes[own].clone()
+        instances = self.instances(row)
         kept = {key: value for key, value in record.items() if key != "annotations"}
         features = torch.from_numpy(np.array(self._features[row]))  # (H, W, C)
-        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+        mapped = kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+        if self._anchors is not None:
+            mapped[ANCHORS] = torch.from_numpy(np.array(self._anchors[row]))
+        return mapped
 
 
 def stored_mapper(
@@ -115,23 +136,29 @@ def stored_mapper(
         and net.num_frozen
         and isinstance(mapper, CachingMapper)
         and len(sizes) == 1
-        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen])
+        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
     ):
         return None
     model.register_forward_pre_hook(_hand_over)
-    folder = Path(cfg.CACHE_DIR) / "frozen" / _key(cfg, model, net, records)
+    folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / _key(cfg, model, net, records), None
     with _locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             _write(folder, model, net, mapper, records)
-    return StoredMapper(folder)
+        if isinstance(model, FocalStarRetinaNet):
+            mapped = StoredMapper(folder, None)
+            objects = map(mapped.instances, range(len(mapped)))
+            anchors = stored_labels(folder, model, objects, mapped.size)
+    return StoredMapper(folder, anchors)
 
 
 def _hand_over(model: nn.Module, inputs: tuple) -> None:
-    """Give the stored features of a batch to the backbone."""
+    """Give what is stored of a batch to the backbone, and to what labels anchors."""
     (batch,) = inputs
     if batch and all(FEATURES in image for image in batch):
         stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
         model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
+        if ANCHORS in batch[0]:
+            model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
 
 
 def _key(cfg: CfgNode, model: nn.Module, net: StoredResNet, records: list[dict[str, Any]]) -> str:

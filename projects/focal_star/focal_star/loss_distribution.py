@@ -199,9 +199,15 @@ def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
     check_device(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to look at")
+    architecture = cfg.MODEL.META_ARCHITECTURE
+    if architecture != FocalStarRetinaNet.__name__:
+        raise ConfigError(
+            f"MODEL.META_ARCHITECTURE is {architecture}, which has no loss of this "
+            f"project; valid: {FocalStarRetinaNet.__name__}"
+        )
     register_datasets(cfg)
     model = Trainer.build_model(cfg)
-    CompleteCheckpointer(model).load(options.weights)
+    CompleteCheckpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(options.weights)
     return loss_distribution(cfg, model, options.images)
 
 

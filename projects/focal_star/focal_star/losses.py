@@ -11,6 +11,8 @@ range of the logits' own type is the largest of that type. Below that point the 
 
 A target between 0 and 1 (label smoothing) mixes the losses of the two labels linearly,
 y loss(x, 1) + (1 - y) loss(x, 0), as the smoothed cross entropy does.
+
+A new loss is one function with its name above it, :func:`named`; docs/own_loss.md shows one.
 """
 
 import math
@@ -26,9 +28,33 @@ __all__ = [
     "focal_appendix_loss",
     "focal_loss",
     "focal_star_loss",
+    "named",
 ]
 
+LOSSES: dict[str, Callable[..., Tensor]] = {}
+"""Name in a config (``MODEL.FOCAL_STAR.LOSS``) -> loss, in the order of this file."""
 
+
+def named(name: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """A decorator that enters a loss into ``LOSSES``.
+
+    The loss takes ``logits`` and ``targets`` and, by keyword, ``alpha``, ``gamma`` and
+    ``reduction``; where it names ``beta`` or ``weight_cap``, it gets those of the config too.
+
+    Raises:
+        ValueError: another loss has the name.
+    """
+
+    def enter(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        if name in LOSSES:
+            raise ValueError(f"two losses are named {name!r}: a name is of one function")
+        LOSSES[name] = loss
+        return loss
+
+    return enter
+
+
+@named("ce")
 def cross_entropy_loss(
     logits: Tensor,
     targets: Tensor,
@@ -58,6 +84,7 @@ def cross_entropy_loss(
     return _loss(lambda s: _softplus(-s), logits, targets, alpha, reduction)
 
 
+@named("focal")
 def focal_loss(
     logits: Tensor,
     targets: Tensor,
@@ -95,6 +122,7 @@ def focal_loss(
     )
 
 
+@named("focal_star")
 def focal_star_loss(
     logits: Tensor,
     targets: Tensor,
@@ -141,6 +169,7 @@ def focal_star_loss(
     return _loss(loss, logits, targets, alpha, reduction, growth=gamma)
 
 
+@named("focal_appendix")
 def focal_appendix_loss(
     logits: Tensor,
     targets: Tensor,
@@ -174,15 +203,6 @@ def focal_appendix_loss(
     return _loss(
         lambda s: _softplus(-(gamma * s + beta)) / gamma, logits, targets, alpha, reduction
     )
-
-
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "ce": cross_entropy_loss,
-    "focal": focal_loss,
-    "focal_star": focal_star_loss,
-    "focal_appendix": focal_appendix_loss,
-}
-"""Name in a config (``MODEL.FOCAL_STAR.LOSS``) -> loss. A new loss is one function and its line."""
 
 
 def _loss(

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 RESULT_FILE = "result.json"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 CURVES = ("loss_cls", "loss_box_reg", "total_loss")
+FIRST_STAGE_CURVES = ("loss_rpn_cls", "loss_rpn_loc")
+"""What a two-stage detector has beside ``CURVES``, which are then those of its second stage."""
 DONE, DIVERGED = "done", "diverged"
 
 
@@ -72,7 +74,7 @@ class Watch(HookBase):
 def result_of(
     trainer: DefaultTrainer,
     watch: Watch,
-    predicted_loss: float,
+    predicted_loss: float | None,
     diverged: Divergence | None,
     weights_sha256: str,
     analysis: dict[str, Any] | None,
@@ -132,7 +134,8 @@ def curves(path: Path) -> dict[str, list[float | None]]:
     """The losses that Detectron2 wrote to metrics.json, by iteration."""
     texts = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     lines = [line for line in map(json.loads, texts) if "total_loss" in line]
-    losses = {name: [_finite(line.get(name)) for line in lines] for name in CURVES}
+    names = [*CURVES, *(n for n in FIRST_STAGE_CURVES if any(n in line for line in lines))]
+    losses = {name: [_finite(line.get(name)) for line in lines] for name in names}
     return {"iteration": [line["iteration"] for line in lines]} | losses
 
 

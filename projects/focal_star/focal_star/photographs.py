@@ -21,6 +21,8 @@ def read_photograph(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as file:
+            if file.format == "EPS":  # Pillow would have Ghostscript run it
+                raise PhotographError("it is a PostScript program")
             return _rgb(ImageOps.exif_transpose(file))
     except PhotographError:
         raise

@@ -5,7 +5,8 @@ to a JSON file::
 
     {
       "config": the config with every key, as it resolves before any variant,
-      "dataset": name, folder, sha256, categories, and counts of ``train`` and ``val``,
+      "dataset": name, folder ("" if Detectron2 knows the data set by name), sha256, categories,
+                 and of ``train`` and ``val`` what is in them, annotation_file and image_root,
       "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
     }
 
@@ -30,14 +31,18 @@ from detectron2.config import CfgNode
 from focal_star.config import ConfigError, load_config, resolve_config
 from focal_star.data.checks import (
     DatasetError,
+    Split,
     dataset_sha256,
     describe,
     joined_sha256,
     splits_of,
 )
+from focal_star.data.known import describe_names, split_of
 from focal_star.data.registration import register_datasets
 from focal_star.engine import prepare
 from focal_star.pretraining import missing_weights
+from focal_star.requirements import require
+from focal_star.weights import fetch, is_address
 from focal_star.writing import write_whole
 
 
@@ -63,15 +68,35 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     if len(folders) > 1:
         raise ConfigError(f"variants are on several data sets: {', '.join(map(repr, folders))}")
     ((folder, (train, *_)),) = folders
-    dataset = {"name": train.removesuffix("_train"), "folder": "", "sha256": ""}
-    if folder:
-        cards = {split.name: describe(split) for split in splits_of(folder)}
-        dataset["folder"] = str(folder)
-        dataset["sha256"] = joined_sha256(card["sha256"] for card in cards.values())
-        for name, card in cards.items():  # the check saw to it that both have the same categories
-            dataset["categories"] = card.pop("category_names")
-            dataset[name] = card
+    dataset = {"name": train.removesuffix("_train"), "folder": str(folder or ""), "sha256": ""}
+    cards = _cards(folder, next(iter(cfgs.values())))
+    digests = [card["sha256"] for card in cards.values()]
+    if all(digests):
+        dataset["sha256"] = joined_sha256(digests)
+    for name, card in cards.items():  # the check saw to it that both have the same categories
+        dataset["categories"] = card.pop("category_names")
+        dataset[name] = card
     return {"dataset": dataset, "weights": weights}
+
+
+def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
+    """Split -> what is in it, and where; of a folder, or of what Detectron2 knows by name."""
+    if folder:
+        splits = splits_of(folder)
+        return {split.name: describe(split) | _places(split) for split in splits}
+    names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
+    return {
+        half: describe_names(names[half]) | _places(*map(split_of, names[half]))
+        for half in names
+        if names[half]
+    }
+
+
+def _places(split: Split | None, *others: Split | None) -> dict[str, str]:
+    """The files of a split; nothing where they are several, or not in COCO's format."""
+    if others or split is None:
+        return {}
+    return {"annotation_file": str(split.annotation_file), "image_root": str(split.image_root)}
 
 
 def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
@@ -127,7 +152,11 @@ def main(argv: list[str] | None = None) -> int:
         if not options.resolve_only:
             variants = options.variant or [""]
             cfgs = load_variants(options.config_file, variants, options.opts)
+            require(list(cfgs.values()), options.num_gpus)
             content |= prepare_variants(cfgs)
+            for address in {cfg.MODEL.WEIGHTS for cfg in cfgs.values()}:
+                if is_address(address):
+                    fetch(address)  # here, and not by each of the trainings at once
         write_whole(options.json, json.dumps(content, indent=1).encode())
     except (ConfigError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -153,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
         "--resolve-only",
         action="store_true",
         help="write the config alone, and make nothing",
+    )
+    parser.add_argument(
+        "--num-gpus", type=int, default=0, help="that this machine must have (default: not asked)"
     )
     parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
     return parser

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
-from detectron2.data.detection_utils import read_image
 from detectron2.layers import ShapeSpec
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.backbone import build_narrow_resnet
+from focal_star.data.images import read_image
 from focal_star.writing import write_whole
 
 logger = logging.getLogger(__name__)
@@ -74,9 +74,12 @@ def _fault(path: Path, key: str) -> str:
 
 
 def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
+    resnets = cfg.MODEL.RESNETS.clone()
+    resnets.defrost()
+    resnets.OUT_FEATURES = ["res3", "res4", "res5"]  # which ones a detector sees changes no weight
     content = [
         cfg.PRETRAINING,
-        cfg.MODEL.RESNETS,
+        resnets,
         cfg.MODEL.PIXEL_MEAN,
         cfg.MODEL.PIXEL_STD,
     ]
@@ -175,7 +178,7 @@ class _Crops:
 
     def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
         """The image with the short edge of the pretraining, and the scale that gave it."""
-        image = Image.fromarray(read_image(self.records[index]["file_name"], "RGB"))
+        image = Image.fromarray(read_image(self.records[index]["file_name"]))
         scale = self.short_edge / min(image.size)
         if scale != 1:
             width, height = (round(extent * scale) for extent in image.size)

@@ -100,10 +100,11 @@ def _set_aside(folder: Path) -> None:
 def rank_state(trainer: DefaultTrainer) -> dict[str, Any]:
     """What this process alone has of a training's state, in tensors and plain values."""
     model = _unwrapped(trainer.model)
+    normalizer = getattr(model, "loss_normalizer", None)
     return {
         "random": random_state(),
         "storage": storage_state(trainer.storage),
-        "loss_normalizer": getattr(model, "loss_normalizer", None),
+        "loss_normalizer": None if normalizer is None else float(normalizer),
         # BatchNorm's statistics among them, which Detectron2 does not share out.
         "buffers": {name: buffer.cpu() for name, buffer in model.named_buffers()},
     }

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from inspect import signature
 
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import cat
 from detectron2.modeling import META_ARCH_REGISTRY, RetinaNet
-from detectron2.modeling.box_regression import _dense_box_regression_loss
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.nn import functional as F
 
+from focal_star.box_loss import dense_box_loss
 from focal_star.compat import update_loss_normalizer
 from focal_star.kernels import FORMS, fused_or_none
+from focal_star.kernels.formulas import Number, as_tensor
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
 
@@ -25,7 +27,19 @@ class FocalStarRetinaNet(RetinaNet):
 
     N images, R anchors over all levels, K classes. With ``loss="focal"`` and no ``select_anchors``
     it is Detectron2's own RetinaNet.
+
+    On a GPU nothing of :meth:`losses` makes the host wait for it; ``select_anchors``, a
+    ``BBOX_REG_LOSS_TYPE`` other than ``smooth_l1``, and a loss that has no fused form, do. What the
+    loss counted is therefore only put into the event storage by :meth:`put_num_pos_anchors`, which
+    a trainer calls after the step.
     """
+
+    known_anchors: Tensor | None = None
+    """What :meth:`label_anchors` would find for the next batch, (N, 2, R): each anchor's label,
+    and the number of the object that it is matched to."""
+
+    _num_pos_anchors: Tensor | None = None
+    """A mean over the images, which the storage does not have yet."""
 
     @configurable
     def __init__(
@@ -41,7 +55,8 @@ class FocalStarRetinaNet(RetinaNet):
         """
         Args:
             loss: a name of :data:`focal_star.losses.LOSSES`.
-            weight_cap: largest modulating factor of ``focal_star``; None for no cap.
+            weight_cap: largest modulating factor of ``focal_star``; None for no cap. Of other
+                losses, as of beta: for those that take it.
             beta: shift of ``focal_appendix``, in logits.
             kernel: what computes the loss, of :data:`focal_star.kernels.FORMS`.
             select_anchors: :func:`focal_star.ohem.select_anchors` with its options bound; None
@@ -58,11 +73,11 @@ class FocalStarRetinaNet(RetinaNet):
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {loss!r}; valid: {', '.join(LOSSES)}")
         if kernel not in FORMS:
             raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {', '.join(FORMS)}")
-        own = {"focal_star": {"weight_cap": weight_cap}, "focal_appendix": {"beta": beta}}
+        own, taken = {"weight_cap": weight_cap, "beta": beta}, signature(LOSSES[loss]).parameters
         options = {
             "alpha": self.focal_loss_alpha,
             "gamma": self.focal_loss_gamma,
-            **own.get(loss, {}),
+            **{name: value for name, value in own.items() if name in taken},
         }
         self.classification_loss = partial(LOSSES[loss], reduction="sum", **options)
         self.select_anchors = select_anchors
@@ -125,12 +140,37 @@ class FocalStarRetinaNet(RetinaNet):
         num_images = len(gt_labels)
         labels = torch.stack(gt_labels)  # (N, R)
         pos_mask = self.positive(labels)
-        num_pos_anchors = pos_mask.sum().item()
-        get_event_storage().put_scalar("num_pos_anchors", num_pos_anchors / num_images)
+        num_pos_anchors = pos_mask.sum()
+        self._num_pos_anchors = num_pos_anchors.double() / num_images
+        if labels.device.type == "cpu":
+            self.put_num_pos_anchors()
         normalizer = update_loss_normalizer(self, num_pos_anchors)
         return self.divided_losses(
             anchors, pred_logits, labels, pred_anchor_deltas, gt_boxes, pos_mask, normalizer
         )
+
+    def label_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Detectron2's labels and matched boxes of the anchors, an (R,) and an (R, 4) an image."""
+        known = self.known_anchors
+        if known is None:
+            return super().label_anchors(anchors, gt_instances)
+        self.known_anchors = None
+        labels, objects = known.to(self.device).long().unbind(dim=1)
+        boxes = [
+            image.gt_boxes.tensor[own]
+            if len(image)
+            else image.gt_boxes.tensor.new_zeros(*own.shape, 4)
+            for image, own in zip(gt_instances, objects, strict=True)
+        ]
+        return list(labels), boxes
+
+    def put_num_pos_anchors(self) -> None:
+        """Tell the event storage how many anchors of an image were positive, if it is not told."""
+        if self._num_pos_anchors is not None:
+            get_event_storage().put_scalar("num_pos_anchors", self._num_pos_anchors.item())
+            self._num_pos_anchors = None
 
     def positive(self, labels: Tensor) -> Tensor:
         """Which anchors are positive: a bool like their labels."""
@@ -144,36 +184,38 @@ class FocalStarRetinaNet(RetinaNet):
         pred_anchor_deltas: list[Tensor],
         gt_boxes: list[Tensor],
         pos_mask: Tensor,
-        normalizer: float,
+        normalizer: Number,
     ) -> dict[str, Tensor]:
         """What :meth:`losses` returns, for a given divisor; nothing of the model changes.
 
         Args:
             labels: (N, R), the ``gt_labels`` stacked.
             pos_mask: (N, R), which of the anchors are :meth:`positive`.
-            normalizer: what the sums are divided by.
+            normalizer: what the sums are divided by; a tensor has no dimensions.
         """
         if self.select_anchors is not None:
             logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
             labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
         loss_cls = self._loss_cls(pred_logits, labels, 1 / normalizer)
-        loss_box_reg = _dense_box_regression_loss(
+        loss_box_reg = dense_box_loss(
             anchors,
             self.box2box_transform,
             pred_anchor_deltas,
             gt_boxes,
             pos_mask,
-            box_reg_loss_type=self.box_reg_loss_type,
-            smooth_l1_beta=self.smooth_l1_beta,
+            self.box_reg_loss_type,
+            self.smooth_l1_beta,
         )
-        return {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg / normalizer}
+        divisor = as_tensor(normalizer, loss_box_reg.dtype, loss_box_reg.device)
+        return {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg / divisor}
 
-    def _loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: float) -> Tensor:
+    def _loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: Number) -> Tensor:
         """The classification loss of the anchors whose label is not negative, times ``scale``."""
         if self.fused_loss is None:
             valid_mask = labels >= 0
             logits, targets = cat(pred_logits, dim=1)[valid_mask], self._targets(labels[valid_mask])
-            return self.classification_loss(logits, targets) * scale
+            loss = self.classification_loss(logits, targets)
+            return loss * as_tensor(scale, loss.dtype, loss.device)
         of_levels = labels.split([logits.shape[1] for logits in pred_logits], dim=1)
         losses = map(partial(self.fused_loss, scale=scale), pred_logits, of_levels)
         return torch.stack(list(losses)).sum()

@@ -14,16 +14,22 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter
 
 from focal_star import interruption
 from focal_star.checkpoints import Checkpointer
+from focal_star.compat import best_checkpointers
 from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
-from focal_star.data.mapper import build_train_mapper
+from focal_star.data.mapper import build_test_mapper, build_train_mapper
+from focal_star.data.test_batches import test_batches
 from focal_star.evaluation.analysis import analyse_dataset
 from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
+from focal_star.evaluation.timing import TO_TIME
 from focal_star.events import EventsWriter, MetricsWriter, naming
 from focal_star.frozen import stored_mapper
+from focal_star.mixed_precision import MixedPrecisionLoop
 from focal_star.optimizer import build_optimizer
 from focal_star.resume import rank_state, set_rank_state
+from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.validation import ValidationLosses
+from focal_star.writers import service_writers
 
 
 class Trainer(DefaultTrainer):
@@ -41,7 +47,10 @@ class Trainer(DefaultTrainer):
         self.start = start
         self.interrupted = False
         super().__init__(cfg)
-        self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR)
+        if cfg.SOLVER.AMP.ENABLED:
+            self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)
+        trusted = cfg.MODEL.TRUSTED_WEIGHTS
+        self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR, trusted=trusted)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
@@ -55,6 +64,17 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> TrainBatches:
         return TrainBatches(cfg, build_train_mapper(cfg))
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> torch.utils.data.DataLoader:
+        batch_size = cfg.TEST.IMS_PER_BATCH
+        return test_batches(
+            dataset_name,
+            build_test_mapper(cfg),
+            batch_size,
+            num_single=TO_TIME if batch_size > 1 else 0,
+            num_workers=cfg.DATALOADER.NUM_WORKERS,
+        )
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> APEvaluator:
@@ -96,6 +116,7 @@ class Trainer(DefaultTrainer):
             CommonMetricPrinter(self.max_iter),
             self._metrics,
             EventsWriter(folder, state["last_write"] if state else -1),
+            *service_writers(self.cfg, state["last_write"] if state else None),
         ]
 
     def load(self) -> None:
@@ -139,24 +160,27 @@ class Trainer(DefaultTrainer):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["_trainer"] = self._trainer.state_dict()  # the optimizer, which 0.5 leaves out
-        state["best"] = [(hook.best_metric, hook.best_iter) for hook in self._best_hooks()]
+        best = best_checkpointers(self._hooks)
+        state["best"] = [(hook.best_metric, hook.best_iter) for hook in best]
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         TrainerBase.load_state_dict(self, state)
         self._trainer.load_state_dict(state["_trainer"])
-        for hook, best in zip(self._best_hooks(), state["best"], strict=True):
+        for hook, best in zip(best_checkpointers(self._hooks), state["best"], strict=True):
             hook.best_metric, hook.best_iter = best
-
-    def _best_hooks(self) -> list[HookBase]:
-        """Detectron2 main's BestCheckpointers, which keep their best score to themselves."""
-        return [hook for hook in self._hooks if hasattr(hook, "best_metric")]
 
     def before_train(self) -> None:
         super().before_train()
         if self.start is not None:
             set_rank_state(self, self.start["ranks"][comm.get_rank()])
             self.start = None  # its tensors are no longer needed
+
+    def after_step(self) -> None:
+        model = self.checkpointer.model
+        if isinstance(model, FocalStarRetinaNet):
+            model.put_num_pos_anchors()
+        super().after_step()
 
     def after_train(self) -> None:
         if self.interrupted:

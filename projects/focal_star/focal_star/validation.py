@@ -17,10 +17,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine import HookBase
 from detectron2.evaluation import inference_context
+from detectron2.modeling import GeneralizedRCNN
 from detectron2.modeling.meta_arch.retinanet import permute_to_N_HWA_K
 from detectron2.structures import Boxes
 from detectron2.utils import comm
-from torch import Tensor
+from detectron2.utils.events import EventStorage
+from torch import Tensor, nn
 
 from focal_star.data.mapper import build_validation_mapper
 from focal_star.resume import random_state, set_random_state
@@ -29,6 +31,7 @@ from focal_star.retinanet import FocalStarRetinaNet
 logger = logging.getLogger(__name__)
 
 LOSS_NAMES = ("loss_cls", "loss_box_reg")
+TWO_STAGE_LOSS_NAMES = (*LOSS_NAMES, "loss_rpn_cls", "loss_rpn_loc")
 
 
 class ValidationImages:
@@ -90,12 +93,19 @@ def look(
             see(_matched(model, batch))
 
 
-def mean_losses(model: FocalStarRetinaNet, images: ValidationImages) -> dict[str, float]:
-    """``loss_cls`` and ``loss_box_reg`` of the images of all processes.
+def mean_losses(model: nn.Module, images: ValidationImages) -> dict[str, float]:
+    """The losses of the images of all processes, by name. Every process must call this.
 
-    The divisor of the sums is the number of positive anchors of these images, where that of a
-    training batch is a running mean over the batches before it. Every process must call this.
+    Of a RetinaNet, the divisor of the sums is the number of positive anchors of these images,
+    where that of a training batch is a running mean over the batches before it.
     """
+    if isinstance(model, FocalStarRetinaNet):
+        return _mean_dense_losses(model, images)
+    return _mean_two_stage_losses(model, images)
+
+
+def _mean_dense_losses(model: FocalStarRetinaNet, images: ValidationImages) -> dict[str, float]:
+    """``loss_cls`` and ``loss_box_reg``."""
     rows = []
 
     def see(batch: Matched) -> None:
@@ -117,13 +127,38 @@ def mean_losses(model: FocalStarRetinaNet, images: ValidationImages) -> dict[str
     return {name: total / max(positives, 1.0) for name, total in zip(LOSS_NAMES, sums, strict=True)}
 
 
+def _mean_two_stage_losses(model: GeneralizedRCNN, images: ValidationImages) -> dict[str, float]:
+    """The losses of both stages, a mean over the images.
+
+    Anchors and proposals are drawn as in training, the same ones each time that it looks at the
+    same boxes.
+    """
+    rows = []
+    with inference_context(model), torch.no_grad(), _kept_random_state(), EventStorage():
+        torch.manual_seed(0)
+        for part in (model, model.proposal_generator, model.roi_heads):
+            part.training = True  # they then return losses; the network stays as it is tested
+        for batch in images.batches():
+            try:
+                losses = model(batch)
+            except FloatingPointError:  # of proposals that are not finite
+                losses = {}
+            rows.append((len(batch), {name: loss.item() for name, loss in losses.items()}))
+    rows = list(itertools.chain(*comm.all_gather(rows)))
+    total = sum(number for number, _ in rows)
+    return {
+        name: math.fsum(number * losses.get(name, math.nan) for number, losses in rows) / total
+        for name in TWO_STAGE_LOSS_NAMES
+    }
+
+
 class ValidationLosses(HookBase):
     """Notes the losses on validation images every few iterations, and after the last.
 
     What it noted is in the checkpoints, so that it is of all attempts. To be registered before
-    the writers: they then write it with the iteration's own losses, as ``validation/cls`` and
-    ``validation/box_reg`` (Detectron2's log line would show the median of the last 20 of what has
-    "loss" in its name).
+    the writers: they then write it with the iteration's own losses, as ``validation/cls``,
+    ``validation/box_reg`` and so on (Detectron2's log line would show the median of the last 20 of
+    what has "loss" in its name).
     """
 
     def __init__(self, cfg: CfgNode):
@@ -134,9 +169,7 @@ class ValidationLosses(HookBase):
         self._cfg = cfg
         self._period = cfg.TEST.LOSS_PERIOD if cfg.DATASETS.TEST else 0
         self._images: ValidationImages | None = None
-        self.noted: dict[str, list[int | float | None]] = {
-            name: [] for name in ("iteration", *LOSS_NAMES)
-        }
+        self.noted: dict[str, list[int | float | None]] = {"iteration": []}
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
@@ -148,7 +181,7 @@ class ValidationLosses(HookBase):
         self.noted["iteration"].append(self.trainer.iter)
         for name, value in losses.items():
             is_finite = math.isfinite(value)
-            self.noted[name].append(value if is_finite else None)
+            self.noted.setdefault(name, []).append(value if is_finite else None)
             if is_finite:
                 tag = f"validation/{name.removeprefix('loss_')}"
                 self.trainer.storage.put_scalar(tag, value, smoothing_hint=False)

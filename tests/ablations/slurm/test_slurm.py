@@ -71,13 +71,14 @@ def test_what_is_done_is_not_submitted(workplace, fake_slurm, request_):
 
 
 def test_the_study_says_what_a_task_gets(workplace, fake_slurm, request_):
-    options = {"cpus_per_task": 3, "gpus_per_node": 2, "partition": "gpu"}
+    options = {"cpus_per_task": 6, "gpus_per_node": 2, "partition": "gpu"}
     request = replace(request_, study=replace(request_.study, slurm=options))
     assert run(request) == 0
     assert fake_slurm.parameters.items() >= {
-        "cpus_per_task": 3, "gpus_per_node": 2, "slurm_partition": "gpu", "nodes": 1,
+        "cpus_per_task": 6, "gpus_per_node": 2, "slurm_partition": "gpu", "nodes": 1,
     }.items()  # fmt: skip
     for record in workplace.records().values():
+        # Each of the two processes has its half.
         assert record.command.startswith("OMP_NUM_THREADS=3 python ")
         assert "--num-gpus 2" in record.command
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from focal_star.data import checks
 from focal_star.data.checks import DatasetError
@@ -89,6 +90,8 @@ for name, changes, kind, words in [
     ("polygon_of_two", {"segmentation": [[1, 2, 3, 4]]}, "bad-segmentation", ["3 points"]),
     ("polygon_flat", {"segmentation": [1, 2, 3, 4]}, "bad-segmentation", ["[1, 2, 3, 4]"]),
     ("rle_no_counts", {"segmentation": {"size": [48, 64]}}, "bad-segmentation", ["counts"]),
+    ("keypoints_huge", {"keypoints": [10**400, 1, 2]}, "not-coco", ["keypoints", "finite"]),
+    ("polygon_nan", {"segmentation": [[1, 2, 3, 4, 5, nan]]}, "bad-segmentation", ["finite"]),
     ("keypoints_text", {"keypoints": "none"}, "not-coco", ["keypoints", "'none'"]),
 ]:
     annotation_fault(name, changes, kind, *words)
@@ -104,6 +107,7 @@ for name, changes, kind, words in [
     ("file_too_long", {"file_name": "x" * 5000}, "missing-image", ["xxx"]),
     ("file_surrogate", {"file_name": "\ud800.jpg"}, "missing-image", ["\\ud800.jpg"]),
     ("file_null_character", {"file_name": "a\0.png"}, "not-coco", ["'a\\x00.png'"]),
+    ("file_backslash", {"file_name": "..\\d.jpg"}, "path-outside", ["'..\\\\d.jpg'", "backslash"]),
     ("file_empty", {"file_name": ""}, "not-coco", ["file_name", "''"]),
     ("file_number", {"file_name": 12}, "not-coco", ["file_name", "got 12"]),
     ("file_absolute", {"file_name": "/etc/hosts"}, "path-outside", ["/etc/hosts"]),
@@ -123,6 +127,9 @@ for name, content, kind, words in [
     ("json_latin_1", '{"name": "caf\xe9"}'.encode("latin-1"), "not-json", "not UTF-8"),
     ("json_byte_order_mark", b"\xef\xbb\xbf{}", "not-json", "BOM"),
     ("json_too_deep", b"[" * 200_000, "not-json", "nested too deeply"),
+    ("json_100_levels", b'{"info": ' + b"[" * 100 + b"]" * 100 + b"}", "not-json", "too deeply"),
+    ("json_key_twice", b'{"images": [], "images": []}', "not-json", "'images' is there twice"),
+    ("json_utf_16", '{"images": []}'.encode("utf-16"), "not-json", "not UTF-8"),
     ("json_too_many_digits", b"9" * 10_000, "not-json", "digits"),
     ("json_list", b"[1, 2]", "not-coco", "must be an object, got [1, 2]"),
     ("json_null", b"null", "not-coco", "got None"),
@@ -218,6 +225,34 @@ def category_added(tiny):
     tiny.json["train"]["categories"].append({"id": 9, "name": "horse"})
 
 
+@fault("not-coco", "categories[1]", "one line of at most 200 characters", "got 10000000")
+def category_name_of_10_megabytes(tiny):
+    for content in tiny.json.values():
+        content["categories"][1]["name"] = "x" * 10_000_000
+
+
+@fault("not-coco", "categories[1]", "one line", "\\n")
+def category_name_of_two_lines(tiny):
+    for content in tiny.json.values():
+        content["categories"][1]["name"] = "dog\ncat"
+
+
+@fault("too-many-objects", "image_id 2", "more than 10000 annotations")
+def too_many_objects(tiny):
+    annotations = tiny.json["train"]["annotations"]
+    annotations += [annotations[1] | {"id": 10 + number} for number in range(10_000)]
+
+
+@fault("broken-image", "'a.png'", "px, more than")
+def image_is_a_decompression_bomb(tiny):
+    Image.new("1", (12_000, 12_000)).save(tiny.images / "a.png")
+
+
+@fault("broken-image", "'a.png'", "PostScript")
+def image_is_a_program(tiny):
+    Image.new("RGB", (64, 48)).save(tiny.images / "a.png", format="EPS")
+
+
 @fault("broken-image", "instances_train.json", "sub/b.jpg", "truncated")
 def jpeg_truncated(tiny):
     tiny.truncate("sub/b.jpg")
@@ -264,4 +299,5 @@ def test_every_fault_is_named(tiny, name):
 
 
 def test_every_kind_has_a_fault():
-    assert {kind for _, kind, _ in FAULTS.values()} == set(checks.KINDS)
+    of_voc = {"not-voc"}  # test_voc.py
+    assert {kind for _, kind, _ in FAULTS.values()} == set(checks.KINDS) - of_voc

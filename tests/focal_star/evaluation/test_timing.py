@@ -50,12 +50,21 @@ def test_training_is_not_timed(monkeypatch):
     monkeypatch.setattr(timing.time, "perf_counter", lambda: model.now)
     timer = InferenceTimer(model.train())
     for _ in range(5):
-        model([])
+        model([{}])
     model.eval()
     for _ in range(11):
-        model([])
+        model([{}])
     assert timer.report()["timed_images"] == 1
     assert timer.report()["ms_per_image"] == pytest.approx(100.0)
+
+
+def test_a_batch_is_not_timed(monkeypatch):
+    model = Detector([0.1] * 20).eval()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: model.now)
+    timer = InferenceTimer(model)
+    for _ in range(20):
+        model([{}, {}])
+    assert timer.report()["timed_images"] == 0
 
 
 def test_a_training_reports_the_time_of_its_evaluation(tiny_cfg, monkeypatch):
@@ -74,14 +83,14 @@ def test_a_gpus_work_is_waited_for():
             super().__init__()
             self.weight = nn.Parameter(torch.zeros(1))
 
-        def forward(self, cycles: int) -> None:
-            torch.cuda._sleep(cycles)
+        def forward(self, cycles: list[int]) -> None:
+            torch.cuda._sleep(*cycles)
 
     model = Slow().cuda().eval()
     medians = []
     for cycles in (10**4, 10**8):
         timer = InferenceTimer(model)
         for _ in range(13):
-            model(cycles)
+            model([cycles])
         medians.append(timer.report()["ms_per_image"])
     assert medians[1] > 100 * medians[0]

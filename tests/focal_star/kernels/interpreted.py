@@ -93,6 +93,15 @@ def test_without_a_gradient_there_is_the_same_sum():
     torch.testing.assert_close(moved[0].cpu(), before, rtol=0, atol=0)
 
 
+def test_the_scale_may_be_a_tensor():
+    logits, labels = random_logits(torch.float32), random_labels()
+    own = {"alpha": 0.25, "gamma": 2.0}
+    expected = in_triton("focal", logits, labels, 1 / 90.1, **own)
+    scale = torch.tensor(1 / 90.1, dtype=torch.float64, device=DEVICE)
+    found = in_triton("focal", logits, labels, scale, **own)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
 def test_float64_and_no_anchors_are_left_to_the_eager_form():
     own = {"alpha": 0.25, "gamma": 2.0}
     found = in_triton("focal", random_logits(), random_labels(), **own)

@@ -83,6 +83,17 @@ def test_neither_another_size_nor_other_numbers_compile_again():
     assert counters["stats"]["unique_graphs"] == before + 1
 
 
+def test_a_scale_that_is_a_tensor_and_autocast_do_not_compile_again():
+    logits, labels = random_logits(torch.float32), random_labels()
+    own = {"alpha": 0.25, "gamma": 2.0}
+    expected = compiled("focal", logits, labels, 1 / 90.1, **own)
+    before = counters["stats"]["unique_graphs"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = compiled("focal", logits, labels, torch.tensor(1 / 90.1).double(), **own)
+    torch.testing.assert_close(found, expected)
+    assert counters["stats"]["unique_graphs"] == before
+
+
 @pytest.mark.parametrize("size", [0, 1])
 def test_few_anchors(size):
     logits, labels = random_logits()[0, :size], random_labels()[0, :size]

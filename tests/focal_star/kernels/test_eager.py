@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ablations.loss_code import SHIPPED
 from focal_star.kernels import FUSED, eager, fused_loss
 from focal_star.losses import LOSSES
 
@@ -31,6 +32,7 @@ N, R, K = 3, 41, 7
 def small_blocks(monkeypatch):
     """Blocks of a few anchors, so that every test has several, and a last one that is not full."""
     monkeypatch.setattr(eager, "BLOCK", 5 * K)
+    monkeypatch.setattr(eager, "DEVICE_BLOCK", 50 * K)
 
 
 def random_labels(seed: int = 0) -> torch.Tensor:
@@ -61,8 +63,14 @@ def fused(name, logits, labels, scale=1.0, **options):
     return total.detach(), logits.grad
 
 
+def by_masks(*arguments, **options):
+    """As where the logits are on a GPU."""
+    return fused(*arguments, form=eager._in_blocks_by_masks, **options)
+
+
 def test_every_loss_is_fused():
-    assert FUSED.keys() == LOSSES.keys()
+    """Of the project's own; another has no fused form, and needs none."""
+    assert FUSED.keys() == SHIPPED.keys() <= LOSSES.keys()
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
@@ -73,6 +81,48 @@ def test_loss_and_gradient_are_the_references_in_float64(name, own, alpha):
         expected = reference(name, logits, labels, scale, alpha=alpha, **own)
         found = fused(name, logits, labels, scale, alpha=alpha, **own)
         torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "own"), SETTINGS, ids=IDS)
+def test_by_masks_it_is_the_same(name, own):
+    logits, labels = random_logits(), random_labels()
+    for alpha, scale in ((None, 1.0), (0.25, 0.01)):
+        expected = reference(name, logits, labels, scale, alpha=alpha, **own)
+        found = by_masks(name, logits, labels, scale, alpha=alpha, **own)
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_by_masks_narrower_types_give_the_references_numbers(dtype):
+    logits, labels = random_logits(dtype, spread=20.0), random_labels()
+    own = {"alpha": 0.25, "gamma": 0.5, "weight_cap": None}
+    total, gradient = by_masks("focal_star", logits, labels, **own)
+    expected_total, expected_gradient = reference("focal_star", logits, labels, **own)
+    assert total.dtype == torch.float32 and gradient.dtype == dtype
+    torch.testing.assert_close(total, expected_total, rtol=2e-6, atol=0)
+    tolerance = {"rtol": 4 * torch.finfo(dtype).eps, "atol": 1e-6}
+    torch.testing.assert_close(gradient, expected_gradient, **tolerance)
+
+
+def test_by_masks_what_is_ignored_may_be_anything():
+    logits, labels = random_logits(), random_labels()
+    own = {"alpha": 0.5, "gamma": 0.5, "weight_cap": None}
+    expected = by_masks("focal_star", logits, labels, **own)
+    logits[labels == -1] = float("nan")
+    torch.testing.assert_close(
+        by_masks("focal_star", logits, labels, **own), expected, rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("form", [fused, by_masks])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_scale_may_be_a_tensor(form, dtype):
+    logits, labels = random_logits(dtype), random_labels()
+    scale = 1 / 90.1
+    expected = form("focal", logits, labels, scale, alpha=0.25, gamma=2.0)
+    tensor = torch.tensor(scale, dtype=torch.float64)
+    found = form("focal", logits, labels, tensor, alpha=0.25, gamma=2.0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("name", "own"), SETTINGS, ids=IDS)

@@ -54,7 +54,8 @@ def test_it_compiles_for_a_gpu_that_need_not_be_there(name, dtype):
     constants = {"NUM_CLASSES": 80, "LOSS": name, "CAPPED": True, "SQUARED": False}
     constants |= {"WITH_GRADIENT": True, "ENTRIES": ENTRIES}
     types = dict.fromkeys(_kernel.arg_names, "fp32") | dict.fromkeys(constants, "constexpr")
-    types |= {"logits": f"*{dtype}", "labels": "*i64", "sums": "*fp32", "num_entries": "i32"}
+    types |= {"logits": f"*{dtype}", "labels": "*i64", "sums": "*fp32", "scale": "*fp32"}
+    types["num_entries"] = "i32"
     types["gradient"] = "*bf16" if dtype == "bf16" else "*fp32"
     places = {(_kernel.arg_names.index(key),): value for key, value in constants.items()}
     source = ASTSource(fn=_kernel, signature=types, constexprs=places)

@@ -187,7 +187,6 @@ def with_values(values):
     [
         None,
         {},
-        [],
         {"bootstrap": None},
         without("images"),
         without("AP"),

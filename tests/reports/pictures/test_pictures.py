@@ -326,6 +326,16 @@ def test_without_it_there_are_no_pictures_and_a_reason(headline, what):
     assert str(headline.layout.root) not in found.why_not
 
 
+def test_the_split_may_say_where_its_files_are(headline):
+    (headline.data / "instances_val.json").rename(headline.data / "annotations.json")
+    (headline.data / "images").rename(headline.data / "val2017")
+    assert headline.pictures().pictures == ()
+    places = {"annotation_file": "annotations.json", "image_root": "val2017"}
+    val = {key: str(headline.data / place) for key, place in places.items()}
+    headline.describe(folder="", val=val)
+    assert headline.pictures().pictures
+
+
 def test_a_table_of_both_losses_is_needed(make_folder, tmp_path):
     folder = make_folder()
     assert pictures(folder.load()).why_not == (

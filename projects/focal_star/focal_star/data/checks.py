@@ -1,13 +1,14 @@
-"""The check of a COCO-format data set before anything is trained on it.
+"""The check of a data set before anything is trained on it.
 
-A data set is a folder with ``instances_train.json``, ``instances_val.json`` and ``images/``;
-``file_name`` is relative to ``images/``. What passes here is read by Detectron2's COCO loader
+A data set is a folder in COCO's format (:mod:`focal_star.data.layouts`) or of Pascal VOC, which is
+converted first (:mod:`focal_star.data.voc`). What passes here is read by Detectron2's COCO loader
 without an error, and without an instance dropped in silence.
 
 The rules, where COCO's format leaves room:
 
+* ``file_name`` is relative to the split's folder of images, and does not lead out of it.
 * ``width`` and ``height`` are those of the image after its EXIF orientation is applied, because
-  that is the image that Detectron2's loader hands to the model.
+  that is the image that the loader hands to the model.
 * ``bbox`` is ``[x, y, width, height]`` in pixels, both sides above 0, inside the image. It may
   reach over an edge by ``BOX_TOLERANCE`` (1 px): tools round corners to whole pixels, and corners
   counted from 1 (Pascal VOC) end one pixel further. The loader clips such a box.
@@ -17,18 +18,20 @@ The rules, where COCO's format leaves room:
 
 Nothing is ever written into the folder. On the command line::
 
-    python -m focal_star.data.checks FOLDER
+    python -m focal_star.data check FOLDER
 """
 
-import argparse
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from focal_star.data import voc
 from focal_star.data.description import contents
+from focal_star.data.layouts import LAYOUTS, is_coco, splits_of
 from focal_star.data.problems import KINDS, Problem
 from focal_star.data.split_check import BOX_TOLERANCE, Split, SplitCheck, holds, shown
 
@@ -38,8 +41,10 @@ __all__ = [
     "DatasetError",
     "Problem",
     "Split",
+    "check_converted",
     "check_folder",
     "check_split",
+    "check_splits",
     "dataset_sha256",
     "describe",
     "joined_sha256",
@@ -47,7 +52,7 @@ __all__ = [
     "splits_of",
 ]
 
-_LAYOUT = "instances_train.json, instances_val.json and images/"
+_VALID = f"valid is {'; or '.join(LAYOUTS)}; or, of Pascal VOC, {', '.join(voc.PARTS)}"
 _EXAMPLES_PER_KIND = 5
 
 
@@ -65,15 +70,6 @@ class DatasetError(ValueError):
         super().__init__(_summary(self.folder, self.problems))
 
 
-def splits_of(folder: Path | str) -> tuple[Split, ...]:
-    """The training and the validation split of a folder, whether their files exist or not."""
-    folder = Path(folder)
-    return tuple(
-        Split(name, folder / f"instances_{name}.json", folder / "images")
-        for name in ("train", "val")
-    )
-
-
 def check_split(split: Split) -> list[Problem]:
     """All problems of one split, in the order of its file; an empty list if it is sound."""
     return SplitCheck(split).run().problems
@@ -83,11 +79,37 @@ def check_folder(folder: Path | str) -> list[Problem]:
     """All problems of both splits and between them; an empty list if the data set is sound."""
     folder = Path(folder)
     if not holds(folder.is_dir):
-        text = f"{shown(str(folder))} is not a folder; a data set is a folder with {_LAYOUT}"
-        return [Problem("both", "missing-file", text)]
-    train, val = (SplitCheck(split).run() for split in splits_of(folder))
-    between = [*_category_differences(train, val), *_shared_images(train, val)]
-    return train.problems + val.problems + between
+        return [_no_dataset(f"{shown(str(folder))} is not a folder")]
+    if is_coco(folder):
+        return check_splits(*splits_of(folder))
+    try:
+        if voc.is_voc(folder):
+            return check_converted(voc.convert(folder))
+    except OSError as error:
+        return [_no_dataset(f"{error.filename} cannot be read: {error.strerror}")]
+    return [_no_dataset(f"there is no data set in {shown(str(folder))}")]
+
+
+def check_splits(train: Split, val: Split) -> list[Problem]:
+    """All problems of two splits and between them."""
+    checks = (SplitCheck(train).run(), SplitCheck(val).run())
+    between = [*_category_differences(*checks), *_shared_images(*checks)]
+    return checks[0].problems + checks[1].problems + between
+
+
+def check_converted(converted: voc.Converted) -> list[Problem]:
+    """All problems of a VOC data set: those of its annotation files, then those of `check_splits`.
+
+    Raises:
+        OSError: the conversion does not fit into the folder for temporary files.
+    """
+    with tempfile.TemporaryDirectory() as into:
+        converted.write(Path(into))
+        return converted.problems + check_splits(*converted.splits(Path(into)))
+
+
+def _no_dataset(text: str) -> Problem:
+    return Problem("both", "missing-file", f"{text}; {_VALID}")
 
 
 def require_valid(folder: Path | str) -> None:
@@ -129,7 +151,8 @@ def describe(split: Split) -> dict[str, Any]:
 
 
 def dataset_sha256(folder: Path | str) -> str:
-    """The fingerprint of both splits (see `describe`). The folder must have passed the check."""
+    """The fingerprint of both splits (see `describe`) of a folder in COCO's format, which must have
+    passed the check."""
     return joined_sha256(describe(split)["sha256"] for split in splits_of(folder))
 
 
@@ -151,6 +174,8 @@ def _category_differences(train: SplitCheck, val: SplitCheck) -> Iterator[Proble
 
 
 def _shared_images(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:
+    if train.split.image_root != val.split.image_root:
+        return  # files of the same name in two folders are two images
     for name in sorted(train.image_ids.keys() & val.image_ids.keys()):
         stories = [
             f"id {check.image_ids[name]} in {check.split.annotation_file.name}"
@@ -175,32 +200,10 @@ def _summary(folder: Path, problems: list[Problem]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check the folder named on the command line; 0 if it is sound, 1 and its problems if not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m focal_star.data.checks",
-        description=f"Check a COCO-format data set: a folder with {_LAYOUT}.",
-    )
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args(arguments).folder
-    # File and category names may have characters that the terminal's encoding lacks.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        require_valid(folder)
-    except DatasetError as error:
-        print(error)
-        return 1
-    print(f"ok: {folder}")
-    digests = []
-    for split in splits_of(folder):
-        facts = describe(split)
-        digests.append(facts["sha256"])
-        print(
-            f"  {split.name}: {facts['num_images']} images, {facts['num_instances']} instances"
-            f" ({facts['num_crowd']} crowd), {facts['num_categories']} categories"
-        )
-    print(f"  categories: {', '.join(facts['category_names'])}")
-    print(f"  sha256: {joined_sha256(digests)}")
-    return 0
+    """The command ``check`` of ``python -m focal_star.data``, under the name that it once had."""
+    from focal_star.data import __main__ as command_line
+
+    return command_line.main(["check", *(sys.argv[1:] if arguments is None else arguments)])
 
 
 if __name__ == "__main__":

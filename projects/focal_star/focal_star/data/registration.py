@@ -1,46 +1,112 @@
-"""Registers the data sets that a config names, and derives the keys that follow from them."""
+"""Registers data sets with Detectron2, and derives the keys of a config that follow from them."""
 
+import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import register_coco_instances
+from detectron2.data.datasets import load_coco_json
 
-from focal_star.data import digits_in_scenes
-from focal_star.data.checks import require_valid
+from focal_star.data import digits_in_scenes, known, voc
+from focal_star.data.checks import DatasetError, check_converted, require_valid, splits_of
+from focal_star.data.layouts import is_coco
+
+CACHE = Path("output/cache")
+"""Where data sets of VOC are kept as converted, if nothing else is said."""
 
 
 def register_datasets(cfg: CfgNode) -> Path | None:
     """Make the data sets of ``cfg`` known to Detectron2, and set the keys that depend on them.
 
     ``DATASETS.FOLDER`` is registered as ``<folder>_train`` and ``<folder>_val``, checked first
-    where ``DATASETS.CHECK`` says so. ``digits_in_scenes`` is composed on first use. Data sets that
-    Detectron2 knows already are left alone.
+    where ``DATASETS.CHECK`` says so; one of VOC is converted into ``CACHE_DIR``.
+    ``digits_in_scenes`` is composed on first use. Of data sets that Detectron2 knows by name, it is
+    seen that they are there.
 
     Returns:
-        The data set's folder; None for a data set that Detectron2 knows.
+        The data set's folder, in COCO's format; None for a data set that Detectron2 knows.
 
     Raises:
-        DatasetError: ``DATASETS.FOLDER`` has problems; the message lists all.
+        DatasetError: the data set has problems; the message lists all.
     """
     if cfg.DATASETS.FOLDER:
-        folder = Path(cfg.DATASETS.FOLDER).resolve()
-        if cfg.DATASETS.CHECK:
-            require_valid(folder)
+        folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK)
     elif any(name.startswith(digits_in_scenes.NAME) for name in cfg.DATASETS.TRAIN):
         folder = Path(cfg.CACHE_DIR) / digits_in_scenes.NAME
         digits_in_scenes.write(folder)
     else:
+        if cfg.DATASETS.CHECK:
+            known.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
         return None
-    names = {split: f"{folder.name}_{split}" for split in ("train", "val")}
-    for split, name in names.items():
+    train, val = _register(folder)
+    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (train,), (val,)
+    annotation_file = splits_of(folder)[0].annotation_file
+    categories = json.loads(annotation_file.read_text("utf-8"))["categories"]
+    cfg.MODEL.RETINANET.NUM_CLASSES = cfg.MODEL.ROI_HEADS.NUM_CLASSES = len(categories)
+    return folder
+
+
+def register_folder(
+    folder: Path | str, cache: Path | str = CACHE, check: bool = True
+) -> tuple[str, str]:
+    """Make a folder known to Detectron2: for code that has no config of this project.
+
+    Args:
+        folder: in COCO's format, or of VOC.
+        cache: where one of VOC is kept as converted.
+        check: whether every image and box is looked at; one of VOC that was converted before is
+            then not looked at again.
+
+    Returns:
+        The names of the training and the validation split.
+
+    Raises:
+        DatasetError: the data set has problems; the message lists all.
+    """
+    return _register(in_coco_format(folder, Path(cache), check))
+
+
+def in_coco_format(folder: Path | str, cache: Path, check: bool) -> Path:
+    """The folder itself; for one of VOC, the folder in the cache that it is converted into.
+
+    See :func:`register_folder`.
+    """
+    folder = Path(folder).resolve()
+    if is_coco(folder) or not voc.is_voc(folder):
+        if check:
+            require_valid(folder)
+        return folder
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    into = cache / "voc" / place / folder.name  # the last is the data set's name
+    if not check and is_coco(into):
+        return into
+    converted = voc.convert(folder)
+    if problems := check_converted(converted) if check else converted.problems:
+        raise DatasetError(folder, problems)
+    converted.write(into)
+    return into
+
+
+def _register(folder: Path) -> tuple[str, str]:
+    """Register the two splits of a folder in COCO's format; return their names."""
+    names = []
+    for split in splits_of(folder):
+        names.append(name := f"{folder.name}_{split.name}")
         if name in DatasetCatalog:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
-        annotations = folder / f"instances_{split}.json"
-        register_coco_instances(name, {}, str(annotations), str(folder / "images"))
-    categories = json.loads((folder / "instances_train.json").read_text("utf-8"))["categories"]
-    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (names["train"],), (names["val"],)
-    cfg.MODEL.RETINANET.NUM_CLASSES = len(categories)
-    return folder
+        _register_split(name, str(split.annotation_file), str(split.image_root))
+    return names[0], names[1]
+
+
+def _register_split(name: str, json_file: str, image_root: str) -> None:
+    """As Detectron2's ``register_coco_instances``, but the file is read once for all who ask."""
+
+    @cache
+    def records() -> list:
+        return load_coco_json(json_file, image_root, name)
+
+    DatasetCatalog.register(name, lambda: list(records()))
+    MetadataCatalog.get(name).set(json_file=json_file, image_root=image_root, evaluator_type="coco")

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import reprlib
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,15 +18,33 @@ from typing import Any
 from PIL import Image
 
 from focal_star.data.problems import Problem
+from focal_star.photographs import PhotographError, read_photograph
+
+SOURCE = "source"
+"""Key of a converted entry, if it has one: the file, and the entry there, that it was made of."""
 
 BOX_TOLERANCE = 1.0
 """How far a box may reach over the edge of its image, in pixels."""
+
+MOST_LEVELS = 20
+"""Lists and objects within one another; COCO's own files have five."""
+
+LONGEST_NAME = 200
+"""Of a category, in characters: it becomes a line of tables and figures."""
+
+MOST_OBJECTS = 10_000
+"""Of an image. Each is compared with each anchor of it: that many would need gigabytes."""
+
+EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
+"""Annotation file of COCO's own -> ids of its images with a box without area, which the loader
+leaves out (github.com/cocodataset/cocoapi, issue 355). COCO is to pass."""
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_QUARTER_TURNS = (5, 6, 7, 8)  # the orientations that swap width and height
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
+_REPR.maxlevel = 3
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,10 @@ class SplitCheck:
     categories: dict[int, str] = field(default_factory=dict)
     image_ids: dict[str, int | None] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+
+    @property
+    def _root_name(self) -> str:
+        return f"{self.split.image_root.name}/"
 
     def run(self) -> "SplitCheck":
         content = self._read()
@@ -84,7 +108,10 @@ class SplitCheck:
             # A pipe or a device would block or never end.
             if path.exists() and not path.is_file():
                 raise OSError("it is not a regular file")
-            content = json.loads(path.read_bytes().decode("utf-8"))
+            text = path.read_bytes().decode("utf-8")
+            content = json.loads(text, object_pairs_hook=_only_once)
+            if _is_deeper(content, MOST_LEVELS):
+                raise RecursionError
         except FileNotFoundError:
             self._add("missing-file", "", f"there is no such file in {shown(str(path.parent))}")
         except OSError as error:
@@ -120,6 +147,7 @@ class SplitCheck:
                 continue
             names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
             names += [f"id {shown(entry['id'])}"] if "id" in entry else []
+            names += [shown(entry[SOURCE])] if SOURCE in entry else []
             objects.append((f"{where} ({', '.join(names)})" if names else where, entry))
         return objects
 
@@ -148,6 +176,9 @@ class SplitCheck:
                 text = f"name must be a string that is not empty, got {shown(name)}"
                 self._add("not-coco", where, text)
                 name = ""
+            elif len(name) > LONGEST_NAME or not _is_one_line(name):
+                text = f"name must be one line of at most {LONGEST_NAME} characters"
+                self._add("not-coco", where, f"{text}, got {len(name)}: {shown(name)}")
             elif seen_names.setdefault(name, where) != where:
                 text = f"the name {shown(name)} is already that of {seen_names[name]}"
                 self._add("duplicate-category-name", where, text)
@@ -182,12 +213,16 @@ class SplitCheck:
         """The image's path below images/, in one spelling; None where it may not be opened."""
         name = entry.get("file_name")
         if not isinstance(name, str) or not name or "\0" in name:
-            text = f"file_name must be a path below images/, got {shown(name)}"
+            text = f"file_name must be a path below {self._root_name}, got {shown(name)}"
             self._add("not-coco", where, text)
+            return None
+        if "\\" in name:
+            text = f"file_name {shown(name)} must have '/' between folders, not a backslash"
+            self._add("path-outside", where, text)
             return None
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            text = f"file_name {shown(name)} must be relative to images/, without '..'"
+            text = f"file_name {shown(name)} must be relative to {self._root_name}, without '..'"
             self._add("path-outside", where, text)
             return None
         try:
@@ -197,7 +232,7 @@ class SplitCheck:
         except (OSError, ValueError):  # a name that this file system cannot have: missing, then
             outside = False
         if outside:
-            text = f"file_name {shown(name)} is a link out of images/, to {shown(target)}"
+            text = f"file_name {shown(name)} is a link out of {self._root_name}, to {shown(target)}"
             self._add("path-outside", where, text)
             return None
         return str(path)
@@ -223,25 +258,62 @@ class SplitCheck:
         category_ids: Collection[int] | None,
     ) -> None:
         seen_ids: dict[int, str] = {}
+        in_image: Counter[int | None] = Counter()
         has_instance = False
+        valid = shown(sorted(category_ids or ()))
+        empty = EMPTY_IN_COCO.get(self.split.annotation_file.name, ())
         for where, entry in entries:
             self._unique_id(where, entry, seen_ids, "annotation")
             image_id = self._valid_id(where, entry, "image_id")
+            in_image[image_id] += 1
+            if image_id is not None and in_image[image_id] == MOST_OBJECTS + 1:
+                text = f"the image of image_id {image_id} has more than {MOST_OBJECTS} annotations"
+                self._add("too-many-objects", where, text)
             if None not in (image_id, image_ids) and image_id not in image_ids:
                 self._add("unknown-image", where, f"there is no image of image_id {image_id}")
             category_id = self._valid_id(where, entry, "category_id")
             if None not in (category_id, category_ids) and category_id not in category_ids:
                 text = f"there is no category of category_id {category_id};"
-                text += f" valid are {shown(sorted(category_ids))}"
+                text += f" valid are {valid}"
                 self._add("unknown-category", where, text)
             for kind, text in _box_faults(entry.get("bbox"), self.sizes.get(image_id)):
-                self._add(kind, where, text)
+                if kind != "empty-box" or image_id not in empty:
+                    self._add(kind, where, text)
             for kind, text in _other_faults(entry):
                 self._add(kind, where, text)
             has_instance = has_instance or not entry.get("iscrowd")
         if not has_instance:
             text = "there is no annotation to learn from or to test on"
             self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
+
+
+def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in content if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} is there twice in an object")
+    return content
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested more than so many levels deep."""
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    values = value.values() if isinstance(value, dict) else value
+    return not _PLAIN.issuperset(map(type, values)) and any(
+        _is_deeper(item, levels - 1) for item in values
+    )
+
+
+_PLAIN = {bool, float, int, str, type(None)}
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether a text has no control characters, and no halves of characters."""
+    return not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
 
 
 def _box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
@@ -278,19 +350,19 @@ def _other_faults(entry: dict) -> Iterator[tuple[str, str]]:
     if not _is_number(area) or not 0 <= _as_float(area) < math.inf:
         yield "not-coco", f"area must be a finite number, 0 or more; got {shown(area)}"
     keypoints = entry.get("keypoints")
-    if keypoints and not _is_numbers(keypoints):
-        yield "not-coco", f"keypoints must be a list of numbers, got {shown(keypoints)}"
+    if keypoints and not _are_finite(keypoints):
+        yield "not-coco", f"keypoints must be a list of finite numbers, got {shown(keypoints)}"
     segmentation = entry.get("segmentation")
     if segmentation and not (_is_polygons(segmentation) or _is_rle(segmentation)):
         # The loader stops at a malformed one, and drops an instance that has no valid polygon.
-        text = "segmentation must be polygons of at least 3 points, or a run-length code with"
-        yield "bad-segmentation", f"{text} size and counts; got {shown(segmentation)}"
+        text = "segmentation must be finite polygons of at least 3 points, or a run-length code"
+        yield "bad-segmentation", f"{text} with size and counts; got {shown(segmentation)}"
 
 
 def _is_polygons(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and all(_is_numbers(polygon) for polygon in value)
+        and all(_are_finite(polygon) for polygon in value)
         and any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in value)
     )
 
@@ -318,7 +390,7 @@ class _Decoded:
 
 
 def _decode(path: Path | None) -> _Decoded:
-    """Decode an image as Detectron2's loader does: turned by its EXIF orientation, then RGB."""
+    """Decode an image as the loader does: turned by its EXIF orientation, then RGB."""
     if path is None:
         return _Decoded()
     if not holds(path.is_file):
@@ -326,11 +398,18 @@ def _decode(path: Path | None) -> _Decoded:
         return _Decoded(kind="missing-image", error=f"{shown(str(path))} {reason}")
     try:
         with Image.open(path) as image:
+            if image.format == "EPS":  # Pillow would have Ghostscript run it
+                raise OSError("it is a PostScript program")
+            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError(
+                    f"{image.width} x {image.height} px, more than {Image.MAX_IMAGE_PIXELS} in all"
+                )
             turned = _orientation(image) in _EXIF_QUARTER_TURNS
-            upright = image.transpose(Image.Transpose.ROTATE_90) if turned else image
-            return _Decoded(size=upright.convert("RGB").size, turned=turned)
+        return _Decoded(size=read_photograph(path).size, turned=turned)
+    except PhotographError as error:
+        return _Decoded(kind="broken-image", error=f"{shown(path.name)} cannot be decoded: {error}")
     except Exception as error:  # Pillow's decoders raise many types, not all of them documented
-        text = f"cannot be decoded ({type(error).__name__}: {error})"
+        text = f"{shown(path.name)} cannot be decoded ({type(error).__name__}: {error})"
         return _Decoded(kind="broken-image", error=text)
 
 
@@ -360,6 +439,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(_is_number(number) for number in value)
+
+
+def _are_finite(value: Any) -> bool:
+    return _is_numbers(value) and all(math.isfinite(_as_float(number)) for number in value)
 
 
 def _as_float(value: int | float) -> float:

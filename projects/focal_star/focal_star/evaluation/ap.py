@@ -24,6 +24,8 @@ class APEvaluator(COCOEvaluator):
             backend: "hotcoco" or "pycocotools".
         """
         super().__init__(dataset_name, ("bbox",), True, output_dir)
+        # Detectron2 would write the detections a second time, as a pickle.
+        self._folder, self._output_dir = output_dir, None
         self._backend = backend
 
     def _eval_predictions(self, predictions: list[dict], img_ids: list[int] | None = None) -> None:
@@ -35,8 +37,9 @@ class APEvaluator(COCOEvaluator):
         results = list(itertools.chain(*(p["instances"] for p in predictions)))
         for result in results:
             result["category_id"] = to_dataset_id[result["category_id"]]
-        if self._output_dir:
-            path = Path(self._output_dir) / RESULTS_FILE
+        if self._folder:
+            path = Path(self._folder) / RESULTS_FILE
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(results), encoding="utf-8")
         self._results["bbox"] = self._derive_coco_results(
             self._evaluate(results, img_ids), "bbox", self._metadata.get("thing_classes")

@@ -7,6 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+WARMUP_IMAGES = 10
+
+TO_TIME = WARMUP_IMAGES + 60
+"""Images that an evaluation in batches takes one by one."""
+
 
 class InferenceTimer:
     """Times a detector's calls while it evaluates, as table (e) of the focal loss paper needs it.
@@ -16,12 +21,12 @@ class InferenceTimer:
     the boxes to the image's own size. Reading and resizing the image, and computing AP, are not.
 
     Device: the model's, CPU or GPU; before a GPU's clock is read, its work is waited for. Batch
-    size: one image a call, as Detectron2's evaluation has it. The first ``WARMUP_IMAGES`` calls
+    size: one image a call; a call with several does not count. The first ``WARMUP_IMAGES`` calls
     are left out; all later evaluations of the same model count. With several processes, each
     times its own images.
     """
 
-    WARMUP_IMAGES = 10
+    WARMUP_IMAGES = WARMUP_IMAGES
 
     def __init__(self, model: nn.Module):
         """
@@ -45,14 +50,20 @@ class InferenceTimer:
         }
 
     def _start(self, model: nn.Module, inputs: tuple) -> None:
-        if not model.training:  # a GPU that trains is not to be waited for
+        if _counts(model, inputs):
             self._started = self._clock()
 
     def _stop(self, model: nn.Module, inputs: tuple, outputs: Any) -> None:
-        if not model.training:
+        if _counts(model, inputs):
             self._seconds.append(self._clock() - self._started)
 
     def _clock(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
+
+
+def _counts(model: nn.Module, inputs: tuple) -> bool:
+    """Whether the call is one of an evaluation, with one image; a GPU that trains is not to be
+    waited for."""
+    return not model.training and len(inputs[0]) == 1

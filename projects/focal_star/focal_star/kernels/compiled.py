@@ -12,12 +12,12 @@ from types import FunctionType
 import torch
 from torch import Tensor
 
-from focal_star.kernels.eager import in_blocks
-from focal_star.kernels.formulas import FUSED, Loss, computed_type, gradient_type
+from focal_star.kernels.eager import by_masks, in_blocks
+from focal_star.kernels.formulas import FUSED, Loss, Number, as_tensor, computed_type
 
 
 def in_one_pass(
-    rows: Tensor, labels: Tensor, loss: Loss, scale: float, with_gradient: bool
+    rows: Tensor, labels: Tensor, loss: Loss, scale: Number, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The scaled sum and its gradient, as ``focal_star.kernels.function.Form`` says."""
     if len(rows) < 2:  # to the compiler 0 and 1 are constants, of which each would compile anew
@@ -31,9 +31,10 @@ def in_one_pass(
         (*loss.weights, loss.limit(computed), loss.gamma, *given.values()), computed, rows.device
     )
     own = dict.fromkeys(loss.own) | dict(zip(given, numbers[4:], strict=True))
-    factor = torch.full((), scale, dtype=computed, device=rows.device)
+    factor = as_tensor(scale, computed, rows.device)
     run = _compiled(loss.name, tuple(given), rows.shape[1], rows.dtype, rows.device)
-    with torch.no_grad():
+    # Under another autocast it would be compiled again, for the same numbers.
+    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
         total, gradient = run(rows, labels, loss.name, numbers[:4], own, factor)
     return total, gradient if with_gradient else None
 
@@ -66,17 +67,8 @@ def _loss_and_gradient(
     own: dict[str, Tensor | None],
     scale: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    positive_weight, negative_weight, limit, gamma = numbers
-    computed, kept = computed_type(rows), gradient_type(rows)
-    positive = labels[:, None] == torch.arange(rows.shape[1], device=rows.device)
-    counts = (labels >= 0)[:, None]
-    t = rows.to(computed).clamp(-limit, limit)
-    value, slope = FUSED[name](torch.where(positive, -t, t), gamma, **own)
-    weight = torch.where(positive, positive_weight, negative_weight)
-    total = torch.where(counts, value * weight, 0.0).sum(1).double().sum() * scale
-    slope = torch.where(positive, -slope, slope) * (weight * scale)
-    slope = torch.where(counts, slope, 0.0)
-    if kept != computed:
-        range_ = torch.finfo(kept)
-        slope = slope.clamp(range_.min, range_.max)
-    return total.to(computed), slope.to(kept)
+    *weights, limit, gamma = numbers
+    total, slope = by_masks(
+        rows, labels, lambda t: FUSED[name](t, gamma, **own), tuple(weights), limit, scale
+    )
+    return total.to(computed_type(rows)), slope

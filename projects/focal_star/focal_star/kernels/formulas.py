@@ -102,6 +102,13 @@ def computed_type(logits: Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
 
 
+def as_tensor(number: Number, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of no dimensions; one that is on the device already, or a float, needs no waiting for it."""
+    if isinstance(number, Tensor):
+        return number.to(device, dtype)
+    return torch.full((), number, dtype=dtype, device=device)
+
+
 def gradient_type(logits: Tensor) -> torch.dtype:
     """What their gradient is kept in until the loss's own factor is known.
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from focal_star.kernels.eager import in_blocks
-from focal_star.kernels.formulas import Loss
+from focal_star.kernels.formulas import Loss, Number
 
-Form = Callable[[Tensor, Tensor, Loss, float, bool], tuple[Tensor, Tensor | None]]
+Form = Callable[[Tensor, Tensor, Loss, Number, bool], tuple[Tensor, Tensor | None]]
 """(logits (M, K), labels (M,), loss, scale, whether a gradient is wanted) -> the scaled sum, a
 scalar of ``computed_type``, and its gradient by the logits, (M, K) of ``gradient_type``."""
 
@@ -21,7 +21,7 @@ def fused_loss(
     *,
     alpha: float | None,
     gamma: float,
-    scale: float = 1.0,
+    scale: Number = 1.0,
     form: Form = in_blocks,
     **own: float | None,
 ) -> Tensor:
@@ -35,7 +35,8 @@ def fused_loss(
             out.
         alpha: weight of the positive label in [0, 1]; None for no weighting.
         gamma: of the loss.
-        scale: a factor of the sum, such as one over the number of positive anchors.
+        scale: a factor of the sum, such as one over the number of positive anchors; a tensor of no
+            dimensions, on the logits' device, is not waited for. It is a constant to autograd.
         form: what computes it.
         own: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
 

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from focal_star.kernels.eager import in_blocks
-from focal_star.kernels.formulas import Loss, computed_type, gradient_type
+from focal_star.kernels.formulas import Loss, Number, as_tensor, computed_type, gradient_type
 
 ENTRIES = 1024
 """Entries of a program."""
@@ -26,7 +26,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def in_one_kernel(
-    rows: Tensor, labels: Tensor, loss: Loss, scale: float, with_gradient: bool
+    rows: Tensor, labels: Tensor, loss: Loss, scale: Number, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The scaled sum and its gradient, as ``focal_star.kernels.function.Form`` says.
 
@@ -42,7 +42,6 @@ def in_one_kernel(
     weight_cap = loss.own.get("weight_cap")
     numbers = (
         *loss.weights,
-        scale,
         loss.limit(computed),
         loss.gamma,
         loss.own.get("beta", 0.0),
@@ -56,6 +55,7 @@ def in_one_kernel(
             labels,
             rows if gradient is None else gradient,
             sums,
+            as_tensor(scale, computed, rows.device),
             rows.numel(),
             *map(float, numbers),
             NUM_CLASSES=rows.shape[1],
@@ -74,10 +74,10 @@ def _kernel(
     labels,
     gradient,
     sums,
+    scale,
     num_entries,
     positive_weight,
     negative_weight,
-    scale,
     limit,
     gamma,
     beta,
@@ -135,7 +135,7 @@ def _kernel(
     alpha_t = tl.where(positive, positive_weight, negative_weight)
     tl.store(sums + program, tl.sum(tl.where(counts, value * alpha_t, 0.0)))
     if WITH_GRADIENT:
-        slope = tl.where(positive, -slope, slope) * (alpha_t * scale)
+        slope = tl.where(positive, -slope, slope) * (alpha_t * tl.load(scale))
         slope = tl.where(slope > largest, largest, tl.where(slope < -largest, -largest, slope))
         slope = tl.where(counts, slope, 0.0)
         tl.store(gradient + at, slope.to(gradient.dtype.element_ty), mask=there)

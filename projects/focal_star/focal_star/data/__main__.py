@@ -1,0 +1,225 @@
+"""``python -m focal_star.data``: checks, describes and registers a data set, and fetches COCO.
+
+A data set is a folder, in COCO's format or of Pascal VOC, or the name of one that Detectron2 knows
+in the folder DETECTRON2_DATASETS, such as ``coco_2017``.
+
+``check`` names every problem of its annotations and images. ``describe`` checks it and tells what
+is in it. ``register`` checks it, has Detectron2's loader read it, and tells with which keys of a
+config it is trained on. Nothing is written into the data set's folder; of one of VOC, ``register``
+keeps the conversion in the cache.
+
+Exit codes: 0 it is sound, 1 it has problems, 2 it cannot be looked at.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from focal_star.data import archives, voc
+from focal_star.data.checks import (
+    DatasetError,
+    Split,
+    check_folder,
+    check_splits,
+    describe,
+    joined_sha256,
+    splits_of,
+)
+from focal_star.data.layouts import is_coco
+
+CACHE = Path("output/cache")
+
+FEATURES = {
+    "num_images": "images",
+    "num_instances": "instances",
+    "num_crowd": "crowds among them",
+    "num_categories": "categories",
+    "objects_per_image": "objects an image, mean",
+    "most_objects_per_image": "objects an image, most",
+    "num_small": "small objects (under 32² px)",
+    "num_medium": "medium objects",
+    "num_large": "large objects (96² px and over)",
+    "width": "width (px): least, median, most",
+    "height": "height (px): least, median, most",
+}
+"""What a description tells, in order."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return one of the exit codes."""
+    options = _parser().parse_args(argv)
+    # File and category names may have characters that the terminal's encoding lacks.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return options.run(options)
+    except DatasetError as error:
+        print(error)
+        return 1
+    except archives.FetchError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+    return 2
+
+
+def _check(options: argparse.Namespace) -> int:
+    with _checked(options.dataset) as splits:
+        print(f"ok: {options.dataset}")
+        cards = {split.name: describe(split) for split in splits}
+    for name, card in cards.items():
+        print(
+            f"  {name}: {card['num_images']} images, {card['num_instances']} instances"
+            f" ({card['num_crowd']} crowd), {card['num_categories']} categories"
+        )
+    print(f"  categories: {', '.join(cards['train']['category_names'])}")
+    print(f"  sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    with _checked(options.dataset) as splits:
+        cards = {split.name: describe(split) for split in splits}
+    features = _table(options.dataset, ["", *cards])
+    for key, text in FEATURES.items():
+        features.add_row(text, *(_text(card[key]) for card in cards.values()))
+    categories = _table("objects of each category", ["", *cards])
+    for name in cards["train"]["category_names"]:
+        categories.add_row(name, *(_text(card["per_category"][name]) for card in cards.values()))
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console.print(features)
+    console.print(categories)
+    print(f"sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
+    return 0
+
+
+def _register(options: argparse.Namespace) -> int:
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from focal_star.data.registration import register_folder
+
+    if _is_folder(options.dataset):
+        names = register_folder(options.dataset, options.cache)
+        keys = ["DATASETS.FOLDER", str(options.dataset)]
+        if options.cache != CACHE:
+            keys += ["CACHE_DIR", str(options.cache)]
+    else:
+        with _checked(options.dataset):
+            names = tuple(f"{options.dataset}_{split}" for split in ("train", "val"))
+        keys = ["DATASETS.TRAIN", f"('{names[0]}',)", "DATASETS.TEST", f"('{names[1]}',)"]
+    for name in names:
+        records = DatasetCatalog.get(name)
+        objects = sum(len(record["annotations"]) for record in records)
+        print(f"{name}: {len(records)} images, {objects} instances")
+    classes = MetadataCatalog.get(names[0]).thing_classes
+    print(f"classes ({len(classes)}): {', '.join(classes)}")
+    if not _is_folder(options.dataset):
+        keys += ["MODEL.RETINANET.NUM_CLASSES", str(len(classes))]
+    print(f"to train on it, add: {shlex.join(keys)}")
+    if _is_folder(options.dataset):
+        print(f"to study it: make ablations DATASET={shlex.quote(options.dataset)}")
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    into = Path(options.into or Path(os.environ.get("DETECTRON2_DATASETS", "datasets")) / "coco")
+    chosen = [one for one in archives.COCO_2017 if not options.only or one.name in options.only]
+    archives.fetch(into, chosen, address=options.address, keep=options.keep)
+    print(f"COCO is in {into}")
+    return 0
+
+
+@contextmanager
+def _checked(dataset: str) -> Iterator[tuple[Split, ...]]:
+    """The splits of a sound data set, in COCO's format; those of VOC only within the block.
+
+    Raises:
+        DatasetError: it has problems; the message lists all.
+    """
+    if not _is_folder(dataset):
+        from focal_star.data.known import require_there, splits_of_name
+
+        splits = splits_of_name(dataset)
+        require_there(f"{dataset}_{split.name}" for split in splits)
+        if problems := check_splits(*splits):
+            raise DatasetError(dataset, problems)
+        yield splits
+        return
+    if problems := check_folder(dataset):
+        raise DatasetError(dataset, problems)
+    if is_coco(dataset):
+        yield splits_of(dataset)
+        return
+    with tempfile.TemporaryDirectory() as into:
+        converted = voc.convert(dataset)
+        converted.write(Path(into))
+        yield converted.splits(Path(into))
+
+
+def _is_folder(dataset: str) -> bool:
+    """Whether it is a path, and not a name that Detectron2 may know."""
+    return os.sep in dataset or os.path.exists(dataset)
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " / ".join(f"{one:g}" for one in value)
+    return "" if value is None else f"{value:,}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("check", _check, "name every problem of a data set"),
+        ("describe", _describe, "check a data set, and tell what is in it"),
+        ("register", _register, "check a data set, and have Detectron2 read it"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("dataset", help="a folder, or a name such as coco_2017")
+        command.set_defaults(run=run)
+        if name == "register":
+            command.add_argument(
+                "--cache", type=Path, default=CACHE, help=f"for what is converted ({CACHE})"
+            )
+    fetch = commands.add_parser(
+        "fetch",
+        help="download COCO 2017, and go on with what is there",
+        description=archives.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fetch.set_defaults(run=_fetch)
+    fetch.add_argument("--into", help="a folder (DETECTRON2_DATASETS/coco, or datasets/coco)")
+    fetch.add_argument(
+        "--only", nargs="+", choices=[one.name for one in archives.COCO_2017], help="these alone"
+    )
+    fetch.add_argument(
+        "--address", default=archives.ADDRESS, help=f"of a mirror ({archives.ADDRESS})"
+    )
+    fetch.add_argument("--keep", action="store_true", help="keep the archives once unpacked")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Reads an image of a data set: one way for training, testing, pretraining and the check."""
+
+from pathlib import Path
+
+import numpy as np
+
+from focal_star.data.checks import DatasetError
+from focal_star.photographs import PhotographError, read_photograph
+
+
+class ImageError(DatasetError):
+    """An image that cannot be trained or tested on, met while it was to be; names its file."""
+
+    def __init__(self, message: str):
+        # A worker's error is made again in the main process, from its traceback.
+        ValueError.__init__(self, message.strip().rpartition(f"{type(self).__name__}: ")[2])
+
+
+def read_image(path: Path | str, channels: str = "RGB") -> np.ndarray:
+    """An image as :func:`focal_star.photographs.read_photograph` reads it.
+
+    Of images of 8 bits without transparency, it is what Detectron2's ``read_image`` returns. That
+    one cuts grey levels of 16 bits off at 255, and shows what is transparent.
+
+    Args:
+        path: of its file.
+        channels: their order, "RGB" or "BGR".
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    assert channels in ("RGB", "BGR"), channels
+    try:
+        pixels = np.asarray(read_photograph(Path(path)))
+    except PhotographError as error:
+        raise ImageError(f"the image {path}: {error}") from error
+    return pixels[:, :, ::-1] if channels == "BGR" else pixels

@@ -1,0 +1,48 @@
+"""The batches of an evaluation."""
+
+from collections.abc import Iterator
+from itertools import groupby, islice
+from typing import Any
+
+from detectron2.data import DatasetCatalog, DatasetFromList, MapDataset
+from detectron2.data.build import trivial_batch_collator
+from detectron2.data.samplers import InferenceSampler
+from torch.utils.data import DataLoader
+
+from focal_star.data.mapper import BoxMapper
+
+
+def test_batches(
+    dataset_name: str, mapper: BoxMapper, batch_size: int, num_single: int, num_workers: int
+) -> DataLoader:
+    """All images of a data set once, this process's share of them.
+
+    Args:
+        dataset_name: of a registered data set.
+        mapper: from Detectron2's record of an image to what the model takes.
+        batch_size: images of a batch, at most. Those of one batch follow each other, and are of
+            one size, so that none is padded to the size of another.
+        num_single: how many are alone in their batch, the first ones.
+        num_workers: processes that read images; 0 for this one.
+    """
+    records = DatasetCatalog.get(dataset_name)
+    indices = list(InferenceSampler(len(records)))
+    batches = [[index] for index in indices[:num_single]]
+    batches += _of_one_size(records, indices[num_single:], batch_size)
+    return DataLoader(
+        MapDataset(DatasetFromList(records, copy=False), mapper),
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=trivial_batch_collator,
+    )
+
+
+def _of_one_size(
+    records: list[dict[str, Any]], indices: list[int], batch_size: int
+) -> Iterator[list[int]]:
+    def size(index: int) -> tuple[int, int]:
+        return records[index]["height"], records[index]["width"]
+
+    for _, group in groupby(indices, key=size):
+        while batch := list(islice(group, batch_size)):
+            yield batch

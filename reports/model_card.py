@@ -1,0 +1,355 @@
+"""Writes the card of a trained model, from its record: ``README.md`` beside ``model_final.pth``.
+
+    python -m reports.model_card --record output/mini/records/focal-alpha0.25-gamma2-seed1.json
+    python -m reports.model_card --record output/mini/records    # of all that are done
+
+It is Markdown with the YAML header that the Hugging Face Hub reads: task, data, metrics, license.
+Every number is the record's, or follows from it and from those of the same setting's other seeds.
+
+Exit codes: 0 all cards are written, 2 some cannot be (each is named).
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ablations.cell import Layout
+from ablations.record import DONE, Record, RecordError, load, load_folder, write_whole
+from reports.findings.statistics import Estimate, Runs, mean
+from reports.labels import (
+    METRICS,
+    RETINANET,
+    axis_label,
+    axis_text,
+    detector_label,
+    loss_label,
+    one_decimal,
+    other_detector,
+    setting_text,
+    short_name,
+)
+from reports.tables import markdown
+
+CARD = "README.md"
+LICENSE = "apache-2.0"
+UNUSABLE = 2
+
+FORMULAS = {
+    "ce": "-alpha_t log p_t",
+    "focal": "-alpha_t (1 - p_t)^gamma log p_t",
+    "focal_star": "-alpha_t ((1 - p_t) / p_t)^gamma log p_t",
+    "focal_appendix": "-alpha_t log(sigmoid(gamma s + beta)) / gamma",
+}
+"""Name in configs -> formula, as the project's README has it."""
+
+LOSS_AXES = ("alpha", "gamma", "beta", "weight_cap", "prior")
+"""The axes of a setting that are about the loss."""
+
+TRAINING_KEYS = {
+    "MODEL.RESNETS.DEPTH": "depth of the ResNet",
+    "INPUT.MIN_SIZE_TRAIN": "short edge in training (px)",
+    "INPUT.MIN_SIZE_TEST": "short edge in testing (px)",
+    "SOLVER.OPTIMIZER": "optimizer",
+    "SOLVER.BASE_LR": "learning rate",
+    "SOLVER.LR_SCHEDULER_NAME": "schedule",
+    "SOLVER.IMS_PER_BATCH": "images a batch",
+    "SOLVER.MAX_ITER": "iterations",
+    "SOLVER.WARMUP_ITERS": "iterations of warm-up",
+    "SOLVER.WEIGHT_DECAY": "weight decay",
+    "MODEL.OHEM.METHOD": "hard example mining",
+}
+"""Key of the config -> what it is; ``config.yaml`` beside the card has all."""
+
+
+class CardError(ValueError):
+    """No card can be written; the message says why."""
+
+
+def write_card(path: Path, output: Path | None = None) -> Path:
+    """Write the card of a record; return where it is.
+
+    Args:
+        path: the record, in the ``records`` folder of a study's output.
+        output: the card's file; None for ``README.md`` beside the cell's checkpoint.
+
+    Raises:
+        CardError: the record cannot be read, is of no trained model, or there is no checkpoint.
+        OSError: the card cannot be written.
+    """
+    try:
+        record = load(path)
+    except RecordError as error:
+        raise CardError(str(error)) from error
+    if record.status != DONE:
+        raise CardError(f"{path}: its status is {record.status}, and there is no trained model")
+    layout = Layout(path.resolve().parent.parent)
+    folder = layout.cell(record.cell)
+    if output is None and not (folder / "model_final.pth").is_file():
+        raise CardError(f"{folder} has no model_final.pth; name the card's file (--output)")
+    others, _ = load_folder(path.parent)
+    text = card(record, _same_setting(record, others.values()), _config(layout, record))
+    target = output or folder / CARD
+    write_whole(target, text.encode())
+    return target
+
+
+def card(record: Record, seeds: Sequence[Record], config: Mapping[str, Any]) -> str:
+    """The card's text.
+
+    Args:
+        record: of the checkpoint, done.
+        seeds: all done records of its setting, itself among them.
+        config: dotted key -> value, of the cell; empty if that is not known.
+    """
+    environment = Environment(
+        loader=PackageLoader("reports.page"),
+        finalize=markdown.escape,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    template = environment.get_template("model_card.md.j2")
+    return template.render(
+        header=Markup(header(record)),
+        **_about(record, config),
+        **_results(record, seeds),
+        loss=_loss(record, config),
+    )
+
+
+def header(record: Record) -> str:
+    """The YAML header, with ``model-index`` as the Hub reads it."""
+    name = str(record.dataset.get("name", ""))
+    metrics = [
+        {"type": metric, "name": f"{metric} (COCO, percent)", "value": float(value)}
+        for metric, value in record.result["metrics"].items()
+        if value is not None
+    ]
+    content = {
+        "license": LICENSE,
+        "library_name": "detectron2",
+        "pipeline_tag": "object-detection",
+        "tags": ["object-detection", "detectron2", "retinanet", "focal-loss", "focal_star"],
+        "model-index": [
+            {
+                "name": record.cell,
+                "results": [
+                    {
+                        "task": {"type": "object-detection", "name": "Object Detection"},
+                        "dataset": {
+                            "type": name,
+                            "name": name,
+                            "split": "val",
+                            "revision": str(record.dataset.get("sha256", "")),
+                        },
+                        "metrics": metrics,
+                    }
+                ],
+            }
+        ],
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n"
+
+
+def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
+    environment = record.run.get("environment", {})
+    setting, dataset = record.setting, record.dataset
+    depth = config.get("MODEL.RESNETS.DEPTH")
+    other, shown = other_detector(setting), setting_text(setting)
+    detector = (other or detector_label(RETINANET)).name
+    name = short_name(setting) + (f" ({shown})" if shown else "")
+    training = {"seed": record.seed} | {
+        label: _value(config[key]) for key, label in TRAINING_KEYS.items() if key in config
+    }
+    training["initial weights, SHA-256"] = record.identity.get("weights") or "none"
+    training["weights of this checkpoint, SHA-256"] = record.result.get("weights_sha256", "")
+    for key, label in (("train_seconds", "time of training"), ("ms_per_image", "time an image")):
+        if key in record.run and record.run[key] is not None:
+            unit = "ms" if key == "ms_per_image" else "s"
+            training[label] = f"{record.run[key]:.3g} {unit}"
+    categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
+    return {
+        "title": f"{name if other else f'{detector} with {name}'} on {dataset.get('name', '')}",
+        "model": detector + (f" with a ResNet-{depth}" if depth else ""),
+        "is_retinanet": other is None,
+        "cell": record.cell,
+        "versions": {"focal_star": environment.get("focal_star", "")},
+        "dataset": {
+            "name": dataset.get("name", ""),
+            "sha256": dataset.get("sha256", ""),
+            **{split: _split(dataset.get(split, {})) for split in ("train", "val")},
+        },
+        "categories": ", ".join(f"{number}: {name}" for number, name in enumerate(categories)),
+        "training": list(training.items()),
+        "command": markdown.code_block(record.command),
+        "environment": [
+            *((key, value) for key, value in environment.items() if value),
+            ("commit", record.run.get("commit", "")),
+            ("finished", record.run.get("finished", "")),
+        ],
+    }
+
+
+def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Name, formula and parameters; None of a detector that has a loss of its own."""
+    setting = record.setting
+    if other_detector(setting):
+        return None
+    name = setting.get("loss", config.get("MODEL.FOCAL_STAR.LOSS", ""))
+    parameters = [
+        (axis_label(axis).header, axis_text(axis, setting[axis]))
+        for axis in LOSS_AXES
+        if axis in setting
+    ]
+    if "prior" not in setting and "MODEL.RETINANET.PRIOR_PROB" in config:
+        parameters.append((axis_label("prior").header, config["MODEL.RETINANET.PRIOR_PROB"]))
+    return {
+        "name": loss_label(name).long,
+        "formula": FORMULAS.get(name, "no formula is known here"),
+        "parameters": parameters,
+    }
+
+
+def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
+    rows = []
+    for metric, value in record.result["metrics"].items():
+        if value is None:
+            continue
+        own, over = _runs([record], metric), _runs(seeds, metric)
+        rows.append(
+            {
+                "metric": METRICS[metric].header if metric in METRICS else metric,
+                "value": one_decimal(value),
+                "interval": _interval(mean(own)) if own.replicates is not None else "",
+                "mean": _mean(over) if len(seeds) > 1 else "",
+                "mean_interval": _interval(mean(over)) if len(seeds) > 1 else "",
+            }
+        )
+    numbers = ", ".join(str(seed) for seed in sorted(other.seed for other in seeds))
+    told = (
+        f"Means ± sample standard deviation over {len(seeds)} seeds ({numbers}) of this setting."
+        if len(seeds) > 1
+        else "One seed of this setting was trained: how much another would differ is not known."
+    )
+    per_class = record.result.get("per_class_AP", {})
+    return {
+        "results": rows,
+        "seeds": told,
+        "per_class": [
+            (name, "" if value is None else one_decimal(value)) for name, value in per_class.items()
+        ],
+    }
+
+
+def _runs(records: Sequence[Record], metric: str) -> Runs:
+    """The runs of these records, with their resamples where all have the same ones."""
+    values = [record.result["metrics"].get(metric) for record in records]
+    values = np.array([math.nan if value is None else value for value in values])
+    analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]
+    kinds = {tuple(one.get(key) for key in ("images", "resamples", "seed")) for one in analyses}
+    found = [one.get(metric) for one in analyses]
+    if len(kinds) > 1 or not all(
+        isinstance(one, list) and len(one) > 1 and None not in one for one in found
+    ):
+        return Runs(values)
+    return Runs(values, np.array(found, dtype=float), int(analyses[0]["images"]))
+
+
+def _mean(runs: Runs) -> str:
+    return f"{runs.values.mean():.1f} ± {runs.values.std(ddof=1):.1f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.low):
+        return ""
+    return f"{estimate.low:.1f} to {estimate.high:.1f}"
+
+
+def _same_setting(record: Record, others: Sequence[Record]) -> list[Record]:
+    """The done records that differ from this one in the seed alone, and itself."""
+
+    def apart_from_seed(one: Record) -> dict[str, Any]:
+        return {key: value for key, value in one.identity.items() if key != "seed"}
+
+    return [
+        other
+        for other in others
+        if other.status == DONE
+        and other.setting == record.setting
+        and apart_from_seed(other) == apart_from_seed(record)
+    ]
+
+
+def _config(layout: Layout, record: Record) -> dict[str, Any]:
+    """Dotted key -> value of the cell's ``config.yaml``; empty where there is none to read."""
+    try:
+        text = layout.cell_config(record.cell).read_text("utf-8")
+        return dict(_flat(yaml.safe_load(text)))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
+        return {}
+
+
+def _flat(node: Mapping[str, Any], prefix: str = ""):
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _split(about: Mapping[str, Any]) -> str:
+    if not {"num_images", "num_instances"} <= about.keys():
+        return "images of unknown number"
+    return f"{about['num_images']} images with {about['num_instances']} objects"
+
+
+def _records(path: Path) -> list[Path]:
+    """The record itself, or those of a folder that are done."""
+    if not path.is_dir():
+        return [path]
+    records, _ = load_folder(path)
+    return [path / f"{cell}.json" for cell, record in records.items() if record.status == DONE]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return an exit code; see the module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.model_card",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--record", type=Path, nargs="+", required=True, help="records, or folders of them"
+    )
+    parser.add_argument("--output", type=Path, help="the card's file, of one record")
+    options = parser.parse_args(argv)
+    if options.output and (len(options.record) > 1 or options.record[0].is_dir()):
+        parser.error("--output is one file, and several records are named")
+    paths = [found for one in options.record for found in _records(one)]
+    if not paths:
+        print(f"model_card: error: no cell of {options.record[0]} is done", file=sys.stderr)
+    code = 0 if paths else UNUSABLE
+    for path in paths:
+        try:
+            print(write_card(path, options.output))
+        except (CardError, OSError) as error:
+            print(f"model_card: error: {error}", file=sys.stderr)
+            code = UNUSABLE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

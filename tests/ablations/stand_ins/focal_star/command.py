@@ -1,0 +1,1 @@
+"""Stands for what train_net.py imports."""

@@ -1,0 +1,92 @@
+"""The commands and snippets of the documentation, as a reader finds them.
+
+Above a block, a comment may say what is done with it in the tests:
+
+* ``<!-- not run: WORDS, WORDS (why) -->``: the commands that have these words are not run;
+* ``<!-- test: ... -->``: it is not a command; a test of its own takes it.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+READMES = [ROOT / "README.md", ROOT / "projects" / "focal_star" / "README.md"]
+PAGES = [*READMES, *DOCS]
+
+SHELL = ("sh", "bash", "console")
+
+_BLOCK = re.compile(
+    r"(?:^<!-- (?P<note>[^>]*?) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+)
+_ENDS_IN_COMMENT = re.compile(r"\s{2,}# .*$", re.M)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block.
+
+    Attributes:
+        page: where it stands.
+        kind: the language of the fence.
+        text: what it holds.
+        note: of the comment above it.
+    """
+
+    page: Path
+    kind: str
+    text: str
+    note: str
+
+    @property
+    def commands(self) -> list["Command"]:
+        """Its lines, those that end in a backslash joined with the next; settings of variables
+        belong to the command after them."""
+        whole = _ENDS_IN_COMMENT.sub("", self.text).replace("\\\n", " ")
+        left_out = re.match(r"not run: (.*?)(?: \(.*\))?$", self.note, re.DOTALL)
+        words = left_out[1].split(", ") if left_out else []
+        found, before = [], ""
+        for line in filter(None, map(str.strip, whole.splitlines())):
+            line = re.sub(r"\s+", " ", line)
+            if re.match(r"(export )?[A-Z_0-9]+=\S*$", line):
+                before += line + "\n"
+                continue
+            found.append(Command(before + line, self.page, not any(w in line for w in words)))
+            before = ""
+        return found
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page, and whether it is run."""
+
+    text: str
+    page: Path
+    is_run: bool
+
+
+def blocks(page: Path, *kinds: str) -> list[Block]:
+    """The fenced blocks of a page that are in one of these languages."""
+    found = _BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [
+        Block(page, one["kind"], one["text"], one["note"] or "")
+        for one in found
+        if one["kind"] in kinds
+    ]
+
+
+def commands() -> list[Command]:
+    """All commands, each once, in the order of the pages."""
+    found = [c for page in PAGES for block in blocks(page, *SHELL) for c in block.commands]
+    return list({command.text: command for command in found}.values())
+
+
+def marked(page: str, note: str) -> str:
+    """The text of the one block of a page of ``docs`` with this note."""
+    (found,) = [
+        block.text
+        for block in blocks(ROOT / "docs" / page, "python", "yaml")
+        if block.note == f"test: {note}"
+    ]
+    return found

@@ -1,0 +1,228 @@
+"""The four readers of files and texts that others write, as the fuzzers call them.
+
+Each reader takes a case and returns whether it was accepted. It must refuse by its documented
+error alone, in a message of bounded length; what it accepts must be of use to what comes after.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+from detectron2.config import CfgNode
+from detectron2.data.datasets.coco import load_coco_json
+from PIL import Image
+
+from ablations import record as records
+from ablations.cell import Cell
+from ablations.grid import load_grid
+from ablations.reading import PlanError
+from ablations.record import RecordError
+from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
+from focal_star.data import split_check
+from focal_star.data.checks import check_split, describe
+from focal_star.data.split_check import Split
+from tests.fuzz import documents
+from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
+
+LONGEST_MESSAGE = 20_000
+"""Characters of a refusal, of a small case."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and its cases.
+
+    Attributes:
+        name: of the reader.
+        cases: draws what it is given.
+        accepts: whether it accepts a case; anything that it raises is a fault.
+    """
+
+    name: str
+    cases: Callable[[Random], Any]
+    accepts: Callable[[Any], bool]
+
+
+def annotations(folder: Path) -> Reader:
+    """``focal_star.data.checks``; what it accepts, Detectron2's loader must load."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (16, 12)).save(images / name)
+    split = Split("train", folder / "instances_train.json", images)
+
+    def accepts(case: bytes) -> bool:
+        split.annotation_file.write_bytes(case)
+        with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
+            problems = check_split(split)
+        assert all(len(problem.message) < LONGEST_MESSAGE for problem in problems)
+        if problems:
+            return False
+        describe(split)
+        loaded = load_coco_json(str(split.annotation_file), str(images))
+        content = json.loads(case)
+        assert len(loaded) == len(content["images"]), "an image was dropped"
+        kept = sum(len(image["annotations"]) for image in loaded)
+        assert kept == len(content["annotations"]), "an annotation was dropped"
+        return True
+
+    return Reader("annotations", Texts(documents.coco(), JSON_TOKENS), accepts)
+
+
+def record(folder: Path) -> Reader:
+    """``ablations.record``; what it accepts can be saved and loaded again."""
+    folder.mkdir(parents=True)
+    path = folder / "ce-seed1.json"
+    again = folder / "again" / path.name
+
+    def accepts(case: bytes) -> bool:
+        path.write_bytes(case)
+        try:
+            found = records.load(path)
+        except RecordError as error:
+            _check_message(error, path)
+            return False
+        again.parent.mkdir(exist_ok=True)
+        again.write_text(json.dumps(asdict(found), allow_nan=False), "utf-8")
+        assert records.load(again) == found
+        return True
+
+    return Reader("record", Texts(documents.record(), JSON_TOKENS), accepts)
+
+
+def grid(folder: Path) -> Reader:
+    """``ablations.grid``; what it accepts has cells whose names can be file names."""
+    path = folder / "grids" / "fuzzed.yaml"
+    published = folder / "reference" / "table.csv"
+    for parent in (path.parent, published.parent):
+        parent.mkdir(parents=True)
+    published.write_text("alpha,AP\n0.5,10\n", "utf-8")
+    axes, base = {"depth": {50: 18, 101: 34}}, {"depth": 18}
+
+    def accepts(case: bytes) -> bool:
+        path.write_bytes(case)
+        try:
+            found = load_grid("fuzzed", path.parent, axes, base)
+        except PlanError as error:
+            _check_message(error, path)
+            return False
+        for row in found.rows:
+            name = Cell(row.setting, 1).id
+            assert "/" not in name and "\0" not in name and len(name) < 250, name
+            assert all(isinstance(word, str) for word in Cell(row.setting, 1).overrides())
+            found.published_values(row)
+        return True
+
+    return Reader("grid", Texts(documents.grid(), YAML_TOKENS, [documents.GRID]), accepts)
+
+
+def overrides(folder: Path) -> Reader:
+    """The ``KEY VALUE`` pairs of ``focal_star.config``."""
+    folder.mkdir(parents=True)
+    path = folder / "small.yaml"
+    path.write_text("MODEL: {META_ARCHITECTURE: FocalStarRetinaNet}\nVERSION: 2\n", "utf-8")
+    config = resolve_config(path)
+    keys = list(_keys(config))
+
+    def accepts(case: list[str]) -> bool:
+        cfg = _copied(config)
+        try:
+            merge_overrides(cfg, case)
+            derive(cfg)
+        except ConfigError as error:
+            _check_message(error)
+            return False
+        return True
+
+    values = [repr(value) for value in VALUES]
+
+    def key(random: Random) -> str:
+        return random.choice(random.choice([_SENSITIVE, _SENSITIVE, keys, _NO_KEYS]))
+
+    def value(random: Random) -> str:
+        kind = random.randrange(6)
+        if kind < 4:
+            return random.choice(values if kind < 2 else _TEXTS)
+        return str(number(random)) if kind == 4 else text(random)
+
+    def cases(random: Random) -> list[str]:
+        if random.randrange(6):
+            return [f(random) for _ in range(random.randrange(1, 4)) for f in (key, value)]
+        return [random.choice([key, value, text])(random) for _ in range(random.randrange(6))]
+
+    return Reader("overrides", cases, accepts)
+
+
+class _NoThreads:
+    """In place of threads, which take longer to start than two small images to decode."""
+
+    map = staticmethod(map)
+
+    def __enter__(self) -> "_NoThreads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+READERS = {
+    "annotations": annotations,
+    "record": record,
+    "grid": grid,
+    "overrides": overrides,
+}
+
+
+def _check_message(error: Exception, path: Path | None = None) -> None:
+    text = str(error)
+    assert 10 < len(text) < LONGEST_MESSAGE, f"{len(text)} characters"
+    assert path is None or str(path) in text, "the message does not name the file"
+
+
+def _copied(node: Any) -> Any:
+    """A copy of a config, ten times as quick as its own ``clone``."""
+    if isinstance(node, CfgNode):
+        copy = CfgNode()
+        for name, value in node.items():
+            dict.__setitem__(copy, name, _copied(value))
+        return copy
+    return [_copied(value) for value in node] if isinstance(node, list) else node
+
+
+def _keys(node: dict, prefix: str = "") -> list[str]:
+    found = []
+    for name, value in node.items():
+        found.append(prefix + name)
+        if isinstance(value, dict):
+            found += _keys(value, f"{prefix}{name}.")
+    return found
+
+
+_SENSITIVE = [
+    "MODEL.FOCAL_STAR.LOSS", "MODEL.FOCAL_STAR.WEIGHT_CAP", "MODEL.FOCAL_STAR.BETA",
+    "MODEL.FOCAL_STAR.KERNEL", "MODEL.RETINANET.FOCAL_LOSS_ALPHA", "MODEL.OHEM.METHOD",
+    "MODEL.RETINANET.FOCAL_LOSS_GAMMA", "MODEL.RETINANET.PRIOR_PROB", "MODEL.OHEM.BATCH_SIZE",
+    "MODEL.OHEM.NMS_THRESH", "MODEL.ANCHOR_GENERATOR.NUM_SCALES", "MODEL.ANCHOR_GENERATOR.SIZES",
+    "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", "INPUT.SHORT_EDGE", "MODEL.WEIGHTS",
+    "MODEL.DETECTOR", "MODEL.META_ARCHITECTURE", "SOLVER.OPTIMIZER", "TEST.LOSS_PERIOD",
+    "TEST.COCO_EVAL", "TEST.BOOTSTRAP_RESAMPLES", "PRETRAINING.SHORT_EDGE", "DATASETS.FOLDER",
+]  # fmt: skip
+
+_NO_KEYS = [
+    "", ".", "..", "MODEL.", ".MODEL", "MODEL..RETINANET", "model.device", "SEED.X", "_BASE_",
+    "MODEL.RETINANET.IN_FEATURES.p3", "MODEL.DEVICE.c", "SEED\0", "__class__", "MODEL.__dict__",
+    "MODEL.clear", "é", "\ud800", "x" * 3000, "VERSION.1",
+]  # fmt: skip
+
+_TEXTS = [
+    "focal_star", "ohem_1_3", "faster_rcnn", "AdamW", "hotcoco", "1", "0.5", "[1, 2]", "(1,)", "[]",
+    "{}", "{1: 2}", "{1, 2}", "b'x'", "1j", "1_000", "0x10", "1e999", "-1e999", "(" * 150, "[" * 90,
+    "-" * 3000 + "1", "9" * 5000, "'" , "\\", "f'{1}'", "__import__('os')", "lambda: 0", "()",
+    "a.b",
+    "[[32.0]]", "[['a']]", "[[]]", "[None]", "[[1e999]]", "..", "None", "True", "x" * 5000, "http://",
+    "\ufeff1", " 1", "1 ", "\n1", "#", "1 # 2", "...", "*[1]", "1 if 1 else 2", "[1,2" ,
+]  # fmt: skip

@@ -1,0 +1,159 @@
+"""The card of a trained model: every number from records, every name escaped."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ablations.record import DONE, FAILED, Record, save
+from reports import model_card
+
+ROOT = Path(__file__).resolve().parents[2]
+AP = {1: 30.0, 2: 33.0}
+RESAMPLES = {seed: list(np.linspace(ap - 1, ap + 1, 21)) for seed, ap in AP.items()}
+NAME = "<b>|*odd*\n# \\x: [a](b) {{ 7 * 7 }}"
+
+
+def record(seed: int, name: str = "digits_in_scenes") -> Record:
+    """A done cell of FL*, with what a card shows."""
+    metrics = {"AP": AP[seed], "AP50": 60.25, "APl": None}
+    return Record(
+        cell=f"focal_star-alpha0.25-gamma0.5-seed{seed}",
+        fingerprint="f" * 64,
+        identity={"config": "c", "dataset": "d", "weights": "w" * 64, "seed": seed, "numerics": 3},
+        setting={"loss": "focal_star", "alpha": 0.25, "gamma": 0.5},
+        seed=seed,
+        status=DONE,
+        command=f"python train_net.py SEED {seed}",
+        result={
+            "metrics": metrics,
+            "per_class_AP": {"cat": 12.34, name: None},
+            "weights_sha256": "a" * 64,
+            "analysis": {
+                "bootstrap": {"AP": RESAMPLES[seed], "images": 40, "resamples": 21, "seed": 0}
+            },
+        },
+        run={"environment": {"focal_star": "9.9", "torch": "2.15.0", "gpu": ""}, "commit": "abc"},
+        dataset={
+            "name": name,
+            "sha256": "5f" * 32,
+            "categories": ["cat", name],
+            "train": {"num_images": 80, "num_instances": 310},
+            "val": {"num_images": 41, "num_instances": 155},
+        },
+    )
+
+
+def study(folder: Path, *records: Record) -> list[Path]:
+    """A study's folder with these records, and a checkpoint and config of each."""
+    paths = []
+    for one in records:
+        paths.append(folder / "records" / f"{one.cell}.json")
+        save(one, paths[-1])
+        cell = folder / "cells" / one.cell
+        cell.mkdir(parents=True)
+        (cell / "model_final.pth").touch()
+        (cell / "config.yaml").write_text(
+            "MODEL: {RESNETS: {DEPTH: 18}, RETINANET: {PRIOR_PROB: 0.01}}\n"
+            "SOLVER: {MAX_ITER: 600, BASE_LR: 0.003}\n"
+        )
+    return paths
+
+
+def written(path: Path) -> tuple[dict, str]:
+    """The header and the text of the card of a record."""
+    assert model_card.main(["--record", str(path)]) == 0
+    text = (path.parent.parent / "cells" / path.stem / "README.md").read_text("utf-8")
+    _, header, body = re.split(r"^---$", text, maxsplit=2, flags=re.MULTILINE)
+    return yaml.safe_load(header), body
+
+
+def test_the_header_is_a_model_index(tmp_path):
+    header, _ = written(study(tmp_path, record(1))[0])
+    assert header["license"] == "apache-2.0" and header["pipeline_tag"] == "object-detection"
+    (model,) = header["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == record(1).cell
+    assert result["task"]["type"] == "object-detection"
+    assert result["dataset"]["name"] == "digits_in_scenes" and result["dataset"]["type"]
+    found = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert found == {"AP": 30.0, "AP50": 60.25}  # and no APl, which is undefined
+
+
+def test_the_card_says_what_the_record_says(tmp_path):
+    _, body = written(study(tmp_path, record(1), record(2))[0])
+    assert "# RetinaNet with FL\\* (α = 0.25, γ = 0.5) on digits_in_scenes" in body
+    # The mean over the seeds is 31.5, their sample standard deviation 3 / sqrt(2).
+    row = next(line for line in body.splitlines() if line.startswith("| AP |"))
+    assert "| 30.0 |" in row and "| 31.5 ± 2.1 |" in row and len(re.findall(" to ", row)) == 2
+    assert "2 seeds (1, 2)" in body
+    for text in ("| α | 0.25 |", "| γ | 0.5 |", "| π | 0.01 |", "| seed | 1 |", "| cat | 12.3 |"):
+        assert text in body
+    for text in ("| learning rate | 0.003 |", "| iterations | 600 |", "ResNet-18", "torch: 2.15.0"):
+        assert text in body
+    assert "41 images with 155 objects" in body and "python train_net.py SEED 1" in body
+    assert "DefaultPredictor" in body and "focal_star.plain" in body and "gpu" not in body
+
+
+def test_one_seed_is_shown_as_one(tmp_path):
+    other = replace(record(2), setting={"loss": "focal", "alpha": 0.25, "gamma": 0.5}, cell="other")
+    _, body = written(study(tmp_path, record(1), other)[0])
+    assert "±" not in body and "One seed of this setting" in body
+
+
+def test_seeds_of_another_config_are_not_averaged(tmp_path):
+    stale = replace(record(2), identity=record(2).identity | {"config": "older"})
+    _, body = written(study(tmp_path, record(1), stale)[0])
+    assert "±" not in body
+
+
+def test_names_are_escaped(tmp_path):
+    header, body = written(study(tmp_path, record(1, NAME))[0])
+    assert header["model-index"][0]["results"][0]["dataset"]["name"] == NAME
+    assert "<b>" not in body and "\n# \\x" not in body and "[a](b)" not in body
+    shown = r"&lt;b&gt;\|\*odd\* \# \\x: \[a\](b) {{ 7 \* 7 }}"
+    assert f"| {shown} |  |" in body and f"1: {shown}" in body
+
+
+def test_a_detector_without_a_loss_of_ours(tmp_path):
+    one = replace(record(1), setting={"detector": "faster_rcnn"})
+    _, body = written(study(tmp_path, one)[0])
+    assert "# Faster R-CNN on digits_in_scenes" in body
+    assert "## Loss" not in body and "focal_star.export" not in body
+
+
+def test_formulas_are_those_of_the_readme():
+    readme = (ROOT / "projects" / "focal_star" / "README.md").read_text("utf-8")
+    for name, formula in model_card.FORMULAS.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
+        _, _, printed, *_ = (cell.strip() for cell in row.split("|"))
+        in_brackets = "log(sigmoid(gamma s + beta))"
+        printed = printed.replace("log sigmoid(gamma s + beta)", in_brackets)
+        assert formula == printed
+
+
+def test_of_a_folder_those_that_are_done(tmp_path, capsys):
+    failed = replace(record(2), status=FAILED, error="killed", result={})
+    paths = study(tmp_path, record(1), failed)
+    assert model_card.main(["--record", str(tmp_path / "records")]) == 0
+    assert capsys.readouterr().out.count("README.md") == 1
+    assert model_card.main(["--record", str(paths[1])]) == 2
+    assert "its status is failed" in capsys.readouterr().err
+
+
+def test_what_has_no_card_is_said(tmp_path, capsys):
+    (path,) = study(tmp_path, record(1))
+    (tmp_path / "cells" / record(1).cell / "model_final.pth").unlink()
+    assert model_card.main(["--record", str(path)]) == 2
+    assert "has no model_final.pth" in capsys.readouterr().err
+    assert model_card.main(["--record", str(path), "--output", str(tmp_path / "card.md")]) == 0
+    path.write_text("{")
+    assert model_card.main(["--record", str(path)]) == 2
+    assert "cannot be read as JSON" in capsys.readouterr().err
+
+
+def test_a_folder_without_any_is_said(tmp_path, capsys):
+    assert model_card.main(["--record", str(tmp_path)]) == 2
+    assert "is done" in capsys.readouterr().err
