@@ -124,9 +124,9 @@ register: setup
 fetch: setup
 	@"$(PY)" -m focal_star.data fetch
 
-## lint, then run all tests, the fast ones first
+## lint, then run all tests, the fast ones first, a file a core
 test: setup lint
-	@"$(PY)" -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 ## run the tests of focal_star on another Detectron2, that of the folder DETECTRON2
 upstream: setup

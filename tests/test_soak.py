@@ -98,7 +98,8 @@ def test_what_was_trained_twice_is_seen(soak, faults, recorded):
     assert faults() == f"round1: {cell} was trained to its end 2 times"
 
 
-def test_a_process_that_is_left_behind_is_seen(soak, faults):
+def test_a_process_that_is_left_behind_is_seen(soak, faults, monkeypatch):
+    monkeypatch.setattr("tests.soak.ENDED_WITHIN", 0.5)
     left = subprocess.Popen(["sleep", "600"], cwd=soak.root)
     try:
         assert faults() == f"round1: processes left behind: [{left.pid}]"

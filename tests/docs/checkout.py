@@ -36,7 +36,7 @@ GRIDS = ("headline",)
 SHORT = {
     "IMS_PER_BATCH: 8": "IMS_PER_BATCH: 2",
     "WARMUP_ITERS: 40": "WARMUP_ITERS: 1",
-    "MAX_ITER: 500": "MAX_ITER: 2",
+    "MAX_ITER: 450": "MAX_ITER: 2",
     "PRETRAINING:\n  ENABLED: True\n": (
         "PRETRAINING:\n  ENABLED: True\n  MAX_ITER: 2\n  IMS_PER_BATCH: 8\n"
     ),
