@@ -38,6 +38,11 @@ def save(folder: Path, *iterations: int) -> None:
         checkpoints.save_numbered(folder, iteration, content)
 
 
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """At whatever level an earlier test has left the loggers."""
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
 def test_the_two_newest_are_kept_however_many_digits_they_have(tmp_path):
     (tmp_path / "model_best.pth").touch()
     save(tmp_path, 9, 999_999, 9_999_999, 10_000_000)
@@ -64,9 +69,8 @@ def test_what_cannot_be_used_is_said_and_passed_over(tmp_path, caplog, spoiled):
     else:
         content = {"model": {}, "iteration": 2} if spoiled == "of Detectron2" else [1]
         checkpoints.write(path, content)
-    with caplog.at_level(logging.WARNING):
-        assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
-    (warning,) = caplog.messages
+    assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
+    (warning,) = warnings_in(caplog)
     assert str(path) in warning and "the one before it is taken" in warning
     assert path.with_suffix(".pth.unusable").is_file()
     save(tmp_path, 3)
@@ -88,7 +92,7 @@ def test_a_sound_folder_is_no_cause_for_warning(tmp_path, caplog):
     assert checkpoints.newest_usable(tmp_path) is None
     save(tmp_path, 1, 2)
     checkpoints.newest_usable(tmp_path)
-    assert caplog.messages == []
+    assert warnings_in(caplog) == []
 
 
 def test_clearing_leaves_what_is_not_for_going_on(tmp_path):
