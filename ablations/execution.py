@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from ablations import environment
 from ablations.cell import Cell, Layout
 from ablations.fingerprint import Identity
 from ablations.prepared import tail
@@ -150,7 +151,7 @@ class CellRun:
         return start(
             Start(
                 arguments=("--resume", *job.arguments, *job.prepared, *folder),
-                environment={"OMP_NUM_THREADS": str(job.threads), **(self.place or {})},
+                environment=environment.threads(job.threads) | dict(self.place or {}),
                 log=log,
                 lock=lock,
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ablations import environment
 from ablations.cell import AXES, Cell, Layout, Setting
 from ablations.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
 from ablations.loss_code import own_code
@@ -147,7 +149,10 @@ def prepare(
             *data_overrides,
         ]  # fmt: skip
         with layout.prepare_log.open("w", encoding="utf-8") as log:
-            code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+            code = subprocess.run(
+                command, cwd=ROOT, env=os.environ | environment.memory(),
+                stdout=log, stderr=log, check=False,
+            ).returncode  # fmt: skip
         if code:
             text = layout.prepare_log.read_text(encoding="utf-8", errors="replace")
             _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")

@@ -18,6 +18,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Protocol
 
+from ablations import environment
 from ablations.prepared import ROOT
 
 TRAIN_NET = "projects/focal_star/train_net.py"
@@ -84,11 +85,16 @@ class ForkServer:
     def __init__(self, threads: int, log: Path):
         """
         Args:
-            threads: CPU threads of each cell; it is decided when torch is imported.
+            threads: CPU threads of each cell.
             log: gets what is printed while importing.
         """
         self._threads, self._log = threads, log
         self._context = multiprocessing.get_context("forkserver")
+
+    def warm_up(self) -> None:
+        """Begin to import, and do not wait for the end of it; a failure shows where one starts."""
+        with suppress(OSError):
+            self._ensure_running()
 
     def start(self, start: Start) -> CellProcess:
         """Fork a cell's process, or start a new interpreter where that fails."""
@@ -100,8 +106,13 @@ class ForkServer:
 
     def _ensure_running(self) -> None:
         self._context.set_forkserver_preload(list(PRELOADED))
-        threads = _variable("OMP_NUM_THREADS", str(self._threads))
-        with _beside_train_net(), threads, self._log.open("ab") as log, _stderr_to(log):
+        variables = environment.threads(self._threads) | environment.memory()
+        with (
+            _beside_train_net(),
+            _variables(variables),
+            self._log.open("ab") as log,
+            _stderr_to(log),
+        ):
             forkserver.ensure_running()
 
     def _fork(self, start: Start) -> CellProcess:
@@ -169,15 +180,16 @@ def _beside_train_net() -> Iterator[None]:
 
 
 @contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.pop(name, None) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -89,6 +89,9 @@ def run(request: Request) -> int:
     with _sole_owner(layout), _signals_as_ctrl_c():
         print("Preparing the data set and the initial weights", flush=True)
         here = max(1, request.gpus) if request.engine == "local" else 0
+        server = ForkServer(threads_of_cell(request.jobs), layout.workers_log)
+        if here and not request.gpus:
+            server.warm_up()  # while the data are prepared
         prepared = preparing.prepare(study, layout, request.data_overrides(), gpus=here)
         write_json(layout.study, study_file(request))
         identities = prepared.identities(study.cells())
@@ -107,7 +110,7 @@ def run(request: Request) -> int:
 
             run_on_slurm(request, jobs)
         else:
-            _run_here(request, jobs)
+            _run_here(request, jobs, server)
         after = status(study, layout, identities)
     return 1 if after.to_run else 0
 
@@ -178,9 +181,8 @@ def threads_of_cell(jobs: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
-def _run_here(request: Request, jobs: list[Job]) -> None:
+def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
     """Run the cells as processes of this machine, ``request.jobs`` side by side."""
-    server = ForkServer(threads_of_cell(request.jobs), request.layout.workers_log)
     alive = [job for job in jobs if is_running(request.layout, job.cell.id)]
     queue = [job for job in jobs if job not in alive]
     running = [CellRun(job) for job in alive]

@@ -8,7 +8,7 @@ from multiprocessing import forkserver
 
 import pytest
 
-from ablations import processes
+from ablations import environment, processes
 from ablations.execution import CellRun
 from ablations.processes import ForkServer, start_new
 from ablations.record import DONE, FAILED
@@ -20,6 +20,7 @@ from pathlib import Path
 Path(sys.argv[-1]).mkdir(parents=True, exist_ok=True)
 words = {"argv": sys.argv, "cwd": os.getcwd(), "threads": os.environ["OMP_NUM_THREADS"],
          "place": os.environ.get("PLACE"), "pid": os.getpid(), "group": os.getpgid(0),
+         "memory": os.environ.get("GLIBC_TUNABLES"),
          "name": __name__, "path": sys.path[0], "imported": "focal_star.command" in sys.modules}
 Path("who.json").write_text(json.dumps(words))
 print("out"), print("err", file=sys.stderr)
@@ -65,6 +66,30 @@ def test_only_the_forked_one_has_imported(job, workplace, start, server):
     assert who["imported"] == (start == server.start)
 
 
+@pytest.mark.parametrize("own", [None, "glibc.malloc.arena_max=1"])
+def test_the_forked_one_keeps_its_memory_unless_the_user_decides(
+    job, workplace, server, monkeypatch, own
+):
+    forkserver._forkserver._stop()
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if own:
+        monkeypatch.setenv("GLIBC_TUNABLES", own)
+    (workplace.root / "train_net.py").write_text(WHO)
+    wait_for(CellRun(job, server.start).poll)
+    who = json.loads((workplace.root / "who.json").read_text())
+    assert who["memory"] == (own or environment.KEPT_MEMORY)
+    forkserver._forkserver._stop()
+
+
+def test_to_warm_up_is_to_import_before_a_cell_is_there(job, server, monkeypatch):
+    forkserver._forkserver._stop()
+    server.warm_up()
+    pid = forkserver._forkserver._forkserver_pid
+    assert pid is not None
+    assert wait_for(CellRun(job, server.start).poll).status == DONE
+    assert forkserver._forkserver._forkserver_pid == pid, "the cell was forked from it"
+
+
 def test_both_end_alike(job, workplace, start):
     for status, action in ((DONE, "done"), ("diverged", "diverged"), (FAILED, "unusable")):
         workplace.act({0.5: action})
@@ -103,6 +128,7 @@ def test_a_server_that_does_not_start_is_done_without(job, server, monkeypatch):
         raise OSError("no more processes")
 
     monkeypatch.setattr(forkserver, "ensure_running", refuse)
+    server.warm_up()
     assert wait_for(CellRun(job, server.start).poll).status == DONE
 
 

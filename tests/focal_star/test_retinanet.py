@@ -7,6 +7,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, RetinaNet, build_model
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
+from focal_star import kernels, retinanet
 from focal_star.losses import LOSSES
 from focal_star.retinanet import FocalStarRetinaNet
 
@@ -55,6 +56,23 @@ def test_with_focal_it_is_detectron2s_retinanet(tiny_cfg):
     assert our_gradients.keys() == their_gradients.keys()
     for name, gradient in their_gradients.items():
         torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_of_many_entries_each_level_has_a_loss_of_its_own(tiny_cfg, monkeypatch, loss):
+    few, gradients_of_few = steps(build(tiny_cfg, loss))
+    calls = []
+    fused_loss = kernels.function.fused_loss
+    monkeypatch.setattr(
+        kernels.choice, "fused_loss", lambda *a, **k: calls.append(a) or fused_loss(*a, **k)
+    )
+    monkeypatch.setattr(retinanet, "FEW_ENTRIES", 0)
+    many, gradients = steps(build(tiny_cfg, loss))
+    assert len([shape for _, logits, *_ in calls if len(shape := logits.shape) == 3]) == 2 * 5
+    for mine, expected in zip(many, few, strict=True):
+        assert mine == pytest.approx(expected, rel=1e-5)
+    for name, gradient in gradients_of_few.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_it_is_registered():

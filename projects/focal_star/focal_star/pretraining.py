@@ -79,6 +79,7 @@ def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
     resnets.OUT_FEATURES = ["res3", "res4", "res5"]  # which ones a detector sees changes no weight
     content = [
         cfg.PRETRAINING,
+        cfg.MODEL.CHANNELS_LAST,
         resnets,
         cfg.MODEL.PIXEL_MEAN,
         cfg.MODEL.PIXEL_STD,
@@ -122,10 +123,11 @@ def _train(cfg: CfgNode) -> tuple[nn.Module, float]:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.BASE_LR, total_steps=options.MAX_ITER
     )
-    model.train()
+    layout = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
+    model.train().to(memory_format=layout)
     for _ in range(options.MAX_ITER):
         images, labels = train.batch(options.IMS_PER_BATCH, random)
-        loss = F.cross_entropy(logits(images), labels)
+        loss = F.cross_entropy(logits(images.to(memory_format=layout)), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -20,6 +20,10 @@ from focal_star.kernels.formulas import Number, as_tensor
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
 
+FEW_ENTRIES = 2**20
+"""Logits of a batch up to which one loss of all levels, copied together, takes less time than one
+loss a level; above it the copy would cost memory."""
+
 
 @META_ARCH_REGISTRY.register()
 class FocalStarRetinaNet(RetinaNet):
@@ -216,6 +220,8 @@ class FocalStarRetinaNet(RetinaNet):
             logits, targets = cat(pred_logits, dim=1)[valid_mask], self._targets(labels[valid_mask])
             loss = self.classification_loss(logits, targets)
             return loss * as_tensor(scale, loss.dtype, loss.device)
+        if sum(logits.numel() for logits in pred_logits) <= FEW_ENTRIES:
+            return self.fused_loss(cat(pred_logits, dim=1), labels, scale=scale)
         of_levels = labels.split([logits.shape[1] for logits in pred_logits], dim=1)
         losses = map(partial(self.fused_loss, scale=scale), pred_logits, of_levels)
         return torch.stack(list(losses)).sum()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from focal_star.data.checks import check_folder
-from focal_star.data.digits_in_scenes import Recipe, _Sources, write
+from focal_star.data.digits_in_scenes import SUFFIX, Recipe, _Sources, write
 
 SMALL = Recipe(num_train=30, num_val=10)
 
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_
     write(tmp_path / "same", SMALL)
     write(tmp_path / "other", Recipe(num_train=30, num_val=10, seed=1))
     assert hashes(tmp_path / "same") == hashes(folder)
-    assert hashes(tmp_path / "other")["images/val_00001.png"] not in hashes(folder).values()
+    assert hashes(tmp_path / "other")[f"images/val_00001{SUFFIX}"] not in hashes(folder).values()
 
 
 def test_it_is_written_once_and_again_for_another_recipe(tmp_path):
@@ -56,7 +56,7 @@ def test_objects_are_as_the_recipe_says(folder):
     assert min(ratios) > 1 / 2.5 - 0.1 and max(ratios) < 2.5 + 0.1
     per_image = np.bincount([a["image_id"] for a in content["annotations"]])[1:]
     assert 0 < per_image.max() <= 8
-    assert Image.open(folder / "images" / "train_00001.png").size == (128, 128)
+    assert Image.open(folder / "images" / f"train_00001{SUFFIX}").size == (128, 128)
 
 
 def test_no_digit_is_in_both_splits():
