@@ -36,7 +36,7 @@ setup(
     ],
     package_dir={"focal_star": f"{PROJECT}/focal_star"},
     package_data={
-        "focal_star": ["templates/*"],
+        "focal_star": ["demo/templates/*"],
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
         "reports": ["page/templates/*", "tables/*.tpl", "published/**"],
     },

@@ -87,7 +87,11 @@ def run(request: Request) -> int:
     layout, study = request.layout, request.study
     layout.root.mkdir(parents=True, exist_ok=True)
     with _sole_owner(layout), _signals_as_ctrl_c():
-        print("Preparing the data set and the initial weights", flush=True)
+        print(
+            "Preparing the data set and the initial weights: minutes the first time, seconds later "
+            f"({layout.prepare_log})",
+            flush=True,
+        )
         here = max(1, request.gpus) if request.engine == "local" else 0
         server = ForkServer(threads_of_cell(request.jobs), layout.workers_log)
         if here and not request.gpus:

@@ -20,11 +20,11 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
 from benchmarks.harness import Case, Side
-from focal_star.anchor_labels import stored_labels
 from focal_star.config import CONFIGS, load_config
-from focal_star.frozen import ANCHORS, FEATURES, StoredResNet, _hand_over
 from focal_star.kernels import FORMS
-from focal_star.optimizer import build_optimizer
+from focal_star.training.anchor_labels import stored_labels
+from focal_star.training.frozen import ANCHORS, FEATURES, StoredResNet, _hand_over
+from focal_star.training.optimizer import build_optimizer
 
 TITLE = "Training step (FL): losses, gradients, optimizer"
 

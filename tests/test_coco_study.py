@@ -20,7 +20,7 @@ from ablations.cell import Setting
 from ablations.plan import Study, load_study
 from focal_star.config import CONFIGS, load_config
 from focal_star.data.registration import register_datasets
-from focal_star.trainer import Trainer
+from focal_star.training.trainer import Trainer
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_ccby"
 SMALLER = 10

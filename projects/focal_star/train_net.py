@@ -8,7 +8,7 @@ Exit codes: 0 done, 2 the config or the data set cannot be used, 3 diverged, 4 i
 SIGTERM (--resume goes on), 5 a file cannot be written or read.
 """
 
-from focal_star import interruption
+from focal_star.training import interruption
 
 if __name__ == "__main__":
     interruption.exit_on_sigterm()  # first: what follows takes seconds to import

@@ -220,7 +220,7 @@ def test_config_files_that_cannot_be_read_are_named(configs, text, words):
 
 @pytest.mark.parametrize("gpus", [0, 8])
 def test_the_doctor_is_called_as_it_takes_it(monkeypatch, tmp_path, gpus):
-    from focal_star.doctor import _parser
+    from focal_star.doctor.__main__ import _parser
 
     commands = []
 

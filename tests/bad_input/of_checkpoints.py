@@ -11,8 +11,8 @@ import torch
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star import demo
 from focal_star.config import CONFIGS, load_config
+from focal_star.demo import __main__ as demo
 from tests.bad_input.table import Command, file, kind, nothing, place
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

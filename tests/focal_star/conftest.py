@@ -9,8 +9,8 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 
-from focal_star import checkpoints
 from focal_star.config import CONFIGS, load_config
+from focal_star.training import checkpoints
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 

@@ -12,13 +12,15 @@ from detectron2.layers import ROIAlign
 from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
-from focal_star import engine, loss_distribution, pretraining, validation
+from focal_star import engine
 from focal_star.config import CONFIGS, ConfigError, derive, load_config
 from focal_star.detector import load_detector
+from focal_star.evaluation import loss_distribution
 from focal_star.faster_rcnn import keys_of
-from focal_star.frozen import StoredMapper
-from focal_star.trainer import Trainer
-from focal_star.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
+from focal_star.training import pretraining, validation
+from focal_star.training.frozen import StoredMapper
+from focal_star.training.trainer import Trainer
+from focal_star.training.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 BY_HAND = CONFIGS / "mini" / "faster_rcnn_R_18_FPN.yaml"

@@ -8,7 +8,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from torch import nn
 
-from focal_star.frozen import StoredResNet
+from focal_star.training.frozen import StoredResNet
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 

@@ -15,12 +15,13 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from torch.multiprocessing import ProcessExitedException
 
-from focal_star import engine, interruption
+from focal_star import engine
 from focal_star.config import CONFIGS, ConfigError, check_device, load_config
 from focal_star.data.checks import DatasetError
-from focal_star.events import naming
-from focal_star.outcome import DIVERGED as HAS_DIVERGED
-from focal_star.outcome import finished
+from focal_star.training import interruption
+from focal_star.training.events import naming
+from focal_star.training.outcome import DIVERGED as HAS_DIVERGED
+from focal_star.training.outcome import finished
 
 UNUSABLE = 2
 """Exit code where the config or the data set cannot be used."""

@@ -13,11 +13,11 @@ from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star import checkpoints
 from focal_star.config import ConfigError, load_config
 from focal_star.data import digits_in_scenes
 from focal_star.data.checks import DatasetError, splits_of
 from focal_star.data.registration import in_coco_format
+from focal_star.training import checkpoints
 
 CLASSES_FILE = "classes.txt"
 """Beside a checkpoint: the names of its classes, one a line."""

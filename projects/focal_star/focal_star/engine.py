@@ -12,22 +12,31 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-from focal_star import checkpoints, interruption, plain
-from focal_star.checkpoints import Checkpointer
 from focal_star.config import ConfigError
 from focal_star.data.checks import dataset_sha256
 from focal_star.data.registration import register_datasets
-from focal_star.divergence import Divergence, DivergenceGuard
+from focal_star.evaluation.loss_distribution import loss_distribution
 from focal_star.evaluation.timing import InferenceTimer
-from focal_star.first_loss import log_first_loss
-from focal_star.loss_distribution import loss_distribution
-from focal_star.outcome import DIVERGED, DONE, RESULT_FILE, Watch, environment, finished, result_of
-from focal_star.pretraining import pretrained_weights
-from focal_star.ranks import on_main_process
-from focal_star.resume import CheckpointHook, start_state
+from focal_star.export import plain
+from focal_star.files.writing import write_whole
 from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.trainer import Trainer
-from focal_star.writing import write_whole
+from focal_star.training import checkpoints, interruption
+from focal_star.training.checkpoints import Checkpointer
+from focal_star.training.divergence import Divergence, DivergenceGuard
+from focal_star.training.first_loss import log_first_loss
+from focal_star.training.outcome import (
+    DIVERGED,
+    DONE,
+    RESULT_FILE,
+    Watch,
+    environment,
+    finished,
+    result_of,
+)
+from focal_star.training.pretraining import pretrained_weights
+from focal_star.training.ranks import on_main_process
+from focal_star.training.resume import CheckpointHook, start_state
+from focal_star.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

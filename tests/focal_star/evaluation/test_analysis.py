@@ -8,7 +8,7 @@ import pytest
 
 from focal_star import engine
 from focal_star.evaluation.analysis import analyse
-from focal_star.outcome import RESULT_FILE
+from focal_star.training.outcome import RESULT_FILE
 from tests.focal_star.evaluation.scenes import ap_by_iou, evaluated, scenes
 from tests.reports import analyses
 

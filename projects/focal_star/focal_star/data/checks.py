@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data import voc
+from focal_star.data.annotation_faults import BOX_TOLERANCE
 from focal_star.data.description import contents
 from focal_star.data.layouts import LAYOUTS, is_coco, splits_of
-from focal_star.data.problems import KINDS, Problem
-from focal_star.data.split_check import BOX_TOLERANCE, Split, SplitCheck, holds, shown
+from focal_star.data.problems import KINDS, Problem, holds, shown
+from focal_star.data.split_check import Split, SplitCheck
 
 __all__ = [
     "BOX_TOLERANCE",

@@ -13,7 +13,8 @@ Where a folder is none of them, it is looked at as the first, so that what is mi
 import os
 from pathlib import Path
 
-from focal_star.data.split_check import Split, holds
+from focal_star.data.problems import holds
+from focal_star.data.split_check import Split
 
 LAYOUTS = (
     "instances_train.json, instances_val.json and images/",

@@ -1,6 +1,13 @@
-"""The kinds of fault that the check of a data set knows."""
+"""The kinds of fault that the check of a data set knows, and how it speaks of them."""
 
+import reprlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 120
+_REPR.maxlevel = 3
 
 KINDS = {
     "missing-file": "a file or folder of the data set is not there or cannot be read",
@@ -49,3 +56,16 @@ class Problem:
 
     def __post_init__(self) -> None:
         assert self.kind in KINDS, self.kind
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: quoted, on one line, and short however long it is."""
+    return _REPR.repr(value)
+
+
+def holds(test: Callable[[], bool]) -> bool:
+    """Whether a test of a path holds; a path that cannot even be asked about fails it."""
+    try:
+        return test()
+    except (OSError, ValueError):  # too long, a character that no path can have, no permission
+        return False

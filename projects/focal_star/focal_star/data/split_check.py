@@ -4,27 +4,21 @@
 """
 
 import json
-import math
 import os
-import reprlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image
-
-from focal_star.data.problems import Problem
-from focal_star.photographs import PhotographError, read_photograph
+from focal_star.data.annotation_faults import box_faults, other_faults
+from focal_star.data.image_faults import Decoded, decode
+from focal_star.data.problems import Problem, holds, shown
 
 SOURCE = "source"
 """Key of a converted entry, if it has one: the file, and the entry there, that it was made of."""
-
-BOX_TOLERANCE = 1.0
-"""How far a box may reach over the edge of its image, in pixels."""
 
 MOST_LEVELS = 20
 """Lists and objects within one another; COCO's own files have five."""
@@ -38,13 +32,6 @@ MOST_OBJECTS = 10_000
 EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
 """Annotation file of COCO's own -> ids of its images with a box without area, which the loader
 leaves out (github.com/cocodataset/cocoapi, issue 355). COCO is to pass."""
-
-_EXIF_ORIENTATION = 0x0112
-_EXIF_QUARTER_TURNS = (5, 6, 7, 8)  # the orientations that swap width and height
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 120
-_REPR.maxlevel = 3
 
 
 @dataclass(frozen=True)
@@ -201,7 +188,7 @@ class SplitCheck:
             paths.append(self.split.image_root / name if has_root and name is not None else None)
         # Pillow lets go of the interpreter while it decodes, so threads use every core.
         with ThreadPoolExecutor() as pool:
-            decoded_images = pool.map(_decode, paths)
+            decoded_images = pool.map(decode, paths)
             for image_id, (where, entry), decoded in zip(ids, entries, decoded_images, strict=True):
                 if decoded.error:
                     self._add(decoded.kind, where, decoded.error)
@@ -237,7 +224,7 @@ class SplitCheck:
             return None
         return str(path)
 
-    def _check_size(self, where: str, entry: dict, decoded: "_Decoded") -> tuple[int, int] | None:
+    def _check_size(self, where: str, entry: dict, decoded: Decoded) -> tuple[int, int] | None:
         """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
         given = (entry.get("width"), entry.get("height"))
         if not all(type(side) is int and side > 0 for side in given):
@@ -276,10 +263,10 @@ class SplitCheck:
                 text = f"there is no category of category_id {category_id};"
                 text += f" valid are {valid}"
                 self._add("unknown-category", where, text)
-            for kind, text in _box_faults(entry.get("bbox"), self.sizes.get(image_id)):
+            for kind, text in box_faults(entry.get("bbox"), self.sizes.get(image_id)):
                 if kind != "empty-box" or image_id not in empty:
                     self._add(kind, where, text)
-            for kind, text in _other_faults(entry):
+            for kind, text in other_faults(entry):
                 self._add(kind, where, text)
             has_instance = has_instance or not entry.get("iscrowd")
         if not has_instance:
@@ -314,139 +301,3 @@ _PLAIN = {bool, float, int, str, type(None)}
 def _is_one_line(text: str) -> bool:
     """Whether a text has no control characters, and no halves of characters."""
     return not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
-
-
-def _box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
-    """Faults (kind, text) of a ``bbox`` in an image of that (width, height), None if unknown."""
-    if not (_is_numbers(box) and len(box) == 4):
-        yield "not-coco", f"bbox must be four numbers [x, y, width, height], got {shown(box)}"
-        return
-    x, y, width, height = (_as_float(number) for number in box)
-    if not all(math.isfinite(number) for number in (x, y, width, height)):
-        yield "box-not-finite", f"bbox must be four finite numbers, got {shown(box)}"
-    elif width <= 0 or height <= 0:
-        yield "empty-box", f"bbox {shown(box)}: its width and height must be above 0"
-    elif size is not None:
-        spans = ((x, x + width, size[0]), (y, y + height, size[1]))
-        # The second line: what the loader's clipping leaves must not be empty.
-        inside = all(
-            low >= -BOX_TOLERANCE and high <= side + BOX_TOLERANCE and low < side and high > 0
-            for low, high, side in spans
-        )
-        if not inside:
-            text = f"bbox {shown(box)}, x {x:g} to {x + width:g} and y {y:g} to {y + height:g},"
-            yield "box-outside", f"{text} reaches out of its image of {size[0]} x {size[1]} px"
-
-
-def _other_faults(entry: dict) -> Iterator[tuple[str, str]]:
-    """Faults (kind, text) of an annotation's optional keys that stop or mislead the loader."""
-    crowd = entry.get("iscrowd", 0)
-    if type(crowd) not in (int, bool) or crowd not in (0, 1):
-        yield "not-coco", f"iscrowd must be 0 or 1, got {shown(crowd)}"
-    if entry.get("ignore", 0) != 0:
-        text = f"ignore is {shown(entry['ignore'])}, which Detectron2 refuses; use iscrowd 1"
-        yield "ignore-flag", text
-    area = entry.get("area", 0)
-    if not _is_number(area) or not 0 <= _as_float(area) < math.inf:
-        yield "not-coco", f"area must be a finite number, 0 or more; got {shown(area)}"
-    keypoints = entry.get("keypoints")
-    if keypoints and not _are_finite(keypoints):
-        yield "not-coco", f"keypoints must be a list of finite numbers, got {shown(keypoints)}"
-    segmentation = entry.get("segmentation")
-    if segmentation and not (_is_polygons(segmentation) or _is_rle(segmentation)):
-        # The loader stops at a malformed one, and drops an instance that has no valid polygon.
-        text = "segmentation must be finite polygons of at least 3 points, or a run-length code"
-        yield "bad-segmentation", f"{text} with size and counts; got {shown(segmentation)}"
-
-
-def _is_polygons(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and all(_are_finite(polygon) for polygon in value)
-        and any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in value)
-    )
-
-
-def _is_rle(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    size, counts = value.get("size"), value.get("counts")
-    number_lists = [size] if isinstance(counts, str) else [size, counts]
-    return (
-        all(isinstance(numbers, list) for numbers in number_lists)
-        and all(type(n) is int and 0 <= n < 2**32 for numbers in number_lists for n in numbers)
-        and len(size) == 2
-    )
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """What an image file gave: its (width, height) in pixels, or the kind and text of its fault."""
-
-    size: tuple[int, int] | None = None
-    turned: bool = False
-    kind: str = ""
-    error: str = ""
-
-
-def _decode(path: Path | None) -> _Decoded:
-    """Decode an image as the loader does: turned by its EXIF orientation, then RGB."""
-    if path is None:
-        return _Decoded()
-    if not holds(path.is_file):
-        reason = "is not a regular file" if holds(path.exists) else "does not exist"
-        return _Decoded(kind="missing-image", error=f"{shown(str(path))} {reason}")
-    try:
-        with Image.open(path) as image:
-            if image.format == "EPS":  # Pillow would have Ghostscript run it
-                raise OSError("it is a PostScript program")
-            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(
-                    f"{image.width} x {image.height} px, more than {Image.MAX_IMAGE_PIXELS} in all"
-                )
-            turned = _orientation(image) in _EXIF_QUARTER_TURNS
-        return _Decoded(size=read_photograph(path).size, turned=turned)
-    except PhotographError as error:
-        return _Decoded(kind="broken-image", error=f"{shown(path.name)} cannot be decoded: {error}")
-    except Exception as error:  # Pillow's decoders raise many types, not all of them documented
-        text = f"{shown(path.name)} cannot be decoded ({type(error).__name__}: {error})"
-        return _Decoded(kind="broken-image", error=text)
-
-
-def _orientation(image: Image.Image) -> Any:
-    try:
-        return image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # damaged EXIF data: the loader then leaves the image as it is
-        return None
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it: quoted, on one line, and short however long it is."""
-    return _REPR.repr(value)
-
-
-def holds(test: Callable[[], bool]) -> bool:
-    """Whether a test of a path holds; a path that cannot even be asked about fails it."""
-    try:
-        return test()
-    except (OSError, ValueError):  # too long, a character that no path can have, no permission
-        return False
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)  # a bool is an int to Python, not to a reader of the file
-
-
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_number(number) for number in value)
-
-
-def _are_finite(value: Any) -> bool:
-    return _is_numbers(value) and all(math.isfinite(_as_float(number)) for number in value)
-
-
-def _as_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer of more than 308 digits
-        return math.inf

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.problems import Problem
-from focal_star.data.split_check import SOURCE, Split, holds, shown
-from focal_star.photographs import PhotographError, read_photograph
-from focal_star.writing import write_whole
+from focal_star.data.problems import Problem, holds, shown
+from focal_star.data.split_check import SOURCE, Split
+from focal_star.files.photographs import PhotographError, read_photograph
+from focal_star.files.writing import write_whole
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
 """What makes a folder one of VOC."""

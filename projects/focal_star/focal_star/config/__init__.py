@@ -1,0 +1,94 @@
+"""Reads a config: Detectron2's keys and this project's, merged, checked and derived."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from detectron2.config import CfgNode, get_cfg
+
+from focal_star.config.checks import ConfigError, check_config, check_device, check_no_conflict
+from focal_star.config.keys import add_focal_star_config, derive
+from focal_star.files.yaml_files import LookedAt
+
+__all__ = [
+    "CONFIGS",
+    "ConfigError",
+    "add_focal_star_config",
+    "check_config",
+    "check_device",
+    "derive",
+    "load_config",
+    "merge_overrides",
+    "resolve_config",
+]
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+MOST_SHOWN = 1000
+"""Characters of what a library says of a config."""
+
+
+def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
+    """The config to train with, mutable: :func:`resolve_config` and :func:`derive`.
+
+    Raises:
+        ConfigError: as :func:`resolve_config` does.
+    """
+    cfg = resolve_config(config_file, overrides)
+    derive(cfg)
+    return cfg
+
+
+def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
+    """The config of a file and of ``KEY VALUE`` pairs, merged and checked, mutable.
+
+    Keys that others stand for are as they were written; :func:`derive` sets them.
+
+    YAML is loaded safely: a Python tag in a file is refused.
+
+    Raises:
+        ConfigError: a file that cannot be read, a key that does not exist, or values that cannot
+            be, all of them named.
+    """
+    cfg = get_cfg()
+    add_focal_star_config(cfg)
+    if config_file:
+        with _refusing(str(config_file)):
+            LookedAt.load_yaml_with_base(str(config_file))
+            cfg.merge_from_file(str(config_file), allow_unsafe=False)
+    merge_overrides(cfg, overrides)
+    return cfg
+
+
+def merge_overrides(cfg: CfgNode, overrides: list[str]) -> None:
+    """Merge ``KEY VALUE`` pairs into a config, and check the whole.
+
+    Raises:
+        ConfigError: as :func:`resolve_config` does.
+    """
+    with _refusing("KEY VALUE pairs"):
+        cfg.merge_from_list(list(overrides))
+    check_config(cfg)
+    check_no_conflict(cfg, overrides)
+
+
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Turn what Detectron2, yacs and YAML raise on a config that is none into a ConfigError."""
+    try:
+        yield
+    except (AttributeError, TypeError) as error:  # theirs speak of their own code
+        raise ConfigError(
+            f"{where}: a config has names as keys, mappings where Detectron2 has them, and "
+            f"numbers, texts, lists and None as values ({_short(error)})"
+        ) from error
+    except (MemoryError, RecursionError) as error:
+        raise ConfigError(f"{where}: nested too deeply, or its own _BASE_") from error
+    except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{where}: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."

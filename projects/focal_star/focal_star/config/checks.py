@@ -1,0 +1,238 @@
+"""Refuses a config that would fail, or train something else than meant, only later."""
+
+import math
+import os
+import reprlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, get_cfg
+
+from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
+from focal_star.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.kernels import FORMS
+from focal_star.losses import LOSSES
+from focal_star.ohem import METHODS
+from focal_star.training.writers import SERVICES
+
+MOST_SCALES, MOST_PX = 100, 100_000
+"""More is a slip, and would take all memory: ``NUM_SCALES``, ``SHORT_EDGE``."""
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 120
+
+Rule = tuple[Callable[[Any], bool], str]
+"""Whether a value is valid, and what is, in words."""
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message says where and what is valid."""
+
+
+def check_config(cfg: CfgNode) -> None:
+    """Refuse values of another type than their default's, or out of their range.
+
+    Raises:
+        ConfigError: lists every key at fault, with what is valid.
+    """
+    values = dict(_leaves(cfg))
+    _refuse(
+        f"{key} is {_REPR.repr(value)}; valid: a {kind.__name__}, as its default"
+        for key, value in values.items()
+        if (kind := _types().get(key)) and not isinstance(value, kind)
+    )
+    _refuse(
+        f"{key} is {_REPR.repr(values[key])}; valid: {words}"
+        for key, (is_valid, words) in _rules(cfg).items()
+        if not is_valid(values[key])
+    )
+
+
+def _refuse(problems: Iterable[str], where: str = "config") -> None:
+    if problems := list(problems):
+        raise ConfigError(f"{where}: " + "; ".join(problems))
+
+
+def _rules(cfg: CfgNode) -> dict[str, Rule]:
+    """By key."""
+    loss, mines_1_3 = cfg.MODEL.FOCAL_STAR.LOSS, cfg.MODEL.OHEM.METHOD == "ohem_1_3"
+    has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
+    return {
+        "MODEL.DETECTOR": _one_of(DETECTORS),
+        "MODEL.WEIGHTS": (
+            lambda weights: not weights or "://" in weights or os.path.isfile(weights),
+            "a file that is there, an address, or empty",
+        ),
+        "MODEL.FOCAL_STAR.LOSS": _one_of(LOSSES),
+        "MODEL.FOCAL_STAR.KERNEL": _one_of(FORMS),
+        "MODEL.RETINANET.FOCAL_LOSS_ALPHA": _or_none(
+            lambda alpha: _is_number(alpha) and 0 <= alpha <= 1,
+            "a number in [0, 1], or None for no weighting",
+        ),
+        "MODEL.RETINANET.FOCAL_LOSS_GAMMA": (
+            lambda gamma: (
+                _is_number(gamma) and (gamma > 0 or (gamma == 0 and loss != "focal_appendix"))
+            ),
+            "a number >= 0, and > 0 for focal_appendix",
+        ),
+        "MODEL.RETINANET.PRIOR_PROB": (
+            lambda pi: _is_number(pi) and 0 < pi < 1,
+            "a number between 0 and 1",
+        ),
+        "MODEL.FOCAL_STAR.CLIP_NORM": _or_none(
+            _is_above_0, "a number > 0, or None for SOLVER.CLIP_GRADIENTS as it is"
+        ),
+        "MODEL.FOCAL_STAR.WEIGHT_CAP": _or_none(_is_above_0, "a number > 0, or None for no cap"),
+        "MODEL.FOCAL_STAR.BETA": (_is_number, "a number"),
+        "MODEL.OHEM.METHOD": _one_of(METHODS, none="no mining"),
+        "MODEL.OHEM.BATCH_SIZE": (
+            lambda size: _is_count(size) and (size >= 4 or not mines_1_3),
+            "a whole number >= 1, and >= 4 for ohem_1_3",
+        ),
+        "MODEL.OHEM.NMS_THRESH": (
+            lambda iou: _is_number(iou) and 0 <= iou <= 1,
+            "a number in [0, 1]",
+        ),
+        "MODEL.ANCHOR_GENERATOR.NUM_SCALES": _or_none(
+            lambda number: _is_count(number, MOST_SCALES),
+            f"a whole number <= {MOST_SCALES} and >= 1, or None for SIZES as they are",
+        ),
+        "MODEL.ANCHOR_GENERATOR.SIZES": (
+            lambda sizes: not has_scales or _are_sizes(sizes),
+            "with NUM_SCALES, a list of at least one size for each level",
+        ),
+        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS": _one_of(
+            ASPECT_RATIOS, none="ASPECT_RATIOS as they are"
+        ),
+        "INPUT.SHORT_EDGE": _or_none(
+            _is_edge,
+            f"a whole number of px <= {MOST_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
+            "they are",
+        ),
+        "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MOST_PX} and >= 1"),
+        "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
+        "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
+        "TEST.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
+        "TEST.LOSS_PERIOD": _count_or_0("iterations", "never"),
+        "TEST.LOSS_IMAGES": _count_or_0("images", "all"),
+        "TEST.LOSS_DISTRIBUTION_IMAGES": _count_or_0("images", "all"),
+        "TEST.BOOTSTRAP_RESAMPLES": _count_or_0("resamples", "none"),
+        "OUTPUT_WRITERS": (
+            lambda writers: (
+                isinstance(writers, list | tuple) and all(w in tuple(SERVICES) for w in writers)
+            ),
+            f"a list of {', '.join(SERVICES)}, or []",
+        ),
+    }
+
+
+def _one_of(names: Iterable[Any], none: str = "") -> Rule:
+    """``none``: what None stands for; empty if it is not valid."""
+    valid = [*names, *([None] if none else [])]
+    words = f"one of {', '.join(map(str, names))}"
+    return lambda value: value in valid, f"{words}, or None for {none}" if none else words
+
+
+def _or_none(is_valid: Callable[[Any], bool], words: str) -> Rule:
+    return lambda value: value is None or is_valid(value), words
+
+
+def _count_or_0(of: str, zero: str) -> Rule:
+    words = f"a whole number of {of} >= 1, or 0 for {zero}"
+    return lambda value: value == 0 or _is_count(value), words
+
+
+def _is_count(value: object, most: float = math.inf) -> bool:
+    """Whether it is a whole number above 0 and at most this; a bool is none."""
+    return type(value) is int and 1 <= value <= most
+
+
+def _is_edge(value: object) -> bool:
+    return _is_count(value, MOST_PX)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that a float can hold; a bool is none."""
+    return type(value) in (int, float) and -1e300 < value < 1e300
+
+
+def _is_above_0(value: object) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _are_sizes(value: object) -> bool:
+    """Whether they are the sizes of anchors, at least one on each level."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(level, list | tuple) and level and all(map(_is_number, level)) for level in value
+    )
+
+
+@lru_cache(maxsize=1)
+def _types() -> dict[str, type]:
+    """Key -> the type of its default; without the keys that may be None."""
+    cfg = get_cfg()
+    add_focal_star_config(cfg)
+    types = {key: type(value) for key, value in _leaves(cfg) if value is not None}
+    del types["MODEL.RETINANET.FOCAL_LOSS_ALPHA"]
+    return types
+
+
+def _leaves(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, CfgNode):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
+    """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would write over.
+
+    Raises:
+        ConfigError: says which key to give in its place.
+    """
+    sizes = [
+        f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")
+    ]
+    anchors, ratios = "MODEL.ANCHOR_GENERATOR.", cfg.MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS
+    problems = [
+        f"{key} follows from {short} {value}; to give it, add: {short} None"
+        for short, value, keys in (
+            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, sizes),
+            (f"{anchors}NUM_ASPECT_RATIOS", ratios, [f"{anchors}ASPECT_RATIOS"]),
+        )
+        for key in keys
+        if value is not None and key in overrides[::2]
+    ]
+    if cfg.MODEL.DETECTOR == FASTER_RCNN:
+        problems += [
+            f"{key} follows from {source} where MODEL.DETECTOR is {FASTER_RCNN}; give that one"
+            for key, source in keys_of(cfg)
+            if key in overrides[::2]
+        ]
+    elif "MODEL.DETECTOR" in overrides[::2] and cfg.MODEL.META_ARCHITECTURE == META_ARCHITECTURE:
+        problems.append(
+            f"MODEL.DETECTOR is {cfg.MODEL.DETECTOR}, and the config is of a {META_ARCHITECTURE}; "
+            "start from a config of RetinaNet"
+        )
+    if clips_by_loss(cfg):
+        norm = cfg.MODEL.FOCAL_STAR.CLIP_NORM
+        problems += [
+            f"{key} follows from MODEL.FOCAL_STAR.CLIP_NORM {norm}; to give it, add: "
+            "MODEL.FOCAL_STAR.CLIP_NORM None"
+            for key in overrides[::2]
+            if key.startswith("SOLVER.CLIP_GRADIENTS.")
+        ]
+    _refuse(problems, "KEY VALUE pairs")
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Refuse a GPU that is not there.
+
+    Raises:
+        ConfigError: says how to do without.
+    """
+    if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")

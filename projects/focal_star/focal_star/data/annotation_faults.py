@@ -1,0 +1,92 @@
+"""What is wrong with an annotation of COCO's format, looked at by itself."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from focal_star.data.problems import shown
+
+BOX_TOLERANCE = 1.0
+"""How far a box may reach over the edge of its image, in pixels."""
+
+
+def box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
+    """Faults (kind, text) of a ``bbox`` in an image of that (width, height), None if unknown."""
+    if not (_is_numbers(box) and len(box) == 4):
+        yield "not-coco", f"bbox must be four numbers [x, y, width, height], got {shown(box)}"
+        return
+    x, y, width, height = (_as_float(number) for number in box)
+    if not all(math.isfinite(number) for number in (x, y, width, height)):
+        yield "box-not-finite", f"bbox must be four finite numbers, got {shown(box)}"
+    elif width <= 0 or height <= 0:
+        yield "empty-box", f"bbox {shown(box)}: its width and height must be above 0"
+    elif size is not None:
+        spans = ((x, x + width, size[0]), (y, y + height, size[1]))
+        # The second line: what the loader's clipping leaves must not be empty.
+        inside = all(
+            low >= -BOX_TOLERANCE and high <= side + BOX_TOLERANCE and low < side and high > 0
+            for low, high, side in spans
+        )
+        if not inside:
+            text = f"bbox {shown(box)}, x {x:g} to {x + width:g} and y {y:g} to {y + height:g},"
+            yield "box-outside", f"{text} reaches out of its image of {size[0]} x {size[1]} px"
+
+
+def other_faults(entry: dict) -> Iterator[tuple[str, str]]:
+    """Faults (kind, text) of an annotation's optional keys that stop or mislead the loader."""
+    crowd = entry.get("iscrowd", 0)
+    if type(crowd) not in (int, bool) or crowd not in (0, 1):
+        yield "not-coco", f"iscrowd must be 0 or 1, got {shown(crowd)}"
+    if entry.get("ignore", 0) != 0:
+        text = f"ignore is {shown(entry['ignore'])}, which Detectron2 refuses; use iscrowd 1"
+        yield "ignore-flag", text
+    area = entry.get("area", 0)
+    if not _is_number(area) or not 0 <= _as_float(area) < math.inf:
+        yield "not-coco", f"area must be a finite number, 0 or more; got {shown(area)}"
+    keypoints = entry.get("keypoints")
+    if keypoints and not _are_finite(keypoints):
+        yield "not-coco", f"keypoints must be a list of finite numbers, got {shown(keypoints)}"
+    segmentation = entry.get("segmentation")
+    if segmentation and not (_is_polygons(segmentation) or _is_rle(segmentation)):
+        # The loader stops at a malformed one, and drops an instance that has no valid polygon.
+        text = "segmentation must be finite polygons of at least 3 points, or a run-length code"
+        yield "bad-segmentation", f"{text} with size and counts; got {shown(segmentation)}"
+
+
+def _is_polygons(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(_are_finite(polygon) for polygon in value)
+        and any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in value)
+    )
+
+
+def _is_rle(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    size, counts = value.get("size"), value.get("counts")
+    number_lists = [size] if isinstance(counts, str) else [size, counts]
+    return (
+        all(isinstance(numbers, list) for numbers in number_lists)
+        and all(type(n) is int and 0 <= n < 2**32 for numbers in number_lists for n in numbers)
+        and len(size) == 2
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)  # a bool is an int to Python, not to a reader of the file
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_number(number) for number in value)
+
+
+def _are_finite(value: Any) -> bool:
+    return _is_numbers(value) and all(math.isfinite(_as_float(number)) for number in value)
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf

@@ -1,0 +1,1 @@
+"""Reads and writes files that may be broken, hostile, large or cut short."""

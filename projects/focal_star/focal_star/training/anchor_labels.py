@@ -1,0 +1,64 @@
+"""Which anchors are positive on the training images: computed once, for all trainings with them.
+
+Where nothing in the mapping of an image is random, its anchors are matched to its objects in the
+same way each time that it is trained on.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.evaluation import inference_context
+from detectron2.structures import Boxes, Instances
+
+from focal_star.files.writing import write_whole
+from focal_star.retinanet import FocalStarRetinaNet
+
+
+def stored_labels(
+    folder: Path, model: FocalStarRetinaNet, images: Iterable[Instances], size: tuple[int, int]
+) -> Path:
+    """The file with what Detectron2 finds for each image, made where it is not there yet.
+
+    It has an int16 array (images, 2, R): of each of the R anchors its label, and the number of the
+    object that it is matched to.
+
+    Args:
+        folder: to keep it in.
+        model: whose anchors, and whose matcher.
+        images: the objects of each image.
+        size: height and width of every image, px.
+    """
+    anchors = _anchors(model, size)
+    matcher = model.anchor_matcher
+    about = [matcher.thresholds, matcher.labels, matcher.allow_low_quality_matches]
+    digest = hashlib.sha256(json.dumps([model.num_classes, *about]).encode())
+    for level in anchors:
+        digest.update(level.tensor.cpu().numpy().tobytes())
+    path = folder / f"anchors-{digest.hexdigest()[:32]}.npy"
+    if not path.exists():
+        content = io.BytesIO()
+        np.save(content, np.stack([_labels(model, anchors, objects) for objects in images]))
+        write_whole(path, content.getvalue())
+    return path
+
+
+def _anchors(model: FocalStarRetinaNet, size: tuple[int, int]) -> list[Boxes]:
+    with inference_context(model), torch.no_grad():
+        pixels = model.preprocess_image([{"image": torch.zeros(3, *size)}]).tensor
+        features = model.backbone(pixels)
+    return model.anchor_generator([features[name] for name in model.head_in_features])
+
+
+def _labels(model: FocalStarRetinaNet, anchors: list[Boxes], objects: Instances) -> np.ndarray:
+    objects = objects.to(model.device)
+    (labels,), (boxes,) = model.label_anchors(anchors, [objects])
+    numbers = torch.zeros_like(labels)
+    if len(objects):  # of several equal boxes the first: what counts is where it is
+        is_matched = (objects.gt_boxes.tensor[:, None] == boxes).all(dim=2)  # (objects, R)
+        numbers = is_matched.to(torch.uint8).argmax(dim=0)
+    return torch.stack([labels, numbers]).to(torch.int16).cpu().numpy()

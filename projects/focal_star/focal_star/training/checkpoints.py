@@ -1,0 +1,246 @@
+"""The checkpoints of a training, on the disk: whole or not there, and checked before they are used.
+
+While a training runs, the two newest of ``model_0000099.pth``, ``model_0000199.pth`` ... are kept,
+numbered by the last iteration that they hold. When it is done, ``model_final.pth`` stays, the
+model's weights alone. ``last_checkpoint`` names the newest, as Detectron2 has it.
+"""
+
+import io
+import logging
+import pickle
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from torch import Tensor
+
+from focal_star.compat import has_torch_load
+from focal_star.config import ConfigError
+from focal_star.files.unpickling import read_arrays
+from focal_star.files.writing import write_whole
+
+logger = logging.getLogger(__name__)
+
+LAST_CHECKPOINT = "last_checkpoint"
+KEPT = 2
+"""How many checkpoints are kept: the newest, and one before it if the newest gets lost."""
+CONTENT = {"model", "trainer", "seed", "ranks", "metrics"}
+"""Keys of a checkpoint that a training can be gone on with."""
+
+TO_TRUST = "if you trust who made it, add: MODEL.TRUSTED_WEIGHTS True (demo: --trust-checkpoints)"
+
+_NUMBERED = re.compile(r"model_\d{7,}\.pth")
+
+
+class Checkpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer, with files that are written whole and read without running code.
+
+    Detectron2 writes in place, and its model zoo's files (``.pkl``) are programs that it runs.
+    """
+
+    def __init__(self, *args: Any, trusted: bool = False, **kwargs: Any):
+        """
+        Args:
+            args: as Detectron2's.
+            trusted: run what code the files hold.
+            kwargs: as Detectron2's.
+        """
+        super().__init__(*args, **kwargs)
+        self._trusted = trusted
+
+    def save(self, name: str, **content: Any) -> None:
+        """Write the model's weights, and ``content``, to ``<name>.pth``."""
+        if self.save_to_disk:
+            path = Path(self.save_dir) / f"{name}.pth"
+            write(path, {"model": self.model.state_dict()} | content)
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        content = self._content_of(filename)
+        wrong = [k for k, v in content["model"].items() if not isinstance(v, Tensor | np.ndarray)]
+        if wrong:
+            kind = type(content["model"][wrong[0]]).__name__
+            raise ConfigError(
+                f"{filename}: {wrong[0]!r:.200} is a {kind}, where a tensor is wanted"
+            )
+        return content
+
+    def _content_of(self, filename: str) -> dict[str, Any]:
+        if filename.endswith(".pkl"):
+            return _of_model_zoo(read(Path(filename), self._trusted))
+        if filename.endswith(".pyth"):
+            return _of_pycls(filename, read(Path(filename), self._trusted))
+        if has_torch_load():
+            return super()._load_file(filename)
+        content = self._torch_load(filename)
+        return content if "model" in content else {"model": content}
+
+    def _torch_load(self, filename: str) -> dict[str, Any]:
+        return read(Path(filename), self._trusted)
+
+
+class CompleteCheckpointer(Checkpointer):
+    """One that refuses weights that are not all of this model, where Detectron2 only warns."""
+
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        names = [*incompatible.missing_keys, *(name for name, *_ in incompatible.incorrect_shapes)]
+        if names:
+            raise ConfigError(
+                f"the weights are of another config: {len(names)} parameters of the model are not "
+                f"there in their shape, {names[0]} the first"
+            )
+        super()._log_incompatible_keys(incompatible)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        OSError: it cannot be written; what stood at ``path`` stands.
+    """
+    buffer = io.BytesIO()  # torch.save into a file hides why a write failed
+    torch.save(content, buffer)
+    write_whole(path, buffer.getbuffer())
+    logger.info("Saved %s", path)
+
+
+def read(path: Path, trusted: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint, its tensors on the CPU.
+
+    Args:
+        path: of torch, or (``.pkl``) of Detectron2's model zoo.
+        trusted: run what code it holds; if False, none is run.
+
+    Raises:
+        ConfigError: it is broken, or holds something else than tensors and plain values.
+    """
+    try:
+        content = _read_pickle(path, trusted) if path.suffix == ".pkl" else _read(path, trusted)
+    except pickle.UnpicklingError as error:
+        raise ConfigError(
+            f"{path} is not loaded: it is broken, or holds more than tensors and plain values, "
+            f"which could run any code; {TO_TRUST}. ({_first_line(error)})"
+        ) from error
+    except OSError:
+        raise
+    except Exception as error:  # what a broken file raises has no common base
+        raise ConfigError(f"{path} is broken: {_first_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds a {type(content).__name__}, where a dict is wanted")
+    if not isinstance(model := content.get("model", {}), dict):
+        raise ConfigError(
+            f"{path} has a {type(model).__name__} as its model, not a dict of tensors"
+        )
+    return content
+
+
+def _read(path: Path, trusted: bool) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # torch compares no checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("its content does not match its checksums")
+    elif tarfile.is_tarfile(path) and not trusted:
+        # torch before 2.6 runs the code of these even so (CVE-2025-32434).
+        raise pickle.UnpicklingError("it has the form of torch 0.1")
+    return torch.load(path, map_location="cpu", weights_only=not trusted)
+
+
+def _read_pickle(path: Path, trusted: bool) -> Any:
+    if not trusted:
+        return read_arrays(path)
+    with path.open("rb") as file:
+        return pickle.load(file, encoding="latin1")
+
+
+def _of_model_zoo(content: dict[str, Any]) -> dict[str, Any]:
+    """A file of Detectron2's model zoo, or of Caffe2's, in the form that Detectron2 loads."""
+    if "model" in content and "__author__" in content:
+        return content
+    blobs = content.get("blobs", content)
+    weights = {name: value for name, value in blobs.items() if not name.endswith("_momentum")}
+    return {"model": weights, "__author__": "Caffe2", "matching_heuristics": True}
+
+
+def _of_pycls(filename: str, content: dict[str, Any]) -> dict[str, Any]:
+    if "model_state" not in content:
+        raise ConfigError(f"{filename} has no model_state, which files of pycls have")
+    weights = {
+        name: value
+        for name, value in content["model_state"].items()
+        if not name.endswith("num_batches_tracked")
+    }
+    return {"model": weights, "__author__": "pycls", "matching_heuristics": True}
+
+
+def save_numbered(folder: Path, iteration: int, content: dict[str, Any]) -> None:
+    """Write the checkpoint after an iteration; of those before it, one stays.
+
+    Raises:
+        OSError: it cannot be written; those before it stay.
+    """
+    path = folder / f"model_{iteration:07d}.pth"
+    write(path, content)
+    write_whole(folder / LAST_CHECKPOINT, path.name.encode())
+    for old in numbered(folder)[:-KEPT]:
+        old.unlink()
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest last."""
+    found = [path for path in folder.glob("model_*.pth") if _NUMBERED.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("model_")))
+
+
+def newest_usable(folder: Path) -> Path | None:
+    """The newest checkpoint that a training can be gone on with.
+
+    Warns of those that cannot be used, and renames them to ``<name>.unusable``.
+    """
+    _check_last_checkpoint(folder)
+    for path in reversed(numbered(folder)):
+        fault = _fault(path)
+        if not fault:
+            return path
+        logger.warning("A checkpoint cannot be used, and the one before it is taken: %s", fault)
+        path.replace(path.with_suffix(".pth.unusable"))
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove what serves only to go on with a training, and what a kill cut short."""
+    (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+    for path in [*numbered(folder), *folder.glob("model_*.pth.unusable")]:
+        path.unlink()
+    remove_temporary(folder)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove the files that a kill left half written, under their temporary names."""
+    for name in ("model_*.pth", LAST_CHECKPOINT, "*.json"):
+        for path in folder.glob(f".{name}.*"):
+            path.unlink()
+
+
+def _fault(path: Path) -> str:
+    try:
+        missing = CONTENT - read(path).keys()
+    except (ConfigError, OSError) as error:
+        return str(error)
+    return f"{path} lacks {', '.join(sorted(missing))}" if missing else ""
+
+
+def _check_last_checkpoint(folder: Path) -> None:
+    """Warn of a ``last_checkpoint`` that names none; the files themselves are gone by."""
+    path = folder / LAST_CHECKPOINT
+    if path.is_file():
+        name = path.read_text("utf-8", errors="replace").strip()
+        if not _NUMBERED.fullmatch(name) or not (folder / name).is_file():
+            logger.warning("%s says %r, which is no checkpoint; it is not heeded", path, name)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

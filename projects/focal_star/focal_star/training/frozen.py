@@ -1,0 +1,268 @@
+"""The frozen part of the backbone on the training images: computed once, for all trainings.
+
+Where stem and first stages are frozen and nothing in the mapping of an image is random, what they
+make of an image never changes. It is kept in ``CACHE_DIR/frozen``, by all that it depends on; a
+training that finds it there decodes no image and runs no frozen layer. Up to ``MOST_BYTES`` is kept
+of all: a study's is, and what was used longest ago gives way to new.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling.backbone import ResNet
+from detectron2.structures import Boxes, Instances
+from torch import Tensor, nn
+
+from focal_star.data.mapper import CachingMapper
+from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.training.anchor_labels import stored_labels
+
+logger = logging.getLogger(__name__)
+
+FEATURES = "frozen_features"
+"""The entry of a mapped image that takes the place of its pixels."""
+
+ANCHORS = "labelled_anchors"
+"""The entry that takes the place of matching anchors to its objects."""
+
+MOST_BYTES = 4 * 2**30
+
+_BATCH = 8
+
+
+class StoredResNet(ResNet):
+    """Detectron2's ResNet, which can be told what its frozen part would give."""
+
+    stored: Tensor | None = None
+    """The output of the last frozen stage for the next call, (N, C, H, W)."""
+
+    num_frozen = 0
+    """How many stages are frozen; the stem is with the first."""
+
+    def freeze(self, freeze_at: int = 0) -> nn.Module:
+        self.num_frozen = max(0, freeze_at - 1)  # Detectron2 counts the stem
+        return super().freeze(freeze_at)
+
+    def frozen(self, x: Tensor) -> Tensor:
+        """Stem and frozen stages."""
+        x = self.stem(x)
+        for stage in self.stages[: self.num_frozen]:
+            x = stage(x)
+        return x
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        if self.stored is None:
+            return super().forward(x)
+        x, self.stored, outputs = self.stored, None, {}
+        named = list(zip(self.stage_names, self.stages, strict=True))
+        for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
+            x = stage(x) if number else x  # the last frozen stage's output is what is stored
+            if name in self._out_features:
+                outputs[name] = x
+        return outputs
+
+
+class StoredMapper:
+    """From Detectron2's record of an image to what the model takes, with features for pixels."""
+
+    def __init__(self, folder: Path, anchors: Path | None):
+        """
+        Args:
+            folder: what :func:`_write` has written.
+            anchors: what :func:`focal_star.training.anchor_labels.stored_labels` has written, if
+                that is to be used.
+        """
+        self._anchors = None if anchors is None else np.load(anchors, mmap_mode="r")
+        self._features = np.load(folder / "features.npy", mmap_mode="r")
+        objects = np.load(folder / "objects.npz")
+        self._boxes = torch.from_numpy(objects["boxes"])
+        self._classes = torch.from_numpy(objects["classes"])
+        self._starts, self.size = objects["starts"].tolist(), tuple(objects["size"].tolist())
+        names = json.loads((folder / "images.json").read_text("utf-8"))
+        self._rows = {name: row for row, name in enumerate(names)}
+        # One whose anchors are labelled looks at no pixel; others ask how large an image is.
+        self._pixels = torch.zeros(()).expand(3, *(self.size if anchors is None else (1, 1)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def instances(self, row: int) -> Instances:
+        """The objects of an image, by its number."""
+        own = slice(self._starts[row], self._starts[row + 1])
+        instances = Instances(self.size)
+        instances.gt_boxes = Boxes(self._boxes[own].clone())
+        instances.gt_classes = self._classes[own].clone()
+        return instances
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        row = self._rows[record["file_name"]]
+        instances = self.instances(row)
+        kept = {key: value for key, value in record.items() if key != "annotations"}
+        features = torch.from_numpy(np.array(self._features[row]))  # (H, W, C)
+        mapped = kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+        if self._anchors is not None:
+            mapped[ANCHORS] = torch.from_numpy(np.array(self._anchors[row]))
+        return mapped
+
+
+def stored_mapper(
+    cfg: CfgNode, model: nn.Module, mapper: Any, records: list[dict[str, Any]]
+) -> StoredMapper | None:
+    """What takes the mapper's place; None where the frozen part cannot be stored.
+
+    The features are computed where they are not there yet; of several processes that need the
+    same ones, one computes and the others wait.
+
+    Args:
+        cfg: the config.
+        model: with its weights loaded.
+        mapper: of the training images.
+        records: Detectron2's, of the training images.
+    """
+    net = getattr(model.backbone, "bottom_up", None)
+    sizes = {(record["height"], record["width"]) for record in records}
+    if not (
+        cfg.MODEL.BACKBONE.STORE_FROZEN
+        and isinstance(net, StoredResNet)
+        and net.num_frozen
+        and isinstance(mapper, CachingMapper)
+        and len(sizes) == 1
+        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
+    ):
+        return None
+    model.register_forward_pre_hook(_hand_over)
+    folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / _key(cfg, model, net, records), None
+    with _locked(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _write(folder, model, net, mapper, records)
+        if isinstance(model, FocalStarRetinaNet):
+            mapped = StoredMapper(folder, None)
+            objects = map(mapped.instances, range(len(mapped)))
+            anchors = stored_labels(folder, model, objects, mapped.size)
+        mapper = StoredMapper(folder, anchors)
+        with suppress(OSError):  # of another's folder, or where another removes as well
+            os.utime(folder)
+            forget_oldest(folder.parent, MOST_BYTES, keep=folder)
+    return mapper
+
+
+def _hand_over(model: nn.Module, inputs: tuple) -> None:
+    """Give what is stored of a batch to the backbone, and to what labels anchors."""
+    (batch,) = inputs
+    if batch and all(FEATURES in image for image in batch):
+        stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
+        model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
+        if ANCHORS in batch[0]:
+            model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
+
+
+def _key(cfg: CfgNode, model: nn.Module, net: StoredResNet, records: list[dict[str, Any]]) -> str:
+    """A hash of all that the features and boxes depend on."""
+    digest = hashlib.sha256()
+    about = {
+        "size": [cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN],
+        "format": cfg.INPUT.FORMAT,
+        "pixels": [cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD],
+        "divisor": model.backbone.size_divisibility,
+        "channels_last": cfg.MODEL.CHANNELS_LAST,
+        "stages": [str(net.stem), *(str(stage) for stage in net.stages[: net.num_frozen])],
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    for part in (net.stem, *net.stages[: net.num_frozen]):
+        for name, tensor in part.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    for record in records:
+        stat = os.stat(record["file_name"])
+        objects = [
+            [o["bbox"], int(o["bbox_mode"]), o["category_id"], o.get("iscrowd", 0)]
+            for o in record["annotations"]
+        ]
+        seen = [record["file_name"], stat.st_size, stat.st_mtime_ns, objects]
+        digest.update(json.dumps(seen).encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(
+    folder: Path, model: nn.Module, net: StoredResNet, mapper: Any, records: list[dict[str, Any]]
+) -> None:
+    """Compute and write, whole or not at all."""
+    logger.info("Computing the frozen part of the backbone on %d images", len(records))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        mapped = []
+        with (temporary / "features.npy").open("wb") as file:
+            for start in range(0, len(records), _BATCH):
+                batch = [mapper(record) for record in records[start : start + _BATCH]]
+                mapped += [image["instances"] for image in batch]
+                with torch.no_grad():
+                    found = net.frozen(model.preprocess_image(batch).tensor)
+                array = found.permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, C)
+                if start == 0:
+                    shape = (len(records), *array.shape[1:])
+                    header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(array.tobytes())
+        np.savez(
+            temporary / "objects.npz",
+            boxes=np.concatenate([m.gt_boxes.tensor.numpy() for m in mapped]),
+            classes=np.concatenate([m.gt_classes.numpy() for m in mapped]),
+            starts=np.cumsum([0, *(len(m) for m in mapped)]),
+            size=np.array(mapped[0].image_size),
+        )
+        names = [record["file_name"] for record in records]
+        (temporary / "images.json").write_text(json.dumps(names), "utf-8")
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def forget_oldest(stores: Path, most_bytes: int, keep: Path) -> None:
+    """Remove what was used longest ago, until the rest is not too large.
+
+    A training that uses what is removed goes on: it holds the files open. One that is about to
+    holds their lock, and they stay.
+
+    Args:
+        stores: the folder of all.
+        most_bytes: of all that stay.
+        keep: one that stays however large it is; its lock is held.
+    """
+    found = sorted(
+        (folder.stat().st_mtime, folder, sum(file.stat().st_size for file in folder.iterdir()))
+        for folder in stores.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
+    )
+    total = sum(size for *_, size in found)
+    for _, folder, size in found:
+        if total <= most_bytes:
+            return
+        if folder != keep:
+            with suppress(BlockingIOError), _locked(folder.with_suffix(".lock"), wait=False):
+                shutil.rmtree(folder)
+                logger.info("Removed %s, which was used longest ago", folder)
+                total -= size
+
+
+@contextmanager
+def _locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock; without waiting, a BlockingIOError where another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield

@@ -1,0 +1,158 @@
+"""What a training leaves: metrics, curves, times, and the environment that it ran in."""
+
+import json
+import logging
+import math
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import detectron2
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer, HookBase
+
+from focal_star import __version__
+from focal_star.training.divergence import Divergence
+from focal_star.training.events import METRICS_FILE
+
+logger = logging.getLogger(__name__)
+
+RESULT_FILE = "result.json"
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+CURVES = ("loss_cls", "loss_box_reg", "total_loss")
+FIRST_STAGE_CURVES = ("loss_rpn_cls", "loss_rpn_loc")
+"""What a two-stage detector has beside ``CURVES``, which are then those of its second stage."""
+DONE, DIVERGED = "done", "diverged"
+
+
+class Watch(HookBase):
+    """Notes the first loss_cls, the time that training took, and where it was gone on with.
+
+    What it noted is in the checkpoints, so that it is of all attempts. Iterations that were lost,
+    and attempts that ended before a checkpoint of their own, do not count.
+    """
+
+    def __init__(self) -> None:
+        self.first_loss: float | None = None
+        self.train_seconds = 0.0
+        self.resumed_at: list[int] = []
+        self.last_step = self._started = self._born = time.perf_counter()
+
+    def before_train(self) -> None:
+        if self.trainer.start_iter > 0:
+            self.resumed_at.append(self.trainer.start_iter)
+        self.last_step = time.perf_counter()
+        self._started = self.last_step - self.train_seconds
+
+    def after_step(self) -> None:
+        if self.trainer.iter == 0:
+            self.first_loss = self.trainer.storage.latest().get("loss_cls", (None,))[0]
+        self.last_step = time.perf_counter()
+        self.train_seconds = self.last_step - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("first_loss", "train_seconds", "resumed_at")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def seconds(self) -> dict[str, float]:
+        """Of training, over all attempts; of the evaluation and of all, in this one."""
+        now = time.perf_counter()
+        return {
+            "train_seconds": self.train_seconds,
+            "eval_seconds": now - self.last_step,
+            "wall_seconds": now - self._born,
+        }
+
+
+def result_of(
+    trainer: DefaultTrainer,
+    watch: Watch,
+    predicted_loss: float | None,
+    diverged: Divergence | None,
+    weights_sha256: str,
+    analysis: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What config, data and seed determine of a training that has ended."""
+    done = diverged is None
+    box = getattr(trainer, "_last_eval_results", {}).get("bbox", {})
+    return {
+        "metrics": {name: _finite(box.get(name)) if done else 0.0 for name in METRICS},
+        "per_class_AP": {k[3:]: _finite(v) for k, v in box.items() if k.startswith("AP-")},
+        "curves": curves(Path(trainer.cfg.OUTPUT_DIR) / METRICS_FILE),
+        "analysis": analysis,
+        "first_loss": {
+            "predicted": _finite(predicted_loss),
+            "measured": _finite(watch.first_loss),
+        },
+        "iterations": trainer.max_iter if done else trainer.iter,
+        "error_iteration": None if done else trainer.iter,
+        "divergence": None if done else diverged.evidence,
+        "weights_sha256": weights_sha256,
+    }
+
+
+def environment(cfg: CfgNode) -> dict[str, str]:
+    """Versions and hardware that a training ran with."""
+    cuda = str(cfg.MODEL.DEVICE).startswith("cuda")
+    packages = ("torch", "torchvision", "numpy", "fvcore", "pycocotools", "hotcoco")
+    return {
+        "cpu": _cpu_name(),
+        "gpu": torch.cuda.get_device_name() if cuda else "",
+        "num_threads": str(torch.get_num_threads()),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": sys.version.split()[0],
+        # A build says more of itself in its metadata than in its module.
+        "detectron2": _version("detectron2") or detectron2.__version__,
+        "focal_star": __version__,
+    } | {package: _version(package) for package in packages}
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The outcome of a training that was done in this folder; None if there is none.
+
+    One that diverged is none: gone on with, it replays the end.
+    """
+    path = folder / RESULT_FILE
+    try:
+        outcome = json.loads(path.read_text(encoding="utf-8"))
+        return outcome if outcome["status"] == DONE else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        logger.warning("%s is broken and is not heeded", path)
+        return None
+
+
+def curves(path: Path) -> dict[str, list[float | None]]:
+    """The losses that Detectron2 wrote to metrics.json, by iteration."""
+    texts = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = [line for line in map(json.loads, texts) if "total_loss" in line]
+    names = [*CURVES, *(n for n in FIRST_STAGE_CURVES if any(n in line for line in lines))]
+    losses = {name: [_finite(line.get(name)) for line in lines] for name in names}
+    return {"iteration": [line["iteration"] for line in lines]} | losses
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,218 @@
+"""A short classification training of the backbone, on crops of the detector's training split.
+
+It stands before the detector as ImageNet stands before COCO, where ImageNet's weights cannot be
+had or do not fit. A crop is centred on an object, or shows background as one more class.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.layers import ShapeSpec
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from focal_star.backbone import build_narrow_resnet
+from focal_star.data.images import read_image
+from focal_star.files.writing import write_whole
+
+logger = logging.getLogger(__name__)
+
+
+def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
+    """The file of the backbone's weights in ``CACHE_DIR``; trained first if it is not there.
+
+    The file's name is a hash of all that determines it, so that no config takes the weights of
+    another. The hash is in the file too: a broken file, or another's under this name, is made
+    again.
+    """
+    key, path = _key_and_path(cfg, dataset_sha256)
+    fault = _fault(path, key)
+    if fault:
+        if path.exists():
+            logger.warning("%s is not the pretrained backbone (%s); made again", path, fault)
+        started = time.perf_counter()
+        backbone, accuracy = _train(cfg)
+        logger.info(
+            "Pretrained the backbone in %.0f s; accuracy on held-out crops: %.1f %%",
+            time.perf_counter() - started,
+            accuracy,
+        )
+        state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
+        content = io.BytesIO()  # a full disk is an OSError so; torch.save's own is not
+        torch.save({"model": state, "accuracy": accuracy, "key": key}, content)
+        write_whole(path, content.getvalue())
+    return path
+
+
+def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
+    """The file that :func:`pretrained_weights` would make; None where it is there and whole."""
+    key, path = _key_and_path(cfg, dataset_sha256)
+    return path if _fault(path, key) else None
+
+
+def _fault(path: Path, key: str) -> str:
+    """Why a file is not the weights of this key; empty if it is."""
+    if not path.exists():
+        return "missing"
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # what a broken file raises has no common base
+        return str(error).partition("\n")[0] or type(error).__name__
+    return "" if isinstance(saved, dict) and saved.get("key") == key else "other content"
+
+
+def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
+    resnets = cfg.MODEL.RESNETS.clone()
+    resnets.defrost()
+    resnets.OUT_FEATURES = ["res3", "res4", "res5"]  # which ones a detector sees changes no weight
+    content = [
+        cfg.PRETRAINING,
+        cfg.MODEL.CHANNELS_LAST,
+        resnets,
+        cfg.MODEL.PIXEL_MEAN,
+        cfg.MODEL.PIXEL_STD,
+    ]
+    text = json.dumps([dataset_sha256, [str(part) for part in content]])
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return key, Path(cfg.CACHE_DIR) / "pretrained" / f"{key}.pth"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Crops are too small for more to help, and the weights do not depend on their number so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
+def _train(cfg: CfgNode) -> tuple[nn.Module, float]:
+    """Train the backbone; return it with its accuracy on crops of the validation split, %."""
+    options = cfg.PRETRAINING
+    random = np.random.default_rng(options.SEED)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.SEED)
+        narrow = cfg.clone()
+        narrow.defrost()
+        narrow.MODEL.RESNETS.NORM = "BN"
+        narrow.MODEL.BACKBONE.FREEZE_AT = 0
+        backbone = build_narrow_resnet(narrow, ShapeSpec(channels=3))
+        train, val = _Crops(cfg, "train"), _Crops(cfg, "val")
+        classifier = nn.Linear(backbone.output_shape()["res5"].channels, train.num_classes)
+    model = nn.ModuleDict({"backbone": backbone, "classifier": classifier})
+
+    def logits(images: Tensor) -> Tensor:
+        return classifier(backbone(images)["res5"].mean(dim=(2, 3)))
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.BASE_LR, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options.BASE_LR, total_steps=options.MAX_ITER
+    )
+    layout = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
+    model.train().to(memory_format=layout)
+    for _ in range(options.MAX_ITER):
+        images, labels = train.batch(options.IMS_PER_BATCH, random)
+        loss = F.cross_entropy(logits(images.to(memory_format=layout)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    with torch.no_grad():
+        images, labels = val.batch(min(4 * options.IMS_PER_BATCH, 512), random)
+        accuracy = 100 * (logits(images).argmax(dim=1) == labels).float().mean().item()
+    return backbone, accuracy
+
+
+class _Crops:
+    """Draws labelled crops from a split of the data set."""
+
+    BACKGROUND = 0.1  # share of crops that show no object
+    CACHED_IMAGES = 8192
+    OBJECT_SHARE = (0.4, 0.9)  # of a crop's side that the longer side of its object takes
+
+    def __init__(self, cfg: CfgNode, split: str):
+        (name,) = cfg.DATASETS.TRAIN if split == "train" else cfg.DATASETS.TEST
+        self.records = DatasetCatalog.get(name)
+        self.short_edge = cfg.PRETRAINING.SHORT_EDGE
+        self.objects = [
+            (i, a["bbox"], a["category_id"])
+            for i, record in enumerate(self.records)
+            for a in record["annotations"]
+            if not a.get("iscrowd", 0)
+        ]
+        self.num_classes = cfg.MODEL.RETINANET.NUM_CLASSES + 1
+        self.size = cfg.PRETRAINING.CROP_SIZE
+        self.mean = np.array(cfg.MODEL.PIXEL_MEAN)
+        self.std = np.array(cfg.MODEL.PIXEL_STD)
+        self._image = lru_cache(self.CACHED_IMAGES)(self._image_at_scale)
+
+    def batch(self, size: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """(size, 3, crop, crop) normalised BGR images and their (size,) labels."""
+        crops, labels = [], []
+        for _ in range(size):
+            if random.random() < self.BACKGROUND:
+                index = int(random.integers(len(self.records)))
+                crops.append(self._background(index, random))
+                labels.append(self.num_classes - 1)
+            else:
+                index, box, label = self.objects[random.integers(len(self.objects))]
+                crops.append(self._object(index, box, random))
+                labels.append(label)
+        pixels = (np.stack(crops)[..., ::-1] - self.mean) / self.std
+        images = torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+        return images, torch.tensor(labels)
+
+    def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
+        """The image with the short edge of the pretraining, and the scale that gave it."""
+        image = Image.fromarray(read_image(self.records[index]["file_name"]))
+        scale = self.short_edge / min(image.size)
+        if scale != 1:
+            width, height = (round(extent * scale) for extent in image.size)
+            image = image.resize((width, height), Image.BILINEAR)
+        return image, scale
+
+    def _object(self, index: int, box: list[float], random: np.random.Generator) -> np.ndarray:
+        """A crop about an object, shifted a little."""
+        image, scale = self._image(index)
+        x, y, w, h = (value * scale for value in box)
+        share = np.exp(random.uniform(*np.log(self.OBJECT_SHARE)))
+        side = max(w, h) / share
+        shift = side / 8
+        left = x + w / 2 - side / 2 + random.uniform(-shift, shift)
+        top = y + h / 2 - side / 2 + random.uniform(-shift, shift)
+        return self._cut(image, left, top, side)
+
+    def _background(self, index: int, random: np.random.Generator) -> np.ndarray:
+        """A crop whose centre is in no box, as far as ten tries find one."""
+        image, scale = self._image(index)
+        boxes = [a["bbox"] for a in self.records[index]["annotations"]]
+        for _ in range(10):
+            x, y = random.uniform(0, image.size[0]), random.uniform(0, image.size[1])
+            if not any(
+                b[0] <= x / scale <= b[0] + b[2] and b[1] <= y / scale <= b[1] + b[3] for b in boxes
+            ):
+                break
+        side = self.size * random.uniform(0.8, 1.25)
+        return self._cut(image, x - side / 2, y - side / 2, side)
+
+    def _cut(self, image: Image.Image, left: float, top: float, side: float) -> np.ndarray:
+        box = (left, top, left + side, top + side)
+        size = (self.size, self.size)
+        transform = (side / self.size, 0, box[0], 0, side / self.size, box[1])
+        return np.asarray(image.transform(size, Image.AFFINE, transform, Image.BILINEAR))

@@ -1,0 +1,189 @@
+"""Detectron2's trainer as this project uses it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer, PeriodicWriter
+from detectron2.engine.train_loop import TrainerBase
+from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, EventWriter
+
+from focal_star.compat import best_checkpointers
+from focal_star.config import ConfigError
+from focal_star.data.batches import TrainBatches
+from focal_star.data.mapper import build_test_mapper, build_train_mapper
+from focal_star.data.test_batches import test_batches
+from focal_star.evaluation.analysis import analyse_dataset
+from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
+from focal_star.evaluation.timing import TO_TIME
+from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.training import interruption
+from focal_star.training.checkpoints import Checkpointer
+from focal_star.training.events import EventsWriter, MetricsWriter, naming
+from focal_star.training.frozen import stored_mapper
+from focal_star.training.mixed_precision import MixedPrecisionLoop
+from focal_star.training.optimizer import build_optimizer
+from focal_star.training.resume import rank_state, set_rank_state
+from focal_star.training.validation import ValidationLosses
+from focal_star.training.writers import service_writers
+
+
+class Trainer(DefaultTrainer):
+    """Detectron2's trainer with this project's optimizers, mapper, evaluation and checkpoints.
+
+    It writes checkpoints where :class:`focal_star.training.resume.CheckpointHook` is registered.
+    """
+
+    def __init__(self, cfg: CfgNode, start: dict[str, Any] | None = None):
+        """
+        Args:
+            cfg: the config.
+            start: what :meth:`full_state` returned, to go on from there; None for the beginning.
+        """
+        self.start = start
+        self.interrupted = False
+        super().__init__(cfg)
+        if cfg.SOLVER.AMP.ENABLED:
+            self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)
+        trusted = cfg.MODEL.TRUSTED_WEIGHTS
+        self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR, trusted=trusted)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
+        model = super().build_model(cfg)
+        return model.to(memory_format=torch.channels_last) if cfg.MODEL.CHANNELS_LAST else model
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> TrainBatches:
+        return TrainBatches(cfg, build_train_mapper(cfg))
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> torch.utils.data.DataLoader:
+        batch_size = cfg.TEST.IMS_PER_BATCH
+        return test_batches(
+            dataset_name,
+            build_test_mapper(cfg),
+            batch_size,
+            num_single=TO_TIME if batch_size > 1 else 0,
+            num_workers=cfg.DATALOADER.NUM_WORKERS,
+        )
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> APEvaluator:
+        return APEvaluator(
+            dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"), cfg.TEST.COCO_EVAL
+        )
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators=None) -> dict[str, Any]:
+        with interruption.not_deferred(), naming(Path(cfg.OUTPUT_DIR) / "inference"):
+            return super().test(cfg, model, evaluators)
+
+    @classmethod
+    def analyse(cls, cfg: CfgNode) -> dict[str, Any] | None:
+        """What :mod:`focal_star.evaluation.analysis` finds in the detections that :meth:`test`
+        wrote last; None where there is not one data set to test on."""
+        if len(cfg.DATASETS.TEST) != 1:
+            return None
+        results_file = Path(cfg.OUTPUT_DIR) / "inference" / RESULTS_FILE
+        return analyse_dataset(cfg.DATASETS.TEST[0], results_file, cfg.TEST.BOOTSTRAP_RESAMPLES)
+
+    def build_hooks(self) -> list[HookBase]:
+        hooks = [h for h in super().build_hooks() if not isinstance(h, PeriodicCheckpointer)]
+        self.validation = ValidationLosses(self.cfg)
+        hooks = [h for h in hooks if not isinstance(h, PeriodicWriter)] + [
+            self.validation,
+            *(h for h in hooks if isinstance(h, PeriodicWriter)),
+        ]
+        if self.start is None:
+            return hooks
+        # Without times of the first iterations, as it warms up, metrics.json would get other lines.
+        return [IterationTimer(0) if isinstance(h, IterationTimer) else h for h in hooks]
+
+    def build_writers(self) -> list[EventWriter]:
+        folder = Path(self.cfg.OUTPUT_DIR)
+        state = self.start and self.start["metrics"]
+        self._metrics = MetricsWriter(folder, state)
+        return [
+            CommonMetricPrinter(self.max_iter),
+            self._metrics,
+            EventsWriter(folder, state["last_write"] if state else -1),
+            *service_writers(self.cfg, state["last_write"] if state else None),
+        ]
+
+    def load(self) -> None:
+        """Load what the training starts from, after all hooks have been registered.
+
+        Raises:
+            ConfigError: the state is of another model or optimizer.
+        """
+        if self.start is None:
+            self.resume_or_load(resume=False)
+        else:
+            self._load_start()
+        mapper = stored_mapper(
+            self.cfg, self.checkpointer.model, self.data_loader.mapper, self.data_loader.records
+        )
+        if mapper is not None:
+            self.data_loader.map_by(mapper)
+
+    def _load_start(self) -> None:
+        try:
+            self.checkpointer.model.load_state_dict(self.start["model"])
+            self.load_state_dict(self.start["trainer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            first_lines = " ".join(str(error).split("\n\t")[:2])
+            raise ConfigError(f"the checkpoint is of another config: {first_lines}") from error
+        self.start_iter = self.data_loader.position = self.iter + 1
+
+    def full_state(self) -> dict[str, Any]:
+        """All that a training depends on after an iteration. Every process must call this."""
+        ranks = comm.gather(rank_state(self))
+        if not comm.is_main_process():
+            return {}
+        return {
+            "model": self.checkpointer.model.state_dict(),
+            "trainer": self.state_dict(),
+            "seed": self.cfg.SEED,
+            "ranks": ranks,
+            "metrics": self._metrics.state_dict(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        state["_trainer"] = self._trainer.state_dict()  # the optimizer, which 0.5 leaves out
+        best = best_checkpointers(self._hooks)
+        state["best"] = [(hook.best_metric, hook.best_iter) for hook in best]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        TrainerBase.load_state_dict(self, state)
+        self._trainer.load_state_dict(state["_trainer"])
+        for hook, best in zip(best_checkpointers(self._hooks), state["best"], strict=True):
+            hook.best_metric, hook.best_iter = best
+
+    def before_train(self) -> None:
+        super().before_train()
+        if self.start is not None:
+            set_rank_state(self, self.start["ranks"][comm.get_rank()])
+            self.start = None  # its tensors are no longer needed
+
+    def after_step(self) -> None:
+        model = self.checkpointer.model
+        if isinstance(model, FocalStarRetinaNet):
+            model.put_num_pos_anchors()
+        super().after_step()
+
+    def after_train(self) -> None:
+        if self.interrupted:
+            return  # the hooks would evaluate after the last iteration, and write another line
+        self.iter = min(self.iter, self.max_iter)  # of a training whose iterations were all done
+        super().after_train()

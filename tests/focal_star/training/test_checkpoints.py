@@ -1,0 +1,215 @@
+"""Checkpoints on the disk."""
+
+import io
+import logging
+import pickle
+import tarfile
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+
+from focal_star import engine
+from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.training import checkpoints
+from focal_star.training.checkpoints import Checkpointer
+from focal_star.training.trainer import Trainer
+
+WHOLE = {name: {} for name in checkpoints.CONTENT}
+
+
+class Surprise:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return Path("surprise").touch, ()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def save(folder: Path, *iterations: int) -> None:
+    for iteration in iterations:
+        content = WHOLE | {"model": {"weight": torch.full((1000,), float(iteration))}}
+        checkpoints.save_numbered(folder, iteration, content)
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """At whatever level an earlier test has left the loggers."""
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_the_two_newest_are_kept_however_many_digits_they_have(tmp_path):
+    (tmp_path / "model_best.pth").touch()
+    save(tmp_path, 9, 999_999, 9_999_999, 10_000_000)
+    kept = ["model_10000000.pth", "model_9999999.pth"]
+    assert names(tmp_path) == ["last_checkpoint", *kept, "model_best.pth"]
+    assert [path.name for path in checkpoints.numbered(tmp_path)] == kept[::-1]
+    assert (tmp_path / "last_checkpoint").read_text() == "model_10000000.pth"
+    newest = checkpoints.newest_usable(tmp_path)
+    assert checkpoints.read(newest)["model"]["weight"][0] == 10_000_000
+
+
+@pytest.mark.parametrize("spoiled", ["cut", "changed", "empty", "of Detectron2", "not a dict"])
+def test_what_cannot_be_used_is_said_and_passed_over(tmp_path, caplog, spoiled):
+    save(tmp_path, 1, 2)
+    path = tmp_path / "model_0000002.pth"
+    content = bytearray(path.read_bytes())
+    if spoiled == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif spoiled == "changed":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif spoiled == "empty":
+        path.write_bytes(b"")
+    else:
+        content = {"model": {}, "iteration": 2} if spoiled == "of Detectron2" else [1]
+        checkpoints.write(path, content)
+    assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
+    (warning,) = warnings_in(caplog)
+    assert str(path) in warning and "the one before it is taken" in warning
+    assert path.with_suffix(".pth.unusable").is_file()
+    save(tmp_path, 3)
+    assert [p.name for p in checkpoints.numbered(tmp_path)] == [
+        "model_0000001.pth",
+        "model_0000003.pth",
+    ]
+
+
+@pytest.mark.parametrize("text", ["model_00", "model_0000007.pth", "", "\xff\x00"])
+def test_a_last_checkpoint_that_names_none_is_not_heeded(tmp_path, caplog, text):
+    save(tmp_path, 1)
+    (tmp_path / "last_checkpoint").write_bytes(text.encode("latin-1"))
+    assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
+    assert "which is no checkpoint" in caplog.text
+
+
+def test_a_sound_folder_is_no_cause_for_warning(tmp_path, caplog):
+    assert checkpoints.newest_usable(tmp_path) is None
+    save(tmp_path, 1, 2)
+    checkpoints.newest_usable(tmp_path)
+    assert warnings_in(caplog) == []
+
+
+def test_clearing_leaves_what_is_not_for_going_on(tmp_path):
+    save(tmp_path, 1, 2)
+    stays = ["metrics.json", "model_best.pth", "model_final.pth", ".hidden.yaml"]
+    goes = [".model_0000003.pth.x1", ".last_checkpoint.x2", ".metrics.json.x3"]
+    for name in [*stays, *goes, "model_0000001.pth.unusable"]:
+        (tmp_path / name).touch()
+    checkpoints.clear(tmp_path)
+    assert names(tmp_path) == sorted(stays)
+
+
+def write_tar(path):
+    """As torch 0.1 wrote checkpoints."""
+    pickled = io.BytesIO(pickle.dumps({"model": Surprise()}))
+    with tarfile.open(path, "w") as archive:
+        member = tarfile.TarInfo("pickle")
+        member.size = len(pickled.getvalue())
+        archive.addfile(member, pickled)
+
+
+HOSTILE = {
+    "bad.pth": lambda path: torch.save({"model": Surprise()}, path),
+    "old.pth": lambda path: path.write_bytes(pickle.dumps({"model": Surprise()})),
+    "tar.pth": write_tar,
+    "zoo.pkl": lambda path: path.write_bytes(
+        pickle.dumps({"model": Surprise(), "__author__": "somebody"})
+    ),
+    "array.pkl": lambda path: path.write_bytes(
+        pickle.dumps({"model": {"weight": np.array([Surprise()])}, "__author__": "somebody"})
+    ),
+    "pycls.pyth": lambda path: torch.save({"model_state": Surprise()}, path),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    HOSTILE[name](Path(name))
+    with pytest.raises(ConfigError, match=f"{name} is not loaded.*could run any code; if you tru"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(name)
+    assert not Path("surprise").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "tar.pth"])
+def test_code_is_run_where_that_is_asked_for(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    HOSTILE[name](Path(name))
+    with suppress(Exception):  # what they hold is no model
+        Checkpointer(torch.nn.Linear(1, 1), trusted=True).load(name)
+    assert Path("surprise").exists(), "or the test above would not see it"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_the_config_says_whether_initial_weights_are_trusted(tmp_path, monkeypatch, trusted):
+    monkeypatch.chdir(tmp_path)
+    HOSTILE["bad.pth"](Path("bad.pth"))
+    pairs = ["MODEL.WEIGHTS", "bad.pth", "MODEL.TRUSTED_WEIGHTS", str(trusted)]
+    cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", pairs)
+    monkeypatch.setattr(Trainer, "build_model", lambda _: torch.nn.Linear(1, 1))
+    with pytest.raises(ConfigError):
+        engine.evaluate(cfg)  # what it holds is no model even so
+    assert Path("surprise").exists() is trusted
+
+
+def test_a_weight_that_is_no_tensor_is_named(tmp_path):
+    path = tmp_path / "odd.pth"
+    torch.save({"model": {"weight": "heavy"}}, path)
+    with pytest.raises(ConfigError, match="odd.pth: 'weight' is a str, where a tensor is wanted"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(str(path))
+
+
+def test_detectron2_reads_what_is_saved_and_the_reverse(tmp_path):
+    source, ours, theirs = (torch.nn.Linear(3, 2) for _ in range(3))
+    Checkpointer(source, str(tmp_path)).save("ours", note=1)
+    DetectionCheckpointer(source, str(tmp_path)).save("theirs")
+    assert DetectionCheckpointer(ours).load(str(tmp_path / "ours.pth"))["note"] == 1
+    Checkpointer(theirs).load(str(tmp_path / "theirs.pth"))
+    for model in (ours, theirs):
+        assert torch.equal(model.weight, source.weight)
+    torch.save(source.state_dict(), tmp_path / "bare.pth")
+    assert Checkpointer(torch.nn.Linear(3, 2)).load(str(tmp_path / "bare.pth")) == {}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_model_zoo_pickle_is_read_as_detectron2_reads_it(tmp_path, protocol):
+    source, ours, theirs = (torch.nn.Linear(3, 2) for _ in range(3))
+    state = {name: tensor.numpy() for name, tensor in source.state_dict().items()}
+    content = {"model": OrderedDict(state), "__author__": "somebody", "epoch": np.float32(3)}
+    path = tmp_path / "zoo.pkl"
+    path.write_bytes(pickle.dumps(content, protocol))
+    DetectionCheckpointer(theirs).load(str(path))
+    assert Checkpointer(ours).load(str(path)) == {"__author__": "somebody", "epoch": 3}
+    assert torch.equal(ours.weight, source.weight) and torch.equal(theirs.weight, source.weight)
+
+
+@pytest.mark.parametrize("in_blobs", [False, True])
+def test_a_pickle_of_caffe2_is_read_as_detectron2_reads_it(tmp_path, in_blobs):
+    def model():
+        block = torch.nn.Sequential(OrderedDict(conv1=torch.nn.Conv2d(3, 2, 1, bias=False)))
+        return torch.nn.Sequential(OrderedDict(res2=torch.nn.Sequential(block)))
+
+    source, ours, theirs = model(), model(), model()
+    name, weight = "res2_0_branch2a_w", source.res2[0].conv1.weight
+    weights = {name: weight.detach().numpy(), f"{name}_momentum": np.zeros(1)}
+    path = tmp_path / "caffe2.pkl"
+    path.write_bytes(pickle.dumps({"blobs": weights} if in_blobs else weights))
+    for checkpointer in (Checkpointer(ours), DetectionCheckpointer(theirs)):
+        checkpointer.load(str(path))
+    assert torch.equal(theirs.res2[0].conv1.weight, weight), "or the case is none"
+    assert torch.equal(ours.res2[0].conv1.weight, weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\x80\x04", pickle.dumps([1])])
+def test_a_broken_pickle_is_named(tmp_path, content):
+    path = tmp_path / "broken.pkl"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="broken.pkl (is|holds)"):
+        Checkpointer(torch.nn.Linear(1, 1)).load(str(path))

@@ -1,0 +1,197 @@
+"""The frozen part of the backbone, computed once for all trainings."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import CfgNode
+
+from focal_star import engine
+from focal_star.config import CONFIGS, load_config
+from focal_star.data import mapper
+from focal_star.training import anchor_labels, frozen
+from focal_star.training.frozen import StoredMapper
+from focal_star.training.trainer import Trainer
+
+
+def trained(cfg: CfgNode, folder: str, **changes) -> dict:
+    """The result of a training in a folder of its own; ``changes`` are keys with "__" for "."."""
+    cfg = cfg.clone()
+    cfg.merge_from_list([x for k, v in changes.items() for x in (k.replace("__", "."), v)])
+    cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
+    engine.prepare(cfg)
+    return engine.train(cfg)["result"]
+
+
+def loaded(cfg: CfgNode) -> Trainer:
+    Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
+    engine.prepare(cfg)
+    torch.manual_seed(cfg.SEED)
+    trainer = Trainer(cfg)
+    trainer.load()
+    return trainer
+
+
+def stores(cfg: CfgNode) -> list[Path]:
+    return sorted(path for path in (Path(cfg.CACHE_DIR) / "frozen").glob("*") if path.is_dir())
+
+
+def test_it_changes_no_bit_of_a_training(tiny_cfg):
+    without = trained(tiny_cfg, "without", MODEL__BACKBONE__STORE_FROZEN=False)
+    assert not stores(tiny_cfg)
+    assert trained(tiny_cfg, "with") == without
+    assert len(stores(tiny_cfg)) == 1
+    assert trained(tiny_cfg, "again") == without
+
+
+def test_a_later_training_reads_no_training_image(tiny_cfg, monkeypatch):
+    loaded(tiny_cfg)
+    monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))
+    batch = next(iter(loaded(tiny_cfg).data_loader))
+    assert all(frozen.FEATURES in image for image in batch)
+
+
+def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    stored = trainer.data_loader.mapper
+    assert isinstance(stored, StoredMapper)
+    net = trainer.model.backbone.bottom_up
+    record = trainer.data_loader.records[5]
+    found, mapped = stored(record), Trainer.build_train_loader(tiny_cfg).mapper(record)
+    with torch.no_grad():
+        expected = net.stages[0](net.stem(trainer.model.preprocess_image([mapped]).tensor))
+    torch.testing.assert_close(found[frozen.FEATURES].permute(2, 0, 1), expected[0])
+    assert found.keys() == mapped.keys() | {frozen.FEATURES, frozen.ANCHORS}
+    whole = StoredMapper(next(iter(stores(tiny_cfg))), None)(record)
+    assert whole["image"].shape == mapped["image"].shape
+    for name, value in mapped["instances"].get_fields().items():
+        own = found["instances"].get(name)
+        assert torch.equal(getattr(own, "tensor", own), getattr(value, "tensor", value)), name
+
+
+def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    model, batch = trainer.model, next(iter(trainer.data_loader))
+    batch[1]["instances"] = batch[1]["instances"][:0]
+    batch[1][frozen.ANCHORS] = torch.zeros_like(batch[1][frozen.ANCHORS])
+    batch[1][frozen.ANCHORS][0] = model.num_classes
+    anchors = anchor_labels._anchors(model, trainer.data_loader.mapper.size)
+    objects = [image["instances"] for image in batch]
+    expected = model.label_anchors(anchors, objects)
+    model.known_anchors = torch.stack([image[frozen.ANCHORS] for image in batch])
+    found = model.label_anchors(anchors, objects)
+    assert model.known_anchors is None, "they are of one batch"
+    for known, matched in zip(found, expected, strict=True):
+        assert all(map(torch.equal, known, matched))
+    positives = [model.positive(labels).any().item() for labels in found[0]]
+    assert positives == [True, False] + [True] * (len(batch) - 2)
+
+
+def test_other_anchors_have_labels_of_their_own(tiny_cfg):
+    loaded(tiny_cfg)
+    (folder,) = stores(tiny_cfg)
+    assert len(list(folder.glob("anchors-*.npy"))) == 1
+    tiny_cfg.MODEL.RETINANET.IOU_THRESHOLDS = [0.3, 0.5]
+    loaded(tiny_cfg)
+    assert stores(tiny_cfg) == [folder] and len(list(folder.glob("anchors-*.npy"))) == 2
+
+
+def test_what_it_depends_on_makes_another(tiny_cfg):
+    loaded(tiny_cfg)
+    tiny_cfg.MODEL.PIXEL_MEAN = [1.0, 2.0, 3.0]
+    loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 2
+    tiny_cfg.SEED += 1  # other frozen weights, as there are no pretrained ones
+    loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 3
+
+
+def test_a_changed_box_makes_another(tiny_cfg, tiny_data, tmp_path):
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    (folder / "images").symlink_to(tiny_data / "images")
+    for split in ("train", "val"):
+        content = json.loads((tiny_data / f"instances_{split}.json").read_text())
+        (folder / f"instances_{split}.json").write_text(json.dumps(content))
+    tiny_cfg.DATASETS.FOLDER = str(folder)
+    loaded(tiny_cfg)
+    train = json.loads((folder / "instances_train.json").read_text())
+    train["annotations"][0]["bbox"][2] -= 0.5
+    (folder / "instances_train.json").write_text(json.dumps(train))
+    loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["INPUT.RANDOM_FLIP", "horizontal"],
+        ["MODEL.BACKBONE.FREEZE_AT", 1],
+        ["MODEL.BACKBONE.FREEZE_AT", 0],
+        ["MODEL.BACKBONE.STORE_FROZEN", False],
+    ],
+    ids=lambda change: change[0],
+)
+def test_where_it_would_not_hold_images_are_read(tiny_cfg, changes):
+    tiny_cfg.merge_from_list(changes)
+    assert not isinstance(loaded(tiny_cfg).data_loader.mapper, StoredMapper)
+    assert not stores(tiny_cfg)
+
+
+def test_images_of_several_sizes_are_read(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    records = [dict(record) for record in trainer.data_loader.records]
+    mapper = Trainer.build_train_loader(tiny_cfg).mapper
+    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records)
+    records[3]["width"] += 1
+    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is None
+
+
+def test_another_backbone_is_left_alone(tiny_overrides):
+    cfg = load_config(
+        CONFIGS / "mini" / "retinanet_R_18_FPN.yaml",
+        [*tiny_overrides, "MODEL.BACKBONE.NAME", "build_retinanet_resnet_fpn_backbone",
+         "MODEL.RESNETS.DEPTH", "50", "MODEL.RESNETS.RES2_OUT_CHANNELS", "256"],
+    )  # fmt: skip
+    assert not isinstance(loaded(cfg).data_loader.mapper, StoredMapper)
+
+
+def test_what_was_used_longest_ago_gives_way(tmp_path):
+    for age, name in enumerate(("newest", "held", "kept", "older", "oldest")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "features.npy").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / ".being written").mkdir()
+    file = (tmp_path / "oldest" / "features.npy").open("rb")
+    with frozen._locked(tmp_path / "held.lock"), file:
+        frozen.forget_oldest(tmp_path, 500, keep=tmp_path / "kept")
+        assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 6, "they fit"
+        frozen.forget_oldest(tmp_path, 350, keep=tmp_path / "kept")
+        names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+        assert names == {".being written", "newest", "held", "kept"}
+        assert len(file.read()) == 100, "who reads it goes on"
+        frozen.forget_oldest(tmp_path, 0, keep=tmp_path / "kept")
+    names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert names == {".being written", "held", "kept"}
+
+
+def test_a_training_makes_room(tiny_cfg, monkeypatch):
+    monkeypatch.setattr(frozen, "MOST_BYTES", 1)
+    loaded(tiny_cfg)
+    (first,) = stores(tiny_cfg)
+    tiny_cfg.MODEL.PIXEL_MEAN = [1.0, 2.0, 3.0]
+    trainer = loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 1 and not first.exists()
+    assert next(iter(trainer.data_loader))
+
+
+def test_one_broken_off_while_it_is_written_leaves_nothing(tiny_cfg, monkeypatch):
+    monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        loaded(tiny_cfg)
+    assert not stores(tiny_cfg)
+    monkeypatch.undo()
+    assert isinstance(loaded(tiny_cfg).data_loader.mapper, StoredMapper)

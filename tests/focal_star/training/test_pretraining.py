@@ -1,0 +1,89 @@
+"""The cache of pretrained backbones."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from focal_star import engine
+from focal_star.config import CONFIGS, load_config
+from focal_star.training import pretraining
+from focal_star.training.pretraining import pretrained_weights
+
+MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The depths of the backbones that were trained: a layer in a moment."""
+    depths = []
+
+    def train(cfg):
+        depths.append(cfg.MODEL.RESNETS.DEPTH)
+        return nn.Linear(3, 3), 50.0
+
+    monkeypatch.setattr(pretraining, "_train", train)
+    return depths
+
+
+def test_one_pretraining_a_depth_serves_every_input_scale(tiny_overrides, trained):
+    for depth in ("18", "34"):
+        paths = set()
+        for short_edge in ("88", "128", "168"):
+            pairs = ["MODEL.RESNETS.DEPTH", depth, "INPUT.SHORT_EDGE", short_edge]
+            cfg = load_config(MINI, [*tiny_overrides, *pairs])
+            paths.add(pretrained_weights(cfg, "data"))
+        assert len(paths) == 1
+    assert trained == [18, 34]
+
+
+def test_the_scale_of_the_crops_is_the_pretrainings_own(tiny_cfg, trained):
+    engine.prepare(tiny_cfg)  # registers the data
+    tiny_cfg.PRETRAINING.SHORT_EDGE = 64
+    image, scale = pretraining._Crops(tiny_cfg, "train")._image_at_scale(0)
+    assert image.size == (64, 64) and scale == 0.5
+    small = pretrained_weights(tiny_cfg, "data")
+    tiny_cfg.PRETRAINING.SHORT_EDGE = 128
+    assert pretrained_weights(tiny_cfg, "data") != small and len(trained) == 2
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("not found")
+
+
+def of_another(path: Path) -> None:
+    saved = torch.load(path, weights_only=True)
+    torch.save(saved | {"key": "another"}, path)
+
+
+def bare_weights(path: Path) -> None:
+    torch.save(nn.Linear(3, 3).state_dict(), path)
+
+
+@pytest.mark.parametrize("spoil", [cut, empty, text, of_another, bare_weights])
+def test_a_file_that_is_not_the_backbone_is_said_once_and_made_again(
+    tiny_cfg, trained, caplog, spoil
+):
+    path = pretrained_weights(tiny_cfg, "data")
+    good = torch.load(path, weights_only=True)
+    spoil(path)
+    with caplog.at_level(logging.WARNING, "focal_star"):
+        assert pretrained_weights(tiny_cfg, "data") == path
+        assert pretrained_weights(tiny_cfg, "data") == path
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert str(path) in warning.getMessage() and "made again" in warning.getMessage()
+    assert len(warning.getMessage().splitlines()) == 1
+    assert len(trained) == 2
+    found = torch.load(path, weights_only=True)
+    assert found.keys() == good.keys() and found["key"] == good["key"]
+    assert list(path.parent.iterdir()) == [path]

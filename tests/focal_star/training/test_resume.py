@@ -1,0 +1,170 @@
+"""The state of a training, put back; test_broken_off.py has whole trainings."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import HookBase, hooks
+from detectron2.utils.events import EventStorage
+
+from focal_star import engine
+from focal_star.config import ConfigError
+from focal_star.training import resume
+from focal_star.training.events import MetricsWriter, naming
+from focal_star.training.trainer import Trainer
+
+
+def through_a_file(state: dict) -> dict:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def drawn() -> list[float]:
+    normal = [random.gauss(0, 1), np.random.standard_normal(), torch.randn(()).item()]
+    uniform = [random.random(), np.random.rand(), torch.rand(()).item()]
+    return normal + uniform + [int(np.random.randint(2**31)), random.randrange(2**31)]
+
+
+def test_the_random_generators_go_on_where_they_were():
+    drawn()  # leaves half of a pair of normal numbers waiting
+    state = through_a_file(resume.random_state())
+    expected = drawn()
+    assert drawn() != expected
+    resume.set_random_state(state)
+    assert drawn() == expected
+
+
+def test_smoothed_values_go_on_where_they_were():
+    def put(storage: EventStorage, start: int, end: int) -> None:
+        for iteration in range(start, end):
+            storage.iter = iteration
+            storage.put_scalar("loss", (7 * iteration % 11) / 3)
+            storage.put_scalar("lr", iteration / 7, smoothing_hint=False)
+            if iteration == 3:
+                storage.put_scalar("rare", 0.1, smoothing_hint=False)
+
+    def seen(storage: EventStorage) -> tuple:
+        histories = {k: (v.global_avg(), v.median(1000)) for k, v in storage.histories().items()}
+        return storage.latest_with_smoothing_hint(20), histories, storage.latest()
+
+    whole, begun, gone_on = EventStorage(), EventStorage(), EventStorage(1500)
+    put(whole, 0, 1530)
+    put(begun, 0, 1500)
+    state = through_a_file(resume.storage_state(begun))
+    assert all(len(scalar["values"]) <= resume.HISTORY for scalar in state.values())
+    resume.set_storage_state(gone_on, state)
+    assert seen(gone_on) == seen(begun)
+    put(gone_on, 1500, 1530)
+    assert seen(gone_on) == seen(whole)
+
+
+def test_metrics_are_put_back(tmp_path):
+    def write(writer: MetricsWriter, start: int, end: int) -> None:
+        with EventStorage(start) as storage:
+            for storage.iter in range(start, end):
+                storage.put_scalar("loss", storage.iter)
+                writer.write()
+
+    writer = MetricsWriter(tmp_path)
+    write(writer, 0, 3)
+    state = through_a_file(writer.state_dict())
+    kept = (tmp_path / "metrics.json").read_text()
+    write(writer, 3, 5)
+    writer.close()
+    again = MetricsWriter(tmp_path, state)
+    assert (tmp_path / "metrics.json").read_text() == kept
+    write(again, 2, 4)  # what was written is not repeated
+    assert again.state_dict()["last_write"] == 3
+    again.close()
+    assert (tmp_path / "metrics.json").read_text().count("\n") == 4
+
+
+def test_an_error_names_its_file(tmp_path):
+    with pytest.raises(OSError) as found, naming(tmp_path):
+        raise OSError(28, "No space left on device")
+    assert (found.value.errno, found.value.filename) == (28, str(tmp_path))
+    with pytest.raises(OSError) as found, naming(tmp_path):
+        raise OSError(28, "No space left on device", "named")
+    assert found.value.filename == "named"
+
+
+def trained(cfg: CfgNode, iterations: int, *more: HookBase, start: dict | None = None) -> Trainer:
+    """A trainer that went through some iterations, and not through what follows them."""
+
+    class Leave(Exception):
+        pass
+
+    class Leaving(HookBase):
+        def after_step(self):
+            if self.trainer.iter + 1 == iterations:
+                self.trainer.interrupted = True
+                raise Leave
+
+    trainer = Trainer(cfg, start)
+    trainer.register_hooks([*more, Leaving()])
+    trainer.load()
+    with pytest.raises(Leave):
+        trainer.train()
+    return trainer
+
+
+def equal(one, other) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def test_a_state_that_was_put_back_is_the_same(tiny_cfg, tmp_path):
+    tiny_cfg.SEED = 3
+    tiny_cfg.INPUT.RANDOM_FLIP = "horizontal"
+    (tmp_path / "train").mkdir()
+    engine.prepare(tiny_cfg)
+    state = through_a_file(trained(tiny_cfg, 3).full_state())
+    assert state["ranks"][0]["loss_normalizer"] not in (None, 100.0)
+
+    class Look(HookBase):
+        def before_step(self):
+            if self.trainer.iter == 3:
+                self.found = through_a_file(self.trainer.full_state())
+
+    look = Look()
+    trained(tiny_cfg, 4, look, start=through_a_file(state))
+    for name, content in state.items():
+        if name == "trainer":
+            content["iteration"] = 3
+        assert equal(look.found[name], content), name
+
+
+def test_the_best_score_is_kept(tiny_cfg, tmp_path):
+    class Best(HookBase):
+        best_metric = best_iter = None
+
+    (tmp_path / "train").mkdir()
+    engine.prepare(tiny_cfg)
+    best, again = Best(), Best()
+    best.best_metric, best.best_iter = 12.5, 1
+    state = through_a_file(trained(tiny_cfg, 2, best).full_state() | {"seed": 1})
+    trained(tiny_cfg, 3, again, start=state)
+    assert (again.best_metric, again.best_iter) == (12.5, 1)
+    if hasattr(hooks, "BestCheckpointer"):
+        own = hooks.BestCheckpointer(1, None, "bbox/AP")
+        assert vars(own).keys() >= {"best_metric", "best_iter"}
+
+
+def test_a_checkpoint_of_another_config_is_refused(tiny_cfg, tmp_path):
+    (tmp_path / "train").mkdir()
+    engine.prepare(tiny_cfg)
+    state = trained(tiny_cfg, 2).full_state()
+    tiny_cfg.MODEL.FPN.OUT_CHANNELS = 16
+    trainer = Trainer(tiny_cfg, through_a_file(state))
+    with pytest.raises(ConfigError, match="of another config.*size mismatch"):
+        trainer.load()
