@@ -134,7 +134,7 @@ upstream: setup
 	    echo "make upstream: there is no detectron2/__init__.py in '$(DETECTRON2)'; name the folder that holds the package (DETECTRON2=...)" >&2; exit 1; }
 	@PYTHONPATH="$(DETECTRON2)" "$(PY)" -m pytest tests/focal_star $(PYTEST_ARGS)
 
-## measure losses, training step, evaluation, a study and more against others; about 10 minutes
+## measure losses, training step, evaluation, a study and more against others; about 7 minutes
 bench: setup
 	@"$(PY)" -m benchmarks --parts "$(BENCH)" --output "$(OUTPUT)/bench"
 
