@@ -79,6 +79,12 @@ def test_boxes_are_measured_against_the_file_where_the_json_is_wrong(tiny):
     assert tiny.kinds() == ["image-size"]
 
 
+def test_a_size_that_no_float_holds_is_named_where_the_image_is_missing(tiny):
+    tiny.json["val"]["images"][0].update(file_name="gone.png", height=10**400)
+    tiny.write()
+    assert sorted(tiny.kinds()) == ["image-size", "missing-image"]
+
+
 def test_a_missing_list_is_said_once(tiny):
     del tiny.json["train"]["images"], tiny.json["train"]["categories"]
     tiny.write()

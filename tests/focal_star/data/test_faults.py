@@ -99,7 +99,8 @@ for name, changes, kind, words in [
 for name, changes, kind, words in [
     ("size_wrong", {"width": 65}, "image-size", ["65 x 48", "64 x 48"]),
     ("size_swapped", {"width": 48, "height": 64}, "image-size", ["48 x 64", "64 x 48"]),
-    ("size_zero", {"width": 0}, "image-size", ["above 0", "(0, 48)"]),
+    ("size_zero", {"width": 0}, "image-size", ["from 1 to 2147483647", "(0, 48)"]),
+    ("size_endless", {"width": 10**400}, "image-size", ["from 1 to 2147483647", "(1000"]),
     ("size_string", {"height": "48"}, "image-size", ["(64, '48')"]),
     ("size_null", {"height": None}, "image-size", ["(64, None)"]),
     ("file_missing", {"file_name": "no.jpg"}, "missing-image", ["no.jpg", "does not exist"]),

@@ -29,6 +29,9 @@ LONGEST_NAME = 200
 MOST_OBJECTS = 10_000
 """Of an image. Each is compared with each anchor of it: that many would need gigabytes."""
 
+LONGEST_SIDE = 2**31 - 1
+"""Of an image, in px; no format has longer ones."""
+
 EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
 """Annotation file of COCO's own -> ids of its images with a box without area, which the loader
 leaves out (github.com/cocodataset/cocoapi, issue 355). COCO is to pass."""
@@ -227,8 +230,8 @@ class SplitCheck:
     def _check_size(self, where: str, entry: dict, decoded: Decoded) -> tuple[int, int] | None:
         """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
         given = (entry.get("width"), entry.get("height"))
-        if not all(type(side) is int and side > 0 for side in given):
-            text = f"width and height must be integers above 0, got {shown(given)}"
+        if not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in given):
+            text = f"width and height must be integers from 1 to {LONGEST_SIDE}, got {shown(given)}"
             self._add("image-size", where, text)
             return decoded.size
         if decoded.size is not None and decoded.size != given:
