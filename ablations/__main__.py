@@ -19,7 +19,8 @@ from ablations.gpus import TooFewGpus, default_jobs
 from ablations.plan import load_study
 from ablations.prepared import ROOT, PrepareError
 from ablations.reading import PlanError
-from ablations.run import RETRIES, Request, RunError, run
+from ablations.request import RETRIES, Request, RunError
+from ablations.run import run
 from ablations.status import status
 
 INTERRUPTED = 130

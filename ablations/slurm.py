@@ -19,7 +19,7 @@ from submitit.helpers import Checkpointable
 from ablations.execution import CellRun, Job, is_running
 from ablations.progress import Progress
 from ablations.record import FAILED, Record, RecordError, load
-from ablations.run import Request, RunError
+from ablations.request import Request, RunError
 from ablations.slurm_arrays import Arrays, state_of
 from ablations.slurm_options import with_defaults
 

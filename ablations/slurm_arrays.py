@@ -16,7 +16,7 @@ from submitit.core.utils import JobPaths
 from ablations.execution import Job
 from ablations.prepared import tail
 from ablations.record import write_json
-from ablations.run import RunError
+from ablations.request import RunError
 
 MAX_CELLS = 1000
 """Of one array; clusters have a limit, as a rule this one."""

@@ -28,7 +28,8 @@ from ablations import prepared as preparing
 from ablations.cell import Cell, Layout
 from ablations.plan import Study, load_study
 from ablations.prepared import CONFIGS, ROOT
-from ablations.run import Request, run
+from ablations.request import Request
+from ablations.run import run
 from benchmarks.harness import Case, Side
 
 TITLE = "A study: from its first process to its last record"

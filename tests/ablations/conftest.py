@@ -19,7 +19,7 @@ from ablations.grid import Grid, Row
 from ablations.plan import Study
 from ablations.prepared import Prepared
 from ablations.record import Record, load_folder, write_json
-from ablations.run import Request
+from ablations.request import Request
 from tests.ablations.processes import end_of
 
 STAND_INS = Path(__file__).parent / "stand_ins"

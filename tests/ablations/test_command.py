@@ -8,7 +8,7 @@ import pytest
 from ablations import __main__ as command
 from ablations import prepared as preparing
 from ablations.prepared import PrepareError
-from ablations.run import RETRIES, RunError
+from ablations.request import RETRIES, RunError
 
 
 @pytest.fixture

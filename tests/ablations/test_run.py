@@ -15,7 +15,8 @@ from ablations.execution import CellRun
 from ablations.gpus import TooFewGpus
 from ablations.processes import ForkServer
 from ablations.record import DIVERGED, DONE, FAILED
-from ablations.run import RunError, run
+from ablations.request import RunError
+from ablations.run import run
 
 
 def test_done_cells_are_recorded(workplace):

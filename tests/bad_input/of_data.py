@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from focal_star.data import checks
+from focal_star.data.__main__ import main
 from tests.bad_input.table import Spoil, changed, file, kind, place
 
 TRAIN = "data/instances_train.json"
@@ -15,7 +15,7 @@ IMAGE = "data/images/0.png"
 
 
 def check_data(folder: Path, output: Path) -> int:
-    return checks.main([str(folder / "data")])
+    return main(["check", str(folder / "data")])
 
 
 def write(folder: Path) -> None:
@@ -121,7 +121,8 @@ for name, spoil, *words in [
     ("a decompression bomb", bomb, "'0.png'", "12000 x 12000 px, more than"),
     ("a PostScript program", program, "'0.png'", "PostScript"),
     ("a pipe", place(IMAGE, os.mkfifo), "0.png' is not a regular file"),
-    ("other width and height", entry("images", width=10**400), "width x height is 1"),
+    ("other width and height", entry("images", width=999), "width x height is 999"),
+    ("a width without end", entry("images", width=10**400), "integers from 1 to 2147483647"),
     ("20,000 objects", changed(TRAIN, many_objects), "has more than 10000 annotations"),
 ]:
     kind(f"image: {name}", check_data, spoil, "instances_train.json: ", *words)

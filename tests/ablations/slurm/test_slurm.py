@@ -7,7 +7,8 @@ import pytest
 
 from ablations import slurm, slurm_arrays
 from ablations.record import DONE, FAILED, save
-from ablations.run import RunError, run
+from ablations.request import RunError
+from ablations.run import run
 from tests.ablations.slurm.fake import Death, FakeSlurm
 
 

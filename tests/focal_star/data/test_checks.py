@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from focal_star.data import checks
+from focal_star.data.__main__ import main
 from focal_star.data.checks import DatasetError
 from focal_star.data.description import contents
 
@@ -224,7 +225,7 @@ def test_nothing_is_written_into_the_folder(tiny, broken, capsys):
         tiny.truncate("a.png")
     tiny.write()
     before = snapshot(tiny.folder)
-    assert checks.main([str(tiny.folder)]) == int(broken)
+    assert main(["check", str(tiny.folder)]) == int(broken)
     if not broken:
         checks.dataset_sha256(tiny.folder)
     assert snapshot(tiny.folder) == before
@@ -268,7 +269,7 @@ def test_fingerprint_is_of_the_content(tiny, tmp_path):
 
 def run_command(folder: Path, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "focal_star.data.checks", str(folder)],
+        [sys.executable, "-m", "focal_star.data", "check", str(folder)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "projects/focal_star"), **environment},

@@ -23,7 +23,6 @@ Nothing is ever written into the folder. On the command line::
 
 import hashlib
 import json
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -198,14 +197,3 @@ def _summary(folder: Path, problems: list[Problem]) -> str:
         if len(messages) > _EXAMPLES_PER_KIND:
             lines.append(f"    ... and {len(messages) - _EXAMPLES_PER_KIND} more")
     return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command ``check`` of ``python -m focal_star.data``, under the name that it once had."""
-    from focal_star.data import __main__ as command_line
-
-    return command_line.main(["check", *(sys.argv[1:] if arguments is None else arguments)])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
