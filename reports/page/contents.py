@@ -11,7 +11,7 @@ from reports import illustrations, provenance
 from reports.findings import answer, best, sentences
 from reports.findings.statistics import Agreement, kendall
 from reports.illustrations import Illustrated
-from reports.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4
+from reports.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
 from reports.load import Results
 from reports.page import making
 from reports.page.blocks import (
@@ -190,11 +190,12 @@ def _per_class(results: Results) -> list[Block]:
 
 
 def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
-    return [
-        *illustrated(illustrations.speed(results, grids)),
-        *illustrated(illustrations.ap_over_scale(results, grids)),
-        *illustrated(illustrations.heat_maps(results)),
-    ]
+    blocks = []
+    if any(SPEED in table.metrics for _, table in grids):
+        blocks += illustrated(illustrations.speed(results, grids))
+    if any("scale" in grid.columns for grid, _ in grids):
+        blocks += illustrated(illustrations.ap_over_scale(results, grids))
+    return blocks + illustrated(illustrations.heat_maps(results))
 
 
 def _errors(results: Results) -> list[Block]:

@@ -191,6 +191,17 @@ def test_no_figure_of_speed_where_nothing_was_timed(make_folder, broken_folder):
     assert "speed_speed.svg" not in {path.name for path in written}
 
 
+def test_what_a_study_does_not_ask_for_is_not_missed(make_folder, broken_folder):
+    """A table of speed that has no number yet says so; a study without such a table is silent."""
+    said = {}
+    for name, grids in {"asked": broken_folder.study.grids, "not asked": ()}.items():
+        page, *_ = write_report(make_folder(grids=grids).load())
+        said[name] = page.read_text("utf-8")
+    assert "No table has both an AP and a speed yet" in said["asked"]
+    assert "No table has both" not in said["not asked"]
+    assert "varies the input scale" not in said["not asked"]
+
+
 def test_focal_star_is_told_from_the_appendix_wherever_it_is_explained(page):
     # Under its table and under the losses over p_t.
     assert page.text.count("It is not the function that the appendix of the") == 2
