@@ -1,5 +1,6 @@
 """The answer in words, generated from the numbers: does FL* beat FL?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ HEADLINE = "headline"
 
 QUESTION = "focal_star", "focal"
 """The loss that the study is about, and the one that it is to beat."""
+
+LEAST_AP = 1.0
+"""Percent. Differences between rows that are all below it are of trainings that learnt nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def answer(results: Results) -> Answer:
     not_tested = untested([line.name for line in others], [line.found for line in others])
     tests = sum(line.found.tested for line in lines)
     return Answer(
-        verdict=_verdict(first, reference, dataset_name(results), tests),
+        verdict=_verdict(first, reference, dataset_name(results), tests) + _too_little(lines),
         others=(*tested, not_tested) if not_tested else tuple(tested),
         basis=_basis(results, grid, lines, tests),
     )
@@ -117,6 +121,17 @@ def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int) -> str:
     return (
         f"{unknown}: {values}. The interval, which is of this comparison alone, leaves out 0; "
         f"with {counted(tests, 'row')} tested the difference does not survive Holm's correction."
+    )
+
+
+def _too_little(lines: Sequence[_Line]) -> str:
+    """A warning where no row has learnt what could be compared; empty elsewhere."""
+    means = [line.found.mean for line in lines if math.isfinite(line.found.mean)]
+    if not means or max(means) >= LEAST_AP:
+        return ""
+    return (
+        f" No row reaches {LEAST_AP:g} {MAIN_METRIC}: the trainings have learnt too little to be "
+        "compared."
     )
 
 

@@ -90,6 +90,13 @@ def test_not_surviving(folder):
     )
 
 
+@pytest.mark.parametrize(("best", "warned"), [(0.9, True), (1.0, False)])
+def test_trainings_that_learnt_nothing_are_not_compared_in_silence(folder, best, warned):
+    study = folder(3, {STAR: [best] * 3, FL: [0.1, 0.0, 0.2], CE: [0.0, 0.0, 0.0]})
+    said = answer(study.load()).verdict
+    assert ("No row reaches 1 AP: the trainings have learnt too little" in said) == warned
+
+
 def test_an_interval_without_zero_that_does_not_survive_the_correction(folder):
     others = {CAPPED: [30.1, 31.4, 30.9], CE: [30.2, 31.0, 29.5]}
     study = folder(3, {STAR: [31.3, 32.4, 31.6], FL: FL_RUNS, **others})
