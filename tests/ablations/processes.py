@@ -10,7 +10,7 @@ from typing import Any
 from ablations.execution import CellRun, Job
 from ablations.record import Record
 
-WAIT_SECONDS = 180
+WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""
 
 

@@ -21,6 +21,7 @@ import functools, signal, sys
 from pathlib import Path
 from ablations import __main__ as command, execution, prepared, processes, run as runner
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" would have it ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
 for module in (command, prepared, processes, runner):
     module.ROOT = Path.cwd()
 command.load_study = functools.partial(command.load_study, folder=Path.cwd())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 180
+PATIENCE = 60
 """Seconds that a loaded machine may take for what takes one."""
 
 
@@ -167,6 +167,8 @@ def make(tmp_path):
         ["make", "--no-print-directory", "ablations", f"PYTHON={python}", f"OUTPUT={tmp_path}"],
         cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={k: v for k, v in os.environ.items() if not re.match("MAKE|MFLAGS", k)}, text=True,
+        # A shell's "&" would have it ignored, by all that the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     yield process
     with suppress(ProcessLookupError):  # all gone, as is to be

@@ -16,7 +16,7 @@ from ablations.record import Record, load_folder
 from ablations.slurm_arrays import Array
 
 STAND_INS = Path(__file__).parents[1] / "stand_ins"
-WAIT_SECONDS = 180
+WAIT_SECONDS = 120
 """Only a test that is about to fail waits as long."""
 
 SUBMITTER = """

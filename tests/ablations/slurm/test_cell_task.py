@@ -16,7 +16,7 @@ from ablations.record import DONE
 from ablations.run import _job
 from ablations.slurm import CellTask
 
-WAIT_SECONDS = 180
+WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""
 
 REQUEUED = 7
