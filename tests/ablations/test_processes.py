@@ -81,7 +81,7 @@ def test_the_forked_one_keeps_its_memory_unless_the_user_decides(
     forkserver._forkserver._stop()
 
 
-def test_to_warm_up_is_to_import_before_a_cell_is_there(job, server, monkeypatch):
+def test_to_warm_up_is_to_import_before_a_cell_is_there(job, server):
     forkserver._forkserver._stop()
     server.warm_up()
     pid = forkserver._forkserver._forkserver_pid
