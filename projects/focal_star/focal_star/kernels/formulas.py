@@ -29,13 +29,16 @@ def _cross_entropy(t: Tensor) -> tuple[Tensor, Tensor]:
 
 def _focal(t: Tensor, gamma: Number) -> tuple[Tensor, Tensor]:
     """q^gamma softplus(t), and its derivative q^gamma (gamma (1 - q) softplus(t) + q)."""
-    loss, q, p = _softplus(t)
-    if not isinstance(gamma, Tensor) and gamma in QUICK_POWERS:
-        weight = q**gamma
-    else:
+    if isinstance(gamma, Tensor):
+        loss, q, p = _softplus(t.clone())
         weight = (t - loss).mul_(gamma).exp_()  # log(q) = t - softplus(t)
-    slope = p.mul_(loss).mul_(gamma).add_(q).mul_(weight)
-    return loss.mul_(weight), slope
+        slope = p.mul_(loss).mul_(gamma).add_(q)
+    else:
+        log_q = None if gamma in QUICK_POWERS else t.clone()
+        loss, q, p = _softplus(t)
+        weight = q**gamma if log_q is None else log_q.sub_(loss).mul_(gamma).exp_()
+        slope = q.addcmul_(p, loss, value=gamma)
+    return loss.mul_(weight), slope.mul_(weight)
 
 
 def _focal_star(t: Tensor, gamma: Number, weight_cap: Number | None) -> tuple[Tensor, Tensor]:
@@ -43,7 +46,8 @@ def _focal_star(t: Tensor, gamma: Number, weight_cap: Number | None) -> tuple[Te
 
     Where exp(gamma t) is above its cap it is a constant.
     """
-    (loss, slope, _), weight = _softplus(t), (t * gamma).exp_()
+    weight = (t * gamma).exp_()
+    loss, slope, _ = _softplus(t)
     if weight_cap is None:
         slope.add_(loss * gamma)
     else:
@@ -64,7 +68,8 @@ FUSED: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "focal_star": _focal_star,
     "focal_appendix": _focal_appendix,
 }
-"""Name of a loss -> (t, gamma, its own arguments) -> loss and derivative by t, both like t."""
+"""Name of a loss -> (t, gamma, its own arguments) -> loss and derivative by t, both like t, which
+may be overwritten."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Loss:
     own: Mapping[str, float | None]
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and derivative by t, without alpha; both tensors of their own."""
+        """Loss and derivative by t, without alpha; t may be overwritten."""
         return FUSED[self.name](t, self.gamma, **self.own)
 
     @property
@@ -119,10 +124,10 @@ def gradient_type(logits: Tensor) -> torch.dtype:
 
 
 def _softplus(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """softplus(t), q and 1 - q, from one exponential; each a tensor of its own.
+    """softplus(t), in the memory of t, and q and 1 - q, from one exponential.
 
     softplus(t) = max(t, 0) - log(1 - sigmoid(-|t|)), and sigmoid(-|t|) is the lesser of the two.
     """
     q = t.sigmoid()
     p = 1 - q
-    return t.clamp(min=0).sub_(torch.minimum(q, p).neg_().log1p_()), q, p
+    return t.clamp_(min=0).sub_(torch.minimum(q, p).neg_().log1p_()), q, p
