@@ -127,7 +127,9 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
     analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
     distribution = None
     if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
-        distribution = loss_distribution(cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES)
+        distribution = loss_distribution(
+            cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES, trainer.validation_mapper
+        )
     outcome = {
         "status": DIVERGED if diverged else DONE,
         "error": str(diverged or ""),

@@ -15,6 +15,7 @@ from focal_star.data import mapper
 from focal_star.training import anchor_labels, frozen
 from focal_star.training.frozen import StoredMapper
 from focal_star.training.trainer import Trainer
+from focal_star.training.validation import ValidationImages, mean_losses
 
 
 def trained(cfg: CfgNode, folder: str, **changes) -> dict:
@@ -35,15 +36,19 @@ def loaded(cfg: CfgNode) -> Trainer:
     return trainer
 
 
-def stores(cfg: CfgNode) -> list[Path]:
-    return sorted(path for path in (Path(cfg.CACHE_DIR) / "frozen").glob("*") if path.is_dir())
+def stores(cfg: CfgNode, split: str = "train") -> list[Path]:
+    return sorted(
+        path.parent
+        for path in (Path(cfg.CACHE_DIR) / "frozen").glob("*/images.json")
+        if f"/{split}_" in path.read_text()
+    )
 
 
 def test_it_changes_no_bit_of_a_training(tiny_cfg):
     without = trained(tiny_cfg, "without", MODEL__BACKBONE__STORE_FROZEN=False)
     assert not stores(tiny_cfg)
     assert trained(tiny_cfg, "with") == without
-    assert len(stores(tiny_cfg)) == 1
+    assert len(stores(tiny_cfg)) == len(stores(tiny_cfg, "val")) == 1
     assert trained(tiny_cfg, "again") == without
 
 
@@ -52,6 +57,36 @@ def test_a_later_training_reads_no_training_image(tiny_cfg, monkeypatch):
     monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))
     batch = next(iter(loaded(tiny_cfg).data_loader))
     assert all(frozen.FEATURES in image for image in batch)
+
+
+def test_a_later_training_looks_at_no_validation_image(tiny_cfg, monkeypatch):
+    loaded(tiny_cfg)
+    monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))
+    trainer = loaded(tiny_cfg)
+    monkeypatch.setattr(trainer.model.backbone.bottom_up, "frozen", lambda *_: pytest.fail("ran"))
+    images = ValidationImages(tiny_cfg, 4, trainer.validation_mapper)
+    assert mean_losses(trainer.model, images)["loss_cls"] > 0
+    with pytest.raises(pytest.fail.Exception, match="was read"):
+        mean_losses(trainer.model, ValidationImages(tiny_cfg, 4))
+
+
+@pytest.mark.parametrize(
+    "changes, number",
+    [
+        (["TEST.LOSS_IMAGES", 3, "TEST.LOSS_DISTRIBUTION_IMAGES", 5], 5),
+        (["TEST.LOSS_IMAGES", 3, "TEST.LOSS_DISTRIBUTION_IMAGES", 0], 8),
+        (["TEST.LOSS_IMAGES", 3, "TEST.LOSS_DISTRIBUTION", False], 3),
+        (["TEST.LOSS_PERIOD", 0, "TEST.LOSS_DISTRIBUTION", False], None),
+    ],
+    ids=["the most", "all", "losses alone", "none"],
+)
+def test_as_many_validation_images_are_stored_as_are_looked_at(tiny_cfg, changes, number):
+    tiny_cfg.merge_from_list(changes)
+    trainer = loaded(tiny_cfg)
+    if number is None:
+        assert not stores(tiny_cfg, "val")
+    else:
+        assert len(trainer.validation_mapper) == number
 
 
 def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
@@ -65,7 +100,8 @@ def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
         expected = net.stages[0](net.stem(trainer.model.preprocess_image([mapped]).tensor))
     torch.testing.assert_close(found[frozen.FEATURES].permute(2, 0, 1), expected[0])
     assert found.keys() == mapped.keys() | {frozen.FEATURES, frozen.ANCHORS}
-    whole = StoredMapper(next(iter(stores(tiny_cfg))), None)(record)
+    (folder,) = stores(tiny_cfg)
+    whole = StoredMapper(folder, None)(record)
     assert whole["image"].shape == mapped["image"].shape
     for name, value in mapped["instances"].get_fields().items():
         own = found["instances"].get(name)
@@ -145,9 +181,9 @@ def test_images_of_several_sizes_are_read(tiny_cfg):
     trainer = loaded(tiny_cfg)
     records = [dict(record) for record in trainer.data_loader.records]
     mapper = Trainer.build_train_loader(tiny_cfg).mapper
-    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records)
+    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is not mapper
     records[3]["width"] += 1
-    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is None
+    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is mapper
 
 
 def test_another_backbone_is_left_alone(tiny_overrides):
@@ -180,6 +216,7 @@ def test_what_was_used_longest_ago_gives_way(tmp_path):
 
 def test_a_training_makes_room(tiny_cfg, monkeypatch):
     monkeypatch.setattr(frozen, "MOST_BYTES", 1)
+    tiny_cfg.merge_from_list(["TEST.LOSS_PERIOD", 0, "TEST.LOSS_DISTRIBUTION", False])
     loaded(tiny_cfg)
     (first,) = stores(tiny_cfg)
     tiny_cfg.MODEL.PIXEL_MEAN = [1.0, 2.0, 3.0]

@@ -7,7 +7,7 @@ that what was trained on is passed over without being read.
 
 import itertools
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from detectron2.utils.env import seed_all_rng
 from torch.utils.data import DataLoader, Dataset
 
 from focal_star.config import ConfigError
+from focal_star.data.mapper import Mapper
 
 
 class TrainBatches:
@@ -58,7 +59,7 @@ class TrainBatches:
         self._seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
         self.map_by(mapper)
 
-    def map_by(self, mapper: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def map_by(self, mapper: Mapper) -> None:
         """Use another mapper from the next iteration over the batches on."""
         self.mapper = mapper
         images = MapDataset(DatasetFromList(self.records, copy=False), mapper)

@@ -1,6 +1,7 @@
 """Detectron2's mapper of images and boxes, with this project's reader, and a memory."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
 from focal_star.data.images import ImageError, read_image
+
+Mapper = Callable[[dict[str, Any]], dict[str, Any]]
+"""From Detectron2's record of an image to what the model takes."""
 
 CACHE_BYTES = 2**30
 

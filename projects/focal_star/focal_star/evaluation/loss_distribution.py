@@ -27,6 +27,7 @@ from torch import Tensor
 
 from focal_star.config import ConfigError, check_device, load_config
 from focal_star.data.checks import DatasetError
+from focal_star.data.mapper import Mapper
 from focal_star.data.registration import register_datasets
 from focal_star.files.writing import write_whole
 from focal_star.losses import LOSSES
@@ -108,7 +109,7 @@ class LossDistribution:
 
 
 def loss_distribution(
-    cfg: CfgNode, model: FocalStarRetinaNet, num_images: int = 0
+    cfg: CfgNode, model: FocalStarRetinaNet, num_images: int = 0, mapper: Mapper | None = None
 ) -> dict[str, Any]:
     """What :meth:`LossDistribution.entry` returns, over the first validation images.
 
@@ -116,8 +117,9 @@ def loss_distribution(
         cfg: of the data.
         model: as it is.
         num_images: how many images; 0 for all.
+        mapper: of :class:`focal_star.training.validation.ValidationImages`.
     """
-    images, found = ValidationImages(cfg, num_images), LossDistribution()
+    images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
 
     def see(batch: Matched) -> None:
         found.add(torch.cat(batch.pred_logits, dim=1), batch.labels)

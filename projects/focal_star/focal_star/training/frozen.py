@@ -1,4 +1,4 @@
-"""The frozen part of the backbone on the training images: computed once, for all trainings.
+"""The frozen part of the backbone on the images: computed once, for all trainings.
 
 Where stem and first stages are frozen and nothing in the mapping of an image is random, what they
 make of an image never changes. It is kept in ``CACHE_DIR/frozen``, by all that it depends on; a
@@ -25,7 +25,7 @@ from detectron2.modeling.backbone import ResNet
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
-from focal_star.data.mapper import CachingMapper
+from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training.anchor_labels import stored_labels
 
@@ -118,18 +118,19 @@ class StoredMapper:
 
 
 def stored_mapper(
-    cfg: CfgNode, model: nn.Module, mapper: Any, records: list[dict[str, Any]]
-) -> StoredMapper | None:
-    """What takes the mapper's place; None where the frozen part cannot be stored.
+    cfg: CfgNode, model: nn.Module, mapper: Mapper, records: list[dict[str, Any]]
+) -> Mapper:
+    """What takes the mapper's place: itself where the frozen part cannot be stored.
 
     The features are computed where they are not there yet; of several processes that need the
     same ones, one computes and the others wait.
 
     Args:
         cfg: the config.
-        model: with its weights loaded.
-        mapper: of the training images.
-        records: Detectron2's, of the training images.
+        model: with its weights loaded; it takes what the mapper gives once :func:`hand_over` is
+            called with each batch.
+        mapper: of these images.
+        records: Detectron2's, of all images that will be asked for.
     """
     net = getattr(model.backbone, "bottom_up", None)
     sizes = {(record["height"], record["width"]) for record in records}
@@ -139,11 +140,12 @@ def stored_mapper(
         and net.num_frozen
         and isinstance(mapper, CachingMapper)
         and len(sizes) == 1
+        and len({record["file_name"] for record in records}) == len(records)
         and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
     ):
-        return None
-    model.register_forward_pre_hook(_hand_over)
-    folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / _key(cfg, model, net, records), None
+        return mapper
+    key = _key(cfg, model, net, mapper, records)
+    folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / key, None
     with _locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             _write(folder, model, net, mapper, records)
@@ -158,9 +160,8 @@ def stored_mapper(
     return mapper
 
 
-def _hand_over(model: nn.Module, inputs: tuple) -> None:
+def hand_over(model: nn.Module, batch: list[dict[str, Any]]) -> None:
     """Give what is stored of a batch to the backbone, and to what labels anchors."""
-    (batch,) = inputs
     if batch and all(FEATURES in image for image in batch):
         stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
         model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
@@ -168,12 +169,18 @@ def _hand_over(model: nn.Module, inputs: tuple) -> None:
             model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
 
 
-def _key(cfg: CfgNode, model: nn.Module, net: StoredResNet, records: list[dict[str, Any]]) -> str:
+def _key(
+    cfg: CfgNode,
+    model: nn.Module,
+    net: StoredResNet,
+    mapper: CachingMapper,
+    records: list[dict[str, Any]],
+) -> str:
     """A hash of all that the features and boxes depend on."""
     digest = hashlib.sha256()
     about = {
-        "size": [cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN],
-        "format": cfg.INPUT.FORMAT,
+        "augmentations": str(mapper.augmentations),
+        "format": mapper.image_format,
         "pixels": [cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD],
         "divisor": model.backbone.size_divisibility,
         "channels_last": cfg.MODEL.CHANNELS_LAST,
@@ -197,7 +204,7 @@ def _key(cfg: CfgNode, model: nn.Module, net: StoredResNet, records: list[dict[s
 
 
 def _write(
-    folder: Path, model: nn.Module, net: StoredResNet, mapper: Any, records: list[dict[str, Any]]
+    folder: Path, model: nn.Module, net: StoredResNet, mapper: Mapper, records: list[dict[str, Any]]
 ) -> None:
     """Compute and write, whole or not at all."""
     logger.info("Computing the frozen part of the backbone on %d images", len(records))

@@ -15,7 +15,11 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter
 from focal_star.compat import best_checkpointers
 from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
-from focal_star.data.mapper import build_test_mapper, build_train_mapper
+from focal_star.data.mapper import (
+    build_test_mapper,
+    build_train_mapper,
+    build_validation_mapper,
+)
 from focal_star.data.test_batches import test_batches
 from focal_star.evaluation.analysis import analyse_dataset
 from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
@@ -24,11 +28,11 @@ from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training import interruption
 from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.events import EventsWriter, MetricsWriter, naming
-from focal_star.training.frozen import stored_mapper
+from focal_star.training.frozen import hand_over, stored_mapper
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
 from focal_star.training.resume import rank_state, set_rank_state
-from focal_star.training.validation import ValidationLosses
+from focal_star.training.validation import ValidationLosses, validation_records
 from focal_star.training.writers import service_writers
 
 
@@ -46,6 +50,7 @@ class Trainer(DefaultTrainer):
         """
         self.start = start
         self.interrupted = False
+        self.validation_mapper = build_validation_mapper(cfg, cached=True)
         super().__init__(cfg)
         if cfg.SOLVER.AMP.ENABLED:
             self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)
@@ -129,11 +134,19 @@ class Trainer(DefaultTrainer):
             self.resume_or_load(resume=False)
         else:
             self._load_start()
-        mapper = stored_mapper(
-            self.cfg, self.checkpointer.model, self.data_loader.mapper, self.data_loader.records
-        )
-        if mapper is not None:
-            self.data_loader.map_by(mapper)
+        self._use_stored()
+
+    def _use_stored(self) -> None:
+        """Let what is stored of the images take their place."""
+        model, options = self.checkpointer.model, self.cfg.TEST
+        model.register_forward_pre_hook(lambda model, inputs: hand_over(model, *inputs))
+        loader = self.data_loader
+        loader.map_by(stored_mapper(self.cfg, model, loader.mapper, loader.records))
+        looks = [options.LOSS_IMAGES] if options.LOSS_PERIOD else []
+        looks += [options.LOSS_DISTRIBUTION_IMAGES] if options.LOSS_DISTRIBUTION else []
+        if looks and self.cfg.DATASETS.TEST:
+            records = validation_records(self.cfg, max(looks) if all(looks) else 0)
+            self.validation_mapper = stored_mapper(self.cfg, model, self.validation_mapper, records)
 
     def _load_start(self) -> None:
         try:

@@ -24,8 +24,9 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
-from focal_star.data.mapper import build_validation_mapper
+from focal_star.data.mapper import Mapper, build_validation_mapper
 from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.training.frozen import hand_over
 from focal_star.training.resume import random_state, set_random_state
 
 logger = logging.getLogger(__name__)
@@ -34,25 +35,30 @@ LOSS_NAMES = ("loss_cls", "loss_box_reg")
 TWO_STAGE_LOSS_NAMES = (*LOSS_NAMES, "loss_rpn_cls", "loss_rpn_loc")
 
 
+def validation_records(cfg: CfgNode, num_images: int = 0) -> list[dict[str, Any]]:
+    """Detectron2's records of the first validation images; 0 for all."""
+    records = [record for name in cfg.DATASETS.TEST for record in DatasetCatalog.get(name)]
+    return records[:num_images] if num_images else records
+
+
 class ValidationImages:
     """The first images of the validation split as they are tested on, with their boxes.
 
     Of several processes, each has its share of them.
     """
 
-    def __init__(self, cfg: CfgNode, num_images: int = 0, cached: bool = False):
+    def __init__(self, cfg: CfgNode, num_images: int = 0, mapper: Mapper | None = None):
         """
         Args:
             cfg: its ``DATASETS.TEST`` in their order, and as many images in a batch as a process
                 trains on.
             num_images: how many; 0 for all.
-            cached: keep them decoded.
+            mapper: None for one that reads each image each time.
         """
-        records = [record for name in cfg.DATASETS.TEST for record in DatasetCatalog.get(name)]
-        records = records[:num_images] if num_images else records
+        records = validation_records(cfg, num_images)
         self.num_images = len(records)  # of all processes
         self._records = records[comm.get_rank() :: comm.get_world_size()]
-        self._mapper = build_validation_mapper(cfg, cached)
+        self._mapper = mapper or build_validation_mapper(cfg, cached=False)
         self._batch_size = max(1, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size())
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
@@ -176,7 +182,9 @@ class ValidationLosses(HookBase):
         if not self._period or (done % self._period and done != self.trainer.max_iter):
             return
         if self._images is None:
-            self._images = ValidationImages(self._cfg, self._cfg.TEST.LOSS_IMAGES, cached=True)
+            self._images = ValidationImages(
+                self._cfg, self._cfg.TEST.LOSS_IMAGES, self.trainer.validation_mapper
+            )
         losses = mean_losses(self.trainer.checkpointer.model, self._images)
         self.noted["iteration"].append(self.trainer.iter)
         for name, value in losses.items():
@@ -204,6 +212,7 @@ class ValidationLosses(HookBase):
 
 
 def _matched(model: FocalStarRetinaNet, batch: list[dict[str, Any]]) -> Matched:
+    hand_over(model, batch)
     pixels = model.preprocess_image(batch).tensor
     features = model.backbone(pixels)
     features = [features[name] for name in model.head_in_features]
