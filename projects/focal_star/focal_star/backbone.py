@@ -8,6 +8,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from torch import nn
 
+from focal_star.quick_parts import QuickFrozenBatchNorm
 from focal_star.training.frozen import StoredResNet
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -29,7 +30,8 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             f"MODEL.RESNETS.DEPTH is {resnets.DEPTH}; valid for this backbone: "
             + ", ".join(map(str, NUM_BLOCKS))
         )
-    stem = BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, norm=resnets.NORM)
+    norm = QuickFrozenBatchNorm if resnets.NORM == "FrozenBN" else resnets.NORM
+    stem = BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, norm=norm)
     stages, in_channels = [], resnets.STEM_OUT_CHANNELS
     for stage, num_blocks in enumerate(NUM_BLOCKS[resnets.DEPTH]):
         out_channels = resnets.RES2_OUT_CHANNELS * 2**stage
@@ -40,7 +42,7 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
                 stride_per_block=[1 if stage == 0 else 2] + [1] * (num_blocks - 1),
                 in_channels=in_channels,
                 out_channels=out_channels,
-                norm=resnets.NORM,
+                norm=norm,
             )
         )
         in_channels = out_channels

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import cached_property, partial
 from inspect import signature
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import cat
 from detectron2.modeling import META_ARCH_REGISTRY, RetinaNet
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +20,7 @@ from focal_star.kernels import FORMS, fused_or_none
 from focal_star.kernels.formulas import Number, as_tensor
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
+from focal_star.quick_parts import quick_anchor_generator, quick_head
 
 FEW_ENTRIES = 2**20
 """Logits of a batch up to which one loss of all levels, copied together, takes less time than one
@@ -110,8 +112,11 @@ class FocalStarRetinaNet(RetinaNet):
             batch_size=ohem.BATCH_SIZE,
             nms_thresh=ohem.NMS_THRESH,
         )
+        parts = super().from_config(cfg)
         return {
-            **super().from_config(cfg),
+            **parts,
+            "head": quick_head(parts["head"]),
+            "anchor_generator": quick_anchor_generator(parts["anchor_generator"]),
             "loss": own.LOSS,
             "weight_cap": own.WEIGHT_CAP,
             "beta": own.BETA,
@@ -169,6 +174,13 @@ class FocalStarRetinaNet(RetinaNet):
             for image, own in zip(gt_instances, objects, strict=True)
         ]
         return list(labels), boxes
+
+    def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
+        """Detectron2's images of a batch; one empty one where nobody will look at a pixel."""
+        if self.known_anchors is None:
+            return super().preprocess_image(batched_inputs)
+        pixels = batched_inputs[0]["image"][None]
+        return ImageList(pixels, [tuple(pixels.shape[2:])] * len(batched_inputs))
 
     def put_num_pos_anchors(self) -> None:
         """Tell the event storage how many anchors of an image were positive, if it is not told."""

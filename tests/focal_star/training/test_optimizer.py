@@ -62,6 +62,26 @@ def test_full_model_clipping_bounds_the_norm_of_all_gradients_together(tiny_cfg,
         assert steps.std() < 1e-3 * steps.mean()  # the direction is kept
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_a_norm_that_is_known_clips_as_one_that_is_not(tiny_cfg, scale):
+    found = []
+    for is_known in (False, True):
+        torch.manual_seed(0)
+        model = build_model(tiny_cfg)
+        optimizer = build_optimizer(tiny_cfg, model)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad = torch.randn_like(parameter) * scale
+            if is_known:
+                norms = torch.stack([p.grad.norm() for p in parameters])
+                optimizer.gradient_norm = norms.norm()
+            optimizer.step()
+            assert optimizer.gradient_norm is None, "it was that of one step"
+        found.append(torch.cat([p.detach().flatten() for p in parameters]))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+
+
 def test_detectron2s_clipping_types_stay(tiny_cfg):
     tiny_cfg.SOLVER.OPTIMIZER = "SGD"
     tiny_cfg.SOLVER.BASE_LR = 1.0

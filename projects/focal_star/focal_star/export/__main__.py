@@ -215,7 +215,7 @@ def _check(detector: Detector, name: str, size: tuple[int, int] | None) -> None:
     model, problems = detector.model, []
     if not isinstance(model, RetinaNet):
         problems.append(f"{type(model).__name__} cannot be exported: only RetinaNet can")
-    elif type(model.anchor_generator) is not DefaultAnchorGenerator:
+    elif not isinstance(model.anchor_generator, DefaultAnchorGenerator):
         kind = type(model.anchor_generator).__name__
         problems.append(f"anchors of {kind} cannot be exported: only DefaultAnchorGenerator's can")
     if FORMATS[name].any_size and size:

@@ -94,6 +94,7 @@ class DivergenceGuard(HookBase):
         *bad_losses, bad_gradient = bad.tolist()
         if any(bad_losses) or (bad_gradient and not self._scaler_skips()):
             self._end({name: loss.item() for name, loss in losses.items()}, norm.item())
+        self.trainer._trainer.optimizer.gradient_norm = norm  # to clip by, without another
         self._write_metrics(losses, *args, **kwargs)
 
     def _step(self) -> None:

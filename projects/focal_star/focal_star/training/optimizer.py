@@ -54,9 +54,17 @@ def _clipping(kind: type, max_norm: float, norm_type: float) -> type:
     """``kind`` with a step that first clips by the norm of all gradients together."""
 
     class FullModelClipping(kind):
+        gradient_norm: torch.Tensor | None = None
+        """Of all gradients of the next step together, where somebody has computed it."""
+
         def step(self, closure=None):
-            params = itertools.chain(*(group["params"] for group in self.param_groups))
-            torch.nn.utils.clip_grad_norm_(list(params), max_norm, norm_type)
+            params = list(itertools.chain(*(group["params"] for group in self.param_groups)))
+            if self.gradient_norm is None or norm_type != 2:
+                torch.nn.utils.clip_grad_norm_(params, max_norm, norm_type)
+            else:  # as torch's, which looks at all gradients once more
+                factor = (max_norm / (self.gradient_norm + 1e-6)).clamp(max=1.0)
+                torch._foreach_mul_([p.grad for p in params if p.grad is not None], factor)
+            self.gradient_norm = None
             return super().step(closure)
 
     return FullModelClipping
