@@ -72,6 +72,14 @@ def test_the_same_images_give_the_same_resamples():
     assert np.corrcoef(first["AP"], worse)[0, 1] > 0.2
 
 
+def test_a_file_of_detections_says_what_they_say(tmp_path):
+    content, results = scenes(0)
+    for number, detections in enumerate((results, [])):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(detections))
+        assert analyse(content, path, 5) == analyse(content, detections, 5)
+
+
 @pytest.mark.parametrize("case", ["no detections", "no objects", "nothing", "crowds alone"])
 def test_what_is_undefined_is_null(case):
     content, results = scenes(0)

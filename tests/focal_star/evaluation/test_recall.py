@@ -62,7 +62,8 @@ def test_no_precision_without_detections_or_objects():
 
 def misses(content, results):
     truth = essentials(content) | {"images": content["images"]}
-    return worst_misses(matches_of(content, results), truth, results, 0.5)
+    evaluation = coco_eval(essentials(content), results)
+    return worst_misses(find_matches(evaluation), truth, evaluation.cocoDt, 0.5)
 
 
 def test_the_worst_misses_are_the_largest():

@@ -36,7 +36,7 @@ class BoxMapper(DatasetMapper):
         Raises:
             ImageError: the image cannot be read, or has another size than its record says.
         """
-        record = copy.deepcopy(dataset_dict)
+        record = dataset_dict.copy()  # what is in it is not written to
         pixels = read_image(record["file_name"], self.image_format)
         try:
             utils.check_image_size(record, pixels)

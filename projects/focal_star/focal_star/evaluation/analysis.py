@@ -43,17 +43,17 @@ def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> di
     """
     path = PathManager.get_local_path(MetadataCatalog.get(dataset_name).json_file)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
-    return analyse(content, json.loads(results_file.read_text(encoding="utf-8")), resamples)
+    return analyse(content, results_file, resamples)
 
 
 def analyse(
-    content: dict[str, Any], results: list[dict[str, Any]], resamples: int
+    content: dict[str, Any], results: list[dict[str, Any]] | Path, resamples: int
 ) -> dict[str, Any]:
     """Analyse detections; hotcoco matches them, whatever computed the AP.
 
     Args:
         content: the data set, in COCO's format.
-        results: the detections, in COCO's format.
+        results: the detections, in COCO's format, or a file of them.
         resamples: of the images, for ``bootstrap``; 0 for none.
 
     Returns:
@@ -110,7 +110,7 @@ def analyse(
             {**miss, "bbox": _rounded(miss["bbox"], 2), "area": _rounded(miss["area"], 1),
              "best_score": _rounded(miss["best_score"]), "best_iou": _rounded(miss["best_iou"])}
             for miss in worst_misses(
-                matches, truth | {"images": content["images"]}, results, IOU
+                matches, truth | {"images": content["images"]}, evaluation.cocoDt, IOU
             )
         ],
     }  # fmt: skip

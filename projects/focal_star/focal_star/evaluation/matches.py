@@ -1,15 +1,15 @@
 """Which detection found which object, as COCO's evaluation decides it, in compact arrays."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-IMAGES_AT_ONCE = 500
+IMAGES_AT_ONCE = 25
 """COCOeval's Python objects of 5,000 images take gigabytes; those of some images are read, and
-freed, before those of the next."""
-
-_FALSE, _TRUE, _IGNORED = 0, 1, 2
+freed, before those of the next. With few at once, memory is used again and the garbage collector
+seldom runs."""
 
 
 @dataclass(frozen=True)
@@ -73,63 +73,68 @@ def find_matches(evaluation) -> Matches:
     image_ids = np.unique(evaluation.cocoGt.getImgIds())
     category_ids = np.unique(evaluation.cocoGt.getCatIds())
     num_ious = len(params.iouThrs)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("detections", "objects")}
-    states: list[np.ndarray] = []
-    found_scores: list[np.ndarray] = []
+    parts = [_read([], num_ious)]
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):
         params.imgIds = image_ids[start : start + IMAGES_AT_ONCE].tolist()
         evaluation.evaluate()
-        for entry in evaluation.evalImgs:
-            if entry is None:
-                continue
-            place = (entry["category_id"], entry["image_id"])
-            detections, objects, state, scores = _read(entry, num_ious)
-            found["detections"].append(_with_place(place, detections))
-            found["objects"].append(_with_place(place, objects))
-            states.append(state)
-            found_scores.append(scores)
-    detections = np.concatenate([np.empty((0, 3)), *found["detections"]])
-    objects = np.concatenate([np.empty((0, 3)), *found["objects"]])
-    state = np.concatenate([np.empty((num_ious, 0), np.int8), *states], axis=1)
-    found_score = np.concatenate([np.empty((num_ious, 0)), *found_scores], axis=1)
+        parts.append(_read([entry for entry in evaluation.evalImgs if entry], num_ious))
+    detections, objects, is_ignored, finder = (
+        np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True)
+    )
     # lexsort is stable: where scores are equal, the order by image and within it stays.
-    by_score = np.lexsort((detections[:, 1], -detections[:, 2], detections[:, 0]))
-    by_image = np.lexsort((objects[:, 1], objects[:, 0]))
-    detections, objects, state = detections[by_score], objects[by_image], state[:, by_score]
+    by_score = np.lexsort((detections[1], -detections[2], detections[0]))
+    by_image = np.lexsort((objects[1], objects[0]))
+    detections, is_ignored = detections[:, by_score], is_ignored[:, by_score]
+    objects, finder = objects[:, by_image], finder[:, by_image].astype(np.int64)
+    # By the detection's id. Ids start from 1; the finder 0 is none.
+    ids = detections[3].astype(np.int64)
+    finds = np.zeros((num_ious, ids.max(initial=0) + 1), bool)
+    np.put_along_axis(finds, finder, True, axis=1)
+    score_of_id = np.full(finds.shape[1], np.nan)
+    score_of_id[ids] = detections[2]
     return Matches(
         image_ids=image_ids,
         category_ids=category_ids,
         ious=np.asarray(params.iouThrs, float),
         recalls=np.asarray(params.recThrs, float),
-        score=detections[:, 2],
-        image=np.searchsorted(image_ids, detections[:, 1]),
-        category=np.searchsorted(category_ids, detections[:, 0]),
-        is_true=state == _TRUE,
-        is_ignored=state == _IGNORED,
-        object_image=np.searchsorted(image_ids, objects[:, 1]),
-        object_category=np.searchsorted(category_ids, objects[:, 0]),
-        object_id=objects[:, 2].astype(np.int64),
-        found_score=found_score[:, by_image],
+        score=detections[2],
+        image=np.searchsorted(image_ids, detections[1]),
+        category=np.searchsorted(category_ids, detections[0]),
+        is_true=finds[:, ids],
+        is_ignored=is_ignored,
+        object_image=np.searchsorted(image_ids, objects[1]),
+        object_category=np.searchsorted(category_ids, objects[0]),
+        object_id=objects[2].astype(np.int64),
+        found_score=score_of_id[finder],
     )
 
 
-def _read(entry: dict[str, Any], num_ious: int) -> tuple[np.ndarray, ...]:
-    """Of one image and category: scores (D,), objects' ids (G,), states (T, D) of the detections,
-    and the scores (T, G) that found the objects."""
-    scores, detection_ids = np.asarray(entry["dtScores"], float), np.asarray(entry["dtIds"], int)
-    matched = np.asarray(entry["dtMatches"]).reshape(num_ious, -1) > 0
-    ignored = np.asarray(entry["dtIgnore"], bool).reshape(num_ious, -1)
-    state = np.where(ignored, _IGNORED, np.where(matched, _TRUE, _FALSE)).astype(np.int8)
-    counts = ~np.asarray(entry["gtIgnore"], bool)
-    finders = np.asarray(entry["gtMatches"], int).reshape(num_ious, -1)[:, counts]
-    found_score = np.full(finders.shape, np.nan)
-    if len(detection_ids):
-        order = np.argsort(detection_ids)
-        place = order[np.searchsorted(detection_ids[order], finders).clip(max=len(order) - 1)]
-        found_score = np.where(finders > 0, scores[place], np.nan)
-    return scores, np.asarray(entry["gtIds"], int)[counts], state, found_score
+def _read(entries: list[dict[str, Any]], num_ious: int) -> tuple[np.ndarray, ...]:
+    """What COCOeval says of some images and categories.
 
+    Returns:
+        The detections (4, D): category id, image id, score and id, and the objects, crowds left
+        out, (3, G): category id, image id and id; whether a detection is ignored (T, D); the id of
+        the detection that found an object, 0 if none did (T, G). Ids are exact in float64 up to
+        2^53.
+    """
 
-def _with_place(place: tuple[int, int], values: np.ndarray) -> np.ndarray:
-    """(N, 3): category id, image id and value. Ids are exact in float64 up to 2^53."""
-    return np.column_stack([np.full((len(values), 2), place, float), values])
+    def joined(key: str, empty: np.ndarray) -> np.ndarray:
+        return np.concatenate([empty, *(entry[key] for entry in entries)], axis=-1)
+
+    none = np.empty(0)
+    place = np.array([[e["category_id"], e["image_id"]] for e in entries], float).reshape(-1, 2).T
+    sizes = [len(entry["dtIds"]) for entry in entries]
+    detections = np.vstack(
+        [np.repeat(place, sizes, axis=1), joined("dtScores", none), joined("dtIds", none)]
+    )
+    is_ignored = np.zeros((num_ious, sum(sizes)), bool)
+    for entry, end, size in zip(entries, itertools.accumulate(sizes), sizes, strict=True):
+        if any(map(any, entry["dtIgnore"])):  # few or none
+            is_ignored[:, end - size : end] = entry["dtIgnore"]
+    counts = joined("gtIgnore", none) == 0
+    objects = np.vstack(
+        [np.repeat(place, [len(e["gtIds"]) for e in entries], axis=1), joined("gtIds", none)]
+    )
+    finder = joined("gtMatches", np.empty((num_ious, 0)))
+    return detections, objects[:, counts], is_ignored, finder[:, counts]

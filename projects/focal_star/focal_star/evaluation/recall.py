@@ -1,6 +1,5 @@
 """Which objects are found: by size, at a chosen precision, and the largest that are not."""
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def recall_at_precision(matches: Matches, precision: float, iou: float) -> tuple
 
 
 def worst_misses(
-    matches: Matches, truth: dict[str, Any], results: list[dict[str, Any]], iou: float
+    matches: Matches, truth: dict[str, Any], detections, iou: float
 ) -> list[dict[str, Any]]:
     """The largest objects that are missed: the plainest to see, and the gravest to overlook.
 
@@ -78,7 +77,7 @@ def worst_misses(
     Args:
         matches: what was found.
         truth: the data set in COCO's format, with an ``area`` for each annotation.
-        results: all detections in COCO's format.
+        detections: all of them, as a COCO object of either backend.
         iou: one of the IoU thresholds.
 
     Returns:
@@ -89,9 +88,6 @@ def worst_misses(
     """
     names = {category["id"]: category["name"] for category in truth["categories"]}
     files = {image["id"]: image.get("file_name", "") for image in truth["images"]}
-    detections = defaultdict(list)
-    for detection in results:
-        detections[detection["image_id"]].append(detection)
     # What COCOeval matched to a detection of that score is overlapped; most objects are.
     maybe_missed = ~(matches.found_score[matches.at(iou)] >= LOW_SCORE)
     ids = set(matches.object_id[maybe_missed].tolist())
@@ -99,7 +95,7 @@ def worst_misses(
     objects.sort(key=lambda thing: (-thing["area"], thing["image_id"], thing["id"]))
     missed = []
     for thing in objects:
-        nearby = detections[thing["image_id"]]
+        nearby = detections.loadAnns(detections.getAnnIds(imgIds=[thing["image_id"]]))
         boxes = [detection["bbox"] for detection in nearby]
         overlaps = box_iou(boxes, [thing["bbox"]], [0])[:, 0] if boxes else np.zeros(0)
         best_score = max(

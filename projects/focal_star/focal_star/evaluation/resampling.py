@@ -5,6 +5,7 @@ of times that each image counts. COCOeval's matches are found within an image, s
 as they are and only the counts change.
 """
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,9 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
     """
     matches, weights = _with_equal_scores_apart(matches, weights)
     curves = _Curves(matches)
-    found = [curves.average_precision(row.astype(np.int64)) for row in weights]
+    largest_sum = int(weights.max(initial=0)) * matches.is_true.size
+    whole = np.int32 if largest_sum < 2**31 else np.int64
+    found = [curves.average_precision(row.astype(whole)) for row in weights]
     return np.array(found).reshape(len(weights), len(matches.ious))
 
 
@@ -84,7 +87,8 @@ class _Curves:
         # Maxima over a curve's lower scores are taken over all curves at once, from the last one
         # to the first: each is lifted above those before it.
         self._lift = np.repeat(np.arange(len(curves))[::-1].astype(float), self._length)
-        self._of_iou = np.searchsorted(iou, np.arange(len(matches.ious) + 1))
+        of_iou = np.searchsorted(iou, np.arange(len(matches.ious) + 1))
+        self._of_iou = list(itertools.starmap(slice, itertools.pairwise(of_iou)))
         # How many ignored detections, over all thresholds, stand before; few or none.
         ignored_iou, ignored_place = np.nonzero(matches.is_ignored)
         ignored = ignored_iou * num_detections + ignored_place
@@ -96,26 +100,28 @@ class _Curves:
         assert np.allclose(matches.recalls, np.arange(steps + 1) / steps), matches.recalls
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
-        """(T,) for weights (I,) int64: sums of whole numbers are exact, and faster."""
-        objects = np.diff(_sums(weights[self._object_image])[self._object_starts])
+        """(T,) for weights (I,), whole numbers: their sums are exact, and faster."""
+        objects = np.diff(_sums(weights.take(self._object_image))[self._object_starts])
         if not objects.any():
-            return np.full(len(self._of_iou) - 1, np.nan)
-        true = self._since(_sums(weights[self._true_image]), slice(1, None), self._first)
-        counted = self._since(_sums(weights[self._image]), self._next, self._start)
+            return np.full(len(self._of_iou), np.nan)
+        true = self._since(_sums(weights.take(self._true_image)), slice(1, None), self._first)
+        counted = self._since(_sums(weights.take(self._image)), self._next, self._start)
         if len(self._ignored_image):
-            ignored = _sums(weights[self._ignored_image])
+            ignored = _sums(weights.take(self._ignored_image))
             counted -= self._since(ignored, self._ignored_before, self._ignored_start)
         precision = true / np.maximum(counted, 1)  # 0 true of 0 counted: no weight up to there
         recall = true / np.repeat(np.maximum(objects, 1)[self._category], self._length)
         # COCOeval's precision at a recall is the highest at that recall or above.
         precision += self._lift
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        np.maximum.accumulate(precision[::-1], out=precision[::-1])
         precision -= self._lift
         # One of weight 0 at the head reaches recall 0, with the precision of those behind it.
         reached = self._reached(recall)
-        new = np.diff(reached, prepend=0)
+        new = reached.copy()
+        new[1:] -= reached[:-1]
         new[self._first] = reached[self._first]
-        sums = [part.sum() for part in np.split(precision * new, self._of_iou[1:-1])]
+        precision *= new
+        sums = [precision[own].sum() for own in self._of_iou]
         return np.array(sums) / (len(self._recalls) * np.count_nonzero(objects))
 
     def _since(self, sums: np.ndarray, places: np.ndarray | slice, starts: np.ndarray):
