@@ -58,7 +58,8 @@ class QuickHead(RetinaNetHead):
     """The small levels go through both subnets on one map, side by side, a pixel of zeros apart.
 
     A 3 x 3 convolution then sees of each level what it sees of it alone, if what the one before it
-    wrote between the levels is set to zero.
+    wrote between the levels is set to zero. The first convolutions of both subnets, which see the
+    same map, are one.
     """
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -67,33 +68,47 @@ class QuickHead(RetinaNetHead):
         if not self.training or len(small) < 2:
             return super().forward(features)
         large = features[: -len(small)]  # the levels come from the largest to the smallest
+        sizes = [tuple(level.shape[2:]) for level in small]
+        is_level = _joined([small[0].new_ones(1, 1, *size) for size in sizes])
+        first = self.cls_subnet[0], self.bbox_subnet[0]
+        weight, bias = (torch.cat([getattr(c, name) for c in first]) for name in ("weight", "bias"))
+        found = [self._of_map(level, weight, bias, None) for level in large]
+        of_small = self._of_map(_joined(small), weight, bias, is_level)
+        found += zip(*(_apart(x, sizes) for x in of_small), strict=True)
+        logits, deltas = map(list, zip(*found, strict=True))
+        return logits, deltas
+
+    def _of_map(
+        self, x: Tensor, weight: Tensor, bias: Tensor, is_level: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Both subnets of a map; ``is_level`` is 0 between its levels, None if it has but one."""
+        found = F.conv2d(x, weight, bias, padding=1).chunk(2, dim=1)
+        parts = (self.cls_subnet, self.cls_score), (self.bbox_subnet, self.bbox_pred)
         logits, deltas = (
-            [predictor(subnet(level)) for level in large] + _side_by_side(small, subnet, predictor)
-            for subnet, predictor in (
-                (self.cls_subnet, self.cls_score),
-                (self.bbox_subnet, self.bbox_pred),
-            )
+            predictor(_through(list(subnet)[1:], own, is_level))
+            for own, (subnet, predictor) in zip(found, parts, strict=True)
         )
         return logits, deltas
 
 
-def _side_by_side(
-    levels: list[Tensor], subnet: nn.Sequential, predictor: nn.Module
-) -> list[Tensor]:
-    sizes = tuple(tuple(level.shape[2:]) for level in levels)
-    x, is_level = _joined(levels), _joined([levels[0].new_ones(1, 1, *size) for size in sizes])
-    for layer in subnet:
+def _through(layers: list[nn.Module], x: Tensor, is_level: Tensor | None) -> Tensor:
+    for layer in layers:
         x = layer(x)
-        if isinstance(layer, nn.ReLU):
+        if is_level is not None and isinstance(layer, nn.ReLU):
             x = x * is_level
-    columns = predictor(x).split([width + 1 for _, width in sizes], dim=3)
-    return [part[:, :, :h, :w] for part, (h, w) in zip(columns, sizes, strict=True)]
+    return x
 
 
 def _joined(levels: list[Tensor]) -> Tensor:
     """Side by side, from the highest to the lowest, zeros right of each and below the lower."""
     height = levels[0].shape[2]
     return torch.cat([F.pad(x, (0, 1, 0, height - x.shape[2])) for x in levels], dim=3)
+
+
+def _apart(x: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    """What :func:`_joined` has joined."""
+    columns = x.split([width + 1 for _, width in sizes], dim=3)
+    return [part[:, :, :h, :w] for part, (h, w) in zip(columns, sizes, strict=True)]
 
 
 def quick_anchor_generator(generator: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.structures import Boxes
 
 from focal_star import engine
 from focal_star.config import CONFIGS, load_config
@@ -112,9 +113,9 @@ def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg):
     trainer = loaded(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     batch[1]["instances"] = batch[1]["instances"][:0]
-    batch[1][frozen.ANCHORS] = torch.zeros_like(batch[1][frozen.ANCHORS])
-    batch[1][frozen.ANCHORS][0] = model.num_classes
     anchors = anchor_labels._anchors(model, trainer.data_loader.mapper.size)
+    without_objects = anchor_labels._labels(model, Boxes.cat(anchors), batch[1]["instances"])
+    batch[1][frozen.ANCHORS] = torch.from_numpy(without_objects)
     objects = [image["instances"] for image in batch]
     expected = model.label_anchors(anchors, objects)
     model.known_anchors = torch.stack([image[frozen.ANCHORS] for image in batch])

@@ -48,6 +48,7 @@ class TrainBatches:
             )
         parts = _train_loader_from_config(cfg, mapper=mapper)
         self.records = records = parts["dataset"]
+        self._dataset = DatasetFromList(records, copy=False)
         self.position = 0
         """How many batches are passed over before the first."""
         self._sampler = parts["sampler"]
@@ -62,7 +63,7 @@ class TrainBatches:
     def map_by(self, mapper: Mapper) -> None:
         """Use another mapper from the next iteration over the batches on."""
         self.mapper = mapper
-        images = MapDataset(DatasetFromList(self.records, copy=False), mapper)
+        images = MapDataset(self._dataset, mapper)
         self._batches = _NumberedBatches(images, self._seed)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.evaluation import inference_context
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, Instances, pairwise_iou
 
 from focal_star.files.writing import write_whole
 from focal_star.retinanet import FocalStarRetinaNet
@@ -42,7 +42,8 @@ def stored_labels(
     path = folder / f"anchors-{digest.hexdigest()[:32]}.npy"
     if not path.exists():
         content = io.BytesIO()
-        np.save(content, np.stack([_labels(model, anchors, objects) for objects in images]))
+        boxes = Boxes.cat(anchors)
+        np.save(content, np.stack([_labels(model, boxes, objects) for objects in images]))
         write_whole(path, content.getvalue())
     return path
 
@@ -54,11 +55,12 @@ def _anchors(model: FocalStarRetinaNet, size: tuple[int, int]) -> list[Boxes]:
     return model.anchor_generator([features[name] for name in model.head_in_features])
 
 
-def _labels(model: FocalStarRetinaNet, anchors: list[Boxes], objects: Instances) -> np.ndarray:
+def _labels(model: FocalStarRetinaNet, boxes: Boxes, objects: Instances) -> np.ndarray:
+    """(2, R) for all R anchors, as ``RetinaNet.label_anchors`` has it of one image."""
+    if not len(objects):
+        return np.stack([np.full(len(boxes), model.num_classes), np.zeros(len(boxes))]).astype("i2")
     objects = objects.to(model.device)
-    (labels,), (boxes,) = model.label_anchors(anchors, [objects])
-    numbers = torch.zeros_like(labels)
-    if len(objects):  # of several equal boxes the first: what counts is where it is
-        is_matched = (objects.gt_boxes.tensor[:, None] == boxes).all(dim=2)  # (objects, R)
-        numbers = is_matched.to(torch.uint8).argmax(dim=0)
+    numbers, kinds = model.anchor_matcher(pairwise_iou(objects.gt_boxes, boxes))
+    labels = objects.gt_classes[numbers]
+    labels[kinds == 0], labels[kinds == -1] = model.num_classes, -1
     return torch.stack([labels, numbers]).to(torch.int16).cpu().numpy()

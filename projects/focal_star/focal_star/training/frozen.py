@@ -74,6 +74,26 @@ class StoredResNet(ResNet):
         return outputs
 
 
+class _Rows:
+    """The rows of an array in a file, each read when it is asked for.
+
+    Most are asked for once or twice: to map them into memory takes longer than to read them.
+    """
+
+    def __init__(self, path: Path):
+        array = np.load(path, mmap_mode="r")
+        self._shape, self._dtype = array.shape[1:], array.dtype
+        self._start, self._row_bytes = array.offset, array[0].nbytes
+        self._file = path.open("rb")
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        array = np.empty(self._shape, self._dtype)
+        read = os.preadv(self._file.fileno(), [array], self._start + row * self._row_bytes)
+        if read != self._row_bytes:
+            raise OSError(f"{self._file.name} ends within row {row}")
+        return array
+
+
 class StoredMapper:
     """From Detectron2's record of an image to what the model takes, with features for pixels."""
 
@@ -84,8 +104,8 @@ class StoredMapper:
             anchors: what :func:`focal_star.training.anchor_labels.stored_labels` has written, if
                 that is to be used.
         """
-        self._anchors = None if anchors is None else np.load(anchors, mmap_mode="r")
-        self._features = np.load(folder / "features.npy", mmap_mode="r")
+        self._anchors = None if anchors is None else _Rows(anchors)
+        self._features = _Rows(folder / "features.npy")
         objects = np.load(folder / "objects.npz")
         self._boxes = torch.from_numpy(objects["boxes"])
         self._classes = torch.from_numpy(objects["classes"])
@@ -110,10 +130,10 @@ class StoredMapper:
         row = self._rows[record["file_name"]]
         instances = self.instances(row)
         kept = {key: value for key, value in record.items() if key != "annotations"}
-        features = torch.from_numpy(np.array(self._features[row]))  # (H, W, C)
+        features = torch.from_numpy(self._features[row])  # (H, W, C)
         mapped = kept | {"image": self._pixels, FEATURES: features, "instances": instances}
         if self._anchors is not None:
-            mapped[ANCHORS] = torch.from_numpy(np.array(self._anchors[row]))
+            mapped[ANCHORS] = torch.from_numpy(self._anchors[row])
         return mapped
 
 

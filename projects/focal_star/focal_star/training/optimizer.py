@@ -63,7 +63,8 @@ def _clipping(kind: type, max_norm: float, norm_type: float) -> type:
                 torch.nn.utils.clip_grad_norm_(params, max_norm, norm_type)
             else:  # as torch's, which looks at all gradients once more
                 factor = (max_norm / (self.gradient_norm + 1e-6)).clamp(max=1.0)
-                torch._foreach_mul_([p.grad for p in params if p.grad is not None], factor)
+                if factor.device.type != "cpu" or factor < 1:
+                    torch._foreach_mul_([p.grad for p in params if p.grad is not None], factor)
             self.gradient_norm = None
             return super().step(closure)
 
