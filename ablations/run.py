@@ -21,7 +21,7 @@ from ablations.record import write_json
 from ablations.request import Request, RunError
 from ablations.status import STALE, status
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
 
 
