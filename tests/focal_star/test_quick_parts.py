@@ -81,6 +81,14 @@ def test_small_levels_are_joined_in_training_alone(monkeypatch):
     assert len(calls) == 2 + 5
 
 
+def test_large_maps_are_left_to_detectron2():
+    quick, calls = quick_head(head()), []
+    quick.cls_score.register_forward_hook(lambda *_: calls.append(1))
+    assert quick_parts.MOST_PIXELS < 2 * 64 * 65
+    quick(levels([(64, 65), (32, 33), (16, 17), (8, 9), (4, 5)]))
+    assert len(calls) == 5
+
+
 def test_a_head_that_normalises_over_a_map_stays_as_it_is():
     assert type(quick_head(head(norm="BN"))) is RetinaNetHead
 

@@ -15,6 +15,10 @@ from torch.nn import functional as F
 FEW_PIXELS = 2**10
 """Pixels of a level, of all images of a batch, up to which it is joined to others."""
 
+MOST_PIXELS = 2**13
+"""Pixels of the largest level, likewise, above which the head is Detectron2's: the convolutions
+themselves then take the time."""
+
 
 class QuickFrozenBatchNorm(FrozenBatchNorm2d):
     """Its scale and shift are computed once, not from four tensors in each forward pass."""
@@ -64,10 +68,11 @@ class QuickHead(RetinaNetHead):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """As RetinaNetHead's: of each level (N, A x K, H, W) and (N, A x 4, H, W)."""
-        small = [level for level in features if level[:, 0].numel() <= FEW_PIXELS]
-        if not self.training or len(small) < 2:
+        pixels = [level[:, 0].numel() for level in features]  # falling from level to level
+        small = [level for level, few in zip(features, pixels, strict=True) if few <= FEW_PIXELS]
+        if not self.training or pixels[0] > MOST_PIXELS or len(small) < 2:
             return super().forward(features)
-        large = features[: -len(small)]  # the levels come from the largest to the smallest
+        large = features[: -len(small)]
         sizes = [tuple(level.shape[2:]) for level in small]
         is_level = _joined([small[0].new_ones(1, 1, *size) for size in sizes])
         first = self.cls_subnet[0], self.bbox_subnet[0]

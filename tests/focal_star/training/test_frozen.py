@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,21 @@ def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
     for name, value in mapped["instances"].get_fields().items():
         own = found["instances"].get(name)
         assert torch.equal(getattr(own, "tensor", own), getattr(value, "tensor", value)), name
+
+
+def test_it_reaches_a_process_that_reads_images(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    stored, record = trainer.data_loader.mapper, trainer.data_loader.records[3]
+    again = pickle.loads(pickle.dumps(stored))
+    assert torch.equal(again(record)[frozen.FEATURES], stored(record)[frozen.FEATURES])
+
+
+def test_a_file_that_ends_early_is_an_error(tiny_cfg):
+    trainer = loaded(tiny_cfg)
+    (folder,) = stores(tiny_cfg)
+    os.truncate(folder / "features.npy", 10_000)
+    with pytest.raises(OSError, match="features.npy ends within row 3"):
+        trainer.data_loader.mapper(trainer.data_loader.records[3])
 
 
 def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg):

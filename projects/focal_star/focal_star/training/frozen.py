@@ -82,9 +82,13 @@ class _Rows:
 
     def __init__(self, path: Path):
         array = np.load(path, mmap_mode="r")
+        self._path = path
         self._shape, self._dtype = array.shape[1:], array.dtype
         self._start, self._row_bytes = array.offset, array[0].nbytes
         self._file = path.open("rb")
+
+    def __reduce__(self):
+        return _Rows, (self._path,)
 
     def __getitem__(self, row: int) -> np.ndarray:
         array = np.empty(self._shape, self._dtype)
