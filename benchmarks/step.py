@@ -23,7 +23,7 @@ from benchmarks.harness import Case, Side
 from focal_star.config import CONFIGS, load_config
 from focal_star.kernels import FORMS
 from focal_star.training.anchor_labels import stored_labels
-from focal_star.training.frozen import ANCHORS, FEATURES, StoredResNet, _hand_over
+from focal_star.training.frozen import ANCHORS, FEATURES, StoredResNet, take_stored
 from focal_star.training.optimizer import build_optimizer
 
 TITLE = "Training step (FL): losses, gradients, optimizer"
@@ -132,7 +132,7 @@ def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any
     objects = [image["instances"] for image in batch]
     with tempfile.TemporaryDirectory() as folder:
         labels = np.load(stored_labels(Path(folder), model, objects, objects[0].image_size))
-    model.register_forward_pre_hook(_hand_over)
+    take_stored(model)
     return [
         image | {FEATURES: found.permute(1, 2, 0).contiguous(), ANCHORS: torch.from_numpy(label)}
         for image, found, label in zip(batch, features, labels, strict=True)

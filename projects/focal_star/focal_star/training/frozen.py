@@ -151,8 +151,8 @@ def stored_mapper(
 
     Args:
         cfg: the config.
-        model: with its weights loaded; it takes what the mapper gives once :func:`hand_over` is
-            called with each batch.
+        model: with its weights loaded; to take what the mapper gives it needs
+            :func:`take_stored`.
         mapper: of these images.
         records: Detectron2's, of all images that will be asked for.
     """
@@ -182,6 +182,11 @@ def stored_mapper(
             os.utime(folder)
             forget_oldest(folder.parent, MOST_BYTES, keep=folder)
     return mapper
+
+
+def take_stored(model: nn.Module) -> None:
+    """Have the model call :func:`hand_over` with every batch that it is given."""
+    model.register_forward_pre_hook(lambda model, inputs: hand_over(model, *inputs))
 
 
 def hand_over(model: nn.Module, batch: list[dict[str, Any]]) -> None:

@@ -28,7 +28,7 @@ from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training import interruption
 from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.events import EventsWriter, MetricsWriter, naming
-from focal_star.training.frozen import hand_over, stored_mapper
+from focal_star.training.frozen import stored_mapper, take_stored
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
 from focal_star.training.resume import rank_state, set_rank_state
@@ -139,7 +139,7 @@ class Trainer(DefaultTrainer):
     def _use_stored(self) -> None:
         """Let what is stored of the images take their place."""
         model, options = self.checkpointer.model, self.cfg.TEST
-        model.register_forward_pre_hook(lambda model, inputs: hand_over(model, *inputs))
+        take_stored(model)
         loader = self.data_loader
         loader.map_by(stored_mapper(self.cfg, model, loader.mapper, loader.records))
         looks = [options.LOSS_IMAGES] if options.LOSS_PERIOD else []
