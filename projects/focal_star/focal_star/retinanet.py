@@ -75,6 +75,8 @@ class FocalStarRetinaNet(RetinaNet):
                 take.
         """
         super().__init__(**kwargs)
+        self.head = quick_head(self.head)
+        self.anchor_generator = quick_anchor_generator(self.anchor_generator)
         if loss not in LOSSES:
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {loss!r}; valid: {', '.join(LOSSES)}")
         if kernel not in FORMS:
@@ -112,11 +114,8 @@ class FocalStarRetinaNet(RetinaNet):
             batch_size=ohem.BATCH_SIZE,
             nms_thresh=ohem.NMS_THRESH,
         )
-        parts = super().from_config(cfg)
         return {
-            **parts,
-            "head": quick_head(parts["head"]),
-            "anchor_generator": quick_anchor_generator(parts["anchor_generator"]),
+            **super().from_config(cfg),
             "loss": own.LOSS,
             "weight_cap": own.WEIGHT_CAP,
             "beta": own.BETA,

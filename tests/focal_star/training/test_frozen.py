@@ -54,6 +54,12 @@ def test_it_changes_no_bit_of_a_training(tiny_cfg):
     assert trained(tiny_cfg, "again") == without
 
 
+def test_to_store_draws_no_random_number(tiny_cfg):
+    first = trained(tiny_cfg, "first", INPUT__RANDOM_FLIP="horizontal")
+    assert stores(tiny_cfg, "val")
+    assert trained(tiny_cfg, "second", INPUT__RANDOM_FLIP="horizontal") == first
+
+
 def test_a_later_training_reads_no_training_image(tiny_cfg, monkeypatch):
     loaded(tiny_cfg)
     monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))

@@ -1,9 +1,7 @@
 """The state of a training, put back; test_broken_off.py has whole trainings."""
 
 import io
-import random
 
-import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
@@ -22,21 +20,6 @@ def through_a_file(state: dict) -> dict:
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, weights_only=True)
-
-
-def drawn() -> list[float]:
-    normal = [random.gauss(0, 1), np.random.standard_normal(), torch.randn(()).item()]
-    uniform = [random.random(), np.random.rand(), torch.rand(()).item()]
-    return normal + uniform + [int(np.random.randint(2**31)), random.randrange(2**31)]
-
-
-def test_the_random_generators_go_on_where_they_were():
-    drawn()  # leaves half of a pair of normal numbers waiting
-    state = through_a_file(resume.random_state())
-    expected = drawn()
-    assert drawn() != expected
-    resume.set_random_state(state)
-    assert drawn() == expected
 
 
 def test_smoothed_values_go_on_where_they_were():

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from focal_star.files.writing import write_whole
 from focal_star.training import checkpoints
+from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_main_process
-from focal_star.training.resume import random_state, set_random_state
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training.anchor_labels import stored_labels
+from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ def stored_mapper(
         return mapper
     key = _key(cfg, model, net, mapper, records)
     folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / key, None
-    with _locked(folder.with_suffix(".lock")):
+    with _locked(folder.with_suffix(".lock")), kept_random_state():
         if not folder.is_dir():
             _write(folder, model, net, mapper, records)
         if isinstance(model, FocalStarRetinaNet):

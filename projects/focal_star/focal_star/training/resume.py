@@ -7,11 +7,9 @@ event storage. Each process has its own of some of these.
 """
 
 import logging
-import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils import comm
@@ -21,6 +19,7 @@ from torch import nn
 
 from focal_star.config import ConfigError
 from focal_star.training import checkpoints, interruption
+from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_any_process, on_main_process
 
 logger = logging.getLogger(__name__)
@@ -119,27 +118,6 @@ def set_rank_state(trainer: DefaultTrainer, state: dict[str, Any]) -> None:
         model.loss_normalizer = state["loss_normalizer"]
     set_storage_state(trainer.storage, state["storage"])
     set_random_state(state["random"])  # last: nothing may draw before the first step
-
-
-def random_state() -> dict[str, Any]:
-    """The states of the random generators of Python, numpy, torch and this process's GPU."""
-    kind, key, *rest = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(key.astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put :func:`random_state` back."""
-    kind, key, *rest = state["numpy"]
-    random.setstate(state["python"])
-    np.random.set_state((kind, key.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(state["cuda"])
 
 
 def storage_state(storage: EventStorage) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from focal_star.data.mapper import Mapper, build_validation_mapper
 from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training.frozen import hand_over
-from focal_star.training.resume import random_state, set_random_state
+from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ def look(
     model: FocalStarRetinaNet, images: ValidationImages, see: Callable[[Matched], None]
 ) -> None:
     """Show what the model says of each batch of this process, without gradients."""
-    with inference_context(model), torch.no_grad(), _kept_random_state():
+    with inference_context(model), torch.no_grad(), kept_random_state():
         for batch in images.batches():
             see(_matched(model, batch))
 
@@ -140,7 +139,7 @@ def _mean_two_stage_losses(model: GeneralizedRCNN, images: ValidationImages) -> 
     same boxes.
     """
     rows = []
-    with inference_context(model), torch.no_grad(), _kept_random_state(), EventStorage():
+    with inference_context(model), torch.no_grad(), kept_random_state(), EventStorage():
         torch.manual_seed(0)
         for part in (model, model.proposal_generator, model.roi_heads):
             part.training = True  # they then return losses; the network stays as it is tested
@@ -227,13 +226,3 @@ def _matched(model: FocalStarRetinaNet, batch: list[dict[str, Any]]) -> Matched:
         pred_anchor_deltas=[permute_to_N_HWA_K(x, 4) for x in pred_anchor_deltas],
         gt_boxes=gt_boxes,
     )
-
-
-@contextmanager
-def _kept_random_state() -> Iterator[None]:
-    """Put the random generators back: Detectron2 draws one to resize to the only size there is."""
-    state = random_state()
-    try:
-        yield
-    finally:
-        set_random_state(state)
