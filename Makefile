@@ -34,7 +34,7 @@ BENCH =
 ## an existing environment's Python, in place of a new .venv
 PYTHON ?=
 ## upstream: a folder with another Detectron2's package, such as a checkout of its main branch
-DETECTRON2 =
+DETECTRON2 ?=
 ## further arguments for pytest, as in PYTEST_ARGS="-m 'not slow'"
 PYTEST_ARGS =
 
@@ -50,7 +50,7 @@ RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(GPUS),--gpus "$(GPUS)")
 
 .PHONY: help setup ablations plan doctor status report publish cards demo check describe register
-.PHONY: fetch test upstream bench soak audit lint format clean
+.PHONY: fetch test upstream bench soak lock audit lint format clean
 
 ## this list
 help:
@@ -67,7 +67,7 @@ help:
 setup:
 	@command -v "$(or $(PYTHON),python3)" >/dev/null || { \
 	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer that is (PYTHON=...)" >&2; exit 1; }
-	@"$(or $(PYTHON),python3)" -m install.environment $(if $(PYTHON),--here)
+	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here)
 
 ## run what is missing of the study; its report is written again every minute, and at the end
 ablations: setup
@@ -132,7 +132,9 @@ test: setup lint
 upstream: setup
 	@[ -f "$(DETECTRON2)/detectron2/__init__.py" ] || { \
 	    echo "make upstream: there is no detectron2/__init__.py in '$(DETECTRON2)'; name the folder that holds the package (DETECTRON2=...)" >&2; exit 1; }
-	@PYTHONPATH="$(DETECTRON2)" "$(PY)" -m pytest tests/focal_star $(PYTEST_ARGS)
+	@mkdir -p .setup/upstream  # the package alone: the checkout has a package `tests` as well
+	@ln -sfn "$$(realpath "$(DETECTRON2)")/detectron2" .setup/upstream/detectron2
+	@PYTHONPATH="$(CURDIR)/.setup/upstream" "$(PY)" -m pytest tests/focal_star $(PYTEST_ARGS)
 
 ## measure losses, training step, evaluation, a study and more against others; about 7 minutes
 bench: setup
@@ -143,9 +145,17 @@ soak: setup
 	@"$(PY)" tests/soak.py --kills 50 --cells 12
 	@"$(PY)" -m tests.fuzz --cases 1000000
 
-## look for published vulnerabilities of what is installed; asks the package index
+## write install/lock.txt anew, with the newest versions that setup.py allows
+lock: setup
+	@"$(PY)" -m pip install --quiet --upgrade --target .setup/uv uv
+	@PYTHONPATH=.setup/uv "$(PY)" -m uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+	    --no-header --extra test --extra draw --output-file install/lock.txt \
+	    setup.py install/detectron2/pyproject.toml install/lock.in
+
+## look for published vulnerabilities of the locked versions; asks the package index
 audit: setup
-	@"$(PY)" -m install.audit
+	@"$(PY)" -m pip_audit --strict --disable-pip --no-deps --progress-spinner off \
+	    --requirement install/lock.txt
 
 ## check style and format
 lint: setup

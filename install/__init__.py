@@ -1,6 +1,6 @@
-"""The set-up: what `make setup` runs. Standard library alone, as it runs before all else.
+"""The set-up: what `make setup` runs. It needs the standard library alone, as it runs first.
 
-`environment` is the program; `python3 -m install.environment` from the repository's root runs it.
+`python3 -m install` from the repository's root is the program.
 """
 
 import sys
@@ -15,7 +15,7 @@ def refusal(version, executable):
 
     Args:
         version (tuple): `sys.version_info` of the Python in question, or its first fields.
-        executable (str): where it is.
+        executable (str): its path.
     """
     if tuple(version[:2]) >= OLDEST_PYTHON:
         return None

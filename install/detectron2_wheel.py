@@ -1,146 +1,115 @@
-"""A pure-Python wheel of Detectron2 v0.5, made from its sdist and the mends.
+"""Detectron2, where none can be imported: v0.5 as a pure-Python wheel.
 
-Detectron2 has no wheel on the package index and its own install compiles C++. The sdist that is
-there (see `pins`) holds its Python sources, unchanged, and not the C++ ones, so that pip cannot
-build it.
+Detectron2 has no wheel on the package index, and its own install compiles C++. The sdist that is on
+the index holds the Python sources of v0.5, unchanged, without the C++ ones, so that pip cannot
+build it. `detectron2/` has the changes that let them run on current torch, numpy and Pillow, and
+honest metadata.
 """
 
 import hashlib
+import re
 import shutil
 import tarfile
 from pathlib import Path
 
-from install import pins
-from install.detectron2_mends import MENDS, NO_OPERATORS_SOURCE, apply_mends
-from install.running import Runner, SetupError
-from install.target import Target
+from install.environment import Environment, SetupError, step
 
-SUMMARY = (
-    "The Python sources of Detectron2 v0.5 without its compiled operators, mended to run on "
-    "current torch, numpy and Pillow"
-)
+HERE = Path(__file__).with_name("detectron2")
+PATCH, METADATA = HERE / "changes.patch", HERE / "pyproject.toml"
 
-# What the sources import, with the bounds that v0.5 has. Left out: black, which it pins to an old
-# version for writing a LazyConfig as Python; future and pydot, for an export to Caffe2, which torch
-# no longer holds.
-REQUIRES = (
-    "cloudpickle",
-    "fvcore>=0.1.5",
-    "hydra-core>=1.1",
-    "iopath>=0.1.7",
-    "matplotlib",
-    "numpy",
-    "omegaconf>=2.1",
-    "Pillow>=7.1",
-    "pycocotools>=2.0.2",
-    "PyYAML>=5.1",
-    "tabulate",
-    "tensorboard",
-    "termcolor>=1.1",
-    "torch",
-    "torchvision",
-    "tqdm>4.29.0",
-    "yacs>=0.1.6",
-)
+SDIST = "detectron2-cdo==0.5"
+SDIST_SHA256 = "53c9e79e9cc943e80419c588ea44b5479507a8628ed14a4e06bd093e29311b18"
 
-# Drawing needs cv2, which comes from one of several distributions that overwrite one another: an
-# extra, so that one that is there stays.
-DRAWING = "opencv-python-headless"
+BUILD_TOOLS = ("pip==25.3", "setuptools==80.9.0")
+"""What fetches and builds it, in a temporary folder. The metadata of the sdist names a dependency
+by URL, which pip 26.3 refuses even to download."""
 
-PROJECT_FILE = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
+# What training takes of it; its layers load the compiled operators where there are any. Not the
+# model zoo: upstream's needs a pkg_resources that new versions of setuptools no longer have.
+TRY = "import detectron2.modeling, detectron2.engine, detectron2.evaluation"
 
-[project]
-name = "detectron2"
-version = "{version}"
-description = "{summary}"
-readme = "MENDS.md"
-license = "Apache-2.0"
-license-files = ["LICENSE"]
-authors = [{{ name = "FAIR" }}]
-requires-python = ">=3.10"
-dependencies = {requires}
-optional-dependencies = {{ draw = ["{drawing}"] }}
-urls = {{ Upstream = "https://github.com/facebookresearch/detectron2" }}
 
-[tool.setuptools.packages.find]
-include = ["detectron2*"]
-exclude = ["detectron2.model_zoo.configs*"]
+def install_detectron2(environment: Environment, folder: Path) -> None:
+    """Install the wheel unless a Detectron2 is there; an older wheel of this project is replaced.
 
-[tool.setuptools.package-data]
-"detectron2.model_zoo" = ["configs/**/*.yaml", "configs/**/*.py"]
-"""
+    Args:
+        environment: where; torch is installed there.
+        folder: a temporary folder that does not exist yet.
+
+    Raises:
+        SetupError: the wheel cannot be built, or the Detectron2 that is there does not load.
+    """
+    found = environment.look("detectron2", "cv2")
+    version = found["versions"].get("detectron2")
+    is_outdated = is_ours(version) and version != wheel_version()
+    # By its place: one that PYTHONPATH lends has no version.
+    if found["places"]["detectron2"] is None or is_outdated:
+        with step("Detectron2 v0.5 as a pure-Python wheel"):
+            _build_and_install(environment, folder, draw=found["places"]["cv2"] is None)
+    status, output = environment.attempt("-c", TRY)
+    if status:
+        found = environment.look("detectron2")
+        version = found["versions"].get("detectron2", "without a version")
+        raise SetupError(
+            f"Detectron2 {version} at {found['places']['detectron2']} does not load. Build it "
+            f"again for this torch, or remove it ({environment.name()} -m pip uninstall "
+            "detectron2); make setup then installs a pure-Python one. "
+            f"{environment.shown(output)}"
+        )
 
 
 def wheel_version() -> str:
-    """The version of the wheel: v0.5, and which mends, so that a wheel with older ones is known."""
-    digest = hashlib.sha256(
-        repr((pins.SDIST_SHA256, MENDS, NO_OPERATORS_SOURCE, REQUIRES)).encode()
-    )
+    """The wheel's version: v0.5, and a hash of the changes, so that an older wheel is known."""
+    digest = hashlib.sha256(SDIST_SHA256.encode() + PATCH.read_bytes() + METADATA.read_bytes())
     return f"0.5+pure.{digest.hexdigest()[:8]}"
 
 
 def is_ours(version: str | None) -> bool:
-    """Whether an installed detectron2 is a wheel that this module made, with these mends or not."""
+    """Whether an installed detectron2 is a wheel of this project, with these changes or others."""
     return version is not None and version.startswith("0.5+pure.")
 
 
-def make_wheel(target: Target, runner: Runner, folder: Path) -> Path:
-    """Downloads the sdist, mends its sources and builds the wheel.
-
-    Args:
-        target: the environment whose Python builds; has torch, which the sdist's metadata needs.
-        runner: runs pip.
-        folder: an empty temporary folder.
-
-    Returns:
-        The wheel's path, in that folder.
-    """
-    tools = folder / "tools"
-    runner.run([target.python, "-m", "pip", "install", "--target", tools, *pins.BUILD_TOOLS])
-    sdist = download_sdist(target, runner, folder / "sdist", tools)
-    sources = unpack(sdist, folder / "unpacked")
-    project = folder / "project"
-    write_project(sources, project)
-    apply_mends(project)
-    return build(target, runner, project, folder / "wheel", tools)
+def _build_and_install(environment: Environment, folder: Path, draw: bool) -> None:
+    tools, sdist, project = folder / "tools", folder / "sdist", folder / "project"
+    folder.mkdir()
+    # The site's constraints are for what is kept; these tools are gone in a minute.
+    with_tools = {"PYTHONPATH": str(tools), "PIP_CONSTRAINT": "/dev/null"}
+    install = ("install", "--quiet", "--target", tools, *BUILD_TOOLS)
+    environment.pip(*install, PIP_CONSTRAINT="/dev/null")
+    download_sdist(environment, sdist, **with_tools)
+    write_project(unpack(next(sdist.glob("*.tar.gz")), folder / "unpacked"), project)
+    constraints = ("--constraint", environment.constraints)
+    no_isolation = ("--no-deps", "--no-build-isolation")
+    environment.pip("install", *no_isolation, "--force-reinstall", project, **with_tools)
+    # What it requires: by the lock, as all else.
+    environment.pip("install", *constraints, "detectron2[draw]" if draw else "detectron2")
 
 
 def download_sdist(
-    target: Target, runner: Runner, folder: Path, tools: Path, sha256: str = pins.SDIST_SHA256
-) -> Path:
-    """Downloads the pinned sdist with the pinned pip.
+    environment: Environment, folder: Path, sha256: str = SDIST_SHA256, **environ: str
+) -> None:
+    """Download the pinned sdist.
 
     Args:
-        target: the environment whose Python runs pip.
-        runner: runs it.
-        folder: where the sdist is put.
-        tools: the folder of the pinned pip and setuptools; one without them leaves it to the
-            environment's own.
-        sha256: what the file must have; pip checks it before it runs the sdist's setup.py.
+        environment: its Python runs pip, and the sdist's setup.py, which needs torch.
+        folder: where the sdist is put; made.
+        sha256: of the file; pip checks it before it runs anything of the sdist.
+        environ: further environment variables.
 
     Raises:
         SetupError: the index has another file under that name, or cannot be reached.
     """
     folder.mkdir(parents=True)
     requirement = folder / "requirement.txt"
-    requirement.write_text(f"{pins.SDIST} --hash=sha256:{sha256}\n", encoding="utf-8")
-    runner.run(
-        [
-            *(target.python, "-m", "pip", "download", "--require-hashes", "--requirement"),
-            *(requirement, "--dest", folder, "--no-deps", "--no-build-isolation"),
-            *("--no-binary", ":all:"),
-        ],
-        PYTHONPATH=str(tools),
+    requirement.write_text(f"{SDIST} --hash=sha256:{sha256}\n", encoding="utf-8")
+    options = ("--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--dest", folder)
+    environment.pip(
+        "download", "--require-hashes", "--requirement", requirement, *options, **environ
     )
-    (sdist,) = folder.glob("*.tar.gz")
-    return sdist
 
 
 def unpack(sdist: Path, folder: Path) -> Path:
-    """Unpacks an sdist and returns the one folder that it holds."""
+    """Unpack an sdist and return the one folder that it holds."""
     with tarfile.open(sdist) as archive:
         # Pythons before 3.10.12 and 3.11.4 know no filters; the hash vouches for the file.
         safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
@@ -150,50 +119,55 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def write_project(sources: Path, project: Path) -> None:
-    """Writes the folder that the wheel is built from: the package, its licence, honest metadata.
+    """Write the folder that the wheel is built from: the patched package, licence and metadata.
 
-    The projects that v0.5 carries beside the package (PointRend, DeepLab, Panoptic-DeepLab) stay
-    out. The model zoo's configs come with it.
+    The projects that v0.5 has beside the package (PointRend, DeepLab, Panoptic-DeepLab) are left
+    out.
 
     Args:
         sources: the unpacked sdist.
         project: the folder to write; must not exist.
-    """
-    shutil.copytree(sources / "detectron2", project / "detectron2")
-    shutil.copy(sources / "LICENSE", project / "LICENSE")
-    (project / "MENDS.md").write_text(describe_mends(), encoding="utf-8")
-    requires = "[" + ", ".join(f'"{requirement}"' for requirement in REQUIRES) + "]"
-    (project / "pyproject.toml").write_text(
-        PROJECT_FILE.format(
-            version=wheel_version(), summary=SUMMARY, requires=requires, drawing=DRAWING
-        ),
-        encoding="utf-8",
-    )
-
-
-def describe_mends() -> str:
-    """The wheel's long description: what differs from v0.5, file by file."""
-    lines = [f"- `{mend.file}`: {mend.why}" for mend in MENDS]
-    return "\n".join([f"{SUMMARY}. Changed files:", "", *dict.fromkeys(lines), ""])
-
-
-def build(target: Target, runner: Runner, project: Path, folder: Path, tools: Path) -> Path:
-    """Builds the wheel of a project folder with the pinned pip and setuptools.
 
     Raises:
-        SetupError: no wheel, or more than one, came out.
+        SetupError: the changes do not fit the sources.
     """
-    runner.run(
-        [
-            *(target.python, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
-            *("--wheel-dir", folder, project),
-        ],
-        PYTHONPATH=str(tools),
-    )
-    wheels = sorted(folder.glob("detectron2-*.whl"))
-    if len(wheels) != 1:
+    shutil.copytree(sources / "detectron2", project / "detectron2")
+    shutil.copy(sources / "LICENSE", project)
+    apply_patch(PATCH.read_text(encoding="utf-8"), project)
+    metadata = METADATA.read_text(encoding="utf-8")
+    metadata = metadata.replace('version = "0.5"', f'version = "{wheel_version()}"', 1)
+    (project / "pyproject.toml").write_text(metadata, encoding="utf-8")
+
+
+def apply_patch(patch: str, root: Path) -> None:
+    """Apply a unified diff; change nothing unless every hunk fits in exactly one place.
+
+    Args:
+        patch: the diff, with paths as in ``+++ b/detectron2/...``; text between the files counts
+            as comment.
+        root: the folder that holds ``detectron2/``.
+
+    Raises:
+        SetupError: these are other sources; names each file with a hunk that does not fit.
+    """
+    texts, misfits = {}, []
+    for section in re.split(r"^--- ", patch, flags=re.M)[1:]:
+        head, *hunks = re.split(r"^@@.*\n", section, flags=re.M)
+        name = re.search(r"^\+\+\+ b/(\S+)", head, re.M).group(1)
+        path = root / name
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for hunk in hunks:
+            lines = [line for line in hunk.splitlines(keepends=True) if line[0] in " +-"]
+            old = "".join(line[1:] for line in lines if line[0] != "+")
+            new = "".join(line[1:] for line in lines if line[0] != "-")
+            if old and text.count(old) != 1:
+                misfits.append(name)
+            text = text.replace(old, new) if old else new
+        texts[path] = text
+    if misfits:
         raise SetupError(
-            f"building Detectron2 gave {len(wheels)} wheels, not one. Run make setup again, and "
-            f"read {runner.log_name()} if that does not help"
+            f"the changes of install/detectron2/changes.patch do not fit {', '.join(misfits)}. "
+            "Restore install/ from the repository"
         )
-    return wheels[0]
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")

@@ -1,117 +1,196 @@
-"""Sets up an environment that can train: `.venv`, or the one whose Python runs this.
+"""The environment that is set up: running its Python, and what is installed there."""
 
-Doing nothing is the usual case and takes a fraction of a second. A set-up that was interrupted
-goes on where it was when it is started again.
-"""
-
-import argparse
-import fcntl
+import json
 import os
-import shutil
+import shlex
+import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-from install.detectron2_install import install_detectron2
-from install.running import Runner, SetupError, complain, step
-from install.stamp import Stamp
-from install.target import Target, make_venv, require_pip
-from install.torch_pair import PAIR, install_pair
+from install import OLDEST_PYTHON
 
-ROOT = Path(__file__).resolve().parent.parent
-VENV = ".venv"
-# The stamps, the log, the lock and temporary files; ignored by git.
-RECORDS = ".setup"
+LAST_LINES = 8
+"""Lines of a failed command's output that are shown."""
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program. Returns the exit status; a failure is one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python3 -m install.environment", description=__doc__)
-    parser.add_argument(
-        "--here", action="store_true", help="set up the environment of this Python, not .venv"
-    )
-    here = parser.parse_args(arguments).here
-    python = Path(sys.executable) if here else ROOT / VENV / "bin" / "python"
-    try:
-        set_up(Target(python, ours=not here), ROOT)
-    except SetupError as error:
-        complain(str(error))
-        return 1
-    except KeyboardInterrupt:
-        complain("interrupted; run make setup again, and it goes on from there")
-        return 130
-    return 0
+# Looks packages up without importing them: torch alone takes seconds.
+LOOK = """
+import importlib.metadata, importlib.util, json, sys
+def place(name):
+    spec = importlib.util.find_spec(name)
+    return spec and (spec.origin or str(spec.submodule_search_locations))
+found = [(d.metadata["Name"], d.version) for d in importlib.metadata.distributions()]
+found.reverse()  # the first on the path is the one that is imported
+print(json.dumps({
+    "python": list(sys.version_info[:3]),
+    "prefix": sys.prefix,
+    "versions": {name.lower().replace("_", "-"): version for name, version in found if name},
+    "places": {name: place(name) for name in sys.argv[1:]},
+}))
+"""
 
 
-def set_up(target: Target, root: Path) -> None:
-    """Brings an environment up to date, where it is not.
+class SetupError(Exception):
+    """A step that failed; the message says what to do, or shows what its command said."""
+
+
+class Environment:
+    """One environment, its commands, and the log of all that they print.
 
     Args:
-        target: the environment.
-        root: the repository's root.
-
-    Raises:
-        SetupError: a step failed; the message says which, why and what to do.
+        python: its interpreter.
+        is_ours: made by the set-up (`.venv`), which may then replace what is in it. In a user's
+            environment, what is installed stays where it satisfies setup.py.
+        log: the log file; made, with its folder, at the first command.
+        environ: environment variables of the commands. `.venv` must hold all that it needs, so
+            PYTHONPATH is left out there; a user's environment may take a Detectron2 from it.
     """
-    start = time.monotonic()
-    records = root / RECORDS
-    environ = target.environ(os.environ)
-    stamp = Stamp(root, records, target, environ)
-    if not stamp.is_current():
-        records.mkdir(exist_ok=True)
-        with (records / "lock").open("w") as lock:
-            take_turn(lock)
-            # Another set-up may have done it meanwhile.
-            if not stamp.is_current():
-                stamp.remove()
-                with empty_folder(records / "tmp") as temporary:
-                    runner = Runner(records / "setup.log", {**environ, "TMPDIR": str(temporary)})
-                    runner.log.unlink(missing_ok=True)
-                    install_all(target, root, runner, temporary)
-                stamp.write()
-    print(f"setup: {target.name()} is ready ({time.monotonic() - start:.1f} s)", flush=True)
 
+    def __init__(self, python: Path, is_ours: bool, log: Path, environ: Mapping[str, str]):
+        self.python, self.is_ours, self.log = python, is_ours, log
+        left_out = {"PYTHONPATH", "PYTHONHOME"} if is_ours else set()
+        self.environ = {name: text for name, text in environ.items() if name not in left_out}
+        self.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
-def take_turn(lock: TextIO) -> None:
-    """Waits until no other set-up of this checkout runs."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        print("setup: waiting for another set-up of this checkout to end", flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    @property
+    def constraints(self) -> Path:
+        """The file of the pins that pip was last given."""
+        return self.log.with_name("constraints.txt")
+
+    def name(self) -> str:
+        """The interpreter as messages name it: short where it is below the current folder."""
+        relative = os.path.relpath(self.python)
+        return str(self.python) if relative.startswith(os.pardir) else relative
+
+    def attempt(self, *words: str | Path, **environ: str) -> tuple[int, str]:
+        """Run its Python with these arguments.
+
+        Args:
+            words: the arguments.
+            environ: further environment variables.
+
+        Returns:
+            The exit status, and what was printed on stdout and stderr.
+        """
+        command = [str(self.python), *map(str, words)]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a+", encoding="utf-8", errors="replace") as log:
+            log.write(f"$ {shlex.join(command)}\n")
+            log.flush()
+            start = log.tell()
+            # Into the file, not through a pipe: a long download can be watched there.
+            status = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**self.environ, **environ},
+                check=False,
+            ).returncode
+            log.seek(start)
+            return status, log.read()
+
+    def pip(self, *words: str | Path, **environ: str) -> None:
+        """Run pip.
+
+        Raises:
+            SetupError: pip failed; shows the last lines of what it printed.
+        """
+        status, output = self.attempt("-m", "pip", *words, **environ)
+        if status:
+            raise SetupError(f"pip failed. {self.shown(output)}")
+
+    def shown(self, output: str) -> str:
+        """The last lines of a command's output, and the path of the log that has all of it."""
+        lines = [line for line in output.splitlines() if line.strip()][-LAST_LINES:]
+        text = "\n    ".join(["Its last lines:", *lines])
+        return f"{text}\nAll of its output is in {os.path.relpath(self.log)}"
+
+    def look(self, *packages: str) -> dict[str, Any]:
+        """What the environment is and holds.
+
+        Args:
+            packages: names of packages.
+
+        Returns:
+            ``python`` (version), ``prefix``, ``versions`` (name of each distribution, in lower
+            case with hyphens -> version) and ``places`` (package -> its file, None if missing).
+
+        Raises:
+            SetupError: the interpreter is missing or does not run.
+        """
+        try:
+            ran = subprocess.run(
+                [str(self.python), "-c", LOOK, *packages],
+                capture_output=True,
+                text=True,
+                env=self.environ,
+                check=True,
+            )
+            return json.loads(ran.stdout)
+        except (OSError, subprocess.CalledProcessError, ValueError) as error:
+            raise SetupError(f"{self.name()} does not run. Name another (PYTHON=...)") from error
+
+    def prefix(self) -> Path:
+        """The environment's folder."""
+        return Path(self.look()["prefix"])
+
+    def make(self) -> None:
+        """Make `.venv` from the Python that runs this; keep one that works.
+
+        Raises:
+            SetupError: this Python cannot make one.
+        """
+        try:
+            if tuple(self.look()["python"]) >= OLDEST_PYTHON and self._has_pip():
+                return
+        except SetupError:
+            pass
+        # --clear: the rest of an interrupted set-up, or of a Python that is gone, is of no use.
+        command = [sys.executable, "-m", "venv", "--clear", str(self.python.parent.parent)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise SetupError(
+                f"{sys.executable} cannot make a virtual environment. Install its venv module "
+                "(Debian, Ubuntu: apt install python3-venv), or name an environment: make setup "
+                f"PYTHON=/path/to/python. It said: {(ran.stdout + ran.stderr).strip()}"
+            )
+
+    def require_pip(self) -> None:
+        """Refuse an environment without pip.
+
+        Raises:
+            SetupError: pip does not run there.
+        """
+        if not self._has_pip():
+            raise SetupError(
+                f"{self.name()} has no pip. Install it ({self.name()} -m ensurepip), then run "
+                "make setup again"
+            )
+
+    def _has_pip(self) -> bool:
+        return self.attempt("-m", "pip", "--version")[0] == 0
 
 
 @contextmanager
-def empty_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder of a fixed name: what a killed set-up left (gigabytes of torch) goes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def step(label: str, note: str = "") -> Iterator[None]:
+    """Print what is being done, then how long it took; an error gets the label before it.
+
+    Args:
+        label: what is being done.
+        note: what else to know while it takes its time.
+    """
+    print(f"setup: {label}{note and f' ({note})'} ...", end="", flush=True)
+    start = time.monotonic()
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def install_all(target: Target, root: Path, runner: Runner, temporary: Path) -> None:
-    """All steps, each on top of the one before; each does only what is missing."""
-    if target.ours:
-        with step(f"a virtual environment in {VENV}"):
-            make_venv(target.python.parent.parent, runner)
-    require_pip(target, runner)
-    note = "the first time, a download of about 3 GB" if target.ours else ""
-    with step(" and ".join(PAIR), note):
-        installed = install_pair(target, runner)
-    keep = temporary / "keep.txt"
-    lines = [f"{name}=={version}\n" for name, version in installed.items()]
-    keep.write_text("".join(lines), encoding="utf-8")
-    with step("this project and what it needs"):
-        pip = [target.python, "-m", "pip", "install"]
-        runner.run([*pip, "--constraint", keep, "--editable", f"{root}[test]"])
-    install_detectron2(target, runner, keep, temporary / "detectron2")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        yield
+    except SetupError as error:
+        print(" failed", flush=True)
+        raise SetupError(f"{label}: {error}") from error
+    except BaseException:
+        print(" stopped", flush=True)
+        raise
+    print(f" {time.monotonic() - start:.0f} s", flush=True)

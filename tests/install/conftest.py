@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from install.running import Runner
-from install.target import Target
+from install.environment import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def target() -> Target:
-    """The Python that runs the tests, as a user's environment."""
-    return Target(Path(sys.executable), ours=False)
-
-
-@pytest.fixture
-def offline() -> dict[str, str]:
+def offline(tmp_path: Path) -> dict[str, str]:
     """Environment variables with which pip knows no index but a closed port of this machine."""
     left = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     proxies = {"http_proxy", "https_proxy", "all_proxy"}
@@ -29,27 +22,27 @@ def offline() -> dict[str, str]:
         **left,
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
-        "PIP_RETRIES": "1",
+        "PIP_RETRIES": "0",
     }
 
 
 @pytest.fixture
-def runner(tmp_path: Path, offline: dict[str, str]) -> Runner:
-    """Runs commands without network; its log lies in the test's folder."""
-    return Runner(tmp_path / "setup.log", offline)
+def environment(tmp_path: Path, offline: dict[str, str]) -> Environment:
+    """The Python that runs the tests, as a user's environment without network."""
+    return Environment(Path(sys.executable), False, tmp_path / "records" / "setup.log", offline)
 
 
 @pytest.fixture
-def pretend(tmp_path: Path, runner: Runner) -> Callable[..., None]:
-    """Makes a package seem installed for the runner's commands: its version and its files."""
+def pretend(tmp_path: Path, environment: Environment) -> Callable[..., None]:
+    """Makes a package seem installed for the environment's commands: its version and its files."""
     site = tmp_path / "site"
-    runner.environ["PYTHONPATH"] = str(site)
+    environment.environ["PYTHONPATH"] = str(site)
 
     def make(name: str, version: str, **modules: str) -> None:
         """Args: the distribution, its version, and the source of each module of the package."""
         info = site / f"{name}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         (site / name).mkdir()
         for module, source in {"__init__": "", **modules}.items():
             (site / name / f"{module}.py").write_text(source)

@@ -7,8 +7,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from install.running import Runner
-from install.target import Target
+from install.environment import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
@@ -62,30 +61,31 @@ def test_what_is_not_given_is_left_to_the_runner() -> None:
     printed = make("--dry-run", "report", "PYTHON=/some/python")
     assert '"/some/python" -m reports --study "mini" --output "output"' in printed
     assert not re.search("--(grids|seeds|dataset|jobs)", printed)
-    assert '"/some/python" -m install.environment --here' in printed
+    assert '"/some/python" -m install --here' in printed
 
 
 def test_the_distribution_holds_all_that_the_packages_read(
-    target: Target, runner: Runner, tmp_path: Path
+    environment: Environment, tmp_path: Path
 ) -> None:
-    """A wheel of this project has every module and every data file of its three packages."""
+    """A wheel has every module and data file of its packages, but no published report (17 MB)."""
     copy = tmp_path / "checkout"
     packages = {
         "focal_star": "projects/focal_star/focal_star",
+        "focal_star/configs": "projects/focal_star/configs",
         "ablations": "ablations",
         "reports": "reports",
     }
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "published")
     for folder in packages.values():
-        shutil.copytree(
-            ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-        )
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
     for file in ("setup.py", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / file, copy)
-    build = [target.python, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
-    runner.run([*build, "--wheel-dir", tmp_path / "wheel", copy])
+    build = ["wheel", "--no-deps", "--no-build-isolation"]
+    environment.pip(*build, "--wheel-dir", tmp_path / "wheel", copy)
     (wheel,) = (tmp_path / "wheel").iterdir()
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        archive.extractall(tmp_path / "installed")
     expected = {
         str(Path(package) / file.relative_to(copy / folder))
         for package, folder in packages.items()
@@ -93,3 +93,11 @@ def test_the_distribution_holds_all_that_the_packages_read(
         if file.is_file()
     }
     assert packed == expected
+    code = "from focal_star.config import CONFIGS, load_config as load; print(CONFIGS); "
+    code += "print(load(CONFIGS / 'mini/retinanet_R_18_FPN.yaml').MODEL.META_ARCHITECTURE)"
+    environ = environment.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    shown = subprocess.run(
+        [environment.python, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+    installed = tmp_path / "installed" / "focal_star" / "configs"
+    assert shown.stdout.split() == [str(installed), "FocalStarRetinaNet"], shown.stderr

@@ -23,7 +23,11 @@ __all__ = [
     "resolve_config",
 ]
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_IS_CHECKOUT = (_PACKAGE.parent / "train_net.py").is_file()
+
+CONFIGS = (_PACKAGE.parent if _IS_CHECKOUT else _PACKAGE) / "configs"
+"""The folder of the configs: the checkout's, or the installed package's."""
 
 MOST_SHOWN = 1000
 """Characters of what a library says of a config."""

@@ -1,0 +1,214 @@
+"""Packages at the versions of the lock, as far as pip's settings on this machine allow them.
+
+`lock.txt` is a constraints file with an exact version of every package, made by `make lock`. Where
+pip's settings (a constraint, an index, a folder of wheels) or a user's environment exclude a
+version, that pin is dropped, and pip takes the newest version that its settings and setup.py allow.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from install.environment import Environment, SetupError
+
+LOCK = Path(__file__).with_name("lock.txt")
+
+TORCH = ("torch", "torchvision")
+"""Built for each other: where one is not the lock's, the other must not be either."""
+
+PROBE = "typing-extensions"
+"""A small package: pip can reach its index where it finds this one."""
+
+# torchvision's compiled operators load only into a torch that they were built for.
+TRY_TORCH = """
+import torch
+from torchvision.ops import nms
+boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9]])
+kept = nms(boxes, torch.tensor([1.0, 0.9]), 0.5)
+assert kept.tolist() == [0], kept
+"""
+
+# pip carries packaging, which knows environment markers.
+DISPLACED = """
+import json, sys
+from importlib.metadata import PackageNotFoundError, version
+from pip._vendor.packaging.requirements import Requirement
+found = {}
+for line in json.loads(sys.argv[1]):
+    pin = Requirement(line)
+    locked = str(pin.specifier).removeprefix("==")
+    try:
+        if not (pin.marker and not pin.marker.evaluate()) and version(pin.name) != locked:
+            found[pin.name] = [locked, version(pin.name)]
+    except PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One line of the lock.
+
+    Attributes:
+        name: of the distribution, in lower case with hyphens.
+        line: the requirement as pip reads it, with its environment marker.
+        via: the distributions that require it; a root such as setup.py among them.
+    """
+
+    name: str
+    line: str
+    via: frozenset[str]
+
+
+def read_lock(path: Path = LOCK) -> list[Pin]:
+    """The pins of a lock as `uv pip compile` writes it."""
+    pins = []
+    for block in re.split(r"^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"), flags=re.M):
+        line, *comments = block.splitlines() or [""]
+        if "==" in line:
+            via = {re.sub(r"^\s*#\s*(via)?\s*", "", text) for text in comments} - {""}
+            pins.append(Pin(line.partition("==")[0], line, frozenset(via)))
+    return pins
+
+
+def without(pins: Sequence[Pin], dropped: set[str]) -> list[Pin]:
+    """The pins but some, and but those that only the dropped ones require."""
+    if dropped & set(TORCH):
+        dropped = dropped | set(TORCH)
+    while True:
+        orphans = {
+            pin.name
+            for pin in pins
+            if pin.name not in dropped
+            and all(other.via <= dropped for other in pins if other.name == pin.name)
+        }
+        if not orphans:
+            return [pin for pin in pins if pin.name not in dropped]
+        dropped = dropped | orphans
+
+
+def install_tools(environment: Environment) -> None:
+    """Have `.venv` use the lock's pip and setuptools, whatever its Python came with.
+
+    Raises:
+        SetupError: pip failed under the lock and without it.
+    """
+    if environment.is_ours:
+        words = ("install", "--quiet", "--upgrade", "pip", "setuptools>=77")
+        if environment.attempt("-m", "pip", *words, "--constraint", LOCK)[0]:
+            environment.pip(*words)
+
+
+def install_requirements(
+    environment: Environment, requirements: Sequence[str], pins: Sequence[Pin]
+) -> list[str]:
+    """Install requirements and what they need, under the lock as far as that is allowed.
+
+    Args:
+        environment: where.
+        requirements: as pip's command line takes them.
+        pins: the lock's.
+
+    Returns:
+        A line that says where pip's settings made it take other versions; else none.
+
+    Raises:
+        SetupError: pip failed under the lock and without it.
+    """
+    keep = []
+    installed = environment.look()["versions"]
+    if not environment.is_ours:
+        pins = without(pins, set(installed))
+        keep = [f"{name}=={installed[name]}" for name in TORCH if name in installed]
+    try:
+        _install(environment, requirements, pins, keep)
+        return []
+    except SetupError as error:
+        first = error
+    if not _is_allowed(environment, [PROBE]):
+        raise first
+    excluded = _excluded(environment, pins)
+    if not excluded:
+        raise first
+    try:
+        _install(environment, requirements, without(pins, {pin.name for pin in excluded}), keep)
+    except SetupError:
+        _install(environment, requirements, [], keep)
+        excluded = pins
+    names = {pin.name for pin in excluded}
+    changes = [
+        f"{name} {now} instead of {locked}"
+        for name, (locked, now) in displaced(environment, pins).items()
+        if name in names
+    ]
+    return [f"pip's settings or index exclude versions of the lock; installed {', '.join(changes)}"]
+
+
+def _install(
+    environment: Environment,
+    requirements: Sequence[str],
+    pins: Sequence[Pin],
+    keep: Sequence[str],
+) -> None:
+    constraints = environment.constraints
+    constraints.parent.mkdir(parents=True, exist_ok=True)
+    lines = [*(pin.line for pin in pins), *keep]
+    constraints.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # In .venv the build uses the lock's setuptools; an isolated one would take the newest.
+    isolation = ["--no-build-isolation"] if environment.is_ours else []
+    environment.pip("install", *isolation, "--constraint", constraints, *requirements)
+
+
+def _excluded(environment: Environment, pins: Sequence[Pin]) -> list[Pin]:
+    """The pins that pip does not accept, each by itself.
+
+    They are found by halving, so pip's words need not be understood; torch comes first, as a pin of
+    torch is what a site most often has.
+    """
+    groups = [[pin] for pin in pins if pin.name in TORCH]
+    groups.append([pin for pin in pins if pin.name not in TORCH])
+    found = []
+    while groups:
+        group = groups.pop(0)
+        if not group or _is_allowed(environment, [pin.line for pin in group]):
+            continue
+        if len(group) == 1:
+            found += group
+        else:
+            middle = len(group) // 2
+            groups += [group[:middle], group[middle:]]
+    return found
+
+
+def _is_allowed(environment: Environment, lines: Sequence[str]) -> bool:
+    """Whether pip would install exactly these requirements, without what they require."""
+    command = ("-m", "pip", "install", "--dry-run", "--no-deps", "--quiet")
+    return environment.attempt(*command, *lines)[0] == 0
+
+
+def check_torch(environment: Environment) -> None:
+    """Run one of torchvision's compiled operators.
+
+    Raises:
+        SetupError: torch does not load, or the two were not built for each other.
+    """
+    status, output = environment.attempt("-c", TRY_TORCH)
+    if status == 0:
+        return
+    versions = environment.look()["versions"]
+    pair = " and ".join(f"{name} {versions.get(name, '(missing)')}" for name in TORCH)
+    raise SetupError(
+        f"{pair} do not work together. Install a torchvision that was built for this torch, from "
+        "the same index and of the same kind (CPU or CUDA), then run make setup again. "
+        f"{environment.shown(output)}"
+    )
+
+
+def displaced(environment: Environment, pins: Sequence[Pin]) -> dict[str, list[str]]:
+    """Package -> [the lock's version, the installed one], where the two differ."""
+    lines = json.dumps([pin.line for pin in pins])
+    status, output = environment.attempt("-c", DISPLACED, lines)
+    return json.loads(output.splitlines()[-1]) if status == 0 else {}
