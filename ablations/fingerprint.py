@@ -34,6 +34,7 @@ DETECTOR, RETINANET = "MODEL.DETECTOR", "retinanet"
 """The key that says which detector it is; at this value it does not count, as it once was not."""
 
 NEW = {
+    "INPUT.BIT_DEPTH": None,
     "MODEL.FOCAL_STAR.CLIP_NORM": None,
     "TEST.IMS_PER_BATCH": 1,
     "TEST.LOSS_DISTRIBUTION_IMAGES": 0,

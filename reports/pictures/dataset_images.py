@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ablations.prepared import ROOT
+from focal_star.files.photographs import MAX_BITS, MIN_BITS, PhotographError, read_photograph
 from reports.load import Results
 from reports.pictures.matching import PictureError
 
@@ -21,16 +22,20 @@ class DatasetImages:
         name: of the data set.
         annotations: of its validation split, COCO's format.
         images: their folder.
+        bit_depth: ``INPUT.BIT_DEPTH`` that the detectors read them with.
     """
 
     name: str
     annotations: Path
     images: Path
+    bit_depth: int | None = None
 
     def read(
         self, file_name: str, longest: int, window: tuple[float, float, float, float] | None = None
     ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-        """An image, or the part of it within a window, upright and scaled down where it is large.
+        """An image, or the part of it within a window, scaled down where it is large.
+
+        Its pixels are those that the detectors were given, before these scale them.
 
         Args:
             file_name: as the annotations have it.
@@ -45,14 +50,13 @@ class DatasetImages:
         """
         path = self.path(file_name)
         try:
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file)  # as Detectron2 reads it
-                extent = (0, 0, *image.size) if window is None else _within(window, image.size)
-                image = image.crop(extent).convert("RGB")
-                image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-                return np.asarray(image), extent
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise PictureError(f"{path} cannot be read as an image") from error
+            image = read_photograph(path, self.bit_depth)
+        except PhotographError as error:
+            raise PictureError(f"{path} cannot be read as an image: {error}") from error
+        extent = (0, 0, *image.size) if window is None else _within(window, image.size)
+        image = image.crop(extent)
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return np.asarray(image), extent
 
     def path(self, file_name: str) -> Path:
         """Where a file of this name is.
@@ -84,7 +88,16 @@ def dataset_images(results: Results) -> DatasetImages:
     if not there:
         raise PictureError(f"the data set's images are not in {image_root!r}")
     name = dataset.get("name") or (ROOT / annotation_file).parent.name
-    return DatasetImages(str(name), ROOT / annotation_file, ROOT / image_root)
+    return DatasetImages(
+        str(name), ROOT / annotation_file, ROOT / image_root, _bit_depth(results.prepared.config)
+    )
+
+
+def _bit_depth(config: Mapping[str, Any]) -> int | None:
+    """``INPUT.BIT_DEPTH`` of a config; None where it has none, as those of older studies."""
+    about = config.get("INPUT")
+    bits = about.get("BIT_DEPTH") if isinstance(about, Mapping) else None
+    return bits if type(bits) is int and MIN_BITS <= bits <= MAX_BITS else None
 
 
 def _places(dataset: Mapping[str, Any]) -> tuple[str, str]:

@@ -237,8 +237,8 @@ def _read(path: Path) -> Any:
 
 
 def _id(value: Any) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no id")
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise TypeError(f"the id {value!r} is not an integer from 0 to 2^63 - 1")
     return value
 
 

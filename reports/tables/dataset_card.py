@@ -48,9 +48,21 @@ def dataset_card(results: Results) -> Tabled:
             ],
             frame,
         ),
-        f"{dataset_name(results)}, as it was prepared. {COCO}: for orientation, table 1 of the "
-        "proposal of FL*, as printed there; nothing of it was measured here.",
+        f"{dataset_name(results)}, as it was prepared. {_conversions(splits)}{COCO}: for "
+        "orientation, table 1 of the proposal of FL*, as printed there; nothing of it was measured "
+        "here.",
     )
+
+
+def _conversions(splits: Mapping[str, Mapping[str, Any]]) -> str:
+    """How unusual images were read, in sentences; "" where there are none."""
+    lines = [
+        f"{name}: {line}."
+        for name, about in splits.items()
+        if isinstance(about.get("conversions"), list)
+        for line in about["conversions"]
+    ]
+    return "Images that are converted when they are read: " + " ".join(lines) + " " if lines else ""
 
 
 def _splits(results: Results) -> dict[str, Mapping[str, Any]]:

@@ -83,7 +83,9 @@ def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
     """Split -> what is in it, and where; of a folder, or of what Detectron2 knows by name."""
     if folder:
         splits = splits_of(folder)
-        return {split.name: describe(split) | _places(split) for split in splits}
+        return {
+            split.name: describe(split, cfg.INPUT.BIT_DEPTH) | _places(split) for split in splits
+        }
     names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
     return {
         half: describe_names(names[half]) | _places(*map(split_of, names[half]))

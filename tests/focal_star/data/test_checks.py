@@ -243,8 +243,37 @@ def test_description(tiny):
         "num_crowd": 1,
         "num_categories": 2,
         "category_names": ["cat", "dog"],
+        "conversions": [],
         **contents(tiny.json["train"]),
     }
+
+
+def test_large_ids_are_described_as_small_ones(tiny):
+    tiny.write()
+    expected = checks.describe(checks.splits_of(tiny.folder)[0])
+    for content in tiny.json.values():
+        for one in [*content["images"], *content["categories"]]:
+            one["id"] += 2**53 - 2
+        for one in content["annotations"]:
+            one["id"] += 2**62
+            one["image_id"] += 2**53 - 2
+            one["category_id"] += 2**53 - 2
+    tiny.write()
+    assert checks.check_folder(tiny.folder) == []
+    found = checks.describe(checks.splits_of(tiny.folder)[0])
+    assert found | {"sha256": ""} == expected | {"sha256": ""}
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("wrong", [2**63, 81645724526782010095170042166076916899, "a1f0", 1.0, -1])
+def test_ids_that_cannot_be_kept_are_refused_by_file_and_entry(tiny, key, wrong):
+    tiny.json["train"][key][1]["id"] = wrong
+    tiny.write()
+    first = checks.check_folder(tiny.folder)[0]
+    assert first.kind == "not-coco"
+    assert first.message.startswith(f"instances_train.json: {key}[1] (")
+    assert f"id must be an integer from 0 to 2^63 - 1; got {wrong!r}" in first.message
+    assert ("number such ids anew" in first.message) == (wrong not in (1.0, -1))
 
 
 def test_fingerprint_is_of_the_content(tiny, tmp_path):

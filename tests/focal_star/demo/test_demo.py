@@ -18,6 +18,7 @@ from focal_star.demo import page as demo_page
 from focal_star.detector import Detection
 from focal_star.files.photographs import PhotographError, read_photograph
 from focal_star.training import checkpoints
+from tests.focal_star.files.unusual_images import write_png
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 NAME = "<img src=x onerror=alert(1)>&$\\bad"
@@ -225,6 +226,23 @@ def test_weights_of_which_some_are_missing_are_refused(tmp_path):
     checkpoints.write(path, {"model": state})
     with pytest.raises(ConfigError, match=r"head\.cls_score\.weight is missing"):
         detector.load_detector(path, None, 0.5)
+
+
+def test_each_detector_reads_with_the_bit_depth_of_its_config(checkpoint, tmp_path):
+    """12 bits in use of 16: without the key, a detector is given values a sixteenth as large."""
+    (tmp_path / "photographs").mkdir()
+    values = np.asarray(scene().convert("L"), dtype=np.uint16)[..., None] * 16
+    write_png(tmp_path / "photographs" / "a.png", values)
+    deep = save_checkpoint(tmp_path / "deep", bias=0.1)
+    config = deep.with_name("config.yaml")
+    config.write_text(config.read_text().replace("BIT_DEPTH: null", "BIT_DEPTH: 12"))
+    assert run(tmp_path / "photographs", tmp_path / "demo", checkpoint, deep) == 0
+    dark, light = read(tmp_path / "demo")["photographs"][0]["detections"]
+    scaled = (values[..., 0] * 255.0 // 4095).astype(np.uint8)
+    Image.fromarray(scaled).save(tmp_path / "photographs" / "a.png")
+    assert run(tmp_path / "photographs", tmp_path / "demo", checkpoint, deep) == 0
+    bright, again = read(tmp_path / "demo")["photographs"][0]["detections"]
+    assert again == light and bright != dark
 
 
 def test_two_detectors_are_shown_side_by_side(checkpoint, images, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Data sets and detections made up for tests of the evaluation, in COCO's format."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,22 @@ def repeated(content: Content, results: Results, counts: list[int]) -> tuple[Con
                 copies += [e | {"image_id": number} for e in source if e["image_id"] == image["id"]]
     annotations = [entry | {"id": number} for number, entry in enumerate(annotations, start=1)]
     return content | {"images": images, "annotations": annotations}, detections
+
+
+def with_ids(
+    content: Content, results: Results, image: Callable[[int], int], category: Callable[[int], int]
+) -> tuple[Content, Results]:
+    """The same data set and detections under other ids of images and categories."""
+
+    def renamed(entry: dict[str, Any]) -> dict[str, Any]:
+        image_id, category_id = image(entry["image_id"]), category(entry["category_id"])
+        return entry | {"image_id": image_id, "category_id": category_id}
+
+    return {
+        "images": [one | {"id": image(one["id"])} for one in content["images"]],
+        "categories": [one | {"id": category(one["id"])} for one in content["categories"]],
+        "annotations": [renamed(one) for one in content["annotations"]],
+    }, [renamed(one) for one in results]
 
 
 def evaluated(content: Content, results: Results, backend: str = "hotcoco"):

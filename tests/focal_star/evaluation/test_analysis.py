@@ -9,7 +9,7 @@ import pytest
 from focal_star import engine
 from focal_star.evaluation.analysis import analyse
 from focal_star.training.outcome import RESULT_FILE
-from tests.focal_star.evaluation.scenes import ap_by_iou, evaluated, scenes
+from tests.focal_star.evaluation.scenes import ap_by_iou, evaluated, scenes, with_ids
 from tests.reports import analyses
 
 
@@ -70,6 +70,20 @@ def test_the_same_images_give_the_same_resamples():
     assert first == again
     worse = analyse(content, results[: len(results) // 2], 30)["bootstrap"]["AP"]
     assert np.corrcoef(first["AP"], worse)[0, 1] > 0.2
+
+
+@pytest.mark.parametrize("base", [2**53, 2**62])
+def test_large_ids_change_no_number(tmp_path, base):
+    content, results = scenes(0)
+    expected = analyse(content, results, 20)
+    assert len(set(expected["bootstrap"]["AP"])) > 10
+    for miss in expected["worst_misses"]:
+        miss["image_id"] += base
+    content, results = with_ids(content, results, lambda n: n + base, lambda n: n + base)
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    assert analyse(content, results, 20) == expected
+    assert analyse(content, path, 20) == expected
 
 
 def test_a_file_of_detections_says_what_they_say(tmp_path):

@@ -78,6 +78,30 @@ def test_keys_that_nobody_needs_do_not_matter(tiny_cfg, tiny_data, tmp_path):
         assert evaluate("odd_val", pairs, backend) == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_large_ids_change_no_ap(tiny_cfg, tiny_data, tmp_path, backend):
+    """2^53 and 2^53 + 1 are one number as floats."""
+    register_datasets(tiny_cfg)
+    expected = evaluate("tiny_val", detections("tiny_val", 1.5), backend)
+    folder, base = tmp_path / "large", 2**53
+    folder.mkdir()
+    (folder / "images").symlink_to(tiny_data / "images")
+    for split in ("train", "val"):
+        content = json.loads((tiny_data / f"instances_{split}.json").read_text())
+        for one in [*content["images"], *content["categories"]]:
+            one["id"] += base
+        for one in content["annotations"]:
+            one["image_id"] += base
+            one["category_id"] += base
+        (folder / f"instances_{split}.json").write_text(json.dumps(content))
+    tiny_cfg.DATASETS.FOLDER = str(folder)
+    register_datasets(tiny_cfg)
+    found = evaluate("large_val", detections("large_val", 1.5), backend, str(tmp_path))
+    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    written = json.loads((tmp_path / "coco_instances_results.json").read_text())
+    assert len({one["image_id"] for one in written}) == 8
+
+
 def test_no_detection_at_all_is_ap_0(tiny_cfg, tmp_path):
     register_datasets(tiny_cfg)
     nothing = Instances((128, 128))

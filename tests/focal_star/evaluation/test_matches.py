@@ -1,6 +1,6 @@
 """Matches: the same from both backends, and those that can be counted by hand."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from focal_star.evaluation import matches as module
 from focal_star.evaluation.ap import coco_eval, essentials
 from focal_star.evaluation.matches import find_matches
-from tests.focal_star.evaluation.scenes import content_of, results_of, scenes
+from tests.focal_star.evaluation.scenes import content_of, results_of, scenes, with_ids
 
 
 def matches_of(content, results, backend="hotcoco"):
@@ -36,6 +36,19 @@ def test_how_many_images_are_read_at_once_does_not_matter(monkeypatch):
     at_once = matches_of(content, results)
     monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
     assert_same(at_once, matches_of(content, results))
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("base", [2**31 - 4, 2**32 - 4, 2**53 - 4, 2**53, 2**62, 2**63 - 200])
+def test_ids_are_exact_however_large(base, backend):
+    """From 2^53 on, neighbours are one number as floats: 2^53 and 2^53 + 1, for example."""
+    content, results = scenes(0)
+    small = matches_of(content, results, backend)
+    large = matches_of(
+        *with_ids(content, results, lambda n: n + base, lambda n: n + base), backend=backend
+    )
+    ids = {"image_ids": small.image_ids + base, "category_ids": small.category_ids + base}
+    assert_same(large, replace(small, **ids))
 
 
 def test_matches_counted_by_hand():

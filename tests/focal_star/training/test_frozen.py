@@ -166,6 +166,9 @@ def test_what_it_depends_on_makes_another(tiny_cfg):
     tiny_cfg.SEED += 1  # other frozen weights, as there are no pretrained ones
     loaded(tiny_cfg)
     assert len(stores(tiny_cfg)) == 3
+    tiny_cfg.INPUT.BIT_DEPTH = 12
+    loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 4
 
 
 def test_a_changed_box_makes_another(tiny_cfg, tiny_data, tmp_path):

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from focal_star import engine
 from focal_star.config import CONFIGS, load_config
 from focal_star.training import pretraining
 from focal_star.training.pretraining import pretrained_weights
+from tests.focal_star.files.unusual_images import write_png
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 
@@ -47,6 +49,18 @@ def test_the_scale_of_the_crops_is_the_pretrainings_own(tiny_cfg, trained):
     small = pretrained_weights(tiny_cfg, "data")
     tiny_cfg.PRETRAINING.SHORT_EDGE = 128
     assert pretrained_weights(tiny_cfg, "data") != small and len(trained) == 2
+
+
+def test_the_bit_depth_of_the_images_is_the_crops_too(tiny_cfg, trained):
+    default = pretrained_weights(tiny_cfg, "data")
+    tiny_cfg.INPUT.BIT_DEPTH = 12
+    assert pretrained_weights(tiny_cfg, "data") != default
+    engine.prepare(tiny_cfg)  # registers the data
+    crops = pretraining._Crops(tiny_cfg, "train")
+    values = np.full((32, 32, 1), 4095)
+    write_png(Path(tiny_cfg.OUTPUT_DIR).parent / "a.png", values)
+    crops.records = [{"file_name": str(Path(tiny_cfg.OUTPUT_DIR).parent / "a.png")}]
+    assert np.asarray(crops._image_at_scale(0)[0]).min() == 255
 
 
 def cut(path: Path) -> None:

@@ -16,11 +16,12 @@ from ablations.cell import Cell, Setting
 from ablations.grid import Grid, Row
 from ablations.record import write_json
 from reports.pictures import gallery, matching, photographs
-from reports.pictures.dataset_images import DatasetImages
+from reports.pictures.dataset_images import DatasetImages, dataset_images
 from reports.pictures.matching import Counts, Matches, PictureError
 from reports.pictures.photographs import FALSE, FOUND, MISSED, TRUTH, Box, Photograph
 from reports.pictures.side_by_side import pictures, ranked
 from reports.pictures.worst_misses import worst_misses
+from tests.focal_star.files.unusual_images import write_png
 
 ROWS = (
     {"loss": "ce", "alpha": None},
@@ -171,6 +172,45 @@ def test_detections_are_matched_and_counted_by_image(headline):
         3: Counts(found=0, false=0, missed=1),
     }
     assert sum(one.found for one in matching.count(truth, found, 0.1).values()) == 2
+
+
+@pytest.mark.parametrize("base", [2**53 - 1, 2**62, 2**63 - 100])
+def test_detections_are_matched_by_exact_ids(headline, base):
+    """2^53 and 2^53 + 1 are one number as floats."""
+    path = headline.data / "instances_val.json"
+    small = matching.read_matches(headline.detections(FL), matching.read_truth(path))
+    content = json.loads(path.read_text())
+    for one in [*content["images"], *content["categories"]]:
+        one["id"] += base
+    detections = json.loads(headline.detections(FL).read_text())
+    for one in [*content["annotations"], *detections]:
+        one["image_id"] += base
+        one["category_id"] += base
+    write_json(path, content)
+    write_json(headline.detections(FL), detections)
+    truth = matching.read_truth(path)
+    large = matching.read_matches(headline.detections(FL), truth)
+    assert large.found.tolist() == small.found.tolist() == [0, -1, -1, 2]
+    assert (large.images - base).tolist() == small.images.tolist()
+    assert matching.count(truth, large, 0.7) == {
+        base + 1: Counts(found=1, false=1, missed=0),
+        base + 2: Counts(found=0, false=0, missed=1),
+        base + 3: Counts(found=0, false=0, missed=1),
+    }
+
+
+@pytest.mark.parametrize("wrong", [2**63, 2**127, "one", 1.0])
+def test_ids_that_no_array_can_keep_are_refused(headline, wrong):
+    path = headline.data / "instances_val.json"
+    truth = matching.read_truth(path)
+    write_json(headline.detections(FL), [detection(1, 0.5) | {"image_id": wrong}])
+    with pytest.raises(PictureError, match=r"is not an integer from 0 to 2\^63 - 1"):
+        matching.read_matches(headline.detections(FL), truth)
+    content = json.loads(path.read_text())
+    content["images"][0]["id"] = wrong
+    write_json(path, content)
+    with pytest.raises(PictureError, match=r"is not an integer from 0 to 2\^63 - 1"):
+        matching.read_truth(path)
 
 
 def test_a_crowd_is_neither_found_nor_missed(headline):
@@ -424,6 +464,23 @@ def test_images_are_read_upright_cut_and_scaled_down(tmp_path):
     part, extent = images.read("turned.png", 100, (-5.5, 30.2, 10.0, 500.0))
     assert extent == (0, 30, 11, 80) and part.shape == (50, 11, 3)
     assert images.read("turned.png", 100, (900.0, 900.0, 950.0, 950.0))[0].shape == (1, 1, 3)
+
+
+def test_the_pictures_are_read_with_the_bit_depth_of_the_study(headline):
+    def bit_depth(config: dict) -> int | None:
+        about = vars(headline.folder.prepared)
+        path = headline.layout.prepared
+        dataset = {"folder": str(headline.data), "name": "data"}
+        write_json(path, about | {"config": about["config"] | config, "dataset": dataset})
+        return dataset_images(headline.folder.load()).bit_depth
+
+    assert bit_depth({"INPUT": {"SHORT_EDGE": 128, "BIT_DEPTH": 12}}) == 12
+    for about in ({"SHORT_EDGE": 128}, {"SHORT_EDGE": 128, "BIT_DEPTH": None}):
+        assert bit_depth({"INPUT": about}) is None
+    write_png(headline.data / "images" / "1.png", np.full((8, 8, 1), 4095))
+    for bits, level in ((12, 255), (None, 15)):
+        images = DatasetImages("data", headline.data, headline.data / "images", bits)
+        assert images.read("1.png", 8)[0].max() == level
 
 
 MISS = {

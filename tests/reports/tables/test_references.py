@@ -69,6 +69,16 @@ def test_the_data_set_s_card(make_folder):
     assert "as printed there" in found.note and "digits" in found.note
 
 
+def test_the_card_says_which_images_are_converted(make_folder):
+    line = "3 of 80 images (such as 'a_1.png'): 16 bits per value: reduced to 8 bits"
+    train = SPLIT | {"conversions": [line]}
+    found = described(make_folder(), train=train, val=SPLIT | {"conversions": []})
+    assert f"Images that are converted when they are read: train: {line}. " in found.note
+    rows = html_rows(found.table)
+    nothing = described(make_folder(), train=SPLIT, val=SPLIT)
+    assert "converted" not in nothing.note and html_rows(nothing.table) == rows
+
+
 def test_an_older_description_has_fewer_rows(make_folder):
     about = {"num_images": 80, "num_instances": 310}
     card = {line[0]: line[1] for line in html_rows(described(make_folder(), train=about).table)}

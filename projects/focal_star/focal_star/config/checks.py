@@ -12,6 +12,7 @@ from detectron2.config import CfgNode, get_cfg
 
 from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
 from focal_star.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.files.photographs import MAX_BITS, MIN_BITS
 from focal_star.kernels import FORMS
 from focal_star.losses import LOSSES
 from focal_star.ohem import METHODS
@@ -110,6 +111,10 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             _is_edge,
             f"a whole number of px <= {MOST_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
             "they are",
+        ),
+        "INPUT.BIT_DEPTH": _or_none(
+            lambda bits: type(bits) is int and MIN_BITS <= bits <= MAX_BITS,
+            f"a whole number of bits from {MIN_BITS} to {MAX_BITS}, or None for {MAX_BITS}",
         ),
         "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MOST_PX} and >= 1"),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),

@@ -69,6 +69,10 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # for MIN_SIZE_* and MAX_SIZE_*.
     cfg.INPUT.SHORT_EDGE = None
 
+    # How many of the 16 bits per value of image files are in use, 8 to 16: 12 for values up to
+    # 4095. None for 16. Files of 8 bits, and those that state their depth, are read as ever.
+    cfg.INPUT.BIT_DEPTH = None
+
     # Whether convolutions run on channels-last tensors: faster on CPU and on recent GPUs.
     cfg.MODEL.CHANNELS_LAST = False
     # Whether what the frozen part of a narrow ResNet makes of the training images is kept in

@@ -82,6 +82,7 @@ def _check(options: argparse.Namespace) -> int:
             f"  {name}: {card['num_images']} images, {card['num_instances']} instances"
             f" ({card['num_crowd']} crowd), {card['num_categories']} categories"
         )
+        _print_conversions(name, card)
     print(f"  categories: {', '.join(cards['train']['category_names'])}")
     print(f"  sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
     return 0
@@ -99,8 +100,15 @@ def _describe(options: argparse.Namespace) -> int:
     console = Console(soft_wrap=True, markup=False, highlight=False)
     console.print(features)
     console.print(categories)
+    for name, card in cards.items():
+        _print_conversions(name, card)
     print(f"sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
     return 0
+
+
+def _print_conversions(split: str, card: dict[str, Any]) -> None:
+    for line in card["conversions"]:
+        print(f"  warning: {split}: {line}")
 
 
 def _register(options: argparse.Namespace) -> int:

@@ -12,8 +12,8 @@ The rules, where COCO's format leaves room:
 * ``bbox`` is ``[x, y, width, height]`` in pixels, both sides above 0, inside the image. It may
   reach over an edge by ``BOX_TOLERANCE`` (1 px): tools round corners to whole pixels, and corners
   counted from 1 (Pascal VOC) end one pixel further. The loader clips such a box.
-* Ids are integers, 0 or more; category ids may have gaps. ``area`` and ``iscrowd`` may be left
-  out. Crowd boxes and images without annotations are fine, unknown keys too.
+* Ids are integers from 0 to 2^63 - 1; category ids may have gaps. ``area`` and ``iscrowd`` may be
+  left out. Crowd boxes and images without annotations are fine, unknown keys too.
 * Both splits list the same categories under the same ids, and share no image.
 
 Nothing is ever written into the folder. On the command line::
@@ -30,6 +30,7 @@ from typing import Any
 
 from focal_star.data import voc
 from focal_star.data.annotation_faults import BOX_TOLERANCE
+from focal_star.data.conversions import conversions
 from focal_star.data.description import contents
 from focal_star.data.layouts import LAYOUTS, is_coco, splits_of
 from focal_star.data.problems import KINDS, Problem, holds, shown
@@ -75,29 +76,34 @@ def check_split(split: Split) -> list[Problem]:
     return SplitCheck(split).run().problems
 
 
-def check_folder(folder: Path | str) -> list[Problem]:
-    """All problems of both splits and between them; an empty list if the data set is sound."""
+def check_folder(folder: Path | str, bit_depth: int | None = None) -> list[Problem]:
+    """All problems of both splits and between them; an empty list if the data set is sound.
+
+    Args:
+        folder: of the data set.
+        bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
+    """
     folder = Path(folder)
     if not holds(folder.is_dir):
         return [_no_dataset(f"{shown(str(folder))} is not a folder")]
     if is_coco(folder):
-        return check_splits(*splits_of(folder))
+        return check_splits(*splits_of(folder), bit_depth=bit_depth)
     try:
         if voc.is_voc(folder):
-            return check_converted(voc.convert(folder))
+            return check_converted(voc.convert(folder), bit_depth)
     except OSError as error:
         return [_no_dataset(f"{error.filename} cannot be read: {error.strerror}")]
     return [_no_dataset(f"there is no data set in {shown(str(folder))}")]
 
 
-def check_splits(train: Split, val: Split) -> list[Problem]:
-    """All problems of two splits and between them."""
-    checks = (SplitCheck(train).run(), SplitCheck(val).run())
+def check_splits(train: Split, val: Split, bit_depth: int | None = None) -> list[Problem]:
+    """All problems of two splits and between them; ``bit_depth`` as in :func:`check_folder`."""
+    checks = (SplitCheck(train, bit_depth).run(), SplitCheck(val, bit_depth).run())
     between = [*_category_differences(*checks), *_shared_images(*checks)]
     return checks[0].problems + checks[1].problems + between
 
 
-def check_converted(converted: voc.Converted) -> list[Problem]:
+def check_converted(converted: voc.Converted, bit_depth: int | None = None) -> list[Problem]:
     """All problems of a VOC data set: those of its annotation files, then those of `check_splits`.
 
     Raises:
@@ -105,38 +111,46 @@ def check_converted(converted: voc.Converted) -> list[Problem]:
     """
     with tempfile.TemporaryDirectory() as into:
         converted.write(Path(into))
-        return converted.problems + check_splits(*converted.splits(Path(into)))
+        splits = converted.splits(Path(into))
+        return converted.problems + check_splits(*splits, bit_depth=bit_depth)
 
 
 def _no_dataset(text: str) -> Problem:
     return Problem("both", "missing-file", f"{text}; {_VALID}")
 
 
-def require_valid(folder: Path | str) -> None:
-    """Pass if the data set is sound.
+def require_valid(folder: Path | str, bit_depth: int | None = None) -> None:
+    """Pass if the data set is sound; ``bit_depth`` as in :func:`check_folder`.
 
     Raises:
         DatasetError: with every problem of the data set.
     """
-    problems = check_folder(folder)
+    problems = check_folder(folder, bit_depth)
     if problems:
         raise DatasetError(folder, problems)
 
 
-def describe(split: Split) -> dict[str, Any]:
+def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
     """What a split holds, in counts and a fingerprint. The split must have passed the check.
+
+    Args:
+        split: its files.
+        bit_depth: ``INPUT.BIT_DEPTH`` that its images are read with.
 
     Returns:
         ``num_images``; ``num_instances`` (annotations, crowds included); ``num_crowd``;
         ``num_categories``; ``category_names`` in the order of their ids; ``sha256`` in hex, which
-        changes with any byte of the annotation file or of an image that it lists; and
-        what :func:`focal_star.data.description.contents` counts.
+        changes with any byte of the annotation file or of an image that it lists;
+        ``conversions``, the lines of :func:`focal_star.data.conversions.conversions`; and what
+        :func:`focal_star.data.description.contents` counts.
     """
     annotation_bytes = split.annotation_file.read_bytes()
     content = json.loads(annotation_bytes)
     digest = hashlib.sha256(hashlib.sha256(annotation_bytes).digest())
-    for image in sorted(content["images"], key=lambda image: image["id"]):
-        image_bytes = (split.image_root / image["file_name"]).read_bytes()
+    images = sorted(content["images"], key=lambda image: image["id"])
+    names = [image["file_name"] for image in images]
+    for name in names:
+        image_bytes = (split.image_root / name).read_bytes()
         digest.update(hashlib.sha256(image_bytes).digest())
     categories = sorted(content["categories"], key=lambda category: category["id"])
     return {
@@ -146,6 +160,7 @@ def describe(split: Split) -> dict[str, Any]:
         "num_categories": len(categories),
         "category_names": [category["name"] for category in categories],
         "sha256": digest.hexdigest(),
+        "conversions": conversions(split.image_root, names, bit_depth),
         **contents(content),
     }
 

@@ -23,8 +23,8 @@ class Decoded:
     error: str = ""
 
 
-def decode(path: Path | None) -> Decoded:
-    """Decode an image as the loader does: turned by its EXIF orientation, then RGB."""
+def decode(path: Path | None, bit_depth: int | None = None) -> Decoded:
+    """Decode an image as the loader does, with ``INPUT.BIT_DEPTH``."""
     if path is None:
         return Decoded()
     if not holds(path.is_file):
@@ -39,7 +39,7 @@ def decode(path: Path | None) -> Decoded:
                     f"{image.width} x {image.height} px, more than {Image.MAX_IMAGE_PIXELS} in all"
                 )
             turned = _orientation(image) in _EXIF_QUARTER_TURNS
-        return Decoded(size=read_photograph(path).size, turned=turned)
+        return Decoded(size=read_photograph(path, bit_depth).size, turned=turned)
     except PhotographError as error:
         return Decoded(kind="broken-image", error=f"{shown(path.name)} cannot be decoded: {error}")
     except Exception as error:  # Pillow's decoders raise many types, not all of them documented

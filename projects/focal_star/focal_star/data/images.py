@@ -16,15 +16,16 @@ class ImageError(DatasetError):
         ValueError.__init__(self, message.strip().rpartition(f"{type(self).__name__}: ")[2])
 
 
-def read_image(path: Path | str, channels: str = "RGB") -> np.ndarray:
+def read_image(path: Path | str, channels: str = "RGB", bit_depth: int | None = None) -> np.ndarray:
     """An image as :func:`focal_star.files.photographs.read_photograph` reads it.
 
-    Of images of 8 bits without transparency, it is what Detectron2's ``read_image`` returns. That
-    one cuts grey levels of 16 bits off at 255, and shows what is transparent.
+    For images of 8 bits per value without transparency, it is what Detectron2's ``read_image``
+    returns. That one cuts grey levels of 16 bits off at 255, and shows what is transparent.
 
     Args:
-        path: of its file.
+        path: its file.
         channels: their order, "RGB" or "BGR".
+        bit_depth: ``INPUT.BIT_DEPTH``.
 
     Returns:
         (H, W, 3) uint8.
@@ -34,7 +35,7 @@ def read_image(path: Path | str, channels: str = "RGB") -> np.ndarray:
     """
     assert channels in ("RGB", "BGR"), channels
     try:
-        pixels = np.asarray(read_photograph(Path(path)))
+        pixels = np.asarray(read_photograph(Path(path), bit_depth))
     except PhotographError as error:
         raise ImageError(f"the image {path}: {error}") from error
     return pixels[:, :, ::-1] if channels == "BGR" else pixels

@@ -23,7 +23,14 @@ class BoxMapper(DatasetMapper):
     """Detectron2's mapper of images and boxes, with :func:`focal_star.data.images.read_image`.
 
     Masks, keypoints and proposals, which no detector of this project looks at, are left out.
+
+    Attributes:
+        bit_depth: ``INPUT.BIT_DEPTH``; None for a config of Detectron2 without this key.
     """
+
+    def __init__(self, cfg: CfgNode, is_train: bool = True):
+        super().__init__(cfg, is_train)
+        self.bit_depth: int | None = cfg.INPUT.get("BIT_DEPTH")
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """
@@ -37,7 +44,7 @@ class BoxMapper(DatasetMapper):
             ImageError: the image cannot be read, or has another size than its record says.
         """
         record = dataset_dict.copy()  # what is in it is not written to
-        pixels = read_image(record["file_name"], self.image_format)
+        pixels = read_image(record["file_name"], self.image_format, self.bit_depth)
         try:
             utils.check_image_size(record, pixels)
         except utils.SizeMismatchError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from detectron2.data.datasets import load_coco_json
 
 from focal_star.data import digits_in_scenes, known, voc
 from focal_star.data.checks import DatasetError, check_converted, require_valid, splits_of
+from focal_star.data.conversions import conversions
 from focal_star.data.layouts import is_coco
+
+_logger = logging.getLogger(__name__)
 
 CACHE = Path("output/cache")
 """Where data sets of VOC are kept as converted, if nothing else is said."""
@@ -32,7 +36,9 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         DatasetError: the data set has problems; the message lists all.
     """
     if cfg.DATASETS.FOLDER:
-        folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK)
+        folder = in_coco_format(
+            cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK, cfg.INPUT.BIT_DEPTH
+        )
     elif any(name.startswith(digits_in_scenes.NAME) for name in cfg.DATASETS.TRAIN):
         folder = Path(cfg.CACHE_DIR) / digits_in_scenes.NAME
         digits_in_scenes.write(folder)
@@ -68,25 +74,45 @@ def register_folder(
     return _register(in_coco_format(folder, Path(cache), check))
 
 
-def in_coco_format(folder: Path | str, cache: Path, check: bool) -> Path:
+def in_coco_format(
+    folder: Path | str, cache: Path, check: bool, bit_depth: int | None = None
+) -> Path:
     """The folder itself; for one of VOC, the folder in the cache that it is converted into.
 
-    See :func:`register_folder`.
+    Where it is checked, a warning says for each kind of image that is converted when it is read how
+    many there are.
+
+    Args:
+        folder: see :func:`register_folder`, as for the others.
+        cache: for what is converted.
+        check: whether every image and box is looked at.
+        bit_depth: ``INPUT.BIT_DEPTH`` that the images will be read with.
     """
     folder = Path(folder).resolve()
     if is_coco(folder) or not voc.is_voc(folder):
         if check:
-            require_valid(folder)
+            require_valid(folder, bit_depth)
+            _warn_of_conversions(folder, bit_depth)
         return folder
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     into = cache / "voc" / place / folder.name  # the last is the data set's name
     if not check and is_coco(into):
         return into
     converted = voc.convert(folder)
-    if problems := check_converted(converted) if check else converted.problems:
+    if problems := check_converted(converted, bit_depth) if check else converted.problems:
         raise DatasetError(folder, problems)
     converted.write(into)
+    if check:
+        _warn_of_conversions(into, bit_depth)
     return into
+
+
+def _warn_of_conversions(folder: Path, bit_depth: int | None) -> None:
+    for split in splits_of(folder):
+        images = json.loads(split.annotation_file.read_bytes())["images"]
+        names = [image["file_name"] for image in images]
+        for line in conversions(split.image_root, names, bit_depth):
+            _logger.warning("%s, %s: %s", folder.name, split.name, line)
 
 
 def _register(folder: Path) -> tuple[str, str]:

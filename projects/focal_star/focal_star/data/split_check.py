@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +29,9 @@ LONGEST_NAME = 200
 
 MOST_OBJECTS = 10_000
 """Of an image. Each is compared with each anchor of it: that many would need gigabytes."""
+
+LARGEST_ID = 2**63 - 1
+"""Of an image, an annotation or a category: libraries keep ids in 64 bits."""
 
 LONGEST_SIDE = 2**31 - 1
 """Of an image, in px; no format has longer ones."""
@@ -51,6 +55,8 @@ class SplitCheck:
     """Reads one split and collects its problems; what was understood stays for later checks.
 
     Attributes:
+        split: what is checked.
+        bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
         problems: in the order of the file.
         categories: the name, "" where it is invalid, by category id.
         image_ids: the image id, None where it is invalid, by file name.
@@ -58,6 +64,7 @@ class SplitCheck:
     """
 
     split: Split
+    bit_depth: int | None = None
     problems: list[Problem] = field(default_factory=list)
     categories: dict[int, str] = field(default_factory=dict)
     image_ids: dict[str, int | None] = field(default_factory=dict)
@@ -143,10 +150,13 @@ class SplitCheck:
 
     def _valid_id(self, where: str, entry: dict, key: str) -> int | None:
         value = entry.get(key)
-        if type(value) is int and 0 <= value < 2**63:
+        if type(value) is int and 0 <= value <= LARGEST_ID:
             return value
         given = f"got {shown(value)}" if key in entry else "the key is missing"
-        self._add("not-coco", where, f"{key} must be an integer, 0 or more; {given}")
+        text = f"{key} must be an integer from 0 to 2^63 - 1; {given}"
+        if type(value) is str or (type(value) is int and value > LARGEST_ID):
+            text += "; number such ids anew, in the images and annotations alike"
+        self._add("not-coco", where, text)
         return None
 
     def _unique_id(self, where: str, entry: dict, seen: dict[int, str], noun: str) -> int | None:
@@ -191,7 +201,7 @@ class SplitCheck:
             paths.append(self.split.image_root / name if has_root and name is not None else None)
         # Pillow lets go of the interpreter while it decodes, so threads use every core.
         with ThreadPoolExecutor() as pool:
-            decoded_images = pool.map(decode, paths)
+            decoded_images = pool.map(partial(decode, bit_depth=self.bit_depth), paths)
             for image_id, (where, entry), decoded in zip(ids, entries, decoded_images, strict=True):
                 if decoded.error:
                     self._add(decoded.kind, where, decoded.error)

@@ -142,9 +142,16 @@ def run(
     classes = [name for detector in detectors for name in detector.classes]
     for number, path in enumerate(files, start=1):
         try:
-            photograph = read_photograph(path)
+            read = {  # as each detector's training read its images
+                depth: read_photograph(path, depth)
+                for depth in dict.fromkeys(one.cfg.INPUT.BIT_DEPTH for one in detectors)
+            }
+            photograph = next(iter(read.values()))
             columns = [
-                Column(f"{title}, from {threshold:.2f}", detector.detect(photograph, threshold))
+                Column(
+                    f"{title}, from {threshold:.2f}",
+                    detector.detect(read[detector.cfg.INPUT.BIT_DEPTH], threshold),
+                )
                 for detector, title, threshold in zip(detectors, titles, thresholds, strict=True)
             ]
         except (PhotographError, ConfigError) as error:

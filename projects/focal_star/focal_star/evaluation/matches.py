@@ -70,71 +70,99 @@ def find_matches(evaluation) -> Matches:
     """
     params = evaluation.params
     params.areaRng, params.areaRngLbl = [[0, 1e10]], ["all"]
-    image_ids = np.unique(evaluation.cocoGt.getImgIds())
-    category_ids = np.unique(evaluation.cocoGt.getCatIds())
+    image_ids = sorted(set(evaluation.cocoGt.getImgIds()))
+    category_ids = sorted(set(evaluation.cocoGt.getCatIds()))
+    places = (
+        {category_id: place for place, category_id in enumerate(category_ids)},
+        {image_id: place for place, image_id in enumerate(image_ids)},
+    )
     num_ious = len(params.iouThrs)
-    parts = [_read([], num_ious)]
+    parts = [_read([], places, num_ious)]
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):
-        params.imgIds = image_ids[start : start + IMAGES_AT_ONCE].tolist()
+        params.imgIds = image_ids[start : start + IMAGES_AT_ONCE]
         evaluation.evaluate()
-        parts.append(_read([entry for entry in evaluation.evalImgs if entry], num_ious))
-    detections, objects, is_ignored, finder = (
+        parts.append(_read([entry for entry in evaluation.evalImgs if entry], places, num_ious))
+    detections, score, objects, is_ignored, finder = (
         np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True)
     )
     # lexsort is stable: where scores are equal, the order by image and within it stays.
-    by_score = np.lexsort((detections[1], -detections[2], detections[0]))
+    by_score = np.lexsort((detections[1], -score, detections[0]))
     by_image = np.lexsort((objects[1], objects[0]))
-    detections, is_ignored = detections[:, by_score], is_ignored[:, by_score]
-    objects, finder = objects[:, by_image], finder[:, by_image].astype(np.int64)
+    detections, score = detections[:, by_score], score[by_score]
+    is_ignored = is_ignored[:, by_score]
+    objects, finder = objects[:, by_image], finder[:, by_image]
     # By the detection's id. Ids start from 1; the finder 0 is none.
-    ids = detections[3].astype(np.int64)
+    category, image, ids = detections
     finds = np.zeros((num_ious, ids.max(initial=0) + 1), bool)
     np.put_along_axis(finds, finder, True, axis=1)
     score_of_id = np.full(finds.shape[1], np.nan)
-    score_of_id[ids] = detections[2]
+    score_of_id[ids] = score
     return Matches(
-        image_ids=image_ids,
-        category_ids=category_ids,
+        image_ids=np.array(image_ids, np.int64),
+        category_ids=np.array(category_ids, np.int64),
         ious=np.asarray(params.iouThrs, float),
         recalls=np.asarray(params.recThrs, float),
-        score=detections[2],
-        image=np.searchsorted(image_ids, detections[1]),
-        category=np.searchsorted(category_ids, detections[0]),
+        score=score,
+        image=image,
+        category=category,
         is_true=finds[:, ids],
         is_ignored=is_ignored,
-        object_image=np.searchsorted(image_ids, objects[1]),
-        object_category=np.searchsorted(category_ids, objects[0]),
-        object_id=objects[2].astype(np.int64),
+        object_image=objects[1],
+        object_category=objects[0],
+        object_id=objects[2],
         found_score=score_of_id[finder],
     )
 
 
-def _read(entries: list[dict[str, Any]], num_ious: int) -> tuple[np.ndarray, ...]:
-    """What COCOeval says of some images and categories.
+def _read(
+    entries: list[dict[str, Any]],
+    places: tuple[dict[int, int], dict[int, int]],
+    num_ious: int,
+) -> tuple[np.ndarray, ...]:
+    """What COCOeval says about some images and categories.
+
+    Ids of images and categories are replaced by their places at once, as Python's integers: an id
+    of more than 53 bits that goes through a float becomes its neighbour's.
+
+    Args:
+        entries: COCOeval's ``evalImgs``, without None.
+        places: category id -> place, and image id -> place.
+        num_ious: T.
 
     Returns:
-        The detections (4, D): category id, image id, score and id, and the objects, crowds left
-        out, (3, G): category id, image id and id; whether a detection is ignored (T, D); the id of
-        the detection that found an object, 0 if none did (T, G). Ids are exact in float64 up to
-        2^53.
+        The detections (3, D) int64: category's place, image's place and id; their scores (D,)
+        float64; the objects, crowds left out, (3, G) int64: category's place, image's place and
+        id; whether a detection is ignored (T, D) bool; the id of the detection that found an
+        object, 0 if none did (T, G) int64.
     """
 
-    def joined(key: str, empty: np.ndarray) -> np.ndarray:
-        return np.concatenate([empty, *(entry[key] for entry in entries)], axis=-1)
+    def joined(key: str, dtype: type, shape: tuple[int, ...] = (0,)) -> np.ndarray:
+        parts = [np.empty(shape, dtype), *(np.asarray(entry[key], dtype) for entry in entries)]
+        return np.concatenate(parts, axis=-1)
 
-    none = np.empty(0)
-    place = np.array([[e["category_id"], e["image_id"]] for e in entries], float).reshape(-1, 2).T
-    sizes = [len(entry["dtIds"]) for entry in entries]
-    detections = np.vstack(
-        [np.repeat(place, sizes, axis=1), joined("dtScores", none), joined("dtIds", none)]
+    categories, images = places
+    place = (
+        np.array(
+            [(categories[entry["category_id"]], images[entry["image_id"]]) for entry in entries],
+            np.int64,
+        )
+        .reshape(-1, 2)
+        .T
     )
+    sizes = [len(entry["dtIds"]) for entry in entries]
+    detections = np.vstack([np.repeat(place, sizes, axis=1), joined("dtIds", np.int64)])
     is_ignored = np.zeros((num_ious, sum(sizes)), bool)
     for entry, end, size in zip(entries, itertools.accumulate(sizes), sizes, strict=True):
         if any(map(any, entry["dtIgnore"])):  # few or none
             is_ignored[:, end - size : end] = entry["dtIgnore"]
-    counts = joined("gtIgnore", none) == 0
-    objects = np.vstack(
-        [np.repeat(place, [len(e["gtIds"]) for e in entries], axis=1), joined("gtIds", none)]
+    counts = joined("gtIgnore", np.int64) == 0
+    num_objects = [len(entry["gtIds"]) for entry in entries]
+    objects = np.vstack([np.repeat(place, num_objects, axis=1), joined("gtIds", np.int64)])
+    finder = joined("gtMatches", np.int64, (num_ious, 0))
+    return (
+        detections,
+        joined("dtScores", np.float64),
+        objects[:, counts],
+        is_ignored,
+        finder[:, counts],
     )
-    finder = joined("gtMatches", np.empty((num_ious, 0)))
-    return detections, objects[:, counts], is_ignored, finder[:, counts]

@@ -1,29 +1,129 @@
-"""Reads a person's own photographs, whatever a camera or a program has written."""
+"""Reads a photograph, whatever a camera or a program has written, as RGB with 8 bits per value.
 
+Training, tests, the check of a data set, the demo and the pictures of a report all read images
+here, so that a report shows what a detector was given. The module needs NumPy and Pillow alone, and
+is the one module of this package that the reports import.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+PALETTE = "palette"
+CMYK = "cmyk"
+TRANSPARENT = "transparent"
+EXTRA_BAND = "extra-band"
+SIXTEEN_BITS = "16-bits"
+STATED_BITS = "stated-bits"
+HIGH_BYTE = "high-byte"
+SEVERAL_IMAGES = "several-images"
+
+CONVERSIONS = {
+    PALETTE: "a palette: each pixel becomes its colour in the palette",
+    CMYK: "inks (CMYK): converted to RGB without a colour profile",
+    TRANSPARENT: "transparent pixels: laid on white",
+    EXTRA_BAND: "TIFF with a band beyond the colours, such as alpha or infrared: the band is left "
+    "out",
+    SIXTEEN_BITS: "16 bits per value: reduced to 8 bits",
+    STATED_BITS: "more than 8 bits per value, of a depth that the file states: scaled to 8 bits",
+    HIGH_BYTE: "16 bits per value, in a form of which Pillow reads the upper 8: these are read",
+    SEVERAL_IMAGES: "several images in one file: the first one is read",
+}
+"""Kind of conversion that may lose something -> what the file has, and what becomes of it."""
+
+MIN_BITS, MAX_BITS = 8, 16
+"""The bits per value that ``bit_depth`` may say."""
+
+_NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+"""Of TIFF: PhotometricInterpretation -> number of bands that are colours."""
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
+
+_BYTES_SWAPPED = {
+    ";16L": ";16B",
+    ";16B": ";16L",
+    ";16N": ";16B" if sys.byteorder == "little" else ";16L",
+}
+"""End of the name of one of Pillow's raw modes -> the same with the bytes of a value swapped."""
 
 
 class PhotographError(ValueError):
     """A file that no photograph can be read from; the message says why, without its name."""
 
 
-def read_photograph(path: Path) -> Image.Image:
-    """A photograph as it is looked at: upright by its EXIF orientation, RGB, 8 bits a channel.
+@dataclass(frozen=True)
+class Look:
+    """How a file is read.
 
-    Grey, palette, CMYK and 16-bit images are converted, what is transparent is put on white, and
-    of an animation it is the first frame.
+    Attributes:
+        conversions: kinds, of ``CONVERSIONS``.
+        greatest: the greatest value of a file of the kind ``SIXTEEN_BITS``, None for others.
+    """
+
+    conversions: frozenset[str] = frozenset()
+    greatest: int | None = None
+
+
+def read_photograph(path: Path, bit_depth: int | None = None) -> Image.Image:
+    """A photograph as it is looked at: upright by its EXIF orientation, RGB, 8 bits per value.
+
+    Grey, palette and CMYK images are converted, and transparent pixels are laid on white. In a TIFF
+    a band beyond the colours is left out, whatever its tag says: many programs tag infrared as
+    alpha. Of several images in a file the first is read.
+
+    A value v of 16 bits becomes v // 257, so that 65535 becomes 255. Where the file itself states
+    another depth, as a TIFF with 12 bits per sample does, that depth counts.
+
+    Args:
+        path: the file.
+        bit_depth: how many of the 16 bits per value are in use, ``MIN_BITS`` to ``MAX_BITS``: 12
+            for values up to 4095, for example; None for 16. It changes nothing for files of 8 bits
+            per value, and for files that state their depth.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        PhotographError: it cannot be read as an image, its pixels are floating-point numbers, or a
+            value needs more bits than ``bit_depth``.
+    """
+    with _refusing(), Image.open(path) as file:
+        return _read(path, file, bit_depth)[0]
+
+
+def look_at(path: Path) -> Look:
+    """How :func:`read_photograph` reads a file; of an ordinary file only the header is read.
 
     Raises:
         PhotographError: it cannot be read as an image.
     """
+    with _refusing(), Image.open(path) as file:
+        found, greatest = set(), None
+        # The second image of a JPEG is a preview or a depth map: nobody misses it.
+        if file.format in ("GIF", "PNG", "TIFF", "WEBP") and getattr(file, "n_frames", 1) > 1:
+            found.add(SEVERAL_IMAGES)
+        is_ordinary = (
+            file.mode in ("1", "L", "RGB")
+            and _depth(file) == (8, False)
+            and "transparency" not in file.info
+            and not _has_extra_band(file)
+        )
+        if not is_ordinary:
+            _, conversions, greatest = _read(path, file, None)
+            found |= conversions
+    return Look(frozenset(found), greatest)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what Pillow raises on a broken file into a PhotographError."""
     try:
-        with Image.open(path) as file:
-            if file.format == "EPS":  # Pillow would have Ghostscript run it
-                raise PhotographError("it is a PostScript program")
-            return _rgb(ImageOps.exif_transpose(file))
+        yield
     except PhotographError:
         raise
     except FileNotFoundError as error:
@@ -34,22 +134,152 @@ def read_photograph(path: Path) -> Image.Image:
         raise PhotographError(f"it cannot be read: {_first_line(error)}") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
+def _read(
+    path: Path, file: Image.Image, bit_depth: int | None
+) -> tuple[Image.Image, set[str], int | None]:
+    """The RGB image, the kinds of its conversions, and ``Look.greatest``."""
+    if file.format == "EPS":  # Pillow would have Ghostscript run it
+        raise PhotographError("it is a PostScript program")
+    if file.mode == "F":
         raise PhotographError("its pixels are floating-point numbers, of an unknown range")
-    if image.mode.startswith("I"):
-        image = _eight_bits(np.asarray(image))
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    has_extra, (bits, is_stated) = _has_extra_band(file), _depth(file)
+    found, greatest = {EXTRA_BAND} if has_extra else set(), None
+    if has_extra:  # a band that is no alpha must not divide the colours
+        _set_raw_mode(file, _raw_mode(file).replace("RGBa", "RGBA"))
+    if is_stated:
+        found.add(STATED_BITS)
+    if bits == 8:
+        image = ImageOps.exif_transpose(file)
+    elif (values := _values(path, file)) is None:
+        if bit_depth not in (None, MAX_BITS):
+            raise PhotographError(
+                f"its values cannot be read with {bit_depth} bits (INPUT.BIT_DEPTH): of this form, "
+                "grey with transparency or separate planes, Pillow reads the upper 8 bits of 16"
+            )
+        found.add(HIGH_BYTE)
+        image = ImageOps.exif_transpose(file)
+    else:
+        if not is_stated:
+            found.add(SIXTEEN_BITS)
+            greatest = int(values.max())
+        image = _eight_bits(file, values, bits if is_stated else bit_depth or MAX_BITS)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image, found, greatest
+    if image.mode in ("P", "PA"):
+        found.add(PALETTE)
+    if image.mode == "CMYK":
+        found.add(CMYK)
+    if has_extra:
+        image = _colours_alone(image)
+    elif {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:
+            found.add(TRANSPARENT)
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB"), found, greatest
 
 
-def _eight_bits(values: np.ndarray) -> Image.Image:
-    """Grey levels of 16 bits as 8 bits; Pillow's own conversion cuts off all above 255."""
-    if values.min() < 0 or values.max() > 65535:
-        raise PhotographError("its grey levels have more than 16 bits")
-    return Image.fromarray((values.astype(np.uint32) // 257).astype(np.uint8))
+def _depth(file: Image.Image) -> tuple[int, bool]:
+    """The bits per value of Pillow's pixels, 8 or more, and whether their range is stated.
+
+    A range is stated by the header of a PNM or JPEG 2000 file, to which Pillow scales, or by the
+    bits per sample of a TIFF.
+    """
+    is_wide = file.mode.startswith("I") or ";16" in _raw_mode(file)
+    if file.format == "TIFF":
+        bits = max(file.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
+        if bits > 8 and not is_wide:
+            raise PhotographError(f"its {bits} bits per value are in an order that Pillow misreads")
+        return (bits, True) if 8 < bits < 16 else (16 if bits > 8 else 8, False)
+    if file.format == "PPM" and file.tile and file.tile[0][0] == "ppm":
+        return 16 if is_wide else 8, True
+    return 16 if is_wide else 8, is_wide and file.format == "JPEG2000"
+
+
+def _has_extra_band(file: Image.Image) -> bool:
+    """Whether it is a TIFF that has more bands than colours."""
+    if file.format != "TIFF":
+        return False
+    num_colours = _NUM_COLOURS.get(file.tag_v2.get(_PHOTOMETRIC, 0), 4)
+    return file.tag_v2.get(_SAMPLES_PER_PIXEL, 1) > num_colours
+
+
+def _values(path: Path, file: Image.Image) -> np.ndarray | None:
+    """The upright pixels of a file of more than 8 bits: (H, W) or (H, W, bands), whole numbers.
+
+    Pillow has no images of several bands of 16 bits, and keeps the high byte of each value. Told
+    that the bytes are in the other order, it keeps the low byte.
+
+    Returns:
+        None where Pillow cannot read the low byte.
+    """
+    if file.mode.startswith("I"):
+        return np.asarray(ImageOps.exif_transpose(file))
+    raw_mode = _raw_mode(file)
+    name, order = raw_mode[:-4], raw_mode[-4:]
+    if name == "LA" or (file.format == "TIFF" and file.tag_v2.get(_PLANAR) == 2):
+        return None
+    with Image.open(path) as again:
+        _set_raw_mode(again, name + _BYTES_SWAPPED[order])
+        low = np.asarray(ImageOps.exif_transpose(again))
+    return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16) * 256 + low
+
+
+def _eight_bits(file: Image.Image, values: np.ndarray, bits: int) -> Image.Image:
+    """An image of 8 bits per value, in mode L, LA, RGB, RGBA or CMYK.
+
+    Args:
+        file: where the values are from; it says what they mean.
+        values: what :func:`_values` returned.
+        bits: of the colours; transparency always has 16 bits.
+    """
+    bands = values.reshape(*values.shape[:2], -1)
+    has_alpha = file.mode in ("RGBA", "LA")
+    colours = bands[..., :-1] if has_alpha else bands
+    if colours.min() < 0:
+        raise PhotographError(f"it has the value {colours.min()}; valid are values from 0 on")
+    if colours.max() >= 2**bits:
+        raise PhotographError(
+            f"it has the value {colours.max()}, which needs more than {bits} bits (INPUT.BIT_DEPTH)"
+        )
+    scaled = (colours.astype(np.uint32) * 255 // (2**bits - 1)).astype(np.uint8)
+    if file.format == "TIFF" and file.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0
+        scaled = 255 - scaled
+    clear = file.info.get("transparency")  # the one colour of a PNG that is transparent
+    if has_alpha:
+        alpha = bands[..., -1:] // 257
+    elif clear is not None:
+        alpha = np.where((colours == np.array(clear)).all(axis=-1, keepdims=True), 0, 255)
+    else:
+        alpha = np.empty((*scaled.shape[:2], 0))
+    pixels = np.concatenate([scaled, alpha.astype(np.uint8)], axis=-1)
+    mode = "CMYK" if file.mode == "CMYK" else {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(pixels.T)]
+    return Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
+
+
+def _colours_alone(image: Image.Image) -> Image.Image:
+    """An image of mode L, RGB, P or CMYK without the band beyond them, if it has one."""
+    if image.mode in ("LA", "La"):
+        return image.getchannel(0)
+    if image.mode in ("RGBA", "RGBX"):
+        return Image.merge("RGB", image.split()[:3])
+    return image
+
+
+def _raw_mode(file: Image.Image) -> str:
+    """How the file has its pixels, as Pillow calls it; "" where Pillow does not say."""
+    args = file.tile[0][3] if file.tile else ""
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
+def _set_raw_mode(file: Image.Image, raw_mode: str) -> None:
+    def changed(tile: tuple) -> tuple:
+        codec, extents, offset, args = tile
+        args = (raw_mode, *args[1:]) if isinstance(args, tuple) else raw_mode
+        return getattr(type(tile), "_make", tuple)((codec, extents, offset, args))
+
+    file.tile = [changed(tile) for tile in file.tile]
 
 
 def _first_line(error: Exception) -> str:

@@ -211,6 +211,7 @@ def _key(
     about = {
         "augmentations": str(mapper.augmentations),
         "format": mapper.image_format,
+        "bit_depth": mapper.bit_depth,
         "pixels": [cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD],
         "divisor": model.backbone.size_divisibility,
         "channels_last": cfg.MODEL.CHANNELS_LAST,

@@ -84,6 +84,8 @@ def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
         cfg.MODEL.PIXEL_MEAN,
         cfg.MODEL.PIXEL_STD,
     ]
+    if cfg.INPUT.BIT_DEPTH is not None:
+        content.append(cfg.INPUT.BIT_DEPTH)
     text = json.dumps([dataset_sha256, [str(part) for part in content]])
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     return key, Path(cfg.CACHE_DIR) / "pretrained" / f"{key}.pth"
@@ -150,6 +152,7 @@ class _Crops:
         (name,) = cfg.DATASETS.TRAIN if split == "train" else cfg.DATASETS.TEST
         self.records = DatasetCatalog.get(name)
         self.short_edge = cfg.PRETRAINING.SHORT_EDGE
+        self.bit_depth = cfg.INPUT.BIT_DEPTH
         self.objects = [
             (i, a["bbox"], a["category_id"])
             for i, record in enumerate(self.records)
@@ -180,7 +183,8 @@ class _Crops:
 
     def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
         """The image with the short edge of the pretraining, and the scale that gave it."""
-        image = Image.fromarray(read_image(self.records[index]["file_name"]))
+        path = self.records[index]["file_name"]
+        image = Image.fromarray(read_image(path, bit_depth=self.bit_depth))
         scale = self.short_edge / min(image.size)
         if scale != 1:
             width, height = (round(extent * scale) for extent in image.size)
