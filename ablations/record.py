@@ -116,8 +116,12 @@ def save(record: Record, path: Path) -> None:
     write_json(path, asdict(record))
 
 
-def load(path: Path) -> Record:
+def load(path: Path, cell: str | None = None) -> Record:
     """Read a record.
+
+    Args:
+        path: the file.
+        cell: the cell that it is of; by default the one that the file is named after.
 
     Raises:
         RecordError: the file is not JSON, not a record, or of another schema.
@@ -136,7 +140,7 @@ def load(path: Path) -> Record:
         raise RecordError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecordError(f"{path}: a record is a JSON object, this is {type(content).__name__}")
-    problems = _problems(content, path.stem)
+    problems = _problems(content, cell or path.stem)
     if problems:
         raise RecordError(f"{path}: not a record: " + "; ".join(problems))
     return Record(**content)

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from ablations import run as runner
-from ablations.cell import Layout
+from ablations import snapshot
 from ablations.execution import CellRun
 from ablations.gpus import TooFewGpus
+from ablations.layout import Layout
 from ablations.processes import ForkServer
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.request import RunError
 from ablations.run import run
+from ablations.snapshot import Code
 
 
 def test_done_cells_are_recorded(workplace):
@@ -189,7 +191,8 @@ def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsy
     workplace.act({0.75: ["wait"]})
     request, cell, order = workplace.request(0.25, 0.5, 0.75), workplace.cell(0.75), []
     identity = workplace.prepared.identities([cell])[cell]
-    of_earlier_run = CellRun(runner._job(request, cell, identity, workplace.prepared, ""))
+    job = runner._job(request, cell, identity, workplace.prepared, Code(workplace.root))
+    of_earlier_run = CellRun(job)
     assert of_earlier_run.poll() is None
 
     class Watch(runner.Progress):
@@ -260,7 +263,7 @@ def test_the_command_repeats_the_cell(workplace):
     assert overrides and any(
         words[start : start + len(overrides)] == overrides for start in range(len(words))
     )
-    assert str(runner.CONFIGS / "tiny.yaml") in words
+    assert str(snapshot.CONFIGS / "tiny.yaml") in words
     pythons = str(Path(sys.executable).parent)
     subprocess.run(
         ["bash", "-c", record.command],
@@ -373,6 +376,6 @@ def test_what_is_prepared_determines_the_cells(in_root):
 
 def test_outside_git_there_is_no_commit(workplace, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(workplace.root.parent))
-    assert runner.commit() == ""
+    assert snapshot.commit() == ""
     monkeypatch.setenv("PATH", "")
-    assert runner.commit() == ""
+    assert snapshot.commit() == ""
