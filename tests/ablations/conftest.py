@@ -113,8 +113,9 @@ def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     config_files = preparing.config_files_sha256(snapshot.CONFIGS / "tiny.yaml")
     in_root.prepared = replace(in_root.prepared, config_files=config_files)
 
-    def prepare(study: Study, layout: Layout, *_, **__) -> Prepared:
-        write_json(layout.prepared, vars(in_root.prepared))
+    def prepare(study: Study, layout: Layout, *_, resolve_only=False, **__) -> Prepared:
+        if not resolve_only:
+            write_json(layout.prepared, vars(in_root.prepared))
         return in_root.prepared
 
     monkeypatch.setattr(preparing, "prepare", prepare)

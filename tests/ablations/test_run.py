@@ -379,3 +379,58 @@ def test_outside_git_there_is_no_commit(workplace, monkeypatch):
     assert snapshot.commit() == ""
     monkeypatch.setenv("PATH", "")
     assert snapshot.commit() == ""
+
+
+def test_another_number_of_processes_is_another_training(workplace, capsys):
+    workplace.act({0.5: "killed"})
+    assert run(workplace.request(0.5, gpus=8, retries=0)) == 1
+    cell, layout = workplace.cell(0.5).id, workplace.request(0.5).layout
+    workplace.act({})
+    assert run(workplace.request(0.5, gpus=4)) == 0
+    record = workplace.records()[cell]
+    assert record.identity["processes"] == 4 and record.run["resumed_at"] == []
+    assert "1 earlier training set aside" in capsys.readouterr().out
+    # The one of eight goes on where it was.
+    assert run(workplace.request(0.5, gpus=8)) == 0
+    record = workplace.records()[cell]
+    assert (record.identity["processes"], record.run["resumed_at"]) == (8, [2])
+    assert json.loads(layout.study.read_text())["processes"] == 8
+
+
+def test_one_gpu_and_none_are_one_process(workplace):
+    run(workplace.request(0.5))
+    run(workplace.request(0.5, gpus=1))
+    assert len(workplace.started()) == 1
+    slurm = {"gpus_per_node": 4}
+    request = workplace.request(0.5, engine="slurm")
+    request = replace(request, study=replace(request.study, slurm=slurm))
+    assert request.processes == 4 and replace(request, gpus=2).processes == 2
+
+
+def test_data_that_change_during_a_run_end_it_for_the_cells_to_come(workplace, monkeypatch):
+    path = workplace.root / "instances_val.json"
+    path.write_text("{}")
+    workplace.prepared.dataset["val"] = {"annotation_file": str(path)}
+
+    class Edits(runner.Progress):
+        def ended(self, record, seconds):
+            path.write_text("[1]")
+            super().ended(record, seconds)
+
+    monkeypatch.setattr(runner, "Progress", Edits)
+    assert run(workplace.request(0.5, 0.75)) == 1
+    records = workplace.records()
+    assert records[workplace.cell(0.5).id].status == DONE
+    assert "instances_val.json changed" in records[workplace.cell(0.75).id].error
+
+
+def test_a_config_beyond_the_snapshot_is_watched(workplace):
+    elsewhere = workplace.root / "mine" / "own.yaml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(f"_BASE_: {workplace.root / snapshot.CONFIGS / 'tiny.yaml'}\n")
+    request = workplace.request(0.5)
+    study = replace(request.study, config=str(elsewhere))
+    code = snapshot.take(request.layout)
+    found = runner.config_files_beyond(code, study)
+    assert [path.name for path in found] == ["own.yaml", "tiny.yaml"]
+    assert runner.config_files_beyond(code, request.study) == []
