@@ -59,7 +59,9 @@ class Record:
             there is none.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (processes that the cell took), ``disk_bytes``, ``finished`` (UTC,
-            ISO 8601), ``commit``, ``environment`` (versions and hardware, name -> text).
+            ISO 8601), ``commit``, ``snapshot_sha256`` (of the copy of the code that the process was
+            started from), ``code_sha256`` (of the sources of focal_star, as the process itself
+            reports it), ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
             ``num_instances`` and what ``focal_star.data.description`` counts.
     """
