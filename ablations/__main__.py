@@ -12,12 +12,12 @@ import os
 import sys
 from pathlib import Path
 
-from ablations import costs, overview
+from ablations import costs, overview, today
 from ablations import prepared as preparing
-from ablations.cell import Layout
 from ablations.gpus import TooFewGpus, default_jobs
+from ablations.layout import ROOT, Layout
 from ablations.plan import load_study
-from ablations.prepared import ROOT, PrepareError
+from ablations.prepared import PrepareError
 from ablations.reading import PlanError
 from ablations.request import RETRIES, Request, RunError
 from ablations.run import run
@@ -42,10 +42,13 @@ def main(argv: list[str] | None = None) -> int:
     os.chdir(ROOT)
     try:
         study = load_study(options.study, (options.grids or "").split(), options.seeds)
-        gpus = study.gpus if options.gpus is None else options.gpus
+        layout = Layout.of(output, study.name, dataset)
+        gpus = options.gpus
+        if gpus is None:
+            gpus = study.gpus
         request = Request(
             study=study,
-            layout=Layout.of(output, study.name, dataset),
+            layout=layout,
             dataset=dataset,
             jobs=options.jobs or default_jobs(gpus),
             cache=output / "cache",
@@ -53,23 +56,33 @@ def main(argv: list[str] | None = None) -> int:
             retries=options.retries,
             gpus=gpus,
         )
-        return run(request) if options.what == "run" else _tell(request, options.what)
+        if options.what == "run":
+            return run(request)
+        # The status is that of the last run, which may have had another number of GPUs.
+        as_asked = options.what != "status" or options.gpus is not None
+        processes = request.processes if as_asked else today.processes(layout, study)
+        return _tell(request, options.what, processes)
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ablations: interrupted; the same command goes on from here", file=sys.stderr)
+        print("ablations: interrupted; the same command resumes from here", file=sys.stderr)
         return INTERRUPTED
 
 
-def _tell(request: Request, what: str) -> int:
-    """Print the plan or the status of a study, or have a process look what is missing for it."""
+def _tell(request: Request, what: str, processes: int) -> int:
+    """Print the plan or the status of a study, or have a process look what is missing for it.
+
+    Nothing is written into the study's folder, which may be another's, or in use.
+    """
     study, layout = request.study, request.layout
-    prepared = preparing.load(layout)
-    if prepared and not preparing.is_current(prepared, study):
+    prepared, code = preparing.load(layout), today.code(layout)
+    if prepared and not preparing.is_current(prepared, study, code):
         print("The config's files have changed: resolving them", flush=True)
-        prepared = preparing.prepare(study, layout, request.data_overrides(), resolve_only=True)
-    identities = prepared.identities(study.cells()) if prepared else None
+        prepared = preparing.prepare(
+            study, layout, request.data_overrides(), code=code, resolve_only=True
+        )
+    identities = prepared.identities(study.cells(), processes, code) if prepared else None
     gc.disable()  # all that is read is kept: 10,000 records take half the time so
     try:
         found = status(study, layout, identities)

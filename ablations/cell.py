@@ -1,4 +1,4 @@
-"""What one training run is: its setting, its cell and its files.
+"""What one training run is: its setting and its cell.
 
 A setting is a table row, a point on named axes (``loss``, ``alpha``, ``gamma``, ...). A cell is a
 setting with a seed. Settings that mean the same run are one setting, so that a cell is trained
@@ -8,9 +8,9 @@ once however many tables show it.
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ablations.layout import Layout as Layout
 from ablations.reading import shown
 
 
@@ -173,95 +173,6 @@ class Cell:
         """The ``KEY VALUE`` pairs of Detectron2's command line that make the cell."""
         config = self.setting.config() | {"SEED": self.seed}
         return [text for key, value in config.items() for text in (key, str(value))]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The one owner of the file names of a study's output folder."""
-
-    root: Path
-
-    @classmethod
-    def of(cls, output: Path, study: str, dataset: Path | None = None) -> "Layout":
-        """The layout of a study, in a folder of its own for each data set it is run on."""
-        return cls(output / (f"{study}-{dataset.resolve().name}" if dataset else study))
-
-    @property
-    def study(self) -> Path:
-        """What was asked for: study, grids, seeds, data set."""
-        return self.root / "study.json"
-
-    @property
-    def prepared(self) -> Path:
-        """What stands before the cells: the config, the data set, the initial weights."""
-        return self.root / "prepared.json"
-
-    @property
-    def records(self) -> Path:
-        return self.root / "records"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one run that is at work in the folder."""
-        return self.root / ".lock"
-
-    @property
-    def workers_log(self) -> Path:
-        """What the process prints that cells are forked from."""
-        return self.root / "workers.log"
-
-    @property
-    def prepare_log(self) -> Path:
-        return self.root / "prepare.log"
-
-    @property
-    def slurm(self) -> Path:
-        """The folder of what SLURM and submitit write."""
-        return self.root / "slurm"
-
-    def record(self, cell_id: str) -> Path:
-        return self.records / f"{cell_id}.json"
-
-    def cell(self, cell_id: str) -> Path:
-        """The folder a cell trains in: Detectron2's OUTPUT_DIR."""
-        return self.root / "cells" / cell_id
-
-    @property
-    def locks(self) -> Path:
-        """Of the cells."""
-        return self.root / "locks"
-
-    def cell_lock(self, cell_id: str) -> Path:
-        """Held by the cell's process as long as it lives."""
-        return self.locks / cell_id
-
-    def cell_fingerprint(self, cell_id: str) -> Path:
-        """Which fingerprint the files of the cell's folder belong to."""
-        return self.cell(cell_id) / "fingerprint.json"
-
-    def cell_config(self, cell_id: str) -> Path:
-        """Every key of the config that the cell trains with."""
-        return self.cell(cell_id) / "config.yaml"
-
-    def cell_log(self, cell_id: str) -> Path:
-        """Everything the cell's processes printed."""
-        return self.cell(cell_id) / "process.log"
-
-    def cell_metrics(self, cell_id: str) -> Path:
-        """Detectron2's line of numbers for every 20th iteration."""
-        return self.cell(cell_id) / "metrics.json"
-
-    def cell_detections(self, cell_id: str) -> Path:
-        """What the cell's detector found on the validation images, in COCO's results format."""
-        return self.cell(cell_id) / "inference" / "coco_instances_results.json"
-
-    def cell_result(self, cell_id: str) -> Path:
-        """What the cell's process leaves when it ends by itself."""
-        return self.cell(cell_id) / "result.json"
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -1,55 +1,24 @@
 """One cell from its start to its record, however often its process dies on the way."""
 
-import fcntl
 import json
 import os
-import shlex
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from ablations import environment
-from ablations.cell import Cell, Layout
-from ablations.fingerprint import Identity
+from ablations import earlier, environment, locks
+from ablations.job import Job, mark_of
+from ablations.locks import is_running
 from ablations.prepared import tail
-from ablations.processes import TRAIN_NET, CellProcess, Start, start_new
-from ablations.record import FAILED, Record, save, write_json
+from ablations.processes import CellProcess, Start, start_new
+from ablations.record import DIVERGED, DONE, FAILED, Record, RecordError, load, save, write_json
 
 USELESS_TO_RETRY = (2, 5)
 """Exit codes of train_net.py: a config or data that cannot be used, a disk that does not take."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that a cell's process needs; it can be sent to another machine of one disk.
-
-    Attributes:
-        cell: the cell.
-        identity: what determines its result.
-        layout: where its files are.
-        arguments: of train_net.py, as a person would repeat the cell with, without OUTPUT_DIR.
-        prepared: ``KEY VALUE`` pairs that spare the process what was looked at before.
-        dataset: the data set's description for the record.
-        threads: CPU threads of the process.
-        retries: how often the process is started again after it died without a result.
-        commit: of the code.
-    """
-
-    cell: Cell
-    identity: Identity
-    layout: Layout
-    arguments: tuple[str, ...]
-    prepared: tuple[str, ...]
-    dataset: dict[str, Any]
-    threads: int
-    retries: int
-    commit: str
 
 
 class CellRun:
@@ -106,8 +75,8 @@ class CellRun:
         self._signal(signal.SIGKILL)
 
     def fail(self, error: str) -> Record:
-        """The record, saved, of a cell that no process can tell the end of."""
-        return self._save({"status": FAILED, "error": error, "result": {}, "run": {}})
+        """The record, saved, of a cell whose end no process reports."""
+        return self._save(_failed(error), mark_of(self.job))
 
     def is_alive(self) -> bool:
         """Whether a process holds the cell."""
@@ -117,41 +86,64 @@ class CellRun:
 
     def _go_on(self) -> Record | None:
         """Start the process, unless one of another run is at work or has ended with a result."""
-        lock = _take(self.job.layout.cell_lock(self.job.cell.id))
+        lock = locks.take(self.job.layout.cell_lock(self.job.cell.id))
         if lock is None:
             return None
         with lock:
-            self._make_folder()
+            record = self._take_folder()
+            if record is not None:
+                return record
             outcome = self._outcome()
-            if outcome is None:
-                self.attempts += 1
-                self._process = self._start(lock)
-                return None
-        return self._save(outcome)
+            if outcome is not None:
+                return self._save(outcome)
+            if changed := self.job.changed_inputs():
+                return self.fail(
+                    f"not started: {', '.join(changed)} changed since this run looked at it; the "
+                    "same command looks at it again"
+                )
+            self.attempts += 1
+            self._process = self._start(lock)
+            return None
 
-    def _make_folder(self) -> None:
-        """Keep what an earlier process of the same fingerprint left, and nothing else."""
+    def _take_folder(self) -> Record | None:
+        """Have the cell's folder be of the job's fingerprint; its record, if it came back too.
+
+        What belongs to another fingerprint is set aside. Where that has a result and no record yet
+        (its run was killed, and the process went on), the record is written first.
+        """
         layout, cell_id = self.job.layout, self.job.cell.id
-        mine = {"fingerprint": self.job.identity.fingerprint}
+        fingerprint = self.job.identity.fingerprint
+        mark = earlier.mark_in(layout.cell(cell_id))
+        if mark.get("fingerprint", fingerprint) != fingerprint and "identity" in mark:
+            outcome = self._outcome()
+            if outcome is not None and not self._is_recorded(mark["fingerprint"]):
+                self._save(outcome)
+        came_back = earlier.switch(layout, cell_id, fingerprint)
+        if not came_back or not self._is_recorded(fingerprint):
+            return None
+        return load(layout.record(cell_id))
+
+    def _is_recorded(self, fingerprint: str) -> bool:
+        """Whether the cell has a record of this fingerprint that is a result."""
         try:
-            same = json.loads(layout.cell_fingerprint(cell_id).read_text("utf-8")) == mine
-        except (OSError, ValueError, RecursionError):
-            same = False
-        if not same:
-            if layout.cell(cell_id).exists():
-                shutil.rmtree(layout.cell(cell_id))
-            write_json(layout.cell_fingerprint(cell_id), mine)
+            record = load(self.job.layout.record(self.job.cell.id))
+        except RecordError:
+            return False
+        return record.fingerprint == fingerprint and record.status in (DONE, DIVERGED)
 
     def _start(self, lock: IO[str]) -> CellProcess:
         job, layout = self.job, self.job.layout
         log = layout.cell_log(job.cell.id)
         self._log_start = log.stat().st_size if log.exists() else 0
-        folder = ("OUTPUT_DIR", str(layout.cell(job.cell.id)))
+        write_json(layout.cell_fingerprint(job.cell.id), mark_of(job))
         start = self._first_start if self.attempts == 1 else start_new
         return start(
             Start(
-                arguments=("--resume", *job.arguments, *job.prepared, *folder),
-                environment=environment.threads(job.threads) | dict(self.place or {}),
+                code=job.code,
+                arguments=job.process_arguments,
+                environment=environment.threads(job.threads)
+                | job.code.variables()
+                | dict(self.place or {}),
                 log=log,
                 lock=lock,
             )
@@ -175,19 +167,47 @@ class CellRun:
             file.seek(self._log_start)
             text = file.read().decode("utf-8", errors="replace")
         times = f", in the last of {self.attempts} tries" if self.attempts > 1 else ""
-        error = f"the process ended with {_exit_text(code)}{times}:\n{tail(text)}"
-        return {"status": FAILED, "error": error, "result": {}, "run": {}}
+        return _failed(f"the process ended with {_exit_text(code)}{times}:\n{tail(text)}")
 
-    def _save(self, outcome: dict[str, Any]) -> Record:
-        record = self._record(outcome)
-        save(record, self.job.layout.record(self.job.cell.id))
+    def _save(self, outcome: dict[str, Any], mark: dict[str, Any] | None = None) -> Record:
+        """Save the record of an outcome; an older one is set aside.
+
+        Args:
+            outcome: ``status``, ``error``, ``result`` and ``run``.
+            mark: what was started; by default what the cell's folder says.
+        """
+        layout, cell_id = self.job.layout, self.job.cell.id
+        mark = mark or self._mark()
+        outcome = self._of_this_code(outcome, mark)
+        record = self._record(outcome, mark)
+        earlier.keep_record(layout, cell_id, record.fingerprint)
+        save(record, layout.record(cell_id))
         return record
 
-    def _record(self, outcome: dict[str, Any]) -> Record:
+    def _mark(self) -> dict[str, Any]:
+        """What the newest process in the cell's folder was started with."""
+        unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": ""}
+        mark = earlier.mark_in(self.job.layout.cell(self.job.cell.id))
+        return mark_of(self.job) | (unknown if mark else {}) | mark
+
+    def _of_this_code(self, outcome: dict[str, Any], mark: dict[str, Any]) -> dict[str, Any]:
+        """The outcome; a failure where the process ran other code than it was started with."""
+        planned = mark["code_sha256"]
+        trained = outcome["run"].get("code_sha256", "")
+        if outcome["status"] == FAILED or not planned or planned == trained:
+            return outcome
+        layout, cell_id = self.job.layout, self.job.cell.id
+        earlier.disown(layout, cell_id)
+        kept = earlier.set_aside(layout, cell_id, "other-code")
+        return _failed(
+            f"the process trained with other sources of focal_star ({trained[:12] or 'unknown'}) "
+            f"than those of its snapshot ({planned[:12]}, by SHA-256): another focal_star is "
+            f"imported first. The result does not count; it is kept in {kept}"
+        )
+
+    def _record(self, outcome: dict[str, Any], mark: dict[str, Any]) -> Record:
         job, layout = self.job, self.job.layout
-        threads = outcome["run"].get("environment", {}).get("num_threads", job.threads)
-        output = f"{layout.root}/repeated/{job.cell.id}"
-        command = shlex.join([TRAIN_NET, *job.arguments, "OUTPUT_DIR", output])
+        threads = outcome["run"].get("environment", {}).get("num_threads", mark["threads"])
         run = dict(outcome["run"])
         if run.get("resumed_at"):
             run["wall_seconds"] = run["train_seconds"] + run["eval_seconds"]
@@ -195,22 +215,23 @@ class CellRun:
             run["wall_seconds"] = time.monotonic() - self.started
         return Record(
             cell=job.cell.id,
-            fingerprint=job.identity.fingerprint,
-            identity=job.identity.as_dict(),
+            fingerprint=mark["fingerprint"],
+            identity=mark["identity"],
             setting=job.cell.setting.as_dict(),
             seed=job.cell.seed,
             status=outcome["status"],
             error=outcome["error"],
-            command=f"OMP_NUM_THREADS={threads} python {command}",
+            command=f"OMP_NUM_THREADS={threads} python {mark['command']}",
             result=outcome["result"],
             run=run
             | {
                 "attempts": self.attempts,
                 "disk_bytes": _disk_bytes(layout.cell(job.cell.id)),
                 "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "commit": job.commit,
+                "commit": mark["commit"],
+                "snapshot_sha256": mark["snapshot_sha256"],
             },
-            dataset=job.dataset,
+            dataset=mark["dataset"],
         )
 
     def _signal(self, number: int) -> None:
@@ -231,28 +252,9 @@ class CellRun:
                 os.kill(int(pid), number)
 
 
-def is_running(layout: Layout, cell_id: str) -> bool:
-    """Whether a process holds the cell, on this machine or on one of the same disk."""
-    try:
-        with layout.cell_lock(cell_id).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: the file may be read-only
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _take(path: Path) -> IO[str] | None:
-    """The lock's file, locked until it is closed everywhere; None while another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+def _failed(error: str) -> dict[str, Any]:
+    """The outcome of a cell without a result."""
+    return {"status": FAILED, "error": error, "result": {}, "run": {}}
 
 
 def _exit_text(code: int | None) -> str:

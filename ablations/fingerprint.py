@@ -41,6 +41,9 @@ NEW = {
 }
 """Key that was added -> the value at which it changes nothing, and does not count."""
 
+UNCOUNTED = {"loss": "", "processes": 1}
+"""Part of an identity that was added -> the value at which it does not count."""
+
 OF_ONE_DETECTOR = {
     "MODEL.FASTER_RCNN.": "faster_rcnn",
     "MODEL.FOCAL_STAR.": RETINANET,
@@ -61,6 +64,11 @@ class Identity:
         numerics: ``NUMERICS``.
         loss: of the code of a loss that is new or was changed, see :mod:`ablations.loss_code`; ""
             for those that ``NUMERICS`` stands for, and then no part of it.
+        processes: that the cell trains with, GPUs times tasks: each has its own share of a batch
+            and its own random numbers. One is no part of it.
+
+    The kind of device and the versions of libraries are no parts: they are in the record's
+    environment, and the report names them where cells of one table differ.
     """
 
     config: str
@@ -69,12 +77,15 @@ class Identity:
     seed: int
     numerics: int = NUMERICS
     loss: str = ""
+    processes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        parts = asdict(self)
-        if not self.loss:
-            del parts["loss"]
-        return parts
+        """The parts by name, those that count."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if not (name in UNCOUNTED and value == UNCOUNTED[name])
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -84,7 +95,7 @@ class Identity:
     def changed(self, recorded: Mapping[str, Any]) -> list[str]:
         """The names of the parts in which a record's identity differs."""
         parts = self.as_dict()
-        names = [*parts, *(["loss"] if "loss" in recorded and "loss" not in parts else [])]
+        names = [*parts, *(n for n in UNCOUNTED if n in recorded and n not in parts)]
         return [name for name in names if recorded.get(name) != parts.get(name)]
 
 

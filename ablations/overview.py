@@ -3,8 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from ablations.cell import Layout
+from ablations import earlier
 from ablations.costs import ZOO_GPU, ZOO_GPUS, ZOO_IMAGES, ZOO_TRAIN_EDGES, Estimate, zoo_models
+from ablations.layout import Layout
 from ablations.progress import duration, last_line, outcome
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.status import MISSING, RUNNING, STALE, STATES, Status
@@ -124,6 +125,18 @@ def print_status(status: Status, layout: Layout, console: Console | None = None)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
     for line in status.refused:
         console.print(f"refused: {line}")
+    print_set_aside(layout, console)
+
+
+def print_set_aside(layout: Layout, console: Console | None = None) -> None:
+    """The disk that trainings of earlier fingerprints take, if there are any."""
+    number, size = earlier.disk_use(layout)
+    if number:
+        trainings = "1 earlier training" if number == 1 else f"{number} earlier trainings"
+        (console or _console()).print(
+            f"{trainings} set aside, {megabytes(size)} in {layout.earlier}: used again where its "
+            "fingerprint comes back; delete by hand what you do not need"
+        )
 
 
 def _print_counts(status: Status, console: Console) -> None:

@@ -15,15 +15,15 @@ from typing import Any
 import yaml
 
 from ablations import environment
-from ablations.cell import AXES, Cell, Layout, Setting
+from ablations.cell import AXES, Cell, Setting
 from ablations.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
+from ablations.layout import ROOT, Layout
 from ablations.loss_code import own_code
 from ablations.plan import Study
 from ablations.reading import PlanError, shown
 from ablations.record import write_json
+from ablations.snapshot import CONFIGS, Code, checkout
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = Path("projects/focal_star/configs")
 PREPARE = ["-m", "focal_star.prepare"]
 DOCTOR = ["-m", "focal_star.doctor"]
 
@@ -53,18 +53,26 @@ class Prepared:
     dataset: dict[str, Any]
     weights: dict[str, dict[str, Any]]
 
-    def identities(self, cells: list[Cell]) -> dict[Cell, Identity]:
+    def identities(
+        self, cells: list[Cell], processes: int = 1, code: Code | None = None
+    ) -> dict[Cell, Identity]:
         """What determines each cell's result.
+
+        Args:
+            cells: the cells.
+            processes: that each of them trains with.
+            code: that they train with; by default the checkout's.
 
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.
         """
         config, known, codes = ResolvedConfig(self.config), {}, {}
+        losses = (code or checkout()).losses
         for setting in dict.fromkeys(cell.setting for cell in cells):
             try:
                 loss = _loss_of(config, setting)
                 if loss not in codes:
-                    codes[loss] = own_code(loss)
+                    codes[loss] = own_code(loss, losses)
                 known[setting] = (
                     config.sha256(setting.config()),
                     self._weights(config, setting),
@@ -79,9 +87,18 @@ class Prepared:
                 weights=known[cell.setting][1],
                 seed=cell.seed,
                 loss=known[cell.setting][2],
+                processes=processes,
             )
             for cell in cells
         }
+
+    def files(self) -> list[str]:
+        """The files that the hashes of data set and weights were made of, as far as it names them:
+        images are many, and not among them."""
+        splits = (self.dataset.get(split, {}) for split in ("train", "val"))
+        found = [about.get("annotation_file") for about in splits if isinstance(about, dict)]
+        found += [about.get("path") for about in self.weights.values()]
+        return [path for path in found if isinstance(path, str) and path]
 
     def dataset_of_record(self) -> dict[str, Any]:
         """What every record repeats of the data set: all but the lists that grow with it."""
@@ -120,6 +137,7 @@ def prepare(
     layout: Layout,
     data_overrides: list[str],
     *,
+    code: Code | None = None,
     resolve_only: bool = False,
     gpus: int = 0,
 ) -> Prepared:
@@ -129,36 +147,30 @@ def prepare(
         study: whose config and settings.
         layout: gets ``prepared.json`` and ``prepare.log``.
         data_overrides: the ``KEY VALUE`` pairs that say where the data are.
-        resolve_only: make neither data nor weights; what is known of them stays.
+        code: that the process runs; by default the checkout's.
+        resolve_only: make neither data nor weights, and write nothing into the study's folder; what
+            is known of data and weights stays.
         gpus: that this machine must have for a config on GPUs; 0 where other machines train.
 
     Raises:
         PrepareError: the process' own words.
     """
-    config_file = CONFIGS / study.config
-    config_files = config_files_sha256(config_file)
+    code = code or checkout()
+    config_files = config_files_sha256(code.config_file(study.config))
     variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
-    layout.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "prepared.json"
+        log = Path(folder) / layout.prepare_log.name if resolve_only else layout.prepare_log
+        log.parent.mkdir(parents=True, exist_ok=True)
         command = [
-            sys.executable, *PREPARE, "--config-file", str(config_file), "--json", str(made),
+            sys.executable, *PREPARE,
+            "--config-file", str(code.config_file(study.config)), "--json", str(made),
             *(["--resolve-only"] if resolve_only else []),
             *(["--num-gpus", str(gpus)] if gpus else []),
             *(text for pairs in variants for text in ("--variant", pairs)),
             *data_overrides,
         ]  # fmt: skip
-        with layout.prepare_log.open("w", encoding="utf-8") as log:
-            code = subprocess.run(
-                command, cwd=ROOT, env=os.environ | environment.memory(),
-                stdout=log, stderr=log, check=False,
-            ).returncode  # fmt: skip
-        if code:
-            text = layout.prepare_log.read_text(encoding="utf-8", errors="replace")
-            _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
-            raise PrepareError(
-                message.strip() if found and code == 2 else f"preparing failed:\n{tail(text)}"
-            )
+        _call(command, log, code)
         content = json.loads(made.read_text(encoding="utf-8"))
     before = load(layout) or Prepared({}, "", {}, {})
     dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
@@ -166,8 +178,25 @@ def prepare(
         weights = before.weights | weights  # grids that are not run now needed others
     prepared = Prepared(content["config"], config_files, dataset, weights)
     check_base(study, ResolvedConfig(prepared.config))
-    write_json(layout.prepared, vars(prepared))
+    if not resolve_only:
+        write_json(layout.prepared, vars(prepared))
     return prepared
+
+
+def _call(command: list[str], log: Path, code: Code) -> None:
+    """Run ``focal_star.prepare``; its error as a PrepareError."""
+    variables = environment.memory() | code.variables()
+    with log.open("w", encoding="utf-8") as file:
+        ended = subprocess.run(
+            command, cwd=ROOT, env=os.environ | variables, stdout=file, stderr=file, check=False
+        )
+    if ended.returncode:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
+        is_message = found and ended.returncode == 2
+        raise PrepareError(
+            code.in_checkout(message.strip() if is_message else f"preparing failed:\n{tail(text)}")
+        )
 
 
 def doctor(
@@ -201,13 +230,12 @@ def load(layout: Layout) -> Prepared | None:
         return None
 
 
-def is_current(prepared: Prepared, study: Study) -> bool:
+def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bool:
     """Whether the config's files are those that were resolved, and by a code with today's axes."""
+    file = (code or checkout()).config_file(study.config)
     config = ResolvedConfig(prepared.config)
     keys = {key for cell in study.cells() for key in cell.setting.config()}
-    return prepared.config_files == config_files_sha256(CONFIGS / study.config) and all(
-        key in config for key in keys
-    )
+    return prepared.config_files == config_files_sha256(file) and all(key in config for key in keys)
 
 
 def config_files_sha256(path: Path) -> str:
@@ -217,9 +245,16 @@ def config_files_sha256(path: Path) -> str:
         PrepareError: a file that cannot be read.
     """
     digest = hashlib.sha256()
-    for content, _ in _config_files(path):
+    for _, content, _ in _config_files(path):
         digest.update(content)
     return digest.hexdigest()
+
+
+def config_files_beyond(code: Code, study: Study) -> list[Path]:
+    """The files of a study's config that a snapshot does not hold: they lie in other folders."""
+    inside = (ROOT / code.root).resolve()
+    paths = [path for path, _, _ in _config_files(code.config_file(study.config))]
+    return [path for path in paths if not (ROOT / path).resolve().is_relative_to(inside)]
 
 
 def written_config(study: Study) -> dict[str, Any]:
@@ -229,11 +264,11 @@ def written_config(study: Study) -> dict[str, Any]:
         PrepareError: a file that cannot be read.
     """
     files = list(_config_files(CONFIGS / study.config))
-    return {key: value for _, keys in reversed(files) for key, value in flat(keys)}
+    return {key: value for _, _, keys in reversed(files) for key, value in flat(keys)}
 
 
-def _config_files(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Content and keys of a config file and of its bases, the file first."""
+def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
+    """Path, content and keys of a config file and of its bases, the file first."""
     seen = []
     while path:
         if path in seen:
@@ -249,7 +284,7 @@ def _config_files(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
             raise PrepareError(f"{path}: {error}") from error
         except RecursionError as error:
             raise PrepareError(f"{path}: nested too deeply") from error
-        yield content, keys
+        yield path, content, keys
         path = path.parent / base if base else None
 
 

@@ -12,16 +12,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Protocol
 
 from ablations import environment
-from ablations.prepared import ROOT
+from ablations.layout import ROOT
+from ablations.snapshot import Code
 
-TRAIN_NET = "projects/focal_star/train_net.py"
 PRELOADED = (
     "focal_star.command",
     "hotcoco",
@@ -51,6 +51,7 @@ class Start:
     """What a cell's process is started with.
 
     Attributes:
+        code: that it trains with.
         arguments: of train_net.py.
         environment: variables that it has beside those of the runner.
         log: the file that it writes to, at the end.
@@ -58,6 +59,7 @@ class Start:
             that there is no moment of not knowing.
     """
 
+    code: Code
     arguments: Sequence[str]
     environment: Mapping[str, str]
     log: Path
@@ -68,7 +70,8 @@ def start_new(start: Start) -> CellProcess:
     """Start a new interpreter."""
     command = [
         "sh", "-c", 'echo "$$ $1" > "$0"; shift; exec "$@"',
-        start.lock.name, os.uname().nodename, sys.executable, TRAIN_NET, *start.arguments,
+        start.lock.name, os.uname().nodename, sys.executable,
+        str(start.code.script), *start.arguments,
     ]  # fmt: skip
     start.lock.truncate(0)
     with start.log.open("a", encoding="utf-8") as log:
@@ -90,13 +93,17 @@ class ForkServer:
     It ends with the runner, however that ends; cells that are at work then go on.
     """
 
-    def __init__(self, threads: int, log: Path):
+    _imported: Code | None = None
+    """What the one server of this process has imported."""
+
+    def __init__(self, threads: int, log: Path, code: Code):
         """
         Args:
             threads: CPU threads of each cell.
             log: gets what is printed while importing.
+            code: that the cells train with.
         """
-        self._threads, self._log = threads, log
+        self._threads, self._log, self._code = threads, log, code
         self._context = multiprocessing.get_context("forkserver")
 
     def warm_up(self) -> None:
@@ -107,21 +114,36 @@ class ForkServer:
     def start(self, start: Start) -> CellProcess:
         """Fork a cell's process, or start a new interpreter where that fails."""
         try:
+            if start.code != self._code:
+                return start_new(start)
             self._ensure_running()
             return self._fork(start)
         except (OSError, EOFError):  # a disk that is full is so for this as well, which tells
             return start_new(start)
 
     def _ensure_running(self) -> None:
+        script = self._code.script.resolve()
+        if not self._is_imported():  # a server keeps what it has imported
+            forkserver._forkserver._stop()
+            ForkServer._imported = replace(self._code, root=script.parents[2])
         self._context.set_forkserver_preload(list(PRELOADED))
         variables = environment.threads(self._threads) | environment.memory()
         with (
-            _beside_train_net(),
-            _variables(variables),
+            _beside(script),
+            _variables(variables | self._code.variables()),
             self._log.open("ab") as log,
             _stderr_to(log),
         ):
             forkserver.ensure_running()
+
+    def _is_imported(self) -> bool:
+        """Whether the server has this code, or an equal copy that is still there."""
+        imported, code = ForkServer._imported, self._code
+        if imported is None or not imported.script.exists():
+            return False
+        return imported.sha256 == code.sha256 and bool(
+            code.sha256 or imported.script == code.script.resolve()
+        )
 
     def _fork(self, start: Start) -> CellProcess:
         start.log.open("ab").close()
@@ -154,7 +176,7 @@ class _Described:
         start = self._start
         return {
             "root": str(ROOT),
-            "argv": [TRAIN_NET, *start.arguments],
+            "argv": [str(start.code.script), *start.arguments],
             "environment": dict(start.environment),
             "log": str(start.log.absolute()),
             "lock": DupFd(start.lock.fileno()),
@@ -178,9 +200,9 @@ def _run(start: _Described) -> None:
 
 
 @contextmanager
-def _beside_train_net() -> Iterator[None]:
-    """What is imported is first looked for where train_net.py stands, as Python does for it."""
-    sys.path.insert(0, str((ROOT / TRAIN_NET).parent))
+def _beside(script: Path) -> Iterator[None]:
+    """Look for imports beside a script first, as Python does when it runs the script."""
+    sys.path.insert(0, str(script.parent))
     try:
         yield
     finally:

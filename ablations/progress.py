@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ablations.cell import Layout
+from ablations.layout import Layout
 from ablations.record import DIVERGED, DONE, Record
 
 REFRESH_SECONDS = 1.0

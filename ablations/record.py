@@ -59,7 +59,9 @@ class Record:
             there is none.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (processes that the cell took), ``disk_bytes``, ``finished`` (UTC,
-            ISO 8601), ``commit``, ``environment`` (versions and hardware, name -> text).
+            ISO 8601), ``commit``, ``snapshot_sha256`` (of the copy of the code that the process was
+            started from), ``code_sha256`` (of the sources of focal_star, as the process itself
+            reports it), ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
             ``num_instances`` and what ``focal_star.data.description`` counts.
     """
@@ -116,8 +118,12 @@ def save(record: Record, path: Path) -> None:
     write_json(path, asdict(record))
 
 
-def load(path: Path) -> Record:
+def load(path: Path, cell: str | None = None) -> Record:
     """Read a record.
+
+    Args:
+        path: the file.
+        cell: the cell that it is of; by default the one that the file is named after.
 
     Raises:
         RecordError: the file is not JSON, not a record, or of another schema.
@@ -136,7 +142,7 @@ def load(path: Path) -> Record:
         raise RecordError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecordError(f"{path}: a record is a JSON object, this is {type(content).__name__}")
-    problems = _problems(content, path.stem)
+    problems = _problems(content, cell or path.stem)
     if problems:
         raise RecordError(f"{path}: not a record: " + "; ".join(problems))
     return Record(**content)

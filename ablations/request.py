@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.cell import Layout
+from ablations.layout import Layout
 from ablations.plan import Study
 
 RETRIES = 2
@@ -36,6 +36,14 @@ class Request:
     engine: str = "local"
     retries: int = RETRIES
     gpus: int = 0
+
+    @property
+    def processes(self) -> int:
+        """The processes that a cell trains with, one per GPU."""
+        gpus = self.gpus
+        if not gpus and self.engine == "slurm":
+            gpus = self.study.slurm.get("gpus_per_node") or 0
+        return max(1, gpus)
 
     def data_overrides(self) -> list[str]:
         """The ``KEY VALUE`` pairs that say where the data are."""

@@ -1,32 +1,40 @@
 """Runs the cells of a study that have no result yet, several side by side."""
 
-import fcntl
 import os
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ablations import earlier, locks, overview, snapshot
 from ablations import prepared as preparing
-from ablations.cell import Cell, Layout
-from ablations.execution import CellRun, Job, is_running
+from ablations.cell import Cell
+from ablations.execution import CellRun
+from ablations.fingerprint import Identity
 from ablations.gpus import Places
-from ablations.prepared import CONFIGS, ROOT, Prepared, variant
+from ablations.job import Input, Job, inputs_of
+from ablations.layout import Layout
+from ablations.locks import is_running
+from ablations.prepared import Prepared, config_files_beyond, variant
 from ablations.processes import ForkServer, start_new
 from ablations.progress import Progress
 from ablations.record import write_json
 from ablations.request import Request, RunError
+from ablations.snapshot import Code
 from ablations.status import STALE, status
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
+OWNER_SECONDS = 0.5
+"""How long the study's folder may be held by another: a look at it takes a moment."""
 
 
 def run(request: Request) -> int:
     """Run every cell that has no record of its fingerprint.
+
+    All that is run is run from a snapshot of the code, taken at the beginning.
 
     Returns:
         0 if every cell ended with a result (done or diverged), 1 if some failed.
@@ -45,12 +53,16 @@ def run(request: Request) -> int:
             flush=True,
         )
         here = max(1, request.gpus) if request.engine == "local" else 0
-        server = ForkServer(threads_of_cell(request.jobs), layout.workers_log)
+        code = snapshot.take(layout)
+        _prune_snapshots(layout)
+        server = ForkServer(threads_of_cell(request.jobs), layout.workers_log, code)
         if here and not request.gpus:
             server.warm_up()  # while the data are prepared
-        prepared = preparing.prepare(study, layout, request.data_overrides(), gpus=here)
-        write_json(layout.study, study_file(request))
-        identities = prepared.identities(study.cells())
+        prepared = preparing.prepare(study, layout, request.data_overrides(), code=code, gpus=here)
+        inputs = inputs_of([*prepared.files(), *config_files_beyond(code, study)])
+        write_json(layout.study, study_file(request, code))
+        identities = prepared.identities(study.cells(), request.processes, code)
+        _restore(layout, identities)
         before = status(study, layout, identities)
         waiting, stale = before.to_run, before.counts[STALE]
         print(
@@ -59,8 +71,7 @@ def run(request: Request) -> int:
             + (f" ({stale} stale: what determines them has changed)" if stale else ""),
             flush=True,
         )
-        code = commit()
-        jobs = [_job(request, cell, identities[cell], prepared, code) for cell in waiting]
+        jobs = [_job(request, cell, identities[cell], prepared, code, inputs) for cell in waiting]
         if request.engine == "slurm":
             from ablations.slurm import run_on_slurm
 
@@ -68,17 +79,20 @@ def run(request: Request) -> int:
         else:
             _run_here(request, jobs, server)
         after = status(study, layout, identities)
+    overview.print_set_aside(layout)
     return 1 if after.to_run else 0
 
 
-def study_file(request: Request) -> dict[str, Any]:
-    """Content of ``study.json``: what was asked for."""
+def study_file(request: Request, code: Code) -> dict[str, Any]:
+    """Content of ``study.json``: what was asked for, and what trains it."""
     study = request.study
     return {
         "study": study.name,
         "grids": [grid.name for grid in study.grids],
         "seeds": None if study.more_seeds else len(study.seeds),
         "dataset": str(request.dataset or ""),
+        "processes": request.processes,
+        "snapshot_sha256": code.sha256,
         "command": shlex.join(["make", "ablations", *request.make_arguments()]),
     }
 
@@ -104,32 +118,62 @@ def _signals_as_ctrl_c() -> Iterator[None]:
 @contextmanager
 def _sole_owner(layout: Layout) -> Iterator[None]:
     """Hold the study's folder; the system lets go of it when the process ends, however it ends."""
-    with layout.lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another run is at work in {layout.root}; wait for it") from None
+    deadline = time.monotonic() + OWNER_SECONDS
+    while (file := locks.take(layout.lock)) is None:
+        if time.monotonic() > deadline:
+            raise RunError(f"another run is at work in {layout.root}; wait for it")
+        time.sleep(POLL_SECONDS)
+    with file:
         yield
 
 
-def _job(request: Request, cell: Cell, identity: Any, prepared: Prepared, code: str) -> Job:
+def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
+    """Put back what is set aside of the fingerprints that are wanted now."""
+    set_aside = earlier.cells(layout)
+    for cell, identity in identities.items():
+        if cell.id not in set_aside:
+            continue
+        lock = locks.take(layout.cell_lock(cell.id))
+        if lock is None:  # a process is at work on the cell; what follows it does this
+            continue
+        with lock:
+            if earlier.record_of(layout, cell.id, identity.fingerprint):
+                earlier.switch(layout, cell.id, identity.fingerprint)
+
+
+def _prune_snapshots(layout: Layout) -> None:
+    """Remove old snapshots that no process needs; tasks of a cluster may wait for any of them."""
+    if not snapshot.is_crowded(layout) or layout.slurm.is_dir():
+        return
+    at_work = [path.name for path in layout.locks.glob("*") if is_running(layout, path.name)]
+    marks = [earlier.mark_in(layout.cell(cell_id)) for cell_id in at_work]
+    snapshot.prune(layout, {str(mark.get("snapshot_sha256", "")) for mark in marks})
+
+
+def _job(
+    request: Request,
+    cell: Cell,
+    identity: Identity,
+    prepared: Prepared,
+    code: Code,
+    inputs: tuple[Input, ...] = (),
+) -> Job:
     weights = prepared.weights.get(variant(cell.setting), {}).get("path", "")
     gpus = ["--num-gpus", str(request.gpus)] if request.gpus else []
     return Job(
         cell=cell,
         identity=identity,
         layout=request.layout,
-        arguments=(
-            "--config-file", str(CONFIGS / request.study.config), *gpus,
-            *cell.overrides(), *request.data_overrides(),
-        ),
+        config=request.study.config,
+        arguments=(*gpus, *cell.overrides(), *request.data_overrides()),
         # What was prepared need not be looked at again by each cell.
         prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
         dataset=prepared.dataset_of_record(),
         threads=threads_of_cell(request.jobs * max(1, request.gpus)),
         retries=request.retries,
-        commit=code,
-    )  # fmt: skip
+        code=code,
+        inputs=inputs,
+    )
 
 
 def threads_of_cell(jobs: int) -> int:
@@ -185,13 +229,3 @@ def _stopping(running: list[CellRun]) -> Iterator[None]:
         finally:  # also where a second Ctrl-C cuts the wait short
             for cell_run in running:
                 cell_run.kill()
-
-
-def commit() -> str:
-    """The commit of this checkout, with "-dirty" where files differ from it; "" outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return ended.stdout.strip()

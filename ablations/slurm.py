@@ -16,7 +16,9 @@ from typing import Any
 from submitit import JobEnvironment
 from submitit.helpers import Checkpointable
 
-from ablations.execution import CellRun, Job, is_running
+from ablations.execution import CellRun
+from ablations.job import Job
+from ablations.locks import is_running
 from ablations.progress import Progress
 from ablations.record import FAILED, Record, RecordError, load
 from ablations.request import Request, RunError

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from submitit import AutoExecutor
 from submitit.core.utils import JobPaths
 
-from ablations.execution import Job
+from ablations.job import Job
 from ablations.prepared import tail
 from ablations.record import write_json
 from ablations.request import RunError

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ablations.cell import Cell, Layout
-from ablations.execution import is_running
+from ablations import earlier
+from ablations.cell import Cell
 from ablations.fingerprint import Identity
 from ablations.grid import Grid
+from ablations.layout import Layout
+from ablations.locks import is_running
 from ablations.plan import Study
 from ablations.record import DIVERGED, DONE, FAILED, Record, load_folder
 
@@ -33,7 +35,8 @@ class Status:
     Attributes:
         study: the study.
         states: cell -> one of ``STATES``, each cell once.
-        records: cell id -> record, of every readable record of the folder.
+        records: cell id -> record, of every readable record of the folder; where a record of
+            today's fingerprint is set aside, that one: the next run moves it back.
         refused: one line for each record file that cannot be used.
         changed: stale cell -> the parts of its identity that have changed.
     """
@@ -74,8 +77,10 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
             counts as stale.
     """
     records, refused = load_folder(layout.records)
-    states, changed = {}, {}
+    states, changed, set_aside = {}, {}, earlier.cells(layout)
     for cell in study.cells():
+        if identities and cell.id in set_aside:
+            records |= _set_aside(layout, cell, identities[cell].fingerprint, records)
         record = records.get(cell.id)
         if record is None:
             states[cell] = RUNNING if is_running(layout, cell.id) else MISSING
@@ -87,6 +92,16 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
         if states[cell] not in ENDED and is_running(layout, cell.id):
             states[cell] = RUNNING
     return Status(study, states, records, refused, changed)
+
+
+def _set_aside(
+    layout: Layout, cell: Cell, fingerprint: str, records: dict[str, Record]
+) -> dict[str, Record]:
+    """The cell's id and its record of this fingerprint, where only a set-aside one has it."""
+    if cell.id in records and records[cell.id].fingerprint == fingerprint:
+        return {}
+    record = earlier.record_of(layout, cell.id, fingerprint)
+    return {cell.id: record} if record else {}
 
 
 def _counted(states: Iterable[str]) -> dict[str, int]:

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from ablations import prepared as preparing
-from ablations.cell import AXES, Cell, Layout
+from ablations import today
+from ablations.cell import AXES, Cell
 from ablations.fingerprint import Identity
 from ablations.grid import Grid
+from ablations.layout import Layout
 from ablations.plan import Study, load_study
 from ablations.prepared import Prepared, PrepareError
 from ablations.reading import PlanError
@@ -132,7 +134,7 @@ def load(layout: Layout, study: Study) -> Results:
             f"unknown metrics of grids: {', '.join(unknown)}; known: {', '.join(METRICS)}"
         )
     prepared = preparing.load(layout)
-    identities, unchecked = _identities(study, prepared)
+    identities, unchecked = _identities(study, layout, prepared)
     found = status(study, layout, identities)
     return Results(
         study=study,
@@ -169,14 +171,21 @@ def published(grid: Grid) -> pd.DataFrame:
     )
 
 
-def _identities(study: Study, prepared: Prepared | None) -> tuple[dict[Cell, Identity] | None, str]:
-    """What determines each cell's result today, or None and why that is not known."""
+def _identities(
+    study: Study, layout: Layout, prepared: Prepared | None
+) -> tuple[dict[Cell, Identity] | None, str]:
+    """What determines each cell's result today, or None and why that is not known.
+
+    While a run is at work in the folder, that is what the run trains with.
+    """
     if prepared is None:
         return None, "nothing says what they were prepared from"
+    code = today.code(layout)
     try:
-        if not preparing.is_current(prepared, study):
+        if not preparing.is_current(prepared, study, code):
             return None, "the config's files have changed since"
-        return prepared.identities(study.cells()), ""
+        processes = today.processes(layout, study)
+        return prepared.identities(study.cells(), processes, code), ""
     except (PrepareError, PlanError) as error:
         return None, str(error)
 

@@ -1,7 +1,8 @@
-"""Writes the card of a trained model, from its record: ``README.md`` beside ``model_final.pth``.
+"""Writes the cards of trained models, from their records: ``README.md`` beside ``model_final.pth``.
 
+    python -m reports.model_card --study mini       # of all cells of a study that are done
     python -m reports.model_card --record output/mini/records/focal-alpha0.25-gamma2-seed1.json
-    python -m reports.model_card --record output/mini/records    # of all that are done
+    python -m reports.model_card --record output/mini/records    # of a folder of records
 
 It is Markdown with the YAML header that the Hugging Face Hub reads: task, data, metrics, license.
 Every number is the record's, or follows from it and from those of the same setting's other seeds.
@@ -21,7 +22,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ablations.cell import Layout
+from ablations.layout import Layout
 from ablations.record import DONE, Record, RecordError, load, load_folder, write_whole
 from reports.findings.statistics import Estimate, Runs, mean
 from reports.labels import (
@@ -331,20 +332,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--record", type=Path, nargs="+", help="records, or folders of them")
+    what.add_argument("--study", help="a study that was run: the cards of all its cells")
+    parser.add_argument("--dataset", type=Path, help="folder of the own data that was trained on")
     parser.add_argument(
-        "--record", type=Path, nargs="+", required=True, help="records, or folders of them"
+        "--output",
+        type=Path,
+        help="with --study, where runs write (default: output); with --record, the card's file",
     )
-    parser.add_argument("--output", type=Path, help="the card's file, of one record")
     options = parser.parse_args(argv)
-    if options.output and (len(options.record) > 1 or options.record[0].is_dir()):
+    if options.study:
+        layout = Layout.of(options.output or Path("output"), options.study, options.dataset)
+        records, target = [layout.records], None
+        if not layout.records.is_dir():
+            print(f"model_card: error: there is no {layout.records}", file=sys.stderr)
+            return UNUSABLE
+    else:
+        records, target = options.record, options.output
+        if options.dataset:
+            parser.error("--dataset goes with --study")
+    if target and (len(records) > 1 or records[0].is_dir()):
         parser.error("--output is one file, and several records are named")
-    paths = [found for one in options.record for found in _records(one)]
+    paths = [found for one in records for found in _records(one)]
     if not paths:
-        print(f"model_card: error: no cell of {options.record[0]} is done", file=sys.stderr)
+        print(f"model_card: error: no cell of {records[0]} is done", file=sys.stderr)
     code = 0 if paths else UNUSABLE
     for path in paths:
         try:
-            print(write_card(path, options.output))
+            print(write_card(path, target))
         except (CardError, OSError) as error:
             print(f"model_card: error: {error}", file=sys.stderr)
             code = UNUSABLE

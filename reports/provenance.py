@@ -14,6 +14,10 @@ HARDWARE = ("gpu", "cpu", "num_threads")
 """The entries of a record's environment that are not versions."""
 
 
+NUMERICAL = ("torch", "torchvision", "detectron2", "numpy")
+"""The libraries whose versions can move a number."""
+
+
 def dataset_name(results: Results) -> str:
     """The data set as the records call it, else as it was prepared, else as planned."""
     names = distinct(record.dataset.get("name") for record in results.records.values())
@@ -79,8 +83,17 @@ def commits(records: Sequence[Record]) -> str:
     )
 
 
+def mixed_versions(records: Sequence[Record]) -> str:
+    """The libraries of which these records have several versions, for example ``torch 2.0, 2.1``.
+
+    A number may differ between them by more than its last digit; hardware is named anyway.
+    """
+    several = [(name, text) for name, text in versions(records) if name in NUMERICAL]
+    return "; ".join(f"{name} {text}" for name, text in several if ", " in text)
+
+
 def caption(results: Results, records: Sequence[Record]) -> str:
-    """Data set, schedule, hardware and commit of these records, in one line."""
+    """Data set, schedule, hardware, versions that differ and commit of these records, in a line."""
     if not records:
         return f"{dataset_name(results)}; no cell has ended yet"
     images = distinct(_part(record.dataset, "val").get("num_images") for record in records)
@@ -89,6 +102,7 @@ def caption(results: Results, records: Sequence[Record]) -> str:
         f"{', '.join(images)} validation images" if images else "",
         schedule(records),
         hardware(records),
+        mixed_versions(records),
         f"commit {commits(records)}" if commits(records) else "",
     )
     return " · ".join(part for part in parts if part)

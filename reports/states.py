@@ -10,7 +10,12 @@ from ablations.record import DIVERGED, DONE, FAILED
 from ablations.status import MISSING, RUNNING, STALE
 from reports.labels import MAIN_METRIC
 
-PARTS = {"dataset": "data set", "loss": "code of the loss", "weights": "initial weights"}
+PARTS = {
+    "dataset": "data set",
+    "loss": "code of the loss",
+    "processes": "number of processes",
+    "weights": "initial weights",
+}
 """Part of a cell's identity -> what a reader knows it as, where that differs."""
 
 

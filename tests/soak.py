@@ -58,7 +58,7 @@ from pathlib import Path
 result = Path(sys.argv[-1]) / "result.json"
 Path("started.txt").open("a").write(result.parent.name + "\\n")
 try:
-    runpy.run_path("projects/focal_star/real_train_net.py", run_name="__main__")
+    runpy.run_path(str(Path(__file__).with_name("real_train_net.py")), run_name="__main__")
 finally:
     if result.exists():
         Path("ended.txt").open("a").write(result.parent.name + "\\n")
@@ -98,12 +98,14 @@ class Soak:
         Args:
             iterations: of a training; a stand-in's steps are set by the environment.
         """
-        for part in ("ablations", "reports", "projects/focal_star/configs"):
+        parts = ["ablations", "reports", "projects/focal_star/configs"]
+        if self.dataset is not None:
+            parts.append("projects/focal_star/focal_star")
+        for part in parts:
             ignored = shutil.ignore_patterns("__pycache__", "published")
             shutil.copytree(ROOT / part, self.root / part, ignore=ignored)
         if self.dataset is None:
             shutil.copytree(STAND_INS, self.root, dirs_exist_ok=True)
-            (self.root / "train_net.py").rename(self.root / TRAIN_NET)
         else:
             shutil.copy(ROOT / TRAIN_NET, self.root / TRAIN_NET.with_stem("real_train_net"))
             (self.root / TRAIN_NET).write_text(COUNTING)

@@ -9,18 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from ablations import execution, processes
+from ablations import job as jobs
+from ablations import layout as layouts
 from ablations import prepared as preparing
+from ablations import processes, snapshot
 from ablations import run as runner
-from ablations.cell import Cell, Layout, Setting
-from ablations.execution import Job
+from ablations.cell import Cell, Setting
 from ablations.fingerprint import Identity
 from ablations.grid import Grid, Row
+from ablations.job import Job
+from ablations.layout import Layout
 from ablations.plan import Study
 from ablations.prepared import Prepared
 from ablations.record import Record, load_folder, write_json
 from ablations.request import Request
+from ablations.snapshot import Code
 from tests.ablations.processes import end_of
+
+ROOTED = (jobs, layouts, preparing, processes, snapshot)
+"""The modules that know the repository's root."""
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 
@@ -37,11 +44,13 @@ class Workplace:
 
     Attributes:
         root: takes the place of the repository's root; it is the working directory.
+        train_net: the stand-in of train_net.py.
         prepared: what the preparation says, without a process.
     """
 
     def __init__(self, root: Path):
         self.root, self.prepared = root, copy.deepcopy(PREPARED)
+        self.train_net = root / snapshot.TRAIN_NET
         shutil.copytree(STAND_INS, root, dirs_exist_ok=True)
 
     @staticmethod
@@ -92,10 +101,8 @@ class Workplace:
 def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     """The workplace with the real preparation, which calls the stand-in of focal_star.prepare."""
     monkeypatch.chdir(tmp_path)
-    for module in (preparing, processes, runner):
+    for module in ROOTED:
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    for module in (execution, processes):
-        monkeypatch.setattr(module, "TRAIN_NET", "train_net.py")
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
     return Workplace(tmp_path)
 
@@ -103,11 +110,12 @@ def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
 @pytest.fixture
 def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     """The workplace where what is prepared is said, and no process needed for it."""
-    config_files = preparing.config_files_sha256(preparing.CONFIGS / "tiny.yaml")
+    config_files = preparing.config_files_sha256(snapshot.CONFIGS / "tiny.yaml")
     in_root.prepared = replace(in_root.prepared, config_files=config_files)
 
-    def prepare(study: Study, layout: Layout, *_, **__) -> Prepared:
-        write_json(layout.prepared, vars(in_root.prepared))
+    def prepare(study: Study, layout: Layout, *_, resolve_only=False, **__) -> Prepared:
+        if not resolve_only:
+            write_json(layout.prepared, vars(in_root.prepared))
         return in_root.prepared
 
     monkeypatch.setattr(preparing, "prepare", prepare)
@@ -116,11 +124,12 @@ def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
 
 @pytest.fixture
 def job(workplace: Workplace) -> Job:
-    """The cross entropy at alpha 0.5, to be run."""
+    """The cross entropy at alpha 0.5, to be run from the checkout."""
     request = workplace.request(0.5)
     cell = workplace.cell(0.5)
     identity = workplace.prepared.identities([cell])[cell]
-    return runner._job(request, cell, identity, workplace.prepared, "c0ffee")
+    code = Code(workplace.root, commit="c0ffee")
+    return runner._job(request, cell, identity, workplace.prepared, code)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from ablations import __main__ as command
 from ablations import prepared as preparing
+from ablations.locks import take
 from ablations.prepared import PrepareError
 from ablations.request import RETRIES, RunError
 
@@ -116,6 +118,11 @@ def test_failed_cells_are_the_exit_code(asked, monkeypatch):
     assert command.main(["--study", "mini"]) == 1
 
 
+def contents(folder):
+    """File -> content, of a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture
 def study(workplace, monkeypatch):
     """A study of the workplace, to run, plan and show by the command."""
@@ -156,6 +163,48 @@ def test_a_config_that_changed_makes_records_stale_in_the_plan(study, workplace,
     assert "The config's files have changed" in shown and "2 stale" in shown
     assert "stale: ce-alpha0.5-seed1: config" in shown
     assert len(workplace.started()) == 2
+
+
+@pytest.mark.parametrize("what", ["plan", "status"])
+def test_to_look_writes_nothing(in_root, monkeypatch, capsys, what):
+    """Also where the config has changed, which a process then resolves: the real preparation."""
+    monkeypatch.setattr(command, "ROOT", in_root.root)
+    request = in_root.request(0.5)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    assert command.main(["run", "--study", "tiny"]) == 0
+    config = json.loads((in_root.root / "config.json").read_text())
+    config["SOLVER"]["BASE_LR"] = 0.5
+    (in_root.root / "config.json").write_text(json.dumps(config))
+    (in_root.root / preparing.CONFIGS / "tiny.yaml").write_text("# changed")
+    capsys.readouterr()
+    before = contents(request.layout.root)
+    with take(request.layout.lock):
+        # While a run is at work, its snapshot counts; what the run resolved is current.
+        assert command.main([what, "--study", "tiny"]) == 0
+        assert "1 done" in capsys.readouterr().out
+    command.main([what, "--study", "tiny"])
+    assert "stale: ce-alpha0.5-seed1: config" in capsys.readouterr().out
+    assert contents(request.layout.root) == before
+
+
+def test_the_status_is_of_the_processes_that_ran(study, capsys):
+    assert command.main(["run", "--study", "tiny", "--gpus", "4", "--jobs", "1"]) == 0
+    assert command.main(["status", "--study", "tiny"]) == 0
+    assert command.main(["status", "--study", "tiny", "--gpus", "8"]) == 1
+    assert "stale: ce-alpha0.5-seed1: processes" in capsys.readouterr().out
+    # What would run is asked of the plan, as of the run.
+    assert command.main(["plan", "--study", "tiny"]) == 0
+    assert "2 stale" in capsys.readouterr().out
+
+
+def test_the_status_says_what_is_set_aside(study, workplace, capsys):
+    assert command.main(["run", "--study", "tiny"]) == 0
+    workplace.prepared.dataset["sha256"] = "other"
+    assert command.main(["run", "--study", "tiny"]) == 0
+    capsys.readouterr()
+    assert command.main(["status", "--study", "tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 earlier trainings set aside, 0 MB in output/tiny/earlier" in shown
 
 
 @pytest.mark.parametrize("what", [[], ["run"], ["plan"], ["status"]])

@@ -1,14 +1,17 @@
 """One cell, with the stand-in of train_net.py: what its process may do, and what is kept."""
 
 import errno
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ablations import execution, processes
-from ablations.execution import CellRun, is_running
+from ablations import earlier, execution, processes, snapshot
+from ablations.execution import CellRun
+from ablations.job import inputs_of
+from ablations.locks import is_running
 from ablations.record import DIVERGED, DONE, FAILED, load
 from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
 
@@ -112,39 +115,118 @@ def test_a_result_without_a_record_is_recorded_without_training(job, workplace):
     assert load(job.layout.record(job.cell.id)) == record
 
 
-def test_what_belongs_to_another_fingerprint_is_wiped(job, workplace):
+def test_what_belongs_to_another_fingerprint_is_set_aside_and_comes_back(job, workplace):
     workplace.act({0.5: ["killed"]})
     end_of(replace(job, retries=0))
     assert steps_of(job) == [1, 2]
     (job.layout.cell(job.cell.id) / "inference").mkdir()
-    record = end_of(with_other_data(job))
+    other = with_other_data(job)
+    record = end_of(other)
     assert record.status == DONE and record.identity["dataset"] == "other"
     assert steps_of(job) == [1, 2, 3, 4], "from the start"
     assert not (job.layout.cell(job.cell.id) / "inference").exists()
     # And a result of another fingerprint is none.
-    assert end_of(job).fingerprint == job.identity.fingerprint
+    again = end_of(job)
+    assert again.fingerprint == job.identity.fingerprint and again.run["resumed_at"] == [2]
+    assert (job.layout.cell(job.cell.id) / "inference").is_dir()
     assert len(workplace.ended()) == 2
+    # Both are done: switching to and fro trains nothing, and gives the same records.
+    assert end_of(other) == record and end_of(job) == again
+    assert len(workplace.started()) == 3
+    assert earlier.disk_use(job.layout)[0] == 1
 
 
-def test_what_cannot_be_wiped_is_not_gone_on_from(job, monkeypatch):
+def test_nothing_that_is_set_aside_is_overwritten(job, workplace):
+    folder, log = job.layout.cell(job.cell.id), job.layout.cell_log(job.cell.id)
+    for number in range(3):
+        folder.mkdir(parents=True)
+        log.write_text(f"training {number}")
+        assert end_of(job).status == DONE
+        folder.rename(workplace.root / f"done{number}")
+    kept = sorted(job.layout.earlier.glob("*/*/cell/process.log"))
+    assert [path.read_text() for path in kept] == [f"training {n}" for n in range(3)]
+    assert {path.parts[-3] for path in kept} == {"unknown", "unknown-2", "unknown-3"}
+
+
+def test_a_kill_between_two_moves_loses_nothing(job, workplace, monkeypatch):
+    other, real = with_other_data(job), earlier._move
+    first, second = end_of(job), end_of(other)
+
+    class Killed(BaseException):
+        pass
+
+    for dies_at in range(4):
+        moves = iter(range(9))
+
+        def move(*paths, moves=moves, dies_at=dies_at):
+            if next(moves) == dies_at:
+                raise Killed
+            real(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(earlier, "_move", move)
+            with pytest.raises(Killed):
+                end_of(job)
+        assert end_of(job) == first and end_of(other) == second
+    assert len(workplace.started()) == 2
+
+
+def test_what_cannot_be_set_aside_is_not_resumed_from(job, monkeypatch):
     end_of(job)
 
-    def refuse(path, **_):
+    def refuse(path, _):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(execution.shutil, "rmtree", refuse)
-    with pytest.raises(PermissionError):
-        CellRun(with_other_data(job)).poll()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(PermissionError):
+            CellRun(with_other_data(job)).poll()
     assert end_of(job).status == DONE
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"fingerprint": "another"}', "\x00\xff"])
-def test_files_without_a_readable_fingerprint_are_wiped(job, workplace, text):
+def test_files_without_a_readable_fingerprint_are_set_aside(job, workplace, text):
     workplace.act({0.5: ["killed"]})
     end_of(replace(job, retries=0))
     job.layout.cell_fingerprint(job.cell.id).write_bytes(text.encode("latin-1"))
     assert end_of(job).status == DONE
     assert steps_of(job) == [1, 2, 3, 4]
+    (kept,) = job.layout.earlier.glob("*/*/cell/metrics.json")
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_the_record_says_what_the_process_was_started_with(job):
+    first = end_of(job)
+    job.layout.record(job.cell.id).unlink()
+    later = replace(
+        job, code=replace(job.code, commit="later", sha256="5a"), dataset={"name": "renamed"}
+    )
+    record = CellRun(later).poll()
+    assert (record.run["commit"], record.dataset) == ("c0ffee", first.dataset)
+
+
+def test_a_result_of_other_code_is_none(job, workplace):
+    planned = replace(job, code=replace(job.code, package_sha256="5a" * 32))
+    record = end_of(planned)
+    assert (record.status, record.result) == (FAILED, {})
+    assert "trained with other sources of focal_star" in record.error and "5a5a5a" in record.error
+    (kept,) = job.layout.earlier.glob("*/other-code/cell/result.json")
+    assert str(kept.parent) in record.error
+    # It is no result of any fingerprint: the next try trains from the beginning.
+    assert end_of(job).status == DONE and len(workplace.ended()) == 2
+    assert kept.exists()
+
+
+def test_data_that_changed_are_not_trained_on(job, workplace):
+    path = workplace.root / "instances_train.json"
+    path.write_text("{}")
+    job = replace(job, inputs=inputs_of([path, "there is no such file"]))
+    path.write_text("[]")
+    os.utime(path, ns=(1, 1))
+    record = end_of(job)
+    assert record.status == FAILED and workplace.started() == []
+    assert "instances_train.json changed since this run looked at it" in record.error
+    assert end_of(replace(job, inputs=inputs_of([path]))).status == DONE
 
 
 @pytest.mark.parametrize("text", ["", '{"status": "do', "[]", "{}", "\x00", "null"])
@@ -198,6 +280,7 @@ def test_a_process_that_cannot_be_started_costs_nothing(job, monkeypatch):
 
 def test_the_command_is_what_a_person_would_type(job):
     words = shlex.split(end_of(job).command)
-    assert words[:3] == [f"OMP_NUM_THREADS={job.threads}", "python", "train_net.py"]
+    assert words[:3] == [f"OMP_NUM_THREADS={job.threads}", "python", snapshot.TRAIN_NET]
+    assert words[3:5] == ["--config-file", str(snapshot.CONFIGS / job.config)]
     assert "--resume" not in words and "DATASETS.CHECK" not in words
     assert words[-2:] == ["OUTPUT_DIR", f"output/tiny/repeated/{job.cell.id}"]

@@ -2,10 +2,11 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
-from ablations import execution
+from ablations import earlier, execution
 from ablations.execution import CellRun, is_running
 from ablations.record import DONE
 from tests.ablations.processes import (
@@ -74,12 +75,19 @@ def test_a_living_process_that_dies_is_started_again(job, workplace, undisturbed
     assert steps_of(job) == [1, 2, 3, 4] and len(workplace.started()) == 2
 
 
-def test_a_living_process_of_another_fingerprint_gives_no_result(job, workplace, living):
-    second = CellRun(with_other_data(job))
+def test_a_living_process_of_another_fingerprint_has_a_record_of_its_own(job, workplace, living):
+    other = with_other_data(job)
+    other = replace(other, code=replace(job.code, commit="later"))
+    second = CellRun(other)
     assert second.poll() is None
     (workplace.root / "go").touch()
-    assert wait_for(second.poll).identity["dataset"] == "other"
+    record = wait_for(second.poll)
+    assert (record.identity["dataset"], record.run["commit"]) == ("other", "later")
     assert len(workplace.ended()) == 2 and steps_of(job) == [1, 2, 3, 4]
+    # What the living process was started with, whatever run waited for it.
+    kept = earlier.record_of(job.layout, job.cell.id, job.identity.fingerprint)
+    assert (kept.identity, kept.run["commit"]) == (job.identity.as_dict(), "c0ffee")
+    assert end_of(job) == kept and len(workplace.started()) == 2
 
 
 @pytest.mark.parametrize("signalled", [CellRun.stop, CellRun.kill])
@@ -118,8 +126,7 @@ def test_the_process_is_told_to_stop_and_goes_on_later(job, workplace, start):
 
 def test_what_a_process_started_is_killed_with_it(job, workplace, start):
     child = "import subprocess, sys; subprocess.run(['sleep', '600'])"
-    script = workplace.root / "train_net.py"
-    script.write_text(child)
+    workplace.train_net.write_text(child)
     first = start()
     pid = wait_for(lambda: children_of(first._process.pid))[0]
     first.kill()

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -145,7 +146,9 @@ def test_long_lists_are_cut(make_record):
     study = study_of(*(number / 100 for number in range(overview.MOST_LINES + 5)))
     states = dict.fromkeys(study.cells(), "failed")
     records = {cell.id: make_record(cell=cell.id, error="it ended") for cell in states}
-    lines = printed(overview.print_status, Status(study, states, records, [], {}), Layout("x"))
+    lines = printed(
+        overview.print_status, Status(study, states, records, [], {}), Layout(Path("x"))
+    )
     named = [line for line in lines if line.startswith("failed: ce-")]
     assert len(named) == overview.MOST_LINES
     assert lines[-1] == f"failed: and {len(states) - overview.MOST_LINES} more"

@@ -32,7 +32,7 @@ sys.exit(2)
 def server(job):
     """The one fork server of this process, which a test may kill."""
     job.layout.root.mkdir(parents=True, exist_ok=True)
-    return ForkServer(threads=1, log=job.layout.workers_log)
+    return ForkServer(threads=1, log=job.layout.workers_log, code=job.code)
 
 
 @pytest.fixture(params=["new", "forked"])
@@ -41,15 +41,17 @@ def start(request, server):
 
 
 def test_both_are_train_net_with_its_arguments(job, workplace, start):
-    (workplace.root / "train_net.py").write_text(WHO)
+    workplace.train_net.write_text(WHO)
     run = CellRun(job, start, {"PLACE": "here"})
     record = wait_for(run.poll)
     who = json.loads((workplace.root / "who.json").read_text())
     assert who["argv"] == [
-        "train_net.py", "--resume", *job.arguments, *job.prepared,
-        "OUTPUT_DIR", str(job.layout.cell(job.cell.id)),
+        str(workplace.train_net), "--resume",
+        "--config-file", str(workplace.root / "projects/focal_star/configs/tiny.yaml"),
+        *job.arguments, *job.prepared, "OUTPUT_DIR", str(job.layout.cell(job.cell.id)),
     ]  # fmt: skip
-    assert who["name"] == "__main__" and who["cwd"] == who["path"] == str(workplace.root)
+    assert who["name"] == "__main__" and who["cwd"] == str(workplace.root)
+    assert who["path"] == str(workplace.train_net.parent)
     assert (who["threads"], who["place"]) == (str(job.threads), "here")
     assert who["pid"] == who["group"] == run._process.pid, "it leads a group of its own"
     lock = job.layout.cell_lock(job.cell.id).read_text().split()
@@ -60,7 +62,7 @@ def test_both_are_train_net_with_its_arguments(job, workplace, start):
 
 
 def test_only_the_forked_one_has_imported(job, workplace, start, server):
-    (workplace.root / "train_net.py").write_text(WHO)
+    workplace.train_net.write_text(WHO)
     wait_for(CellRun(job, start).poll)
     who = json.loads((workplace.root / "who.json").read_text())
     assert who["imported"] == (start == server.start)
@@ -74,7 +76,7 @@ def test_the_forked_one_keeps_its_memory_unless_the_user_decides(
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if own:
         monkeypatch.setenv("GLIBC_TUNABLES", own)
-    (workplace.root / "train_net.py").write_text(WHO)
+    workplace.train_net.write_text(WHO)
     wait_for(CellRun(job, server.start).poll)
     who = json.loads((workplace.root / "who.json").read_text())
     assert who["memory"] == (own or environment.KEPT_MEMORY)

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from ablations import run as runner
-from ablations.cell import Layout
+from ablations import snapshot
 from ablations.execution import CellRun
 from ablations.gpus import TooFewGpus
+from ablations.layout import Layout
 from ablations.processes import ForkServer
 from ablations.record import DIVERGED, DONE, FAILED
 from ablations.request import RunError
 from ablations.run import run
+from ablations.snapshot import Code
 
 
 def test_done_cells_are_recorded(workplace):
@@ -189,7 +191,8 @@ def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsy
     workplace.act({0.75: ["wait"]})
     request, cell, order = workplace.request(0.25, 0.5, 0.75), workplace.cell(0.75), []
     identity = workplace.prepared.identities([cell])[cell]
-    of_earlier_run = CellRun(runner._job(request, cell, identity, workplace.prepared, ""))
+    job = runner._job(request, cell, identity, workplace.prepared, Code(workplace.root))
+    of_earlier_run = CellRun(job)
     assert of_earlier_run.poll() is None
 
     class Watch(runner.Progress):
@@ -260,7 +263,7 @@ def test_the_command_repeats_the_cell(workplace):
     assert overrides and any(
         words[start : start + len(overrides)] == overrides for start in range(len(words))
     )
-    assert str(runner.CONFIGS / "tiny.yaml") in words
+    assert str(snapshot.CONFIGS / "tiny.yaml") in words
     pythons = str(Path(sys.executable).parent)
     subprocess.run(
         ["bash", "-c", record.command],
@@ -373,6 +376,61 @@ def test_what_is_prepared_determines_the_cells(in_root):
 
 def test_outside_git_there_is_no_commit(workplace, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(workplace.root.parent))
-    assert runner.commit() == ""
+    assert snapshot.commit() == ""
     monkeypatch.setenv("PATH", "")
-    assert runner.commit() == ""
+    assert snapshot.commit() == ""
+
+
+def test_another_number_of_processes_is_another_training(workplace, capsys):
+    workplace.act({0.5: "killed"})
+    assert run(workplace.request(0.5, gpus=8, retries=0)) == 1
+    cell, layout = workplace.cell(0.5).id, workplace.request(0.5).layout
+    workplace.act({})
+    assert run(workplace.request(0.5, gpus=4)) == 0
+    record = workplace.records()[cell]
+    assert record.identity["processes"] == 4 and record.run["resumed_at"] == []
+    assert "1 earlier training set aside" in capsys.readouterr().out
+    # The one of eight goes on where it was.
+    assert run(workplace.request(0.5, gpus=8)) == 0
+    record = workplace.records()[cell]
+    assert (record.identity["processes"], record.run["resumed_at"]) == (8, [2])
+    assert json.loads(layout.study.read_text())["processes"] == 8
+
+
+def test_one_gpu_and_none_are_one_process(workplace):
+    run(workplace.request(0.5))
+    run(workplace.request(0.5, gpus=1))
+    assert len(workplace.started()) == 1
+    slurm = {"gpus_per_node": 4}
+    request = workplace.request(0.5, engine="slurm")
+    request = replace(request, study=replace(request.study, slurm=slurm))
+    assert request.processes == 4 and replace(request, gpus=2).processes == 2
+
+
+def test_data_that_change_during_a_run_end_it_for_the_cells_to_come(workplace, monkeypatch):
+    path = workplace.root / "instances_val.json"
+    path.write_text("{}")
+    workplace.prepared.dataset["val"] = {"annotation_file": str(path)}
+
+    class Edits(runner.Progress):
+        def ended(self, record, seconds):
+            path.write_text("[1]")
+            super().ended(record, seconds)
+
+    monkeypatch.setattr(runner, "Progress", Edits)
+    assert run(workplace.request(0.5, 0.75)) == 1
+    records = workplace.records()
+    assert records[workplace.cell(0.5).id].status == DONE
+    assert "instances_val.json changed" in records[workplace.cell(0.75).id].error
+
+
+def test_a_config_beyond_the_snapshot_is_watched(workplace):
+    elsewhere = workplace.root / "mine" / "own.yaml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(f"_BASE_: {workplace.root / snapshot.CONFIGS / 'tiny.yaml'}\n")
+    request = workplace.request(0.5)
+    study = replace(request.study, config=str(elsewhere))
+    code = snapshot.take(request.layout)
+    found = runner.config_files_beyond(code, study)
+    assert [path.name for path in found] == ["own.yaml", "tiny.yaml"]
+    assert runner.config_files_beyond(code, request.study) == []

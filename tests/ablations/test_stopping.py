@@ -11,7 +11,7 @@ import pytest
 
 from ablations import __main__ as command
 from ablations import run as runner_module
-from ablations.cell import Layout
+from ablations.layout import Layout
 from ablations.plan import load_study
 from ablations.record import DONE, load_folder
 from tests.ablations.processes import WAIT_SECONDS, is_alive, wait_for
@@ -19,13 +19,12 @@ from tests.ablations.processes import WAIT_SECONDS, is_alive, wait_for
 RUNNER = """
 import functools, signal, sys
 from pathlib import Path
-from ablations import __main__ as command, execution, prepared, processes, run as runner
+from ablations import __main__ as command, job, layout, prepared, processes, snapshot, run as runner
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" would have it ignored
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
-for module in (command, prepared, processes, runner):
+for module in (command, job, layout, prepared, processes, snapshot):
     module.ROOT = Path.cwd()
 command.load_study = functools.partial(command.load_study, folder=Path.cwd())
-execution.TRAIN_NET = processes.TRAIN_NET = "train_net.py"
 runner.POLL_SECONDS = 0.01
 runner.STOP_SECONDS = float(sys.argv[1])
 sys.exit(command.main(sys.argv[2:]))
@@ -124,7 +123,7 @@ def test_a_signal_stops_the_cells_and_keeps_what_is_done(in_root, layout, start,
     assert states(layout) == {first: DONE}
     # Two start at once: which of them is first to say so is open.
     assert sorted(in_root.started()) == sorted(cells[:3]), "nothing was started after it"
-    assert "interrupted; the same command goes on from here" in runner.log()
+    assert "interrupted; the same command resumes from here" in runner.log()
     assert "Traceback" not in runner.log()
 
     second = start(dict.fromkeys(hanging, ["hang"]))

@@ -1,5 +1,6 @@
 """The card of a trained model: every number from records, every name escaped."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ablations.layout import Layout
 from ablations.record import DONE, FAILED, Record, save
 from reports import model_card
 
@@ -157,3 +159,22 @@ def test_what_has_no_card_is_said(tmp_path, capsys):
 def test_a_folder_without_any_is_said(tmp_path, capsys):
     assert model_card.main(["--record", str(tmp_path)]) == 2
     assert "is done" in capsys.readouterr().err
+
+
+def test_all_cards_of_a_study_are_found_by_its_name(tmp_path, capsys, monkeypatch):
+    """Also where two data sets have one name, and so folders of other names."""
+    monkeypatch.chdir(tmp_path)
+    folders = []
+    for parent in ("a", "b"):
+        data = tmp_path / parent / "VOCdevkit"
+        data.mkdir(parents=True)
+        folders.append(Layout.of(Path("output"), "mini", data).root)
+        study(folders[-1], record(1))
+        asked = {"study": "mini", "dataset": str(data)}
+        (folders[-1] / "study.json").write_text(json.dumps(asked))
+        flags = ["--study", "mini", "--output", "output", "--dataset", str(data)]
+        assert model_card.main(flags) == 0
+        assert (folders[-1] / "cells" / record(1).cell / "README.md").exists()
+    assert folders[0] != folders[1]
+    assert model_card.main(["--study", "coco"]) == 2
+    assert capsys.readouterr().err == "model_card: error: there is no output/coco/records\n"

@@ -12,6 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
+from focal_star import sources
 from focal_star.config import ConfigError
 from focal_star.data.checks import dataset_sha256
 from focal_star.data.registration import register_datasets
@@ -141,6 +142,7 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
             **watch.seconds(),
             **timer.report(),
             "resumed_at": watch.resumed_at,
+            "code_sha256": sources.SHA256,
             "environment": environment(cfg),
         },
     }

@@ -51,7 +51,6 @@ class Checkout:
         self.env = os.environ | env | {"PYTHONPATH": str(root), "STEP_SECONDS": "0.05"}
         shutil.copytree(STAND_INS, root, dirs_exist_ok=True)
         shutil.copytree(Path(ablations.__file__).parent, root / "ablations")
-        shutil.copy(STAND_INS / "train_net.py", root / "projects" / "focal_star")
         for folder in ("grids", "studies"):
             shutil.copytree(STAND_INS / folder, root / "ablations" / folder, dirs_exist_ok=True)
         self.submitters = []

@@ -15,6 +15,7 @@ from ablations.execution import is_running
 from ablations.record import DONE
 from ablations.run import _job
 from ablations.slurm import CellTask
+from ablations.snapshot import Code
 
 WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""
@@ -26,7 +27,7 @@ REQUEUED = 7
 def job(workplace):
     request, cell = workplace.request(0.5), workplace.cell(0.5)
     identity = workplace.prepared.identities([cell])[cell]
-    return _job(request, cell, identity, workplace.prepared, "c0ffee")
+    return _job(request, cell, identity, workplace.prepared, Code(workplace.root))
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from focal_star import sources
+
 MEET_SECONDS = 10.0
 STEPS = int(os.environ.get("STEPS", 4))
 STEP_SECONDS = float(os.environ.get("STEP_SECONDS", 0))
@@ -90,6 +92,7 @@ def leave(status: str, error: str, ap: float) -> None:
             "eval_seconds": 0.5,
             "wall_seconds": 2.5,
             "resumed_at": resumed_at,
+            "code_sha256": sources.SHA256,
             "environment": {"num_threads": os.environ["OMP_NUM_THREADS"]},
         },
     }
