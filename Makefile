@@ -99,8 +99,8 @@ publish: setup
 
 ## write a model card beside every checkpoint of the study, from the records
 cards: setup
-	@"$(PY)" -m reports.model_card \
-	    --record "$(OUTPUT)/$(STUDY)$(if $(DATASET),-$$(basename "$$(realpath "$(DATASET)")"))/records"
+	@"$(PY)" -m reports.model_card --study "$(STUDY)" --output "$(OUTPUT)" \
+	    $(if $(DATASET),--dataset "$(DATASET)")
 
 ## show what the checkpoints WEIGHTS find on the photographs IMAGES, in OUTPUT/demo; on the CPU
 demo: setup

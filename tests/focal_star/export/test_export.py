@@ -124,7 +124,7 @@ def test_what_a_format_does_not_take_is_said(checkpoint, tmp_path, capsys, monke
     assert "onnx takes images of any size" in told and "--size is 0 9" in told
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert run(checkpoint, "--format", "onnx") == 2
-    assert "pip install '.[onnx]'" in capsys.readouterr().err
+    assert "pip install -e '.[onnx]'" in capsys.readouterr().err
     assert run(tmp_path / "none.pth", "--format", "onnx") == 2
     assert "none.pth is not there" in capsys.readouterr().err
 

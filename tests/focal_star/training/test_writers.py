@@ -170,7 +170,7 @@ def test_a_failure_is_said_once_and_ends_nothing(cfg, stand_in, caplog, case):
     assert len(told) == 2 and "wandb" in told[0] and "mlflow" in told[1]
     assert all("\n" not in line for line in told)
     if case == "neither is installed":
-        assert "pip install '.[wandb]'" in told[0]
+        assert "pip install -e '.[wandb]'" in told[0]
 
 
 def test_without_a_network_wandb_is_written_offline(cfg, stand_in, caplog):
@@ -222,7 +222,7 @@ def test_they_do_not_count_in_a_fingerprint(cfg):
 
 
 def test_wandb_itself(cfg, monkeypatch, caplog):
-    pytest.importorskip("wandb", reason="wandb is not installed: pip install '.[wandb]'")
+    pytest.importorskip("wandb", reason="wandb is not installed: pip install -e '.[wandb]'")
     monkeypatch.setenv("WANDB_MODE", "offline")
     write(ServiceWriter(cfg, "wandb"))
     assert "OUTPUT_WRITERS" not in caplog.text
@@ -231,7 +231,7 @@ def test_wandb_itself(cfg, monkeypatch, caplog):
 
 
 def test_mlflow_itself(cfg, monkeypatch, caplog):
-    mlflow = pytest.importorskip("mlflow", reason="it is not installed: pip install '.[mlflow]'")
+    mlflow = pytest.importorskip("mlflow", reason="it is not installed: pip install -e '.[mlflow]'")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     write(ServiceWriter(cfg, "mlflow"))
     assert "OUTPUT_WRITERS" not in caplog.text

@@ -223,7 +223,7 @@ def _check(detector: Detector, name: str, size: tuple[int, int] | None) -> None:
     if not FORMATS[name].any_size and not size:
         problems.append(f"{name} keeps one size of image: give it, in px, as --size HEIGHT WIDTH")
     if name == "onnx" and find_spec("onnx") is None:
-        problems.append("onnx needs a package that is not here: pip install '.[onnx]'")
+        problems.append("onnx needs a package that is not here: pip install -e '.[onnx]'")
     if size and min(size) < 1:
         problems.append(f"--size is {size[0]} {size[1]}; valid: two whole numbers of px >= 1")
     if problems:

@@ -199,7 +199,7 @@ class ServiceWriter(EventWriter):
             self._failed = True
             logger.warning(
                 "OUTPUT_WRITERS: %s cannot be imported (%s), and nothing is written to it; to have "
-                "it: pip install '.[%s]'", self._service, _line(error), self._service,
+                "it: pip install -e '.[%s]'", self._service, _line(error), self._service,
             )  # fmt: skip
         except Exception as error:  # of a service: its network, its disk, its next version
             self._failed = True
