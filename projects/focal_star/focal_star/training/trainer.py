@@ -33,6 +33,7 @@ from focal_star.training.events import EventsWriter, MetricsWriter, naming
 from focal_star.training.frozen import stored_mapper, take_stored
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
+from focal_star.training.random_state import kept_random_state
 from focal_star.training.resume import rank_state, set_rank_state
 from focal_star.training.validation import ValidationLosses, validation_records
 from focal_star.training.writers import service_writers
@@ -142,28 +143,35 @@ class Trainer(DefaultTrainer):
 
     def _use_stored(self) -> None:
         """Let what is stored of the images take their place."""
-        model, options = self.checkpointer.model, self.cfg.TEST
+        model, loader, options = self.checkpointer.model, self.data_loader, self.cfg.TEST
         take_stored(model)
-        self._use_stored_features(model)
+        if self.cfg.VIS_PERIOD > 0:
+            self._draw_pictures(model)
+        else:
+            autocast = self.cfg.SOLVER.AMP.ENABLED
+            mapper = stored_mapper(self.cfg, model, loader.mapper, loader.records, autocast)
+            loader.map_by(mapper)
         looks = [options.LOSS_IMAGES] if options.LOSS_PERIOD else []
         looks += [options.LOSS_DISTRIBUTION_IMAGES] if options.LOSS_DISTRIBUTION else []
         if looks and self.cfg.DATASETS.TEST:
             records = validation_records(self.cfg, max(looks) if all(looks) else 0)
             self.validation_mapper = stored_mapper(self.cfg, model, self.validation_mapper, records)
 
-    def _use_stored_features(self, model: torch.nn.Module) -> None:
-        """Train on the stored features of the images, if no picture of them is to be drawn."""
-        cfg, loader = self.cfg, self.data_loader
-        if cfg.VIS_PERIOD:
-            if cfg.MODEL.BACKBONE.STORE_FROZEN:
-                logger.info(
-                    "VIS_PERIOD is %d: the training reads every image, so that it can be drawn; "
-                    "stored features are not used",
-                    cfg.VIS_PERIOD,
-                )
-            return
-        autocast = cfg.SOLVER.AMP.ENABLED
-        loader.map_by(stored_mapper(cfg, model, loader.mapper, loader.records, autocast))
+    def _draw_pictures(self, model: torch.nn.Module) -> None:
+        """Have the training read every image, and its pictures draw no random number of it."""
+        if self.cfg.MODEL.BACKBONE.STORE_FROZEN:
+            logger.info(
+                "VIS_PERIOD is %d: the images are read so that they can be drawn, and stored "
+                "features take the place of none",
+                self.cfg.VIS_PERIOD,
+            )
+        draw = model.visualize_training
+
+        def draw_aside(*args: Any) -> None:
+            with kept_random_state():  # Detectron2 draws the colours of boxes
+                draw(*args)
+
+        model.visualize_training = draw_aside
 
     def _load_start(self) -> None:
         try:
