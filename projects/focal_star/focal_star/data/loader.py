@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -30,16 +31,36 @@ class EndingLoader(DataLoader):
         super().__init__(*args, worker_init_fn=_end_with_parent, **kwargs)
 
     def __iter__(self) -> Iterator[Any]:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # workers inherit it
-        try:
+        with _signals_wait():
             batches = super().__iter__()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             yield from batches
         finally:
             if self.num_workers:
                 batches._shutdown_workers()  # a traceback may keep the iterator from being deleted
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Have workers that are started within block SIGTERM and SIGINT from their first moment.
+
+    In this process, Ctrl-C waits for the end of the block: Python ignores what its handler raises
+    while it forks.
+    """
+    received = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if is_main else None
+    if callable(handler):
+        signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if callable(handler):
+            signal.signal(signal.SIGINT, handler)
+        if received:
+            handler(*received[0])
 
 
 def _end_with_parent(worker: int) -> None:

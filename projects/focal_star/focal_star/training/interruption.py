@@ -79,8 +79,7 @@ def ctrl_c_ends() -> Iterator[None]:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         _end_children()
-        message = "interrupted by Ctrl-C; --resume continues from the last checkpoint"
-        print(f"train_net.py: {message}", file=sys.stderr)
+        _report_ctrl_c()
         sys.exit(CTRL_C)
 
 
@@ -145,9 +144,20 @@ def _comes_within(seconds: float) -> bool:
 
 
 def _end_after_ctrl_c() -> None:
-    timer = threading.Timer(CTRL_C_SECONDS, os._exit, [CTRL_C])
+    """End this process after a while, if the main thread is stuck or has lost the exception."""
+
+    def end() -> None:
+        _report_ctrl_c()
+        os._exit(CTRL_C)
+
+    timer = threading.Timer(CTRL_C_SECONDS, end)
     timer.daemon = True
     timer.start()
+
+
+def _report_ctrl_c() -> None:
+    message = "interrupted by Ctrl-C; --resume continues from the last checkpoint"
+    print(f"train_net.py: {message}", file=sys.stderr, flush=True)
 
 
 def _end_children() -> None:
