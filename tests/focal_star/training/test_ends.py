@@ -1,5 +1,6 @@
 """However a training ends, it does so at once, and all of its processes with it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.processes import ForkServer, Start
 from focal_star.command import DIVERGED, UNUSABLE
 from focal_star.config import CONFIGS
 from focal_star.training import checkpoints
@@ -108,11 +110,14 @@ def driver() -> Iterator[subprocess.Popen]:
 def start(driver, tiny_overrides, tmp_path) -> Iterator[Callable[..., Training]]:
     started = []
 
-    def start(*arguments: object, workers: int = 0, ranks: int = 1, flags=()) -> Training:
-        keys = ["DATALOADER.NUM_WORKERS", workers, "TEST.LOSS_PERIOD", 0, *arguments]
+    def start(
+        *keys: object, workers: int | None = 0, ranks: int = 1, flags=(), config: Path = MINI
+    ) -> Training:
+        keys = ["TEST.LOSS_PERIOD", 0, *keys]
+        keys += [] if workers is None else ["DATALOADER.NUM_WORKERS", workers]
         overrides = [*tiny_overrides, *keys, "OUTPUT_DIR", tmp_path / "train"]
         job = {
-            "arguments": ["--config-file", str(MINI), *flags, *map(str, overrides)],
+            "arguments": ["--config-file", str(config), *flags, *map(str, overrides)],
             "log": str(tmp_path / "log.txt"),
             "ranks": ranks,
         }
@@ -137,6 +142,16 @@ def test_one_that_is_done(start, workers):
     training = start(workers=workers)
     assert training.exit_code() == 0, training.text()
     assert (training.folder / "model_final.pth").exists()
+
+
+def test_a_config_of_coco_with_its_own_workers(start):
+    config = CONFIGS / "coco" / "retinanet_R_50_FPN_1x_600_FL.yaml"
+    keys = ("MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", 64)
+    keys += ("SOLVER.MAX_ITER", 2, "SOLVER.IMS_PER_BATCH", 1, "TEST.LOSS_DISTRIBUTION", False)
+    training = start(*keys, workers=None, config=config)
+    assert training.exit_code() == 0, training.text()
+    assert (training.folder / "model_final.pth").exists()
+    assert "NUM_WORKERS: 4\n" in (training.folder / "config.yaml").read_text()
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
@@ -256,3 +271,22 @@ def test_ranks_with_workers(start, number, code):
     if number == signal.SIGINT:
         assert training.text().count("interrupted by Ctrl-C") == 1
         assert "Traceback" not in training.text()
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGKILL])
+def test_a_cell_that_the_runner_forked(tiny_overrides, tmp_path, number):
+    """The kill is of the cell's process, alone."""
+    folder = tmp_path / "train"
+    keys = [*tiny_overrides, *map(str, LONG if number else ()), "DATALOADER.NUM_WORKERS", "2"]
+    lock, log = (tmp_path / "lock").open("w"), tmp_path / "log.txt"
+    with lock:
+        start = Start(("--config-file", str(MINI), *keys), {"OMP_NUM_THREADS": "1"}, log, lock)
+        cell = ForkServer(threads=1, log=tmp_path / "server.txt").start(start)
+    if number:
+        wait_for(lambda: (folder / "metrics.json").exists() and len(members(cell.pid)) == 3)
+        os.kill(cell.pid, number)
+    wait_for(lambda: cell.poll() is not None)
+    assert cell.poll() == {None: 0, signal.SIGTERM: INTERRUPTED}.get(number, -9), log.read_text()
+    wait_for(lambda: members(cell.pid) == [])
+    with (tmp_path / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
