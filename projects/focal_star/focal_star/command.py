@@ -65,6 +65,8 @@ def exit_code(code: int) -> int:
 def run(args: argparse.Namespace) -> None:
     """Run one process, which exits with the codes of this module where it does not end well."""
     interruption.exit_on_sigterm()
+    if comm.get_world_size() > 1:
+        interruption.exit_with_parent()
     _spare_the_garbage_collector()
     logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
     code = 0
@@ -72,6 +74,10 @@ def run(args: argparse.Namespace) -> None:
         _run(args)
     except SystemExit as end:
         code = end.code
+    except KeyboardInterrupt:
+        if comm.get_world_size() == 1:
+            raise
+        code = interruption.CTRL_C  # the process that launched this one says so
     if comm.get_world_size() > 1:
         # What Python cleans up at its end would now and then abort the process in gloo.
         logging.shutdown()

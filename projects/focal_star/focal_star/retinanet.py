@@ -181,6 +181,22 @@ class FocalStarRetinaNet(RetinaNet):
         pixels = batched_inputs[0]["image"][None]
         return ImageList(pixels, [tuple(pixels.shape[2:])] * len(batched_inputs))
 
+    def inference(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """Detectron2's detections; those of a training step (``VIS_PERIOD``) are of copies.
+
+        Detectron2 applies the sigmoid in place, and the backward pass still needs the logits.
+        """
+        if self.training:
+            pred_logits = [logits.detach().clone() for logits in pred_logits]
+            pred_anchor_deltas = [deltas.detach() for deltas in pred_anchor_deltas]
+        return super().inference(anchors, pred_logits, pred_anchor_deltas, image_sizes)
+
     def put_num_pos_anchors(self) -> None:
         """Tell the event storage how many anchors of an image were positive, if it is not told."""
         if self._num_pos_anchors is not None:

@@ -20,6 +20,7 @@ import functools
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -56,8 +57,11 @@ BREAKABLE = {
 def act(action: str) -> None:
     if action == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    # As a cluster does: the workers of data loaders get it too.
-    os.killpg(0, signal.SIGKILL if action == "kill" else signal.SIGTERM)
+    if action == "kill":
+        os.killpg(0, signal.SIGKILL)
+    # As a cluster does, from outside: the workers of data loaders get it too.
+    sigterm = ["kill", "-s", "TERM", "--", f"-{os.getpgrp()}"]
+    subprocess.Popen(sigterm, start_new_session=True)
     while not interruption.is_requested():  # until it was noticed
         time.sleep(0.01)
 

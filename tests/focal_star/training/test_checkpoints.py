@@ -99,7 +99,7 @@ def test_a_sound_folder_is_no_cause_for_warning(tmp_path, caplog):
 def test_clearing_leaves_what_is_not_for_going_on(tmp_path):
     save(tmp_path, 1, 2)
     stays = ["metrics.json", "model_best.pth", "model_final.pth", ".hidden.yaml"]
-    goes = [".model_0000003.pth.x1", ".last_checkpoint.x2", ".metrics.json.x3"]
+    goes = [f".{name}.abcd_123.tmp" for name in ("model_0000003.pth", "last_checkpoint", "x.json")]
     for name in [*stays, *goes, "model_0000001.pth.unusable"]:
         (tmp_path / name).touch()
     checkpoints.clear(tmp_path)

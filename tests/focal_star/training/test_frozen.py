@@ -1,20 +1,28 @@
 """The frozen part of the backbone, computed once for all trainings."""
 
+import copy
 import json
 import os
 import pickle
+import shutil
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import transforms as T
 from detectron2.structures import Boxes
 
 from focal_star import engine
-from focal_star.config import CONFIGS, load_config
+from focal_star.config import CONFIGS, derive, load_config
 from focal_star.data import mapper
-from focal_star.training import anchor_labels, frozen
+from focal_star.data.mapper import CachingMapper, build_train_mapper
+from focal_star.training import anchor_labels, frozen, interruption
 from focal_star.training.frozen import StoredMapper
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import ValidationImages, mean_losses
@@ -221,23 +229,127 @@ def test_another_backbone_is_left_alone(tiny_overrides):
     assert not isinstance(loaded(cfg).data_loader.mapper, StoredMapper)
 
 
-def test_what_was_used_longest_ago_gives_way(tmp_path):
-    for age, name in enumerate(("newest", "held", "kept", "older", "oldest")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "features.npy").write_bytes(bytes(100))
-        os.utime(tmp_path / name, (1000 - age, 1000 - age))
-    (tmp_path / ".being written").mkdir()
-    file = (tmp_path / "oldest" / "features.npy").open("rb")
-    with frozen._locked(tmp_path / "held.lock"), file:
-        frozen.forget_oldest(tmp_path, 500, keep=tmp_path / "kept")
-        assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 6, "they fit"
-        frozen.forget_oldest(tmp_path, 350, keep=tmp_path / "kept")
-        names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
-        assert names == {".being written", "newest", "held", "kept"}
-        assert len(file.read()) == 100, "who reads it goes on"
-        frozen.forget_oldest(tmp_path, 0, keep=tmp_path / "kept")
-    names = {path.name for path in tmp_path.iterdir() if path.is_dir()}
-    assert names == {".being written", "held", "kept"}
+def test_only_stores_are_left_in_the_folder(tiny_cfg):
+    loaded(tiny_cfg)
+    folder = Path(tiny_cfg.CACHE_DIR) / "frozen"
+    assert set(folder.iterdir()) == {*stores(tiny_cfg), *stores(tiny_cfg, "val")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_killed_writer_left_is_removed_by_the_next_training(tiny_cfg, number):
+    folder = Path(tiny_cfg.CACHE_DIR) / "frozen"
+    pid = os.fork()
+    if pid == 0:
+        interruption.exit_on_sigterm()
+        frozen.StoredResNet.frozen = lambda *_: time.sleep(60)
+        with suppress(BaseException):
+            loaded(tiny_cfg)
+        os._exit(1)
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("*/content/features.npy")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(pid, number)
+    os.waitpid(pid, 0)
+    left = set(folder.iterdir())
+    assert len(left) == 2, "what was written, and the lock"
+    loaded(tiny_cfg)
+    assert not left & set(folder.iterdir())
+    assert set(folder.iterdir()) == {*stores(tiny_cfg), *stores(tiny_cfg, "val")}
+
+
+DECISIVE = {
+    "weights": lambda s: s.net.stem.conv1.weight.data.mul_(1.01),
+    "running means": lambda s: s.net.stages[0][0].conv1.norm.running_mean.add_(0.01),
+    "layers": lambda s: setattr(s.net, "num_frozen", 2),
+    "input size": lambda s: setattr(s, "mapper", s.mapper_with("INPUT.SHORT_EDGE", 96)),
+    "colours": lambda s: setattr(s, "mapper", s.mapper_with("INPUT.FORMAT", "RGB")),
+    "flips": lambda s: s.mapper.augmentations.augs.append(T.RandomFlip()),
+    "mean": lambda s: s.cfg.merge_from_list(["MODEL.PIXEL_MEAN", [1.0, 2.0, 3.0]]),
+    "deviation": lambda s: s.cfg.merge_from_list(["MODEL.PIXEL_STD", [1.0, 2.0, 3.0]]),
+    "memory layout": lambda s: s.cfg.merge_from_list(["MODEL.CHANNELS_LAST", False]),
+    "padding": lambda s: setattr(s.model.backbone, "_size_divisibility", 64),
+    "device": lambda s: s.patch.setattr(frozen, "_hardware", lambda _: ["cuda", "a GPU"]),
+    "processor": lambda s: s.patch.setattr(
+        torch.backends.cpu, "get_cpu_capability", lambda: "another"
+    ),
+    "mixed precision": lambda s: setattr(s, "narrow", torch.bfloat16),
+    "narrow type": lambda s: setattr(s, "narrow", torch.float16),
+    "tf32 in convolutions": lambda s: s.patch.setattr(
+        torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32
+    ),
+    "tf32 in products": lambda s: s.patch.setattr(
+        torch, "get_float32_matmul_precision", lambda: "medium"
+    ),
+    "torch": lambda s: s.patch.setattr(torch, "__version__", "9.9"),
+    "Pillow": lambda s: s.patch.setattr(frozen.PIL, "__version__", "99"),
+    "threads": lambda s: s.patch.setattr(torch, "get_num_threads", lambda: 77),
+    "an image": lambda s: os.utime(s.records[0]["file_name"], (1, 1)),
+    "order of images": lambda s: s.records.reverse(),
+    "a box": lambda s: s.records[0]["annotations"][0].update(bbox=[1, 2, 3, 4]),
+    "a category": lambda s: s.records[0]["annotations"][0].update(category_id=9),
+    "a crowd": lambda s: s.records[0]["annotations"][0].update(iscrowd=1),
+}
+"""What decides the features and boxes, with a change of each."""
+
+
+@dataclass
+class Decisive:
+    """What the key of the features is a hash of."""
+
+    cfg: CfgNode
+    patch: pytest.MonkeyPatch
+    narrow: torch.dtype | None = None
+
+    def __post_init__(self):
+        engine.prepare(self.cfg)
+        self.model = Trainer.build_model(self.cfg)
+        self.net = self.model.backbone.bottom_up
+        self.mapper = build_train_mapper(self.cfg)
+        self.records = copy.deepcopy(Trainer.build_train_loader(self.cfg).records)
+
+    def mapper_with(self, key: str, value: object) -> CachingMapper:
+        cfg = self.cfg.clone()
+        cfg.merge_from_list([key, value])
+        return build_train_mapper(derive(cfg) or cfg)
+
+    def key(self) -> str:
+        decisive = frozen._decisive(self.cfg, self.model, self.net, self.mapper, self.narrow)
+        return frozen._key(decisive, self.net, self.records)
+
+
+@pytest.mark.parametrize("changed", DECISIVE)
+def test_all_that_decides_the_features_is_in_their_key(tiny_cfg, monkeypatch, tmp_path, changed):
+    folder = shutil.copytree(tiny_cfg.DATASETS.FOLDER, tmp_path / "data")
+    tiny_cfg.DATASETS.FOLDER = str(folder)
+    decisive = Decisive(tiny_cfg, monkeypatch)
+    before = decisive.key()
+    assert decisive.key() == before
+    DECISIVE[changed](decisive)
+    assert decisive.key() != before
+
+
+def test_mixed_precision_has_features_of_its_own(tiny_cfg):
+    loaded(tiny_cfg)
+    tiny_cfg.merge_from_list(["SOLVER.AMP.ENABLED", True])
+    trainer = loaded(tiny_cfg)
+    assert len(stores(tiny_cfg)) == 2
+    record = trainer.data_loader.records[5]
+    found = trainer.data_loader.mapper(record)[frozen.FEATURES]
+    mapped = Trainer.build_train_loader(tiny_cfg).mapper(record)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        pixels = trainer.model.preprocess_image([mapped]).tensor
+        expected = trainer.model.backbone.bottom_up.frozen(pixels)
+    assert found.dtype == expected.dtype
+    torch.testing.assert_close(found.permute(2, 0, 1), expected[0])
+
+
+def test_it_changes_no_bit_of_a_training_in_mixed_precision(tiny_cfg):
+    amp = {"SOLVER__AMP__ENABLED": True}
+    without = trained(tiny_cfg, "without", MODEL__BACKBONE__STORE_FROZEN=False, **amp)
+    assert trained(tiny_cfg, "with", **amp) == without
+    assert stores(tiny_cfg)
 
 
 def test_a_training_makes_room(tiny_cfg, monkeypatch):

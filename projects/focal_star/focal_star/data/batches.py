@@ -1,4 +1,4 @@
-"""The training batches, as an endless stream that can be gone on with at any batch.
+"""The training batches, as an endless stream that can be resumed at any batch.
 
 Detectron2's loader starts its stream anew, groups images by aspect ratio after they were read, and
 leaves random numbers to worker processes that read ahead. Here the stream is one of indices, so
@@ -6,7 +6,7 @@ that what was trained on is passed over without being read.
 """
 
 import itertools
-import signal
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,14 +17,15 @@ from detectron2.data import DatasetFromList, DatasetMapper, MapDataset
 from detectron2.data.build import _train_loader_from_config
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from focal_star.config import ConfigError
+from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import Mapper
 
 
 class TrainBatches:
-    """The batches of one process, the same ones whether or not the training was broken off.
+    """The batches of one process, the same ones whether or not the training was interrupted.
 
     With ``num_workers`` 0, random augmentation draws from the process's own generators. With more,
     each batch is seeded by the training's seed, the process's rank and the batch's number, so that
@@ -58,6 +59,7 @@ class TrainBatches:
             self._is_wide = [record["width"] > record["height"] for record in records]
         self._num_workers = parts["num_workers"]
         self._seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
+        self._streams: weakref.WeakSet[Iterator] = weakref.WeakSet()
         self.map_by(mapper)
 
     def map_by(self, mapper: Mapper) -> None:
@@ -67,14 +69,23 @@ class TrainBatches:
         self._batches = _NumberedBatches(images, self._seed)
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        stream = self._stream()
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """End all iterations over the batches, and the processes that read ahead for them."""
+        for stream in list(self._streams):
+            stream.close()
+
+    def _stream(self) -> Iterator[list[dict[str, Any]]]:
         numbered = enumerate(batches_of(self._sampler, self._batch_size, self._is_wide))
-        yield from DataLoader(
+        yield from EndingLoader(
             self._batches,
             batch_size=None,
             sampler=itertools.islice(numbered, self.position, None),
             num_workers=self._num_workers,
             collate_fn=_as_it_is,
-            worker_init_fn=_ignore_sigterm,
             generator=torch.Generator(),  # its own: a new loader draws a number
         )
 
@@ -110,11 +121,6 @@ class _NumberedBatches(Dataset):
         if self._seed is not None:
             seed_all_rng(int(np.random.SeedSequence([*self._seed, number]).generate_state(1)[0]))
         return [self._images[index] for index in indices]
-
-
-def _ignore_sigterm(worker: int) -> None:
-    """A cluster sends it to every process; the training then still needs its workers."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _as_it_is(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:

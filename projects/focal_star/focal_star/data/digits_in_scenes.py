@@ -8,7 +8,6 @@ both, cropped and mirrored at random.
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from focal_star.files.temporary import remove_abandoned, temporary_folder
 
 NAME = "digits_in_scenes"
 
@@ -64,12 +65,11 @@ def write(folder: Path, recipe: Recipe = Recipe()) -> None:
     wanted = json.dumps(asdict(recipe), sort_keys=True)
     recipe_file = folder / "recipe.json"
     if recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted:
+        remove_abandoned(folder.parent)
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # Composed beside its place and moved there whole, so that a kill leaves nothing half written.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        made = Path(temporary) / "data"
-        (made / "images").mkdir(parents=True)
+    with temporary_folder(folder) as made:
+        (made / "images").mkdir()
         sources = _Sources.load()
         splits = (("train", recipe.num_train, 0), ("val", recipe.num_val, 1))
         for split, num_images, stream in splits:

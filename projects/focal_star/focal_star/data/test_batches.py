@@ -7,14 +7,14 @@ from typing import Any
 from detectron2.data import DatasetCatalog, DatasetFromList, MapDataset
 from detectron2.data.build import trivial_batch_collator
 from detectron2.data.samplers import InferenceSampler
-from torch.utils.data import DataLoader
 
+from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import BoxMapper
 
 
 def test_batches(
     dataset_name: str, mapper: BoxMapper, batch_size: int, num_single: int, num_workers: int
-) -> DataLoader:
+) -> EndingLoader:
     """All images of a data set once, this process's share of them.
 
     Args:
@@ -29,7 +29,7 @@ def test_batches(
     indices = list(InferenceSampler(len(records)))
     batches = [[index] for index in indices[:num_single]]
     batches += _of_one_size(records, indices[num_single:], batch_size)
-    return DataLoader(
+    return EndingLoader(
         MapDataset(DatasetFromList(records, copy=False), mapper),
         batch_sampler=batches,
         num_workers=num_workers,

@@ -1,8 +1,9 @@
 """Writes files whole: a kill or a full disk leaves the old file, or none, but no half of one."""
 
 import os
-import tempfile
 from pathlib import Path
+
+from focal_star.files.temporary import temporary_file
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -18,15 +19,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's is the owner's alone, and folders are shared
+    with temporary_file(path) as (file, temporary):
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # the temporary one is its owner's alone; folders are shared
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

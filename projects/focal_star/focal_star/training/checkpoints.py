@@ -21,6 +21,7 @@ from torch import Tensor
 
 from focal_star.compat import has_torch_load
 from focal_star.config import ConfigError
+from focal_star.files.temporary import remove_abandoned
 from focal_star.files.unpickling import read_arrays
 from focal_star.files.writing import write_whole
 
@@ -215,14 +216,7 @@ def clear(folder: Path) -> None:
     (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in [*numbered(folder), *folder.glob("model_*.pth.unusable")]:
         path.unlink()
-    remove_temporary(folder)
-
-
-def remove_temporary(folder: Path) -> None:
-    """Remove the files that a kill left half written, under their temporary names."""
-    for name in ("model_*.pth", LAST_CHECKPOINT, "*.json"):
-        for path in folder.glob(f".{name}.*"):
-            path.unlink()
+    remove_abandoned(folder)
 
 
 def _fault(path: Path) -> str:

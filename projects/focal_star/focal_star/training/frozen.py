@@ -1,24 +1,21 @@
 """The frozen part of the backbone on the images: computed once, for all trainings.
 
 Where stem and first stages are frozen and nothing in the mapping of an image is random, what they
-make of an image never changes. It is kept in ``CACHE_DIR/frozen``, by all that it depends on; a
-training that finds it there decodes no image and runs no frozen layer. Up to ``MOST_BYTES`` is kept
-of all: a study's is, and what was used longest ago gives way to new.
+make of an image never changes. It is kept in ``CACHE_DIR/frozen``, under a hash of all that decides
+it; a training that finds it there decodes no image and runs no frozen layer. All of it together
+takes up to ``MOST_BYTES``, which is enough for a study: what was used longest ago gives way to new.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling.backbone import ResNet
@@ -26,8 +23,11 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from focal_star.data.mapper import CachingMapper, Mapper
+from focal_star.files.kept_folders import forget_oldest, lock_of
+from focal_star.files.temporary import locked, temporary_folder
 from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training.anchor_labels import stored_labels
+from focal_star.training.mixed_precision import NARROW_TYPES
 from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class StoredMapper:
         row = self._rows[record["file_name"]]
         instances = self.instances(row)
         kept = {key: value for key, value in record.items() if key != "annotations"}
-        features = torch.from_numpy(self._features[row])  # (H, W, C)
+        features = _as_tensor(self._features[row])  # (H, W, C)
         mapped = kept | {"image": self._pixels, FEATURES: features, "instances": instances}
         if self._anchors is not None:
             mapped[ANCHORS] = torch.from_numpy(self._anchors[row])
@@ -143,7 +143,11 @@ class StoredMapper:
 
 
 def stored_mapper(
-    cfg: CfgNode, model: nn.Module, mapper: Mapper, records: list[dict[str, Any]]
+    cfg: CfgNode,
+    model: nn.Module,
+    mapper: Mapper,
+    records: list[dict[str, Any]],
+    autocast: bool = False,
 ) -> Mapper:
     """What takes the mapper's place: itself where the frozen part cannot be stored.
 
@@ -156,6 +160,7 @@ def stored_mapper(
             :func:`take_stored`.
         mapper: of these images.
         records: Detectron2's, of all images that will be asked for.
+        autocast: the model will run on them in mixed precision.
     """
     net = getattr(model.backbone, "bottom_up", None)
     sizes = {(record["height"], record["width"]) for record in records}
@@ -169,17 +174,18 @@ def stored_mapper(
         and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
     ):
         return mapper
-    key = _key(cfg, model, net, mapper, records)
+    narrow = _narrow_type(model) if autocast else None
+    key = _key(_decisive(cfg, model, net, mapper, narrow), net, records)
     folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / key, None
-    with _locked(folder.with_suffix(".lock")), kept_random_state():
+    with locked(lock_of(folder)), kept_random_state():
         if not folder.is_dir():
-            _write(folder, model, net, mapper, records)
+            _write(folder, model, net, mapper, records, narrow)
         if isinstance(model, FocalStarRetinaNet):
             mapped = StoredMapper(folder, None)
             objects = map(mapped.instances, range(len(mapped)))
             anchors = stored_labels(folder, model, objects, mapped.size)
         mapper = StoredMapper(folder, anchors)
-        with suppress(OSError):  # of another's folder, or where another removes as well
+        with suppress(OSError):  # another user's folder, or another process removes as well
             os.utime(folder)
             forget_oldest(folder.parent, MOST_BYTES, keep=folder)
     return mapper
@@ -199,16 +205,19 @@ def hand_over(model: nn.Module, batch: list[dict[str, Any]]) -> None:
             model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
 
 
-def _key(
+def _narrow_type(model: nn.Module) -> torch.dtype:
+    return NARROW_TYPES[model.device.type]
+
+
+def _decisive(
     cfg: CfgNode,
     model: nn.Module,
     net: StoredResNet,
     mapper: CachingMapper,
-    records: list[dict[str, Any]],
-) -> str:
-    """A hash of all that the features and boxes depend on."""
-    digest = hashlib.sha256()
-    about = {
+    narrow: torch.dtype | None,
+) -> dict[str, Any]:
+    """All that decides the features, but for the images, their boxes and the weights."""
+    return {
         "augmentations": str(mapper.augmentations),
         "format": mapper.image_format,
         "bit_depth": mapper.bit_depth,
@@ -216,10 +225,24 @@ def _key(
         "divisor": model.backbone.size_divisibility,
         "channels_last": cfg.MODEL.CHANNELS_LAST,
         "stages": [str(net.stem), *(str(stage) for stage in net.stages[: net.num_frozen])],
-        "torch": torch.__version__,
+        "device": _hardware(model.device),
+        "mixed precision": str(narrow),
+        "tf32": [torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()],
+        "versions": [torch.__version__, PIL.__version__],
         "threads": torch.get_num_threads(),
     }
-    digest.update(json.dumps(about, sort_keys=True).encode())
+
+
+def _hardware(device: torch.device) -> list[str]:
+    """The device's type, and what it is: another processor sums in another order."""
+    if device.type == "cuda":
+        return [device.type, torch.cuda.get_device_name(device)]
+    return [device.type, torch.backends.cpu.get_cpu_capability()]
+
+
+def _key(decisive: dict[str, Any], net: StoredResNet, records: list[dict[str, Any]]) -> str:
+    """A hash of all that the features and boxes depend on."""
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     for part in (net.stem, *net.stages[: net.num_frozen]):
         for name, tensor in part.state_dict().items():
             digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -235,21 +258,24 @@ def _key(
 
 
 def _write(
-    folder: Path, model: nn.Module, net: StoredResNet, mapper: Mapper, records: list[dict[str, Any]]
+    folder: Path,
+    model: nn.Module,
+    net: StoredResNet,
+    mapper: Mapper,
+    records: list[dict[str, Any]],
+    narrow: torch.dtype | None,
 ) -> None:
     """Compute and write, whole or not at all."""
     logger.info("Computing the frozen part of the backbone on %d images", len(records))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with temporary_folder(folder) as temporary:
         mapped = []
         with (temporary / "features.npy").open("wb") as file:
             for start in range(0, len(records), _BATCH):
                 batch = [mapper(record) for record in records[start : start + _BATCH]]
                 mapped += [image["instances"] for image in batch]
-                with torch.no_grad():
+                with torch.no_grad(), _precision(model.device, narrow):
                     found = net.frozen(model.preprocess_image(batch).tensor)
-                array = found.permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, C)
+                array = _as_numpy(found.permute(0, 2, 3, 1))  # (N, H, W, C)
                 if start == 0:
                     shape = (len(records), *array.shape[1:])
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
@@ -265,42 +291,20 @@ def _write(
         names = [record["file_name"] for record in records]
         (temporary / "images.json").write_text(json.dumps(names), "utf-8")
         temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
-def forget_oldest(stores: Path, most_bytes: int, keep: Path) -> None:
-    """Remove what was used longest ago, until the rest is not too large.
-
-    A training that uses what is removed goes on: it holds the files open. One that is about to
-    holds their lock, and they stay.
-
-    Args:
-        stores: the folder of all.
-        most_bytes: of all that stay.
-        keep: one that stays however large it is; its lock is held.
-    """
-    found = sorted(
-        (folder.stat().st_mtime, folder, sum(file.stat().st_size for file in folder.iterdir()))
-        for folder in stores.iterdir()
-        if folder.is_dir() and not folder.name.startswith(".")
-    )
-    total = sum(size for *_, size in found)
-    for _, folder, size in found:
-        if total <= most_bytes:
-            return
-        if folder != keep:
-            with suppress(BlockingIOError), _locked(folder.with_suffix(".lock"), wait=False):
-                shutil.rmtree(folder)
-                logger.info("Removed %s, which was used longest ago", folder)
-                total -= size
+def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager:
+    """That of a training step."""
+    return nullcontext() if narrow is None else torch.autocast(device.type, dtype=narrow)
 
 
-@contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock; without waiting, a BlockingIOError where another process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+def _as_numpy(features: Tensor) -> np.ndarray:
+    """The features; those in bfloat16, which numpy does not know, as the integers of their bits."""
+    features = features.cpu().contiguous()
+    return (features.view(torch.int16) if features.dtype == torch.bfloat16 else features).numpy()
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """What :func:`_as_numpy` was given."""
+    features = torch.from_numpy(array)
+    return features.view(torch.bfloat16) if features.dtype == torch.int16 else features

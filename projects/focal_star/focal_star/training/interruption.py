@@ -1,7 +1,8 @@
-"""What SIGTERM does to a training: it ends, at once or after a checkpoint, and can be gone on with.
+"""What SIGTERM and Ctrl-C do to a training: it ends, and ``--resume`` continues it.
 
-A thread of its own waits for the signal: Python's handlers run in the main thread alone, which may
-be deep in a library, or wait for another process in vain.
+SIGTERM ends it at once or after a checkpoint, Ctrl-C always at once. A separate thread waits for
+the signals: Python's handlers run in the main thread alone, which may be deep in a library, or wait
+for another process in vain.
 
 Imported before torch, which takes seconds: this module needs the standard library alone.
 """
@@ -10,13 +11,20 @@ import multiprocessing
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 INTERRUPTED = 4
-"""Exit code of a training that SIGTERM ended: ``--resume`` goes on with it."""
+"""Exit code of a training that SIGTERM ended: ``--resume`` continues it."""
+
+CTRL_C = 128 + signal.SIGINT
+"""Exit code of a training that Ctrl-C ended, as shells have it."""
+
+CTRL_C_SECONDS = 5.0
+"""A process that has not ended this long after Ctrl-C is given up."""
 
 REPEAT_SECONDS = 1.0
 """A SIGTERM within this time of another is the same one: it may come from a cluster and from a
@@ -49,6 +57,30 @@ def exit_on_sigterm() -> None:
 def pass_sigterm_on() -> None:
     """From now on, SIGTERM is for the processes that this one started and waits for."""
     _listen(_pass_on)
+
+
+def exit_with_parent() -> None:
+    """From now on, this process ends when the one that started it has ended, even by a kill."""
+    parent = multiprocessing.parent_process()
+
+    def end() -> None:
+        parent.join()
+        _exit()
+
+    if parent is not None:
+        threading.Thread(target=end, daemon=True).start()
+
+
+@contextmanager
+def ctrl_c_ends() -> Iterator[None]:
+    """Have Ctrl-C within end this process with ``CTRL_C`` and one line instead of a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
+        _end_children()
+        _report_ctrl_c()
+        sys.exit(CTRL_C)
 
 
 @contextmanager
@@ -96,12 +128,46 @@ def _wait() -> None:
 
 
 def _comes_within(seconds: float) -> bool:
-    """Whether SIGTERM comes in that time, which is then cut short. Other signals do not matter."""
+    """Whether SIGTERM comes in that time, which is then cut short.
+
+    Of the other signals, Ctrl-C has a time limit set; the main thread ends the process before that
+    if it can.
+    """
     end = time.monotonic() + seconds
     while select.select([_State.signals], [], [], max(0.0, end - time.monotonic()))[0]:
-        if signal.SIGTERM in os.read(_State.signals, 1024):
+        signals = os.read(_State.signals, 1024)
+        if signal.SIGINT in signals:
+            _end_after_ctrl_c()
+        if signal.SIGTERM in signals:
             return True
     return False
+
+
+def _end_after_ctrl_c() -> None:
+    """End this process after a while, if the main thread is stuck or has lost the exception."""
+
+    def end() -> None:
+        _report_ctrl_c()
+        os._exit(CTRL_C)
+
+    timer = threading.Timer(CTRL_C_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _report_ctrl_c() -> None:
+    message = "interrupted by Ctrl-C; --resume continues from the last checkpoint"
+    print(f"train_net.py: {message}", file=sys.stderr, flush=True)
+
+
+def _end_children() -> None:
+    """Wait for the processes that this one started, which got Ctrl-C as well, and kill the rest."""
+    end = time.monotonic() + CTRL_C_SECONDS / 2
+    children = [child for child in multiprocessing.active_children() if not child.daemon]
+    for child in children:
+        child.join(max(0.0, end - time.monotonic()))
+        if child.is_alive():
+            child.kill()
 
 
 def _end() -> None:

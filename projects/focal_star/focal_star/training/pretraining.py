@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from focal_star.backbone import build_narrow_resnet
 from focal_star.data.images import read_image
+from focal_star.files.temporary import remove_abandoned
 from focal_star.files.writing import write_whole
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
     again.
     """
     key, path = _key_and_path(cfg, dataset_sha256)
+    remove_abandoned(path.parent)
     fault = _fault(path, key)
     if fault:
         if path.exists():

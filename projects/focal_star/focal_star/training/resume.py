@@ -18,6 +18,7 @@ from fvcore.common.history_buffer import HistoryBuffer
 from torch import nn
 
 from focal_star.config import ConfigError
+from focal_star.files.temporary import remove_abandoned
 from focal_star.training import checkpoints, interruption
 from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_any_process, on_main_process
@@ -76,7 +77,7 @@ def start_state(folder: Path, resume: bool) -> dict[str, Any] | None:
 
 
 def _start(folder: Path, resume: bool) -> Path | None:
-    checkpoints.remove_temporary(folder)
+    remove_abandoned(folder)
     path = checkpoints.newest_usable(folder) if resume else None
     if path is None:
         _set_aside(folder)

@@ -1,5 +1,6 @@
 """Detectron2's trainer as this project uses it."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter
 from focal_star.compat import best_checkpointers
 from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
+from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import (
     build_test_mapper,
     build_train_mapper,
@@ -31,9 +33,12 @@ from focal_star.training.events import EventsWriter, MetricsWriter, naming
 from focal_star.training.frozen import stored_mapper, take_stored
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
+from focal_star.training.random_state import kept_random_state
 from focal_star.training.resume import rank_state, set_rank_state
 from focal_star.training.validation import ValidationLosses, validation_records
 from focal_star.training.writers import service_writers
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
@@ -71,7 +76,7 @@ class Trainer(DefaultTrainer):
         return TrainBatches(cfg, build_train_mapper(cfg))
 
     @classmethod
-    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> torch.utils.data.DataLoader:
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> EndingLoader:
         batch_size = cfg.TEST.IMS_PER_BATCH
         return test_batches(
             dataset_name,
@@ -138,15 +143,35 @@ class Trainer(DefaultTrainer):
 
     def _use_stored(self) -> None:
         """Let what is stored of the images take their place."""
-        model, options = self.checkpointer.model, self.cfg.TEST
+        model, loader, options = self.checkpointer.model, self.data_loader, self.cfg.TEST
         take_stored(model)
-        loader = self.data_loader
-        loader.map_by(stored_mapper(self.cfg, model, loader.mapper, loader.records))
+        if self.cfg.VIS_PERIOD > 0:
+            self._draw_pictures(model)
+        else:
+            autocast = self.cfg.SOLVER.AMP.ENABLED
+            mapper = stored_mapper(self.cfg, model, loader.mapper, loader.records, autocast)
+            loader.map_by(mapper)
         looks = [options.LOSS_IMAGES] if options.LOSS_PERIOD else []
         looks += [options.LOSS_DISTRIBUTION_IMAGES] if options.LOSS_DISTRIBUTION else []
         if looks and self.cfg.DATASETS.TEST:
             records = validation_records(self.cfg, max(looks) if all(looks) else 0)
             self.validation_mapper = stored_mapper(self.cfg, model, self.validation_mapper, records)
+
+    def _draw_pictures(self, model: torch.nn.Module) -> None:
+        """Have the training read every image, and its pictures draw no random number of it."""
+        if self.cfg.MODEL.BACKBONE.STORE_FROZEN:
+            logger.info(
+                "VIS_PERIOD is %d: the images are read so that they can be drawn, and stored "
+                "features take the place of none",
+                self.cfg.VIS_PERIOD,
+            )
+        draw = model.visualize_training
+
+        def draw_aside(*args: Any) -> None:
+            with kept_random_state():  # Detectron2 draws the colours of boxes
+                draw(*args)
+
+        model.visualize_training = draw_aside
 
     def _load_start(self) -> None:
         try:
@@ -182,6 +207,12 @@ class Trainer(DefaultTrainer):
         self._trainer.load_state_dict(state["_trainer"])
         for hook, best in zip(best_checkpointers(self._hooks), state["best"], strict=True):
             hook.best_metric, hook.best_iter = best
+
+    def train(self) -> dict[str, Any] | None:
+        try:
+            return super().train()
+        finally:
+            self.data_loader.close()
 
     def before_train(self) -> None:
         super().before_train()

@@ -8,6 +8,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +140,13 @@ def _mean_two_stage_losses(model: GeneralizedRCNN, images: ValidationImages) -> 
     same boxes.
     """
     rows = []
-    with inference_context(model), torch.no_grad(), kept_random_state(), EventStorage():
+    with (
+        inference_context(model),
+        torch.no_grad(),
+        kept_random_state(),
+        EventStorage(),
+        _without_pictures(model),
+    ):
         torch.manual_seed(0)
         for part in (model, model.proposal_generator, model.roi_heads):
             part.training = True  # they then return losses; the network stays as it is tested
@@ -155,6 +162,15 @@ def _mean_two_stage_losses(model: GeneralizedRCNN, images: ValidationImages) -> 
         name: math.fsum(number * losses.get(name, math.nan) for number, losses in rows) / total
         for name in TWO_STAGE_LOSS_NAMES
     }
+
+
+@contextmanager
+def _without_pictures(model: GeneralizedRCNN) -> Iterator[None]:
+    period, model.vis_period = model.vis_period, 0
+    try:
+        yield
+    finally:
+        model.vis_period = period
 
 
 class ValidationLosses(HookBase):

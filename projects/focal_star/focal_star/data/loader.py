@@ -1,0 +1,80 @@
+"""A data loader whose worker processes end with it.
+
+torch's workers die of a SIGTERM or SIGINT that a cluster or a terminal sends to every process of a
+training, which then cannot finish its iteration. Workers that ignore these signals altogether
+outlive the training, which ends its workers by SIGTERM.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+WATCH_SECONDS = 1.0
+"""How often a worker looks whether its training still lives."""
+
+
+class EndingLoader(DataLoader):
+    """torch's loader; its workers end with the iteration over it, however that ends.
+
+    They also end with the process that iterates, even where it is killed, and by nothing else.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, worker_init_fn=_end_with_parent, **kwargs)
+
+    def __iter__(self) -> Iterator[Any]:
+        with _signals_wait():
+            batches = super().__iter__()
+        try:
+            yield from batches
+        finally:
+            if self.num_workers:
+                batches._shutdown_workers()  # a traceback may keep the iterator from being deleted
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Have workers that are started within block SIGTERM and SIGINT from their first moment.
+
+    In this process, Ctrl-C waits for the end of the block: Python ignores what its handler raises
+    while it forks.
+    """
+    received = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if is_main else None
+    if callable(handler):
+        signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if callable(handler):
+            signal.signal(signal.SIGINT, handler)
+        if received:
+            handler(*received[0])
+
+
+def _end_with_parent(worker: int) -> None:
+    signal.set_wakeup_fd(-1)  # the parent's, which is not to hear of a worker's signals
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End this process when its parent dies, or sends SIGTERM, as torch and multiprocessing do."""
+    process = multiprocessing.parent_process()
+    while os.getppid() == parent and process.is_alive():
+        received = signal.sigtimedwait({signal.SIGTERM}, WATCH_SECONDS)
+        if received is not None and received.si_pid == process.pid:
+            break
+    os._exit(0)
