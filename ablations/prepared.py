@@ -17,10 +17,10 @@ import yaml
 from ablations import environment
 from ablations.cell import AXES, Cell, Layout, Setting
 from ablations.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
-from ablations.loss_code import own_code
 from ablations.plan import Study
 from ablations.reading import PlanError, shown
 from ablations.record import write_json
+from focal_star.loss_code import hashes
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = Path("projects/focal_star/configs")
@@ -59,16 +59,13 @@ class Prepared:
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.
         """
-        config, known, codes = ResolvedConfig(self.config), {}, {}
+        config, known, codes = ResolvedConfig(self.config), {}, hashes()
         for setting in dict.fromkeys(cell.setting for cell in cells):
             try:
-                loss = _loss_of(config, setting)
-                if loss not in codes:
-                    codes[loss] = own_code(loss)
                 known[setting] = (
                     config.sha256(setting.config()),
                     self._weights(config, setting),
-                    codes[loss],
+                    codes.get(_loss_of(config, setting), ""),
                 )
             except KeyError as error:
                 raise PlanError(f"{setting.id}: the config has no key {error}") from error

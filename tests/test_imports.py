@@ -21,15 +21,19 @@ PARTS = {
 }
 """Part -> (its folder, the packages that it must not import)."""
 
+SHARED = "focal_star.loss_code"
+"""The one module of focal_star that the others import: it needs the standard library alone."""
+
 BLOCKER = """
 import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
+        if name.partition(".")[0] in BLOCKED and name not in ALLOWED:
             raise ImportError(f"{name} is blocked")
 
 BLOCKED = set(sys.argv.pop(1).split(","))
+ALLOWED = {"focal_star", "focal_star.loss_code"} if sys.argv.pop(1) else set()
 assert not BLOCKED & {name.partition(".")[0] for name in sys.modules}
 sys.meta_path.insert(0, Blocker())
 """
@@ -56,10 +60,17 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def run_without(blocked: set[str], code: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run code in a process where these packages cannot be imported."""
+def run_without(
+    blocked: set[str], code: str, *arguments: str, shared: bool = True
+) -> subprocess.CompletedProcess:
+    """Run code in a process where these packages cannot be imported.
+
+    Args:
+        shared: whether ``SHARED`` can be imported all the same.
+    """
+    allowed = SHARED if shared else ""
     return subprocess.run(
-        [sys.executable, "-c", BLOCKER + code, ",".join(sorted(blocked)), *arguments],
+        [sys.executable, "-c", BLOCKER + code, ",".join(sorted(blocked)), allowed, *arguments],
         cwd=ROOT,
         env=os.environ | {"MPLBACKEND": "agg"},
         capture_output=True,
@@ -72,6 +83,22 @@ def test_what_is_blocked_cannot_be_imported(blocked):
     ended = run_without({blocked}, f"import {blocked}")
     assert ended.returncode == 1
     assert f"ImportError: {blocked} is blocked" in ended.stderr
+
+
+def test_of_the_detectors_package_one_module_alone_can_be_imported():
+    ended = run_without({"focal_star"}, f"import {SHARED}\nimport focal_star.losses")
+    assert ended.returncode == 1
+    assert "ImportError: focal_star.losses is blocked" in ended.stderr
+    ended = run_without({"focal_star"}, f"import {SHARED}", shared=False)
+    assert "ImportError: focal_star is blocked" in ended.stderr
+
+
+def test_the_shared_module_needs_the_standard_library_alone():
+    source = (ROOT / "projects" / "focal_star" / "focal_star" / "loss_code.py").read_text()
+    assert imported(source, "focal_star") <= set(sys.stdlib_module_names)
+    loads = f"import {SHARED}\nprint(sorted({{n.partition('.')[0] for n in sys.modules}}))"
+    ended = run_without({"torch", "numpy", "yaml", "detectron2"}, loads)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("package", ["ablations", "reports"])
@@ -127,13 +154,17 @@ def test_the_losses_need_torch_alone():
     assert ended.stdout == "True\n"
 
 
-def imported(source: str, package: str) -> set[str]:
-    """The top-level packages that a module of ``package`` imports, wherever it does."""
+def imported(source: str, package: str, allowed: str = "") -> set[str]:
+    """The top-level packages that a module of ``package`` imports, wherever it does.
+
+    Args:
+        allowed: a module whose names are left out, imported as ``from it import name``.
+    """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module != allowed):
             found.add(package if node.level else node.module.partition(".")[0])
     return found
 
@@ -154,6 +185,19 @@ def test_imports_are_found(source, packages):
     assert imported(source, "here") == packages
 
 
+@pytest.mark.parametrize(
+    ("source", "packages"),
+    [
+        ("from focal_star.loss_code import hashes", set()),
+        ("from focal_star.losses import LOSSES", {"focal_star"}),
+        ("from focal_star import loss_code, losses", {"focal_star"}),
+        ("import focal_star.loss_code", {"focal_star"}),
+    ],
+)
+def test_one_module_is_left_out_and_no_other(source, packages):
+    assert imported(source, "here", allowed=SHARED) == packages
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_no_file_imports_against_the_direction(part):
     folder, forbidden = PARTS[part]
@@ -162,7 +206,7 @@ def test_no_file_imports_against_the_direction(part):
     wrong = {
         path.relative_to(ROOT).as_posix(): found
         for path in files
-        if (found := imported(path.read_text(encoding="utf-8"), part) & forbidden)
+        if (found := imported(path.read_text(encoding="utf-8"), part, SHARED) & forbidden)
     }
     assert wrong == {}
 
