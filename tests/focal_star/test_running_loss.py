@@ -23,6 +23,7 @@ import torch
 from focal_star.losses import _loss, _softplus, named
 
 SLOPE = 2.0
+LOW, HIGH = -8.0, 8.0
 TABLE = torch.tensor([1.0, 2.0])
 
 class Half(torch.autograd.Function):
@@ -42,7 +43,7 @@ class Shape:
         return s ** Shape.power
 
 def steep(s, factor=3.0):
-    return s * SLOPE * factor * Shape.of(TABLE[0])
+    return (s + LOW + HIGH) * SLOPE * factor * Shape.of(TABLE[0])
 
 def doubled(function):
     @functools.wraps(function)
@@ -150,7 +151,7 @@ def test_a_helper_of_losses_that_was_replaced_is_an_error(mine, monkeypatch):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("SLOPE = 2.0", "SLOPE = 3.0"), ("s * SLOPE", "s / SLOPE"), ("factor=3.0", "factor=4.0"),
+    [("SLOPE = 2.0", "SLOPE = 3.0"), (") * SLOPE", ") / SLOPE"), ("factor=3.0", "factor=4.0"),
      ("gradient / 2", "gradient / 3"), ("power = 1", "power = 2"), ("-steep(Half", "+steep(Half")],
 )  # fmt: skip
 def test_a_file_that_was_edited_after_its_import_is_an_error(mine, old, new):
@@ -190,7 +191,7 @@ def test_old_bytecode_is_an_error_that_names_it(tmp_path, clean):
     path.write_text(MINE)
     cached = py_compile.compile(str(path))
     time = path.stat().st_mtime_ns
-    path.write_text(MINE.replace("s * SLOPE", "s / SLOPE"))
+    path.write_text(MINE.replace("* SLOPE", "/ SLOPE"))
     os.utime(path, ns=(time, time))
     module = load(path, "mine_of_old_bytecode")
     assert module.steep(torch.tensor(1.0)) == 6.0, "the old bytecode ran"

@@ -116,12 +116,13 @@ class Modules:
                 self._modules[path] = None
         return self._modules[path]
 
-    def code(self, path: Path, name: str | None) -> list[Part]:
+    def code(self, path: Path, name: str | None, with_always: bool = True) -> list[Part]:
         """A name's statements and those that they use, directly or indirectly.
 
         Args:
             path: of a module.
             name: of a function or constant there; None for the whole module.
+            with_always: whether the statements that always count, and what they use, are included.
 
         Returns:
             The statements, module by module in the order of their use, as they follow each other
@@ -139,7 +140,8 @@ class Modules:
                 continue
             chosen = found.setdefault(file, set())
             for number, part in enumerate(module.parts):
-                if number in chosen or not (name is None or part.always or name in part.binds):
+                counts = name is None or (with_always and part.always) or name in part.binds
+                if number in chosen or not counts:
                     continue
                 chosen.add(number)
                 waiting += [(file, used) for used in sorted(part.uses)]

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -65,13 +66,14 @@ def code_of(name: str, loss: Callable[..., Any]) -> str:
             continue
         (*_, part) = module.binding(defined)
         if loss is function or _is_decorated(part.node):
-            _check(name, path, defined, function.__globals__)
+            _check(name, path, {defined}, function.__globals__)
             return _MODULES.sha256(path, defined)
     texts = [_values(loss)]
     for function in functions:
         path, module = _file_and_module(function)
         defined = _definition(name, function, path, module)
-        _check(name, path, defined, function.__globals__, is_inside=True)
+        codes = _nested(function.__code__)
+        _check(name, path, {used for code in codes for used in code.co_names}, function.__globals__)
         texts += [_MODULES.sha256(path, defined), _values(function)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
@@ -213,10 +215,8 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(const)
 
 
-def _check(
-    loss: str, path: Path, name: str, namespace: Mapping[str, Any], is_inside: bool = False
-) -> None:
-    """Compare the statements that a loss uses with what they are in this process.
+def _check(loss: str, path: Path, names: set[str], namespace: Mapping[str, Any]) -> None:
+    """Compare what a loss uses, directly or indirectly, with what it is in this process.
 
     A value that only running the file again would give, such as a table that a call makes, is
     taken to be that of the file.
@@ -224,25 +224,31 @@ def _check(
     Args:
         loss: its name, for the message.
         path: of its module.
-        name: of its definition there.
+        names: of its definition there, or of what it uses.
         namespace: of that module.
-        is_inside: the loss is a function inside that definition, which has then done its work.
 
     Raises:
         LossCodeError: they differ.
     """
     namespaces = {path: namespace}
-    for part in _MODULES.code(path, name):
+    parts = (_MODULES.code(path, name, with_always=False) for name in sorted(names))
+    for part in dict.fromkeys(chain.from_iterable(parts)):
         if part.file not in namespaces:
             namespaces[part.file] = _namespace(part.file)
         running = namespaces[part.file]
-        if running is None or part.always:  # not imported yet, or not kept
-            continue
-        if is_inside and part.file == path and name in part.binds:
+        if running is None or part.always:  # not imported yet, or of no definition
             continue
         for bound in part.binds:
             if not _runs(part, bound, running):
                 raise _changed(loss, bound, part.file, running)
+
+
+def _assigned(node: ast.stmt, name: str) -> ast.expr | None:
+    """The expression that an assignment gives a name; None where it gives a part of one."""
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    if isinstance(node, ast.AugAssign) or name not in [getattr(t, "id", None) for t in targets]:
+        return None
+    return node.value
 
 
 def _namespace(path: Path) -> Mapping[str, Any] | None:
@@ -269,7 +275,7 @@ def _runs(part: Part, name: str, namespace: Mapping[str, Any]) -> bool:
         if node.decorator_list:
             return _is_defined_by(codes, value, False)
         return _is(value, codes) and _has_defaults(value, node.args)
-    written = getattr(node, "value", None)
+    written = _assigned(node, name)
     if isinstance(written, ast.Lambda):
         return _is(value, _code_objects(part.file, "<lambda>"))
     return _has_value(value, written)

@@ -35,7 +35,7 @@ def edits(number: int, seed: int = 0) -> Iterator[tuple[str, str]]:
         if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER)
     ]
     names = sorted({text for kind, text, _ in tokens if kind == tokenize.NAME})
-    kinds = (_another_token, _another_number, _another_character, _without, _far_out)
+    kinds = (_another_token, _another_character, _without, *2 * (_another_number, _far_out))
     for _ in range(number):
         kind, text, start = draw.choice(tokens)
         change = draw.choice(kinds)

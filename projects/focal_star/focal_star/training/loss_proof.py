@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,10 +30,10 @@ def log_loss_proof(model: FocalStarRetinaNet) -> dict[str, Any]:
     Raises:
         LossCodeError: it is unknown which code runs.
     """
-    name = model.loss_name
+    name, loss = model.loss_name, model.classification_loss
     proof = {
         "name": name,
-        "code": code_of(name, model.classification_loss.func),
+        "code": code_of(name, loss.func if isinstance(loss, partial) else loss),
         "fused": model.fused_loss is not None,
         "positive": [_value(model, p_t, positive=True) for p_t in P_T],
         "negative": [_value(model, p_t, positive=False) for p_t in P_T],
