@@ -132,6 +132,7 @@ def test_a_loss_of_another_module_has_its_hash(mine):
         ("steep.__defaults__", (4.0,)),
         ("steep.__code__", (lambda s, factor=3.0: s).__code__),
         ("mine.__code__", LOSSES["ce"].__code__),
+        ("mine.__kwdefaults__", {"alpha": None, "gamma": 2.0, "reduction": "none"}),
     ],
 )
 def test_what_was_replaced_in_the_process_is_an_error(mine, monkeypatch, name, value):
@@ -145,7 +146,7 @@ def test_what_was_replaced_in_the_process_is_an_error(mine, monkeypatch, name, v
 def test_a_helper_of_losses_that_was_replaced_is_an_error(mine, monkeypatch):
     monkeypatch.setattr(losses._Saturate, "forward", staticmethod(lambda ctx, x, growth: x * 1))
     for name in ("mine", "focal"):
-        with pytest.raises(LossCodeError, match=f"loss '{name}': _Saturate is not what "):
+        with pytest.raises(LossCodeError, match=f"loss '{name}': _Saturate differs from "):
             running_loss_code(name)
 
 
@@ -171,7 +172,7 @@ def test_an_edit_of_losses_after_the_import_changes_nothing_here(tmp_path):
     """The process trains what it has imported, and says so."""
     path = tmp_path / "focal_star"
     path.mkdir()
-    for name in ("__init__.py", "losses.py", "loss_code.py", "running_loss.py"):
+    for name in ("__init__.py", "losses.py", "loss_code.py", "running_code.py", "running_loss.py"):
         (path / name).write_bytes((LOSSES_FILE.parent / name).read_bytes())
     script = tmp_path / "script.py"
     script.write_text(

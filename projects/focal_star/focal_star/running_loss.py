@@ -6,12 +6,10 @@ once, ``losses.py`` right after its import, and what it compiles to is compared 
 """
 
 import ast
-import functools
 import hashlib
 import linecache
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -20,8 +18,7 @@ from typing import Any
 
 from focal_star import losses
 from focal_star.loss_code import Module, Modules, Part, registered_name
-
-STANDARD_LIBRARY = Path(functools.__file__).parent
+from focal_star.running_code import closure, functions_in, nested, runs, same
 
 
 class LossCodeError(RuntimeError):
@@ -54,7 +51,7 @@ def code_of(name: str, loss: Callable[..., Any]) -> str:
     Raises:
         LossCodeError: as :func:`running_loss_code` says.
     """
-    functions = list(_functions_in(loss))
+    functions = list(functions_in(loss))
     if not functions:
         raise LossCodeError(
             f"loss {name!r} is {loss!r}; valid: a function, or a functools.partial of one"
@@ -62,55 +59,22 @@ def code_of(name: str, loss: Callable[..., Any]) -> str:
     for function in functions:
         path, module = _file_and_module(function)
         defined = module.losses().get(name)
-        if defined is None or not _is(function, _code_objects(path, defined)):
+        if defined is None or not runs(function, _code_objects(path, defined)):
             continue
         (*_, part) = module.binding(defined)
         if loss is function or _is_decorated(part.node):
+            if not _has_defaults(function, part.node.args):
+                raise _changed(name, f"the defaults of {defined}", path, function.__globals__)
             _check(name, path, {defined}, function.__globals__)
             return _MODULES.sha256(path, defined)
     texts = [_values(loss)]
     for function in functions:
         path, module = _file_and_module(function)
         defined = _definition(name, function, path, module)
-        codes = _nested(function.__code__)
+        codes = nested(function.__code__)
         _check(name, path, {used for code in codes for used in code.co_names}, function.__globals__)
         texts += [_MODULES.sha256(path, defined), _values(function)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-def _functions_in(loss: object) -> Iterator[FunctionType]:
-    """The functions that a callable is made of: itself, what it wraps, and those it closes over.
-
-    Those of installed packages are left out, but for the callable itself.
-    """
-    seen, waiting = set(), deque([loss])
-    while waiting:
-        found = waiting.popleft()
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        if isinstance(found, partial):
-            waiting += [found.func, *found.args, *found.keywords.values()]
-        if isinstance(found, FunctionType):
-            if found is loss or not _is_installed(Path(found.__code__.co_filename)):
-                yield found
-            waiting += [value for _, value in _closure(found)]
-        waiting += [inner] if (inner := getattr(found, "__wrapped__", None)) is not None else []
-
-
-def _is_installed(path: Path) -> bool:
-    """Whether a file is of the standard library or of an installed package."""
-    return STANDARD_LIBRARY in path.parents or not {"site-packages", "dist-packages"}.isdisjoint(
-        path.parts
-    )
-
-
-def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # a cell that is still empty
-            continue
 
 
 def _values(loss: Callable[..., Any]) -> str:
@@ -119,11 +83,11 @@ def _values(loss: Callable[..., Any]) -> str:
         held = [*enumerate(loss.args), *sorted(loss.keywords.items())]
     elif isinstance(loss, FunctionType):
         defaults = [*enumerate(loss.__defaults__ or ()), *(loss.__kwdefaults__ or {}).items()]
-        held = [*defaults, *_closure(loss)]
+        held = [*defaults, *closure(loss)]
     else:
         held = []
     plain = (bool, int, float, complex, str, bytes, type(None))
-    return ",".join(f"{key}={_same(value)}" for key, value in held if isinstance(value, plain))
+    return ",".join(f"{key}={same(value)}" for key, value in held if isinstance(value, plain))
 
 
 def _file_and_module(function: FunctionType) -> tuple[Path, Module]:
@@ -167,52 +131,18 @@ def _code_objects(path: Path, name: str) -> list[CodeType]:
     return [code for code in inside if code.co_name == name]
 
 
-def _is(function: object, codes: list[CodeType]) -> bool:
-    """Whether a function runs one of these code objects."""
-    return isinstance(function, FunctionType) and _same(function.__code__) in map(_same, codes)
-
-
-def _same(value: object) -> str:
-    """A text that two constants or code objects have in common if they do the same.
-
-    Line numbers do not count.
-    """
-    if isinstance(value, CodeType):
-        parts = (
-            value.co_name, value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount,
-            value.co_flags, value.co_code, value.co_names, value.co_varnames, value.co_freevars,
-            value.co_cellvars, getattr(value, "co_exceptiontable", b""),
-        )  # fmt: skip
-        return f"code({parts!r},{','.join(map(_same, value.co_consts))})"
-    if isinstance(value, tuple | list):
-        return f"{type(value).__name__}({','.join(map(_same, value))})"
-    if isinstance(value, set | frozenset):
-        return f"{type(value).__name__}({','.join(sorted(map(_same, value)))})"
-    if isinstance(value, dict):
-        items = (f"{_same(key)}:{_same(item)}" for key, item in value.items())
-        return f"dict({','.join(items)})"
-    return f"{type(value).__name__}({value!r})"
-
-
 def _definition(name: str, function: FunctionType, path: Path, module: Module) -> str:
     """The top-level name in whose definition a function is; "" if its statement defines none.
 
     Raises:
         LossCodeError: the function is nowhere in the file.
     """
-    for code in _nested(_compiled(path)):
-        if _is(function, [code]):
+    for code in nested(_compiled(path)):
+        if runs(function, [code]):
             line = code.co_firstlineno
             inside = [part for part in module.parts if part.first_line <= line <= part.last_line]
             return min((name for part in inside for name in part.binds), default="")
     raise _changed(name, function.__qualname__, path, function.__globals__)
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _nested(const)
 
 
 def _check(loss: str, path: Path, names: set[str], namespace: Mapping[str, Any]) -> None:
@@ -274,10 +204,10 @@ def _runs(part: Part, name: str, namespace: Mapping[str, Any]) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         if node.decorator_list:
             return _is_defined_by(codes, value, False)
-        return _is(value, codes) and _has_defaults(value, node.args)
+        return runs(value, codes) and _has_defaults(value, node.args)
     written = _assigned(node, name)
     if isinstance(written, ast.Lambda):
-        return _is(value, _code_objects(part.file, "<lambda>"))
+        return runs(value, _code_objects(part.file, "<lambda>"))
     return _has_value(value, written)
 
 
@@ -287,9 +217,9 @@ def _is_defined_by(codes: list[CodeType], value: object, is_bare: bool) -> bool:
     What a decorator made, if it is no function, cannot be seen.
     """
     if is_bare:
-        return _is(value, codes)
-    functions = list(_functions_in(value))
-    return not functions or any(_is(function, codes) for function in functions)
+        return runs(value, codes)
+    functions = list(functions_in(value))
+    return not functions or any(runs(function, codes) for function in functions)
 
 
 def _is_class(node: ast.ClassDef, value: type, code: CodeType) -> bool:
@@ -346,7 +276,7 @@ def _has_value(value: object, written: ast.expr | None) -> bool:
         constant = ast.literal_eval(written)
     except (ValueError, TypeError):
         return True
-    return constant in ({}, [], set()) or _same(value) == _same(constant)
+    return constant in ({}, [], set()) or same(value) == same(constant)
 
 
 def _is_decorated(node: ast.stmt) -> bool:
@@ -361,7 +291,7 @@ def _changed(loss: str, name: str, path: Path, namespace: Mapping[str, Any]) -> 
             f"loss {loss!r} would run old bytecode of {path}: delete {cached} and start again"
         )
     return LossCodeError(
-        f"loss {loss!r}: {name} is not what {path} says; the file was changed while this process "
+        f"loss {loss!r}: {name} differs from {path}; the file was changed while this process "
         f"was starting, or {name} was replaced in it: start it again"
     )
 
@@ -373,7 +303,7 @@ def _is_old_bytecode(path: Path, namespace: Mapping[str, Any]) -> bool:
     if get_code is None or not getattr(spec, "cached", None) or spec.origin != str(path):
         return False
     compiled = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-    return _same(get_code(spec.name)) != _same(compiled)
+    return same(get_code(spec.name)) != same(compiled)
 
 
 _MODULES.get(Path(losses.__file__))  # as near to the import as can be

@@ -51,7 +51,7 @@ def test_a_helper_that_was_replaced_in_this_process_is_trained_as_it_is(monkeypa
     monkeypatch.setattr(losses, "_softplus", lambda x: torch.nn.functional.softplus(x) * 2)
     assert chosen("focal", LOSSES["focal"], alpha=0.25, gamma=2.0) is None
     (message,) = caplog.messages
-    assert "_softplus is not what" in message and "so a step takes longer" in message
+    assert "_softplus differs from" in message and "so a step takes longer" in message
 
 
 def test_a_loss_of_ones_own_has_none(caplog):
