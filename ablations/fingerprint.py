@@ -62,8 +62,8 @@ class Identity:
         weights: SHA-256 of the initial weights; their name where they are not made here.
         seed: the cell's.
         numerics: ``NUMERICS``.
-        loss: of the code of a loss that is new or was changed, see :mod:`ablations.loss_code`; ""
-            for those that ``NUMERICS`` stands for, and then no part of it.
+        loss: SHA-256 of the code of the loss, see :mod:`focal_star.loss_code`; "", and then no
+            part of it, for a detector that has no loss to choose.
         processes: that the cell trains with, GPUs times tasks: each has its own share of a batch
             and its own random numbers. One is no part of it.
 

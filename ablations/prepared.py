@@ -18,7 +18,6 @@ from ablations import environment
 from ablations.cell import AXES, Cell, Setting
 from ablations.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
 from ablations.layout import ROOT, Layout
-from ablations.loss_code import own_code
 from ablations.plan import Study
 from ablations.reading import PlanError, shown
 from ablations.record import write_json
@@ -66,17 +65,14 @@ class Prepared:
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.
         """
-        config, known, codes = ResolvedConfig(self.config), {}, {}
-        losses = (code or checkout()).losses
+        config, known = ResolvedConfig(self.config), {}
+        codes = (code or checkout()).losses()
         for setting in dict.fromkeys(cell.setting for cell in cells):
             try:
-                loss = _loss_of(config, setting)
-                if loss not in codes:
-                    codes[loss] = own_code(loss, losses)
                 known[setting] = (
                     config.sha256(setting.config()),
                     self._weights(config, setting),
-                    codes[loss],
+                    codes.get(_loss_of(config, setting), ""),
                 )
             except KeyError as error:
                 raise PlanError(f"{setting.id}: the config has no key {error}") from error

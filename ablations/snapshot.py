@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ablations.layout import ROOT, Layout
-from ablations.loss_code import LOSSES_FILE
+from focal_star.loss_code import hashes
 
 PROJECT = Path("projects/focal_star")
 TRAIN_NET = str(PROJECT / "train_net.py")
 CONFIGS = PROJECT / "configs"
 PACKAGE = PROJECT / "focal_star"
-LOSSES = LOSSES_FILE.relative_to(Path(__file__).resolve().parents[1])
 
 IGNORED = ("__pycache__",)
 NAME_DIGITS = 12
@@ -46,10 +45,9 @@ class Code:
     package_sha256: str = ""
     commit: str = ""
 
-    @property
-    def losses(self) -> Path:
-        """The file of the losses."""
-        return ROOT / self.root / LOSSES
+    def losses(self) -> dict[str, str]:
+        """Name of a loss -> SHA-256 of its code."""
+        return hashes(package=ROOT / self.root / PACKAGE)
 
     @property
     def script(self) -> Path:

@@ -75,7 +75,7 @@ def _own(num_classes: int, device: str) -> dict[str, Callable[[Tensor, Tensor], 
     """This project's forms that can run here."""
     loss = partial(focal_loss, reduction="sum", **OPTIONS)
     found = {}
-    for kernel in FORMS if device == "cuda" else FORMS[:2]:
+    for kernel in FORMS:
         fused = fused_or_none(
             "focal", loss, kernel=kernel, num_classes=num_classes, device=device, **OPTIONS
         )

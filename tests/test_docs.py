@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations.loss_code import SHIPPED
 from focal_star import __version__
 from focal_star.config import CONFIGS, load_config
 from focal_star.data import digits_in_scenes
+from focal_star.kernels import FUSED
 from focal_star.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +89,7 @@ def test_config_keys_exist(page):
 def test_the_table_of_losses_is_whole():
     """Of the project's own: a loss of one's own needs no line there."""
     rows = re.findall(r"^\| `(\w+)` \|", READMES[1].read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == list(SHIPPED) == list(LOSSES)[: len(SHIPPED)]
+    assert rows == list(FUSED) == list(LOSSES)[: len(FUSED)]
 
 
 def test_the_changelog_tells_of_this_version():

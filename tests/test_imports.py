@@ -21,9 +21,12 @@ PARTS = {
 }
 """Part -> (its folder, the packages that it must not import)."""
 
-ALLOWED = {"reports": {"focal_star.files.photographs"}}
-"""Part -> the modules of such packages that it may import all the same: the reader of images, so
-that a report shows the pixels that a detector was given."""
+SHARED = "focal_star.loss_code"
+"""The module of focal_star that the runner imports: it needs the standard library alone."""
+
+ALLOWED = {"ablations": {SHARED}, "reports": {SHARED, "focal_star.files.photographs"}}
+"""Part -> the modules of such packages that it may import all the same. The reader of images is
+one, so that a report shows the pixels that a detector was given."""
 
 BLOCKER = """
 import sys
@@ -92,6 +95,13 @@ def test_of_a_blocked_package_an_allowed_module_alone_is_imported():
     assert "ImportError: focal_star.files.writing is blocked" in ended.stderr
 
 
+def test_the_shared_module_needs_the_standard_library_alone():
+    source = (ROOT / "projects" / "focal_star" / "focal_star" / "loss_code.py").read_text()
+    assert imported(source, "focal_star") <= set(sys.stdlib_module_names)
+    ended = run_without({"torch", "numpy", "yaml", "detectron2"}, f"import {SHARED}")
+    assert ended.returncode == 0, ended.stderr
+
+
 @pytest.mark.parametrize("package", ["ablations", "reports"])
 def test_every_module_is_imported_without_the_others(package):
     folder, forbidden = PARTS[package]
@@ -102,7 +112,7 @@ def test_every_module_is_imported_without_the_others(package):
 
 
 def test_the_cells_are_listed_without_the_others():
-    ended = run_without(PARTS["ablations"][1], PLAN)
+    ended = run_without(PARTS["ablations"][1], PLAN, allowed={SHARED})
     assert ended.returncode == 0, ended.stderr
     assert "focal-alpha0.25-gamma2-seed1" in ended.stdout
 
@@ -115,6 +125,7 @@ def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what, name):
         PARTS["ablations"][1],
         "from ablations.__main__ import main\nsys.exit(main(sys.argv[1:]))",
         *arguments,
+        allowed={SHARED},
     )
     assert ended.returncode == (what == "status"), ended.stderr
     assert f"{len(load_study(name).cells())} unique: 0 done" in ended.stdout
@@ -124,6 +135,7 @@ def test_the_command_line_needs_none_of_the_others():
     ended = run_without(
         PARTS["ablations"][1],
         "from ablations.__main__ import main\nsys.exit(main(['--study', 'no-such-study']))",
+        allowed={SHARED},
     )
     assert ended.returncode == 2 and "no-such-study" in ended.stderr
 

@@ -25,6 +25,7 @@ from focal_star.training import checkpoints, interruption
 from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.divergence import Divergence, DivergenceGuard
 from focal_star.training.first_loss import log_first_loss
+from focal_star.training.loss_proof import log_loss_proof
 from focal_star.training.outcome import (
     DIVERGED,
     DONE,
@@ -117,6 +118,7 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
     model = trainer.checkpointer.model
     timer = InferenceTimer(model)
     is_dense = isinstance(model, FocalStarRetinaNet)
+    loss_proof = log_loss_proof(model) if is_dense else None
     predicted = log_first_loss(cfg, model) if is_dense else None
     diverged = None
     try:
@@ -137,7 +139,11 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
         "result": result_of(
             trainer, watch, predicted, diverged, _weights_sha256(model.state_dict()), analysis
         )
-        | {"validation": trainer.validation.record(), "loss_distribution": distribution},
+        | {
+            "loss": loss_proof,
+            "validation": trainer.validation.record(),
+            "loss_distribution": distribution,
+        },
         "run": {
             **watch.seconds(),
             **timer.report(),

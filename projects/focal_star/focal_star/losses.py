@@ -36,18 +36,18 @@ LOSSES: dict[str, Callable[..., Tensor]] = {}
 
 
 def named(name: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """A decorator that enters a loss into ``LOSSES``.
+    """Return a decorator that registers a loss in ``LOSSES``.
 
     The loss takes ``logits`` and ``targets`` and, by keyword, ``alpha``, ``gamma`` and
     ``reduction``; where it names ``beta`` or ``weight_cap``, it gets those of the config too.
 
     Raises:
-        ValueError: another loss has the name.
+        ValueError: a loss of that name is already registered.
     """
 
     def enter(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if name in LOSSES:
-            raise ValueError(f"two losses are named {name!r}: a name is of one function")
+            raise ValueError(f"loss {name!r} is already registered; choose another name")
         LOSSES[name] = loss
         return loss
 

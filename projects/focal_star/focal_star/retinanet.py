@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from focal_star.box_loss import dense_box_loss
 from focal_star.compat import update_loss_normalizer
-from focal_star.kernels import FORMS, fused_or_none
+from focal_star.kernels import check_kernel, fused_or_none
 from focal_star.kernels.formulas import Number, as_tensor
 from focal_star.losses import LOSSES
 from focal_star.ohem import select_anchors
@@ -79,14 +79,14 @@ class FocalStarRetinaNet(RetinaNet):
         self.anchor_generator = quick_anchor_generator(self.anchor_generator)
         if loss not in LOSSES:
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {loss!r}; valid: {', '.join(LOSSES)}")
-        if kernel not in FORMS:
-            raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {', '.join(FORMS)}")
+        check_kernel(kernel)
         own, taken = {"weight_cap": weight_cap, "beta": beta}, signature(LOSSES[loss]).parameters
         options = {
             "alpha": self.focal_loss_alpha,
             "gamma": self.focal_loss_gamma,
             **{name: value for name, value in own.items() if name in taken},
         }
+        self.loss_name = loss
         self.classification_loss = partial(LOSSES[loss], reduction="sum", **options)
         self.select_anchors = select_anchors
         self.classification_loss(torch.zeros(1), torch.zeros(1))  # a bad alpha ends here, not later

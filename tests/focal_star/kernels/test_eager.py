@@ -1,12 +1,15 @@
 """The fused losses against those of focal_star.losses."""
 
+import json
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from ablations.loss_code import SHIPPED
 from focal_star.kernels import FUSED, eager, fused_loss
-from focal_star.losses import LOSSES
+from focal_star.kernels.formulas import WRITTEN_FOR
+from focal_star.loss_code import hashes
+from focal_star.losses import LOSSES, largest_logit
 
 SETTINGS = [
     ("ce", {"gamma": 0.0}),
@@ -68,9 +71,15 @@ def by_masks(*arguments, **options):
     return fused(*arguments, form=eager._in_blocks_by_masks, **options)
 
 
-def test_every_loss_is_fused():
-    """Of the project's own; another has no fused form, and needs none."""
-    assert FUSED.keys() == SHIPPED.keys() <= LOSSES.keys()
+def test_every_fused_formula_has_a_loss_and_the_code_it_was_written_for():
+    """A loss that a user adds has no fused form, and needs none."""
+    assert FUSED.keys() == WRITTEN_FOR.keys() <= LOSSES.keys()
+
+
+def test_the_formulas_are_written_for_the_losses_of_today():
+    """After an edit of losses.py: change formulas.py too, then enter these hashes there."""
+    today = {name: code for name, code in hashes().items() if name in FUSED}
+    assert today == WRITTEN_FOR, "WRITTEN_FOR = " + json.dumps(today, indent=4)
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
@@ -159,6 +168,57 @@ def test_extreme_logits_give_the_references_finite_numbers(name, own, dtype):
     torch.testing.assert_close(total, expected_total, rtol=1e-5, atol=0)
     tolerance = {"rtol": max(1e-4, 4 * torch.finfo(dtype).eps), "atol": 1e-6}
     torch.testing.assert_close(gradient, expected_gradient, **tolerance)
+
+
+def line_of_logits(dtype: torch.dtype, gamma: float) -> torch.Tensor:
+    """Logits from -1e4 to 1e4, dense near 0, and around each point where a loss saturates."""
+    near = torch.linspace(-30, 30, 241, dtype=torch.float64)
+    far = torch.logspace(1.4, 4, 60, dtype=torch.float64)
+    points = [near, far, -far]
+    for growth in {gamma, 0.0}:
+        limit = largest_logit(torch.promote_types(dtype, torch.float32), growth)
+        around = limit * torch.tensor([0.99, 0.999999, 1.0, 1.000001, 1.01], dtype=torch.float64)
+        points += [around, -around]
+    line = torch.cat(points).to(dtype)
+    return line[line.isfinite()]
+
+
+@pytest.mark.parametrize("form", [fused, by_masks])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        *SETTINGS,
+        ("focal", {"gamma": 5.0}),
+        ("focal_star", {"gamma": 0.5, "weight_cap": 1e6}),
+        ("focal_star", {"gamma": 5.0, "weight_cap": None}),
+        ("focal_appendix", {"gamma": 1.0, "beta": 0.0}),
+        ("focal_appendix", {"gamma": 4.0, "beta": 6.0}),
+    ],
+)
+def test_fused_is_written_on_the_whole_line_of_logits(name, own, dtype, form):
+    """Elementwise: a sum would hide small losses behind large ones."""
+    line = line_of_logits(dtype, own["gamma"])
+    logits = line[:, None].repeat(1, K)
+    wide = torch.promote_types(dtype, torch.float32)
+    # The exponent of exp(gamma s) reaches 69 in float32, 553 in float64, and its rounding with it.
+    rtol = torch.finfo(wide).eps * (100 if wide == torch.float32 else 1000)
+    for label in (1, K):
+        labels = torch.full((len(line),), label)
+        for alpha in (None, 0.25):
+            _, gradient = form(name, logits, labels, alpha=alpha, **own)
+            _, expected = reference(name, logits, labels, alpha=alpha, **own)
+            tolerance = {"rtol": max(rtol, 2 * torch.finfo(dtype).eps), "atol": 1e-30}
+            if dtype == torch.float16:
+                tolerance["atol"] = 1e-7  # half its smallest number
+            torch.testing.assert_close(gradient, expected, **tolerance)
+    options = {"alpha": 0.25, **own}
+    for x in line[:: 7 if dtype == torch.float32 else 29]:
+        for label in (0, 1):
+            found = fused_loss(name, x.view(1, 1), torch.tensor([label]), **options)
+            target = torch.tensor([[label == 0]])
+            expected = LOSSES[name](x.view(1, 1), target, reduction="sum", **options)
+            torch.testing.assert_close(found, expected, rtol=rtol, atol=1e-30)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

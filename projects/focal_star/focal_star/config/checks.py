@@ -13,7 +13,7 @@ from detectron2.config import CfgNode, get_cfg
 from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
 from focal_star.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
 from focal_star.files.photographs import MAX_BITS, MIN_BITS
-from focal_star.kernels import FORMS
+from focal_star.kernels import FORMS, valid_forms
 from focal_star.losses import LOSSES
 from focal_star.ohem import METHODS
 from focal_star.training.writers import SERVICES
@@ -67,7 +67,10 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             "a file that is there, an address, or empty",
         ),
         "MODEL.FOCAL_STAR.LOSS": _one_of(LOSSES),
-        "MODEL.FOCAL_STAR.KERNEL": _one_of(FORMS),
+        "MODEL.FOCAL_STAR.KERNEL": (
+            lambda kernel: kernel in FORMS,
+            valid_forms(cfg.MODEL.FOCAL_STAR.KERNEL),
+        ),
         "MODEL.RETINANET.FOCAL_LOSS_ALPHA": _or_none(
             lambda alpha: _is_number(alpha) and 0 <= alpha <= 1,
             "a number in [0, 1], or None for no weighting",

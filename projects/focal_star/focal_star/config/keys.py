@@ -34,9 +34,9 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     cfg.MODEL.FOCAL_STAR.WEIGHT_CAP = None
     # Shift of focal_appendix, in logits.
     cfg.MODEL.FOCAL_STAR.BETA = 0.0
-    # What computes the loss, of focal_star.kernels.FORMS: "eager", "compiled" (torch.compile; for
-    # trainings that are long against the seconds it takes) or "triton" (a GPU). One that cannot
-    # run gives way to "eager", with a warning. They differ in the last bits.
+    # What computes the loss, of focal_star.kernels.FORMS: "eager" or "compiled" (torch.compile; for
+    # trainings that are long against the seconds it takes). Where "compiled" is unavailable, it
+    # falls back to "eager", with a warning. They differ in the last bits.
     cfg.MODEL.FOCAL_STAR.KERNEL = "eager"
     # A training with focal_star clips all gradients together to this norm, in place of what
     # SOLVER.CLIP_GRADIENTS says; None for that.

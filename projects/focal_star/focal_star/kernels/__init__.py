@@ -2,11 +2,11 @@
 
 They give what the formulas there give, without a one-hot target, without a copy of the anchors
 that count, and with loss and gradient from one pass over the logits. What computes them is a form:
-``eager``, ``compiled`` or ``triton``.
+``eager`` or ``compiled``.
 """
 
-from focal_star.kernels.choice import FORMS, fused_or_none
+from focal_star.kernels.choice import FORMS, check_kernel, fused_or_none, valid_forms
 from focal_star.kernels.formulas import FUSED
 from focal_star.kernels.function import fused_loss
 
-__all__ = ["FORMS", "FUSED", "fused_loss", "fused_or_none"]
+__all__ = ["FORMS", "FUSED", "check_kernel", "fused_loss", "fused_or_none", "valid_forms"]

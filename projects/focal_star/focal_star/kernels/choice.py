@@ -9,17 +9,35 @@ import torch
 from torch import Tensor
 
 from focal_star.kernels.eager import in_blocks
-from focal_star.kernels.formulas import FUSED
+from focal_star.kernels.formulas import FUSED, WRITTEN_FOR
 from focal_star.kernels.function import Form, fused_loss
+from focal_star.running_loss import LossCodeError, code_of
 
 logger = logging.getLogger(__name__)
 
-FORMS = ("eager", "compiled", "triton")
-"""Values of ``MODEL.FOCAL_STAR.KERNEL``; a module of this package each."""
+FORMS = ("eager", "compiled")
+"""Values of ``MODEL.FOCAL_STAR.KERNEL``."""
+
+REMOVED_FORM = "triton"
+"""A value that old configs may have."""
 
 
-class Unavailable(RuntimeError):
-    """A form that cannot run here; the message says what it lacks."""
+def valid_forms(kernel: object) -> str:
+    """The valid values of ``MODEL.FOCAL_STAR.KERNEL``, in words, for a message about another."""
+    valid = f"one of {', '.join(FORMS)}"
+    if kernel != REMOVED_FORM:
+        return valid
+    return f"{valid} ({REMOVED_FORM} was removed: on a GPU, compiled makes a Triton kernel)"
+
+
+def check_kernel(kernel: str) -> None:
+    """Refuse a value of ``MODEL.FOCAL_STAR.KERNEL``.
+
+    Raises:
+        ValueError: it is not of ``FORMS``.
+    """
+    if kernel not in FORMS:
+        raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {valid_forms(kernel)}")
 
 
 def fused_or_none(
@@ -33,13 +51,14 @@ def fused_or_none(
 ) -> Callable[..., Tensor] | None:
     """The fused form of a loss with its options bound; None where the loss itself is to be used.
 
-    ``focal_star.losses`` is where a loss is defined. One that was changed there, and not here, is
-    computed as it stands there: the two are compared before a fused form is used. A form that
-    cannot run here is replaced by the eager one, with a warning.
+    ``focal_star.losses`` is where a loss is defined. A fused form is used only for the code that
+    its formula was written for; a loss with other code is computed as it is written there. As a
+    compiler may also be wrong or missing, the values of both forms are compared before a fused form
+    is used, and a form that is unavailable falls back to ``eager``. Each case logs a warning.
 
     Args:
         name: of the loss in a config.
-        loss: (logits, targets, reduction) -> loss, its options bound.
+        loss: (logits, targets, reduction) -> loss, a ``functools.partial`` that binds the options.
         kernel: of ``FORMS``.
         num_classes: K of the logits that are to come, so that what is compiled for the comparison
             is compiled for them too.
@@ -49,19 +68,18 @@ def fused_or_none(
     Raises:
         ValueError: an unknown kernel.
     """
-    if kernel not in FORMS:
-        raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {', '.join(FORMS)}")
-    if name not in FUSED:
+    check_kernel(kernel)
+    if name not in FUSED or not _is_the_code_of_its_formula(name, loss):
         return None
     if kernel != "eager":
         try:
-            form = load_form(kernel, torch.device(device))
             like = torch.zeros(1, num_classes, device=device)
-            return _same_or_none(name, loss, partial(fused_loss, name, form=form, **options), like)
+            fused = partial(fused_loss, name, form=load_form(kernel), **options)
+            return _same_or_none(name, loss, fused, like)
         except Exception as error:  # a compiler fails in many ways, and each leaves the eager form
             reason = next(iter(str(error).splitlines()), "")
             logger.warning(
-                "MODEL.FOCAL_STAR.KERNEL %s cannot be used here, eager is instead: %s: %s",
+                "MODEL.FOCAL_STAR.KERNEL %s is unavailable here; falling back to eager: %s: %s",
                 kernel,
                 type(error).__name__,
                 reason,
@@ -70,21 +88,27 @@ def fused_or_none(
     return _same_or_none(name, loss, partial(fused_loss, name, **options), like)
 
 
-def load_form(kernel: str, device: torch.device) -> Form:
+def load_form(kernel: str) -> Form:
     """What computes a loss in a form of ``FORMS``.
 
     Raises:
-        Unavailable: it cannot run on this device.
         ImportError: it lacks a package.
     """
     if kernel == "eager":
         return in_blocks
-    if kernel == "compiled":
-        return importlib.import_module("focal_star.kernels.compiled").in_one_pass
-    module = importlib.import_module("focal_star.kernels.triton")
-    if device.type != "cuda" and not module.INTERPRETED:
-        raise Unavailable(f"Triton's kernels run on a GPU, the logits are on {device}")
-    return module.in_one_kernel
+    return importlib.import_module("focal_star.kernels.compiled").in_one_pass
+
+
+def _is_the_code_of_its_formula(name: str, loss: Callable[..., Tensor]) -> bool:
+    """Whether a loss runs the code that the fused formula was written for; if not, warn."""
+    try:
+        changed = code_of(name, loss.func if isinstance(loss, partial) else loss)
+        changed = "" if changed == WRITTEN_FOR[name] else f"the loss {name!r} was changed"
+    except LossCodeError as error:
+        changed = str(error)
+    if changed:
+        logger.warning("%s; its fused form is not used, so a step takes longer", changed)
+    return not changed
 
 
 def _same_or_none(
@@ -110,14 +134,16 @@ def _agree(fused: Callable[..., Tensor], loss: Callable[..., Tensor], like: Tens
     num_classes = like.shape[1]
     wide = like.dtype == torch.float64
     tolerance = {"rtol": 1e-6, "atol": 1e-12} if wide else {"rtol": 1e-4, "atol": 1e-7}
-    s = torch.linspace(-20, 20, 81, dtype=torch.float64)
+    far = torch.logspace(1.5, 4, 11, dtype=torch.float64)
+    s = torch.cat([-far, torch.linspace(-20, 20, 81, dtype=torch.float64), far])
     for label, sign in ((0, 1), (num_classes, -1)):  # a positive of the first class, then none
         found = []
-        for of, dtype, device in (
-            (lambda x, y: fused(x, y), like.dtype, like.device),
-            (lambda x, y: loss(x, _targets(x, y)), torch.float64, "cpu"),
+        for of, device in (
+            (lambda x, y: fused(x, y), like.device),
+            (lambda x, y: loss(x, _targets(x, y)), "cpu"),
         ):
-            logits = (sign * s)[:, None].repeat(1, num_classes).to(device, dtype).requires_grad_()
+            logits = (sign * s)[:, None].repeat(1, num_classes).to(device, like.dtype)
+            logits.requires_grad_()
             total = of(logits, torch.full((len(s),), label, device=device))
             found.append(
                 [
