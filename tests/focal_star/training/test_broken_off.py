@@ -328,7 +328,7 @@ def test_sigterm_in_training_leaves_a_checkpoint_of_the_iteration(trainings, unb
     assert trainings.resumed_at(name) == [done]
 
 
-@pytest.mark.parametrize("call", ["start_state", "Trainer.load", "APEvaluator.process"])
+@pytest.mark.parametrize("call", ["find_start", "Trainer.load", "APEvaluator.process"])
 def test_sigterm_at_other_times_ends_at_once(trainings, unbroken, call):
     name = f"term-{call}"
     arguments = trainings.arguments(name)
