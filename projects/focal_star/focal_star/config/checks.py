@@ -117,6 +117,10 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             "they are",
         ),
         "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MAX_PX} and >= 1"),
+        "SOLVER.STEPS": (
+            lambda steps: cfg.SOLVER.MAX_ITER not in steps,
+            f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",
+        ),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
         "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
         "TEST.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),

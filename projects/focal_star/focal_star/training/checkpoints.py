@@ -93,8 +93,8 @@ class Checkpointer(DetectionCheckpointer):
         if parameters and parameters <= others:
             raise ConfigError(
                 f"{self._file} has none of the model's {len(parameters)} parameters; valid: "
-                "weights of this model or of its backbone. It has, for example: "
-                f"{', '.join(incompatible.unexpected_keys[:3]) or 'others in their shapes'}"
+                "weights of this model or of its backbone, in their shapes. It has: "
+                f"{', '.join(incompatible.unexpected_keys[:3]) or 'no other'}"
             )
         if incompatible.incorrect_shapes:
             logger.warning(

@@ -151,13 +151,14 @@ def loss_code(name: str) -> str:
     try:
         source = Path(inspect.getsourcefile(inspect.unwrap(LOSSES[name]))).read_text("utf-8")
         return hashlib.sha256(ast.dump(ast.parse(source)).encode()).hexdigest()
-    except (OSError, SyntaxError, TypeError, ValueError):
+    except (KeyError, OSError, SyntaxError, TypeError, ValueError):
         return ""
 
 
 def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:
     """Whether a path that was not recorded leads to what was."""
-    return bool(new) and _sha256_of(key, new) == content.get(key, "")
+    digest = _sha256_of(key, new)
+    return bool(digest) and digest == content.get(key)
 
 
 def _changed_content(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
