@@ -129,9 +129,10 @@ def changes(
             f"the code of the loss {name} was {recorded['loss_code'][:12]}, and is now {code[:12]}"
         )
     if refused:
-        state = "is of a finished training" if done else "cannot be resumed"
+        training = "is of a finished training, which" if done else "is of a training that"
         raise ConfigError(
-            f"{where} {state} with another config: {'; '.join(refused)}. {WHAT_TO_DO}"
+            f"{where} {training} cannot be resumed with another config: {'; '.join(refused)}. "
+            f"{WHAT_TO_DO}"
         )
     return used
 
