@@ -65,6 +65,27 @@ for name, content, *words in [
     ("a value of another type", "SEED: one\nVERSION: 2\n", "SEED", "one"),
     ("a mapping as a value", "SEED: {A: 1}\nVERSION: 2\n", "SEED"),
     ("nothing as a value", "SEED:\nVERSION: 2\n", "SEED is None"),
+    (
+        "trust in its own weights",
+        "MODEL: {TRUSTED_WEIGHTS: True}\nVERSION: 2\n",
+        "MODEL.TRUSTED_WEIGHTS is True in a file",
+        "on the command line alone",
+    ),
+    (
+        "proposals, which are pickles",
+        "MODEL: {LOAD_PROPOSALS: True}\nVERSION: 2\n",
+        "MODEL.LOAD_PROPOSALS is True; valid: False",
+    ),
+    (
+        "a base outside the cache",
+        "_BASE_: https://host/a/../../x.yaml\nVERSION: 2\n",
+        "has .. in its path",
+    ),
+    (
+        "weights outside the cache",
+        "MODEL: {WEIGHTS: 'detectron2://../x.pkl'}\nVERSION: 2\n",
+        "an address without ..",
+    ),
 ]:
     kind(f"config: {name}", read_config, file(CONFIG, content), "error: ", *words)
 

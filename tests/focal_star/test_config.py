@@ -4,10 +4,18 @@ import re
 
 import pytest
 import yaml
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import GeneralizedRCNN, build_model
 
-from focal_star.config import CONFIGS, ConfigError, derive, load_config, resolve_config
+from focal_star import engine
+from focal_star.config import (
+    CONFIGS,
+    ConfigError,
+    add_focal_star_config,
+    derive,
+    load_config,
+    resolve_config,
+)
 from focal_star.losses import LOSSES
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
@@ -103,6 +111,23 @@ def test_deriving_twice_changes_nothing_more(path):
     assert cfg.dump() == once
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_a_config_that_detectron2_alone_has_merged_is_the_same_or_refused(path):
+    """As the ``setup()`` of Detectron2's projects has it."""
+    cfg = get_cfg()
+    add_focal_star_config(cfg)
+    cfg.merge_from_file(str(path))
+    cfg.MODEL.DEVICE = "cpu"
+    ours = load_config(path, ["MODEL.DEVICE", "cpu"])
+    assert cfg != ours, "or the case is none"
+    for use in (build_model, engine.prepare, engine.evaluate, engine.train):
+        with pytest.raises(ConfigError, match=r"focal_star\.config\.load_config") as error:
+            use(cfg)
+    assert "derive(cfg)" in str(error.value) and " follows from the config" in str(error.value)
+    derive(cfg)
+    assert cfg.dump() == ours.dump()
+
+
 def test_short_keys_that_are_none_leave_the_others_as_they_are():
     assert resolve_config("") == load_config("")
     none = ["MODEL.WEIGHTS", "", "MODEL.FOCAL_STAR.CLIP_NORM", "None"]
@@ -172,6 +197,7 @@ def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
         ("MODEL.OHEM.BATCH_SIZE", "0", ">= 1"),
         ("MODEL.OHEM.NMS_THRESH", "1.5", "in [0, 1]"),
         ("TEST.BOOTSTRAP_RESAMPLES", "-1", "or 0 for none"),
+        ("SOLVER.STEPS", "(60000, 90000)", "iterations other than the last, 90000"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_valid(key, value, valid):

@@ -99,6 +99,7 @@ def test_a_training_that_diverged_is_replayed_from_its_last_checkpoint(tiny_cfg,
 
 def test_a_training_that_is_done_is_not_gone_on_with(tiny_cfg, monkeypatch):
     made = outcome(tiny_cfg)
+    engine.prepare(tiny_cfg)
     monkeypatch.setattr(engine, "Trainer", None)  # not made
     assert engine.train(tiny_cfg, resume=True) == made
     assert made["run"]["resumed_at"] == []

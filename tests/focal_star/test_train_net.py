@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from detectron2.modeling import build_model
 
-from focal_star.config import CONFIGS
+from focal_star.config import CONFIGS, load_config
 
 TRAIN_NET = CONFIGS.parent / "train_net.py"
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
@@ -35,6 +37,18 @@ def test_train_evaluate_and_resume(tiny_overrides, tmp_path):
     assert "the training is done already" in resumed.stdout
     assert "Starting training" in trained.stdout
     assert "Starting training" not in resumed.stdout
+
+
+@pytest.mark.slow
+def test_an_evaluation_needs_weights_of_as_many_classes(tiny_overrides, tmp_path):
+    other = load_config(MINI, ["MODEL.RETINANET.NUM_CLASSES", "3"])
+    torch.save({"model": build_model(other).state_dict()}, tmp_path / "three.pth")
+    keys = [*tiny_overrides, "MODEL.WEIGHTS", tmp_path / "three.pth"]
+    ended = call("--config-file", MINI, "--eval-only", *keys)
+    assert ended.returncode == 2, ended.stderr
+    words = "head.cls_score.weight is (27, 32, 3, 3) in the file, and (90, 32, 3, 3) by the config"
+    assert "three.pth does not fill the model" in ended.stderr and words in ended.stderr
+    assert "Traceback" not in ended.stderr and "copypaste" not in ended.stdout
 
 
 def printed_ap(text: str) -> str:

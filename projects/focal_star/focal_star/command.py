@@ -6,6 +6,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import torch
@@ -18,10 +21,12 @@ from torch.multiprocessing import ProcessExitedException
 from focal_star import engine
 from focal_star.config import CONFIGS, ConfigError, check_device, load_config
 from focal_star.data.checks import DatasetError
+from focal_star.running_loss import LossCodeError
 from focal_star.training import interruption
 from focal_star.training.events import naming
 from focal_star.training.outcome import DIVERGED as HAS_DIVERGED
-from focal_star.training.outcome import finished
+from focal_star.training.ranks import on_main_process
+from focal_star.training.set_aside import evaluation_folder
 
 UNUSABLE = 2
 """Exit code where the config or the data set cannot be used."""
@@ -98,7 +103,7 @@ def _spare_the_garbage_collector() -> None:
 def _run(args: argparse.Namespace) -> None:
     try:
         status = _train_or_evaluate(args)
-    except (ConfigError, DatasetError) as error:
+    except (ConfigError, DatasetError, LossCodeError) as error:
         _fail(str(error), UNUSABLE)
     except OSError as error:
         if error.filename is None:
@@ -110,20 +115,53 @@ def _run(args: argparse.Namespace) -> None:
 
 def _train_or_evaluate(args: argparse.Namespace) -> str | None:
     cfg = load_config(args.config_file, args.opts)
+    trusted = _take_trust(cfg)
     check_device(cfg)
-    if args.eval_only and not cfg.MODEL.WEIGHTS:
-        raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
-    _set_up(cfg, args)
     if args.eval_only:
-        engine.evaluate(cfg)
+        if not cfg.MODEL.WEIGHTS:
+            raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
+        folder = Path(cfg.OUTPUT_DIR)
+        cfg.OUTPUT_DIR = str(on_main_process(lambda: evaluation_folder(folder)))
+        _log_to(cfg)
+        _set_up(cfg, args)
+        engine.evaluate(cfg, trusted)
         return None
-    return engine.train(cfg, resume=args.resume)["status"]
+    with _log_held_back(cfg):
+        start = engine.find_start(cfg, args.resume)
+    if not start.outcome:
+        _set_up(cfg, args)
+    return engine.train(cfg, start=start, trusted=trusted)["status"]
+
+
+def _take_trust(cfg: CfgNode) -> bool:
+    """Return whether the command line trusts the weights, and take it out of the config.
+
+    The config is written to ``config.yaml``, where somebody else would read it.
+    """
+    trusted, cfg.MODEL.TRUSTED_WEIGHTS = cfg.MODEL.TRUSTED_WEIGHTS, False
+    return trusted
+
+
+def _log_to(cfg: CfgNode) -> None:
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="focal_star")
+
+
+@contextmanager
+def _log_held_back(cfg: CfgNode) -> Iterator[None]:
+    """Write what is logged meanwhile only at the end: ``log.txt`` may be moved until then."""
+    logger, held_back = logging.getLogger("focal_star"), MemoryHandler(sys.maxsize, sys.maxsize)
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(held_back)
+    try:
+        yield
+    finally:
+        logger.removeHandler(held_back)
+        _log_to(cfg)
+        for record in held_back.buffer:
+            logger.handle(record)
 
 
 def _set_up(cfg: CfgNode, args: argparse.Namespace) -> None:
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="focal_star")
-    if args.resume and not args.eval_only and finished(Path(cfg.OUTPUT_DIR)):
-        return  # nothing will be trained
     engine.prepare(cfg)
     cfg.freeze()
     with naming(Path(cfg.OUTPUT_DIR)):

@@ -13,7 +13,7 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
 from focal_star import sources
-from focal_star.config import ConfigError
+from focal_star.config import ConfigError, check_config, check_derived
 from focal_star.data.checks import dataset_sha256
 from focal_star.data.registration import register_datasets
 from focal_star.evaluation.loss_distribution import loss_distribution
@@ -21,8 +21,8 @@ from focal_star.evaluation.timing import InferenceTimer
 from focal_star.export import plain
 from focal_star.files.writing import write_whole
 from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.training import checkpoints, interruption
-from focal_star.training.checkpoints import Checkpointer
+from focal_star.training import checkpoints, config_changes, interruption
+from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
 from focal_star.training.divergence import Divergence, DivergenceGuard
 from focal_star.training.first_loss import log_first_loss
 from focal_star.training.loss_proof import log_loss_proof
@@ -32,21 +32,21 @@ from focal_star.training.outcome import (
     RESULT_FILE,
     Watch,
     environment,
-    finished,
     result_of,
 )
 from focal_star.training.pretraining import pretrained_weights
 from focal_star.training.ranks import on_main_process
-from focal_star.training.resume import CheckpointHook, start_state
+from focal_star.training.resume import CONFIG, CheckpointHook, Start, find_start
+from focal_star.training.schedule import schedule_warnings
 from focal_star.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 
 def prepare(cfg: CfgNode) -> dict[str, Any]:
-    """Make what stands before a training: the data set, and the pretrained backbone if asked for.
+    """Make what a training needs: the data set, and the pretrained backbone if asked for.
 
-    Sets the keys of ``cfg`` that follow from them. What is there already is not made again.
+    This sets the keys of ``cfg`` that follow from them. What is there already is not made again.
 
     Returns:
         ``folder``: the data set's, None for a data set that Detectron2 knows.
@@ -54,7 +54,8 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
         of the weights and the accuracy of the pretraining, percent.
 
     Raises:
-        ConfigError: a pretraining is asked for on a data set that it cannot read.
+        ConfigError: a pretraining is asked for on a data set that it cannot read, or the config
+            was not read by :func:`focal_star.config.load_config`.
         DatasetError: the data set has problems; the message lists all.
     """
     made = on_main_process(lambda: _prepare(cfg))
@@ -65,6 +66,7 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
 
 
 def _prepare(cfg: CfgNode) -> dict[str, Any]:
+    check_derived(cfg)
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
     if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
@@ -72,7 +74,7 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
         path = pretrained_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
-        saved = torch.load(path, weights_only=True)
+        saved = checkpoints.read(path)
         weights = {
             "path": str(path),
             "sha256": _weights_sha256(saved["model"]),
@@ -81,45 +83,61 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     return {"folder": folder, "weights": weights}
 
 
-def train(cfg: CfgNode, resume: bool = False) -> dict[str, Any]:
+def train(
+    cfg: CfgNode, resume: bool = False, *, start: Start | None = None, trusted: bool = False
+) -> dict[str, Any]:
     """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
 
     Args:
         cfg: as :func:`prepare` left it.
-        resume: go on from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
-            that of a training never broken off, bit for bit on a CPU (times aside). If the
-            training is done already, its outcome is returned. If False, what an earlier training
-            left in OUTPUT_DIR is moved to ``earlier/`` there.
+        resume: resume from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
+            that of an uninterrupted training, bit for bit on a CPU (times aside). If the training
+            is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
+            moved to ``earlier/<number>/`` there.
+        start: what :func:`focal_star.training.resume.find_start` found before the config was
+            prepared; None to look now. It takes the place of ``resume``.
+        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run. The config cannot
+            say so, as it may be a stranger's.
 
     Returns:
         ``status`` ("done", or "diverged" where loss or gradient became NaN or infinite), ``error``,
-        ``result`` (what config, data and seed determine) and ``run`` (times, versions, hardware).
+        ``result`` (what config, data and seed determine), ``run`` (times, versions, hardware) and
+        ``config`` (:func:`focal_star.training.config_changes.record`).
+
+    Raises:
+        ConfigError: the config cannot be used, or is not the one of the training to resume.
     """
+    check_config(cfg)
+    check_derived(cfg)
+    start = start or find_start(cfg, resume)
     folder = Path(cfg.OUTPUT_DIR)
-    if resume and (outcome := on_main_process(lambda: finished(folder))):
+    if start.outcome:
         logger.info("%s is there: the training is done already", folder / RESULT_FILE)
         on_main_process(lambda: checkpoints.clear(folder))
-        return outcome
+        return start.outcome
+    for warning in schedule_warnings(cfg):
+        logger.warning(warning)
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = _train(cfg, start_state(folder, resume))
+    outcome = _train(cfg, start, trusted)
     if comm.get_world_size() > 1:
         gc.collect()  # a distributed model that outlives its process group aborts the process
     return outcome
 
 
-def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
-    watch = Watch()
-    cfg = _with_seed(cfg, start)
+def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
+    watch = Watch(start.changes)
+    config = config_changes.record(start.given, cfg)
+    cfg = _with_seed(cfg, start.state)
     seed_all_rng(cfg.SEED + comm.get_rank())
-    trainer = Trainer(cfg, start)
+    trainer = Trainer(cfg, start.state, trusted)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
-    trainer.register_hooks([watch, DivergenceGuard(), CheckpointHook(period)])
+    trainer.register_hooks([watch, DivergenceGuard(), CheckpointHook(period, config)])
     trainer.load()
     model = trainer.checkpointer.model
     timer = InferenceTimer(model)
     is_dense = isinstance(model, FocalStarRetinaNet)
     loss_proof = log_loss_proof(model) if is_dense else None
-    predicted = log_first_loss(cfg, model) if is_dense else None
+    predicted = log_first_loss(trainer.cfg, model) if is_dense else None
     diverged = None
     try:
         with interruption.deferred():
@@ -149,22 +167,34 @@ def _train(cfg: CfgNode, start: dict[str, Any] | None) -> dict[str, Any]:
             **timer.report(),
             "resumed_at": watch.resumed_at,
             "code_sha256": sources.SHA256,
+            "config_changes": watch.config_changes,
             "environment": environment(cfg),
         },
+        CONFIG: config,
     }
     on_main_process(lambda: _finish(cfg, trainer.checkpointer, outcome))
     return outcome
 
 
-def evaluate(cfg: CfgNode) -> dict[str, dict[str, float]]:
-    """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent."""
+def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]:
+    """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent.
+
+    Args:
+        cfg: as :func:`prepare` left it.
+        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run.
+
+    Raises:
+        ConfigError: the config cannot be used, or the weights do not fill the model.
+    """
+    check_config(cfg)
+    check_derived(cfg)
     model = Trainer.build_model(cfg)
-    Checkpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(cfg.MODEL.WEIGHTS)
+    CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
 
 
 def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
-    """The config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
+    """Return the config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
     cfg = cfg.clone()
     cfg.defrost()
     if start is not None:
@@ -176,9 +206,9 @@ def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
 
 
 def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
-    """Write what stays of a training, in an order in which a kill between any two loses nothing.
+    """Write the files that a training leaves, in an order in which a kill loses nothing.
 
-    One that diverged keeps its checkpoints: from the newest, its end can be replayed.
+    A training that diverged keeps its checkpoints: from the newest, its end can be replayed.
     """
     folder, done = Path(cfg.OUTPUT_DIR), outcome["status"] == DONE
     if done:
@@ -190,7 +220,7 @@ def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -
 
 
 def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
-    """Of the numbers alone: a checkpoint's bytes also hold the name of its file."""
+    """Hash the numbers alone: a checkpoint's bytes also hold the name of its file."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(name.encode())

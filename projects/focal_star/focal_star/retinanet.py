@@ -107,6 +107,9 @@ class FocalStarRetinaNet(RetinaNet):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
+        from focal_star.config.derived import check_derived  # which imports this module
+
+        check_derived(cfg)
         own, ohem = cfg.MODEL.FOCAL_STAR, cfg.MODEL.OHEM
         select = partial(
             select_anchors,

@@ -40,7 +40,7 @@ from focal_star.training.events import MetricsWriter
 from focal_star.training.trainer import Trainer
 
 BREAKABLE = {
-    "start_state": (engine, "start_state"),
+    "find_start": (engine, "find_start"),
     "Trainer.load": (Trainer, "load"),
     "Trainer.run_step": (Trainer, "run_step"),
     "Trainer.after_step": (Trainer, "after_step"),

@@ -328,7 +328,7 @@ def test_sigterm_in_training_leaves_a_checkpoint_of_the_iteration(trainings, unb
     assert trainings.resumed_at(name) == [done]
 
 
-@pytest.mark.parametrize("call", ["start_state", "Trainer.load", "APEvaluator.process"])
+@pytest.mark.parametrize("call", ["find_start", "Trainer.load", "APEvaluator.process"])
 def test_sigterm_at_other_times_ends_at_once(trainings, unbroken, call):
     name = f"term-{call}"
     arguments = trainings.arguments(name)
@@ -428,7 +428,22 @@ def test_another_number_of_ranks_is_refused(trainings, killed):
     (ended,) = trainings.run({"arguments": trainings.arguments(folder.name), "ranks": 2})
     assert ended["codes"] == [2, 2]
     assert trainings.log.count("train_net.py: error: ") == 1
-    assert "is of a training with 1 processes, and this one has 2" in trainings.log
+    assert "is of a training with 1 processes, and this one has 2; valid: 1." in trainings.log
+    assert "or train in a new OUTPUT_DIR" in trainings.log
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_first_loss_is_the_predicted_one_however_many_processes(trainings, ranks):
+    """The running normaliser is a process's own, of its share of the batch."""
+    name = f"first-loss-{ranks}"
+    keys = {"SOLVER__IMS_PER_BATCH": 24, "SOLVER__MAX_ITER": 1, "SOLVER__WARMUP_ITERS": 0}
+    (ended,) = trainings.run({"arguments": trainings.arguments(name, **keys), "ranks": ranks})
+    assert ended["codes"] == [0] * ranks, trainings.log
+    first = json.loads((trainings.folder / name / "result.json").read_text())["result"][
+        "first_loss"
+    ]
+    print(first)
+    assert first["predicted"] == pytest.approx(first["measured"], rel=0.1)
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -16,9 +16,10 @@ from detectron2.checkpoint import DetectionCheckpointer
 from focal_star import engine
 from focal_star.config import CONFIGS, ConfigError, load_config
 from focal_star.training import checkpoints
-from focal_star.training.checkpoints import Checkpointer
+from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
 from focal_star.training.trainer import Trainer
 
+MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 WHOLE = {name: {} for name in checkpoints.CONTENT}
 
 
@@ -148,15 +149,57 @@ def test_code_is_run_where_that_is_asked_for(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_the_config_says_whether_initial_weights_are_trusted(tmp_path, monkeypatch, trusted):
+def test_the_caller_says_whether_initial_weights_are_trusted(tmp_path, monkeypatch, trusted):
     monkeypatch.chdir(tmp_path)
     HOSTILE["bad.pth"](Path("bad.pth"))
-    pairs = ["MODEL.WEIGHTS", "bad.pth", "MODEL.TRUSTED_WEIGHTS", str(trusted)]
-    cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", pairs)
+    cfg = load_config(MINI, ["MODEL.WEIGHTS", "bad.pth", "MODEL.TRUSTED_WEIGHTS", str(not trusted)])
     monkeypatch.setattr(Trainer, "build_model", lambda _: torch.nn.Linear(1, 1))
     with pytest.raises(ConfigError):
-        engine.evaluate(cfg)  # what it holds is no model even so
+        engine.evaluate(cfg, trusted)  # what it holds is no model even so
     assert Path("surprise").exists() is trusted
+
+
+def of_classes(number: int) -> torch.nn.Module:
+    """A stand-in of a detector: a backbone, and a head of so many classes."""
+    layers = OrderedDict(backbone=torch.nn.Linear(3, 2), head=torch.nn.Linear(2, number))
+    return torch.nn.Sequential(layers)
+
+
+def test_weights_that_do_not_fill_the_model_are_refused_with_both_shapes(tmp_path):
+    Checkpointer(of_classes(5), str(tmp_path)).save("five")
+    with pytest.raises(ConfigError, match="five.pth does not fill the model") as error:
+        CompleteCheckpointer(of_classes(7)).load(str(tmp_path / "five.pth"))
+    assert "head.weight is (5, 2) in the file, and (7, 2) by the config" in str(error.value)
+    assert "head.bias is (5,) in the file, and (7,) by the config" in str(error.value)
+    torch.save({"model": {"backbone.weight": torch.ones(2, 3)}}, tmp_path / "part.pth")
+    with pytest.raises(ConfigError, match="backbone.bias is missing; head.bias is missing"):
+        CompleteCheckpointer(of_classes(5)).load(str(tmp_path / "part.pth"))
+
+
+def test_weights_that_the_model_does_not_have_are_warned_of(tmp_path, caplog):
+    state = of_classes(5).state_dict() | {"mask.weight": torch.ones(1)}
+    torch.save({"model": state}, tmp_path / "more.pth")
+    with caplog.at_level("WARNING"):
+        CompleteCheckpointer(of_classes(5)).load(str(tmp_path / "more.pth"))
+    assert "mask.weight" in caplog.text
+
+
+def test_a_training_may_start_from_a_part_of_the_weights(tmp_path, caplog):
+    torch.save({"model": of_classes(5).backbone.state_dict(prefix="backbone.")}, tmp_path / "b.pth")
+    model = of_classes(7)
+    Checkpointer(model).load(str(tmp_path / "b.pth"))
+    assert "start at random" not in caplog.text
+    Checkpointer(of_classes(5), str(tmp_path)).save("five")
+    Checkpointer(model).load(str(tmp_path / "five.pth"))
+    assert "five.pth is of a model of other shapes, such as one of another number" in caplog.text
+    assert "head.weight is (5, 2) in the file, and (7, 2) by the config" in caplog.text
+
+
+@pytest.mark.parametrize("others", [{"layer9.weight": torch.ones(1)}, {}])
+def test_a_file_of_which_nothing_is_taken_is_refused(tmp_path, others):
+    torch.save({"model": others}, tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="other.pth has none of the model's 4 parameters; valid"):
+        Checkpointer(of_classes(5)).load(str(tmp_path / "other.pth"))
 
 
 def test_a_weight_that_is_no_tensor_is_named(tmp_path):

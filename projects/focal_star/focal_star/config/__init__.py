@@ -8,6 +8,7 @@ import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from focal_star.config.checks import ConfigError, check_config, check_device, check_no_conflict
+from focal_star.config.derived import check_derived
 from focal_star.config.keys import add_focal_star_config, derive
 from focal_star.files.yaml_files import LookedAt
 
@@ -16,6 +17,7 @@ __all__ = [
     "ConfigError",
     "add_focal_star_config",
     "check_config",
+    "check_derived",
     "check_device",
     "derive",
     "load_config",
@@ -29,12 +31,12 @@ _IS_CHECKOUT = (_PACKAGE.parent / "train_net.py").is_file()
 CONFIGS = (_PACKAGE.parent if _IS_CHECKOUT else _PACKAGE) / "configs"
 """The folder of the configs: the checkout's, or the installed package's."""
 
-MOST_SHOWN = 1000
-"""Characters of what a library says of a config."""
+MAX_SHOWN = 1000
+"""Characters of a library's message about a config."""
 
 
 def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
-    """The config to train with, mutable: :func:`resolve_config` and :func:`derive`.
+    """Return the config to train with, mutable: :func:`resolve_config`, then :func:`derive`.
 
     Raises:
         ConfigError: as :func:`resolve_config` does.
@@ -45,11 +47,12 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
 
 
 def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
-    """The config of a file and of ``KEY VALUE`` pairs, merged and checked, mutable.
+    """Merge and check a config file and ``KEY VALUE`` pairs; the result is mutable.
 
-    Keys that others stand for are as they were written; :func:`derive` sets them.
+    The keys that :func:`derive` sets are still as they were written.
 
-    YAML is loaded safely: a Python tag in a file is refused.
+    A file is data from a stranger: YAML is loaded safely, so that a Python tag is refused, and no
+    file can grant trust. Only ``overrides``, which a person types, can.
 
     Raises:
         ConfigError: a file that cannot be read, a key that does not exist, or values that cannot
@@ -61,6 +64,7 @@ def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNod
         with _refusing(str(config_file)):
             LookedAt.load_yaml_with_base(str(config_file))
             cfg.merge_from_file(str(config_file), allow_unsafe=False)
+            _refuse_trust(cfg)
     merge_overrides(cfg, overrides)
     return cfg
 
@@ -75,6 +79,16 @@ def merge_overrides(cfg: CfgNode, overrides: list[str]) -> None:
         cfg.merge_from_list(list(overrides))
     check_config(cfg)
     check_no_conflict(cfg, overrides)
+
+
+def _refuse_trust(cfg: CfgNode) -> None:
+    """Refuse trust that a file gives to the weights that it names itself."""
+    if cfg.MODEL.TRUSTED_WEIGHTS:
+        raise ValueError(
+            "MODEL.TRUSTED_WEIGHTS is True in a file; valid there: False. Trust is granted on the "
+            "command line alone: remove the key, and if you trust who made the weights, add: "
+            "MODEL.TRUSTED_WEIGHTS True"
+        )
 
 
 @contextmanager
@@ -95,4 +109,4 @@ def _refusing(where: str) -> Iterator[None]:
 
 def _short(error: Exception) -> str:
     text = str(error)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} ..."

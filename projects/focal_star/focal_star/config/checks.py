@@ -12,14 +12,15 @@ from detectron2.config import CfgNode, get_cfg
 
 from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
 from focal_star.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.files.addresses import is_address, leaves_cache
 from focal_star.files.photographs import MAX_BITS, MIN_BITS
 from focal_star.kernels import FORMS, valid_forms
 from focal_star.losses import LOSSES
 from focal_star.ohem import METHODS
 from focal_star.training.writers import SERVICES
 
-MOST_SCALES, MOST_PX = 100, 100_000
-"""More is a slip, and would take all memory: ``NUM_SCALES``, ``SHORT_EDGE``."""
+MAX_SCALES, MAX_PX = 100, 100_000
+"""A larger ``NUM_SCALES`` or ``SHORT_EDGE`` is a slip, and would take all memory."""
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
@@ -38,7 +39,7 @@ def check_config(cfg: CfgNode) -> None:
     Raises:
         ConfigError: lists every key at fault, with what is valid.
     """
-    values = dict(_leaves(cfg))
+    values = dict(leaves(cfg))
     _refuse(
         f"{key} is {_REPR.repr(value)}; valid: a {kind.__name__}, as its default"
         for key, value in values.items()
@@ -62,10 +63,14 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
     has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
     return {
         "MODEL.DETECTOR": _one_of(DETECTORS),
-        "MODEL.WEIGHTS": (
-            lambda weights: not weights or "://" in weights or os.path.isfile(weights),
-            "a file that is there, an address, or empty",
-        ),
+        "MODEL.WEIGHTS": (_is_weights, "a file that is there, an address without .., or empty"),
+        # Detectron2 unpickles proposals, which runs the code in them, and no detector of this
+        # project looks at them.
+        "MODEL.LOAD_PROPOSALS": (lambda value: value is False, "False"),
+        **{
+            f"DATASETS.PROPOSAL_FILES_{phase}": (lambda files: not files, "()")
+            for phase in ("TRAIN", "TEST")
+        },
         "MODEL.FOCAL_STAR.LOSS": _one_of(LOSSES),
         "MODEL.FOCAL_STAR.KERNEL": (
             lambda kernel: kernel in FORMS,
@@ -100,8 +105,8 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             "a number in [0, 1]",
         ),
         "MODEL.ANCHOR_GENERATOR.NUM_SCALES": _or_none(
-            lambda number: _is_count(number, MOST_SCALES),
-            f"a whole number <= {MOST_SCALES} and >= 1, or None for SIZES as they are",
+            lambda number: _is_count(number, MAX_SCALES),
+            f"a whole number <= {MAX_SCALES} and >= 1, or None for SIZES as they are",
         ),
         "MODEL.ANCHOR_GENERATOR.SIZES": (
             lambda sizes: not has_scales or _are_sizes(sizes),
@@ -112,14 +117,18 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         ),
         "INPUT.SHORT_EDGE": _or_none(
             _is_edge,
-            f"a whole number of px <= {MOST_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
+            f"a whole number of px <= {MAX_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
             "they are",
         ),
         "INPUT.BIT_DEPTH": _or_none(
             lambda bits: type(bits) is int and MIN_BITS <= bits <= MAX_BITS,
             f"a whole number of bits from {MIN_BITS} to {MAX_BITS}, or None for {MAX_BITS}",
         ),
-        "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MOST_PX} and >= 1"),
+        "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MAX_PX} and >= 1"),
+        "SOLVER.STEPS": (
+            lambda steps: cfg.SOLVER.MAX_ITER not in steps,
+            f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",
+        ),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
         "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
         "TEST.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
@@ -158,7 +167,7 @@ def _is_count(value: object, most: float = math.inf) -> bool:
 
 
 def _is_edge(value: object) -> bool:
-    return _is_count(value, MOST_PX)
+    return _is_count(value, MAX_PX)
 
 
 def _is_number(value: object) -> bool:
@@ -168,6 +177,12 @@ def _is_number(value: object) -> bool:
 
 def _is_above_0(value: object) -> bool:
     return _is_number(value) and value > 0
+
+
+def _is_weights(value: str) -> bool:
+    if is_address(value):
+        return not leaves_cache(value)
+    return not value or os.path.isfile(value)
 
 
 def _are_sizes(value: object) -> bool:
@@ -182,15 +197,16 @@ def _types() -> dict[str, type]:
     """Key -> the type of its default; without the keys that may be None."""
     cfg = get_cfg()
     add_focal_star_config(cfg)
-    types = {key: type(value) for key, value in _leaves(cfg) if value is not None}
+    types = {key: type(value) for key, value in leaves(cfg) if value is not None}
     del types["MODEL.RETINANET.FOCAL_LOSS_ALPHA"]
     return types
 
 
-def _leaves(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each dotted key of a config and its value."""
     for name, value in node.items():
         if isinstance(value, CfgNode):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 

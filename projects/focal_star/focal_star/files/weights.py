@@ -9,13 +9,16 @@ from urllib.parse import urlparse
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from focal_star.config import ConfigError
+from focal_star.files.addresses import is_address
+
+__all__ = ["copy_of", "fault_of_server", "fetch", "is_address", "url_of"]
 
 SECONDS = 10.0
 """How long a server may take to answer."""
 
 
 def url_of(address: str) -> str:
-    """Where an address leads: ``detectron2://`` to the server of Detectron2's models."""
+    """Return the URL that an address leads to; ``detectron2://`` is a server of models."""
     if address.startswith(Detectron2Handler.PREFIX):
         return Detectron2Handler.S3_DETECTRON2_PREFIX + address.removeprefix(
             Detectron2Handler.PREFIX
@@ -24,7 +27,7 @@ def url_of(address: str) -> str:
 
 
 def copy_of(address: str) -> Path:
-    """The file that Detectron2 keeps an address' content in, there or not.
+    """Return the file that Detectron2 keeps an address' content in, whether or not it exists.
 
     It lies in ``$FVCORE_CACHE``, by default ``~/.torch/iopath_cache``.
     """
@@ -32,15 +35,10 @@ def copy_of(address: str) -> Path:
     return Path(folder) / urlparse(url_of(address)).path.lstrip("/")
 
 
-def is_address(weights: str) -> bool:
-    """Whether ``MODEL.WEIGHTS`` is an address, not a file's path."""
-    return "://" in weights
-
-
 def fault_of_server(address: str) -> str:
-    """Why the content of an address cannot be fetched now; empty if it seems that it can be.
+    """Say why an address cannot be fetched now; return "" if the server answers that it can.
 
-    The server is asked whether it has it; nothing is fetched.
+    Nothing is fetched.
     """
     request = urllib.request.Request(url_of(address), method="HEAD")
     try:
@@ -51,7 +49,7 @@ def fault_of_server(address: str) -> str:
 
 
 def fetch(address: str) -> Path:
-    """The content of an address as a file here; fetched first where it is not.
+    """Fetch an address unless it is cached, and return the file of its content.
 
     Raises:
         ConfigError: it cannot be fetched; the message says from where, and where a copy would do.

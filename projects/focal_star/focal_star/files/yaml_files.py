@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import yaml
 from detectron2.config import CfgNode
 
+from focal_star.files.addresses import is_address, leaves_cache
+
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-MOST_CHARACTERS = 2**20
-MOST_LEVELS = 50
-MOST_ALIASES = 100
-"""Of a file. A few aliases of aliases are billions of values where they are written out."""
+MAX_CHARACTERS = 2**20
+MAX_LEVELS = 50
+MAX_ALIASES = 100
+"""Limits per file. A few aliases of aliases are billions of values where they are written out."""
 
 
 class LookedAt(CfgNode):
@@ -24,12 +26,14 @@ class LookedAt(CfgNode):
 
     @classmethod
     def _open_cfg(cls, filename: str) -> io.StringIO:
+        if is_address(filename) and leaves_cache(filename):
+            raise ValueError(f"{filename} has .. in its path, and would be kept outside the cache")
         if os.path.exists(filename) and not os.path.isfile(filename):  # a pipe would never end
             raise ValueError(f"{filename} is not a regular file")
         with super()._open_cfg(filename) as file:
-            text = file.read(MOST_CHARACTERS + 1)
-        if len(text) > MOST_CHARACTERS:
-            raise ValueError(f"{filename} has more than {MOST_CHARACTERS} characters")
+            text = file.read(MAX_CHARACTERS + 1)
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"{filename} has more than {MAX_CHARACTERS} characters")
         for fault in _faults(text):
             raise ValueError(f"{filename}: {fault}")
         return io.StringIO(text)
@@ -57,8 +61,8 @@ def _faults(text: str) -> Iterator[str]:
         if isinstance(event, yaml.CollectionStartEvent):
             is_mapping = isinstance(event, yaml.MappingStartEvent)
             open_nodes.append((set() if is_mapping else None, is_mapping))
-            if len(open_nodes) > MOST_LEVELS:
-                yield f"{where}: nested more than {MOST_LEVELS} levels deep"
+            if len(open_nodes) > MAX_LEVELS:
+                yield f"{where}: nested more than {MAX_LEVELS} levels deep"
         num_aliases += isinstance(event, yaml.AliasEvent)
-        if num_aliases > MOST_ALIASES:
-            yield f"{where}: more than {MOST_ALIASES} aliases"
+        if num_aliases > MAX_ALIASES:
+            yield f"{where}: more than {MAX_ALIASES} aliases"

@@ -31,7 +31,9 @@ LAST_CHECKPOINT = "last_checkpoint"
 KEPT = 2
 """How many checkpoints are kept: the newest, and one before it if the newest gets lost."""
 CONTENT = {"model", "trainer", "seed", "ranks", "metrics"}
-"""Keys of a checkpoint that a training can be gone on with."""
+"""Keys of a checkpoint that a training can be resumed from."""
+MAX_NAMED = 10
+"""Number of parameters that a message names."""
 
 TO_TRUST = "if you trust who made it, add: MODEL.TRUSTED_WEIGHTS True (demo: --trust-checkpoints)"
 
@@ -41,7 +43,8 @@ _NUMBERED = re.compile(r"model_\d{7,}\.pth")
 class Checkpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, with files that are written whole and read without running code.
 
-    Detectron2 writes in place, and its model zoo's files (``.pkl``) are programs that it runs.
+    Detectron2 writes in place, and its model zoo's files (``.pkl``) are programs that it runs. It
+    also trains from a file of which no parameter fits, and this one does not.
     """
 
     def __init__(self, *args: Any, trusted: bool = False, **kwargs: Any):
@@ -53,6 +56,7 @@ class Checkpointer(DetectionCheckpointer):
         """
         super().__init__(*args, **kwargs)
         self._trusted = trusted
+        self._file = ""
 
     def save(self, name: str, **content: Any) -> None:
         """Write the model's weights, and ``content``, to ``<name>.pth``."""
@@ -61,6 +65,7 @@ class Checkpointer(DetectionCheckpointer):
             write(path, {"model": self.model.state_dict()} | content)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
+        self._file = filename
         content = self._content_of(filename)
         wrong = [k for k, v in content["model"].items() if not isinstance(v, Tensor | np.ndarray)]
         if wrong:
@@ -83,25 +88,61 @@ class Checkpointer(DetectionCheckpointer):
     def _torch_load(self, filename: str) -> dict[str, Any]:
         return read(Path(filename), self._trusted)
 
-
-class CompleteCheckpointer(Checkpointer):
-    """One that refuses weights that are not all of this model, where Detectron2 only warns."""
-
     def _log_incompatible_keys(self, incompatible: Any) -> None:
-        names = [*incompatible.missing_keys, *(name for name, *_ in incompatible.incorrect_shapes)]
-        if names:
+        others = {*incompatible.missing_keys, *(name for name, *_ in incompatible.incorrect_shapes)}
+        parameters = dict(self.model.named_parameters()).keys()
+        if parameters and parameters <= others:
             raise ConfigError(
-                f"the weights are of another config: {len(names)} parameters of the model are not "
-                f"there in their shape, {names[0]} the first"
+                f"{self._file} has none of the model's {len(parameters)} parameters; valid: "
+                "weights of this model or of its backbone, in their shapes. It has: "
+                f"{', '.join(incompatible.unexpected_keys[:3]) or 'no other'}"
+            )
+        if incompatible.incorrect_shapes:
+            logger.warning(
+                "%s is of a model of other shapes, such as one of another number of classes; these "
+                "parameters start at random: %s",
+                self._file,
+                "; ".join(_of_other_shapes(incompatible)),
             )
         super()._log_incompatible_keys(incompatible)
+
+
+class CompleteCheckpointer(Checkpointer):
+    """A checkpointer that refuses weights which do not fill the model."""
+
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        wrong = _of_other_shapes(incompatible) + [
+            f"{name} is missing" for name in sorted(incompatible.missing_keys) if not _follows(name)
+        ]
+        if wrong:
+            more = f"; and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
+            raise ConfigError(
+                f"{self._file} does not fill the model of the config, which would detect at "
+                f"random: {'; '.join(wrong[:MAX_NAMED])}{more}. Valid: weights of this config, "
+                "such as the model_final.pth beside a config.yaml"
+            )
+        super()._log_incompatible_keys(incompatible)
+
+
+def _of_other_shapes(incompatible: Any) -> list[str]:
+    return [
+        f"{name} is {tuple(found)} in the file, and {tuple(wanted)} by the config"
+        for name, found, wanted in incompatible.incorrect_shapes
+    ]
+
+
+def _follows(name: str) -> bool:
+    """Whether a buffer follows from the config, or has no part in a detection."""
+    return any(part in name for part in ("cell_anchors", "pixel_mean", "num_batches_tracked")) or (
+        name.endswith("pixel_std")
+    )
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint.
 
     Raises:
-        OSError: it cannot be written; what stood at ``path`` stands.
+        OSError: it cannot be written; the file that was at ``path`` stays.
     """
     buffer = io.BytesIO()  # torch.save into a file hides why a write failed
     torch.save(content, buffer)
@@ -197,9 +238,9 @@ def numbered(folder: Path) -> list[Path]:
 
 
 def newest_usable(folder: Path) -> Path | None:
-    """The newest checkpoint that a training can be gone on with.
+    """Find the newest checkpoint that a training can be resumed from.
 
-    Warns of those that cannot be used, and renames them to ``<name>.unusable``.
+    One that cannot be used is renamed to ``<name>.unusable``, with a warning.
     """
     _check_last_checkpoint(folder)
     for path in reversed(numbered(folder)):
@@ -212,7 +253,7 @@ def newest_usable(folder: Path) -> Path | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what serves only to go on with a training, and what a kill cut short."""
+    """Remove what serves only to resume a training, and what a kill cut short."""
     (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in [*numbered(folder), *folder.glob("model_*.pth.unusable")]:
         path.unlink()
@@ -228,12 +269,12 @@ def _fault(path: Path) -> str:
 
 
 def _check_last_checkpoint(folder: Path) -> None:
-    """Warn of a ``last_checkpoint`` that names none; the files themselves are gone by."""
+    """Warn about a ``last_checkpoint`` that names none; the files themselves decide."""
     path = folder / LAST_CHECKPOINT
     if path.is_file():
         name = path.read_text("utf-8", errors="replace").strip()
         if not _NUMBERED.fullmatch(name) or not (folder / name).is_file():
-            logger.warning("%s says %r, which is no checkpoint; it is not heeded", path, name)
+            logger.warning("%s says %r, which is no checkpoint; it is ignored", path, name)
 
 
 def _first_line(error: Exception) -> str:

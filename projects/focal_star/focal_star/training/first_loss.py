@@ -10,6 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.modeling import RetinaNet
 from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.compat import INITIAL_NORMALIZER, MOMENTUM
@@ -32,14 +33,16 @@ def predict_first_loss(
         loss: (logits, targets) -> sum of the elements' losses.
         prior_prob: pi, the score that the head starts with.
         num_classes: K.
-        num_anchors: anchors of an image that count (not ignored, and taken where OHEM selects).
+        num_anchors: anchors per image that count (not ignored, and taken where OHEM selects).
         num_pos_anchors: positive anchors among them.
-        num_images: N, images in a batch.
-        num_matched_anchors: positive anchors of an image, counting or not, which the normaliser
+        num_images: N, images per process: each process divides the losses of its share of a batch
+            by the positive anchors of that share.
+        num_matched_anchors: positive anchors per image, counting or not, which the normaliser
             is made of; None where all count.
 
     Returns:
-        The sum over N images divided by the loss normaliser after its first update.
+        The sum over N images divided by the loss normaliser after its first update. The loss that
+        is logged, a mean over the processes, is the same.
     """
     logit = torch.tensor([math.log(prior_prob / (1 - prior_prob))])
     positive = loss(logit, torch.ones(1)).item()
@@ -55,6 +58,8 @@ def predict_first_loss(
 def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
     """Predict the first ``loss_cls`` for a config, log it, and warn where it is out of hand.
 
+    A batch is shared out among the processes that are running.
+
     The anchors are matched to the boxes of the first ``sample`` training images, at the first of
     the training scales, so that the share of positives is the data's own.
     """
@@ -65,12 +70,12 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
         model.num_classes,
         anchors,
         positives,
-        cfg.SOLVER.IMS_PER_BATCH,
+        max(1, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size()),
         matched,
     )
     logger.info(
         "Predicted first loss_cls: %.4g (%s, alpha %s, gamma %s, prior %s; %.0f anchors and %.1f "
-        "positives an image, %d classes)",
+        "positives per image, %d classes)",
         predicted,
         cfg.MODEL.FOCAL_STAR.LOSS,
         cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA,

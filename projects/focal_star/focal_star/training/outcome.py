@@ -6,6 +6,7 @@ import math
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,21 +31,31 @@ DONE, DIVERGED = "done", "diverged"
 
 
 class Watch(HookBase):
-    """Notes the first loss_cls, the time that training took, and where it was gone on with.
+    """Notes the first loss_cls, the time of the training, and where it was resumed.
 
-    What it noted is in the checkpoints, so that it is of all attempts. Iterations that were lost,
+    The notes are in the checkpoints, so that they cover all attempts. Iterations that were lost,
     and attempts that ended before a checkpoint of their own, do not count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Sequence[dict[str, Any]] = ()) -> None:
+        """
+        Args:
+            changes: of the config, which are used from where the training is resumed:
+                :func:`focal_star.training.config_changes.changes`.
+        """
+        self._new_changes = changes
         self.first_loss: float | None = None
         self.train_seconds = 0.0
         self.resumed_at: list[int] = []
+        self.config_changes: list[dict[str, Any]] = []
         self.last_step = self._started = self._born = time.perf_counter()
 
     def before_train(self) -> None:
         if self.trainer.start_iter > 0:
             self.resumed_at.append(self.trainer.start_iter)
+            self.config_changes += [
+                {"iteration": self.trainer.start_iter} | change for change in self._new_changes
+            ]
         self.last_step = time.perf_counter()
         self._started = self.last_step - self.train_seconds
 
@@ -55,14 +66,14 @@ class Watch(HookBase):
         self.train_seconds = self.last_step - self._started
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("first_loss", "train_seconds", "resumed_at")
+        names = ("first_loss", "train_seconds", "resumed_at", "config_changes")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
 
     def seconds(self) -> dict[str, float]:
-        """Of training, over all attempts; of the evaluation and of all, in this one."""
+        """Return the times: ``train_seconds`` of all attempts, the others of this one."""
         now = time.perf_counter()
         return {
             "train_seconds": self.train_seconds,
@@ -79,7 +90,7 @@ def result_of(
     weights_sha256: str,
     analysis: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """What config, data and seed determine of a training that has ended."""
+    """Return what config, data and seed determine about a training that has ended."""
     done = diverged is None
     box = getattr(trainer, "_last_eval_results", {}).get("bbox", {})
     return {
@@ -99,7 +110,7 @@ def result_of(
 
 
 def environment(cfg: CfgNode) -> dict[str, str]:
-    """Versions and hardware that a training ran with."""
+    """Return the versions and the hardware that a training ran with."""
     cuda = str(cfg.MODEL.DEVICE).startswith("cuda")
     packages = ("torch", "torchvision", "numpy", "fvcore", "pycocotools", "hotcoco")
     return {
@@ -115,9 +126,9 @@ def environment(cfg: CfgNode) -> dict[str, str]:
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """The outcome of a training that was done in this folder; None if there is none.
+    """Return the outcome of the training that is finished in this folder; None without one.
 
-    One that diverged is none: gone on with, it replays the end.
+    A training that diverged does not count: resumed, it replays its end.
     """
     path = folder / RESULT_FILE
     try:
@@ -126,12 +137,12 @@ def finished(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        logger.warning("%s is broken and is not heeded", path)
+        logger.warning("%s is broken and is ignored", path)
         return None
 
 
 def curves(path: Path) -> dict[str, list[float | None]]:
-    """The losses that Detectron2 wrote to metrics.json, by iteration."""
+    """Read the losses that Detectron2 wrote to metrics.json, by iteration."""
     texts = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     lines = [line for line in map(json.loads, texts) if "total_loss" in line]
     names = [*CURVES, *(n for n in FIRST_STAGE_CURVES if any(n in line for line in lines))]

@@ -1,4 +1,4 @@
-"""The state of a training, so that one gone on with ends as one never broken off, bit for bit.
+"""Starts a training, or resumes one so that it ends bit-identical to an uninterrupted one.
 
 Detectron2 keeps the weights, the schedule and (main, not 0.5) the optimizer. Beside these a
 training depends on RetinaNet's running loss normalizer, the random generators, the place in the
@@ -7,10 +7,12 @@ event storage. Each process has its own of some of these.
 """
 
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
@@ -19,86 +21,135 @@ from torch import nn
 
 from focal_star.config import ConfigError
 from focal_star.files.temporary import remove_abandoned
-from focal_star.training import checkpoints, interruption
+from focal_star.training import checkpoints, config_changes, interruption
+from focal_star.training.outcome import RESULT_FILE, finished
 from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_any_process, on_main_process
+from focal_star.training.set_aside import holds_training, keep_earlier
 
 logger = logging.getLogger(__name__)
 
+CONFIG = "config"
+"""Key of a checkpoint, and of ``result.json``, that holds the training's config."""
+
 HISTORY = 1000
-"""Values kept of each scalar: the longest window that Detectron2's writers look back."""
+"""Number of values that are kept per scalar: the longest window of Detectron2's writers."""
 
 
 class CheckpointHook(HookBase):
     """Writes checkpoints: every ``period`` iterations, after the last, and when SIGTERM asks.
 
-    To be registered last: what the other hooks do in an iteration is then in its checkpoint.
+    Register it last: what the other hooks do in an iteration is then in its checkpoint.
     """
 
-    def __init__(self, period: int):
-        self._period = period
+    def __init__(self, period: int, config: dict[str, Any]):
+        """
+        Args:
+            period: iterations from one checkpoint to the next.
+            config: what :func:`focal_star.training.config_changes.record` returned.
+        """
+        self._period, self._config = period, config
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
         interrupted = on_any_process(interruption.is_requested())
         if interrupted or done % self._period == 0 or done == self.trainer.max_iter:
-            state = self.trainer.full_state()
+            state = self.trainer.full_state() | {CONFIG: self._config}
             folder = Path(self.trainer.cfg.OUTPUT_DIR)
             on_main_process(lambda: checkpoints.save_numbered(folder, self.trainer.iter, state))
         if interrupted:
-            logger.info("Interrupted after iteration %d; --resume goes on", self.trainer.iter)
+            logger.info("Interrupted after iteration %d; --resume resumes it", self.trainer.iter)
             self.trainer.interrupted = True
             raise interruption.Interrupted
 
 
-def start_state(folder: Path, resume: bool) -> dict[str, Any] | None:
-    """The state to start from, None for the beginning.
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
 
-    What a training left in the folder that is not gone on with is moved to ``earlier/`` there.
+    Attributes:
+        given: the config that it was asked for with.
+        state: the content of the checkpoint to resume from; None for the beginning.
+        changes: of the config, which are used from here on.
+        outcome: of the training that is finished already; None if there is one to do.
+    """
+
+    given: CfgNode
+    state: dict[str, Any] | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    outcome: dict[str, Any] | None = None
+
+
+def find_start(cfg: CfgNode, resume: bool) -> Start:
+    """Look at what is in ``OUTPUT_DIR``, before anything is written there.
+
+    An earlier training that is not resumed is moved to ``earlier/<number>/`` there.
 
     Args:
-        folder: of the training.
-        resume: go on from its newest usable checkpoint, if there is one.
+        cfg: the config; prepared or not.
+        resume: whether to resume from the newest usable checkpoint, or to return the outcome of a
+            training that is finished.
 
     Raises:
-        ConfigError: the checkpoint is of another number of processes.
+        ConfigError: the training that is there cannot be resumed with this config, or with this
+            number of processes. It stays as it is.
     """
-    path = on_main_process(lambda: _start(folder, resume))
+    given, folder = cfg.clone(), Path(cfg.OUTPUT_DIR)
+    if resume and (outcome := on_main_process(lambda: finished(folder))):
+        _changes(outcome, given, folder / RESULT_FILE, done=True)
+        return Start(given, outcome=outcome)
+    path = on_main_process(lambda: _checkpoint(folder, resume))
     if path is None:
-        return None
+        return Start(given)
     state = checkpoints.read(path)
-    if len(state["ranks"]) != comm.get_world_size():
-        raise ConfigError(
-            f"{path} is of a training with {len(state['ranks'])} processes, and this one has "
-            f"{comm.get_world_size()}; go on with as many"
-        )
-    logger.info("Going on from %s", path)
-    return state
+    _check_processes(len(state["ranks"]), path)
+    changes = _changes(state, given, path)
+    logger.info("Resuming from %s", path)
+    return Start(given, state, changes)
 
 
-def _start(folder: Path, resume: bool) -> Path | None:
+def _checkpoint(folder: Path, resume: bool) -> Path | None:
+    """Find the checkpoint to resume from; without one, move away what is in the folder."""
     remove_abandoned(folder)
     path = checkpoints.newest_usable(folder) if resume else None
-    if path is None:
-        _set_aside(folder)
-    return path
+    if path is not None:
+        return path
+    if resume:
+        logger.info("There is no checkpoint to resume from in %s; starting anew", folder)
+    if holds_training(folder):
+        place = keep_earlier(folder)
+        logger.info("The earlier training in %s is moved to %s", folder, place)
+    return None
 
 
-def _set_aside(folder: Path) -> None:
-    """Move what an earlier training left out of the way of a new one."""
-    names = ("model_*.pth", checkpoints.LAST_CHECKPOINT, "metrics.json", "events.out.tfevents.*")
-    names += ("result.json", "divergence.json")
-    found = [path for name in names for path in folder.glob(name)]
-    if found:
-        earlier = folder / "earlier"
-        earlier.mkdir(exist_ok=True)
-        for path in found:
-            path.replace(earlier / path.name)
-        logger.info("What a training before this one left in %s is moved to %s", folder, earlier)
+def _changes(
+    content: dict[str, Any], cfg: CfgNode, path: Path, done: bool = False
+) -> list[dict[str, Any]]:
+    if CONFIG not in content:
+        logger.warning(
+            "%s does not hold the config of its training, as an earlier version wrote it: whether "
+            "the config has changed is unknown",
+            path,
+        )
+        return []
+    changes = config_changes.changes(content[CONFIG], cfg, path, done)
+    for change in changes:
+        logger.warning("%(key)s was %(old)r, and is %(new)r from here on", change)
+    return changes
+
+
+def _check_processes(number: int, path: Path) -> None:
+    now = comm.get_world_size()
+    if number != now:
+        raise ConfigError(
+            f"{path} is of a training with {number} processes, and this one has {now}; valid: "
+            f"{number}. Resume it with as many (--num-gpus, --num-machines), or train in a new "
+            "OUTPUT_DIR"
+        )
 
 
 def rank_state(trainer: DefaultTrainer) -> dict[str, Any]:
-    """What this process alone has of a training's state, in tensors and plain values."""
+    """Return the part of a training's state that is of this process, in tensors and values."""
     model = _unwrapped(trainer.model)
     normalizer = getattr(model, "loss_normalizer", None)
     return {

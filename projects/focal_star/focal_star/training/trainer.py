@@ -47,11 +47,12 @@ class Trainer(DefaultTrainer):
     It writes checkpoints where :class:`focal_star.training.resume.CheckpointHook` is registered.
     """
 
-    def __init__(self, cfg: CfgNode, start: dict[str, Any] | None = None):
+    def __init__(self, cfg: CfgNode, start: dict[str, Any] | None = None, trusted: bool = False):
         """
         Args:
             cfg: the config.
-            start: what :meth:`full_state` returned, to go on from there; None for the beginning.
+            start: what :meth:`full_state` returned, to resume from; None for the beginning.
+            trusted: whether code that the file of the initial weights holds is run.
         """
         self.start = start
         self.interrupted = False
@@ -59,7 +60,6 @@ class Trainer(DefaultTrainer):
         super().__init__(cfg)
         if cfg.SOLVER.AMP.ENABLED:
             self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)
-        trusted = cfg.MODEL.TRUSTED_WEIGHTS
         self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR, trusted=trusted)
 
     @classmethod

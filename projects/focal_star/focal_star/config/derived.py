@@ -1,0 +1,40 @@
+"""Refuses a config whose short keys were never resolved: it would be another experiment."""
+
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from focal_star.config.checks import ConfigError, leaves
+from focal_star.config.keys import derive
+
+
+def check_derived(cfg: CfgNode) -> None:
+    """Refuse a config that :func:`derive` would still change.
+
+    ``cfg.merge_from_file`` alone leaves the keys of Detectron2 at their own values where a file
+    says ``INPUT.SHORT_EDGE``, ``NUM_SCALES`` or ``{depth}``.
+
+    Raises:
+        ConfigError: names each such key with its value and the one that follows, and says what to
+            call.
+    """
+    derived = cfg.clone()
+    derived.defrost()
+    derive(derived)
+    values = dict(leaves(cfg))
+    problems = [
+        f"{key} is {values[key]!r}, and {value!r} follows from the config"
+        for key, value in leaves(derived)
+        if plain(values[key]) != plain(value)
+    ]
+    if problems:
+        raise ConfigError(
+            "the config's short keys are not resolved, so that this would be another experiment; "
+            "read it by focal_star.config.load_config(file, overrides), or call "
+            "focal_star.config.derive(cfg) after the last change of cfg: " + "; ".join(problems)
+        )
+
+
+def plain(value: Any) -> Any:
+    """A value of a config with lists for tuples, which YAML does not tell apart."""
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,192 @@
+"""What a resumed training may change of its config, and what it must not.
+
+A training's config is in its checkpoints and in its ``result.json``, as :func:`record` makes it. A
+training that is resumed with another one either uses the change, and says from which iteration on,
+or is refused.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from focal_star.config import ConfigError
+from focal_star.config.checks import leaves
+from focal_star.config.derived import plain
+from focal_star.data.layouts import is_coco, splits_of
+from focal_star.faster_rcnn import RETINANET
+from focal_star.losses import LOSSES
+from focal_star.running_loss import running_loss_code
+from focal_star.sources import SHA256
+
+NO_EFFECT, MAY_CHANGE, REFUSED = "no effect", "may change: used from here on", "refused"
+
+RULES = {
+    "CACHE_DIR": NO_EFFECT,
+    "DATASETS.CHECK": NO_EFFECT,
+    "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING": NO_EFFECT,
+    "MODEL.TRUSTED_WEIGHTS": NO_EFFECT,
+    "OUTPUT_DIR": NO_EFFECT,
+    "VERSION": NO_EFFECT,
+    "DATALOADER.NUM_WORKERS": NO_EFFECT,  # but between 0 and more, see effect_of
+    "OUTPUT_WRITERS": MAY_CHANGE,
+    "SOLVER.CHECKPOINT_PERIOD": MAY_CHANGE,
+    # Testing comes after the training, and looks at the validation images draw no random number.
+    "TEST.": MAY_CHANGE,
+    "MODEL.RETINANET.NMS_THRESH_TEST": MAY_CHANGE,
+    "MODEL.RETINANET.SCORE_THRESH_TEST": MAY_CHANGE,
+    "MODEL.RETINANET.TOPK_CANDIDATES_TEST": MAY_CHANGE,
+    # Within the training: a test draws random numbers, and the statistics are the model's.
+    "TEST.EVAL_PERIOD": REFUSED,
+    "TEST.PRECISE_BN.": REFUSED,
+}
+"""Key (or, with a point at the end, part) of the config -> what a change of it does.
+
+The longest one that fits a key counts, and ``REFUSED`` where none does.
+"""
+
+NUM_WORKERS = "DATALOADER.NUM_WORKERS"
+FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
+"""Keys that name files: the same content in another place is no change."""
+
+WHAT_TO_DO = (
+    "Give the values that it began with, or train in a new OUTPUT_DIR (without --resume, what is "
+    "in this one is kept in earlier/)"
+)
+
+
+def effect_of(key: str, old: Any, new: Any) -> str:
+    """What the change of a key does in a resumed training: a value of :data:`RULES`."""
+    if key == NUM_WORKERS and bool(old) != bool(new):
+        return REFUSED  # random augmentation then draws from other generators
+    fitting = [rule for rule in RULES if key == rule or rule[-1] == "." and key.startswith(rule)]
+    return RULES[max(fitting, key=len)] if fitting else REFUSED
+
+
+def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
+    """The config of a training in plain values, for its checkpoints and ``result.json``.
+
+    Args:
+        given: as it was read.
+        prepared: as :func:`focal_star.engine.prepare` left it, which knows the data set's names
+            and classes, and the file of the initial weights.
+
+    Returns:
+        ``values``: dotted key -> value. ``prepared``: those that the preparation changed.
+        ``content``: key -> SHA-256 of the content of the files that it names. ``loss_code``: of
+        the loss that runs, "" if it has no part in the training. ``code``: SHA-256 of this
+        package's sources.
+    """
+    values = _values(given)
+    changed = {k: v for k, v in _values(prepared).items() if values[k] != v}
+    return {
+        "values": values,
+        "prepared": changed,
+        "content": _content(values | changed),
+        "loss_code": _loss_code(values),
+        "code": SHA256,
+    }
+
+
+def changes(
+    recorded: Mapping[str, Any], cfg: CfgNode, where: Path, done: bool = False
+) -> list[dict[str, Any]]:
+    """Compare a training's config with the one that it is to be resumed with.
+
+    Args:
+        recorded: what :func:`record` returned.
+        cfg: the one to resume with, prepared or not.
+        where: the file that ``recorded`` is from.
+        done: whether the training is finished, so that nothing of it can be changed.
+
+    Returns:
+        ``key``, ``old`` and ``new`` of each change that is used from here on.
+
+    Raises:
+        ConfigError: names every key whose change would not be used, or would make the training
+            another one, with its old and its new value.
+    """
+    values = _values(cfg)
+    used, refused = [], []
+    for key, new in values.items():
+        if key not in recorded["values"]:
+            continue  # a key that is newer than the training
+        old = recorded["values"][key]
+        if new == old or new == recorded["prepared"].get(key, old):
+            continue
+        if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
+            continue
+        effect = effect_of(key, old, new)
+        if effect == MAY_CHANGE and not done:
+            used.append({"key": key, "old": old, "new": new})
+        elif effect != NO_EFFECT:
+            refused.append(f"{key} was {old!r}, and is now {new!r}")
+    refused += _changed_content(recorded, values)
+    if recorded["code"] != SHA256 and not done:
+        old, new = recorded["code"][:12], SHA256[:12]
+        used.append({"key": "the code of focal_star", "old": old, "new": new})
+    code = _loss_code(values)
+    if recorded["loss_code"] and code and recorded["loss_code"] != code:
+        name = values["MODEL.FOCAL_STAR.LOSS"]
+        refused.append(
+            f"the code of the loss {name} was {recorded['loss_code'][:12]}, and is now {code[:12]}"
+        )
+    if refused:
+        training = "is of a finished training, which" if done else "is of a training that"
+        raise ConfigError(
+            f"{where} {training} cannot be resumed with another config: {'; '.join(refused)}. "
+            f"{WHAT_TO_DO}"
+        )
+    return used
+
+
+def _values(cfg: CfgNode) -> dict[str, Any]:
+    return {key: plain(value) for key, value in leaves(cfg)}
+
+
+def _loss_code(values: Mapping[str, Any]) -> str:
+    """The hash of the loss's code; "" for a detector that has another loss."""
+    name = values["MODEL.FOCAL_STAR.LOSS"]
+    has_part = values["MODEL.DETECTOR"] == RETINANET and name in LOSSES
+    return running_loss_code(name) if has_part else ""
+
+
+def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:
+    """Whether a path that was not recorded leads to what was."""
+    digest = _sha256_of(key, new)
+    return bool(digest) and digest == content.get(key)
+
+
+def _changed_content(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """What lies at a path that did not change, and is other than it was."""
+    found = []
+    for key, digest in recorded["content"].items():
+        path = recorded["prepared"].get(key, recorded["values"][key])
+        now = _sha256_of(key, path) if values[key] == path else ""
+        if now and now != digest:
+            found.append(f"{key}: the content of {path} was {digest[:12]}, and is now {now[:12]}")
+    return found
+
+
+def _content(values: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: _sha256_of(key, values[key]) for key in (FOLDER, WEIGHTS)}
+    return {key: digest for key, digest in found.items() if digest}
+
+
+def _sha256_of(key: str, path: str) -> str:
+    """Of the file, or of the annotation files of a folder in COCO's format; "" for none."""
+    if key == WEIGHTS:
+        files = [Path(path)]
+    else:
+        files = [split.annotation_file for split in splits_of(path)] if is_coco(path) else []
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            with file.open("rb") as opened:
+                while block := opened.read(2**20):
+                    digest.update(block)
+    except (OSError, ValueError):
+        return ""
+    return digest.hexdigest() if files else ""

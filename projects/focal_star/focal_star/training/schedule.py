@@ -1,0 +1,40 @@
+"""Looks at a schedule before it is trained: whether it ever reaches the learning rate it names."""
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.solver import build_lr_scheduler
+
+
+def schedule_warnings(cfg: CfgNode) -> list[str]:
+    """Say what of ``SOLVER`` does not happen within ``MAX_ITER`` iterations; a text for each."""
+    options, found = cfg.SOLVER, []
+    # By a cosine, what the warm-up leads to is small already where it is half of the training.
+    if 0 < options.MAX_ITER <= 2 * options.WARMUP_ITERS:
+        rate = _highest_rate(cfg)
+        if options.MAX_ITER <= options.WARMUP_ITERS or rate < options.BASE_LR / 2:
+            found.append(
+                f"SOLVER.MAX_ITER is {options.MAX_ITER}, and SOLVER.WARMUP_ITERS is "
+                f"{options.WARMUP_ITERS}: the training ends in its warm-up or soon after it. Its "
+                f"learning rate is at most {rate:.3g}, where SOLVER.BASE_LR is "
+                f"{options.BASE_LR:g}; to reach that, add: SOLVER.WARMUP_ITERS 0, or a larger "
+                "SOLVER.MAX_ITER"
+            )
+    late = [step for step in options.STEPS if step > options.MAX_ITER]
+    if late and options.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
+        found.append(
+            f"SOLVER.STEPS has {', '.join(map(str, late))}, and SOLVER.MAX_ITER is "
+            f"{options.MAX_ITER}: the learning rate is not lowered there"
+        )
+    return found
+
+
+def _highest_rate(cfg: CfgNode) -> float:
+    """The highest learning rate of the iterations that are trained."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=cfg.SOLVER.BASE_LR)
+    scheduler = build_lr_scheduler(cfg, optimizer)
+    rates = []
+    for _ in range(cfg.SOLVER.MAX_ITER):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return max(rates)
