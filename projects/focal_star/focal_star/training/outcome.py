@@ -110,7 +110,7 @@ def result_of(
 
 
 def environment(cfg: CfgNode) -> dict[str, str]:
-    """Return the versions and the hardware that a training ran with."""
+    """Return the versions and the hardware that a training ran with, name -> text."""
     cuda = str(cfg.MODEL.DEVICE).startswith("cuda")
     packages = ("torch", "torchvision", "numpy", "fvcore", "pycocotools", "hotcoco")
     return {
@@ -122,7 +122,22 @@ def environment(cfg: CfgNode) -> dict[str, str]:
         # A build says more of itself in its metadata than in its module.
         "detectron2": _version("detectron2") or detectron2.__version__,
         "focal_star": __version__,
+        "lock": _lock(),
     } | {package: _version(package) for package in packages}
+
+
+def _lock() -> str:
+    """How the environment differs from the lock that it was set up from; "" where that is unknown.
+
+    Set-up writes the file where it makes an environment or brings one up to date.
+    """
+    path = Path(sys.prefix) / "focal_star_setup.json"
+    try:
+        displaced = json.loads(path.read_text(encoding="utf-8"))["displaced"]
+        changes = [f"{name} {now} instead of {locked}" for name, (locked, now) in displaced.items()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return ", ".join(changes) or "as locked"
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
