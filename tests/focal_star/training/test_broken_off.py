@@ -496,8 +496,21 @@ def test_a_new_training_moves_the_earlier_one_aside(trainings, killed):
     folder = killed("anew")
     (ended,) = trainings.run({"arguments": trainings.arguments("anew", "--num-gpus", "1")})
     assert ended["codes"] == [0] and trainings.resumed_at("anew") == []
-    earlier = folder / "earlier"
+    earlier = folder / "earlier" / "1"
     assert [path.name for path in checkpoints.numbered(earlier)] == [
         "model_0000005.pth",
         "model_0000008.pth",
     ]
+    assert {"config.yaml", "log.txt", "metrics.json"} <= {path.name for path in earlier.iterdir()}
+    assert (folder / "config.yaml").is_file() and (folder / "log.txt").is_file()
+
+
+def test_another_config_is_refused_and_leaves_the_training_as_it_is(trainings, killed, unbroken):
+    folder = killed("other-config")
+    config = (folder / "config.yaml").read_bytes()
+    (ended,) = trainings.run({"arguments": trainings.arguments(folder.name, SOLVER__BASE_LR=0.5)})
+    assert ended["codes"] == [2]
+    assert "SOLVER.BASE_LR was 0.003, and is now 0.5" in trainings.log
+    assert (folder / "config.yaml").read_bytes() == config
+    go_on(trainings, folder.name)
+    assert_same(trainings.traces(folder.name), unbroken["traces"])

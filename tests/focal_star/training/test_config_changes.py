@@ -63,9 +63,7 @@ def test_every_key_is_refused_or_used_or_has_no_effect(key):
     assert (effect != REFUSED) == (key in MOVES_NO_WEIGHT or of_test)
     path = Path("a.pth")
     if effect == REFUSED:
-        with pytest.raises(
-            ConfigError, match="a.pth is of a training that cannot be resumed"
-        ) as error:
+        with pytest.raises(ConfigError, match="a.pth is of a training that cannot be") as error:
             config_changes.changes(recorded(start), cfg, path)
         old = config_changes.plain(value)
         assert f"{key} was {old!r}, and is now {new!r}" in str(error.value)
@@ -179,9 +177,7 @@ def test_a_resumed_training_uses_a_change_and_says_from_where_or_refuses_it(inte
     assert "config.yaml" in before and "model_0000002.pth" in before
     for key, value in (("SOLVER.BASE_LR", "0.1"), ("MODEL.FOCAL_STAR.LOSS", "ce"),
                        ("SOLVER.MAX_ITER", "9"), ("SEED", "7")):  # fmt: skip
-        with pytest.raises(
-            ConfigError, match=rf"model_0000002.pth is of .* cannot be .*{key} was "
-        ):
+        with pytest.raises(ConfigError, match=rf"model_0000002.pth is of .*{key} was "):
             run([*pairs, key, value], "--resume")
         assert contents(folder) == before
     changed = [*pairs, "TEST.BOOTSTRAP_RESAMPLES", "7", "DATASETS.CHECK", "False"]

@@ -186,6 +186,7 @@ def test_going_on_from_the_checkpoint_replays_the_iteration(cfg, poison, monkeyp
 
 
 def test_random_augmentation_is_replayed(cfg, poison, monkeypatch):
+    cfg.INPUT.SHORT_EDGE = None
     cfg.INPUT.MIN_SIZE_TRAIN = (96, 104, 112, 120, 128)
     poison(3, nan_weight)
     engine.train(cfg)

@@ -27,6 +27,7 @@ from focal_star.backbone import build_narrow_resnet
 from focal_star.data.images import read_image
 from focal_star.files.temporary import remove_abandoned
 from focal_star.files.writing import write_whole
+from focal_star.training import checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +70,10 @@ def _fault(path: Path, key: str) -> str:
     if not path.exists():
         return "missing"
     try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
+        saved = checkpoints.read(path)
     except Exception as error:  # what a broken file raises has no common base
         return str(error).partition("\n")[0] or type(error).__name__
-    return "" if isinstance(saved, dict) and saved.get("key") == key else "other content"
+    return "" if saved.get("key") == key else "other content"
 
 
 def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
