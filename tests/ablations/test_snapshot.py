@@ -14,7 +14,7 @@ from ablations.layout import ROOT, Layout
 from ablations.locks import take
 from ablations.record import DONE, FAILED, write_json
 from ablations.run import run
-from ablations.snapshot import CONFIGS, LOSSES, PACKAGE, TRAIN_NET
+from ablations.snapshot import CONFIGS, PACKAGE, TRAIN_NET
 from ablations.status import status
 
 LOSS = '@named("ce")\ndef ce(logits):\n    return logits * {}\n'
@@ -26,7 +26,11 @@ def layout(workplace):
 
 
 def write_loss(workplace, factor):
-    (workplace.root / LOSSES).write_text(LOSS.format(factor))
+    (workplace.root / PACKAGE / "losses.py").write_text(LOSS.format(factor))
+
+
+def losses_text(code):
+    return (snapshot.ROOT / code.root / PACKAGE / "losses.py").read_text()
 
 
 def test_an_equal_snapshot_is_used_again(layout, workplace):
@@ -117,7 +121,7 @@ def test_edits_during_a_run_reach_none_of_its_cells(workplace, monkeypatch, agai
     (loss,) = {record.identity["loss"] for record in records.values()}
     (code,) = {record.run["snapshot_sha256"] for record in records.values()}
     taken = snapshot.find(request.layout, code)
-    assert taken.losses.read_text() == LOSS.format(1)
+    assert losses_text(taken) == LOSS.format(1)
     assert (
         loss
         == workplace.prepared.identities(request.study.cells(), 1, taken)[workplace.cell(0.5)].loss
@@ -159,9 +163,9 @@ def test_while_a_run_is_at_work_records_are_compared_with_its_code(workplace, la
     code = snapshot.take(layout)
     write_json(layout.study, {"snapshot_sha256": code.sha256, "processes": 4})
     write_loss(workplace, 2)
-    assert today.code(layout).losses.read_text() == LOSS.format(2)
+    assert losses_text(today.code(layout)) == LOSS.format(2)
     with take(layout.lock):
-        assert today.code(layout).losses.read_text() == LOSS.format(1)
+        assert losses_text(today.code(layout)) == LOSS.format(1)
     assert today.processes(layout, workplace.request(0.5).study) == 4
 
 

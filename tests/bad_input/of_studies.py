@@ -53,7 +53,7 @@ def make(*variables: str) -> Command:
         python = output / "python"
         output.mkdir(exist_ok=True)
         python.write_text(
-            f'#!/bin/sh\n[ "$2" = install.environment ] && exit 0\nexec "{sys.executable}" "$@"\n'
+            f'#!/bin/sh\n[ "$2" = install ] && exit 0\nexec "{sys.executable}" "$@"\n'
         )
         python.chmod(0o755)
         given = [f"PYTHON={python}", f"OUTPUT={output}", *variables]

@@ -151,7 +151,7 @@ class Checkout:
         python.chmod(0o755)
         (folder / "activate").write_text('PATH="$PWD/.venv/bin:$PATH"\n')
         # What `make setup` does has tests of its own (tests/install).
-        (self.root / "install" / "environment.py").write_text("")
+        (self.root / "install" / "__main__.py").write_text("")
         with (self.root / "warm.log").open("w") as log:
             self._server = subprocess.Popen(
                 [sys.executable, warm.__file__, "serve", str(address), str(python)],

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ablations.processes import ForkServer, Start
+from ablations.snapshot import checkout
 from focal_star.command import DIVERGED, UNUSABLE
 from focal_star.config import CONFIGS
 from focal_star.training import checkpoints
@@ -248,8 +249,12 @@ def test_an_evaluation(start, tiny_cfg, save_busy_detector, tmp_path, number, co
     weights = save_busy_detector(tmp_path / "weights", tiny_cfg)
     keys = ("MODEL.WEIGHTS", weights, "TEST.IMS_PER_BATCH", 1)
     training = start(*keys, workers=2, flags=["--eval-only"])
-    wait_for(lambda: len(members(training.pid)) == 3 or not members(training.pid))
-    assert training.end(number) == code, training.text()
+    wait_for(lambda: len(members(training.pid)) == 3)
+    workers = set(members(training.pid)) - {training.pid}
+    stop(workers)  # or it may be done before the signal
+    os.killpg(training.pid, number)
+    go_on(workers)
+    assert training.exit_code() == code, training.text()
     assert "Traceback" not in training.text()
 
 
@@ -280,8 +285,9 @@ def test_a_cell_that_the_runner_forked(tiny_overrides, tmp_path, number):
     keys = [*tiny_overrides, *map(str, LONG if number else ()), "DATALOADER.NUM_WORKERS", "2"]
     lock, log = (tmp_path / "lock").open("w"), tmp_path / "log.txt"
     with lock:
-        start = Start(("--config-file", str(MINI), *keys), {"OMP_NUM_THREADS": "1"}, log, lock)
-        cell = ForkServer(threads=1, log=tmp_path / "server.txt").start(start)
+        arguments = ("--config-file", str(MINI), *keys)
+        start = Start(checkout(), arguments, {"OMP_NUM_THREADS": "1"}, log, lock)
+        cell = ForkServer(1, tmp_path / "server.txt", checkout()).start(start)
     if number:
         wait_for(lambda: (folder / "metrics.json").exists() and len(members(cell.pid)) == 3)
         os.kill(cell.pid, number)

@@ -9,7 +9,7 @@ from detectron2.utils.events import EventStorage
 
 from focal_star import engine
 from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.training import trainer
+from focal_star.training import mixed_precision, trainer
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 
 
@@ -27,6 +27,8 @@ def cfg(tiny_cfg):
 
 def in_float16(monkeypatch, init_scale: float) -> None:
     """As on a GPU."""
+
+    monkeypatch.setitem(mixed_precision.NARROW_TYPES, "cpu", torch.float16)
 
     def loop(of, device):
         return MixedPrecisionLoop(of, device, torch.float16, init_scale=init_scale)

@@ -8,9 +8,11 @@ outlive the training, which ends its workers by SIGTERM.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -64,10 +66,17 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _end_with_parent(worker: int) -> None:
+    sys.excepthook = _report
     signal.set_wakeup_fd(-1)  # the parent's, which is not to hear of a worker's signals
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, but not where the training has hung up: it is ending, on purpose."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _watch(parent: int) -> None:

@@ -48,6 +48,7 @@ The longest one that fits a key counts, and ``REFUSED`` where none does.
 """
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
+LOSS = "MODEL.FOCAL_STAR.LOSS"
 FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
 """Keys that name files: the same content in another place is no change."""
 
@@ -127,12 +128,10 @@ def changes(
     if recorded["code"] != SHA256 and not done:
         old, new = recorded["code"][:12], SHA256[:12]
         used.append({"key": "the code of focal_star", "old": old, "new": new})
-    code = _loss_code(values)
-    if recorded["loss_code"] and code and recorded["loss_code"] != code:
-        name = values["MODEL.FOCAL_STAR.LOSS"]
-        refused.append(
-            f"the code of the loss {name} was {recorded['loss_code'][:12]}, and is now {code[:12]}"
-        )
+    code, name = _loss_code(values), values[LOSS]
+    before = recorded["loss_code"] if recorded["values"][LOSS] == name else ""
+    if before and code and before != code:
+        refused.append(f"the code of the loss {name} was {before[:12]}, and is now {code[:12]}")
     if refused:
         training = "is of a finished training, which" if done else "is of a training that"
         raise ConfigError(
@@ -148,7 +147,7 @@ def _values(cfg: CfgNode) -> dict[str, Any]:
 
 def _loss_code(values: Mapping[str, Any]) -> str:
     """The hash of the loss's code; "" for a detector that has another loss."""
-    name = values["MODEL.FOCAL_STAR.LOSS"]
+    name = values[LOSS]
     has_part = values["MODEL.DETECTOR"] == RETINANET and name in LOSSES
     return running_loss_code(name) if has_part else ""
 

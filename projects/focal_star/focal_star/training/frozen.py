@@ -199,7 +199,8 @@ def take_stored(model: nn.Module) -> None:
 def hand_over(model: nn.Module, batch: list[dict[str, Any]]) -> None:
     """Give what is stored of a batch to the backbone, and to what labels anchors."""
     if batch and all(FEATURES in image for image in batch):
-        stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
+        with torch.autocast(model.device.type, enabled=False):  # which stacks its own types alone
+            stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
         model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
         if ANCHORS in batch[0]:
             model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
