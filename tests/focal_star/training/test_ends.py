@@ -288,11 +288,16 @@ def test_a_cell_that_the_runner_forked(tiny_overrides, tmp_path, number):
         arguments = ("--config-file", str(MINI), *keys)
         start = Start(checkout(), arguments, {"OMP_NUM_THREADS": "1"}, log, lock)
         cell = ForkServer(1, tmp_path / "server.txt", checkout()).start(start)
-    if number:
-        wait_for(lambda: (folder / "metrics.json").exists() and len(members(cell.pid)) == 3)
-        os.kill(cell.pid, number)
-    wait_for(lambda: cell.poll() is not None)
-    assert cell.poll() == {None: 0, signal.SIGTERM: INTERRUPTED}.get(number, -9), log.read_text()
-    wait_for(lambda: members(cell.pid) == [])
+    try:
+        if number:
+            wait_for(lambda: (folder / "metrics.json").exists() and len(members(cell.pid)) == 3)
+            os.kill(cell.pid, number)
+        wait_for(lambda: cell.poll() is not None)
+        code = {None: 0, signal.SIGTERM: INTERRUPTED}.get(number, -signal.SIGKILL)
+        assert cell.poll() == code, log.read_text()
+        wait_for(lambda: members(cell.pid) == [])
+    finally:
+        for left in members(cell.pid):
+            os.kill(left, signal.SIGKILL)
     with (tmp_path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it

@@ -26,11 +26,19 @@ WATCH_SECONDS = 1.0
 class EndingLoader(DataLoader):
     """torch's loader; its workers end with the iteration over it, however that ends.
 
-    They also end with the process that iterates, even where it is killed, and by nothing else.
+    They also end with the process that iterates, even where it is killed, and by nothing else. They
+    are forked, so that they share the records of a large data set with it: Python 3.14, and a
+    process that a fork server started, would send each of them a copy.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, worker_init_fn=_end_with_parent, **kwargs)
+    def __init__(self, *args: Any, num_workers: int = 0, **kwargs: Any):
+        super().__init__(
+            *args,
+            num_workers=num_workers,
+            multiprocessing_context="fork" if num_workers else None,
+            worker_init_fn=_end_with_parent,
+            **kwargs,
+        )
 
     def __iter__(self) -> Iterator[Any]:
         with _signals_wait():
