@@ -127,7 +127,7 @@ def _train_or_evaluate(args: argparse.Namespace) -> str | None:
         engine.evaluate(cfg, trusted)
         return None
     with _log_held_back(cfg):
-        start = engine.find_start(cfg, args.resume)
+        start = engine.find_start(cfg, args.resume, args.config_file)
     if not start.outcome:
         _set_up(cfg, args)
     return engine.train(cfg, start=start, trusted=trusted)["status"]

@@ -25,7 +25,7 @@ from focal_star.training import checkpoints, config_changes, interruption
 from focal_star.training.outcome import RESULT_FILE, finished
 from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_any_process, on_main_process
-from focal_star.training.set_aside import holds_training, keep_earlier
+from focal_star.training.set_aside import files_of, holds_training, keep_earlier
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Start:
     outcome: dict[str, Any] | None = None
 
 
-def find_start(cfg: CfgNode, resume: bool) -> Start:
+def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
     """Look at what is in ``OUTPUT_DIR``, before anything is written there.
 
     An earlier training that is not resumed is moved to ``earlier/<number>/`` there.
@@ -89,16 +89,19 @@ def find_start(cfg: CfgNode, resume: bool) -> Start:
         cfg: the config; prepared or not.
         resume: whether to resume from the newest usable checkpoint, or to return the outcome of a
             training that is finished.
+        config_file: the file that ``cfg`` is from; if it belongs to the earlier training, it also
+            stays where it is, for it is read again.
 
     Raises:
         ConfigError: the training that is there cannot be resumed with this config, or with this
-            number of processes. It stays as it is.
+            number of processes; or ``MODEL.WEIGHTS`` is one of the files that would be moved. The
+            training stays as it is.
     """
     given, folder = cfg.clone(), Path(cfg.OUTPUT_DIR)
     if resume and (outcome := on_main_process(lambda: finished(folder))):
         _changes(outcome, given, folder / RESULT_FILE, done=True)
         return Start(given, outcome=outcome)
-    path = on_main_process(lambda: _checkpoint(folder, resume))
+    path = on_main_process(lambda: _checkpoint(given, resume, config_file))
     if path is None:
         return Start(given)
     state = checkpoints.read(path)
@@ -108,8 +111,9 @@ def find_start(cfg: CfgNode, resume: bool) -> Start:
     return Start(given, state, changes)
 
 
-def _checkpoint(folder: Path, resume: bool) -> Path | None:
+def _checkpoint(cfg: CfgNode, resume: bool, config_file: str) -> Path | None:
     """Find the checkpoint to resume from; without one, move away what is in the folder."""
+    folder = Path(cfg.OUTPUT_DIR)
     remove_abandoned(folder)
     path = checkpoints.newest_usable(folder) if resume else None
     if path is not None:
@@ -117,9 +121,18 @@ def _checkpoint(folder: Path, resume: bool) -> Path | None:
     if resume:
         logger.info("There is no checkpoint to resume from in %s; starting anew", folder)
     if holds_training(folder):
-        place = keep_earlier(folder)
+        _check_weights_stay(cfg.MODEL.WEIGHTS, folder)
+        place = keep_earlier(folder, Path(config_file) if config_file else None)
         logger.info("The earlier training in %s is moved to %s", folder, place)
     return None
+
+
+def _check_weights_stay(weights: str, folder: Path) -> None:
+    if weights and Path(weights).resolve() in [path.resolve() for path in files_of(folder)]:
+        raise ConfigError(
+            f"MODEL.WEIGHTS is {weights}, a file of the earlier training in OUTPUT_DIR {folder}, "
+            "which would be moved away; valid: another OUTPUT_DIR, or weights that lie elsewhere"
+        )
 
 
 def _changes(

@@ -1,6 +1,7 @@
 """Keeps what an earlier training, or another one, left in a folder: nothing is written over."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 EARLIER = "earlier"
@@ -10,9 +11,8 @@ TRACES = ("model_*.pth", "last_checkpoint", "metrics.json", "result.json", "dive
 """Files of which one at least is left by every training that has begun."""
 
 FILES = (
-    "model_*.pth*",  # first, so that nothing is resumed after a kill between two moves
-    "model_final.*",
-    *TRACES[1:],
+    "model_[0-9]*.pth*",  # first, so that nothing is resumed after a kill between two moves
+    "result.json",
     "events.out.tfevents.*",
     "config.yaml",
     "detectron2.yaml",
@@ -21,6 +21,12 @@ FILES = (
     "runs.json",
     "wandb",
     "mlruns",
+    # Last, so that after a kill the rest is still known to be a training's, and is moved as well.
+    "divergence.json",
+    "last_checkpoint",
+    "metrics.json",
+    "model_final.*",
+    "model_*.pth*",
 )
 """All that belongs to a training, by name."""
 
@@ -30,14 +36,26 @@ def holds_training(folder: Path) -> bool:
     return any(any(folder.glob(name)) for name in TRACES)
 
 
-def keep_earlier(folder: Path) -> Path:
+def files_of(folder: Path) -> list[Path]:
+    """What belongs to the training in a folder, in the order in which it is to be moved."""
+    found = (path for name in FILES for path in sorted(folder.glob(name)))
+    return list(dict.fromkeys(found))
+
+
+def keep_earlier(folder: Path, copied: Path | None = None) -> Path:
     """Move the training in a folder to ``earlier/<number>/`` there; return that place.
 
     The number is new: what was moved before stays.
+
+    Args:
+        folder: of the training.
+        copied: a file that is copied where it belongs to the training, since it is still read.
     """
     place = new_folder(folder / EARLIER)
-    for name in FILES:
-        for path in sorted(folder.glob(name)):
+    for path in files_of(folder):
+        if copied is not None and path.resolve() == copied.resolve():
+            shutil.copy2(path, place / path.name)
+        else:
             path.replace(place / path.name)
     return place
 
