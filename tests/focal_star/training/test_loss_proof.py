@@ -1,5 +1,6 @@
 """What a training logs and records of its loss."""
 
+import json
 import logging
 import math
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_the_values_are_those_of_the_formula(tiny_cfg, caplog, loss, fused, monk
     (message,) = (text for text in caplog.messages if text.startswith("Loss "))
     assert message.startswith(f"Loss {loss}, code {hashes()[loss][:12]}, ")
     assert f"{proof['positive'][0]:.5g}" in message
+
+
+def test_values_that_are_not_finite_can_be_recorded(tiny_cfg, caplog):
+    model = build_model(tiny_cfg)
+    model.fused_loss = lambda logits, labels: logits.sum() + math.inf
+    with caplog.at_level(logging.INFO):
+        proof = log_loss_proof(model)
+    json.dumps(proof, allow_nan=False)
+    assert proof["positive"] == [None] * len(P_T)
+    assert "it is inf, inf, inf for a positive" in caplog.text
 
 
 def test_a_training_records_it(tiny_cfg, caplog):

@@ -25,18 +25,20 @@ def log_loss_proof(model: FocalStarRetinaNet) -> dict[str, Any]:
     Returns:
         ``name``; ``code``, as :func:`focal_star.running_loss.running_loss_code` gives it;
         ``fused``, whether a fused form computes it; ``positive`` and ``negative``, the losses of
-        one logit of that label where p_t is each of ``P_T``.
+        one logit of that label where p_t is each of ``P_T``, None where that is not finite.
 
     Raises:
         LossCodeError: it is unknown which code runs.
     """
     name, loss = model.loss_name, model.classification_loss
+    positive = [_value(model, p_t, positive=True) for p_t in P_T]
+    negative = [_value(model, p_t, positive=False) for p_t in P_T]
     proof = {
         "name": name,
         "code": code_of(name, loss.func if isinstance(loss, partial) else loss),
         "fused": model.fused_loss is not None,
-        "positive": [_value(model, p_t, positive=True) for p_t in P_T],
-        "negative": [_value(model, p_t, positive=False) for p_t in P_T],
+        "positive": [value if math.isfinite(value) else None for value in positive],
+        "negative": [value if math.isfinite(value) else None for value in negative],
     }
     logger.info(
         "Loss %s, code %s, %s. At p_t = %s it is %s for a positive and %s for a negative",
@@ -44,8 +46,8 @@ def log_loss_proof(model: FocalStarRetinaNet) -> dict[str, Any]:
         proof["code"][:12],
         "fused" if proof["fused"] else "as it is written",
         ", ".join(map(str, P_T)),
-        ", ".join(f"{value:.5g}" for value in proof["positive"]),
-        ", ".join(f"{value:.5g}" for value in proof["negative"]),
+        ", ".join(f"{value:.5g}" for value in positive),
+        ", ".join(f"{value:.5g}" for value in negative),
     )
     return proof
 
