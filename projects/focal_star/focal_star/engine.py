@@ -131,7 +131,8 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     seed_all_rng(cfg.SEED + comm.get_rank())
     trainer = Trainer(cfg, start.state, trusted)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
-    trainer.register_hooks([watch, DivergenceGuard(), CheckpointHook(period, config)])
+    guard = DivergenceGuard({CONFIG: config})
+    trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
     trainer.load()
     model = trainer.checkpointer.model
     timer = InferenceTimer(model)

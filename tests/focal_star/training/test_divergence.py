@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from focal_star import engine
-from focal_star.config import CONFIGS
+from focal_star.config import CONFIGS, ConfigError
 from focal_star.kernels import FUSED
 from focal_star.losses import LOSSES, focal_loss
-from focal_star.training import divergence
+from focal_star.training import config_changes, divergence
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 INF, NAN = math.inf, math.nan
@@ -216,6 +216,15 @@ def test_the_command_replays_the_iteration(tiny_overrides, tmp_path):
     assert json.loads((folder / divergence.EVIDENCE_FILE).read_text()) == evidence
 
 
+def test_a_diverged_training_is_not_resumed_with_another_config(cfg, poison):
+    poison(2, nan_weight)
+    assert engine.train(cfg)["status"] == "diverged"
+    other = cfg.clone()
+    other.SOLVER.BASE_LR *= 0.1
+    with pytest.raises(ConfigError, match="SOLVER.BASE_LR was "):
+        engine.train(other, resume=True)
+
+
 def test_an_explosion_by_the_learning_rate(cfg):
     cfg.SOLVER.BASE_LR = 1e30
     cfg.SOLVER.WARMUP_ITERS = 0
@@ -259,6 +268,8 @@ def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch
     loss = spoilt_loss(2, lambda loss: BadGradient.apply(loss, NAN))
     with monkeypatch.context() as patched:
         patched.setitem(LOSSES, "focal", loss)
+        # The cause is not to be seen in the loss's code, as a fault of the hardware is not.
+        patched.setattr(config_changes, "_loss_code", lambda values: "")
         assert engine.train(cfg)["status"] == "diverged"
     gone_on = engine.train(cfg, resume=True)
     assert gone_on["status"] == "done" and gone_on["run"]["resumed_at"] == [2]
@@ -271,7 +282,7 @@ def test_a_training_stays_what_it_was(cfg, monkeypatch):
     made = engine.train(cfg)
     assert made["status"] == "done" and made["result"]["divergence"] is None
     assert not (Path(cfg.OUTPUT_DIR) / divergence.EVIDENCE_FILE).exists()
-    monkeypatch.setattr(engine, "DivergenceGuard", HookBase)
+    monkeypatch.setattr(engine, "DivergenceGuard", lambda content: HookBase())
     cfg.OUTPUT_DIR += "_unguarded"
     Path(cfg.OUTPUT_DIR).mkdir()
     unguarded = engine.train(cfg)

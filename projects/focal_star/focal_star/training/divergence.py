@@ -9,7 +9,7 @@ keeps the evidence and a checkpoint from which the iteration can be run again.
 import json
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,13 @@ class DivergenceGuard(HookBase):
     A good iteration costs one norm over all gradients and, on a GPU, one synchronisation.
     """
 
+    def __init__(self, content: Mapping[str, Any] | None = None):
+        """
+        Args:
+            content: what its checkpoint holds beside the trainer's state.
+        """
+        self._content = dict(content or {})
+
     def before_train(self) -> None:
         loop = self.trainer._trainer
         self._folder = Path(self.trainer.cfg.OUTPUT_DIR)
@@ -78,7 +85,7 @@ class DivergenceGuard(HookBase):
 
     def after_train(self) -> None:
         if comm.is_main_process() and self.trainer.iter == self.trainer.max_iter:
-            # Gone on with after a divergence, under other options, and past it.
+            # Resumed after a divergence that did not come again.
             (self._folder / EVIDENCE_FILE).unlink(missing_ok=True)
 
     def _keep_batch(self, model: nn.Module, inputs: tuple) -> None:
@@ -151,7 +158,7 @@ class DivergenceGuard(HookBase):
         random, self._model.loss_normalizer = self._before
         set_random_state(random)
         self.trainer.iter = self.trainer._trainer.iter = iteration - 1
-        state = self.trainer.full_state()
+        state = self.trainer.full_state() | self._content
         self.trainer.iter = self.trainer._trainer.iter = iteration
 
         def save() -> str:
