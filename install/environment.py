@@ -18,7 +18,7 @@ LAST_LINES = 8
 
 # Looks packages up without importing them: torch alone takes seconds.
 LOOK = """
-import importlib.metadata, importlib.util, json, sys
+import importlib.metadata, importlib.util, json, re, sys
 def place(name):
     spec = importlib.util.find_spec(name)
     return spec and (spec.origin or str(spec.submodule_search_locations))
@@ -27,7 +27,7 @@ found.reverse()  # the first on the path is the one that is imported
 print(json.dumps({
     "python": list(sys.version_info[:3]),
     "prefix": sys.prefix,
-    "versions": {name.lower().replace("_", "-"): version for name, version in found if name},
+    "versions": {re.sub("[-_.]+", "-", name).lower(): version for name, version in found if name},
     "places": {name: place(name) for name in sys.argv[1:]},
 }))
 """

@@ -92,6 +92,16 @@ def versions(environment: Environment) -> dict[str, str]:
     return {name: found[name] for name in ("alpha", "beta", "gamma") if name in found}
 
 
+def test_a_point_in_a_name_is_the_hyphen_of_the_lock(tmp_path: Path) -> None:
+    """As of boolean.py, which the lock has as boolean-py."""
+    metadata = tmp_path / "some.thing_else-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: Some.thing_else\nVersion: 1.0\n")
+    environ = {"PYTHONPATH": str(tmp_path)}
+    found = Environment(Path(sys.executable), False, tmp_path / "log", environ).look()
+    assert found["versions"]["some-thing-else"] == "1.0"
+
+
 def test_a_locked_version_is_installed_though_a_newer_one_is_there(fresh, pins) -> None:
     assert install_requirements(fresh, ["alpha"], pins) == []
     assert versions(fresh) == {"alpha": "2.0", "beta": "2.0", "gamma": "1.0"}
