@@ -12,6 +12,7 @@ from focal_star.config import (
     CONFIGS,
     ConfigError,
     add_focal_star_config,
+    check_config,
     derive,
     load_config,
     resolve_config,
@@ -49,6 +50,16 @@ def test_python_tags_are_refused(tmp_path):
     path.write_text("SEED: !!python/object/apply:eval ['1+1']\nVERSION: 2\n")
     with pytest.raises(ConfigError, match="python/object"):
         load_config(path)
+
+
+def test_values_that_python_code_gives_are_taken():
+    """As Detectron2's own tutorials set them."""
+    cfg = load_config(COCO)
+    cfg.SOLVER.STEPS, cfg.DATASETS.TRAIN, cfg.SOLVER.WEIGHT_DECAY = [], ["a"], 0
+    check_config(cfg)
+    cfg.SOLVER.STEPS = "abc"
+    with pytest.raises(ConfigError, match="SOLVER.STEPS is 'abc'; valid: a tuple"):
+        check_config(cfg)
 
 
 def test_all_bad_values_are_named_at_once():

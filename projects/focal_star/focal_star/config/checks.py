@@ -25,6 +25,9 @@ MAX_SCALES, MAX_PX = 100, 100_000
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
 
+_ALSO = {list: tuple, tuple: list, float: int}
+"""Type of a default -> another one that Python code may give, as in ``cfg.SOLVER.STEPS = []``."""
+
 Rule = tuple[Callable[[Any], bool], str]
 """Whether a value is valid, and what is, in words."""
 
@@ -43,7 +46,7 @@ def check_config(cfg: CfgNode) -> None:
     _refuse(
         f"{key} is {_REPR.repr(value)}; valid: a {kind.__name__}, as its default"
         for key, value in values.items()
-        if (kind := _types().get(key)) and not isinstance(value, kind)
+        if (kind := _types().get(key)) and not isinstance(value, (kind, _ALSO.get(kind, kind)))
     )
     _refuse(
         f"{key} is {_REPR.repr(values[key])}; valid: {words}"
