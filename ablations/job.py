@@ -1,5 +1,6 @@
 """What the process of a cell is started with, and what is written down of it."""
 
+import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +20,32 @@ class Input:
         path: relative to the checkout, or absolute.
         size: bytes; None where there is no such file.
         changed: nanoseconds, the time of its last change.
+        sha256: of its content; another study may make the same file again.
     """
 
     path: str
     size: int | None
     changed: int | None
+    sha256: str = ""
 
     @classmethod
     def now(cls, path: str) -> "Input":
         """The file as it is."""
         try:
             found = (ROOT / path).stat()
+            return cls(path, found.st_size, found.st_mtime_ns, _sha256(ROOT / path))
         except OSError:
             return cls(path, None, None)
-        return cls(path, found.st_size, found.st_mtime_ns)
+
+    def is_as_it_was(self) -> bool:
+        """Whether the file still has the content; it is read only where its time has changed."""
+        try:
+            found = (ROOT / self.path).stat()
+            if (found.st_size, found.st_mtime_ns) == (self.size, self.changed):
+                return True
+            return found.st_size == self.size and _sha256(ROOT / self.path) == self.sha256
+        except OSError:
+            return self.size is None
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,15 @@ class Job:
 
     def changed_inputs(self) -> list[str]:
         """The files that are not what the identity was made of any more."""
-        return [one.path for one in self.inputs if Input.now(one.path) != one]
+        return [one.path for one in self.inputs if not one.is_as_it_was()]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def mark_of(job: Job) -> dict[str, Any]:

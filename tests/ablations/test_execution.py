@@ -229,6 +229,15 @@ def test_data_that_changed_are_not_trained_on(job, workplace):
     assert end_of(replace(job, inputs=inputs_of([path]))).status == DONE
 
 
+def test_data_that_were_made_again_alike_are_trained_on(job, workplace):
+    path = workplace.root / "instances_train.json"
+    path.write_text("{}")
+    job = replace(job, inputs=inputs_of([path]))
+    path.write_text("{}")
+    os.utime(path, ns=(1, 1))
+    assert end_of(job).status == DONE
+
+
 @pytest.mark.parametrize("text", ["", '{"status": "do', "[]", "{}", "\x00", "null"])
 def test_a_result_file_that_is_none_is_made_again(job, workplace, text):
     expected = end_of(job)
