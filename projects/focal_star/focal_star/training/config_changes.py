@@ -16,7 +16,7 @@ from focal_star.config import ConfigError
 from focal_star.config.checks import leaves
 from focal_star.config.derived import plain
 from focal_star.data.layouts import is_coco, splits_of
-from focal_star.faster_rcnn import RETINANET
+from focal_star.faster_rcnn import FASTER_RCNN, RETINANET
 from focal_star.losses import LOSSES
 from focal_star.running_loss import running_loss_code
 from focal_star.sources import SHA256
@@ -46,6 +46,13 @@ RULES = {
 
 The longest one that fits a key counts, and ``REFUSED`` where none does.
 """
+
+OF_ONE_DETECTOR = {
+    "MODEL.FASTER_RCNN.": FASTER_RCNN,
+    "MODEL.FOCAL_STAR.": RETINANET,
+    "MODEL.OHEM.": RETINANET,
+}
+"""Part of the config -> the detector that it is for; in trainings of others it has no effect."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
@@ -119,7 +126,7 @@ def changes(
             continue
         if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
             continue
-        effect = effect_of(key, old, new)
+        effect = effect_of(key, old, new) if _has_part(key, values) else NO_EFFECT
         if effect == MAY_CHANGE and not done:
             used.append({"key": key, "old": old, "new": new})
         elif effect != NO_EFFECT:
@@ -143,6 +150,12 @@ def changes(
 
 def _values(cfg: CfgNode) -> dict[str, Any]:
     return {key: plain(value) for key, value in leaves(cfg)}
+
+
+def _has_part(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether a key is for the detector of a config."""
+    detector = values["MODEL.DETECTOR"]
+    return all(of == detector or not key.startswith(part) for part, of in OF_ONE_DETECTOR.items())
 
 
 def _loss_code(values: Mapping[str, Any]) -> str:
