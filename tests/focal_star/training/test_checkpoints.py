@@ -118,7 +118,7 @@ def write_tar(path):
 
 
 def write_tar_and_zip(path):
-    """Two files in one: torch goes by the first bytes of a file, and Python's zipfile by the last."""
+    """Two files in one: torch goes by a file's first bytes, and Python's zipfile by its last."""
     write_tar(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/version", "3")
