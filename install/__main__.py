@@ -46,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         print(f"make setup: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.stdout.flush()
+        print(f"make setup: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("make setup: interrupted; run make setup again to resume", file=sys.stderr)
         return 130

@@ -33,6 +33,12 @@ print(json.dumps({
 """
 
 
+LEFT_OUT = {
+    "PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON",
+}  # fmt: skip
+"""Environment variables that would have `.venv` lack, or lend, packages."""
+
+
 class SetupError(Exception):
     """A step that failed; the message says what to do, or shows what its command said."""
 
@@ -46,12 +52,13 @@ class Environment:
             environment, what is installed stays where it satisfies setup.py.
         log: the log file; made, with its folder, at the first command.
         environ: environment variables of the commands. `.venv` must hold all that it needs, so
-            PYTHONPATH is left out there; a user's environment may take a Detectron2 from it.
+            PYTHONPATH and what has pip install elsewhere are left out there; a user's environment
+            may take a Detectron2 from PYTHONPATH.
     """
 
     def __init__(self, python: Path, is_ours: bool, log: Path, environ: Mapping[str, str]):
         self.python, self.is_ours, self.log = python, is_ours, log
-        left_out = {"PYTHONPATH", "PYTHONHOME"} if is_ours else set()
+        left_out = LEFT_OUT if is_ours else set()
         self.environ = {name: text for name, text in environ.items() if name not in left_out}
         self.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
@@ -149,8 +156,15 @@ class Environment:
                 return
         except SetupError:
             pass
+        folder = self.python.parent.parent
+        if folder.is_symlink() or (folder.exists() and not _is_environment(folder)):
+            raise SetupError(
+                f"{folder} is no virtual environment that can be used, and is not this project's "
+                "to replace. Move it away, or name an environment: make setup "
+                "PYTHON=/path/to/python"
+            )
         # --clear: the rest of an interrupted set-up, or of a Python that is gone, is of no use.
-        command = [sys.executable, "-m", "venv", "--clear", str(self.python.parent.parent)]
+        command = [sys.executable, "-m", "venv", "--clear", str(folder)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise SetupError(
@@ -173,6 +187,14 @@ class Environment:
 
     def _has_pip(self) -> bool:
         return self.attempt("-m", "pip", "--version")[0] == 0
+
+
+def _is_environment(folder: Path) -> bool:
+    """Whether a folder is a virtual environment, or the beginning of one."""
+    if not folder.is_dir():
+        return False
+    parts = {"bin", "include", "lib", "lib64"}  # made before the file that marks an environment
+    return (folder / "pyvenv.cfg").is_file() or {path.name for path in folder.iterdir()} <= parts
 
 
 @contextmanager

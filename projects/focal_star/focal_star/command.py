@@ -27,6 +27,7 @@ from focal_star.training.events import naming
 from focal_star.training.outcome import DIVERGED as HAS_DIVERGED
 from focal_star.training.ranks import on_main_process
 from focal_star.training.set_aside import evaluation_folder
+from focal_star.training.sole_training import sole_training
 
 UNUSABLE = 2
 """Exit code where the config or the data set cannot be used."""
@@ -126,11 +127,12 @@ def _train_or_evaluate(args: argparse.Namespace) -> str | None:
         _set_up(cfg, args)
         engine.evaluate(cfg, trusted)
         return None
-    with _log_held_back(cfg):
-        start = engine.find_start(cfg, args.resume, args.config_file)
-    if not start.outcome:
-        _set_up(cfg, args)
-    return engine.train(cfg, start=start, trusted=trusted)["status"]
+    with sole_training(Path(cfg.OUTPUT_DIR)):
+        with _log_held_back(cfg):
+            start = engine.find_start(cfg, args.resume, args.config_file)
+        if not start.outcome:
+            _set_up(cfg, args)
+        return engine.train(cfg, start=start, trusted=trusted)["status"]
 
 
 def _take_trust(cfg: CfgNode) -> bool:

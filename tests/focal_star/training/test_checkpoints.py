@@ -4,6 +4,7 @@ import io
 import logging
 import pickle
 import tarfile
+import zipfile
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -116,10 +117,18 @@ def write_tar(path):
         archive.addfile(member, pickled)
 
 
+def write_tar_and_zip(path):
+    """Two files in one: torch goes by a file's first bytes, and Python's zipfile by its last."""
+    write_tar(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/version", "3")
+
+
 HOSTILE = {
     "bad.pth": lambda path: torch.save({"model": Surprise()}, path),
     "old.pth": lambda path: path.write_bytes(pickle.dumps({"model": Surprise()})),
     "tar.pth": write_tar,
+    "tar_and_zip.pth": write_tar_and_zip,
     "zoo.pkl": lambda path: path.write_bytes(
         pickle.dumps({"model": Surprise(), "__author__": "somebody"})
     ),
@@ -139,7 +148,7 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, name):
     assert not Path("surprise").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "tar.pth"])
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "tar" not in name])
 def test_code_is_run_where_that_is_asked_for(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     HOSTILE[name](Path(name))

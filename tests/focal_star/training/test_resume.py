@@ -1,6 +1,8 @@
 """The state of a training, put back; test_broken_off.py has whole trainings."""
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from detectron2.utils.events import EventStorage
 
 from focal_star import engine
 from focal_star.config import ConfigError
-from focal_star.training import resume
+from focal_star.training import checkpoints, config_changes, resume
 from focal_star.training.events import MetricsWriter, naming
+from focal_star.training.outcome import finished
 from focal_star.training.trainer import Trainer
 
 
@@ -151,3 +154,43 @@ def test_a_checkpoint_of_another_config_is_refused(tiny_cfg, tmp_path):
     trainer = Trainer(tiny_cfg, through_a_file(state))
     with pytest.raises(ConfigError, match="of another config.*size mismatch"):
         trainer.load()
+
+
+FAULTY = {
+    "no mapping": lambda config: [],
+    "nothing": lambda config: None,
+    "no values": lambda config: {},
+    "values that are a list": lambda config: config | {"values": []},
+    "no content": lambda config: config | {"content": None},
+    "a hash that is a number": lambda config: config | {"loss_code": 3},
+}
+
+
+@pytest.mark.parametrize("spoil", FAULTY.values(), ids=FAULTY)
+def test_a_file_that_no_training_wrote_is_named(spoil, tiny_cfg):
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    folder.mkdir()
+    config = spoil(config_changes.record(tiny_cfg, tiny_cfg))
+    checkpoint = dict.fromkeys(checkpoints.CONTENT, {}) | {"ranks": [{}], "config": config}
+    torch.save(checkpoint, folder / "model_0000001.pth")
+    with pytest.raises(ConfigError, match="model_0000001.pth is not as a training leaves it"):
+        resume.find_start(tiny_cfg, True)
+    (folder / "result.json").write_text(json.dumps({"status": "done", "config": config}))
+    with pytest.raises(ConfigError, match="result.json is not as a training leaves it"):
+        resume.find_start(tiny_cfg, True)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_checkpoint_of_processes_that_are_no_list_is_named(tiny_cfg):
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    folder.mkdir()
+    checkpoint = dict.fromkeys(checkpoints.CONTENT, {}) | {"ranks": 3}
+    torch.save(checkpoint, folder / "model_0000001.pth")
+    with pytest.raises(ConfigError, match="model_0000001.pth is not as a training leaves it"):
+        resume.find_start(tiny_cfg, True)
+
+
+def test_a_result_that_is_nested_too_deeply_is_no_result(tmp_path, caplog):
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    assert finished(tmp_path) is None
+    assert "result.json is broken and is ignored" in caplog.text

@@ -181,13 +181,13 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
 
 
 def _read(path: Path, trusted: bool) -> Any:
+    if not trusted and tarfile.is_tarfile(path):  # a zip may follow: torch goes by the first bytes
+        # torch before 2.6 runs the code of these even so (CVE-2025-32434).
+        raise pickle.UnpicklingError("it has the form of torch 0.1")
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:  # torch compares no checksums
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("its content does not match its checksums")
-    elif tarfile.is_tarfile(path) and not trusted:
-        # torch before 2.6 runs the code of these even so (CVE-2025-32434).
-        raise pickle.UnpicklingError("it has the form of torch 0.1")
     return torch.load(path, map_location="cpu", weights_only=not trusted)
 
 

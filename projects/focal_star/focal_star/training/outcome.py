@@ -151,7 +151,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
         return outcome if outcome["status"] == DONE else None
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         logger.warning("%s is broken and is ignored", path)
         return None
 

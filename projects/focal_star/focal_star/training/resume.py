@@ -7,6 +7,8 @@ event storage. Each process has its own of some of these.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,16 +101,30 @@ def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
     """
     given, folder = cfg.clone(), Path(cfg.OUTPUT_DIR)
     if resume and (outcome := on_main_process(lambda: finished(folder))):
-        _changes(outcome, given, folder / RESULT_FILE, done=True)
+        with _refusing_foreign_content(folder / RESULT_FILE):
+            _changes(outcome, given, folder / RESULT_FILE, done=True)
         return Start(given, outcome=outcome)
     path = on_main_process(lambda: _checkpoint(given, resume, config_file))
     if path is None:
         return Start(given)
     state = checkpoints.read(path)
-    _check_processes(len(state["ranks"]), path)
-    changes = _changes(state, given, path)
+    with _refusing_foreign_content(path):
+        _check_processes(len(state["ranks"]), path)
+        changes = _changes(state, given, path)
     logger.info("Resuming from %s", path)
     return Start(given, state, changes)
+
+
+@contextmanager
+def _refusing_foreign_content(path: Path) -> Iterator[None]:
+    """Turn what a file raises that no training wrote into a ConfigError."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is not as a training leaves it ({type(error).__name__}: {error}); move it "
+            "away, or train in a new OUTPUT_DIR"
+        ) from error
 
 
 def _checkpoint(cfg: CfgNode, resume: bool, config_file: str) -> Path | None:
