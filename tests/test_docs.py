@@ -20,7 +20,7 @@ from focal_star.losses import LOSSES
 ROOT = Path(__file__).resolve().parents[1]
 READMES = [ROOT / "README.md", ROOT / "projects" / "focal_star" / "README.md"]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*READMES, *DOCS]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", *DOCS]
 VARIES = "…"
 
 

@@ -1,4 +1,4 @@
-"""The commands and snippets of the documentation, as a reader finds them.
+"""The commands and snippets of the documentation, as a reader sees them.
 
 Above a block, a comment may say what is done with it in the tests:
 
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 READMES = [ROOT / "README.md", ROOT / "projects" / "focal_star" / "README.md"]
-PAGES = [*READMES, *DOCS]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", *DOCS]
 
 SHELL = ("sh", "bash", "console")
 
