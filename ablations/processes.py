@@ -159,11 +159,18 @@ class _Forked:
 
     def poll(self) -> int | None:
         code = self._process.exitcode
-        if code == _SERVER_DIED:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, 0)
-                return None  # only who would tell of its end is dead
+        if code == _SERVER_DIED and _is_alive(self.pid):
+            return None  # only who would tell of its end is dead
         return code
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs. One that has ended stays a zombie where process 1 collects none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 class _Described:

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from multiprocessing import forkserver
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,6 +125,16 @@ def test_a_server_that_is_killed_costs_nothing(job, workplace, server):
     job.layout.cell_result(job.cell.id).unlink()
     again = CellRun(job, server.start)  # from a new server
     assert wait_for(again.poll).status == DONE
+
+
+def test_a_process_whose_end_nobody_collects_has_ended():
+    """As of a server that is dead, in a container whose first process collects no orphans."""
+    child = subprocess.Popen(["sleep", "60"])
+    forked = processes._Forked(SimpleNamespace(pid=child.pid, exitcode=processes._SERVER_DIED))
+    assert forked.poll() is None
+    child.kill()
+    wait_for(lambda: forked.poll() is not None)
+    assert child.wait() == -signal.SIGKILL
 
 
 def test_a_server_that_does_not_start_is_done_without(job, server, monkeypatch):

@@ -31,7 +31,9 @@ def check_derived(cfg: CfgNode) -> None:
         raise ConfigError(
             "the config's short keys are not resolved, so that this would be another experiment; "
             "read it by focal_star.config.load_config(file, overrides), or call "
-            "focal_star.config.derive(cfg) after the last change of cfg: " + "; ".join(problems)
+            "focal_star.config.derive(cfg) after the last change of cfg; to keep a value, set the "
+            "short key that the other follows from, such as INPUT.SHORT_EDGE, to None: "
+            + "; ".join(problems)
         )
 
 
