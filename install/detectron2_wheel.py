@@ -20,9 +20,9 @@ PATCH, METADATA = HERE / "changes.patch", HERE / "pyproject.toml"
 SDIST = "detectron2-cdo==0.5"
 SDIST_SHA256 = "53c9e79e9cc943e80419c588ea44b5479507a8628ed14a4e06bd093e29311b18"
 
-BUILD_TOOLS = ("pip==25.3", "setuptools==80.9.0")
-"""What fetches and builds it, in a temporary folder. The metadata of the sdist names a dependency
-by URL, which pip 26.3 refuses even to download."""
+BUILD_TOOLS = (("pip==25.3", "setuptools==80.9.0"), ("pip>=23.2,<26.3", "setuptools>=77"))
+"""What fetches and builds it, in a temporary folder; the second where an index lacks the first. The
+metadata of the sdist names a dependency by URL, which pip 26.3 refuses even to download."""
 
 # What training takes of it; its layers load the compiled operators where there are any. Not the
 # model zoo: upstream's needs a pkg_resources that new versions of setuptools no longer have.
@@ -74,8 +74,10 @@ def _build_and_install(environment: Environment, folder: Path, draw: bool) -> No
     folder.mkdir()
     # The site's constraints are for what is kept; these tools are gone in a minute.
     with_tools = {"PYTHONPATH": str(tools), "PIP_CONSTRAINT": "/dev/null"}
-    install = ("install", "--quiet", "--target", tools, *BUILD_TOOLS)
-    environment.pip(*install, PIP_CONSTRAINT="/dev/null")
+    install = ("install", "--quiet", "--target", tools)
+    exact, ranges = BUILD_TOOLS
+    if environment.attempt("-m", "pip", *install, *exact, PIP_CONSTRAINT="/dev/null")[0]:
+        environment.pip(*install, *ranges, PIP_CONSTRAINT="/dev/null")
     download_sdist(environment, sdist, **with_tools)
     write_project(unpack(next(sdist.glob("*.tar.gz")), folder / "unpacked"), project)
     constraints = ("--constraint", environment.constraints)
