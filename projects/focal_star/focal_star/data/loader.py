@@ -5,6 +5,7 @@ training, which then cannot finish its iteration. Workers that ignore these sign
 outlive the training, which ends its workers by SIGTERM.
 """
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 WATCH_SECONDS = 1.0
 """How often a worker looks whether its training still lives."""
@@ -85,6 +88,10 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     """Print a traceback, but not where the training has hung up: it is ending, on purpose."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
+    if issubclass(kind, OSError) and error.errno in _TOO_MANY_FILES:
+        # multiprocessing's thread that hands out batches would try, and report, without an end,
+        # and the training would wait for it. The end of a worker ends the training.
+        os._exit(1)
 
 
 def _watch(parent: int) -> None:
