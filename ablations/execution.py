@@ -150,16 +150,19 @@ class CellRun:
         )
 
     def _outcome(self) -> dict[str, Any] | None:
-        """What the process left at its end; None, and nothing is left, if that is not whole."""
+        """What the process left at its end; None if that is not whole, and it is renamed then."""
         path = self.job.layout.cell_result(self.job.cell.id)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return {key: content[key] for key in ("status", "error", "result", "run")}
+            found = {key: content[key] for key in ("status", "error", "result", "run")}
+            if isinstance(found["result"], dict) and isinstance(found["run"], dict):
+                return found
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            path.unlink()
-            return None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        path.rename(path.with_name("result.broken.json"))
+        return None
 
     def _failure(self, code: int | None) -> dict[str, Any]:
         log = self.job.layout.cell_log(self.job.cell.id)
