@@ -17,8 +17,10 @@ from focal_star.config import CONFIGS, ConfigError, derive, load_config
 from focal_star.detector import load_detector
 from focal_star.evaluation import loss_distribution
 from focal_star.faster_rcnn import keys_of
-from focal_star.training import pretraining, validation
-from focal_star.training.frozen import StoredMapper
+from focal_star.mini import pretraining
+from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.trainer import CachedTrainer
+from focal_star.training import validation
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
 
@@ -82,7 +84,7 @@ def test_by_hand_it_is_the_study_s_cell():
 
 
 def test_retinanet_is_what_it_was():
-    assert load_config(MINI).MODEL.META_ARCHITECTURE == "FocalStarRetinaNet"
+    assert load_config(MINI).MODEL.META_ARCHITECTURE == "CachedRetinaNet"
     assert load_config(MINI).MODEL.FPN.IN_FEATURES == ["res3", "res4", "res5"]
 
 
@@ -191,7 +193,7 @@ def test_looking_at_validation_images_moves_no_number(cfg):
 
 def test_stored_features_of_the_stage_that_the_pyramid_sees_change_no_bit(cfg):
     Path(cfg.OUTPUT_DIR).mkdir()
-    trainer = Trainer(cfg)
+    trainer = CachedTrainer(cfg)
     trainer.load()
     assert "res2" in trainer.model.backbone.bottom_up._out_features
     assert isinstance(trainer.data_loader.mapper, StoredMapper)
@@ -263,7 +265,7 @@ def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, t
          *tiny_overrides, *TWO_STAGE]
     )  # fmt: skip
     assert code == 2
-    assert "MODEL.META_ARCHITECTURE is GeneralizedRCNN" in capsys.readouterr().err
+    assert "MODEL.META_ARCHITECTURE is CachedGeneralizedRCNN" in capsys.readouterr().err
 
 
 def test_the_losses_of_validation_have_names():

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.utils import comm
 from torch import Tensor
 
@@ -202,7 +203,8 @@ def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to look at")
     architecture = cfg.MODEL.META_ARCHITECTURE
-    if architecture != FocalStarRetinaNet.__name__:
+    known = architecture in META_ARCH_REGISTRY
+    if not known or not issubclass(META_ARCH_REGISTRY.get(architecture), FocalStarRetinaNet):
         raise ConfigError(
             f"MODEL.META_ARCHITECTURE is {architecture}, which has no loss of this "
             f"project; valid: {FocalStarRetinaNet.__name__}"

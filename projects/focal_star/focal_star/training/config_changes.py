@@ -47,6 +47,15 @@ RULES = {
 The longest one that fits a key counts, and ``REFUSED`` where none does.
 """
 
+META_ARCHITECTURE = ".META_ARCHITECTURE"
+"""End of the keys that name a model."""
+
+RENAMED = {
+    ("FocalStarRetinaNet", "CachedRetinaNet"),
+    ("GeneralizedRCNN", "CachedGeneralizedRCNN"),
+}
+"""Old and new name of a model that older trainings have under the old one."""
+
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
 FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
@@ -116,6 +125,8 @@ def changes(
             continue  # a key that is newer than the training
         old = recorded["values"][key]
         if new == old or new == recorded["prepared"].get(key, old):
+            continue
+        if key.endswith(META_ARCHITECTURE) and (old, new) in RENAMED:
             continue
         if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
             continue
