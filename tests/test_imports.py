@@ -265,9 +265,11 @@ from focal_star.command import load_config
 from focal_star.config import CONFIGS
 def loaded():
     return sorted(name for name in sys.modules if name.startswith("focal_star.mini"))
-load_config(CONFIGS / "coco/retinanet_R_50_FPN_1x_600_FL.yaml", [])
+from detectron2.modeling import build_model
+on_cpu = ["MODEL.DEVICE", "cpu"]
+build_model(load_config(CONFIGS / "coco/retinanet_R_50_FPN_1x_600_FL.yaml", on_cpu))
 print(loaded())
-load_config(CONFIGS / "mini/retinanet_R_18_FPN.yaml", [])
+build_model(load_config(CONFIGS / "mini/retinanet_R_18_FPN.yaml", on_cpu))
 print("focal_star.mini.models" in loaded())
 """
     ended = run_without({"nothing"}, code)

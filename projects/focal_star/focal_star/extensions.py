@@ -1,9 +1,9 @@
 """What a config may ask for that is no part of the core: the one module that knows where it is.
 
 ``focal_star.mini`` has what makes the embedded study quick, or lets it do without a download. A
-config asks for it by the names below, as for parts of Detectron2. A name selects one of these
-functions and never a module, so that no config can have other code imported. What a config does not
-ask for is not imported.
+config asks for it by name, as for parts of Detectron2, whose registries know models and backbones
+from here. A name selects one of these functions and never a module, so that no config can have
+other code imported. What a config does not ask for is not imported.
 """
 
 from collections.abc import Iterator
@@ -12,33 +12,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Backbone
+from torch import nn
 
 if TYPE_CHECKING:
     from focal_star.training.trainer import Trainer
 
 DATASET = "digits_in_scenes"
-"""Start of the names in ``DATASETS.TRAIN``."""
-
-BACKBONES = ("build_narrow_resnet_fpn_backbone", "build_retinanet_narrow_resnet_fpn_backbone")
-"""Values of ``MODEL.BACKBONE.NAME``."""
-
-META_ARCHITECTURES = ("CachedGeneralizedRCNN", "CachedRetinaNet")
-"""Values of ``MODEL.META_ARCHITECTURE``."""
+"""Start of the names in ``DATASETS.TRAIN`` that ask for the embedded data set."""
 
 
-def register_parts(cfg: CfgNode) -> None:
-    """Have Detectron2's registries know the model and the backbone that a config names.
+@META_ARCH_REGISTRY.register()
+def CachedRetinaNet(cfg: CfgNode) -> nn.Module:
+    """:class:`focal_star.mini.models.CachedRetinaNet`."""
+    with _asked_by("MODEL.META_ARCHITECTURE CachedRetinaNet"):
+        from focal_star.mini import models
+    return models.CachedRetinaNet(cfg)
 
-    Raises:
-        ConfigError: they are not installed.
-    """
-    model = cfg.MODEL
-    if model.BACKBONE.NAME in BACKBONES:
-        with _asked_by(f"MODEL.BACKBONE.NAME {model.BACKBONE.NAME}"):
-            import focal_star.mini.backbone
-    if model.META_ARCHITECTURE in META_ARCHITECTURES:
-        with _asked_by(f"MODEL.META_ARCHITECTURE {model.META_ARCHITECTURE}"):
-            import focal_star.mini.models  # noqa: F401
+
+@META_ARCH_REGISTRY.register()
+def CachedGeneralizedRCNN(cfg: CfgNode) -> nn.Module:
+    """:class:`focal_star.mini.models.CachedGeneralizedRCNN`."""
+    with _asked_by("MODEL.META_ARCHITECTURE CachedGeneralizedRCNN"):
+        from focal_star.mini import models
+    return models.CachedGeneralizedRCNN(cfg)
+
+
+@BACKBONE_REGISTRY.register()
+def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
+    """:func:`focal_star.mini.backbone.build_retinanet_backbone`."""
+    with _asked_by("MODEL.BACKBONE.NAME build_retinanet_narrow_resnet_fpn_backbone"):
+        from focal_star.mini import backbone
+    return backbone.build_retinanet_backbone(cfg, input_shape)
+
+
+@BACKBONE_REGISTRY.register()
+def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
+    """:func:`focal_star.mini.backbone.build_faster_rcnn_backbone`."""
+    with _asked_by("MODEL.BACKBONE.NAME build_narrow_resnet_fpn_backbone"):
+        from focal_star.mini import backbone
+    return backbone.build_faster_rcnn_backbone(cfg, input_shape)
 
 
 def trainer_class(cfg: CfgNode) -> type["Trainer"]:

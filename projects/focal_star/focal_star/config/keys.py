@@ -2,8 +2,8 @@
 
 from detectron2.config import CfgNode
 
-import focal_star.retinanet  # noqa: F401  a config with these keys names what it registers
-from focal_star.extensions import register_parts
+import focal_star.extensions
+import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
 from focal_star.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 from focal_star.training.optimizer import FULL_MODEL
 
@@ -20,8 +20,8 @@ LONG_TO_SHORT = 5 / 3
 def add_focal_star_config(cfg: CfgNode) -> None:
     """Add the project's keys, with their defaults, to Detectron2's.
 
-    ``FocalStarRetinaNet`` is registered with Detectron2 when this module is imported, and what else
-    of this project a config names by :func:`derive`, so that ``build_model(cfg)`` knows it.
+    This project's models and backbones are registered with Detectron2 when this module is
+    imported, so that ``build_model(cfg)`` knows them.
 
     alpha, gamma and the prior pi stay where Detectron2 has them:
     ``MODEL.RETINANET.FOCAL_LOSS_ALPHA`` (None for no weighting), ``.FOCAL_LOSS_GAMMA`` and
@@ -132,14 +132,9 @@ def add_focal_star_config(cfg: CfgNode) -> None:
 def derive(cfg: CfgNode) -> None:
     """Set the keys of Detectron2 that one key of this project stands for, if it is given.
 
-    Done twice it changes nothing more. Parts of this project that the config then names are
-    registered with Detectron2.
-
-    Raises:
-        ConfigError: the config names a part that is not installed.
+    Done twice it changes nothing more.
     """
     derive_faster_rcnn(cfg.MODEL)
-    register_parts(cfg)
     cfg.MODEL.WEIGHTS = cfg.MODEL.WEIGHTS.replace(DEPTH, str(cfg.MODEL.RESNETS.DEPTH))
     if clips_by_loss(cfg):
         clip = cfg.SOLVER.CLIP_GRADIENTS

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.utils import comm
 from torch import Tensor
 
@@ -202,15 +201,13 @@ def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
     check_device(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to look at")
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    known = architecture in META_ARCH_REGISTRY
-    if not known or not issubclass(META_ARCH_REGISTRY.get(architecture), FocalStarRetinaNet):
-        raise ConfigError(
-            f"MODEL.META_ARCHITECTURE is {architecture}, which has no loss of this "
-            f"project; valid: {FocalStarRetinaNet.__name__}"
-        )
     register_datasets(cfg)
     model = Trainer.build_model(cfg)
+    if not isinstance(model, FocalStarRetinaNet):
+        raise ConfigError(
+            f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which has no loss of this "
+            f"project; valid: {FocalStarRetinaNet.__name__}, CachedRetinaNet"
+        )
     CompleteCheckpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(options.weights)
     return loss_distribution(cfg, model, options.images)
 

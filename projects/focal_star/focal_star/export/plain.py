@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, get_cfg
-from detectron2.modeling import META_ARCH_REGISTRY, build_model
+from detectron2.modeling import build_model
 
 from focal_star import __version__
 from focal_star.config import ConfigError, load_config
@@ -35,6 +35,13 @@ UNUSABLE = 2
 
 WIDTH = 64
 """Of the stem and of res2, in Detectron2's ResNet-18 and -34."""
+
+META_ARCHITECTURES = {
+    "CachedGeneralizedRCNN": "GeneralizedRCNN",
+    "CachedRetinaNet": "RetinaNet",
+    "FocalStarRetinaNet": "RetinaNet",
+}
+"""Name here -> the one of Detectron2 that detects the same."""
 
 NARROW_BACKBONES = {
     "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",
@@ -81,7 +88,9 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     for section in _SECTIONS:
         _copy_known(cfg[section], plain[section])
     model = plain.MODEL
-    model.META_ARCHITECTURE = _detectron2s(model.META_ARCHITECTURE)
+    model.META_ARCHITECTURE = META_ARCHITECTURES.get(
+        model.META_ARCHITECTURE, model.META_ARCHITECTURE
+    )
     if model.RETINANET.FOCAL_LOSS_ALPHA is None:
         model.RETINANET.FOCAL_LOSS_ALPHA = -1.0
     if model.BACKBONE.NAME in NARROW_BACKBONES:
@@ -96,17 +105,6 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     plain.DATASETS.TRAIN = ()
     model.WEIGHTS = WEIGHTS_FILE if is_narrow(cfg) else "model_final.pth"
     return plain
-
-
-def _detectron2s(meta_architecture: str) -> str:
-    """The model of Detectron2 that one of this project is derived from, by its name.
-
-    They detect the same. A name that is not registered is returned as it is.
-    """
-    if meta_architecture not in META_ARCH_REGISTRY:
-        return meta_architecture
-    bases = META_ARCH_REGISTRY.get(meta_architecture).__mro__
-    return next(base.__name__ for base in bases if base.__module__.startswith("detectron2."))
 
 
 def is_narrow(cfg: CfgNode) -> bool:

@@ -2,7 +2,6 @@
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
@@ -80,16 +79,14 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     return net.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
 
 
-@BACKBONE_REGISTRY.register()
-def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+def build_retinanet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of RetinaNet, P3 to P7."""
     bottom_up = build_narrow_resnet(cfg, input_shape)
     channels = bottom_up.output_shape()["res5"].channels
     return _pyramid(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
 
 
-@BACKBONE_REGISTRY.register()
-def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+def build_faster_rcnn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of Faster R-CNN, up to P6."""
     return _pyramid(cfg, build_narrow_resnet(cfg, input_shape), LastLevelMaxPool())
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.layers import cat
-from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
+from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor
 
@@ -36,7 +36,6 @@ class TakesStored:
         return ImageList(StoredFeatures(stored.permute(0, 3, 1, 2)), sizes)
 
 
-@META_ARCH_REGISTRY.register()
 class CachedRetinaNet(TakesStored, FocalStarRetinaNet):
     """FocalStarRetinaNet that trains in less time where maps are small.
 
@@ -76,6 +75,5 @@ class CachedRetinaNet(TakesStored, FocalStarRetinaNet):
         return super()._loss_cls(pred_logits, labels, scale)
 
 
-@META_ARCH_REGISTRY.register()
 class CachedGeneralizedRCNN(TakesStored, GeneralizedRCNN):
     """Detectron2's two-stage detector."""
