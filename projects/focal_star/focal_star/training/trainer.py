@@ -1,6 +1,5 @@
 """Detectron2's trainer as this project uses it."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,6 @@ from focal_star.training.random_state import kept_random_state
 from focal_star.training.resume import rank_state, set_rank_state
 from focal_star.training.validation import ValidationLosses
 from focal_star.training.writers import service_writers
-
-logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
