@@ -41,6 +41,9 @@ NEW = {
 }
 """Key that was added -> the value at which it changes nothing, and does not count."""
 
+RENAMED = {"CachedGeneralizedRCNN": "GeneralizedRCNN", "CachedRetinaNet": "FocalStarRetinaNet"}
+"""Value that was added -> the one that stands for the same in older configs, and counts for it."""
+
 UNCOUNTED = {"loss": "", "processes": 1}
 """Part of an identity that was added -> the value at which it does not count."""
 
@@ -178,7 +181,9 @@ def _canonical(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as floats, sequences as lists."""
+    """Numbers as floats, sequences as lists, renamed values under their old names."""
+    if isinstance(value, str):
+        return RENAMED.get(value, value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

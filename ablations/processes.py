@@ -24,6 +24,7 @@ from ablations.snapshot import Code
 
 PRELOADED = (
     "focal_star.command",
+    "focal_star.mini.trainer",
     "hotcoco",
     "pygments.formatters",
     "pygments.lexers",

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from benchmarks.harness import Case, Side
 from focal_star.config import CONFIGS, load_config
 from focal_star.kernels import FORMS
-from focal_star.training.anchor_labels import stored_labels
-from focal_star.training.frozen import ANCHORS, FEATURES, StoredResNet, take_stored
+from focal_star.mini.anchor_labels import stored_labels
+from focal_star.mini.models import CachedRetinaNet
+from focal_star.mini.stored import FEATURES, LabelledInstances
 from focal_star.training.optimizer import build_optimizer
 
 TITLE = "Training step (FL): losses, gradients, optimizer"
@@ -120,7 +121,7 @@ def _side(
     model.load_state_dict(weights)
     if cfg.MODEL.CHANNELS_LAST:
         model = model.to(memory_format=torch.channels_last)
-    if cfg.MODEL.BACKBONE.STORE_FROZEN and isinstance(model.backbone.bottom_up, StoredResNet):
+    if cfg.MODEL.BACKBONE.STORE_FROZEN and isinstance(model, CachedRetinaNet):
         batch = _stored(model, batch)
     return Side(name, partial(_step, model.train(), build_optimizer(cfg, model), batch, narrow))
 
@@ -132,10 +133,13 @@ def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any
     objects = [image["instances"] for image in batch]
     with tempfile.TemporaryDirectory() as folder:
         labels = np.load(stored_labels(Path(folder), model, objects, objects[0].image_size))
-    take_stored(model)
+    labelled = [
+        LabelledInstances(one.image_size, torch.from_numpy(label), **one.get_fields())
+        for one, label in zip(objects, labels, strict=True)
+    ]
     return [
-        image | {FEATURES: found.permute(1, 2, 0).contiguous(), ANCHORS: torch.from_numpy(label)}
-        for image, found, label in zip(batch, features, labels, strict=True)
+        image | {FEATURES: found.permute(1, 2, 0).contiguous(), "instances": own}
+        for image, found, own in zip(batch, features, labelled, strict=True)
     ]
 
 

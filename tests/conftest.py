@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from focal_star.data import digits_in_scenes
+from focal_star.mini import digits_in_scenes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

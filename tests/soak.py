@@ -269,7 +269,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.stand_ins:
             soak.environment |= {"STEPS": "20", "STEP_SECONDS": "0.05"}
         else:
-            from focal_star.data import digits_in_scenes
+            from focal_star.mini import digits_in_scenes
 
             soak.dataset = root / "data" / "tiny"
             digits_in_scenes.write(soak.dataset, digits_in_scenes.Recipe(num_train=24, num_val=8))

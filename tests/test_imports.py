@@ -214,3 +214,64 @@ def test_no_file_imports_against_the_direction(part):
 def test_the_file_of_losses_imports_torch_alone():
     source = (ROOT / "projects" / "focal_star" / "focal_star" / "losses.py").read_text()
     assert imported(source, "focal_star") - set(sys.stdlib_module_names) == {"torch"}
+
+
+MINI = "focal_star.mini"
+EXTENSIONS = ROOT / "projects" / "focal_star" / "focal_star" / "extensions.py"
+"""The one module outside of ``focal_star.mini`` that imports it."""
+
+
+def imports_of_mini(source: str) -> set[str]:
+    """The modules of ``focal_star.mini`` that a module of focal_star imports, wherever it does."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = ("focal_star." * (node.level > 0) + (node.module or "")).rstrip(".")
+            names |= {start, *(f"{start}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name == MINI or name.startswith(f"{MINI}.")}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import focal_star.mini",
+        "import focal_star.mini.models as m",
+        "from focal_star.mini import frozen",
+        "from focal_star.mini.frozen import StoredMapper",
+        "from focal_star import losses, mini",
+        "from . import mini",
+        "from .mini import frozen",
+        "def f():\n    from focal_star.mini.trainer import CachedTrainer",
+    ],
+)
+def test_an_import_of_mini_is_found(source):
+    assert imports_of_mini(source)
+    assert not imports_of_mini(source.replace("mini", "training"))
+
+
+def test_one_module_outside_of_mini_imports_it():
+    core = EXTENSIONS.parent
+    files = PARTS["focal_star"][0].rglob("*.py")
+    files = [path for path in files if core / "mini" not in path.parents]
+    found = [path for path in files if imports_of_mini(path.read_text(encoding="utf-8"))]
+    assert found == [EXTENSIONS]
+
+
+def test_the_core_imports_mini_only_where_a_config_asks_for_it():
+    code = """
+from focal_star.command import load_config
+from focal_star.config import CONFIGS
+def loaded():
+    return sorted(name for name in sys.modules if name.startswith("focal_star.mini"))
+from detectron2.modeling import build_model
+on_cpu = ["MODEL.DEVICE", "cpu"]
+build_model(load_config(CONFIGS / "coco/retinanet_R_50_FPN_1x_600_FL.yaml", on_cpu))
+print(loaded())
+build_model(load_config(CONFIGS / "mini/retinanet_R_18_FPN.yaml", on_cpu))
+print("focal_star.mini.models" in loaded())
+"""
+    ended = run_without({"nothing"}, code)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["[]", "True"]

@@ -185,7 +185,8 @@ def test_the_studys_own_config_is_read_without_the_package(name):
     # What a file writes goes before what its base does.
     assert config["INPUT.SHORT_EDGE"] == study.base["scale"]
     assert config["MODEL.RESNETS.DEPTH"] == study.base["depth"]
-    assert config["MODEL.META_ARCHITECTURE"] == "FocalStarRetinaNet"
+    names = {"mini": "CachedRetinaNet", "coco": "FocalStarRetinaNet"}
+    assert config["MODEL.META_ARCHITECTURE"] == names[name]
 
 
 def test_a_study_of_no_config_is_refused():

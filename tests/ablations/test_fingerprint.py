@@ -389,3 +389,18 @@ def test_what_is_the_same_in_config_files(tmp_path):
             found.add(ResolvedConfig(resolve_config(path, pairs)).sha256({}))
         assert len(found) == 1 and found.isdisjoint(seen)
         seen |= found
+
+
+def test_a_model_under_its_new_name_is_the_same():
+    """So that the records from before it had its name stay current."""
+    old = {"MODEL": {"META_ARCHITECTURE": "FocalStarRetinaNet",
+                     "FASTER_RCNN": {"META_ARCHITECTURE": "GeneralizedRCNN"}}}  # fmt: skip
+    new = {"MODEL": {"META_ARCHITECTURE": "CachedRetinaNet",
+                     "FASTER_RCNN": {"META_ARCHITECTURE": "CachedGeneralizedRCNN"}}}  # fmt: skip
+    other = {"MODEL": old["MODEL"] | {"META_ARCHITECTURE": "RetinaNet"}}
+    two_stage = {"MODEL.DETECTOR": "faster_rcnn"}
+    for config in (old, new, other):
+        config["MODEL"]["DETECTOR"] = "retinanet"
+    for changes in ({}, two_stage):
+        assert ResolvedConfig(old).sha256(changes) == ResolvedConfig(new).sha256(changes)
+        assert ResolvedConfig(old).sha256(changes) != ResolvedConfig(other).sha256(changes)

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from focal_star.data import digits_in_scenes
+from focal_star.mini import digits_in_scenes
 from tests.docs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,7 @@ class Checkout:
             text = text.replace(old, new)
         config.write_text(text, encoding="utf-8")
 
-        module = self.root / "projects/focal_star/focal_star/data/digits_in_scenes.py"
+        module = self.root / "projects/focal_star/focal_star/mini/digits_in_scenes.py"
         text = module.read_text(encoding="utf-8")
         text, changed = re.subn(r"(num_train: int|num_val: int) = \d+", r"\1 = 8", text)
         assert changed == 2

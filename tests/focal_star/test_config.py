@@ -42,7 +42,7 @@ def test_config_is_read_safely_and_makes_a_model(path):
     if cfg.MODEL.DETECTOR == "retinanet":
         assert model.classification_loss.func is LOSSES[cfg.MODEL.FOCAL_STAR.LOSS]
     else:
-        assert type(model) is GeneralizedRCNN
+        assert isinstance(model, GeneralizedRCNN)
 
 
 def test_python_tags_are_refused(tmp_path):

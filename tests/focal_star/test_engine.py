@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from focal_star import engine
+from focal_star.mini.pretraining import pretrained_weights
 from focal_star.training.outcome import METRICS, RESULT_FILE, curves
-from focal_star.training.pretraining import pretrained_weights
 
 
 def outcome(cfg, seed: int = 1, folder: str = "train", **solver) -> dict:
@@ -138,7 +138,7 @@ def test_pretraining_is_made_once_and_starts_the_backbone(tiny_cfg):
 
 def test_other_data_or_options_are_pretrained_anew(tiny_cfg, monkeypatch):
     monkeypatch.setattr(
-        "focal_star.training.pretraining._train", lambda cfg: (torch.nn.Identity(), 50.0)
+        "focal_star.mini.pretraining._train", lambda cfg: (torch.nn.Identity(), 50.0)
     )
     paths = {pretrained_weights(tiny_cfg, "a"), pretrained_weights(tiny_cfg, "b")}
     tiny_cfg.PRETRAINING.SEED = 7

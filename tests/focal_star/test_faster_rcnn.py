@@ -17,8 +17,11 @@ from focal_star.config import CONFIGS, ConfigError, derive, load_config
 from focal_star.detector import load_detector
 from focal_star.evaluation import loss_distribution
 from focal_star.faster_rcnn import keys_of
-from focal_star.training import pretraining, validation
-from focal_star.training.frozen import StoredMapper
+from focal_star.mini import pretraining
+from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.models import CachedGeneralizedRCNN
+from focal_star.mini.trainer import CachedTrainer
+from focal_star.training import validation
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
 
@@ -50,7 +53,8 @@ def test_any_config_becomes_one_of_faster_rcnn(name):
     on_cpu = ["MODEL.DEVICE", "cpu"]
     cfg, of_retinanet = load_config(path, [*TWO_STAGE, *on_cpu]), load_config(path, on_cpu)
     model = build_model(cfg)
-    assert type(model) is GeneralizedRCNN
+    is_mini = name.startswith("mini")
+    assert type(model) is (CachedGeneralizedRCNN if is_mini else GeneralizedRCNN)
     assert list(model.backbone.output_shape()) == ["p2", "p3", "p4", "p5", "p6"]
     assert model.proposal_generator.anchor_generator.num_anchors == [3] * 5
     assert model.roi_heads.num_classes == of_retinanet.MODEL.RETINANET.NUM_CLASSES
@@ -82,7 +86,7 @@ def test_by_hand_it_is_the_study_s_cell():
 
 
 def test_retinanet_is_what_it_was():
-    assert load_config(MINI).MODEL.META_ARCHITECTURE == "FocalStarRetinaNet"
+    assert load_config(MINI).MODEL.META_ARCHITECTURE == "CachedRetinaNet"
     assert load_config(MINI).MODEL.FPN.IN_FEATURES == ["res3", "res4", "res5"]
 
 
@@ -105,7 +109,7 @@ def test_a_detector_that_is_none_is_refused(tmp_path):
     written.write_text(load_config(MINI, TWO_STAGE).dump())
     again, cell = (load_config(*of).MODEL for of in ((written,), (MINI, TWO_STAGE)))
     assert yaml.safe_load(again.dump()) == yaml.safe_load(cell.dump()), "as a training leaves it"
-    with pytest.raises(ConfigError, match="the config is of a GeneralizedRCNN; start from a conf"):
+    with pytest.raises(ConfigError, match="the config is of a CachedGeneralizedRCNN; start"):
         load_config(written, ["MODEL.DETECTOR", "retinanet"])
 
 
@@ -191,7 +195,7 @@ def test_looking_at_validation_images_moves_no_number(cfg):
 
 def test_stored_features_of_the_stage_that_the_pyramid_sees_change_no_bit(cfg):
     Path(cfg.OUTPUT_DIR).mkdir()
-    trainer = Trainer(cfg)
+    trainer = CachedTrainer(cfg)
     trainer.load()
     assert "res2" in trainer.model.backbone.bottom_up._out_features
     assert isinstance(trainer.data_loader.mapper, StoredMapper)
@@ -263,7 +267,7 @@ def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, t
          *tiny_overrides, *TWO_STAGE]
     )  # fmt: skip
     assert code == 2
-    assert "MODEL.META_ARCHITECTURE is GeneralizedRCNN" in capsys.readouterr().err
+    assert "MODEL.META_ARCHITECTURE is CachedGeneralizedRCNN" in capsys.readouterr().err
 
 
 def test_the_losses_of_validation_have_names():

@@ -14,7 +14,7 @@ from torch import nn
 from focal_star import prepare
 from focal_star.config import CONFIGS, resolve_config
 from focal_star.doctor import requirements
-from focal_star.training import pretraining
+from focal_star.mini import pretraining
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"

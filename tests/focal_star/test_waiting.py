@@ -1,7 +1,8 @@
-"""The host does not wait for a GPU in the losses.
+"""The host waits for a GPU in the losses to log the positive anchors, as Detectron2 does, once.
 
-On a machine without one they are computed on tensors of the device "meta", which have no numbers:
-whatever needs one to go on, as the host needs it from a GPU, fails there.
+That is before anything of a loss is computed; nothing after it waits. On a machine without a GPU
+the losses are computed on tensors of the device "meta", which have no numbers: whatever needs one
+to continue, as the host needs it from a GPU, fails there.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from detectron2.utils.events import EventStorage
 
 from focal_star.kernels import FORMS, FUSED
 from focal_star.losses import LOSSES
+from focal_star.retinanet import FocalStarRetinaNet
 from tests.focal_star.test_retinanet import batch, build
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -34,6 +36,12 @@ def arguments(num_classes: int, device: str) -> list:
     return [anchors, outputs[0], list(labels.to(device)), outputs[1], [boxes, boxes]]
 
 
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses without the one thing that waits."""
+    monkeypatch.setattr(FocalStarRetinaNet, "_log_num_pos_anchors", lambda *_, **__: None)
+
+
 def step(model: RetinaNet, given: list) -> dict[str, torch.Tensor]:
     with EventStorage():
         losses = model.losses(*given)
@@ -42,7 +50,7 @@ def step(model: RetinaNet, given: list) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("loss", FUSED)
-def test_nothing_needs_a_number(tiny_cfg, loss):
+def test_nothing_else_needs_a_number(tiny_cfg, unlogged, loss):
     losses = step(build(tiny_cfg, loss), arguments(10, "meta"))
     assert {x.device.type for x in losses.values()} == {"meta"}
 
@@ -71,15 +79,12 @@ def test_the_running_normalizer_is_detectron2s_to_the_bit(tiny_cfg):
         assert float(ours.loss_normalizer) == theirs.loss_normalizer != 100.0
 
 
-def test_what_was_counted_is_told_once(tiny_cfg):
+def test_the_positive_anchors_are_logged_before_a_loss_is_computed(tiny_cfg, monkeypatch):
     model = build(tiny_cfg, "focal")
+    monkeypatch.setattr(model, "divided_losses", lambda *_: {})
     with EventStorage() as storage:
-        model._num_pos_anchors = torch.tensor(2.5, dtype=torch.float64)
-        model.put_num_pos_anchors()
-        assert storage.latest()["num_pos_anchors"] == (2.5, 0)
-        storage.step()
-        model.put_num_pos_anchors()
-        assert storage.latest()["num_pos_anchors"] == (2.5, 0)
+        model.losses(*arguments(10, "cpu"))
+        assert storage.latest()["num_pos_anchors"] == (0.5, 0)
 
 
 @contextmanager
@@ -94,7 +99,7 @@ def waiting_is_an_error() -> Iterator[None]:
 
 @NEEDS_GPU
 @pytest.mark.parametrize("kernel", FORMS)
-def test_a_gpu_is_not_waited_for(tiny_cfg, kernel):
+def test_a_gpu_is_not_waited_for(tiny_cfg, unlogged, kernel):
     tiny_cfg.MODEL.DEVICE, tiny_cfg.MODEL.FOCAL_STAR.KERNEL = "cuda", kernel
     model, given = build(tiny_cfg, "focal_star"), arguments(10, "cuda")
     step(model, given)  # what is compiled and kept for good
@@ -120,7 +125,6 @@ def test_a_gpu_computes_what_the_cpu_does(tiny_cfg, loss):
         model = build(tiny_cfg, loss)
         with EventStorage() as storage:
             losses = model(batch())
-            model.put_num_pos_anchors()
             found.append([*(x.item() for x in losses.values()), storage.latest()])
     assert found[1][:2] == pytest.approx(found[0][:2], rel=1e-3)
     assert found[1][2] == found[0][2]

@@ -100,4 +100,4 @@ def test_the_distribution_holds_all_that_the_packages_read(
         [environment.python, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True
     )
     installed = tmp_path / "installed" / "focal_star" / "configs"
-    assert shown.stdout.split() == [str(installed), "FocalStarRetinaNet"], shown.stderr
+    assert shown.stdout.split() == [str(installed), "CachedRetinaNet"], shown.stderr

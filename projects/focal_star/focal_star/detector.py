@@ -14,9 +14,9 @@ from detectron2.modeling import build_model
 from PIL import Image
 
 from focal_star.config import ConfigError, load_config
-from focal_star.data import digits_in_scenes
 from focal_star.data.checks import DatasetError, splits_of
 from focal_star.data.registration import in_coco_format
+from focal_star.extensions import embedded_dataset
 from focal_star.training import checkpoints
 
 CLASSES_FILE = "classes.txt"
@@ -155,9 +155,7 @@ def _of_folder(cfg: CfgNode) -> list[str]:
             folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
         except (DatasetError, OSError):
             return []
-    elif any(name.startswith(digits_in_scenes.NAME) for name in cfg.DATASETS.TRAIN):
-        folder = Path(cfg.CACHE_DIR) / digits_in_scenes.NAME
-    else:
+    elif (folder := embedded_dataset(cfg, compose=False)) is None:
         return []
     categories = _json(splits_of(folder)[0].annotation_file, "categories")
     try:

@@ -12,7 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-from focal_star import sources
+from focal_star import extensions, sources
 from focal_star.config import ConfigError, check_config, check_derived
 from focal_star.data.checks import dataset_sha256
 from focal_star.data.registration import register_datasets
@@ -34,7 +34,6 @@ from focal_star.training.outcome import (
     environment,
     result_of,
 )
-from focal_star.training.pretraining import pretrained_weights
 from focal_star.training.ranks import on_main_process
 from focal_star.training.resume import CONFIG, CheckpointHook, Start, find_start
 from focal_star.training.schedule import schedule_warnings
@@ -72,7 +71,7 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
         if folder is None:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
-        path = pretrained_weights(cfg, dataset_sha256(folder))
+        path = extensions.pretrained_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
         saved = checkpoints.read(path)
         weights = {
@@ -129,7 +128,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     config = config_changes.record(start.given, cfg)
     cfg = _with_seed(cfg, start.state)
     seed_all_rng(cfg.SEED + comm.get_rank())
-    trainer = Trainer(cfg, start.state, trusted)
+    trainer = extensions.trainer_class(cfg)(cfg, start.state, trusted)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
     guard = DivergenceGuard({CONFIG: config})
     trainer.register_hooks([watch, guard, CheckpointHook(period, config)])

@@ -41,9 +41,9 @@ from focal_star.data.known import describe_names, split_of
 from focal_star.data.registration import register_datasets
 from focal_star.doctor.requirements import require
 from focal_star.engine import prepare
+from focal_star.extensions import missing_weights
 from focal_star.files.weights import fetch, is_address
 from focal_star.files.writing import write_whole
-from focal_star.training.pretraining import missing_weights
 
 
 def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:

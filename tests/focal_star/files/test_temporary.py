@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from focal_star.data import digits_in_scenes
 from focal_star.files.kept_folders import forget_oldest, lock_of
 from focal_star.files.temporary import (
     locked,
@@ -19,6 +18,7 @@ from focal_star.files.temporary import (
     temporary_folder,
 )
 from focal_star.files.writing import write_whole
+from focal_star.mini import digits_in_scenes
 
 HOLDER = """
 import sys

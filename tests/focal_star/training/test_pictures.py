@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from focal_star import engine
 from focal_star.config import CONFIGS, load_config
-from focal_star.training.frozen import StoredMapper
-from focal_star.training.trainer import Trainer
+from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.trainer import CachedTrainer
 
 NAMES = {
     "retinanet": "Top: GT bounding boxes; Bottom: 20 Highest Scoring Results",
@@ -85,7 +85,7 @@ def test_stored_features_are_not_drawn(tiny_cfg, drawn, detector, caplog):
 def test_without_pictures_features_are_stored(tiny_cfg):
     engine.prepare(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    trainer = Trainer(tiny_cfg)
+    trainer = CachedTrainer(tiny_cfg)
     trainer.load()
     assert isinstance(trainer.data_loader.mapper, StoredMapper)
 

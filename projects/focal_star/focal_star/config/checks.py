@@ -239,9 +239,13 @@ def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
             for key, source in keys_of(cfg)
             if key in overrides[::2]
         ]
-    elif "MODEL.DETECTOR" in overrides[::2] and cfg.MODEL.META_ARCHITECTURE == META_ARCHITECTURE:
+    elif "MODEL.DETECTOR" in overrides[::2] and cfg.MODEL.META_ARCHITECTURE in (
+        META_ARCHITECTURE,
+        cfg.MODEL.FASTER_RCNN.META_ARCHITECTURE,
+    ):
         problems.append(
-            f"MODEL.DETECTOR is {cfg.MODEL.DETECTOR}, and the config is of a {META_ARCHITECTURE}; "
+            f"MODEL.DETECTOR is {cfg.MODEL.DETECTOR}, and the config is of a "
+            f"{cfg.MODEL.META_ARCHITECTURE}; "
             "start from a config of RetinaNet"
         )
     if clips_by_loss(cfg):

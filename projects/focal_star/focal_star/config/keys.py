@@ -2,7 +2,7 @@
 
 from detectron2.config import CfgNode
 
-import focal_star.backbone
+import focal_star.extensions
 import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
 from focal_star.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 from focal_star.training.optimizer import FULL_MODEL
@@ -20,8 +20,8 @@ LONG_TO_SHORT = 5 / 3
 def add_focal_star_config(cfg: CfgNode) -> None:
     """Add the project's keys, with their defaults, to Detectron2's.
 
-    ``FocalStarRetinaNet`` and the narrow ResNets are registered with Detectron2 when this module
-    is imported, so that ``build_model(cfg)`` knows them.
+    This project's models and backbones are registered with Detectron2 when this module is
+    imported, so that ``build_model(cfg)`` knows them.
 
     alpha, gamma and the prior pi stay where Detectron2 has them:
     ``MODEL.RETINANET.FOCAL_LOSS_ALPHA`` (None for no weighting), ``.FOCAL_LOSS_GAMMA`` and
@@ -76,8 +76,8 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # Whether convolutions run on channels-last tensors: faster on CPU and on recent GPUs.
     cfg.MODEL.CHANNELS_LAST = False
     # Whether what the frozen part of a narrow ResNet makes of the training images is kept in
-    # CACHE_DIR for all trainings (focal_star.training.frozen). It is only where nothing in their
-    # mapping is random and all are of one size.
+    # CACHE_DIR for all trainings (focal_star.mini.frozen). It is only where the model takes it,
+    # nothing in the mapping of the images is random, and all are of one size.
     cfg.MODEL.BACKBONE.STORE_FROZEN = False
 
     # "SGD" as Detectron2 has it, or "AdamW".

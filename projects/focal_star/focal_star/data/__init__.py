@@ -1,1 +1,1 @@
-"""Data sets: registration, the embedded `digits_in_scenes`, and the checks before training."""
+"""Data sets: registration, and the checks before training."""

@@ -10,10 +10,11 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from focal_star.data import digits_in_scenes, known, voc
+from focal_star.data import known, voc
 from focal_star.data.checks import DatasetError, check_converted, require_valid, splits_of
 from focal_star.data.conversions import conversions
 from focal_star.data.layouts import is_coco
+from focal_star.extensions import embedded_dataset
 
 _logger = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ def register_datasets(cfg: CfgNode) -> Path | None:
 
     ``DATASETS.FOLDER`` is registered as ``<folder>_train`` and ``<folder>_val``, checked first
     where ``DATASETS.CHECK`` says so; one of VOC is converted into ``CACHE_DIR``.
-    ``digits_in_scenes`` is composed on first use. Of data sets that Detectron2 knows by name, it is
-    seen that they are there.
+    The embedded data set is composed on first use. Of data sets that Detectron2 knows by name, it
+    is seen that they are there.
 
     Returns:
         The data set's folder, in COCO's format; None for a data set that Detectron2 knows.
@@ -39,10 +40,7 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         folder = in_coco_format(
             cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK, cfg.INPUT.BIT_DEPTH
         )
-    elif any(name.startswith(digits_in_scenes.NAME) for name in cfg.DATASETS.TRAIN):
-        folder = Path(cfg.CACHE_DIR) / digits_in_scenes.NAME
-        digits_in_scenes.write(folder)
-    else:
+    elif (folder := embedded_dataset(cfg)) is None:
         if cfg.DATASETS.CHECK:
             known.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
         return None

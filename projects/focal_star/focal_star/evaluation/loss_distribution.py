@@ -201,14 +201,13 @@ def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
     check_device(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to look at")
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    if architecture != FocalStarRetinaNet.__name__:
-        raise ConfigError(
-            f"MODEL.META_ARCHITECTURE is {architecture}, which has no loss of this "
-            f"project; valid: {FocalStarRetinaNet.__name__}"
-        )
     register_datasets(cfg)
     model = Trainer.build_model(cfg)
+    if not isinstance(model, FocalStarRetinaNet):
+        raise ConfigError(
+            f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which has no loss of this "
+            f"project; valid: {FocalStarRetinaNet.__name__}, CachedRetinaNet"
+        )
     CompleteCheckpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(options.weights)
     return loss_distribution(cfg, model, options.images)
 

@@ -36,7 +36,11 @@ UNUSABLE = 2
 WIDTH = 64
 """Of the stem and of res2, in Detectron2's ResNet-18 and -34."""
 
-META_ARCHITECTURES = {"FocalStarRetinaNet": "RetinaNet"}
+META_ARCHITECTURES = {
+    "CachedGeneralizedRCNN": "GeneralizedRCNN",
+    "CachedRetinaNet": "RetinaNet",
+    "FocalStarRetinaNet": "RetinaNet",
+}
 """Name here -> the one of Detectron2 that detects the same."""
 
 NARROW_BACKBONES = {

@@ -54,6 +54,15 @@ OF_ONE_DETECTOR = {
 }
 """Part of the config -> the detector that it is for; in trainings of others it has no effect."""
 
+META_ARCHITECTURE = ".META_ARCHITECTURE"
+"""End of the keys that name a model."""
+
+RENAMED = {
+    ("FocalStarRetinaNet", "CachedRetinaNet"),
+    ("GeneralizedRCNN", "CachedGeneralizedRCNN"),
+}
+"""Old and new name of a model that older trainings have under the old one."""
+
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
 FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
@@ -123,6 +132,8 @@ def changes(
             continue  # a key that is newer than the training
         old = recorded["values"][key]
         if new == old or new == recorded["prepared"].get(key, old):
+            continue
+        if key.endswith(META_ARCHITECTURE) and (old, new) in RENAMED:
             continue
         if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
             continue

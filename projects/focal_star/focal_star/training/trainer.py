@@ -1,6 +1,5 @@
 """Detectron2's trainer as this project uses it."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,15 @@ from focal_star.data.test_batches import test_batches
 from focal_star.evaluation.analysis import analyse_dataset
 from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
 from focal_star.evaluation.timing import TO_TIME
-from focal_star.retinanet import FocalStarRetinaNet
 from focal_star.training import interruption
 from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.events import EventsWriter, MetricsWriter, naming
-from focal_star.training.frozen import stored_mapper, take_stored
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
 from focal_star.training.random_state import kept_random_state
 from focal_star.training.resume import rank_state, set_rank_state
-from focal_star.training.validation import ValidationLosses, validation_records
+from focal_star.training.validation import ValidationLosses
 from focal_star.training.writers import service_writers
-
-logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
@@ -139,32 +134,11 @@ class Trainer(DefaultTrainer):
             self.resume_or_load(resume=False)
         else:
             self._load_start()
-        self._use_stored()
-
-    def _use_stored(self) -> None:
-        """Let what is stored of the images take their place."""
-        model, loader, options = self.checkpointer.model, self.data_loader, self.cfg.TEST
-        take_stored(model)
         if self.cfg.VIS_PERIOD > 0:
-            self._draw_pictures(model)
-        else:
-            autocast = self.cfg.SOLVER.AMP.ENABLED
-            mapper = stored_mapper(self.cfg, model, loader.mapper, loader.records, autocast)
-            loader.map_by(mapper)
-        looks = [options.LOSS_IMAGES] if options.LOSS_PERIOD else []
-        looks += [options.LOSS_DISTRIBUTION_IMAGES] if options.LOSS_DISTRIBUTION else []
-        if looks and self.cfg.DATASETS.TEST:
-            records = validation_records(self.cfg, max(looks) if all(looks) else 0)
-            self.validation_mapper = stored_mapper(self.cfg, model, self.validation_mapper, records)
+            self._draw_pictures(self.checkpointer.model)
 
     def _draw_pictures(self, model: torch.nn.Module) -> None:
-        """Have the training read every image, and its pictures draw no random number of it."""
-        if self.cfg.MODEL.BACKBONE.STORE_FROZEN:
-            logger.info(
-                "VIS_PERIOD is %d: the images are read so that they can be drawn, and stored "
-                "features take the place of none",
-                self.cfg.VIS_PERIOD,
-            )
+        """Have the pictures of a training draw none of its random numbers."""
         draw = model.visualize_training
 
         def draw_aside(*args: Any) -> None:
@@ -219,12 +193,6 @@ class Trainer(DefaultTrainer):
         if self.start is not None:
             set_rank_state(self, self.start["ranks"][comm.get_rank()])
             self.start = None  # its tensors are no longer needed
-
-    def after_step(self) -> None:
-        model = self.checkpointer.model
-        if isinstance(model, FocalStarRetinaNet):
-            model.put_num_pos_anchors()
-        super().after_step()
 
     def after_train(self) -> None:
         if self.interrupted:

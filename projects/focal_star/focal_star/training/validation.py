@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from focal_star.data.mapper import Mapper, build_validation_mapper
 from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.training.frozen import hand_over
 from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
@@ -227,7 +226,6 @@ class ValidationLosses(HookBase):
 
 
 def _matched(model: FocalStarRetinaNet, batch: list[dict[str, Any]]) -> Matched:
-    hand_over(model, batch)
     pixels = model.preprocess_image(batch).tensor
     features = model.backbone(pixels)
     features = [features[name] for name in model.head_in_features]

@@ -6,16 +6,18 @@ import pytest
 import torch
 from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
 from detectron2.modeling import build_model
-from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
+from detectron2.modeling.anchor_generator import (
+    ANCHOR_GENERATOR_REGISTRY,
+    DefaultAnchorGenerator,
+)
 from detectron2.modeling.meta_arch.retinanet import RetinaNetHead
 from torch import Tensor, nn
 
-from focal_star import quick_parts
-from focal_star.quick_parts import (
+from focal_star.mini import quick_parts
+from focal_star.mini.quick_parts import (
     QuickAnchorGenerator,
     QuickFrozenBatchNorm,
     QuickHead,
-    quick_anchor_generator,
     quick_head,
 )
 
@@ -28,9 +30,9 @@ SIZES = {
 }
 
 
-def head(norm: str = "", num_convs: int = 2) -> RetinaNetHead:
+def head(norm: str = "", num_convs: int = 2, kind: type = RetinaNetHead) -> RetinaNetHead:
     torch.manual_seed(0)
-    made = RetinaNetHead(
+    made = kind(
         input_shape=[ShapeSpec(channels=CHANNELS)] * 5,
         num_classes=3,
         num_anchors=2,
@@ -95,9 +97,7 @@ def test_a_head_that_normalises_over_a_map_stays_as_it_is():
     class Own(RetinaNetHead):
         pass
 
-    own = head()
-    own.__class__ = Own
-    assert type(quick_head(own)) is Own
+    assert type(quick_head(head(kind=Own))) is Own
 
 
 def anchor_generator(kind: type = DefaultAnchorGenerator) -> DefaultAnchorGenerator:
@@ -105,8 +105,7 @@ def anchor_generator(kind: type = DefaultAnchorGenerator) -> DefaultAnchorGenera
 
 
 def test_anchors_are_those_of_detectron2_for_each_size():
-    plain, quick = anchor_generator(), quick_anchor_generator(anchor_generator())
-    assert type(quick) is QuickAnchorGenerator
+    plain, quick = anchor_generator(), anchor_generator(QuickAnchorGenerator)
     for sizes in ([(4, 4), (2, 2)], [(4, 4), (2, 2)], [(5, 3), (3, 2)], [(4, 4), (2, 2)]):
         maps = [torch.zeros(1, 1, *size) for size in sizes]
         for one, other in zip(quick(maps), plain(maps), strict=True):
@@ -114,18 +113,11 @@ def test_anchors_are_those_of_detectron2_for_each_size():
 
 
 def test_anchors_of_one_size_are_made_once():
-    quick = quick_anchor_generator(anchor_generator())
+    quick = anchor_generator(QuickAnchorGenerator)
     maps = [torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)]
     first, again = quick(maps), quick(maps)
     assert first[0].tensor.data_ptr() == again[0].tensor.data_ptr()
     assert first[0].tensor.data_ptr() != quick.eval()(maps)[0].tensor.data_ptr()
-
-
-def test_other_anchors_stay_as_they_are():
-    class Own(DefaultAnchorGenerator):
-        pass
-
-    assert type(quick_anchor_generator(anchor_generator(Own))) is Own
 
 
 def random_state(seed: int) -> dict[str, Tensor]:
@@ -168,5 +160,20 @@ def test_the_mini_model_has_them_and_the_names_of_detectron2(tiny_cfg):
     assert type(model.anchor_generator) is QuickAnchorGenerator
     norms = [m for m in model.modules() if isinstance(m, FrozenBatchNorm2d)]
     assert norms and all(type(norm) is QuickFrozenBatchNorm for norm in norms)
-    tiny_cfg.MODEL.META_ARCHITECTURE = "RetinaNet"
-    assert build_model(tiny_cfg).state_dict().keys() == model.state_dict().keys()
+    for architecture in ("FocalStarRetinaNet", "RetinaNet"):
+        tiny_cfg.MODEL.META_ARCHITECTURE = architecture
+        plain = build_model(tiny_cfg)
+        assert type(plain.head) is RetinaNetHead
+        assert type(plain.anchor_generator) is DefaultAnchorGenerator
+        assert list(plain.state_dict()) == list(model.state_dict())
+
+
+def test_other_anchors_and_heads_stay_as_they_are(tiny_cfg):
+    @ANCHOR_GENERATOR_REGISTRY.register()
+    class OwnAnchors(DefaultAnchorGenerator):
+        pass
+
+    tiny_cfg.MODEL.ANCHOR_GENERATOR.NAME = "OwnAnchors"
+    tiny_cfg.MODEL.RETINANET.NORM = "BN"
+    model = build_model(tiny_cfg)
+    assert (type(model.anchor_generator), type(model.head)) == (OwnAnchors, RetinaNetHead)

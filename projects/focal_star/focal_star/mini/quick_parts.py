@@ -66,6 +66,14 @@ class QuickHead(RetinaNetHead):
     same map, are one.
     """
 
+    def __init__(self, head: RetinaNetHead):
+        """
+        Args:
+            head: whose layers it takes over, with their weights and their names.
+        """
+        nn.Module.__init__(self)
+        self.__dict__.update(vars(head))
+
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """As RetinaNetHead's: of each level (N, A x K, H, W) and (N, A x 4, H, W)."""
         pixels = [level[:, 0].numel() for level in features]  # falling from level to level
@@ -116,16 +124,11 @@ def _apart(x: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
     return [part[:, :, :h, :w] for part, (h, w) in zip(columns, sizes, strict=True)]
 
 
-def quick_anchor_generator(generator: nn.Module) -> nn.Module:
-    """The generator itself, made quick if it is Detectron2's plain one."""
-    if type(generator) is DefaultAnchorGenerator:
-        generator.__class__ = QuickAnchorGenerator
-    return generator
-
-
 def quick_head(head: nn.Module) -> nn.Module:
-    """The head itself, made quick if it is Detectron2's, and normalises nothing over a map."""
+    """A quick head of the same layers if it is Detectron2's and normalises nothing over a map.
+
+    Any other head is returned as it is.
+    """
     layers = (*head.cls_subnet, *head.bbox_subnet) if type(head) is RetinaNetHead else ()
-    if layers and all(isinstance(layer, nn.Conv2d | nn.ReLU) for layer in layers):
-        head.__class__ = QuickHead
-    return head
+    is_quick = layers and all(isinstance(layer, nn.Conv2d | nn.ReLU) for layer in layers)
+    return QuickHead(head) if is_quick else head

@@ -2,16 +2,45 @@
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
-from torch import nn
+from torch import Tensor, nn
 
-from focal_star.quick_parts import QuickFrozenBatchNorm
-from focal_star.training.frozen import StoredResNet
+from focal_star.mini.quick_parts import QuickFrozenBatchNorm
+from focal_star.mini.stored import StoredFeatures
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+class StoredResNet(ResNet):
+    """Detectron2's ResNet, which also takes what its frozen part gave for a batch of images."""
+
+    num_frozen = 0
+    """How many stages are frozen; the stem is with the first."""
+
+    def freeze(self, freeze_at: int = 0) -> nn.Module:
+        self.num_frozen = max(0, freeze_at - 1)  # Detectron2 counts the stem
+        return super().freeze(freeze_at)
+
+    def frozen(self, x: Tensor) -> Tensor:
+        """Stem and frozen stages."""
+        x = self.stem(x)
+        for stage in self.stages[: self.num_frozen]:
+            x = stage(x)
+        return x
+
+    def forward(self, x: Tensor | StoredFeatures) -> dict[str, Tensor]:
+        """The maps of ``out_features`` by name, of (N, 3, H, W) images or of stored features."""
+        if not isinstance(x, StoredFeatures):
+            return super().forward(x)
+        x, outputs = x.maps, {}
+        named = list(zip(self.stage_names, self.stages, strict=True))
+        for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
+            x = stage(x) if number else x  # the last frozen stage's output is what is stored
+            if name in self._out_features:
+                outputs[name] = x
+        return outputs
 
 
 def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
@@ -50,16 +79,14 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     return net.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
 
 
-@BACKBONE_REGISTRY.register()
-def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+def build_retinanet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of RetinaNet, P3 to P7."""
     bottom_up = build_narrow_resnet(cfg, input_shape)
     channels = bottom_up.output_shape()["res5"].channels
     return _pyramid(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
 
 
-@BACKBONE_REGISTRY.register()
-def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+def build_faster_rcnn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of Faster R-CNN, up to P6."""
     return _pyramid(cfg, build_narrow_resnet(cfg, input_shape), LastLevelMaxPool())
 

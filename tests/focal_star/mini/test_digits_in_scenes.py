@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from focal_star.data.checks import check_folder
-from focal_star.data.digits_in_scenes import SUFFIX, Recipe, _Sources, write
+from focal_star.mini.digits_in_scenes import SUFFIX, Recipe, _Sources, write
 
 SMALL = Recipe(num_train=30, num_val=10)
 

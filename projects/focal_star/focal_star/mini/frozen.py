@@ -18,61 +18,24 @@ import numpy as np
 import PIL
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling.backbone import ResNet
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.files.kept_folders import forget_oldest, lock_of
 from focal_star.files.temporary import locked, temporary_folder
-from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.training.anchor_labels import stored_labels
+from focal_star.mini.anchor_labels import stored_labels
+from focal_star.mini.backbone import StoredResNet
+from focal_star.mini.models import CachedRetinaNet, TakesStored
+from focal_star.mini.stored import FEATURES, LabelledInstances
 from focal_star.training.mixed_precision import NARROW_TYPES
 from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
 
-FEATURES = "frozen_features"
-"""The entry of a mapped image that takes the place of its pixels."""
-
-ANCHORS = "labelled_anchors"
-"""The entry that takes the place of matching anchors to its objects."""
-
 MOST_BYTES = 4 * 2**30
 
 _BATCH = 8
-
-
-class StoredResNet(ResNet):
-    """Detectron2's ResNet, which can be told what its frozen part would give."""
-
-    stored: Tensor | None = None
-    """The output of the last frozen stage for the next call, (N, C, H, W)."""
-
-    num_frozen = 0
-    """How many stages are frozen; the stem is with the first."""
-
-    def freeze(self, freeze_at: int = 0) -> nn.Module:
-        self.num_frozen = max(0, freeze_at - 1)  # Detectron2 counts the stem
-        return super().freeze(freeze_at)
-
-    def frozen(self, x: Tensor) -> Tensor:
-        """Stem and frozen stages."""
-        x = self.stem(x)
-        for stage in self.stages[: self.num_frozen]:
-            x = stage(x)
-        return x
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        if self.stored is None:
-            return super().forward(x)
-        x, self.stored, outputs = self.stored, None, {}
-        named = list(zip(self.stage_names, self.stages, strict=True))
-        for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
-            x = stage(x) if number else x  # the last frozen stage's output is what is stored
-            if name in self._out_features:
-                outputs[name] = x
-        return outputs
 
 
 class _Rows:
@@ -106,8 +69,8 @@ class StoredMapper:
         """
         Args:
             folder: what :func:`_write` has written.
-            anchors: what :func:`focal_star.training.anchor_labels.stored_labels` has written, if
-                that is to be used.
+            anchors: what :func:`focal_star.mini.anchor_labels.stored_labels` has written, if that
+                is to be used.
         """
         self._anchors = None if anchors is None else _Rows(anchors)
         self._features = _Rows(folder / "features.npy")
@@ -134,12 +97,12 @@ class StoredMapper:
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         row = self._rows[record["file_name"]]
         instances = self.instances(row)
+        if self._anchors is not None:
+            anchors = torch.from_numpy(self._anchors[row])
+            instances = LabelledInstances(self.size, anchors, **instances.get_fields())
         kept = {key: value for key, value in record.items() if key != "annotations"}
         features = _as_tensor(self._features[row])  # (H, W, C)
-        mapped = kept | {"image": self._pixels, FEATURES: features, "instances": instances}
-        if self._anchors is not None:
-            mapped[ANCHORS] = torch.from_numpy(self._anchors[row])
-        return mapped
+        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
 
 
 def stored_mapper(
@@ -156,8 +119,7 @@ def stored_mapper(
 
     Args:
         cfg: the config.
-        model: with its weights loaded; to take what the mapper gives it needs
-            :func:`take_stored`.
+        model: with its weights loaded.
         mapper: of these images.
         records: Detectron2's, of all images that will be asked for.
         autocast: the model will run on them in mixed precision.
@@ -166,6 +128,7 @@ def stored_mapper(
     sizes = {(record["height"], record["width"]) for record in records}
     if not (
         cfg.MODEL.BACKBONE.STORE_FROZEN
+        and isinstance(model, TakesStored)
         and isinstance(net, StoredResNet)
         and net.num_frozen
         and isinstance(mapper, CachingMapper)
@@ -180,7 +143,7 @@ def stored_mapper(
     with locked(lock_of(folder)), kept_random_state():
         if not folder.is_dir():
             _write(folder, model, net, mapper, records, narrow)
-        if isinstance(model, FocalStarRetinaNet):
+        if isinstance(model, CachedRetinaNet):
             mapped = StoredMapper(folder, None)
             objects = map(mapped.instances, range(len(mapped)))
             anchors = stored_labels(folder, model, objects, mapped.size)
@@ -189,21 +152,6 @@ def stored_mapper(
             os.utime(folder)
             forget_oldest(folder.parent, MOST_BYTES, keep=folder)
     return mapper
-
-
-def take_stored(model: nn.Module) -> None:
-    """Have the model call :func:`hand_over` with every batch that it is given."""
-    model.register_forward_pre_hook(lambda model, inputs: hand_over(model, *inputs))
-
-
-def hand_over(model: nn.Module, batch: list[dict[str, Any]]) -> None:
-    """Give what is stored of a batch to the backbone, and to what labels anchors."""
-    if batch and all(FEATURES in image for image in batch):
-        with torch.autocast(model.device.type, enabled=False):  # which stacks its own types alone
-            stored = torch.stack([image[FEATURES] for image in batch]).to(model.device)
-        model.backbone.bottom_up.stored = stored.permute(0, 3, 1, 2)
-        if ANCHORS in batch[0]:
-            model.known_anchors = torch.stack([image[ANCHORS] for image in batch])
 
 
 def _narrow_type(model: nn.Module) -> torch.dtype:

@@ -10,8 +10,8 @@ from torch import nn
 
 from focal_star import engine
 from focal_star.config import CONFIGS, load_config
-from focal_star.training import pretraining
-from focal_star.training.pretraining import pretrained_weights
+from focal_star.mini import pretraining
+from focal_star.mini.pretraining import pretrained_weights
 from tests.focal_star.files.unusual_images import write_png
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

@@ -16,14 +16,19 @@ import pytest
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
-from detectron2.structures import Boxes
+from detectron2.modeling import RetinaNet
+from detectron2.structures import Boxes, Instances
 
 from focal_star import engine
 from focal_star.config import CONFIGS, derive, load_config
 from focal_star.data import mapper
 from focal_star.data.mapper import CachingMapper, build_train_mapper
-from focal_star.training import anchor_labels, frozen, interruption
-from focal_star.training.frozen import StoredMapper
+from focal_star.mini import anchor_labels, frozen
+from focal_star.mini.backbone import StoredResNet
+from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.stored import FEATURES, LabelledInstances
+from focal_star.mini.trainer import CachedTrainer
+from focal_star.training import interruption
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import ValidationImages, mean_losses
 
@@ -37,11 +42,11 @@ def trained(cfg: CfgNode, folder: str, **changes) -> dict:
     return engine.train(cfg)["result"]
 
 
-def loaded(cfg: CfgNode) -> Trainer:
+def loaded(cfg: CfgNode) -> CachedTrainer:
     Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
     engine.prepare(cfg)
     torch.manual_seed(cfg.SEED)
-    trainer = Trainer(cfg)
+    trainer = CachedTrainer(cfg)
     trainer.load()
     return trainer
 
@@ -72,7 +77,7 @@ def test_a_later_training_reads_no_training_image(tiny_cfg, monkeypatch):
     loaded(tiny_cfg)
     monkeypatch.setattr(mapper, "read_image", lambda *_: pytest.fail("was read"))
     batch = next(iter(loaded(tiny_cfg).data_loader))
-    assert all(frozen.FEATURES in image for image in batch)
+    assert all(FEATURES in image for image in batch)
 
 
 def test_a_later_training_looks_at_no_validation_image(tiny_cfg, monkeypatch):
@@ -114,8 +119,8 @@ def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
     found, mapped = stored(record), Trainer.build_train_loader(tiny_cfg).mapper(record)
     with torch.no_grad():
         expected = net.stages[0](net.stem(trainer.model.preprocess_image([mapped]).tensor))
-    torch.testing.assert_close(found[frozen.FEATURES].permute(2, 0, 1), expected[0])
-    assert found.keys() == mapped.keys() | {frozen.FEATURES, frozen.ANCHORS}
+    torch.testing.assert_close(found[FEATURES].permute(2, 0, 1), expected[0])
+    assert found.keys() == mapped.keys() | {FEATURES}
     (folder,) = stores(tiny_cfg)
     whole = StoredMapper(folder, None)(record)
     assert whole["image"].shape == mapped["image"].shape
@@ -128,7 +133,7 @@ def test_it_reaches_a_process_that_reads_images(tiny_cfg):
     trainer = loaded(tiny_cfg)
     stored, record = trainer.data_loader.mapper, trainer.data_loader.records[3]
     again = pickle.loads(pickle.dumps(stored))
-    assert torch.equal(again(record)[frozen.FEATURES], stored(record)[frozen.FEATURES])
+    assert torch.equal(again(record)[FEATURES], stored(record)[FEATURES])
 
 
 def test_a_file_that_ends_early_is_an_error(tiny_cfg):
@@ -139,18 +144,23 @@ def test_a_file_that_ends_early_is_an_error(tiny_cfg):
         trainer.data_loader.mapper(trainer.data_loader.records[3])
 
 
-def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg):
+def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg, monkeypatch):
     trainer = loaded(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     batch[1]["instances"] = batch[1]["instances"][:0]
     anchors = anchor_labels._anchors(model, trainer.data_loader.mapper.size)
-    without_objects = anchor_labels._labels(model, Boxes.cat(anchors), batch[1]["instances"])
-    batch[1][frozen.ANCHORS] = torch.from_numpy(without_objects)
     objects = [image["instances"] for image in batch]
-    expected = model.label_anchors(anchors, objects)
-    model.known_anchors = torch.stack([image[frozen.ANCHORS] for image in batch])
-    found = model.label_anchors(anchors, objects)
-    assert model.known_anchors is None, "they are of one batch"
+    assert type(objects[1]) is not LabelledInstances, "a selection has other anchors"
+    without_objects = anchor_labels._labels(model, Boxes.cat(anchors), objects[1])
+    fields = objects[1].get_fields()
+    objects[1] = LabelledInstances((128, 128), torch.from_numpy(without_objects), **fields)
+    plain = [Instances(one.image_size, **one.get_fields()) for one in objects]
+    expected = RetinaNet.label_anchors(model, anchors, plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.anchor_matcher), "__call__", lambda *_: pytest.fail("matched"))
+        found = model.label_anchors(anchors, [one.to("cpu") for one in objects])
+        with pytest.raises(pytest.fail.Exception, match="matched"):
+            model.label_anchors(anchors, [*objects[:-1], plain[-1]])
     for known, matched in zip(found, expected, strict=True):
         assert all(map(torch.equal, known, matched))
     positives = [model.positive(labels).any().item() for labels in found[0]]
@@ -229,6 +239,21 @@ def test_another_backbone_is_left_alone(tiny_overrides):
     assert not isinstance(loaded(cfg).data_loader.mapper, StoredMapper)
 
 
+@pytest.mark.parametrize(
+    "plain",
+    [
+        ["MODEL.META_ARCHITECTURE", "FocalStarRetinaNet"],
+        ["MODEL.DETECTOR", "faster_rcnn", "MODEL.FASTER_RCNN.META_ARCHITECTURE", "GeneralizedRCNN"],
+    ],
+    ids=lambda pairs: pairs[-1],
+)
+def test_a_model_that_takes_no_stored_features_reads_images(tiny_overrides, plain):
+    """The configs of older trainings name such models."""
+    cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", [*tiny_overrides, *plain])
+    trainer = loaded(cfg)
+    assert not isinstance(trainer.data_loader.mapper, StoredMapper) and not stores(cfg)
+
+
 def test_only_stores_are_left_in_the_folder(tiny_cfg):
     loaded(tiny_cfg)
     folder = Path(tiny_cfg.CACHE_DIR) / "frozen"
@@ -242,7 +267,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_training(tiny_cfg, num
     pid = os.fork()
     if pid == 0:
         interruption.exit_on_sigterm()
-        frozen.StoredResNet.frozen = lambda *_: time.sleep(60)
+        StoredResNet.frozen = lambda *_: time.sleep(60)
         with suppress(BaseException):
             loaded(tiny_cfg)
         os._exit(1)
@@ -336,7 +361,7 @@ def test_mixed_precision_has_features_of_its_own(tiny_cfg):
     trainer = loaded(tiny_cfg)
     assert len(stores(tiny_cfg)) == 2
     record = trainer.data_loader.records[5]
-    found = trainer.data_loader.mapper(record)[frozen.FEATURES]
+    found = trainer.data_loader.mapper(record)[FEATURES]
     mapped = Trainer.build_train_loader(tiny_cfg).mapper(record)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         pixels = trainer.model.preprocess_image([mapped]).tensor
