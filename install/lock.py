@@ -118,13 +118,11 @@ def install_requirements(
     Raises:
         SetupError: pip failed under the lock and without it.
     """
-    keep = []
-    installed = environment.look()["versions"]
     if not environment.is_ours:
-        pins = without(pins, set(installed))
-        keep = [f"{name}=={installed[name]}" for name in TORCH if name in installed]
+        _install_beside(environment, requirements)
+        return []
     try:
-        _install(environment, requirements, pins, keep)
+        _install(environment, requirements, [pin.line for pin in pins])
         return []
     except SetupError as error:
         first = error
@@ -133,10 +131,11 @@ def install_requirements(
     excluded = _excluded(environment, pins)
     if not excluded:
         raise first
+    allowed = without(pins, {pin.name for pin in excluded})
     try:
-        _install(environment, requirements, without(pins, {pin.name for pin in excluded}), keep)
+        _install(environment, requirements, [pin.line for pin in allowed])
     except SetupError:
-        _install(environment, requirements, [], keep)
+        _install(environment, requirements, [])
         excluded = pins
     names = {pin.name for pin in excluded}
     changes = [
@@ -147,19 +146,28 @@ def install_requirements(
     return [f"pip's settings or index exclude versions of the lock; installed {', '.join(changes)}"]
 
 
+def _install_beside(environment: Environment, requirements: Sequence[str]) -> None:
+    """Install into a user's environment: what is there stays, as far as setup.py allows.
+
+    The lock is not for it: a locked version may need another version of what is there.
+    """
+    installed = environment.look()["versions"]
+    try:
+        _install(environment, requirements, [f"{n}=={v}" for n, v in installed.items()])
+    except SetupError:
+        kept = [f"{name}=={installed[name]}" for name in TORCH if name in installed]
+        _install(environment, requirements, kept)
+
+
 def _install(
-    environment: Environment,
-    requirements: Sequence[str],
-    pins: Sequence[Pin],
-    keep: Sequence[str],
+    environment: Environment, requirements: Sequence[str], constraints: Sequence[str]
 ) -> None:
-    constraints = environment.constraints
-    constraints.parent.mkdir(parents=True, exist_ok=True)
-    lines = [*(pin.line for pin in pins), *keep]
-    constraints.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    file = environment.constraints
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
     # In .venv the build uses the lock's setuptools; an isolated one would take the newest.
     isolation = ["--no-build-isolation"] if environment.is_ours else []
-    environment.pip("install", *isolation, "--constraint", constraints, *requirements)
+    environment.pip("install", *isolation, "--constraint", file, *requirements)
 
 
 def _excluded(environment: Environment, pins: Sequence[Pin]) -> list[Pin]:

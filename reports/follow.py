@@ -17,6 +17,10 @@ WATCH_SECONDS = 1.0
 """How often it is looked whether the process that started this one still lives."""
 
 
+CLEAN_UP_SECONDS = 5.0
+"""How long the removal of a half-written file may take before it is told again to end."""
+
+
 class _Over(BaseException):
     """This process is to end. No ``Exception``, so that nothing on the way takes it for its own."""
 
@@ -65,6 +69,7 @@ def _ending(parent: int) -> Iterator[None]:
 
     def over(*_: Any) -> None:
         told.append(True)
+        signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_SECONDS, CLEAN_UP_SECONDS)
         raise _Over
 
     def watch(*_: Any) -> None:  # looks again for what was told: Python drops it in a destructor

@@ -29,10 +29,19 @@ def without_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+TRAIN_NET = """
+import runpy, sys
+# An editable installation finds what the copy lacks.
+sys.meta_path[:] = [f for f in sys.meta_path if "Editable" not in getattr(f, "__name__", "")]
+sys.argv[0] = "train_net.py"
+runpy.run_path("train_net.py", run_name="__main__")
+"""
+
+
 def train(project: Path, config: str, pairs: dict[str, object]) -> subprocess.CompletedProcess:
     overrides = [str(part) for pair in pairs.items() for part in pair]
     return subprocess.run(
-        [sys.executable, "train_net.py", "--config-file", f"configs/{config}", *overrides],
+        [sys.executable, "-c", TRAIN_NET, "--config-file", f"configs/{config}", *overrides],
         cwd=project,
         env=os.environ | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -157,10 +157,18 @@ def test_an_index_out_of_reach_is_not_searched_for_each_pin(fresh, pins, offline
 
 
 def test_in_a_users_environment_what_is_installed_stays(fresh, pins) -> None:
-    fresh.pip("install", "gamma==2.0")
+    """The newest alpha would need another beta, and the lock another gamma."""
+    fresh.pip("install", "gamma==2.0", "beta==1.0")
     fresh.is_ours = False
-    assert install_requirements(fresh, ["alpha"], pins) == []
-    assert versions(fresh) == {"alpha": "2.0", "beta": "2.0", "gamma": "2.0"}
+    assert install_requirements(fresh, ["alpha<3"], pins) == []
+    assert versions(fresh) == {"alpha": "1.0", "beta": "1.0", "gamma": "2.0"}
+
+
+def test_in_a_users_environment_what_is_too_old_is_replaced(fresh, pins) -> None:
+    fresh.pip("install", "alpha==1.0")
+    fresh.is_ours = False
+    assert install_requirements(fresh, ["alpha>=2"], pins) == []
+    assert versions(fresh)["alpha"] == "3.0"
 
 
 def test_torch_and_torchvision_are_dropped_together() -> None:

@@ -185,7 +185,9 @@ def test_weights_that_do_not_fill_the_model_are_refused_with_both_shapes(tmp_pat
         CompleteCheckpointer(of_classes(5)).load(str(tmp_path / "part.pth"))
 
 
-def test_weights_that_the_model_does_not_have_are_warned_of(tmp_path, caplog):
+def test_weights_that_the_model_does_not_have_are_warned_of(tmp_path, caplog, monkeypatch):
+    for name in ("fvcore", "focal_star"):  # a training in this process has set up its loggers
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     state = of_classes(5).state_dict() | {"mask.weight": torch.ones(1)}
     torch.save({"model": state}, tmp_path / "more.pth")
     with caplog.at_level("WARNING"):

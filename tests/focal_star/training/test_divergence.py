@@ -360,8 +360,11 @@ def two_ranks(rank: int, cfg: CfgNode, rendezvous: str) -> None:
     # Detectron2's own names a GPU.
     defaults.create_ddp_model = lambda model, **options: DistributedDataParallel(model, **options)
     del FUSED["focal"]
-    if rank == 1:
-        LOSSES["focal"] = spoilt_loss(2, lambda loss: loss + INF)  # its gradient stays good
+
+    def spoil(loss):  # of the second rank; the gradient stays good
+        return loss + (INF if torch.distributed.get_rank() == 1 else 0.0)
+
+    LOSSES["focal"] = spoilt_loss(2, spoil)
     engine.prepare(cfg)
     for resume in (False, True):
         made = engine.train(cfg, resume)

@@ -6,11 +6,12 @@ outlive the training, which ends its workers by SIGTERM.
 """
 
 import errno
-import multiprocessing
+import multiprocessing.queues
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -78,10 +79,21 @@ def _signals_wait() -> Iterator[None]:
 
 def _end_with_parent(worker: int) -> None:
     sys.excepthook = _report
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_without_batch)
     signal.set_wakeup_fd(-1)  # the parent's, which is not to hear of a worker's signals
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_without_batch(error: BaseException, batch: object) -> None:
+    """End this worker where a batch cannot be sent, for lack of file handles or shared memory.
+
+    multiprocessing would drop the batch, and the training would wait for it without an end. The end
+    of a worker ends the training.
+    """
+    traceback.print_exception(error)
+    os._exit(1)
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -89,9 +101,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
     if issubclass(kind, OSError) and error.errno in _TOO_MANY_FILES:
-        # multiprocessing's thread that hands out batches would try, and report, without an end,
-        # and the training would wait for it. The end of a worker ends the training.
-        os._exit(1)
+        os._exit(1)  # multiprocessing's thread that hands out batches would try without an end
 
 
 def _watch(parent: int) -> None:
