@@ -18,7 +18,7 @@ import numpy as np
 
 from focal_star.evaluation.matches import Matches
 
-REFERENCE_FPPI = np.logspace(-2, 0, 9)
+REFERENCE_FPPI = np.array([10 ** (-2 + n / 4) for n in range(9)])
 """Evenly spaced in the logarithm, from 0.01 to 1 false positives per image."""
 
 LEAST_MISS_RATE = 1e-10
