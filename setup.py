@@ -23,8 +23,8 @@ def nested(*names: str) -> list[str]:
     return [pattern for name in names for pattern in (name, f"{name}.*")]
 
 
-# The lower bounds were installed together on Python 3.10 on 2026-11-29, and the fast tests of losses,
-# model, engine, evaluation and report passed. PyPI has wheels of all of them.
+# The lower bounds were installed together on Python 3.10 on 2026-11-29, and the fast tests of the
+# losses, model, engine, evaluation and report passed. PyPI has wheels of all of them.
 setup(
     name="focal_star",
     version=read_version(),
