@@ -104,7 +104,7 @@ cards: setup
 
 ## draw the detections of the checkpoints WEIGHTS on IMAGES, in OUTPUT/demo, on the CPU
 demo: setup
-	@"$(PY)" -m focal_star.demo --images "$(IMAGES)" --weights $(WEIGHTS) \
+	@"$(PY)" -m focal_star.tools.demo --images "$(IMAGES)" --weights $(WEIGHTS) \
 	    $(if $(CONFIG),--config "$(CONFIG)") $(if $(THRESHOLD),--threshold "$(THRESHOLD)") \
 	    --output "$(OUTPUT)/demo"
 

@@ -2,7 +2,7 @@
 
 ``run`` trains what has no result yet. ``plan`` lists the cells by what is to be done with them,
 with an estimate of time and disk, and trains nothing. ``doctor`` looks whether this machine has
-what they need, see ``python -m focal_star.doctor``. ``status`` shows the study from its folder,
+what they need, see ``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder,
 also while it runs, here or on another machine of the same disk.
 """
 
@@ -12,16 +12,16 @@ import os
 import sys
 from pathlib import Path
 
-from ablations import costs, overview, today
-from ablations import prepared as preparing
-from ablations.gpus import TooFewGpus, default_jobs
-from ablations.layout import ROOT, Layout
-from ablations.plan import load_study
-from ablations.prepared import PrepareError
-from ablations.reading import PlanError
-from ablations.request import RETRIES, Request, RunError
-from ablations.run import run
-from ablations.status import status
+from ablations.identity import prepared as preparing
+from ablations.identity.prepared import PrepareError
+from ablations.runner.gpus import TooFewGpus, default_jobs
+from ablations.runner.request import RETRIES, Request, RunError
+from ablations.runner.run import run
+from ablations.status import costs, overview, today
+from ablations.status.status import status
+from ablations.storage.layout import ROOT, Layout
+from ablations.storage.reading import PlanError
+from ablations.study.study import load_study
 
 INTERRUPTED = 130
 

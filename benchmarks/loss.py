@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from benchmarks.harness import Case, Side
-from focal_star.kernels import FORMS, fused_or_none
 from focal_star.losses import focal_loss
+from focal_star.losses.fused import FORMS, fused_or_none
 
 TITLE = "Classification loss (FL, γ = 2, α = 0.25), forward and backward"
 

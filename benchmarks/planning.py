@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from ablations.cell import Layout
-from ablations.plan import load_study
-from ablations.status import status
+from ablations.status.status import status
+from ablations.study.cell import Layout
+from ablations.study.study import load_study
 from benchmarks.harness import Case, Side
 
 TITLE = "Planning a study, over its number of cells"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Case, Side
-from reports.load import load
 from reports.page.render import write_report
+from reports.results.load import load
 from tests.reports.conftest import StudyFolder
 from tests.reports.thousand_records import fill
 

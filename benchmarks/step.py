@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Case, Side
 from focal_star.config import CONFIGS, load_config
-from focal_star.kernels import FORMS
+from focal_star.losses.fused import FORMS
 from focal_star.mini.anchor_labels import stored_labels
 from focal_star.mini.models import CachedRetinaNet
 from focal_star.mini.stored import FEATURES, LabelledInstances

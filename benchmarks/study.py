@@ -24,12 +24,12 @@ from typing import Any
 
 import yaml
 
-from ablations import prepared as preparing
-from ablations.cell import Cell, Layout
-from ablations.plan import Study, load_study
-from ablations.prepared import CONFIGS, ROOT
-from ablations.request import Request
-from ablations.run import run
+from ablations.identity import prepared as preparing
+from ablations.identity.prepared import CONFIGS, ROOT
+from ablations.runner.request import Request
+from ablations.runner.run import run
+from ablations.study.cell import Cell, Layout
+from ablations.study.study import Study, load_study
 from benchmarks.harness import Case, Side
 
 TITLE = "A study: from its first process to its last record"

@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ablations.cell import Layout
-from ablations.reading import PlanError
-from ablations.record import DONE
-from reports.findings.sentences import counted
+from ablations.records.record import DONE
+from ablations.storage.reading import PlanError
+from ablations.study.cell import Layout
 from reports.follow import follow
-from reports.load import ReportError, Results, find_study, load
 from reports.page.render import write_report
+from reports.results.load import ReportError, Results, find_study, load
+from reports.text.sentences import counted
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from reports.load import Results
 from reports.page.render import write_report
+from reports.results.load import Results
 
 NICENESS = 10
 """The cells come first, but a reader should not wait for minutes."""

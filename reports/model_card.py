@@ -22,10 +22,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ablations.layout import Layout
-from ablations.record import DONE, Record, RecordError, load, load_folder, write_whole
-from reports.findings.statistics import Estimate, Runs, mean
-from reports.labels import (
+from ablations.records.record import DONE, Record, RecordError, load, load_folder, write_whole
+from ablations.storage.layout import Layout
+from reports.results.labels import (
     METRICS,
     RETINANET,
     axis_label,
@@ -37,6 +36,7 @@ from reports.labels import (
     setting_text,
     short_name,
 )
+from reports.statistics.inference import Estimate, Runs, mean
 from reports.tables import markdown
 
 CARD = "README.md"

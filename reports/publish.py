@@ -13,18 +13,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.cell import Layout
-from ablations.reading import PlanError
-from reports import provenance
-from reports.findings import sentences
-from reports.findings.answer import HEADLINE, answer
-from reports.findings.best import best_settings, compared
-from reports.load import ReportError, Results, find_study, load
+from ablations.storage.reading import PlanError
+from ablations.study.cell import Layout
 from reports.page.contents import published_agreement, table_of_best
 from reports.page.render import write_report
+from reports.results import provenance
+from reports.results.load import ReportError, Results, find_study, load
+from reports.statistics.best import best_settings, compared
 from reports.tables import markdown
 from reports.tables.grids import grid_table
 from reports.tables.table import LINKS, Table
+from reports.text import sentences
+from reports.text.answer import HEADLINE, answer
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -116,7 +116,7 @@ def publish(layout: Layout, study: str) -> Path:
 
     Raises:
         ReportError: the study is not complete.
-        ablations.reading.PlanError: an unknown study.
+        ablations.storage.reading.PlanError: an unknown study.
     """
     results = load(layout, find_study(layout, study))
     if not results.complete:

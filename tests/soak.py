@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in place of tests/, whose folders have the packages' names
 
-from ablations.cell import Layout  # noqa: E402
-from ablations.plan import load_study  # noqa: E402
-from ablations.record import Record, load_folder  # noqa: E402
+from ablations.records.record import Record, load_folder  # noqa: E402
+from ablations.study.cell import Layout  # noqa: E402
+from ablations.study.study import load_study  # noqa: E402
 
 STAND_INS = ROOT / "tests" / "ablations" / "stand_ins"
 TRAIN_NET = Path("projects/focal_star/train_net.py")

@@ -16,8 +16,8 @@ from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from torch import nn
 
-from ablations.cell import Setting
-from ablations.plan import Study, load_study
+from ablations.study.cell import Setting
+from ablations.study.study import Study, load_study
 from focal_star.config import CONFIGS, load_config
 from focal_star.data.registration import register_datasets
 from focal_star.training.trainer import Trainer

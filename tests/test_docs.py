@@ -13,8 +13,8 @@ import pytest
 
 from focal_star import __version__
 from focal_star.config import CONFIGS, load_config
-from focal_star.kernels import FUSED
 from focal_star.losses import LOSSES
+from focal_star.losses.fused import FUSED
 from focal_star.mini import digits_in_scenes
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.plan import load_study
+from ablations.study.study import load_study
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "tests" / "fixtures" / "reports" / "records"
@@ -21,10 +21,10 @@ PARTS = {
 }
 """Part -> (its folder, the packages that it must not import)."""
 
-SHARED = "focal_star.loss_code"
+SHARED = "focal_star.identity.loss_code"
 """The module of focal_star that the runner imports: it needs the standard library alone."""
 
-ALLOWED = {"ablations": {SHARED}, "reports": {SHARED, "focal_star.files.photographs"}}
+ALLOWED = {"ablations": {SHARED}, "reports": {SHARED, "focal_star.io.image_files"}}
 """Part -> the modules of such packages that it may import all the same. The reader of images is
 one, so that a report shows the pixels that a detector was given."""
 
@@ -54,7 +54,7 @@ print(len(names))
 """
 
 PLAN = """
-from ablations.plan import HERE, load_study
+from ablations.study.study import HERE, load_study
 for path in sorted((HERE / "studies").glob("*.yaml")):
     for cell in load_study(path.stem).cells():
         print(cell.id, *cell.overrides())
@@ -89,14 +89,16 @@ def test_what_is_blocked_cannot_be_imported(blocked):
 
 def test_of_a_blocked_package_an_allowed_module_alone_is_imported():
     allowed = ALLOWED["reports"]
-    code = "import focal_star.files.photographs\nimport focal_star.files.writing"
+    code = "import focal_star.io.image_files\nimport focal_star.io.writing"
     ended = run_without({"focal_star"}, code, allowed=allowed)
     assert ended.returncode == 1
-    assert "ImportError: focal_star.files.writing is blocked" in ended.stderr
+    assert "ImportError: focal_star.io.writing is blocked" in ended.stderr
 
 
 def test_the_shared_module_needs_the_standard_library_alone():
-    source = (ROOT / "projects" / "focal_star" / "focal_star" / "loss_code.py").read_text()
+    source = (
+        ROOT / "projects" / "focal_star" / "focal_star" / "identity" / "loss_code.py"
+    ).read_text()
     assert imported(source, "focal_star") <= set(sys.stdlib_module_names)
     ended = run_without({"torch", "numpy", "yaml", "detectron2"}, f"import {SHARED}")
     assert ended.returncode == 0, ended.stderr
@@ -175,7 +177,7 @@ def imported(source: str, package: str, allowed: set[str] = frozenset()) -> set[
     ("source", "packages"),
     [
         ("import torch.nn as nn, os", {"torch", "os"}),
-        ("from reports.load import load", {"reports"}),
+        ("from reports.results.load import load", {"reports"}),
         ("def f():\n    if 1:\n        from torch import nn", {"torch"}),
         ("try:\n    import pandas\nexcept ImportError:\n    pass", {"pandas"}),
         ("from . import torch\nfrom .reports import x", {"here"}),
@@ -212,7 +214,9 @@ def test_no_file_imports_against_the_direction(part):
 
 
 def test_the_file_of_losses_imports_torch_alone():
-    source = (ROOT / "projects" / "focal_star" / "focal_star" / "losses.py").read_text()
+    source = (
+        ROOT / "projects" / "focal_star" / "focal_star" / "losses" / "__init__.py"
+    ).read_text()
     assert imported(source, "focal_star") - set(sys.stdlib_module_names) == {"torch"}
 
 
@@ -261,7 +265,7 @@ def test_one_module_outside_of_mini_imports_it():
 
 def test_the_core_imports_mini_only_where_a_config_asks_for_it():
     code = """
-from focal_star.command import load_config
+from focal_star.training.command import load_config
 from focal_star.config import CONFIGS
 def loaded():
     return sorted(name for name in sys.modules if name.startswith("focal_star.mini"))

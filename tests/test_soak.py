@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.cell import Layout
-from ablations.record import save
+from ablations.records.record import save
+from ablations.study.cell import Layout
 from tests.soak import Soak
 
 ROOT = Path(__file__).resolve().parents[1]

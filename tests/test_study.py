@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ablations import run as runner
-from ablations.cell import Layout, Setting
-from ablations.grid import Grid, Row
-from ablations.plan import Study, load_study
-from ablations.prepared import PrepareError
-from ablations.record import DIVERGED, DONE, load_folder
+from ablations.identity.prepared import PrepareError
+from ablations.records.record import DIVERGED, DONE, load_folder
+from ablations.runner import run as runner
+from ablations.study.cell import Layout, Setting
+from ablations.study.grid import Grid, Row
+from ablations.study.study import Study, load_study
 from focal_star.config import CONFIGS
-from reports.load import load
 from reports.page.render import write_report
+from reports.results.load import load
 
 pytestmark = pytest.mark.slow
 

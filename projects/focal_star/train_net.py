@@ -14,6 +14,6 @@ from focal_star.training import interruption
 if __name__ == "__main__":
     interruption.exit_on_sigterm()  # first: what follows takes seconds to import
     with interruption.ctrl_c_ends():
-        from focal_star.command import main
+        from focal_star.training.command import main
 
         main()

@@ -1,29 +1,19 @@
-"""Draws numbers: every function takes them and returns matplotlib Axes. Knows no records."""
+"""Which figures a report has, and the numbers that each is drawn from."""
 
-from reports.figures.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale
 from reports.figures.detections import (
-    ErrorBars,
-    Reliability,
     error_types,
     miss_rate,
     precision_recall,
     reliability,
 )
-from reports.figures.heat_maps import HeatMap, heat_maps
-from reports.figures.losses import Line, cumulative_loss, loss_over_p_t
-from reports.figures.rows import Dots, ap_over_rows
-from reports.figures.training import Panel, Run, training_curves
+from reports.figures.grids import ap_over_ms, ap_over_rows, training_curves
+from reports.figures.illustration import Illustrated, Illustration
+from reports.figures.losses import cumulative_loss, loss_over_p_t
+from reports.figures.studies import ap_over_scale, heat_maps, speed
 
 __all__ = [
-    "Curve",
-    "Dots",
-    "ErrorBars",
-    "HeatMap",
-    "Line",
-    "Panel",
-    "Reliability",
-    "Run",
-    "SpeedPanel",
+    "Illustrated",
+    "Illustration",
     "ap_over_ms",
     "ap_over_rows",
     "ap_over_scale",
@@ -34,5 +24,6 @@ __all__ = [
     "miss_rate",
     "precision_recall",
     "reliability",
+    "speed",
     "training_curves",
 ]

@@ -1,199 +1,282 @@
-"""What a detector finds, misses and believes."""
+"""What the settings of the headline find, miss and believe."""
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from reports.figures.drawing import WIDTH, legend_outside, reach, styled, wrapped
-from reports.figures.losses import Line, draw_lines
+from ablations.records.record import Record
+from reports import plots
+from reports.figures.illustration import Illustrated, drawn
+from reports.results import provenance
+from reports.results.labels import METRICS, TIDE_ERRORS, UNORDERED_COLOUR
+from reports.results.load import Results
+from reports.statistics.contenders import Contender, contenders, number_at, value_at
 
-MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)
-"""Percent: where the axis of miss rates may begin, and its ticks."""
+IOUS = {"0.50": "IoU 0.5", "0.75": "IoU 0.75", "mean": "mean over IoU 0.5 to 0.95"}
+"""Entry of a record -> title of its panel."""
 
-LEAST_MISS_RATE = MISS_RATES[0]
+SHADES = {
+    "ce": ("#555555", "#000000", "#a0a0a0"),
+    "focal": ("#0072B2", "#56B4E9", "#00304d"),
+    "focal_star": ("#D55E00", "#E69F00", "#5A1E00"),
+    "focal_appendix": ("#009E73", "#7fd1b9", "#00503a"),
+}
+"""Loss -> the colours of its settings, the first of which is its own."""
 
-_ENDS = ("y", "low", "high")
+DASHES = (
+    "-", (0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)),
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P")
 
+PERCENT = 100.0
 
-@dataclass(frozen=True)
-class Reliability:
-    """How often detections of a confidence are right.
-
-    Attributes:
-        title: of the panel.
-        edges: (N + 1,) of the bins of confidence, in percent.
-        confidence: (N,) mean confidence of a bin's detections, NaN for an empty bin.
-        accuracy: (N,) how many of them are right, in percent.
-        counts: (N,) how many there are.
-        colour: of the line.
-    """
-
-    title: str
-    edges: Sequence[float]
-    confidence: Sequence[float]
-    accuracy: Sequence[float]
-    counts: Sequence[float]
-    colour: str
+TOTALS_FROM = 6
+"""Of ``TIDE_ERRORS``, those over all kinds begin here: they stand apart."""
 
 
 @dataclass(frozen=True)
-class ErrorBars:
-    """A bar for each kind of error.
+class _Look:
+    """A setting and how it is drawn: colour, dashes and marker of its own."""
 
-    Attributes:
-        title: of the panel.
-        values: a value per kind, NaN where there is none.
-        low: where a bar's whisker begins; there is none where ``high`` is not above it.
-        high: where it ends.
-        colour: of the bars.
-    """
-
-    title: str
-    values: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
+    setting: Contender
     colour: str
+    dashes: str | tuple
+    marker: str
+
+    @property
+    def name(self) -> str:
+        return self.setting.name
+
+    @property
+    def records(self) -> list[Record]:
+        return self.setting.records
 
 
-@styled
-def precision_recall(panels: Mapping[str, Sequence[Line]]) -> list[Axes]:
-    """Precision over recall in percent, a panel for each title, all on the same scales."""
-    lines = max(len(found) for found in panels.values())
-    figure = Figure(figsize=(WIDTH, 2.75 + 0.1 * lines))
-    found = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
-    for axes, (title, of_panel) in zip(found, panels.items(), strict=True):
-        axes.set_title(title, loc="left")
-        draw_lines(axes, of_panel)
-        axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="recall (%)")
-        axes.set_xticks(range(0, 101, 25))
-    found[0].set_ylabel("precision (%)")
-    legend_outside(found[0])
-    return found
+def precision_recall(results: Results) -> Illustrated:
+    """Precision over recall of the headline's settings at IoU 0.5, 0.75 and over all."""
+    recall = PERCENT * np.linspace(0, 1, 101)
+
+    def read(record: Record) -> np.ndarray | None:
+        found = [_numbers(record, "precision_recall", iou) for iou in IOUS]
+        usable = all(len(one) == len(recall) and np.isfinite(one).all() for one in found)
+        return PERCENT * np.array(found) if usable else None
+
+    found, missing = _measured(results, read)
+    if not found:
+        return Illustrated(None, "No record has precision over recall.")
+    panels = {
+        title: [_line(look, recall, values[:, number]) for look, values in found]
+        for number, title in enumerate(IOUS.values())
+    }
+    at_half = [f"{look.name} {values[:, :, 50].mean(0)[0]:.0f} %" for look, values in found]
+    return Illustrated(
+        drawn(
+            "precision_recall",
+            "Precision over recall at three thresholds of IoU. Precision at recall 50 % and IoU "
+            f"0.5: {'; '.join(at_half)}.",
+            plots.precision_recall,
+            panels,
+        ),
+        f"Precision over recall, mean over the categories{_bands(found)}. {missing}"
+        f"{_made(results, found)}",
+    )
 
 
-@styled
-def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
-    """Accuracy over confidence, all on the same scales, with the number of detections as bars.
+def miss_rate(results: Results) -> Illustrated:
+    """Miss rate over the false positives per image, log-log, with the log-average of each."""
 
-    The bars are on a logarithmic scale that all panels share: none for a single detection, a
-    third of the panel's height for the fullest bin of all.
-    """
-    columns = min(columns, len(panels))
-    lines = -(-len(panels) // columns)
-    titles = [wrapped(panel.title, 6.3 / columns) for panel in panels]
-    extra = max(title.count("\n") for title in titles)
-    figure = Figure(figsize=(WIDTH, 0.5 + (2.05 + 0.15 * extra) * lines))
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    fullest = max(10.0, *(reach(panel.counts) for panel in panels))
-    for axes, panel, title in zip(grid, panels, titles, strict=False):
-        axes.set_title(title, loc="left", fontsize=9)
-        axes.plot([0, 100], [0, 100], color="#9a9a9a", linestyle=(0, (4, 3)), linewidth=1)
-        counts = np.maximum(np.asarray(panel.counts, float), 1)
-        edges = np.asarray(panel.edges, float)
-        axes.bar(
-            edges[:-1], 100 / 3 * np.log(counts) / np.log(fullest), width=0.92 * np.diff(edges),
-            align="edge", color="#dcdcdc", zorder=1,
-        )  # fmt: skip
-        confidence, accuracy = (np.asarray(v, float) for v in (panel.confidence, panel.accuracy))
-        usable = np.isfinite(confidence) & np.isfinite(accuracy)
-        if usable.any():  # no points without clipping have no place, and no layout is found
-            axes.plot(
-                confidence[usable], accuracy[usable], color=panel.colour, marker="o",
-                markersize=4.5, linewidth=1.6, zorder=3, clip_on=False,
-            )  # fmt: skip
-    grid[0].set(xlim=(0, 100), ylim=(0, 100), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    for number in range(max(len(panels) - columns, 0), len(panels)):
-        grid[number].tick_params(axis="x", labelbottom=True)
-    figure.supxlabel("confidence (%)", fontsize=10)
-    figure.supylabel("detections that are right (%)", fontsize=10)
-    return list(grid[: len(panels)])
+    def read(record: Record) -> np.ndarray | None:
+        fppi, rates = (_numbers(record, "miss_rate", key) for key in ("fppi", "miss_rate"))
+        usable = len(fppi) and len(fppi) == len(rates) and np.isfinite([*fppi, *rates]).all()
+        return np.array([fppi, PERCENT * rates]) if usable else None
+
+    found, missing = _measured(results, read)
+    if not found:
+        return Illustrated(None, "No record has the miss rate over the false positives per image.")
+    lines, told = [], []
+    for look, values in found:
+        lamr = _mean_text(
+            "LAMR", [number_at(r, "analysis", "miss_rate", "lamr") for r in look.records]
+        )
+        named = replace(look.setting, name=f"{look.name}: {lamr}")
+        told.append(named.name)
+        look = replace(look, setting=named)
+        lines.append(replace(_line(look, values[0, 0], values[:, 1]), marker=look.marker))
+    return Illustrated(
+        drawn(
+            "miss_rate",
+            f"Miss rate over false positives per image. {'; '.join(told)}.",
+            plots.miss_rate,
+            lines,
+        ),
+        "Which share of the objects is missed if so many false positives per image are borne, on "
+        f"logarithmic scales{_bands(found)}. LAMR: the log-average miss rate, lower is better. "
+        f"{missing}{_made(results, found)}",
+    )
 
 
-@styled
-def error_types(
-    kinds: Sequence[str], panels: Sequence[ErrorBars], label: str, columns: int = 3
-) -> list[Axes]:
-    """A panel of bars for each setting, all on the same scale.
+def reliability(results: Results) -> Illustrated:
+    """Whether the scores can be believed: accuracy over confidence, a panel for each setting."""
+
+    def read(record: Record) -> np.ndarray | None:
+        bins = value_at(record, "analysis", "calibration", "bins")
+        keys = ("lower", "upper", "count", "confidence", "accuracy")
+        try:
+            return np.array([[_finite(one[key]) for key in keys] for one in bins])
+        except (KeyError, TypeError):
+            return None
+
+    found, missing = _measured(results, read)
+    if not found:
+        return Illustrated(None, "No record has its calibration.")
+    panels, told = [], []
+    for look, values in found:
+        lower, upper, counts, confidence, accuracy = np.moveaxis(values, -1, 0)
+        total = counts.sum(0)
+        with np.errstate(invalid="ignore"):
+            confidence, accuracy = (
+                PERCENT * np.nansum(counts * one, axis=0) / total for one in (confidence, accuracy)
+            )
+        ece = [number_at(r, "analysis", "calibration", "ece") for r in look.records]
+        title = f"{look.name}, {_mean_text('ECE', ece)}"
+        told.append(title)
+        edges = PERCENT * np.append(lower[0], upper[0, -1])
+        mean = total / len(look.records)
+        panels.append(plots.Reliability(title, edges, confidence, accuracy, mean, look.colour))
+    fullest = max(1.0, *(float(np.max(panel.counts)) for panel in panels))
+    return Illustrated(
+        drawn(
+            "reliability",
+            f"Accuracy over confidence, a panel for each setting. {'; '.join(told)}.",
+            plots.reliability,
+            panels,
+        ),
+        "How many detections of a score are right; on the dashed line a score is a probability. "
+        "Grey bars: how many detections have such a score, on a logarithmic scale from 1 to "
+        f"{fullest:,.0f}, the same in all panels. ECE: the expected calibration error"
+        f"{', mean over the seeds, whose detections are pooled' if _several(found) else ''}. "
+        f"{missing}{_made(results, found)}",
+    )
+
+
+def error_types(results: Results) -> Illustrated:
+    """How much AP50 each kind of error costs, as TIDE tells, the settings side by side."""
+    kinds = list(TIDE_ERRORS)
+
+    def read(record: Record) -> np.ndarray | None:
+        values = [number_at(record, "analysis", "tide", "delta_AP50", kind) for kind in kinds]
+        return np.array(values) if np.isfinite(values).any() else None
+
+    found, missing = _measured(results, read)
+    if not found:
+        return Illustrated(None, "No record has its errors split by kind.")
+    panels, told = [], []
+    for look, values in found:
+        mean = values.mean(0)
+        bars = (np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0)))
+        panels.append(plots.ErrorBars(look.name, *bars, look.colour))
+        parts = [
+            f"{label} {value:.1f}"
+            for label, value in zip(TIDE_ERRORS.values(), mean, strict=True)
+            if math.isfinite(value)
+        ]
+        told.append(f"{look.name}: {', '.join(parts)}")
+    ap50, labels = METRICS["AP50"].header, list(TIDE_ERRORS.values())
+    note = "bars: mean over the seeds, lines: from the least to the most of them; "
+    return Illustrated(
+        drawn(
+            "error_types",
+            f"Δ{ap50} by kind of error, a panel for each setting. {'; '.join(told)}.",
+            plots.error_types,
+            [*labels[:TOTALS_FROM], "", *labels[TOTALS_FROM:]],
+            panels,
+            f"Δ{ap50} (%)",
+        ),
+        f"By how much {ap50} would rise if one kind of error were mended (TIDE, arXiv:2008.08115; "
+        f"{note if _several(found) else ''}the kinds overlap, so that they do not add up). "
+        f"{missing}{_made(results, found)}",
+    )
+
+
+def _measured(
+    results: Results, read: Callable[[Record], np.ndarray | None]
+) -> tuple[list[tuple[_Look, np.ndarray]], str]:
+    """The headline's settings with what was measured of them, and which ones have nothing.
 
     Args:
-        kinds: of errors, from top to bottom; "" leaves a gap.
-        panels: the settings.
-        label: of the bars' axis.
-        columns: how many panels stand side by side.
+        results: of the study.
+        read: what a record has of it, of one shape for all records; None where it has nothing.
+
+    Returns:
+        Each setting, its records being those that have it, with an array (seeds, ...); and what
+        is not in these, in words: settings without any and runs of the others, "" for none.
     """
-    columns = min(columns, len(panels))
-    lines = -(-len(panels) // columns)
-    titles = [wrapped(panel.title, 5.7 / columns) for panel in panels]
-    extra = max(title.count("\n") for title in titles)
-    figure = Figure(figsize=(WIDTH, 0.5 + (0.35 + 0.15 * extra + 0.2 * len(kinds)) * lines))
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    places = np.arange(len(kinds))
-    highest = max((max(reach(panel.values), reach(panel.high)) for panel in panels), default=0)
-    for axes, panel, title in zip(grid, panels, titles, strict=False):
-        axes.set_title(title, loc="left", fontsize=9)
-        axes.grid(False, axis="y")
-        values = np.asarray(panel.values, float)
-        axes.barh(places, np.nan_to_num(values), height=0.72, color=panel.colour, zorder=2)
-        for place, value in zip(places, values, strict=True):
-            if not np.isfinite(value):
-                continue
-            end = value
-            low, high = panel.low[place], panel.high[place]
-            if high > low:
-                end = max(high, value)
-                axes.plot([low, high], [place, place], color="#111111", linewidth=1, zorder=3)
-            axes.annotate(
-                f"{value:.1f}", (end, place), xytext=(3, 0), textcoords="offset points",
-                va="center", fontsize=9,
-            )  # fmt: skip
-    grid[0].set_xlim(0, 1.28 * highest if highest > 0 else 1.0)
-    grid[0].set_yticks([p for p in places if kinds[p]], [kind for kind in kinds if kind])
-    grid[0].set_ylim(len(kinds) - 0.5, -0.5)
-    for axes in grid:
-        axes.tick_params(axis="y", length=0)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    for number in range(max(len(panels) - columns, 0), len(panels)):
-        grid[number].tick_params(axis="x", labelbottom=True)
-    figure.supxlabel(label, fontsize=10)
-    return list(grid[: len(panels)])
-
-
-@styled
-def miss_rate(lines: Sequence[Line]) -> Axes:
-    """The miss rate over the false positives per image, both on logarithmic scales, in percent.
-
-    What is below ``LEAST_MISS_RATE`` is drawn there: a scale has no place for 0.
-    """
-    axes = Figure(figsize=(WIDTH, 3.6 + 0.11 * len(lines))).subplots()
-    held = [
-        replace(line, **{end: np.maximum(getattr(line, end), LEAST_MISS_RATE) for end in _ENDS})
-        for line in lines
-    ]
-    draw_lines(axes, held)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set(xlabel="false positives per image (FPPI)", ylabel="miss rate (%)")
-    lowest = min(
-        float(np.min(values))
-        for line in held
-        for values in (line.y, *([line.low] if len(line.low) else []))
+    found, without, fewer, used, shape = [], [], [], {}, None
+    for number, one in enumerate(contenders(results)):
+        loss = str(one.records[0].setting.get("loss")) if one.records else ""
+        shades = SHADES.get(loss, (UNORDERED_COLOUR,))
+        colour = shades[used.get(loss, 0) % len(shades)]
+        used[loss] = used.get(loss, 0) + 1
+        records, values = [], []
+        for record in one.records:
+            value = read(record)
+            if value is not None and value.shape == (shape or value.shape):
+                shape = value.shape
+                records.append(record)
+                values.append(value)
+        if records:
+            dashes, marker = DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)]
+            look = _Look(replace(one, records=records), colour, dashes, marker)
+            found.append((look, np.array(values)))
+            if len(records) < one.planned:
+                diverged = f", {one.diverged} diverged" if one.diverged else ""
+                fewer.append(f"{one.name} ({len(records)} of {one.planned}{diverged})")
+        else:
+            without.append(f"{one.name}{' (diverged)' if one.diverged else ''}")
+    return found, (f"Of fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
+        f"Without it: {', '.join(without)}. " if without else ""
     )
-    shown = MISS_RATES[max(bisect_right(MISS_RATES, lowest) - 1, 0) :]
-    if len(shown) > 8:
-        shown = [rate for rate in shown if f"{rate:g}".strip("0.") in {*"125"}]
-    axes.set_ylim(0.98 * shown[0], 105)
-    axes.set_yticks(shown, [f"{rate:g}" for rate in shown])
-    axes.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(NullLocator())
-    axes.set_xlim(0.009, 1.12)
-    legend_outside(axes, columns=2)
-    return axes
+
+
+def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> plots.Line:
+    """The mean over the seeds, in a band from the lowest to the highest of them."""
+    band = (values.min(0), values.max(0)) if len(values) > 1 else ((), ())
+    return plots.Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
+
+
+def _several(found: Sequence[tuple[_Look, np.ndarray]]) -> bool:
+    return any(len(values) > 1 for _, values in found)
+
+
+def _bands(found: Sequence[tuple[_Look, np.ndarray]]) -> str:
+    return (
+        "; lines: mean over the seeds, bands: from the lowest to the highest of them"
+        if _several(found)
+        else ""
+    )
+
+
+def _made(results: Results, found: Sequence[tuple[_Look, np.ndarray]]) -> str:
+    records = [record for look, _ in found for record in look.records]
+    return f"{provenance.caption(results, records)}."
+
+
+def _numbers(record: Record, *keys: str) -> np.ndarray:
+    """A list of numbers of a record's analysis, empty where there is none; null is NaN."""
+    values = value_at(record, "analysis", *keys)
+    try:
+        return np.array(values if isinstance(values, list) else [], dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _mean_text(name: str, fractions: Sequence[float]) -> str:
+    """For example ``ECE 8.1 %``, the mean of those that are defined; ``no ECE`` for none."""
+    defined = [value for value in fractions if math.isfinite(value)]
+    return f"{name} {PERCENT * np.mean(defined):.1f} %" if defined else f"no {name}"
+
+
+def _finite(value: float | None) -> float:
+    return math.nan if value is None else float(value)

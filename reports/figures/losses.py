@@ -1,84 +1,149 @@
-"""The losses themselves, and where a model's loss comes from."""
+"""The losses over p_t, and where the loss of a trained model comes from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import numpy as np
 
-from reports.figures.drawing import WIDTH, styled
+from ablations.records.record import Record
+from reports import plots
+from reports.figures.illustration import Illustrated, Illustration, drawn
+from reports.plots import formulas
+from reports.results import provenance
+from reports.results.labels import LOSSES, PROPOSAL_FIGURE_4, loss_label, setting_text
+from reports.results.load import Results
+from reports.statistics.contenders import contenders, value_at
+
+GAMMAS = {
+    "focal": ((0.0, "#555555", "-"), (0.5, "#56B4E9", (0, (1, 1))), (1.0, "#0072B2", (0, (5, 2))),
+              (2.0, "#00304d", (0, (3, 1, 1, 1)))),
+    "focal_star": ((0.0, "#555555", "-"), (0.125, "#E69F00", (0, (1, 1))),
+                   (0.25, "#D55E00", (0, (5, 2))), (0.5, "#A03A00", (0, (3, 1, 1, 1))),
+                   (1.0, "#5A1E00", (0, (7, 1.5, 1, 1.5, 1, 1.5)))),
+}  # fmt: skip
+"""Loss -> the gammas whose cumulative loss is drawn, with colour and dashes.
+
+The gammas of FL are those of the paper's figure 4.
+"""
+
+KINDS = "foreground", "background"
+
+POINTS = 400
+"""A longer line is thinned to about so many points: more cannot be seen."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A curve; the dashes (matplotlib's line style) and the marker tell it apart in grey.
+def loss_over_p_t() -> Illustration:
+    """The proposal's figure 4: CE, FL and FL* with alpha_t = 1."""
+    p_t = np.linspace(0.002, 1.0, 500)
+    lines = []
+    for loss, gamma, colour, dashes in PROPOSAL_FIGURE_4:
+        label = LOSSES[loss].short + (
+            "" if gamma is None else f", {setting_text({'gamma': gamma})}"
+        )
+        lines.append(plots.Line(label, p_t, formulas.LOSSES[loss](p_t, gamma), colour, dashes))
+    return drawn(
+        "loss_over_p_t",
+        "Loss over p_t, the probability given to the true label, for "
+        + "; ".join(line.label for line in lines)
+        + ". All fall to 0 at p_t = 1. FL* lies above CE where p_t is under 0.5 and below it where "
+        "p_t is over 0.5, the more so the larger γ; FL lies below CE everywhere.",
+        plots.loss_over_p_t,
+        lines,
+    )
 
-    Attributes:
-        label: for the legend.
-        x: a value per point.
-        y: likewise.
-        colour: of line and marks.
-        dashes: of the line.
-        marker: of its points, "" for none.
-        low: of a band around the line, per point; empty for no band.
-        high: likewise.
+
+def cumulative_loss(results: Results) -> list[Illustrated]:
+    """The paper's figure 4, of the model that FL trained and of the one that FL* trained.
+
+    For each of these checkpoints, one under the other: what share of FL and of FL* at several
+    gammas the easiest foreground and background examples carry.
     """
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    colour: str
-    dashes: str | tuple = "-"
-    marker: str = ""
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
-
-
-@styled
-def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
-    """Losses over the probability of the true label, cut off at ``highest``."""
-    axes = Figure(figsize=(WIDTH, 4.2)).subplots()
-    draw_lines(axes, lines)
-    axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="loss")
-    axes.set_xlabel("pₜ, probability given to the true label")
-    axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
-    return axes
+    found = []
+    for loss in GAMMAS:
+        one = next(
+            (
+                (contender.name, record)
+                for contender in contenders(results)
+                for record in sorted(contender.records, key=lambda record: record.seed)
+                if record.setting.get("loss") == loss and _histograms(record) is not None
+            ),
+            None,
+        )
+        if one is not None:
+            found.append(_of_model(results, loss, *one))
+    return found or [
+        Illustrated(None, "No record has the distribution of the loss over the examples.")
+    ]
 
 
-@styled
-def cumulative_loss(rows: Mapping[str, Mapping[str, Sequence[Line]]]) -> list[Axes]:
-    """The share of a loss that the easiest examples carry, all panels on the same scales.
+def _of_model(results: Results, trained_with: str, name: str, record: Record) -> Illustrated:
+    histograms = _histograms(record)
+    rows: dict[str, dict[str, list[plots.Line]]] = {}
+    hardest: dict[str, list[str]] = {}
+    for loss, gammas in GAMMAS.items():
+        short = loss_label(loss).short
+        rows[short] = {}
+        for kind in KINDS:
+            s, counts = histograms[kind]
+            lines = []
+            for gamma, colour, dashes in gammas:
+                x, y = formulas.cumulative_loss(
+                    s, counts, lambda s, loss=loss, gamma=gamma: formulas.OF_LOGIT[loss](s, gamma)
+                )
+                label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
+                lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
+                share = 100 * (1 - np.interp(0.8, x, y))
+                told = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"
+                hardest.setdefault(f"{short}, {kind}", []).append(told)
+            rows[short][kind] = lines
+    setting = setting_text(record.setting)
+    numbers = {kind: int(histograms[kind][1].sum()) for kind in KINDS}
+    return Illustrated(
+        drawn(
+            f"cumulative_loss_{trained_with}",
+            "Cumulative normalised loss over the examples, the easiest first. Of the loss the "
+            f"hardest fifth of the examples carries: {_listed(hardest)}.",
+            plots.cumulative_loss,
+            rows,
+        ),
+        f"What share of the loss the easiest examples carry, of the model trained with {name}"
+        f"{f' ({setting})' if setting else ''}, seed {record.seed}: {numbers['foreground']:,} "
+        f"foreground and {numbers['background']:,} background examples, pairs of an anchor and a "
+        "category, of the validation images at the end of its training. The losses are computed "
+        "on the same examples, without α; after figure 4 of the focal loss paper. Of the loss the "
+        "hardest 20 % of the background carries: "
+        f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
+        f"{provenance.caption(results, [record])}.",
+    )
 
-    Args:
-        rows: title of a row of panels -> title of a panel -> its lines; all rows have as
-            many panels, those of a row lines of the same labels.
 
-    Returns:
-        The panels, row by row.
-    """
-    columns = max(len(panels) for panels in rows.values())
-    figure = Figure(figsize=(WIDTH, 0.3 + 2.7 * len(rows)))
-    grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
-    for line, (title, panels) in zip(grid, rows.items(), strict=True):
-        for axes, (name, lines) in zip(line, panels.items(), strict=True):
-            draw_lines(axes, lines)
-            axes.set_title(f"{title}: {name}", loc="left")
-        line[0].set_ylabel("share of the loss")
-        line[0].legend(loc="upper left", handlelength=3.2, fontsize=9)
-    for axes in grid[-1]:
-        axes.set_xlabel("share of the examples, easiest first")
-    grid[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
-    return list(grid.ravel())
+def _listed(shares: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {', '.join(values)}" for name, values in shares.items())
 
 
-def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
-    """Lines with their bands."""
-    for line in lines:
-        if len(line.low):
-            axes.fill_between(
-                line.x, line.low, line.high, color=line.colour, alpha=0.13, linewidth=0
-            )
-        axes.plot(
-            line.x, line.y, color=line.colour, linestyle=line.dashes, linewidth=1.8,
-            marker=line.marker, markersize=5.5, label=line.label,
-        )  # fmt: skip
+def _histograms(record: Record) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+    """Kind -> the middles of the bins of logit(p_t) and the counts; None where either is empty."""
+    entry = value_at(record, "loss_distribution")
+    if not isinstance(entry, dict):
+        return None
+    try:
+        found = {kind: _histogram(entry, kind) for kind in KINDS}
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return found if all(counts.sum() > 0 for _, counts in found.values()) else None
+
+
+def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndarray]:
+    bins, counts = (np.asarray(entry[kind][key], dtype=np.int64) for key in ("bins", "counts"))
+    if bins.shape != counts.shape:
+        raise ValueError(f"{bins.shape} bins of {counts.shape} counts")
+    width = (entry["high"] - entry["low"]) / entry["num_bins"]
+    return entry["low"] + (bins + 0.5) * width, counts
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points that lie apart by a step that can be seen, in either direction."""
+    steps = np.floor((x + y) * POINTS / 2)
+    kept = np.concatenate([[True], steps[1:] > steps[:-1]])
+    kept[-1:] = True
+    return x[kept], y[kept]

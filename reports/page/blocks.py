@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from markupsafe import Markup
 
-from reports.illustrations import Illustration
+from reports.detections.gallery import Picture
+from reports.figures import Illustration
 from reports.page.runs import Run, entry_of
-from reports.pictures.gallery import Picture
 from reports.tables.table import LINKS, Column, Link, Table
 
 MOST_COLUMNS = 9

@@ -6,13 +6,11 @@ A new table or figure is one line in one of these lists; the templates know kind
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablations.grid import Grid
-from reports import illustrations, provenance
-from reports.findings import answer, best, sentences
-from reports.findings.statistics import Agreement, kendall
-from reports.illustrations import Illustrated
-from reports.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
-from reports.load import Results
+from ablations.study.grid import Grid
+from reports import figures
+from reports.detections import side_by_side, worst_misses
+from reports.detections.gallery import Gallery
+from reports.figures import Illustrated
 from reports.page import making
 from reports.page.blocks import (
     Block,
@@ -28,11 +26,15 @@ from reports.page.blocks import (
     Text,
     Warning,
 )
-from reports.pictures import side_by_side, worst_misses
-from reports.pictures.gallery import Gallery
+from reports.results import provenance
+from reports.results.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
+from reports.results.load import Results
+from reports.statistics import best
+from reports.statistics.inference import Agreement, kendall
 from reports.tables import captions, dataset_card, error_types, per_class, references, safety
 from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
+from reports.text import answer, sentences
 
 FLATTERED = (
     "The highest of several values is flattered by the choice: the more settings were tried, the "
@@ -177,9 +179,9 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     dots = captions.dots(frame, table.has_published)
     blocks.append(
-        FigureBlock(illustrations.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
+        FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
     )
-    speed = illustrations.ap_over_ms(grid, table)
+    speed = figures.ap_over_ms(grid, table)
     if speed:
         blocks.append(FigureBlock(speed, f"{captions.speed(grid, table)}{source} {made}."))
     return Section(grid.name, grid.title, blocks)
@@ -192,25 +194,25 @@ def _per_class(results: Results) -> list[Block]:
 def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     blocks = []
     if any(SPEED in table.metrics for _, table in grids):
-        blocks += illustrated(illustrations.speed(results, grids))
+        blocks += illustrated(figures.speed(results, grids))
     if any("scale" in grid.columns for grid, _ in grids):
-        blocks += illustrated(illustrations.ap_over_scale(results, grids))
-    return blocks + illustrated(illustrations.heat_maps(results))
+        blocks += illustrated(figures.ap_over_scale(results, grids))
+    return blocks + illustrated(figures.heat_maps(results))
 
 
 def _errors(results: Results) -> list[Block]:
     return [
         *tabled("error_types", "Errors by kind", error_types.error_types(results)),
-        *illustrated(illustrations.error_types(results)),
-        *illustrated(illustrations.precision_recall(results)),
+        *illustrated(figures.error_types(results)),
+        *illustrated(figures.precision_recall(results)),
     ]
 
 
 def _safety(results: Results) -> list[Block]:
     return [
         *tabled("safety", "Misses, recall and calibration", safety.safety(results)),
-        *illustrated(illustrations.miss_rate(results)),
-        *illustrated(illustrations.reliability(results)),
+        *illustrated(figures.miss_rate(results)),
+        *illustrated(figures.reliability(results)),
         *tabled("miss_rate", "Miss rate of each category", per_class.per_class_miss_rate(results)),
         *_gallery(worst_misses.worst_misses(results)),
         *tabled("missed_objects", "The worst misses", safety.missed_objects(results)),
@@ -229,13 +231,13 @@ def _losses(results: Results) -> list[Block]:
     names = ", ".join(f"{LOSSES[name].short}: {LOSSES[name].long}" for name in drawn)
     return [
         FigureBlock(
-            illustrations.loss_over_p_t(),
+            figures.loss_over_p_t(),
             f"{names}, for αₜ = 1, after figure 4 of the proposal of FL*.",
         ),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls that one focal_appendix."),
         Heading("Where the loss comes from"),
-        *(block for one in illustrations.cumulative_loss(results) for block in illustrated(one)),
+        *(block for one in figures.cumulative_loss(results) for block in illustrated(one)),
     ]
 
 
@@ -249,7 +251,7 @@ def _training(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
     ]
     for grid, table in grids:
         frame = results.of_grid(grid)
-        drawn = illustrations.training_curves(results, grid, table)
+        drawn = figures.training_curves(results, grid, table)
         made = provenance.caption(results, results.records_of(frame))
         caption = f"{captions.curves(frame, drawn.window)} {made}.".strip()
         blocks += [Heading(grid.title), FigureBlock(drawn, caption)]

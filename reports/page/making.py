@@ -1,8 +1,5 @@
 """The report's last sections: how its runs were made, each of them, and what went wrong."""
 
-from reports import provenance
-from reports.findings.sentences import counted
-from reports.load import Results
 from reports.page import runs
 from reports.page.blocks import (
     Block,
@@ -16,7 +13,10 @@ from reports.page.blocks import (
     TableBlock,
     Text,
 )
-from reports.page.endings import bad_endings
+from reports.results import provenance
+from reports.results.load import Results
+from reports.text.endings import bad_endings
+from reports.text.sentences import counted
 
 
 def sections(results: Results) -> list[Section]:

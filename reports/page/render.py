@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ablations.record import write_whole
-from ablations.status import RUNNING
-from reports.load import Results
+from ablations.records.record import write_whole
+from ablations.status.status import RUNNING
 from reports.page import blocks, contents
+from reports.results.load import Results
 from reports.tables import markdown
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,16 +7,16 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ablations.cell import Cell
-from ablations.record import Record
-from reports import provenance
-from reports.findings import sentences
-from reports.labels import METRICS, SPEED, one_decimal, setting_text, short_name
-from reports.load import Results
-from reports.states import state_text
+from ablations.records.record import Record
+from ablations.study.cell import Cell
+from reports.results import provenance
+from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
+from reports.results.load import Results
+from reports.results.states import state_text
 from reports.tables import table
 from reports.tables.grids import record_path
 from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, shown
+from reports.text import sentences
 
 CONFIGS = "projects/focal_star/configs"
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from reports.findings.comparisons import (
+from reports.results.labels import MAIN_METRIC, one_decimal
+from reports.statistics.comparisons import (
     DIVERGED_RUN,
     NO_RESAMPLES,
     NO_SPREAD,
@@ -14,7 +15,6 @@ from reports.findings.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.labels import MAIN_METRIC, one_decimal
 from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Cell, Column, signed
 
 NOT_SURVIVED = "n.s."

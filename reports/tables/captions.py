@@ -2,20 +2,11 @@
 
 import pandas as pd
 
-from ablations.grid import Grid
-from ablations.record import DIVERGED, Record
-from ablations.status import ENDED, MISSING, STALE
-from reports import provenance
-from reports.findings.comparisons import (
-    SEEDS_AND_IMAGES,
-    Comparison,
-    NoiseFloor,
-    compare,
-    noise_floor,
-)
-from reports.findings.sentences import counted, listed, tables, untested
-from reports.findings.statistics import CONFIDENCE, SIGNIFICANCE
-from reports.labels import (
+from ablations.records.record import DIVERGED, Record
+from ablations.status.status import ENDED, MISSING, STALE
+from ablations.study.grid import Grid
+from reports.results import provenance
+from reports.results.labels import (
     MAIN_METRIC,
     METRICS,
     SPEED,
@@ -24,9 +15,18 @@ from reports.labels import (
     detector_label,
     loss_label,
 )
-from reports.load import Results
+from reports.results.load import Results
+from reports.statistics.comparisons import (
+    SEEDS_AND_IMAGES,
+    Comparison,
+    NoiseFloor,
+    compare,
+    noise_floor,
+)
+from reports.statistics.inference import CONFIDENCE, SIGNIFICANCE
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.tables.rows import translation
+from reports.text.sentences import counted, listed, tables, untested
 
 
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.load import Results
-from reports.provenance import dataset_name
+from reports.results.load import Results
+from reports.results.provenance import dataset_name
 from reports.tables.references import reference_rows
 from reports.tables.table import AXIS, NUMBER, Column, Table, Tabled, shown
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from reports.findings.contenders import (
+from reports.results.labels import METRICS, TIDE_ERRORS
+from reports.results.load import Results
+from reports.statistics.contenders import (
     contenders,
     measure,
     number_at,
@@ -12,8 +14,6 @@ from reports.findings.contenders import (
     seeds_texts,
     with_entry,
 )
-from reports.labels import METRICS, TIDE_ERRORS
-from reports.load import Results
 from reports.tables.table import AXIS, Column, Table, Tabled
 
 _TIDE = ("analysis", "tide")

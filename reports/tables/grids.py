@@ -12,14 +12,21 @@ from urllib.parse import quote
 import pandas as pd
 from markupsafe import Markup
 
-from ablations.grid import Grid
-from ablations.record import DONE
-from ablations.status import STALE
-from reports import states
-from reports.findings.comparisons import Comparison, compare
-from reports.findings.statistics import over_seeds
-from reports.labels import MAIN_METRIC, METRICS, SPEED, axis_label, one_decimal, published_text
-from reports.load import Results, published
+from ablations.records.record import DONE
+from ablations.status.status import STALE
+from ablations.study.grid import Grid
+from reports.results import states
+from reports.results.labels import (
+    MAIN_METRIC,
+    METRICS,
+    SPEED,
+    axis_label,
+    one_decimal,
+    published_text,
+)
+from reports.results.load import Results, published
+from reports.statistics.comparisons import Comparison, compare
+from reports.statistics.inference import over_seeds
 from reports.tables import against_reference, table
 from reports.tables.rows import paper_text, row_label, value_text, with_paper
 from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Cell, Column, Link, Table, shown, signed

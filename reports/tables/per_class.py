@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.record import Record
-from reports.findings.contenders import (
+from ablations.records.record import Record
+from reports.results.labels import MAIN_METRIC
+from reports.results.load import Results
+from reports.statistics.contenders import (
     Contender,
     contenders,
     measure,
@@ -14,10 +16,8 @@ from reports.findings.contenders import (
     value_at,
     with_entry,
 )
-from reports.findings.sentences import counted
-from reports.labels import MAIN_METRIC
-from reports.load import Results
 from reports.tables.table import AXIS, NUMBER, Column, Table, Tabled, shown
+from reports.text.sentences import counted
 
 AP_ENTRY = ("per_class_AP",)
 MISS_RATE_ENTRY = ("analysis", "miss_rate", "lamr_per_class")

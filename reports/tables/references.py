@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 import ablations
-from reports.labels import METRICS, SPEED
+from reports.results.labels import METRICS, SPEED
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
 
 FOLDER = Path(ablations.__file__).parent / "reference"

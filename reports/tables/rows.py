@@ -1,7 +1,7 @@
 """How a grid's row is called: by the study's values, with the paper's in parentheses."""
 
-from ablations.grid import Grid, Row
-from reports.labels import axis_label, axis_text, labelled
+from ablations.study.grid import Grid, Row
+from reports.results.labels import axis_label, axis_text, labelled
 
 
 def value_text(row: Row, column: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.record import Record
-from reports.findings.contenders import (
+from ablations.records.record import Record
+from reports.results.load import Results
+from reports.statistics.contenders import (
     NAN,
     Contender,
     contenders,
@@ -19,7 +20,6 @@ from reports.findings.contenders import (
     value_at,
     with_entry,
 )
-from reports.load import Results
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
 
 FPPI = (0.1, 1.0)

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from ablations import job as jobs
-from ablations import layout as layouts
-from ablations import prepared as preparing
-from ablations import processes, snapshot
-from ablations import run as runner
-from ablations.cell import Cell, Setting
-from ablations.fingerprint import Identity
-from ablations.grid import Grid, Row
-from ablations.job import Job
-from ablations.layout import Layout
-from ablations.plan import Study
-from ablations.prepared import Prepared
-from ablations.record import Record, load_folder, write_json
-from ablations.request import Request
-from ablations.snapshot import Code
+from ablations.identity import prepared as preparing
+from ablations.identity import snapshot
+from ablations.identity.fingerprint import Identity
+from ablations.identity.prepared import Prepared
+from ablations.identity.snapshot import Code
+from ablations.records.record import Record, load_folder, write_json
+from ablations.runner import job as jobs
+from ablations.runner import processes
+from ablations.runner import run as runner
+from ablations.runner.job import Job
+from ablations.runner.request import Request
+from ablations.storage import layout as layouts
+from ablations.storage.layout import Layout
+from ablations.study.cell import Cell, Setting
+from ablations.study.grid import Grid, Row
+from ablations.study.study import Study
 from tests.ablations.processes import end_of
 
 ROOTED = (jobs, layouts, preparing, processes, snapshot)
@@ -99,7 +100,7 @@ class Workplace:
 
 @pytest.fixture
 def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """The workplace with the real preparation, which calls the stand-in of focal_star.prepare."""
+    """The workplace with the real preparation, which calls the stand-in of focal_star.tools.prepare."""
     monkeypatch.chdir(tmp_path)
     for module in ROOTED:
         monkeypatch.setattr(module, "ROOT", tmp_path)

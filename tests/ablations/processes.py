@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablations.execution import CellRun, Job
-from ablations.record import Record
+from ablations.records.record import Record
+from ablations.runner.execution import CellRun, Job
 
 WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""

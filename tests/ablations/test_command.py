@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ablations import __main__ as command
-from ablations import prepared as preparing
-from ablations.locks import take
-from ablations.prepared import PrepareError
-from ablations.request import RETRIES, RunError
+from ablations.identity import prepared as preparing
+from ablations.identity.prepared import PrepareError
+from ablations.runner.request import RETRIES, RunError
+from ablations.storage.locks import take
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from detectron2.modeling import build_model
 from PIL import Image
 
 from focal_star.config import CONFIGS, load_config
-from focal_star.demo import __main__ as demo
+from focal_star.tools.demo import __main__ as demo
 from tests.bad_input.table import Command, file, kind, nothing, place
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

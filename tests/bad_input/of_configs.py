@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from focal_star import prepare
 from focal_star.config import CONFIGS
+from focal_star.tools import prepare
 from tests.bad_input.table import BILLION, Command, file, kind, nothing, place
 
 CONFIG = "config.yaml"

@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from ablations import __main__ as ablations
-from ablations.plan import load_study
+from ablations.study.study import load_study
 from reports import __main__ as reports
 from tests.bad_input.table import BILLION, Command, Spoil, changed, file, kind, nothing, place
 from tests.fuzz import documents

@@ -12,7 +12,7 @@ from tests.docs.pages import ROOT, SHELL, blocks, marked
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The copy, with the loss of docs/own_loss.md and the table of docs/own_table.md in it."""
     found = Checkout(tmp_path_factory.mktemp("docs") / "checkout")
-    with (found.root / "projects/focal_star/focal_star/losses.py").open("a") as file:
+    with (found.root / "projects/focal_star/focal_star/losses/__init__.py").open("a") as file:
         file.write("\n\n" + marked("own_loss.md", "at the end of losses.py"))
     with (found.root / "ablations/grids/headline.yaml").open("a", encoding="utf-8") as file:
         file.write(marked("own_loss.md", "at the end of headline.yaml"))

@@ -44,7 +44,7 @@ def test_a_new_table_is_in_the_report(trained):
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_changed_loss_is_trained_again(trained, changed):
     """By what it computes alone: a comment in it changes nothing."""
-    losses = trained.root / "projects/focal_star/focal_star/losses.py"
+    losses = trained.root / "projects/focal_star/focal_star/losses/__init__.py"
     before = losses.read_text(encoding="utf-8")
     old = "        return _softplus(-s) + gamma * torch.sigmoid(-s)\n"
     new = old.replace("gamma", "2 * gamma") if changed else f"        # as printed\n{old}"

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from ablations.record import SCHEMA, Record
+from ablations.records.record import SCHEMA, Record
 
 
 def coco() -> dict[str, Any]:

@@ -16,15 +16,15 @@ from detectron2.config import CfgNode
 from detectron2.data.datasets.coco import load_coco_json
 from PIL import Image
 
-from ablations import record as records
-from ablations.cell import Cell
-from ablations.grid import load_grid
-from ablations.reading import PlanError
-from ablations.record import RecordError
+from ablations.records import record as records
+from ablations.records.record import RecordError
+from ablations.storage.reading import PlanError
+from ablations.study.cell import Cell
+from ablations.study.grid import load_grid
 from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
-from focal_star.data import split_check
-from focal_star.data.checks import check_split, describe
-from focal_star.data.split_check import Split
+from focal_star.data.validation import split_check
+from focal_star.data.validation.checks import check_split, describe
+from focal_star.data.validation.split_check import Split
 from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
@@ -48,7 +48,7 @@ class Reader:
 
 
 def annotations(folder: Path) -> Reader:
-    """``focal_star.data.checks``; what it accepts, Detectron2's loader must load."""
+    """``focal_star.data.validation.checks``; what it accepts, Detectron2's loader must load."""
     images = folder / "images"
     images.mkdir(parents=True)
     for name in ("a.png", "b.png"):
@@ -74,7 +74,7 @@ def annotations(folder: Path) -> Reader:
 
 
 def record(folder: Path) -> Reader:
-    """``ablations.record``; what it accepts can be saved and loaded again."""
+    """``ablations.records.record``; what it accepts can be saved and loaded again."""
     folder.mkdir(parents=True)
     path = folder / "ce-seed1.json"
     again = folder / "again" / path.name
@@ -95,7 +95,7 @@ def record(folder: Path) -> Reader:
 
 
 def grid(folder: Path) -> Reader:
-    """``ablations.grid``; what it accepts has cells whose names can be file names."""
+    """``ablations.study.grid``; what it accepts has cells whose names can be file names."""
     path = folder / "grids" / "fuzzed.yaml"
     published = folder / "reference" / "table.csv"
     for parent in (path.parent, published.parent):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ablations.cell import AXES, Cell, Layout, Setting
-from ablations.grid import Grid, Row
-from ablations.plan import Study
-from ablations.prepared import CONFIGS, Prepared, config_files_sha256
-from ablations.record import Record, save, write_json
-from reports.load import Results, load
+from ablations.identity.prepared import CONFIGS, Prepared, config_files_sha256
+from ablations.records.record import Record, save, write_json
+from ablations.study.cell import AXES, Cell, Layout, Setting
+from ablations.study.grid import Grid, Row
+from ablations.study.study import Study
+from reports.results.load import Results, load
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "reports"
 

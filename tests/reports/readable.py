@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from reports.figures import drawing
+from reports.plots import drawing
 
 LEAST_POINTS = 9
 """Of any font."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations.cell import Layout
-from ablations.plan import load_study
-from ablations.record import Record, save
+from ablations.records.record import Record, save
+from ablations.study.cell import Layout
+from ablations.study.study import load_study
 from reports.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_seeds_must_be_positive(capsys):
 BLOCK = """
 import sys
 
-ALLOWED = ("focal_star", "focal_star.files", "focal_star.files.photographs", "focal_star.loss_code")
+ALLOWED = ("focal_star", "focal_star.io", "focal_star.io.image_files", "focal_star.identity.loss_code")
 
 class Block:
     def find_spec(self, name, path=None, target=None):

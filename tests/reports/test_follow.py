@@ -47,11 +47,11 @@ def folder(make_folder):
 FOLLOW = """
 import sys
 from pathlib import Path
-from ablations.cell import Layout
-from ablations.plan import Study
+from ablations.study.cell import Layout
+from ablations.study.study import Study
 import pickle
 from reports.follow import follow
-from reports.load import load
+from reports.results.load import load
 
 study = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("ready", flush=True)

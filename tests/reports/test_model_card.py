@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ablations.layout import Layout
-from ablations.record import DONE, FAILED, Record, save
+from ablations.records.record import DONE, FAILED, Record, save
+from ablations.storage.layout import Layout
 from reports import model_card
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,11 @@ def test_the_card_says_what_the_record_says(tmp_path):
     for text in ("| learning rate | 0.003 |", "| iterations | 600 |", "ResNet-18", "torch: 2.15.0"):
         assert text in body
     assert "41 images with 155 objects" in body and "python train_net.py SEED 1" in body
-    assert "DefaultPredictor" in body and "focal_star.export.plain" in body and "gpu" not in body
+    assert (
+        "DefaultPredictor" in body
+        and "focal_star.training.plain_checkpoint" in body
+        and "gpu" not in body
+    )
 
 
 def test_one_seed_is_shown_as_one(tmp_path):
@@ -123,7 +127,7 @@ def test_a_detector_without_a_loss_of_ours(tmp_path):
     one = replace(record(1), setting={"detector": "faster_rcnn"})
     _, body = written(study(tmp_path, one)[0])
     assert "# Faster R-CNN on digits_in_scenes" in body
-    assert "## Loss" not in body and "-m focal_star.export --weights" not in body
+    assert "## Loss" not in body and "-m focal_star.tools.export --weights" not in body
 
 
 def test_formulas_are_those_of_the_readme():

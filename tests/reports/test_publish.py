@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from reports.load import ReportError
 from reports.page.contents import published_agreement
 from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
+from reports.results.load import ReportError
 from reports.tables.grids import grid_table
 
 

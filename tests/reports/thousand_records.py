@@ -12,10 +12,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.cell import Cell
-from ablations.plan import load_study
-from reports.load import Results, load
+from ablations.study.cell import Cell
+from ablations.study.study import load_study
 from reports.page.render import write_report
+from reports.results.load import Results, load
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
 

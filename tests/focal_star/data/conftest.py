@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from focal_star.data import checks
+from focal_star.data.validation import checks
 
 
 class TinySet:

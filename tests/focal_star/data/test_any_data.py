@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from focal_star import engine
 from focal_star.config import load_config
-from focal_star.data.checks import DatasetError, check_folder
+from focal_star.data.validation.checks import DatasetError, check_folder
+from focal_star.training import engine
 
 ROOT = Path(__file__).parents[3]
 MINI = ROOT / "projects/focal_star/configs/mini/retinanet_R_18_FPN.yaml"

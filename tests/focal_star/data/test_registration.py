@@ -6,9 +6,9 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 
-from focal_star.data.checks import DatasetError
 from focal_star.data.mapper import CachingMapper, build_train_mapper
 from focal_star.data.registration import register_datasets
+from focal_star.data.validation.checks import DatasetError
 
 
 def test_a_folder_is_registered_and_sets_the_keys(tiny_cfg, tiny_data):

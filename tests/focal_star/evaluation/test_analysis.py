@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focal_star import engine
 from focal_star.evaluation.analysis import analyse
+from focal_star.training import engine
 from focal_star.training.outcome import RESULT_FILE
 from tests.focal_star.evaluation.scenes import ap_by_iou, evaluated, scenes, with_ids
 from tests.reports import analyses

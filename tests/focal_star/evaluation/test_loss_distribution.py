@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from focal_star import engine
 from focal_star.evaluation import loss_distribution
 from focal_star.evaluation.loss_distribution import (
     HIGH,
@@ -18,6 +17,7 @@ from focal_star.evaluation.loss_distribution import (
     hardest_share,
 )
 from focal_star.losses import LOSSES
+from focal_star.training import engine
 
 WIDTH = (HIGH - LOW) / NUM_BINS
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from focal_star import engine
 from focal_star.evaluation import timing
 from focal_star.evaluation.timing import InferenceTimer
+from focal_star.training import engine
 
 
 class Detector(nn.Module):

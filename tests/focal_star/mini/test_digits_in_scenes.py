@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from focal_star.data.checks import check_folder
+from focal_star.data.validation.checks import check_folder
 from focal_star.mini.digits_in_scenes import SUFFIX, Recipe, _Sources, write
 
 SMALL = Recipe(num_train=30, num_val=10)

@@ -19,7 +19,6 @@ from detectron2.data import transforms as T
 from detectron2.modeling import RetinaNet
 from detectron2.structures import Boxes, Instances
 
-from focal_star import engine
 from focal_star.config import CONFIGS, derive, load_config
 from focal_star.data import mapper
 from focal_star.data.mapper import CachingMapper, build_train_mapper
@@ -28,7 +27,7 @@ from focal_star.mini.backbone import StoredResNet
 from focal_star.mini.frozen import StoredMapper
 from focal_star.mini.stored import FEATURES, LabelledInstances
 from focal_star.mini.trainer import CachedTrainer
-from focal_star.training import interruption
+from focal_star.training import engine, interruption
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import ValidationImages, mean_losses
 

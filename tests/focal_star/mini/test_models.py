@@ -10,30 +10,31 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 from torch.nn import functional as F
 
-from focal_star import engine, extensions, kernels
+from focal_star import extensions
 from focal_star.config import load_config
-from focal_star.losses import LOSSES
+from focal_star.losses import LOSSES, fused
 from focal_star.mini import models
 from focal_star.mini.backbone import StoredResNet
 from focal_star.mini.frozen import StoredMapper
 from focal_star.mini.models import CachedGeneralizedRCNN, CachedRetinaNet
 from focal_star.mini.stored import FEATURES, LabelledInstances, StoredFeatures
 from focal_star.mini.trainer import CachedTrainer
+from focal_star.training import engine
 from tests.focal_star.conftest import MINI
-from tests.focal_star.test_retinanet import build, steps
+from tests.focal_star.modeling.test_retinanet import build, steps
 
 
 @pytest.fixture
 def levels_of_losses(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """The logits of each fused loss that is computed."""
-    calls, fused_loss = [], kernels.function.fused_loss
+    calls, fused_loss = [], fused.function.fused_loss
 
     def spy(name, logits, *args, **kwargs):
         if logits.dim() == 3:  # not the trial of it
             calls.append(logits)
         return fused_loss(name, logits, *args, **kwargs)
 
-    monkeypatch.setattr(kernels.choice, "fused_loss", spy)
+    monkeypatch.setattr(fused.choice, "fused_loss", spy)
     return calls
 
 

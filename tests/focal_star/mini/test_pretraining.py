@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from focal_star import engine
 from focal_star.config import CONFIGS, load_config
 from focal_star.mini import pretraining
 from focal_star.mini.pretraining import pretrained_weights
-from tests.focal_star.files.unusual_images import write_png
+from focal_star.training import engine
+from tests.focal_star.io.unusual_images import write_png
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 

@@ -33,9 +33,8 @@ import torch
 from detectron2.engine import default_argument_parser, defaults
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star import command, engine
 from focal_star.evaluation.ap import APEvaluator
-from focal_star.training import interruption
+from focal_star.training import command, engine, interruption
 from focal_star.training.events import MetricsWriter
 from focal_star.training.trainer import Trainer
 

@@ -17,8 +17,7 @@ import torch
 from detectron2.engine import defaults
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star import command
-from focal_star.training import interruption
+from focal_star.training import command, interruption
 
 
 def launch(run: Any, ranks: int, dist_url: str, args: tuple, **others: Any) -> None:

@@ -18,11 +18,10 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star import engine
 from focal_star.config import CONFIGS, ConfigError
-from focal_star.kernels import FUSED
 from focal_star.losses import LOSSES, focal_loss
-from focal_star.training import config_changes, divergence
+from focal_star.losses.fused import FUSED
+from focal_star.training import config_changes, divergence, engine
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 INF, NAN = math.inf, math.nan

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from ablations.processes import ForkServer, Start
-from ablations.snapshot import checkout
-from focal_star.command import DIVERGED, UNUSABLE
+from ablations.identity.snapshot import checkout
+from ablations.runner.processes import ForkServer, Start
 from focal_star.config import CONFIGS
 from focal_star.training import checkpoints
+from focal_star.training.command import DIVERGED, UNUSABLE
 from focal_star.training.interruption import CTRL_C, INTERRUPTED, REPEAT_SECONDS
 
 DRIVER = Path(__file__).with_name("ending_training.py")

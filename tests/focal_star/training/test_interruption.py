@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from focal_star.command import exit_code
+from focal_star.training.command import exit_code
 from focal_star.training.interruption import INTERRUPTED, REPEAT_SECONDS
 
 PRELUDE = f"""

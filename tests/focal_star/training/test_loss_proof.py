@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from detectron2.modeling import build_model
 
-from focal_star import engine
-from focal_star.kernels import FUSED
-from focal_star.loss_code import hashes
+from focal_star.identity.loss_code import hashes
+from focal_star.identity.running_loss import LossCodeError
 from focal_star.losses import LOSSES
-from focal_star.running_loss import LossCodeError
+from focal_star.losses.fused import FUSED
+from focal_star.training import engine
 from focal_star.training.loss_proof import P_T, log_loss_proof
 
 

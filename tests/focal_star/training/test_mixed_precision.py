@@ -7,9 +7,8 @@ import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
-from focal_star import engine
-from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.training import mixed_precision, trainer
+from focal_star.modeling.retinanet import FocalStarRetinaNet
+from focal_star.training import engine, mixed_precision, trainer
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 
 

@@ -9,10 +9,10 @@ from detectron2.config import CfgNode
 from detectron2.utils.events import EventStorage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from focal_star import engine
 from focal_star.config import CONFIGS, load_config
 from focal_star.mini.frozen import StoredMapper
 from focal_star.mini.trainer import CachedTrainer
+from focal_star.training import engine
 
 NAMES = {
     "retinanet": "Top: GT bounding boxes; Bottom: 20 Highest Scoring Results",

@@ -10,9 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.engine import HookBase, hooks
 from detectron2.utils.events import EventStorage
 
-from focal_star import engine
 from focal_star.config import ConfigError
-from focal_star.training import checkpoints, config_changes, resume
+from focal_star.training import checkpoints, config_changes, engine, resume
 from focal_star.training.events import MetricsWriter, naming
 from focal_star.training.outcome import finished
 from focal_star.training.trainer import Trainer

@@ -8,7 +8,7 @@ import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
-from focal_star import engine
+from focal_star.training import engine
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import ValidationImages, mean_losses
 

@@ -13,10 +13,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from detectron2.utils.events import EventStorage
 
-from ablations.fingerprint import ResolvedConfig
-from focal_star import engine
+from ablations.identity.fingerprint import ResolvedConfig
 from focal_star.config import CONFIGS, ConfigError, load_config
-from focal_star.training import writers
+from focal_star.training import engine, writers
 from focal_star.training.writers import ServiceWriter, service_writers
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

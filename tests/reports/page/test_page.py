@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from reports.detections.gallery import Gallery, Picture
 from reports.page.render import write_report
-from reports.pictures.gallery import Gallery, Picture
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
 

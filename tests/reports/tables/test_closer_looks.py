@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from ablations.cell import Setting
-from ablations.grid import Grid, Row
-from ablations.record import write_json
-from reports.findings.contenders import contenders
+from ablations.records.record import write_json
+from ablations.study.cell import Setting
+from ablations.study.grid import Grid, Row
+from reports.statistics.contenders import contenders
 from reports.tables import error_types, per_class, safety
 from tests.reports.analyses import analysis
 from tests.reports.readers import csv_rows, html_rows, latex_rows, markdown_rows

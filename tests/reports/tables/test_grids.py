@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ablations.plan import HERE, load_study
-from ablations.reading import names_of
+from ablations.storage.reading import names_of
+from ablations.study.study import HERE, load_study
 from reports.tables.grids import grid_table
 from reports.tables.rows import row_label, translation, value_text
 from reports.tables.table import LINKS

@@ -17,7 +17,7 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.meta_arch.retinanet import RetinaNetHead
 
-from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 CHANNELS = 256
 

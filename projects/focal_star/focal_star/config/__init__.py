@@ -10,7 +10,7 @@ from detectron2.config import CfgNode, get_cfg
 from focal_star.config.checks import ConfigError, check_config, check_device, check_no_conflict
 from focal_star.config.derived import check_derived
 from focal_star.config.keys import add_focal_star_config, derive
-from focal_star.files.yaml_files import LookedAt
+from focal_star.config.yaml_files import LookedAt
 
 __all__ = [
     "CONFIGS",

@@ -11,12 +11,12 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 
 from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
-from focal_star.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
-from focal_star.files.addresses import is_address, leaves_cache
-from focal_star.files.photographs import MAX_BITS, MIN_BITS
-from focal_star.kernels import FORMS, valid_forms
+from focal_star.io.addresses import is_address, leaves_cache
+from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.losses import LOSSES
-from focal_star.ohem import METHODS
+from focal_star.losses.fused import FORMS, valid_forms
+from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.modeling.ohem import METHODS
 from focal_star.training.writers import SERVICES
 
 MAX_SCALES, MAX_PX = 100, 100_000

@@ -3,8 +3,8 @@
 from detectron2.config import CfgNode
 
 import focal_star.extensions
-import focal_star.retinanet  # noqa: F401  a config with these keys names what the two register
-from focal_star.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
+import focal_star.modeling.retinanet  # noqa: F401  a config with these keys names what the two register
+from focal_star.modeling.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 from focal_star.training.optimizer import FULL_MODEL
 
 ASPECT_RATIOS = {1: [1.0], 3: [0.5, 1.0, 2.0]}
@@ -34,7 +34,7 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     cfg.MODEL.FOCAL_STAR.WEIGHT_CAP = None
     # Shift of focal_appendix, in logits.
     cfg.MODEL.FOCAL_STAR.BETA = 0.0
-    # What computes the loss, of focal_star.kernels.FORMS: "eager" or "compiled" (torch.compile; for
+    # What computes the loss, of focal_star.losses.fused.FORMS: "eager" or "compiled" (torch.compile; for
     # trainings that are long against the seconds it takes). Where "compiled" is unavailable, it
     # falls back to "eager", with a warning. They differ in the last bits.
     cfg.MODEL.FOCAL_STAR.KERNEL = "eager"
@@ -51,7 +51,7 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # Which detector it is, RetinaNet or Faster R-CNN.
     add_faster_rcnn_config(cfg)
 
-    # Online hard example mining (focal_star.ohem): which anchors of an image count in loss_cls.
+    # Online hard example mining (focal_star.modeling.ohem): which anchors of an image count in loss_cls.
     cfg.MODEL.OHEM = CfgNode()
     # None for all, "ohem", or "ohem_1_3" for one positive to three negatives.
     cfg.MODEL.OHEM.METHOD = None
@@ -85,7 +85,7 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # AdamW's decay of the running means of the gradient and of its square.
     cfg.SOLVER.BETAS = (0.9, 0.999)
 
-    # A folder in COCO's format (focal_star.data.layouts) or of Pascal VOC (focal_star.data.voc).
+    # A folder in COCO's format (focal_star.data.layouts.coco) or of Pascal VOC (focal_star.data.layouts.voc).
     # Where one is named it takes the place of DATASETS.TRAIN and DATASETS.TEST.
     cfg.DATASETS.FOLDER = ""
     # Whether every image and box of such a folder is looked at before training.

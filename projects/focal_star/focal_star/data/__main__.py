@@ -25,8 +25,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from focal_star.data import archives, voc
-from focal_star.data.checks import (
+from focal_star.data import archives
+from focal_star.data.layouts import voc
+from focal_star.data.layouts.coco import is_coco
+from focal_star.data.validation.checks import (
     DatasetError,
     Split,
     check_folder,
@@ -35,7 +37,6 @@ from focal_star.data.checks import (
     joined_sha256,
     splits_of,
 )
-from focal_star.data.layouts import is_coco
 
 CACHE = Path("output/cache")
 
@@ -155,7 +156,7 @@ def _checked(dataset: str) -> Iterator[tuple[Split, ...]]:
         DatasetError: it has problems; the message lists all.
     """
     if not _is_folder(dataset):
-        from focal_star.data.known import require_there, splits_of_name
+        from focal_star.data.catalog import require_there, splits_of_name
 
         splits = splits_of_name(dataset)
         require_there(f"{dataset}_{split.name}" for split in splits)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from focal_star.data.checks import DatasetError
-from focal_star.files.photographs import PhotographError, read_photograph
+from focal_star.data.validation.checks import DatasetError
+from focal_star.io.image_files import PhotographError, read_photograph
 
 
 class ImageError(DatasetError):
@@ -17,7 +17,7 @@ class ImageError(DatasetError):
 
 
 def read_image(path: Path | str, channels: str = "RGB", bit_depth: int | None = None) -> np.ndarray:
-    """An image as :func:`focal_star.files.photographs.read_photograph` reads it.
+    """An image as :func:`focal_star.io.image_files.read_photograph` reads it.
 
     For images of 8 bits per value without transparency, it is what Detectron2's ``read_image``
     returns. That one cuts grey levels of 16 bits off at 255, and shows what is transparent.

@@ -10,10 +10,16 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from focal_star.data import known, voc
-from focal_star.data.checks import DatasetError, check_converted, require_valid, splits_of
-from focal_star.data.conversions import conversions
-from focal_star.data.layouts import is_coco
+from focal_star.data import catalog
+from focal_star.data.layouts import voc
+from focal_star.data.layouts.coco import is_coco
+from focal_star.data.validation.checks import (
+    DatasetError,
+    check_converted,
+    require_valid,
+    splits_of,
+)
+from focal_star.data.validation.conversions import conversions
 from focal_star.extensions import embedded_dataset
 
 _logger = logging.getLogger(__name__)
@@ -42,7 +48,7 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         )
     elif (folder := embedded_dataset(cfg)) is None:
         if cfg.DATASETS.CHECK:
-            known.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
+            catalog.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
         return None
     train, val = _register(folder)
     cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (train,), (val,)

@@ -26,12 +26,12 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.config import ConfigError, check_device, load_config
-from focal_star.data.checks import DatasetError
 from focal_star.data.mapper import Mapper
 from focal_star.data.registration import register_datasets
-from focal_star.files.writing import write_whole
+from focal_star.data.validation.checks import DatasetError
+from focal_star.io.writing import write_whole
 from focal_star.losses import LOSSES
-from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 from focal_star.training.checkpoints import CompleteCheckpointer
 from focal_star.training.trainer import Trainer
 from focal_star.training.validation import Matched, ValidationImages, look

@@ -15,8 +15,8 @@ import torch
 from detectron2.evaluation import inference_context
 from detectron2.structures import Boxes, Instances, pairwise_iou
 
-from focal_star.files.writing import write_whole
-from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.io.writing import write_whole
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 
 def stored_labels(

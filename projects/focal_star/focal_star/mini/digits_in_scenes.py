@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from focal_star.files.temporary import remove_abandoned, temporary_folder
+from focal_star.io.temporary import remove_abandoned, temporary_folder
 
 NAME = "digits_in_scenes"
 

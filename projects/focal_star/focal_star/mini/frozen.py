@@ -22,8 +22,8 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from focal_star.data.mapper import CachingMapper, Mapper
-from focal_star.files.kept_folders import forget_oldest, lock_of
-from focal_star.files.temporary import locked, temporary_folder
+from focal_star.io.kept_folders import forget_oldest, lock_of
+from focal_star.io.temporary import locked, temporary_folder
 from focal_star.mini.anchor_labels import stored_labels
 from focal_star.mini.backbone import StoredResNet
 from focal_star.mini.models import CachedRetinaNet, TakesStored

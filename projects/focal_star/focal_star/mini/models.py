@@ -13,10 +13,10 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor
 
-from focal_star.kernels.formulas import Number
+from focal_star.losses.fused.formulas import Number
 from focal_star.mini.quick_parts import QuickAnchorGenerator, quick_head
 from focal_star.mini.stored import FEATURES, LabelledInstances, StoredFeatures
-from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 FEW_ENTRIES = 2**20
 """Logits of a batch up to which one loss of all levels, copied together, takes less time than one

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.data.images import read_image
-from focal_star.files.temporary import remove_abandoned
-from focal_star.files.writing import write_whole
+from focal_star.io.temporary import remove_abandoned
+from focal_star.io.writing import write_whole
 from focal_star.mini.backbone import build_narrow_resnet
 from focal_star.training import checkpoints
 

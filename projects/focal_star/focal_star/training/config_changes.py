@@ -15,11 +15,11 @@ from detectron2.config import CfgNode
 from focal_star.config import ConfigError
 from focal_star.config.checks import leaves
 from focal_star.config.derived import plain
-from focal_star.data.layouts import is_coco, splits_of
-from focal_star.faster_rcnn import FASTER_RCNN, RETINANET
+from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.identity.running_loss import running_loss_code
+from focal_star.identity.sources import SHA256
 from focal_star.losses import LOSSES
-from focal_star.running_loss import running_loss_code
-from focal_star.sources import SHA256
+from focal_star.modeling.faster_rcnn import FASTER_RCNN, RETINANET
 
 NO_EFFECT, MAY_CHANGE, REFUSED = "no effect", "may change: used from here on", "refused"
 
@@ -87,7 +87,7 @@ def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
 
     Args:
         given: as it was read.
-        prepared: as :func:`focal_star.engine.prepare` left it, which knows the data set's names
+        prepared: as :func:`focal_star.training.engine.prepare` left it, which knows the data set's names
             and classes, and the file of the initial weights.
 
     Returns:

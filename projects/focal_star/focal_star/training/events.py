@@ -6,7 +6,7 @@ from pathlib import Path
 
 from detectron2.utils.events import JSONWriter, TensorboardXWriter
 
-from focal_star.files.writing import write_whole
+from focal_star.io.writing import write_whole
 
 METRICS_FILE = "metrics.json"
 EVENTS_PATTERN = "events.out.tfevents.*"

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from focal_star.retinanet import FocalStarRetinaNet
-from focal_star.running_loss import code_of
+from focal_star.identity.running_loss import code_of
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def log_loss_proof(model: FocalStarRetinaNet) -> dict[str, Any]:
     alpha, gamma and other options.
 
     Returns:
-        ``name``; ``code``, as :func:`focal_star.running_loss.running_loss_code` gives it;
+        ``name``; ``code``, as :func:`focal_star.identity.running_loss.running_loss_code` gives it;
         ``fused``, whether a fused form computes it; ``positive`` and ``negative``, the losses of
         one logit of that label where p_t is each of ``P_T``, None where that is not finite.
 

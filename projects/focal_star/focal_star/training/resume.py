@@ -22,7 +22,7 @@ from fvcore.common.history_buffer import HistoryBuffer
 from torch import nn
 
 from focal_star.config import ConfigError
-from focal_star.files.temporary import remove_abandoned
+from focal_star.io.temporary import remove_abandoned
 from focal_star.training import checkpoints, config_changes, interruption
 from focal_star.training.outcome import RESULT_FILE, finished
 from focal_star.training.random_state import random_state, set_random_state

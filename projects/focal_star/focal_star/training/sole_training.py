@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from focal_star.config import ConfigError
-from focal_star.files.temporary import locked
+from focal_star.io.temporary import locked
 from focal_star.training.ranks import on_main_process
 
 LOCK_FILE = ".lock"

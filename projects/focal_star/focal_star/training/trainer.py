@@ -15,13 +15,13 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter
 from focal_star.compat import best_checkpointers
 from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
+from focal_star.data.evaluation_batches import test_batches
 from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import (
     build_test_mapper,
     build_train_mapper,
     build_validation_mapper,
 )
-from focal_star.data.test_batches import test_batches
 from focal_star.evaluation.analysis import analyse_dataset
 from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
 from focal_star.evaluation.timing import TO_TIME

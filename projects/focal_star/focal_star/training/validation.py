@@ -25,7 +25,7 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
 from focal_star.data.mapper import Mapper, build_validation_mapper
-from focal_star.retinanet import FocalStarRetinaNet
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)

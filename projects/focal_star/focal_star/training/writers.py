@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from detectron2.config import CfgNode
 from detectron2.utils.events import EventWriter, get_event_storage
 
-from focal_star.files.writing import write_whole
+from focal_star.io.writing import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from focal_star import sources
+from focal_star.identity import sources
 
 MEET_SECONDS = 10.0
 STEPS = int(os.environ.get("STEPS", 4))

@@ -1,0 +1,1 @@
+"""What determines a cell's result: its fingerprint, the code, the prepared files."""

@@ -1,0 +1,301 @@
+"""What stands before the cells: the resolved config, the data set and the initial weights."""
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ablations.identity import environment
+from ablations.identity.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
+from ablations.identity.snapshot import CONFIGS, Code, checkout
+from ablations.records.record import write_json
+from ablations.storage.layout import ROOT, Layout
+from ablations.storage.reading import PlanError, shown
+from ablations.study.cell import AXES, Cell, Setting
+from ablations.study.study import Study
+
+PREPARE = ["-m", "focal_star.tools.prepare"]
+DOCTOR = ["-m", "focal_star.tools.doctor"]
+
+LOSS = AXES["loss"].key
+
+WEIGHTS_AXES = ("depth",)
+"""The axes whose values need initial weights of their own."""
+
+
+class PrepareError(RuntimeError):
+    """The config or the data set cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Content of ``prepared.json``.
+
+    Attributes:
+        config: the study's config with every key.
+        config_files: SHA-256 of the files that it was read from.
+        dataset: ``name``, ``sha256``, ``categories``, and counts of ``train`` and ``val``.
+        weights: variant (see :func:`variant`) -> ``path``, ``sha256`` and perhaps ``accuracy``.
+    """
+
+    config: dict[str, Any]
+    config_files: str
+    dataset: dict[str, Any]
+    weights: dict[str, dict[str, Any]]
+
+    def identities(
+        self, cells: list[Cell], processes: int = 1, code: Code | None = None
+    ) -> dict[Cell, Identity]:
+        """What determines each cell's result.
+
+        Args:
+            cells: the cells.
+            processes: that each of them trains with.
+            code: that they train with; by default the checkout's.
+
+        Raises:
+            PlanError: axes that the config does not have, or weights that were not prepared.
+        """
+        config, known = ResolvedConfig(self.config), {}
+        codes = (code or checkout()).losses()
+        for setting in dict.fromkeys(cell.setting for cell in cells):
+            try:
+                known[setting] = (
+                    config.sha256(setting.config()),
+                    self._weights(config, setting),
+                    codes.get(_loss_of(config, setting), ""),
+                )
+            except KeyError as error:
+                raise PlanError(f"{setting.id}: the config has no key {error}") from error
+        return {
+            cell: Identity(
+                config=known[cell.setting][0],
+                dataset=self.dataset.get("sha256") or self.dataset.get("name", ""),
+                weights=known[cell.setting][1],
+                seed=cell.seed,
+                loss=known[cell.setting][2],
+                processes=processes,
+            )
+            for cell in cells
+        }
+
+    def files(self) -> list[str]:
+        """The files that the hashes of data set and weights were made of, as far as it names them:
+        images are many, and not among them."""
+        splits = (self.dataset.get(split, {}) for split in ("train", "val"))
+        found = [about.get("annotation_file") for about in splits if isinstance(about, dict)]
+        found += [about.get("path") for about in self.weights.values()]
+        return [path for path in found if isinstance(path, str) and path]
+
+    def dataset_of_record(self) -> dict[str, Any]:
+        """What every record repeats of the data set: all but the lists that grow with it."""
+        return {
+            name: {key: value for key, value in about.items() if key != "per_category"}
+            if isinstance(about, dict)
+            else about
+            for name, about in self.dataset.items()
+        }
+
+    def _weights(self, config: ResolvedConfig, setting: Setting) -> str:
+        """The weights' hash; where there is none, their name as the config has it."""
+        weights = self.weights.get(variant(setting), {})
+        return weights.get("sha256") or str(weights.get("path") or config["MODEL.WEIGHTS"])
+
+
+def _loss_of(config: ResolvedConfig, setting: Setting) -> str:
+    """The loss that a setting is trained with; "" where its detector has none to choose."""
+    values = {key: config[key] for key in (DETECTOR, LOSS) if key in config} | setting.config()
+    return values.get(LOSS, "") if values.get(DETECTOR, RETINANET) == RETINANET else ""
+
+
+def variant(setting: Setting) -> str:
+    """The ``KEY VALUE`` pairs of a setting that decide which initial weights it needs."""
+    values = setting.as_dict()
+    return shlex.join(
+        text
+        for axis in WEIGHTS_AXES
+        if axis in values
+        for text in (AXES[axis].key, str(values[axis]))
+    )
+
+
+def prepare(
+    study: Study,
+    layout: Layout,
+    data_overrides: list[str],
+    *,
+    code: Code | None = None,
+    resolve_only: bool = False,
+    gpus: int = 0,
+) -> Prepared:
+    """Have the config resolved, and the data set and the initial weights made, by a process.
+
+    Args:
+        study: whose config and settings.
+        layout: gets ``prepared.json`` and ``prepare.log``.
+        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
+        code: that the process runs; by default the checkout's.
+        resolve_only: make neither data nor weights, and write nothing into the study's folder; what
+            is known of data and weights stays.
+        gpus: that this machine must have for a config on GPUs; 0 where other machines train.
+
+    Raises:
+        PrepareError: the process' own words.
+    """
+    code = code or checkout()
+    config_files = config_files_sha256(code.config_file(study.config))
+    variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "prepared.json"
+        log = Path(folder) / layout.prepare_log.name if resolve_only else layout.prepare_log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable, *PREPARE,
+            "--config-file", str(code.config_file(study.config)), "--json", str(made),
+            *(["--resolve-only"] if resolve_only else []),
+            *(["--num-gpus", str(gpus)] if gpus else []),
+            *(text for pairs in variants for text in ("--variant", pairs)),
+            *data_overrides,
+        ]  # fmt: skip
+        _call(command, log, code)
+        content = json.loads(made.read_text(encoding="utf-8"))
+    before = load(layout) or Prepared({}, "", {}, {})
+    dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
+    if resolve_only or (before.config_files, before.dataset) == (config_files, dataset):
+        weights = before.weights | weights  # grids that are not run now needed others
+    prepared = Prepared(content["config"], config_files, dataset, weights)
+    check_base(study, ResolvedConfig(prepared.config))
+    if not resolve_only:
+        write_json(layout.prepared, vars(prepared))
+    return prepared
+
+
+def _call(command: list[str], log: Path, code: Code) -> None:
+    """Run ``focal_star.tools.prepare``; its error as a PrepareError."""
+    variables = environment.memory() | code.variables()
+    with log.open("w", encoding="utf-8") as file:
+        ended = subprocess.run(
+            command, cwd=ROOT, env=os.environ | variables, stdout=file, stderr=file, check=False
+        )
+    if ended.returncode:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
+        is_message = found and ended.returncode == 2
+        raise PrepareError(
+            code.in_checkout(message.strip() if is_message else f"preparing failed:\n{tail(text)}")
+        )
+
+
+def doctor(
+    study: Study, data_overrides: list[str], *, output: Path, disk_bytes: float, gpus: int
+) -> int:
+    """Have a process look, and print, what this machine lacks for a study; its exit code.
+
+    Args:
+        study: whose config and settings.
+        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
+        output: where the cells write.
+        disk_bytes: what they will need there.
+        gpus: of one cell, if its config is for GPUs; 0 where other machines run the cells.
+    """
+    variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
+    command = [
+        sys.executable, *DOCTOR, "--config-file", str(CONFIGS / study.config),
+        "--output", str(output), "--disk-bytes", str(round(disk_bytes)), "--num-gpus", str(gpus),
+        *(text for pairs in variants for text in ("--variant", pairs)),
+        *data_overrides,
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def load(layout: Layout) -> Prepared | None:
+    """What was prepared last; None if nothing was, or if the file is broken."""
+    try:
+        content = json.loads(layout.prepared.read_text(encoding="utf-8"))
+        return Prepared(**content)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bool:
+    """Whether the config's files are those that were resolved, and by a code with today's axes."""
+    file = (code or checkout()).config_file(study.config)
+    config = ResolvedConfig(prepared.config)
+    keys = {key for cell in study.cells() for key in cell.setting.config()}
+    return prepared.config_files == config_files_sha256(file) and all(key in config for key in keys)
+
+
+def config_files_sha256(path: Path) -> str:
+    """SHA-256 of a config file and of those that it names as its ``_BASE_``, one after another.
+
+    Raises:
+        PrepareError: a file that cannot be read.
+    """
+    digest = hashlib.sha256()
+    for _, content, _ in _config_files(path):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def config_files_beyond(code: Code, study: Study) -> list[Path]:
+    """The files of a study's config that a snapshot does not hold: they lie in other folders."""
+    inside = (ROOT / code.root).resolve()
+    paths = [path for path, _, _ in _config_files(code.config_file(study.config))]
+    return [path for path in paths if not (ROOT / path).resolve().is_relative_to(inside)]
+
+
+def written_config(study: Study) -> dict[str, Any]:
+    """Dotted key -> value, of the keys that the study's config file and its bases write.
+
+    Raises:
+        PrepareError: a file that cannot be read.
+    """
+    files = list(_config_files(CONFIGS / study.config))
+    return {key: value for _, _, keys in reversed(files) for key, value in flat(keys)}
+
+
+def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
+    """Path, content and keys of a config file and of its bases, the file first."""
+    seen = []
+    while path:
+        if path in seen:
+            raise PrepareError(f"{path}: is its own _BASE_")
+        seen.append(path)
+        try:
+            content = (ROOT / path).read_bytes()
+            keys = yaml.safe_load(content) or {}
+            base = keys.get("_BASE_")
+            if not isinstance(base, str | None):
+                raise ValueError(f"_BASE_ is {shown(base)}, not the name of a file")
+        except (OSError, AttributeError, ValueError, yaml.YAMLError) as error:
+            raise PrepareError(f"{path}: {error}") from error
+        except RecursionError as error:
+            raise PrepareError(f"{path}: nested too deeply") from error
+        yield path, content, keys
+        path = path.parent / base if base else None
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The last lines of a log."""
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def check_base(study: Study, config: ResolvedConfig) -> None:
+    """Refuse a study whose ``base`` is not what its config has: cells would be mistaken."""
+    said = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
+    wrong = [
+        f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"
+        for axis, value in (said | study.base).items()
+        if AXES[axis].key in config and config[AXES[axis].key] != value
+    ]
+    if wrong:
+        raise PrepareError(f"studies/{study.name}.yaml: base: " + "; ".join(wrong))

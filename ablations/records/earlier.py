@@ -1,0 +1,177 @@
+"""Trainings that are set aside: they belong to another fingerprint than the one that is wanted.
+
+Nothing that was trained is deleted. Where a cell's folder or record belongs to another fingerprint,
+it is moved to ``earlier/<cell>/<start of that fingerprint>/``, the folder as ``cell`` and the
+record as ``record.json``, and moved back when that fingerprint is wanted again. A person may delete
+``earlier/``, or a part of it, at any time.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ablations.records.record import Record, RecordError, load, write_json
+from ablations.storage.layout import Layout
+
+FOLDER, RECORD = "cell", "record.json"
+UNKNOWN = "unknown"
+NAME_DIGITS = 12
+
+
+def mark_in(folder: Path) -> dict[str, Any]:
+    """What the files of a cell's folder belong to; empty if it does not say so."""
+    try:
+        content = json.loads((folder / "fingerprint.json").read_text(encoding="utf-8"))
+        return content if isinstance(content["fingerprint"], str) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
+    """Make a cell's folder and record those of this fingerprint; the caller holds the cell's lock.
+
+    A folder of another fingerprint is set aside, and what was set aside of this one comes back.
+    A record of another one stays until there is one of this.
+
+    Returns:
+        Whether a record of this fingerprint came back.
+
+    Raises:
+        OSError: something cannot be moved; nothing is lost.
+    """
+    folder, record = layout.cell(cell_id), layout.record(cell_id)
+    if _holds_training(folder) and mark_in(folder).get("fingerprint") != fingerprint:
+        set_aside(layout, cell_id)
+    kept = _find(layout, cell_id, fingerprint, FOLDER)
+    if kept and not _holds_training(folder):
+        if folder.exists():
+            _move(folder, _free(layout, cell_id, UNKNOWN, FOLDER))
+        _move(kept, folder)
+    kept = _find(layout, cell_id, fingerprint, RECORD)
+    came_back = bool(kept) and keep_record(layout, cell_id, fingerprint)
+    if came_back:
+        _move(kept, record)
+    _remove_empty(layout, cell_id)
+    return came_back
+
+
+def set_aside(layout: Layout, cell_id: str, name: str = "") -> Path:
+    """Move a cell's folder out of the way; return where it is.
+
+    Args:
+        layout: of the study.
+        cell_id: the cell, whose lock the caller holds.
+        name: what it is called; by default the start of the fingerprint in the folder.
+    """
+    folder = layout.cell(cell_id)
+    name = name or mark_in(folder).get("fingerprint", "")[:NAME_DIGITS] or UNKNOWN
+    target = _free(layout, cell_id, name, FOLDER)
+    _move(folder, target)
+    return target
+
+
+def disown(layout: Layout, cell_id: str) -> None:
+    """Have a cell's folder belong to no fingerprint, so that it never comes back."""
+    mark = mark_in(layout.cell(cell_id))
+    content = {"was_to_be": mark.get("fingerprint", "")} | mark | {"fingerprint": ""}
+    write_json(layout.cell_fingerprint(cell_id), content)
+
+
+def keep_record(layout: Layout, cell_id: str, fingerprint: str) -> bool:
+    """Set a cell's record aside if it has another fingerprint; whether its place is free then."""
+    path = layout.record(cell_id)
+    found = _fingerprint_of_record(path)
+    if found == fingerprint:
+        return False
+    if path.exists():
+        _move(path, _free(layout, cell_id, found[:NAME_DIGITS] or UNKNOWN, RECORD))
+    return True
+
+
+def record_of(layout: Layout, cell_id: str, fingerprint: str) -> Record | None:
+    """The record of this fingerprint that is set aside, if there is one."""
+    path = _find(layout, cell_id, fingerprint, RECORD)
+    if path is None:
+        return None
+    try:
+        return load(path, cell_id)
+    except RecordError:
+        return None
+
+
+def cells(layout: Layout) -> set[str]:
+    """The ids of the cells of which something is set aside."""
+    try:
+        return {path.name for path in layout.earlier.iterdir()}
+    except OSError:
+        return set()
+
+
+def disk_use(layout: Layout) -> tuple[int, int]:
+    """How many trainings are set aside, and the bytes that they take."""
+    folders = list(layout.earlier.glob(f"*/*/{FOLDER}"))
+    size = 0
+    for path in layout.earlier.rglob("*"):
+        with suppress(OSError):  # somebody may be deleting it
+            size += path.stat().st_size if path.is_file() else 0
+    return len(folders), size
+
+
+def _holds_training(folder: Path) -> bool:
+    """Whether a cell's folder has more than the mark of what it is to hold."""
+    try:
+        return any(
+            path.name != "fingerprint.json" and not path.name.startswith(".fingerprint.json.")
+            for path in folder.iterdir()
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _find(layout: Layout, cell_id: str, fingerprint: str, part: str) -> Path | None:
+    """The folder or the record of a fingerprint, where it is set aside."""
+    for path in _slots(layout, cell_id, fingerprint[:NAME_DIGITS]):
+        found = path / part
+        own = _fingerprint_of_record(found) if part == RECORD else mark_in(found).get("fingerprint")
+        if own == fingerprint:
+            return found
+    return None
+
+
+def _slots(layout: Layout, cell_id: str, name: str) -> Iterator[Path]:
+    try:
+        paths = sorted((layout.earlier / cell_id).iterdir())
+    except OSError:
+        return
+    yield from (path for path in paths if path.name.startswith(name))
+
+
+def _free(layout: Layout, cell_id: str, name: str, part: str) -> Path:
+    """A path that nothing has yet."""
+    folder, number = layout.earlier / cell_id, 1
+    while (path := folder / (name if number == 1 else f"{name}-{number}") / part).exists():
+        number += 1
+    return path
+
+
+def _fingerprint_of_record(path: Path) -> str:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+        return found if isinstance(found, str) else ""
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.rename(target)
+
+
+def _remove_empty(layout: Layout, cell_id: str) -> None:
+    """Remove the folders that nothing is left in."""
+    folder = layout.earlier / cell_id
+    for path in [*_slots(layout, cell_id, ""), folder, layout.earlier]:
+        with suppress(OSError):  # it is not empty, or not there
+            path.rmdir()

@@ -1,0 +1,282 @@
+"""One cell from its start to its record, however often its process dies on the way."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from ablations.identity import environment
+from ablations.identity.prepared import tail
+from ablations.records import earlier
+from ablations.records.record import (
+    DIVERGED,
+    DONE,
+    FAILED,
+    Record,
+    RecordError,
+    load,
+    save,
+    write_json,
+)
+from ablations.runner.job import Job, mark_of
+from ablations.runner.processes import CellProcess, Start, start_new
+from ablations.storage import locks
+from ablations.storage.locks import is_running
+
+USELESS_TO_RETRY = (2, 5)
+"""Exit codes of train_net.py: a config or data that cannot be used, a disk that does not take."""
+
+
+class CellRun:
+    """The processes of one cell.
+
+    Each goes on from the last checkpoint of the one before. The cell's lock is held by the process
+    itself, and so by nobody once it is dead; where a process of an earlier run still holds it,
+    that one is waited for. Nothing is started before the first :meth:`poll`.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        start: Callable[[Start], CellProcess] = start_new,
+        place: Mapping[str, str] | None = None,
+    ):
+        """
+        Args:
+            job: the cell.
+            start: starts its first process; later ones are new interpreters.
+            place: variables of its processes, see :class:`ablations.runner.gpus.Places`.
+        """
+        self.job, self.place = job, place
+        self._first_start = start
+        self.attempts = 0
+        self.started = time.monotonic()
+        self._process: CellProcess | None = None
+        self._log_start = 0
+
+    def poll(self) -> Record | None:
+        """The record once the cell has ended, saved; what is not at work is started, or again.
+
+        Raises:
+            OSError: the disk is full or cannot be written; what the cell has done is kept.
+        """
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return None
+            outcome = self._outcome()
+            if outcome is None and (code in USELESS_TO_RETRY or self.attempts > self.job.retries):
+                outcome = self._failure(code)
+            if outcome is not None:
+                return self._save(outcome)
+            self._process = None
+        return self._go_on()
+
+    def stop(self) -> None:
+        """Ask the process to write a checkpoint and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process and those that it started, at once."""
+        self._signal(signal.SIGKILL)
+
+    def fail(self, error: str) -> Record:
+        """The record, saved, of a cell whose end no process reports."""
+        return self._save(_failed(error), mark_of(self.job))
+
+    def is_alive(self) -> bool:
+        """Whether a process holds the cell."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return is_running(self.job.layout, self.job.cell.id)
+
+    def _go_on(self) -> Record | None:
+        """Start the process, unless one of another run is at work or has ended with a result."""
+        lock = locks.take(self.job.layout.cell_lock(self.job.cell.id))
+        if lock is None:
+            return None
+        with lock:
+            record = self._take_folder()
+            if record is not None:
+                return record
+            outcome = self._outcome()
+            if outcome is not None:
+                return self._save(outcome)
+            if changed := self.job.changed_inputs():
+                return self.fail(
+                    f"not started: {', '.join(changed)} changed since this run looked at it; the "
+                    "same command looks at it again"
+                )
+            self.attempts += 1
+            self._process = self._start(lock)
+            return None
+
+    def _take_folder(self) -> Record | None:
+        """Have the cell's folder be of the job's fingerprint; its record, if it came back too.
+
+        What belongs to another fingerprint is set aside. Where that has a result and no record yet
+        (its run was killed, and the process went on), the record is written first.
+        """
+        layout, cell_id = self.job.layout, self.job.cell.id
+        fingerprint = self.job.identity.fingerprint
+        mark = earlier.mark_in(layout.cell(cell_id))
+        if mark.get("fingerprint", fingerprint) != fingerprint and "identity" in mark:
+            outcome = self._outcome()
+            if outcome is not None and not self._is_recorded(mark["fingerprint"]):
+                self._save(outcome)
+        came_back = earlier.switch(layout, cell_id, fingerprint)
+        if not came_back or not self._is_recorded(fingerprint):
+            return None
+        return load(layout.record(cell_id))
+
+    def _is_recorded(self, fingerprint: str) -> bool:
+        """Whether the cell has a record of this fingerprint that is a result."""
+        try:
+            record = load(self.job.layout.record(self.job.cell.id))
+        except RecordError:
+            return False
+        return record.fingerprint == fingerprint and record.status in (DONE, DIVERGED)
+
+    def _start(self, lock: IO[str]) -> CellProcess:
+        job, layout = self.job, self.job.layout
+        log = layout.cell_log(job.cell.id)
+        self._log_start = log.stat().st_size if log.exists() else 0
+        write_json(layout.cell_fingerprint(job.cell.id), mark_of(job))
+        start = self._first_start if self.attempts == 1 else start_new
+        return start(
+            Start(
+                code=job.code,
+                arguments=job.process_arguments,
+                environment=environment.threads(job.threads)
+                | job.code.variables()
+                | dict(self.place or {}),
+                log=log,
+                lock=lock,
+            )
+        )
+
+    def _outcome(self) -> dict[str, Any] | None:
+        """What the process left at its end; None if that is not whole, and it is renamed then."""
+        path = self.job.layout.cell_result(self.job.cell.id)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found = {key: content[key] for key in ("status", "error", "result", "run")}
+            if isinstance(found["result"], dict) and isinstance(found["run"], dict):
+                return found
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        path.rename(path.with_name("result.broken.json"))
+        return None
+
+    def _failure(self, code: int | None) -> dict[str, Any]:
+        log = self.job.layout.cell_log(self.job.cell.id)
+        with log.open("rb") as file:
+            file.seek(self._log_start)
+            text = file.read().decode("utf-8", errors="replace")
+        times = f", in the last of {self.attempts} tries" if self.attempts > 1 else ""
+        return _failed(f"the process ended with {_exit_text(code)}{times}:\n{tail(text)}")
+
+    def _save(self, outcome: dict[str, Any], mark: dict[str, Any] | None = None) -> Record:
+        """Save the record of an outcome; an older one is set aside.
+
+        Args:
+            outcome: ``status``, ``error``, ``result`` and ``run``.
+            mark: what was started; by default what the cell's folder says.
+        """
+        layout, cell_id = self.job.layout, self.job.cell.id
+        mark = mark or self._mark()
+        outcome = self._of_this_code(outcome, mark)
+        record = self._record(outcome, mark)
+        earlier.keep_record(layout, cell_id, record.fingerprint)
+        save(record, layout.record(cell_id))
+        return record
+
+    def _mark(self) -> dict[str, Any]:
+        """What the newest process in the cell's folder was started with."""
+        unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": ""}
+        mark = earlier.mark_in(self.job.layout.cell(self.job.cell.id))
+        return mark_of(self.job) | (unknown if mark else {}) | mark
+
+    def _of_this_code(self, outcome: dict[str, Any], mark: dict[str, Any]) -> dict[str, Any]:
+        """The outcome; a failure where the process ran other code than it was started with."""
+        planned = mark["code_sha256"]
+        trained = outcome["run"].get("code_sha256", "")
+        if outcome["status"] == FAILED or not planned or planned == trained:
+            return outcome
+        layout, cell_id = self.job.layout, self.job.cell.id
+        earlier.disown(layout, cell_id)
+        kept = earlier.set_aside(layout, cell_id, "other-code")
+        return _failed(
+            f"the process trained with other sources of focal_star ({trained[:12] or 'unknown'}) "
+            f"than those of its snapshot ({planned[:12]}, by SHA-256): another focal_star is "
+            f"imported first. The result does not count; it is kept in {kept}"
+        )
+
+    def _record(self, outcome: dict[str, Any], mark: dict[str, Any]) -> Record:
+        job, layout = self.job, self.job.layout
+        threads = outcome["run"].get("environment", {}).get("num_threads", mark["threads"])
+        run = dict(outcome["run"])
+        if run.get("resumed_at"):
+            run["wall_seconds"] = run["train_seconds"] + run["eval_seconds"]
+        elif self.attempts == 1:
+            run["wall_seconds"] = time.monotonic() - self.started
+        return Record(
+            cell=job.cell.id,
+            fingerprint=mark["fingerprint"],
+            identity=mark["identity"],
+            setting=job.cell.setting.as_dict(),
+            seed=job.cell.seed,
+            status=outcome["status"],
+            error=outcome["error"],
+            command=f"OMP_NUM_THREADS={threads} python {mark['command']}",
+            result=outcome["result"],
+            run=run
+            | {
+                "attempts": self.attempts,
+                "disk_bytes": _disk_bytes(layout.cell(job.cell.id)),
+                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "commit": mark["commit"],
+                "snapshot_sha256": mark["snapshot_sha256"],
+            },
+            dataset=mark["dataset"],
+        )
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to the process; SIGKILL, which it cannot pass on, to its whole group."""
+        if not self.is_alive():
+            return
+        with suppress(OSError, ValueError, OverflowError):
+            if self._process is not None:
+                pid, host = self._process.pid, os.uname().nodename
+            else:
+                lock = self.job.layout.cell_lock(self.job.cell.id)
+                pid, host = lock.read_text(encoding="utf-8").split()
+            # 0 and below, of a broken file, would be whole groups of processes.
+            if int(pid) > 1 and host == os.uname().nodename:
+                if number == signal.SIGKILL:
+                    with suppress(OSError):  # one that has just been forked leads no group yet
+                        os.killpg(int(pid), number)
+                os.kill(int(pid), number)
+
+
+def _failed(error: str) -> dict[str, Any]:
+    """The outcome of a cell without a result."""
+    return {"status": FAILED, "error": error, "result": {}, "run": {}}
+
+
+def _exit_text(code: int | None) -> str:
+    """For example ``exit code 1``, ``exit code -9 (SIGKILL)``."""
+    if code is not None and code < 0:
+        return f"exit code {code} ({signal.Signals(-code).name})"
+    return f"exit code {code}"
+
+
+def _disk_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

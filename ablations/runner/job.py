@@ -1,0 +1,128 @@
+"""What the process of a cell is started with, and what is written down of it."""
+
+import hashlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablations.identity.fingerprint import Identity
+from ablations.identity.snapshot import CONFIGS, TRAIN_NET, Code
+from ablations.storage.layout import ROOT, Layout
+from ablations.study.cell import Cell
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that cells read, and how it was when the run looked at it.
+
+    Attributes:
+        path: relative to the checkout, or absolute.
+        size: bytes; None where there is no such file.
+        changed: nanoseconds, the time of its last change.
+        sha256: of its content; another study may make the same file again.
+    """
+
+    path: str
+    size: int | None
+    changed: int | None
+    sha256: str = ""
+
+    @classmethod
+    def now(cls, path: str) -> "Input":
+        """The file as it is."""
+        try:
+            found = (ROOT / path).stat()
+            return cls(path, found.st_size, found.st_mtime_ns, _sha256(ROOT / path))
+        except OSError:
+            return cls(path, None, None)
+
+    def is_as_it_was(self) -> bool:
+        """Whether the file still has the content; it is read only where its time has changed."""
+        try:
+            found = (ROOT / self.path).stat()
+            if (found.st_size, found.st_mtime_ns) == (self.size, self.changed):
+                return True
+            return found.st_size == self.size and _sha256(ROOT / self.path) == self.sha256
+        except OSError:
+            return self.size is None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a cell's process needs; it can be sent to another machine of one disk.
+
+    Attributes:
+        cell: the cell.
+        identity: what determines its result.
+        layout: where its files are.
+        config: its config file, relative to ``projects/focal_star/configs``.
+        arguments: of train_net.py, as a person would repeat the cell with, without the config file
+            and OUTPUT_DIR.
+        prepared: ``KEY VALUE`` pairs that spare the process what was looked at before.
+        dataset: the data set's description for the record.
+        threads: CPU threads of the process.
+        retries: how often the process is started again after it died without a result.
+        code: that it trains with.
+        inputs: the files that the identity's hashes were made of.
+    """
+
+    cell: Cell
+    identity: Identity
+    layout: Layout
+    config: str
+    arguments: tuple[str, ...]
+    prepared: tuple[str, ...]
+    dataset: dict[str, Any]
+    threads: int
+    retries: int
+    code: Code
+    inputs: tuple[Input, ...] = ()
+
+    @property
+    def process_arguments(self) -> tuple[str, ...]:
+        """The arguments of the process itself."""
+        folder = ("OUTPUT_DIR", str(self.layout.cell(self.cell.id)))
+        config = str(self.code.config_file(self.config))
+        return ("--resume", "--config-file", config, *self.arguments, *self.prepared, *folder)
+
+    @property
+    def command(self) -> str:
+        """What a person types in the checkout to repeat the cell, without its variables."""
+        output = f"{self.layout.root}/repeated/{self.cell.id}"
+        config = ("--config-file", str(CONFIGS / self.config))
+        return shlex.join([TRAIN_NET, *config, *self.arguments, "OUTPUT_DIR", output])
+
+    def changed_inputs(self) -> list[str]:
+        """The files that are not what the identity was made of any more."""
+        return [one.path for one in self.inputs if not one.is_as_it_was()]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def mark_of(job: Job) -> dict[str, Any]:
+    """What is written into a cell's folder when a process starts: what its record repeats.
+
+    So the record of a process says what that process was started with, whichever run records it.
+    """
+    return {
+        "fingerprint": job.identity.fingerprint,
+        "identity": job.identity.as_dict(),
+        "commit": job.code.commit,
+        "snapshot_sha256": job.code.sha256,
+        "code_sha256": job.code.package_sha256,
+        "command": job.command,
+        "threads": job.threads,
+        "dataset": job.dataset,
+    }
+
+
+def inputs_of(files: list[Path | str]) -> tuple[Input, ...]:
+    """The files as they are now, each once."""
+    return tuple(Input.now(str(path)) for path in dict.fromkeys(map(str, files)))

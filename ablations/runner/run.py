@@ -1,0 +1,234 @@
+"""Runs the cells of a study that have no result yet, several side by side."""
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ablations.identity import prepared as preparing
+from ablations.identity import snapshot
+from ablations.identity.fingerprint import Identity
+from ablations.identity.prepared import Prepared, config_files_beyond, variant
+from ablations.identity.snapshot import Code
+from ablations.records import earlier
+from ablations.records.record import write_json
+from ablations.runner.execution import CellRun
+from ablations.runner.gpus import Places
+from ablations.runner.job import Input, Job, inputs_of
+from ablations.runner.processes import ForkServer, start_new
+from ablations.runner.request import Request, RunError
+from ablations.status import overview
+from ablations.status.progress import Progress
+from ablations.status.status import STALE, status
+from ablations.storage import locks
+from ablations.storage.layout import Layout
+from ablations.storage.locks import is_running
+from ablations.study.cell import Cell
+
+POLL_SECONDS = 0.05
+STOP_SECONDS = 8.0
+OWNER_SECONDS = 0.5
+"""How long the study's folder may be held by another: a look at it takes a moment."""
+
+
+def run(request: Request) -> int:
+    """Run every cell that has no record of its fingerprint.
+
+    All that is run is run from a snapshot of the code, taken at the beginning.
+
+    Returns:
+        0 if every cell ended with a result (done or diverged), 1 if some failed.
+
+    Raises:
+        RunError: the folder is in use.
+        ablations.identity.prepared.PrepareError: the data set or the config cannot be used.
+        KeyboardInterrupt: after the running cells were stopped.
+    """
+    layout, study = request.layout, request.study
+    layout.root.mkdir(parents=True, exist_ok=True)
+    with _sole_owner(layout), _signals_as_ctrl_c():
+        print(
+            "Preparing the data set and the initial weights: minutes the first time, seconds later "
+            f"({layout.prepare_log})",
+            flush=True,
+        )
+        here = max(1, request.gpus) if request.engine == "local" else 0
+        code = snapshot.take(layout)
+        _prune_snapshots(layout)
+        server = ForkServer(threads_of_cell(request.jobs), layout.workers_log, code)
+        if here and not request.gpus:
+            server.warm_up()  # while the data are prepared
+        prepared = preparing.prepare(study, layout, request.data_overrides(), code=code, gpus=here)
+        inputs = inputs_of([*prepared.files(), *config_files_beyond(code, study)])
+        write_json(layout.study, study_file(request, code))
+        identities = prepared.identities(study.cells(), request.processes, code)
+        _restore(layout, identities)
+        before = status(study, layout, identities)
+        waiting, stale = before.to_run, before.counts[STALE]
+        print(
+            f"{study.name}: {len(before.states)} cells, "
+            f"{len(before.states) - len(waiting)} done, {len(waiting)} to run"
+            + (f" ({stale} stale: what determines them has changed)" if stale else ""),
+            flush=True,
+        )
+        jobs = [_job(request, cell, identities[cell], prepared, code, inputs) for cell in waiting]
+        if request.engine == "slurm":
+            from ablations.runner.slurm import run_on_slurm
+
+            run_on_slurm(request, jobs)
+        else:
+            _run_here(request, jobs, server)
+        after = status(study, layout, identities)
+    overview.print_set_aside(layout)
+    return 1 if after.to_run else 0
+
+
+def study_file(request: Request, code: Code) -> dict[str, Any]:
+    """Content of ``study.json``: what was asked for, and what trains it."""
+    study = request.study
+    return {
+        "study": study.name,
+        "grids": [grid.name for grid in study.grids],
+        "seeds": None if study.more_seeds else len(study.seeds),
+        "dataset": str(request.dataset or ""),
+        "processes": request.processes,
+        "snapshot_sha256": code.sha256,
+        "command": shlex.join(["make", "ablations", *request.make_arguments()]),
+    }
+
+
+@contextmanager
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, or a terminal that closes, end the block as Ctrl-C does: processes and all."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # nohup has the terminal's end ignored
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _sole_owner(layout: Layout) -> Iterator[None]:
+    """Hold the study's folder; the system lets go of it when the process ends, however it ends."""
+    deadline = time.monotonic() + OWNER_SECONDS
+    while (file := locks.take(layout.lock)) is None:
+        if time.monotonic() > deadline:
+            raise RunError(f"another run is at work in {layout.root}; wait for it")
+        time.sleep(POLL_SECONDS)
+    with file:
+        yield
+
+
+def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
+    """Put back what is set aside of the fingerprints that are wanted now."""
+    set_aside = earlier.cells(layout)
+    for cell, identity in identities.items():
+        if cell.id not in set_aside:
+            continue
+        lock = locks.take(layout.cell_lock(cell.id))
+        if lock is None:  # a process is at work on the cell; what follows it does this
+            continue
+        with lock:
+            if earlier.record_of(layout, cell.id, identity.fingerprint):
+                earlier.switch(layout, cell.id, identity.fingerprint)
+
+
+def _prune_snapshots(layout: Layout) -> None:
+    """Remove old snapshots that no process needs; tasks of a cluster may wait for any of them."""
+    if not snapshot.is_crowded(layout) or layout.slurm.is_dir():
+        return
+    at_work = [path.name for path in layout.locks.glob("*") if is_running(layout, path.name)]
+    marks = [earlier.mark_in(layout.cell(cell_id)) for cell_id in at_work]
+    snapshot.prune(layout, {str(mark.get("snapshot_sha256", "")) for mark in marks})
+
+
+def _job(
+    request: Request,
+    cell: Cell,
+    identity: Identity,
+    prepared: Prepared,
+    code: Code,
+    inputs: tuple[Input, ...] = (),
+) -> Job:
+    weights = prepared.weights.get(variant(cell.setting), {}).get("path", "")
+    gpus = ["--num-gpus", str(request.gpus)] if request.gpus else []
+    return Job(
+        cell=cell,
+        identity=identity,
+        layout=request.layout,
+        config=request.study.config,
+        arguments=(*gpus, *cell.overrides(), *request.data_overrides()),
+        # What was prepared need not be looked at again by each cell.
+        prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
+        dataset=prepared.dataset_of_record(),
+        threads=threads_of_cell(request.jobs * max(1, request.gpus)),
+        retries=request.retries,
+        code=code,
+        inputs=inputs,
+    )
+
+
+def threads_of_cell(jobs: int) -> int:
+    """CPU threads of a process of a cell where so many run side by side."""
+    return max(1, len(os.sched_getaffinity(0)) // jobs)
+
+
+def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
+    """Run the cells as processes of this machine, ``request.jobs`` side by side."""
+    alive = [job for job in jobs if is_running(request.layout, job.cell.id)]
+    queue = [job for job in jobs if job not in alive]
+    running = [CellRun(job) for job in alive]
+    places = Places(request.jobs, request.gpus, held=len(alive))
+    # A process that has imported torch need not be one that can fork for a GPU.
+    start = start_new if request.gpus else server.start
+    with Progress(request.layout, len(jobs), request.jobs) as progress, _stopping(running):
+        if alive:
+            print(f"{len(alive)} at work already, of a run that was killed", flush=True)
+        for job in alive:
+            progress.started(job.cell.id)
+        while queue or running:
+            while queue and len(running) < request.jobs:
+                place = places.take()
+                if place is None:
+                    break
+                running.append(CellRun(queue.pop(0), start, place))
+                progress.started(running[-1].job.cell.id)
+            for cell_run in list(running):
+                attempts = cell_run.attempts
+                record = cell_run.poll()
+                if record is not None:
+                    running.remove(cell_run)
+                    places.give_back(cell_run.place)
+                    progress.ended(record, time.monotonic() - cell_run.started)
+                elif cell_run.attempts > max(attempts, 1):
+                    progress.restarted(cell_run.job.cell.id, cell_run.attempts - 1)
+            progress.update()
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _stopping(running: list[CellRun]) -> Iterator[None]:
+    """Leave no process behind, however the block ends."""
+    try:
+        yield
+    finally:
+        try:
+            for cell_run in running:
+                cell_run.stop()
+            deadline = time.monotonic() + STOP_SECONDS
+            while time.monotonic() < deadline and any(c.is_alive() for c in running):
+                time.sleep(POLL_SECONDS / 4)
+        finally:  # also where a second Ctrl-C cuts the wait short
+            for cell_run in running:
+                cell_run.kill()

@@ -1,0 +1,218 @@
+"""The job arrays of a study: which task of SLURM has which cell, and how it fares."""
+
+import json
+import re
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from submitit import AutoExecutor
+from submitit.core.utils import JobPaths
+
+from ablations.identity.prepared import tail
+from ablations.records.record import write_json
+from ablations.runner.job import Job
+from ablations.runner.request import RunError
+
+MAX_CELLS = 1000
+"""Of one array; clusters have a limit, as a rule this one."""
+
+MAX_TIMEOUTS = 100
+"""How often a cell may reach the time limit and go on."""
+
+STOP_SECONDS = 8.0
+LOOK_SECONDS = 0.5
+
+ENDED = {
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+    "PREEMPTED", "REVOKED", "TIMEOUT",
+}  # fmt: skip
+"""SLURM's states of a task that does not come back."""
+
+GONE = "GONE"
+"""The state of a task that SLURM knows nothing of, or no more."""
+
+
+class Task(NamedTuple):
+    """How the task of a cell fares: SLURM's state and exit code."""
+
+    state: str
+    exit_code: str = "unknown"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED or self.state == GONE
+
+
+@dataclass
+class Array:
+    """A job array.
+
+    Attributes:
+        name: of SLURM's job; no other has it.
+        cells: cell id -> fingerprint, in the order of the tasks.
+        job_id: SLURM's; None until it is known.
+    """
+
+    name: str
+    cells: dict[str, str]
+    job_id: str | None = None
+
+    def task_id(self, index: int) -> str:
+        """SLURM's name of a task; an array of one cell is a plain job."""
+        return f"{self.job_id}_{index}" if len(self.cells) > 1 else str(self.job_id)
+
+
+class Arrays:
+    """The arrays of a study's folder, also those of an earlier run that has died.
+
+    An array is written down before it is submitted, and found by its name: at no moment can the
+    cluster have one that a later run would not know of.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._file = folder / "arrays.json"
+        try:
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+            self._arrays = [Array(**array) for array in content]
+        except (OSError, ValueError, TypeError, RecursionError):
+            self._arrays = []
+        self._tasks: dict[tuple[str, int], Task] = {}
+
+    def look(self) -> None:
+        """Ask the cluster how the tasks fare.
+
+        Raises:
+            RunError: it does not answer; what it said last stays.
+        """
+        if not self._arrays:
+            return
+        by_name = {array.name: array for array in self._arrays}
+        said = _call(
+            "squeue", "--me", "--array", "--noheader", "--states=all",
+            "--name=" + ",".join(by_name),
+            "--Format=Name:100,ArrayJobID:20,ArrayTaskID:20,State:20,exit_code:20",
+        )  # fmt: skip
+        self._tasks = {}
+        for line in said.splitlines():
+            name, job_id, index, state, exit_code = line.split()
+            by_name[name].job_id = job_id
+            self._tasks[name, int(index) if index.isdecimal() else 0] = Task(state, exit_code)
+
+    def task(self, job: Job) -> Task:
+        """The cell's latest task, as the last look found it."""
+        array, index = self._place(job)
+        return self._task(array, index) if array else Task(GONE)
+
+    def what_is_known(self, job: Job) -> str:
+        """How the cell's latest task ended, and the ends of its logs."""
+        array, index = self._place(job)
+        task, paths = self._task(array, index), JobPaths(self._folder, array.task_id(index))
+        logs = [paths.stderr, job.layout.cell_log(job.cell.id)]
+        ends = [tail(log.read_text(errors="replace")) for log in logs if log.exists()]
+        ended = f"SLURM's task {paths.job_id} ended as {task.state}, exit code {task.exit_code}"
+        return "\n".join([f"{ended}, without a result:", *ends])
+
+    def submit(self, study: str, jobs: list[Job], make_task, parameters: dict[str, Any]) -> None:
+        """Put cells into the cluster's queue.
+
+        Args:
+            study: is part of the arrays' names.
+            jobs: a cell each.
+            make_task: job -> what its task calls.
+            parameters: submitit's.
+
+        Raises:
+            RunError: the cluster does not take them.
+        """
+        for start in range(0, len(jobs), MAX_CELLS):
+            part = jobs[start : start + MAX_CELLS]
+            name = re.sub(r"[^\w.-]", "_", study)[:60] + "-" + uuid.uuid4().hex[:12]
+            array = Array(name, {job.cell.id: job.identity.fingerprint for job in part})
+            self._arrays.append(array)
+            self._write()
+            try:
+                executor = AutoExecutor(
+                    self._folder, cluster="slurm", slurm_max_num_timeout=MAX_TIMEOUTS
+                )
+                executor.update_parameters(name=name, **parameters)
+                with executor.batch():
+                    submitted = [executor.submit(make_task(job)) for job in part]
+            except RuntimeError as error:
+                raise RunError(f"the cells cannot be submitted: {error}") from None
+            array.job_id = submitted[0].job_id.partition("_")[0]
+            self._tasks |= {(name, index): Task("PENDING") for index in range(len(part))}
+            self._write()
+
+    def cancel_outdated(self, jobs: list[Job]) -> None:
+        """End the tasks that train these cells as they were before something changed."""
+        wanted = {job.cell.id: job.identity.fingerprint for job in jobs}
+        outdated = [
+            array.task_id(index)
+            for array in self._arrays
+            for index, (cell, fingerprint) in enumerate(array.cells.items())
+            if wanted.get(cell, fingerprint) != fingerprint
+            and not self._task(array, index).has_ended
+        ]
+        if outdated:
+            _call("scancel", *outdated)
+
+    def forget_ended(self) -> None:
+        """Forget the arrays that have no task left."""
+        self._arrays = self._at_work()
+        self._write()
+
+    def cancel(self) -> None:
+        """End all tasks, whose cells write a checkpoint first; wait for that, but not long."""
+        with suppress(RunError):
+            self.look()
+            job_ids = [array.job_id for array in self._at_work() if array.job_id]
+            if job_ids:
+                _call("scancel", *job_ids)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._at_work() and time.monotonic() < deadline:
+                time.sleep(LOOK_SECONDS)
+                self.look()
+
+    def _place(self, job: Job) -> tuple[Array | None, int]:
+        for array in reversed(self._arrays):
+            if array.cells.get(job.cell.id) == job.identity.fingerprint:
+                return array, list(array.cells).index(job.cell.id)
+        return None, 0
+
+    def _task(self, array: Array, index: int) -> Task:
+        return self._tasks.get((array.name, index), Task(GONE))
+
+    def _at_work(self) -> list[Array]:
+        return [
+            array
+            for array in self._arrays
+            if any(not self._task(array, index).has_ended for index in range(len(array.cells)))
+        ]
+
+    def _write(self) -> None:
+        write_json(self._file, [asdict(array) for array in self._arrays])
+
+
+def state_of(task_id: str) -> str:
+    """SLURM's state of one task; empty if SLURM does not say."""
+    try:
+        return _call("squeue", "--noheader", f"--jobs={task_id}", "--Format=State").strip()
+    except RunError:
+        return ""
+
+
+def _call(*command: str) -> str:
+    """What one of SLURM's commands prints."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise RunError(f"there is no {command[0]}: this machine knows no SLURM cluster") from None
+    if ended.returncode:
+        raise RunError(f"{command[0]}: {ended.stderr.strip()}")
+    return ended.stdout

@@ -1,0 +1,189 @@
+"""Prints the plan and the status of a study."""
+
+from rich.console import Console
+from rich.table import Table
+
+from ablations.records import earlier
+from ablations.records.record import DIVERGED, DONE, FAILED
+from ablations.status.costs import (
+    ZOO_GPU,
+    ZOO_GPUS,
+    ZOO_IMAGES,
+    ZOO_TRAIN_EDGES,
+    Estimate,
+    zoo_models,
+)
+from ablations.status.progress import duration, last_line, outcome
+from ablations.status.status import MISSING, RUNNING, STALE, STATES, Status
+from ablations.storage.layout import Layout
+
+MOST_LINES = 20
+"""Of cells of one state that are listed by name."""
+
+
+def print_plan(
+    status: Status, estimate: Estimate, jobs: int, gpus: int = 0, console: Console | None = None
+) -> None:
+    """What ``run`` would do: cells by state, by grid, and an estimate of time and disk.
+
+    Args:
+        status: where the study stands.
+        estimate: what is left of it.
+        jobs: how many cells run side by side.
+        gpus: that each of them trains on; 0 for the CPU.
+    """
+    console = console or _console()
+    _print_counts(status, console)
+    if not estimate.cells:
+        console.print("Nothing is to be run.")
+    elif estimate.seconds is None:
+        console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
+    else:
+        _print_estimate(estimate, jobs, gpus, console)
+    _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
+
+
+def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) -> None:
+    per_iteration = estimate.seconds_per_iteration
+    ends = f"{duration(estimate.seconds / jobs)} with {jobs} side by side"
+    if gpus:
+        hours = f"{estimate.seconds * gpus / 3600:,.0f} GPU-hours"
+        ends = f"{hours}, which is {ends} on {gpus} GPUs each,"
+    words = f"{estimate.cells} cells to run: about {ends}"
+    if estimate.disk_bytes is not None:
+        words += f" and {megabytes(estimate.disk_bytes)} of disk"
+    if estimate.running_bytes:
+        words += f" ({megabytes(jobs * estimate.running_bytes)} more while they run)"
+    if estimate.measured:
+        words += f", from {estimate.measured} measured cells"
+    if per_iteration:
+        words += f" ({1000 * per_iteration:.0f} ms an iteration)"
+    console.print(words + ".")
+    if any(kind.measured < kind.cells for kind in estimate.kinds):
+        console.print(_kinds(estimate, gpus))
+    if estimate.zoo:
+        console.print(_zoo_note(estimate))
+
+
+def _kinds(estimate: Estimate, gpus: int) -> Table:
+    table = Table(box=None)
+    for name in ("detector", "depth", "short edge", "cells", "a cell", "GPU-hours", "from"):
+        if gpus or name != "GPU-hours":
+            left = name in ("detector", "from")
+            table.add_column(name, justify="left" if left else "right")
+    for kind in estimate.kinds:
+        seconds = kind.seconds or 0.0
+        if kind.measured == kind.cells:
+            source = "measured"
+        elif kind.measured:
+            source = f"{kind.measured} measured"
+        else:
+            source = "others, measured" if estimate.measured else "model zoo"
+        table.add_row(
+            kind.detector,
+            str(kind.depth or ""),
+            f"{kind.scale} px" if kind.scale else "",
+            str(kind.cells),
+            duration(seconds),
+            *([f"{seconds * kind.cells * gpus / 3600:,.0f}"] if gpus else []),
+            source,
+        )
+    return table
+
+
+def _zoo_note(estimate: Estimate) -> str:
+    zoo, models = zoo_models(), dict.fromkeys((k.detector, k.depth) for k in estimate.kinds)
+    seconds = ", ".join(
+        f"{detector} {depth}: {zoo[detector, depth].seconds_per_iteration} s"
+        for detector, depth in models
+        if (detector, depth) in zoo
+    )
+    edges = f"{min(ZOO_TRAIN_EDGES)} to {max(ZOO_TRAIN_EDGES)} px"
+    return (
+        f"The model zoo is Detectron2's MODEL_ZOO.md: an iteration of {ZOO_IMAGES} images of "
+        f"{edges}, on {ZOO_GPUS} {ZOO_GPU}: {seconds}. Times are in proportion to the input's "
+        "pixels"
+        + (
+            ", times the ratio at which the measured cells stand to it."
+            if estimate.measured
+            else ". On other GPUs they differ: the first cell that is done takes the zoo's place."
+        )
+    )
+
+
+def print_status(status: Status, layout: Layout, console: Console | None = None) -> None:
+    """Where the study stands: cells by state, by grid, and those that run or failed by name."""
+    console = console or _console()
+    _print_counts(status, console)
+
+    def at_work(cell) -> str:
+        line = last_line(layout.cell_metrics(cell.id))
+        if "iteration" not in line:
+            return "starting"
+        loss = f", loss_cls {line['loss_cls']:.3g}" if "loss_cls" in line else ""
+        return f"iteration {line['iteration']}{loss}"
+
+    def reason(cell) -> str:
+        return status.records[cell.id].error.splitlines()[0]
+
+    _print_named(status, RUNNING, console, at_work)
+    _print_named(status, FAILED, console, reason)
+    _print_named(status, DIVERGED, console, lambda cell: outcome(status.records[cell.id]))
+    _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
+    for line in status.refused:
+        console.print(f"refused: {line}")
+    print_set_aside(layout, console)
+
+
+def print_set_aside(layout: Layout, console: Console | None = None) -> None:
+    """The disk that trainings of earlier fingerprints take, if there are any."""
+    number, size = earlier.disk_use(layout)
+    if number:
+        trainings = "1 earlier training" if number == 1 else f"{number} earlier trainings"
+        (console or _console()).print(
+            f"{trainings} set aside, {megabytes(size)} in {layout.earlier}: used again where its "
+            "fingerprint comes back; delete by hand what you do not need"
+        )
+
+
+def _print_counts(status: Status, console: Console) -> None:
+    study = status.study
+    counts = status.counts
+    console.print(
+        f"{study.name}: {len(study.requested())} cells requested, {len(status.states)} unique: "
+        + ", ".join(
+            f"{number} {state}"
+            for state, number in counts.items()
+            if number or state in (DONE, MISSING, STALE, FAILED)
+        )
+    )
+    table = Table(box=None)
+    shown = [state for state in STATES if counts[state]]
+    for name in ("grid", "rows", "seeds", "cells", *shown):
+        table.add_column(name, justify="left" if name == "grid" else "right")
+    for grid in study.grids:
+        of_grid = status.counts_of(grid)
+        table.add_row(
+            grid.name,
+            *map(str, (len(grid.rows), len(study.seeds_of(grid)), sum(of_grid.values()))),
+            *(str(of_grid[state]) for state in shown),
+        )
+    console.print(table)
+
+
+def _print_named(status: Status, state: str, console: Console, text) -> None:
+    """A line for each cell of a state: its id and what ``text`` says of it."""
+    cells = [cell for cell, found in status.states.items() if found == state]
+    for cell in cells[:MOST_LINES]:
+        console.print(f"{state}: {cell.id}: {text(cell)}")
+    if len(cells) > MOST_LINES:
+        console.print(f"{state}: and {len(cells) - MOST_LINES} more")
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def megabytes(number: float) -> str:
+    """For example ``15 MB`` or ``2.4 GB``."""
+    return f"{number / 1e6:.0f} MB" if number < 2e9 else f"{number / 1e9:.1f} GB"

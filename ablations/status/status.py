@@ -1,0 +1,109 @@
+"""Where every cell of a study stands."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ablations.identity.fingerprint import Identity
+from ablations.records import earlier
+from ablations.records.record import DIVERGED, DONE, FAILED, Record, load_folder
+from ablations.storage.layout import Layout
+from ablations.storage.locks import is_running
+from ablations.study.cell import Cell
+from ablations.study.grid import Grid
+from ablations.study.study import Study
+
+RUNNING = "running"
+"""A process is at work on the cell."""
+
+STALE = "stale"
+"""The cell has a record, and what determines its result has changed since."""
+
+MISSING = "missing"
+"""The cell has no record that can be read."""
+
+STATES = (DONE, DIVERGED, FAILED, STALE, RUNNING, MISSING)
+
+ENDED = (DONE, DIVERGED)
+"""The states in which nothing is to be run."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a study stands.
+
+    Attributes:
+        study: the study.
+        states: cell -> one of ``STATES``, each cell once.
+        records: cell id -> record, of every readable record of the folder; where a record of
+            today's fingerprint is set aside, that one: the next run moves it back.
+        refused: one line for each record file that cannot be used.
+        changed: stale cell -> the parts of its identity that have changed.
+    """
+
+    study: Study
+    states: dict[Cell, str]
+    records: dict[str, Record]
+    refused: list[str]
+    changed: dict[Cell, list[str]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """State -> number of cells, every state named."""
+        return _counted(self.states.values())
+
+    @property
+    def to_run(self) -> list[Cell]:
+        """The cells without a result that counts, in the study's order."""
+        return [cell for cell, state in self.states.items() if state not in ENDED]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.to_run
+
+    def counts_of(self, grid: Grid) -> dict[str, int]:
+        """:attr:`counts` of one grid."""
+        cells = {Cell(row.setting, s) for row in grid.rows for s in self.study.seeds_of(grid)}
+        return _counted(self.states[cell] for cell in cells)
+
+
+def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None) -> Status:
+    """Compare a study with the records in its folder.
+
+    Args:
+        study: the study.
+        layout: its folder.
+        identities: cell -> what determines its result today; None: unknown, and then no record
+            counts as stale.
+    """
+    records, refused = load_folder(layout.records)
+    states, changed, set_aside = {}, {}, earlier.cells(layout)
+    for cell in study.cells():
+        if identities and cell.id in set_aside:
+            records |= _set_aside(layout, cell, identities[cell].fingerprint, records)
+        record = records.get(cell.id)
+        if record is None:
+            states[cell] = RUNNING if is_running(layout, cell.id) else MISSING
+            continue
+        states[cell] = record.status
+        if identities and record.fingerprint != identities[cell].fingerprint:
+            changed[cell] = identities[cell].changed(record.identity)
+            states[cell] = STALE
+        if states[cell] not in ENDED and is_running(layout, cell.id):
+            states[cell] = RUNNING
+    return Status(study, states, records, refused, changed)
+
+
+def _set_aside(
+    layout: Layout, cell: Cell, fingerprint: str, records: dict[str, Record]
+) -> dict[str, Record]:
+    """The cell's id and its record of this fingerprint, where only a set-aside one has it."""
+    if cell.id in records and records[cell.id].fingerprint == fingerprint:
+        return {}
+    record = earlier.record_of(layout, cell.id, fingerprint)
+    return {cell.id: record} if record else {}
+
+
+def _counted(states: Iterable[str]) -> dict[str, int]:
+    found = Counter(states)
+    return {state: found[state] for state in STATES}

@@ -1,0 +1,1 @@
+"""Where a study's files are, and how they are read."""

@@ -1,0 +1,136 @@
+"""The files of a study's output folder."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout. Paths that are written down are relative to it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The one owner of the file names of a study's output folder."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, output: Path, study: str, dataset: Path | None = None) -> "Layout":
+        """The layout of a study; each data set that it is run on has a folder of its own.
+
+        The folder is named ``<study>-<name of the data set's folder>``. Where that name already
+        belongs to another data set (``study.json`` there names it), six digits of the path's hash
+        follow. A data set whose former path no longer exists has been moved: it keeps its folder,
+        and the fingerprints show whether its content is still the same.
+
+        Args:
+            output: where studies write.
+            study: the study's name.
+            dataset: the folder that takes the place of the study's data set.
+        """
+        where = dataset.resolve() if dataset else None
+        plain = cls(output / (f"{study}-{where.name}" if where else study))
+        owner = plain._owner()
+        if owner in (None, (study, where)):
+            return plain
+        digest = hashlib.sha256(f"{study}\n{where or ''}".encode()).hexdigest()[:6]
+        other = cls(output / f"{plain.root.name}-{digest}")
+        was_moved = owner[0] == study and where and owner[1] and not owner[1].exists()
+        return plain if was_moved and not other.root.exists() else other
+
+    def _owner(self) -> tuple[str, Path | None] | None:
+        """The study and the data set that the folder belongs to; None if nothing says so."""
+        try:
+            content = json.loads(self.study.read_text(encoding="utf-8"))
+            dataset = content["dataset"]
+            return content["study"], (ROOT / dataset).resolve() if dataset else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    @property
+    def study(self) -> Path:
+        """What was asked for: study, grids, seeds, data set, processes, code."""
+        return self.root / "study.json"
+
+    @property
+    def prepared(self) -> Path:
+        """What is made before the cells: the config, the data set, the initial weights."""
+        return self.root / "prepared.json"
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one run that is at work in the folder."""
+        return self.root / ".lock"
+
+    @property
+    def code(self) -> Path:
+        """The snapshots of the code that trains, see :mod:`ablations.identity.snapshot`."""
+        return self.root / "code"
+
+    @property
+    def earlier(self) -> Path:
+        """The trainings that are set aside, see :mod:`ablations.records.earlier`."""
+        return self.root / "earlier"
+
+    @property
+    def workers_log(self) -> Path:
+        """What the process prints that cells are forked from."""
+        return self.root / "workers.log"
+
+    @property
+    def prepare_log(self) -> Path:
+        return self.root / "prepare.log"
+
+    @property
+    def slurm(self) -> Path:
+        """The folder of what SLURM and submitit write."""
+        return self.root / "slurm"
+
+    def record(self, cell_id: str) -> Path:
+        return self.records / f"{cell_id}.json"
+
+    def cell(self, cell_id: str) -> Path:
+        """The folder a cell trains in: Detectron2's OUTPUT_DIR."""
+        return self.root / "cells" / cell_id
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the cells' locks."""
+        return self.root / "locks"
+
+    def cell_lock(self, cell_id: str) -> Path:
+        """Held by the cell's process as long as it lives."""
+        return self.locks / cell_id
+
+    def cell_fingerprint(self, cell_id: str) -> Path:
+        """What the files of the cell's folder belong to, see :func:`ablations.runner.job.mark_of`."""
+        return self.cell(cell_id) / "fingerprint.json"
+
+    def cell_config(self, cell_id: str) -> Path:
+        """Every key of the config that the cell trains with."""
+        return self.cell(cell_id) / "config.yaml"
+
+    def cell_log(self, cell_id: str) -> Path:
+        """Everything the cell's processes printed."""
+        return self.cell(cell_id) / "process.log"
+
+    def cell_metrics(self, cell_id: str) -> Path:
+        """Detectron2's line of numbers for every 20th iteration."""
+        return self.cell(cell_id) / "metrics.json"
+
+    def cell_detections(self, cell_id: str) -> Path:
+        """What the cell's detector found on the validation images, in COCO's results format."""
+        return self.cell(cell_id) / "inference" / "coco_instances_results.json"
+
+    def cell_result(self, cell_id: str) -> Path:
+        """What the cell's process leaves when it ends by itself."""
+        return self.cell(cell_id) / "result.json"

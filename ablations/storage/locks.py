@@ -1,0 +1,40 @@
+"""Locks that the system lets go of when their process ends, however it ends."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from ablations.storage.layout import Layout
+
+
+def is_running(layout: Layout, cell_id: str) -> bool:
+    """Whether a process holds the cell, on this machine or on one of the same disk."""
+    return _is_held(layout.cell_lock(cell_id))
+
+
+def is_at_work(layout: Layout) -> bool:
+    """Whether a run holds the study's folder."""
+    return _is_held(layout.lock)
+
+
+def take(path: Path) -> IO[str] | None:
+    """The lock's file, locked until it is closed everywhere; None while another holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: the file may be read-only
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

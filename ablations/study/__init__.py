@@ -1,0 +1,1 @@
+"""Studies, grids and cells, from their YAML."""

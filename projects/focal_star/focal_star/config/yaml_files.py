@@ -1,0 +1,68 @@
+"""Looks at a config's YAML before values are made of it."""
+
+import io
+import os
+from collections.abc import Iterator
+
+import yaml
+from detectron2.config import CfgNode
+
+from focal_star.io.addresses import is_address, leaves_cache
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_CHARACTERS = 2**20
+MAX_LEVELS = 50
+MAX_ALIASES = 100
+"""Limits per file. A few aliases of aliases are billions of values where they are written out."""
+
+
+class LookedAt(CfgNode):
+    """Detectron2's config, whose files are looked at when they are opened.
+
+    ``LookedAt.load_yaml_with_base(path)`` reads a file and its bases, and raises a ValueError for
+    what Detectron2 would read in silence, or never come to the end of.
+    """
+
+    @classmethod
+    def _open_cfg(cls, filename: str) -> io.StringIO:
+        if is_address(filename) and leaves_cache(filename):
+            raise ValueError(f"{filename} has .. in its path, and would be kept outside the cache")
+        if os.path.exists(filename) and not os.path.isfile(filename):  # a pipe would never end
+            raise ValueError(f"{filename} is not a regular file")
+        with super()._open_cfg(filename) as file:
+            text = file.read(MAX_CHARACTERS + 1)
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"{filename} has more than {MAX_CHARACTERS} characters")
+        for fault in _faults(text):
+            raise ValueError(f"{filename}: {fault}")
+        return io.StringIO(text)
+
+
+def _faults(text: str) -> Iterator[str]:
+    # For each list or mapping that is open: the keys so far (None: a list), and whether the next
+    # node is a key.
+    open_nodes: list[tuple[set[str] | None, bool]] = []
+    num_aliases = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.CollectionEndEvent):
+            open_nodes.pop()
+            continue
+        if not isinstance(event, yaml.NodeEvent):
+            continue
+        where = f"line {event.start_mark.line + 1}"
+        if open_nodes and open_nodes[-1][0] is not None:
+            keys, is_key = open_nodes[-1]
+            open_nodes[-1] = keys, not is_key
+            if is_key and isinstance(event, yaml.ScalarEvent):
+                if event.value in keys:
+                    yield f"{where}: the key {event.value[:100]!r} is there twice"
+                keys.add(event.value)
+        if isinstance(event, yaml.CollectionStartEvent):
+            is_mapping = isinstance(event, yaml.MappingStartEvent)
+            open_nodes.append((set() if is_mapping else None, is_mapping))
+            if len(open_nodes) > MAX_LEVELS:
+                yield f"{where}: nested more than {MAX_LEVELS} levels deep"
+        num_aliases += isinstance(event, yaml.AliasEvent)
+        if num_aliases > MAX_ALIASES:
+            yield f"{where}: more than {MAX_ALIASES} aliases"

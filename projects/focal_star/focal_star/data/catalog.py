@@ -1,0 +1,144 @@
+"""The data sets that Detectron2 knows by name, such as ``coco_2017_train``: where they are, what
+they hold."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import BoxMode
+
+from focal_star.data.description import contents
+from focal_star.data.problems import Problem
+from focal_star.data.validation.checks import DatasetError, joined_sha256
+from focal_star.data.validation.split_check import Split
+
+VARIABLE = "DETECTRON2_DATASETS"
+
+
+def splits_of_name(name: str) -> tuple[Split, Split]:
+    """Where Detectron2 has ``<name>_train`` and ``<name>_val``.
+
+    Raises:
+        DatasetError: it does not know them, or not as files in COCO's format.
+    """
+    splits = [split_of(f"{name}_{half}", half) for half in ("train", "val")]
+    if None in splits:
+        pairs = sorted(
+            known.removesuffix("_train")
+            for known in DatasetCatalog.list()
+            if split_of(known, "train") and split_of(known.removesuffix("train") + "val", "val")
+        )
+        text = f"{name!r} is no folder, and Detectron2 knows no {name}_train and {name}_val in "
+        text += f"COCO's format; valid: a folder, or one of {', '.join(pairs)}"
+        raise DatasetError(name, [Problem("both", "missing-file", text)])
+    return splits[0], splits[1]
+
+
+def split_of(name: str, half: str = "train") -> Split | None:
+    """Where a registered split is; None where it is not registered as a file in COCO's format.
+
+    Args:
+        name: that it is registered under.
+        half: "train" or "val".
+    """
+    if name not in DatasetCatalog:
+        return None
+    metadata = MetadataCatalog.get(name)
+    files = metadata.get("json_file"), metadata.get("image_root")
+    if not all(files) or metadata.get("evaluator_type") != "coco":
+        return None
+    return Split(half, Path(files[0]), Path(files[1]))
+
+
+def require_there(names: Iterable[str]) -> None:
+    """Pass if the annotation files and the folders of images of registered splits are there.
+
+    Splits that Detectron2 knows in other forms than COCO's, or does not know, pass.
+
+    Raises:
+        DatasetError: names all that are not, and how to get them.
+    """
+    problems = []
+    for name in names:
+        split = split_of(name)
+        if split is None:
+            continue
+        missing = [
+            f"{what} {path}"
+            for what, path, there in (
+                ("annotation file", split.annotation_file, split.annotation_file.is_file()),
+                ("folder of images", split.image_root, split.image_root.is_dir()),
+            )
+            if not there
+        ]
+        problems += [
+            Problem("both", "missing-file", f"{name}: there is no {one}; {_how_to_get(name)}")
+            for one in missing
+        ]
+    if problems:
+        raise DatasetError(os.environ.get(VARIABLE, "datasets"), problems)
+
+
+def _how_to_get(name: str) -> str:
+    place = f"{VARIABLE} is {os.environ.get(VARIABLE) or 'not set: ./datasets'}"
+    if name in ("coco_2017_train", "coco_2017_val"):
+        return f"{place}; python -m focal_star.data fetch downloads COCO"
+    return f"{place}; it must be the folder that holds Detectron2's data sets"
+
+
+def describe_names(names: Sequence[str]) -> dict[str, Any]:
+    """What some registered splits hold together, as :func:`focal_star.data.validation.checks.describe` says.
+
+    Images are not read: ``sha256`` is of the annotation files alone, and "" where one of the splits
+    has none. The categories are those of the first split.
+
+    Raises:
+        OSError: an annotation file cannot be read.
+    """
+    found = [_content(name) for name in names]
+    images, annotations = [], []
+    for number, (content, _) in enumerate(found):  # ids may be the same in several files
+        images += [image | {"id": (number, image["id"])} for image in content["images"]]
+        annotations += [
+            one | {"image_id": (number, one["image_id"])} for one in content["annotations"]
+        ]
+    categories = sorted(found[0][0]["categories"], key=lambda category: category["id"])
+    merged = {"images": images, "annotations": annotations, "categories": categories}
+    digests = [digest for _, digest in found]
+    return {
+        "num_images": len(images),
+        "num_instances": len(annotations),
+        "num_crowd": sum(bool(one.get("iscrowd", 0)) for one in annotations),
+        "num_categories": len(categories),
+        "category_names": [category["name"] for category in categories],
+        "sha256": joined_sha256(digests) if all(digests) else "",
+        **contents(merged),
+    }
+
+
+def _content(name: str) -> tuple[dict[str, Any], str]:
+    """A split in COCO's format, and the SHA-256 of its file; "" where it has none."""
+    split = split_of(name)
+    if split is not None:
+        data = split.annotation_file.read_bytes()
+        # A file of test images has no annotations.
+        return {"annotations": []} | json.loads(data), hashlib.sha256(data).hexdigest()
+    images, annotations = [], []
+    for number, record in enumerate(DatasetCatalog.get(name)):
+        images.append({key: record[key] for key in ("width", "height")} | {"id": number})
+        annotations += [
+            {
+                "image_id": number,
+                "category_id": one["category_id"],
+                "bbox": BoxMode.convert(one["bbox"], one["bbox_mode"], BoxMode.XYWH_ABS),
+                "iscrowd": one.get("iscrowd", 0),
+            }
+            for one in record["annotations"]
+        ]
+    names = MetadataCatalog.get(name).get("thing_classes", [])
+    categories = [{"id": number, "name": one} for number, one in enumerate(names)]
+    return {"images": images, "annotations": annotations, "categories": categories}, ""

@@ -1,0 +1,1 @@
+"""The layouts of data sets that are read: COCO's and Pascal VOC's."""

@@ -1,0 +1,1 @@
+"""The checks that a data set passes before anything is trained on it."""

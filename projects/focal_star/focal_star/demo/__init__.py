@@ -1,1 +1,0 @@
-"""Shows what detectors find on photographs: ``python -m focal_star.demo``."""

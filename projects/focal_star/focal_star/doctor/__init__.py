@@ -1,1 +1,0 @@
-"""Looks whether a machine has what trainings need: ``python -m focal_star.doctor``."""

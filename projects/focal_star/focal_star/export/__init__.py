@@ -1,1 +1,0 @@
-"""Writes a trained detector for others to run: ``python -m focal_star.export``."""

@@ -1,0 +1,1 @@
+"""Which code computes a loss and trains, as hashes."""

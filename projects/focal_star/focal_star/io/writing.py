@@ -1,0 +1,27 @@
+"""Writes files whole: a kill or a full disk leaves the old file, or none, but no half of one."""
+
+import os
+from pathlib import Path
+
+from focal_star.io.temporary import temporary_file
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, through a temporary file beside it that is on the disk first.
+
+    Raises:
+        OSError: names ``path``, and why it cannot be written; what stood there stands.
+    """
+    try:
+        _write_whole(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    with temporary_file(path) as (file, temporary):
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # the temporary one is its owner's alone; folders are shared
+        os.replace(temporary, path)

@@ -1,0 +1,145 @@
+"""The losses as the fused forms compute them: loss and derivative together, of one number.
+
+Every (anchor, class) is a negative but a few. So the formulas are those of a negative; a positive
+is computed with its logit turned round, and its derivative turned back.
+
+Symbols as in ``focal_star.losses``, and t = -s: the logit of a negative, minus the logit of a
+positive. q = sigmoid(t) = 1 - p_t, and softplus(t) = -log(p_t).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from focal_star.losses import largest_logit
+
+Number = float | Tensor
+"""A float, or a tensor of no dimensions where a compiler should not take it for a constant."""
+
+QUICK_POWERS = (0.5, 1.0, 2.0, 3.0)
+"""Exponents that torch computes by multiplications or a root."""
+
+
+def _cross_entropy(t: Tensor) -> tuple[Tensor, Tensor]:
+    loss, q, _ = _softplus(t)
+    return loss, q
+
+
+def _focal(t: Tensor, gamma: Number) -> tuple[Tensor, Tensor]:
+    """q^gamma softplus(t), and its derivative q^gamma (gamma (1 - q) softplus(t) + q)."""
+    if isinstance(gamma, Tensor):
+        loss, q, p = _softplus(t.clone())
+        weight = (t - loss).mul_(gamma).exp_()  # log(q) = t - softplus(t)
+        slope = p.mul_(loss).mul_(gamma).add_(q)
+    else:
+        log_q = None if gamma in QUICK_POWERS else t.clone()
+        loss, q, p = _softplus(t)
+        weight = q**gamma if log_q is None else log_q.sub_(loss).mul_(gamma).exp_()
+        slope = q.addcmul_(p, loss, value=gamma)
+    return loss.mul_(weight), slope.mul_(weight)
+
+
+def _focal_star(t: Tensor, gamma: Number, weight_cap: Number | None) -> tuple[Tensor, Tensor]:
+    """exp(gamma t) softplus(t), and its derivative exp(gamma t) (gamma softplus(t) + q).
+
+    Where exp(gamma t) is above its cap it is a constant.
+    """
+    weight = (t * gamma).exp_()
+    loss, slope, _ = _softplus(t)
+    if weight_cap is None:
+        slope.add_(loss * gamma)
+    else:
+        slope.add_(torch.where(weight <= weight_cap, loss, 0.0).mul_(gamma))
+        weight = weight.clamp_(max=weight_cap)
+    return loss.mul_(weight), slope.mul_(weight)
+
+
+def _focal_appendix(t: Tensor, gamma: Number, beta: Number) -> tuple[Tensor, Tensor]:
+    """softplus(gamma t - beta) / gamma, and its derivative sigmoid(gamma t - beta)."""
+    loss, q, _ = _softplus((t * gamma).sub_(beta))
+    return loss.div_(gamma), q
+
+
+FUSED: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "ce": lambda t, gamma: _cross_entropy(t),
+    "focal": _focal,
+    "focal_star": _focal_star,
+    "focal_appendix": _focal_appendix,
+}
+"""Name of a loss -> (t, gamma, its own arguments) -> loss and derivative by t, both like t, which
+may be overwritten."""
+
+WRITTEN_FOR = {
+    "ce": "4d388ad528c4f4b2def3bfcca9d5754377d8bedeba9f07b49294b92c29130d3e",
+    "focal": "48a894e7fa0b468e321799d333693f6634fb8ee2e2a29fdbcfce0b1045b163e5",
+    "focal_star": "44a605e8b01209cf9f18d1a76b03f8943a78c2e6984aac59f603f2f5bdb704e1",
+    "focal_appendix": "2a7edb0c9cb4be6fd971eea3e1c923f059547eabaf5cdf9526a289bd07aeae7d",
+}
+"""Name of a loss -> :func:`focal_star.identity.loss_code.hashes` of the code that its formula computes.
+
+After an edit of ``focal_star.losses``: change the formula here too, and enter the new hash, which
+the failing test prints.
+"""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss with its options bound.
+
+    Attributes:
+        name: of ``FUSED``.
+        alpha: weight of the positive label in [0, 1]; None for no weighting.
+        gamma: of the loss.
+        own: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
+    """
+
+    name: str
+    alpha: float | None
+    gamma: float
+    own: Mapping[str, float | None]
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and derivative by t, without alpha; t may be overwritten."""
+        return FUSED[self.name](t, self.gamma, **self.own)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """alpha_t of a positive and of a negative."""
+        return (1.0, 1.0) if self.alpha is None else (self.alpha, 1.0 - self.alpha)
+
+    def limit(self, dtype: torch.dtype) -> float:
+        """Where t is held, computed in ``dtype``, as :func:`focal_star.losses.largest_logit`."""
+        return largest_logit(dtype, self.gamma if self.name == "focal_star" else 0.0)
+
+
+def computed_type(logits: Tensor) -> torch.dtype:
+    """What a loss of these logits is computed in: float32, or float64 for float64."""
+    return torch.promote_types(logits.dtype, torch.float32)
+
+
+def as_tensor(number: Number, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of no dimensions; one that is on the device already, or a float, needs no waiting for it."""
+    if isinstance(number, Tensor):
+        return number.to(device, dtype)
+    return torch.full((), number, dtype=dtype, device=device)
+
+
+def gradient_type(logits: Tensor) -> torch.dtype:
+    """What their gradient is kept in until the loss's own factor is known.
+
+    It is their own, but float32 for float16, whose range a gradient that is not yet scaled could
+    leave.
+    """
+    return computed_type(logits) if logits.dtype == torch.float16 else logits.dtype
+
+
+def _softplus(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """softplus(t), in the memory of t, and q and 1 - q, from one exponential.
+
+    softplus(t) = max(t, 0) - log(1 - sigmoid(-|t|)), and sigmoid(-|t|) is the lesser of the two.
+    """
+    q = t.sigmoid()
+    p = 1 - q
+    return t.clamp_(min=0).sub_(torch.minimum(q, p).neg_().log1p_()), q, p

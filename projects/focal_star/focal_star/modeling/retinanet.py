@@ -1,0 +1,169 @@
+"""RetinaNet with a classification loss chosen in the config."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import cat
+from detectron2.modeling import META_ARCH_REGISTRY, RetinaNet
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import get_event_storage
+from torch import Tensor
+
+from focal_star.compat import update_loss_normalizer
+from focal_star.losses.fused.formulas import Number, as_tensor
+from focal_star.modeling.box_loss import dense_box_loss
+from focal_star.modeling.classification import ClassificationLoss
+from focal_star.modeling.ohem import select_anchors
+
+
+@META_ARCH_REGISTRY.register()
+class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
+    """Detectron2's RetinaNet with another classification loss.
+
+    N images, R anchors over all levels, K classes. With ``loss="focal"`` and no ``select_anchors``
+    it is Detectron2's own RetinaNet.
+
+    On a GPU, :meth:`losses` makes the host wait for the labels of the anchors, as Detectron2's
+    ``label_anchors`` does, and for nothing after them; ``select_anchors``, a ``BBOX_REG_LOSS_TYPE``
+    other than ``smooth_l1``, and a loss that has no fused form, do.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        loss: str = "focal_star",
+        weight_cap: float | None = None,
+        beta: float = 0.0,
+        kernel: str = "eager",
+        select_anchors: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None,
+        **kwargs,
+    ):
+        """
+        Args:
+            loss: a name of :data:`focal_star.losses.LOSSES`.
+            weight_cap: largest modulating factor of ``focal_star``; None for no cap. As with beta,
+                other losses that take it have it too.
+            beta: shift of ``focal_appendix``, in logits.
+            kernel: what computes the loss, of :data:`focal_star.losses.fused.FORMS`.
+            select_anchors: :func:`focal_star.modeling.ohem.select_anchors` with its options bound; None
+                where every anchor that is not ignored counts.
+            kwargs: the arguments of Detectron2's RetinaNet; ``focal_loss_alpha`` (None for no
+                weighting) and ``focal_loss_gamma`` are those of every loss.
+
+        Raises:
+            ValueError: an unknown loss or kernel, or an alpha or gamma that the loss does not
+                take.
+        """
+        super().__init__(**kwargs)
+        self.select_anchors = select_anchors
+        self.choose_loss(
+            loss, kernel, self.focal_loss_alpha, self.focal_loss_gamma, weight_cap, beta
+        )
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        from focal_star.config.derived import check_derived  # which imports this module
+
+        check_derived(cfg)
+        chosen, ohem = cfg.MODEL.FOCAL_STAR, cfg.MODEL.OHEM
+        select = partial(
+            select_anchors,
+            method=ohem.METHOD,
+            batch_size=ohem.BATCH_SIZE,
+            nms_thresh=ohem.NMS_THRESH,
+        )
+        return {
+            **super().from_config(cfg),
+            "loss": chosen.LOSS,
+            "weight_cap": chosen.WEIGHT_CAP,
+            "beta": chosen.BETA,
+            "kernel": chosen.KERNEL,
+            "select_anchors": None if ohem.METHOD is None else select,
+        }
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        gt_labels: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """The losses of a batch, as Detectron2's RetinaNet returns them.
+
+        Args:
+            anchors: the anchors of each level.
+            pred_logits: one (N, R_l, K) for each level l, R_l its anchors.
+            gt_labels: N of shape (R,): a class in 0..K-1, K for background, -1 to ignore.
+            pred_anchor_deltas: one (N, R_l, 4) for each level.
+            gt_boxes: N of shape (R, 4): the box matched to each anchor, x1 y1 x2 y2 in px.
+
+        Returns:
+            ``loss_cls`` and ``loss_box_reg``: sums over the anchors that count, divided by the
+            running number of positive anchors. ``select_anchors`` has to do with ``loss_cls``
+            alone: not with the boxes, not with the divisor.
+        """
+        labels = torch.stack(gt_labels)  # (N, R)
+        pos_mask = self.positive(labels)
+        num_pos_anchors = pos_mask.sum()
+        self._log_num_pos_anchors(num_pos_anchors, num_images=len(gt_labels))
+        normalizer = update_loss_normalizer(self, num_pos_anchors)
+        return self.divided_losses(
+            anchors, pred_logits, labels, pred_anchor_deltas, gt_boxes, pos_mask, normalizer
+        )
+
+    def _log_num_pos_anchors(self, number: Tensor, num_images: int) -> None:
+        """As Detectron2 logs it, here before anything of a loss is computed: this waits."""
+        get_event_storage().put_scalar("num_pos_anchors", number.item() / num_images)
+
+    def divided_losses(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        labels: Tensor,
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+        pos_mask: Tensor,
+        normalizer: Number,
+    ) -> dict[str, Tensor]:
+        """What :meth:`losses` returns, for a given divisor; nothing of the model changes.
+
+        Args:
+            labels: (N, R), the ``gt_labels`` stacked.
+            pos_mask: (N, R), which of the anchors are :meth:`positive`.
+            normalizer: what the sums are divided by; a tensor has no dimensions.
+        """
+        if self.select_anchors is not None:
+            logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
+            labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
+        loss_cls = self._loss_cls(pred_logits, labels, 1 / normalizer)
+        loss_box_reg = dense_box_loss(
+            anchors,
+            self.box2box_transform,
+            pred_anchor_deltas,
+            gt_boxes,
+            pos_mask,
+            self.box_reg_loss_type,
+            self.smooth_l1_beta,
+        )
+        divisor = as_tensor(normalizer, loss_box_reg.dtype, loss_box_reg.device)
+        return {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg / divisor}
+
+    def inference(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """Detectron2's detections; those of a training step (``VIS_PERIOD``) are of copies.
+
+        Detectron2 applies the sigmoid in place, and the backward pass still needs the logits.
+        """
+        if self.training:
+            pred_logits = [logits.detach().clone() for logits in pred_logits]
+            pred_anchor_deltas = [deltas.detach() for deltas in pred_anchor_deltas]
+        return super().inference(anchors, pred_logits, pred_anchor_deltas, image_sizes)

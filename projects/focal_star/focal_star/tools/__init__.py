@@ -1,0 +1,1 @@
+"""Command-line tools around a training: doctor, prepare, demo, export."""

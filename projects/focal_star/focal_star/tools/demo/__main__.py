@@ -1,0 +1,260 @@
+"""Runs detectors on a person's own photographs, on the CPU, and shows what they find side by side.
+
+Into the output folder go, for each photograph, a picture with a column a checkpoint
+(pictures/), detections.json, and index.html, one file that holds all pictures.
+
+Exit codes: 0 all files of the folder were photographs and are done; 1 some could not be read, they
+are named, and the others are done; 2 nothing could be done.
+"""
+
+import argparse
+import json
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from focal_star.config import ConfigError
+from focal_star.io.image_files import PhotographError, read_photograph
+from focal_star.io.writing import write_whole
+from focal_star.tools.demo.page import Column, draw, page
+from focal_star.tools.detector import Detector, load_detector
+
+DEFAULT_THRESHOLD = 0.5
+MOST_DETECTORS = 16
+"""More would not fit into a picture."""
+
+SKIPPED, UNUSABLE = 1, 2
+"""Exit codes."""
+
+
+class DemoError(ValueError):
+    """Nothing can be done; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return an exit code; see the module."""
+    options = _parser().parse_args(argv)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    try:
+        files = find_files(options.images, options.output)
+        detectors = load_detectors(
+            options.weights, options.config, options.threshold, options.trust_checkpoints
+        )
+        thresholds, at = choose_thresholds(detectors, options.threshold)
+        done, skipped = run(files, detectors, thresholds, options.output)
+        write(options.images, options.output, detectors, thresholds, at, done, skipped)
+    except DemoError as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return UNUSABLE
+    except OSError as error:
+        print(f"demo: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return UNUSABLE
+    print(f"{len(done)} of {len(files)} files: {options.output / 'index.html'}")
+    if not done:
+        return UNUSABLE
+    return SKIPPED if skipped else 0
+
+
+def find_files(images: Path | None, output: Path) -> list[Path]:
+    """The files of a folder by name, without hidden ones; or the one file that was named.
+
+    Raises:
+        DemoError: there are none, or the output would be among them.
+    """
+    if images is None:
+        raise DemoError("no photographs are named (IMAGES=folder)")
+    if images.is_file():
+        return [images]
+    if not images.is_dir():
+        raise DemoError(f"{images} is neither a folder nor a file (IMAGES=...)")
+    if images.resolve().is_relative_to(output.resolve()):
+        raise DemoError(f"{images} is in {output}, where the pictures are written")
+    files = [path for path in images.iterdir() if path.is_file() and path.name[0] != "."]
+    if not files:
+        raise DemoError(f"{images} has no files (IMAGES=...)")
+    return sorted(files, key=lambda path: path.name)
+
+
+def load_detectors(
+    weights: Sequence[Path], config: Path | None, threshold: float | None, trusted: bool = False
+) -> list[Detector]:
+    """The detectors, each with a name of its own.
+
+    Raises:
+        DemoError: lists every checkpoint that cannot be used.
+    """
+    if len(weights) > MOST_DETECTORS:
+        raise DemoError(f"{len(weights)} checkpoints are named; at most {MOST_DETECTORS} fit")
+    detectors, problems = [], []
+    for path in weights:
+        try:
+            lowest = DEFAULT_THRESHOLD if threshold is None else threshold
+            detectors.append(load_detector(path, config, lowest, trusted))
+        except (ConfigError, OSError) as error:
+            problems.append(str(error))
+    if not weights:
+        problems.append('no checkpoint is named (WEIGHTS="a.pth b.pth")')
+    if problems:
+        raise DemoError("\n  ".join(problems))
+    return detectors
+
+
+def choose_thresholds(
+    detectors: Sequence[Detector], threshold: float | None
+) -> tuple[list[float], str]:
+    """The score from which on each detector is shown, and in words how it was chosen.
+
+    One that was asked for holds for all. Else each has its own if all were measured on their
+    validation images, as losses calibrate differently; and ``DEFAULT_THRESHOLD`` if not.
+    """
+    measured = [detector.measured for detector in detectors]
+    if threshold is not None:
+        return [threshold] * len(detectors), f"All are shown from a score of {threshold:g}."
+    if None not in measured:
+        return measured, (
+            "Each is shown from the score on at which its training found it precise on its own "
+            "validation images, so that all are as careful."
+        )
+    return [DEFAULT_THRESHOLD] * len(detectors), (
+        f"All are shown from a score of {DEFAULT_THRESHOLD:g}. Detectors of different losses are "
+        "not equally careful at one score."
+    )
+
+
+def run(
+    files: Sequence[Path],
+    detectors: Sequence[Detector],
+    thresholds: Sequence[float],
+    output: Path,
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Detect on one photograph after another, each picture written before the next is read.
+
+    Returns:
+        What was done, as ``detections.json`` has it, and ``file`` and ``why`` of what was not.
+
+    Raises:
+        OSError: a picture cannot be written.
+    """
+    done, skipped, titles = [], [], titles_of(detectors)
+    classes = [name for detector in detectors for name in detector.classes]
+    for number, path in enumerate(files, start=1):
+        try:
+            read = {  # as each detector's training read its images
+                depth: read_photograph(path, depth)
+                for depth in dict.fromkeys(one.cfg.INPUT.BIT_DEPTH for one in detectors)
+            }
+            photograph = next(iter(read.values()))
+            columns = [
+                Column(
+                    f"{title}, from {threshold:.2f}",
+                    detector.detect(read[detector.cfg.INPUT.BIT_DEPTH], threshold),
+                )
+                for detector, title, threshold in zip(detectors, titles, thresholds, strict=True)
+            ]
+        except (PhotographError, ConfigError) as error:
+            skipped.append({"file": path.name, "why": str(error)})
+            print(f"{_printable(path.name)} is left out: {error}", file=sys.stderr)
+            continue
+        picture = f"pictures/{number:04d}_{_printable(path.stem)[:40]}.jpg"
+        write_whole(output / picture, draw(photograph, columns, classes))
+        done.append(
+            {
+                "file": path.name,
+                "width": photograph.width,
+                "height": photograph.height,
+                "picture": picture,
+                "detections": [
+                    [
+                        {
+                            "category": one.category,
+                            "score": round(one.score, 5),
+                            "bbox": [round(edge, 2) for edge in one.box],
+                        }
+                        for one in column.detections
+                    ]
+                    for column in columns
+                ],
+            }
+        )
+    return done, skipped
+
+
+def write(
+    images: Path,
+    output: Path,
+    detectors: Sequence[Detector],
+    thresholds: Sequence[float],
+    at: str,
+    done: list[dict[str, Any]],
+    skipped: list[dict[str, str]],
+) -> None:
+    """Write ``detections.json`` and ``index.html``, and remove pictures of an earlier demo."""
+    about = [
+        {
+            "name": title,
+            "weights": str(detector.weights),
+            "threshold": threshold,
+            "note": detector.note,
+            "classes": detector.classes,
+        }
+        for detector, title, threshold in zip(
+            detectors, titles_of(detectors), thresholds, strict=True
+        )
+    ]
+    content = {"detectors": about, "photographs": done, "skipped": skipped}
+    write_whole(output / "detections.json", json.dumps(content, indent=1).encode())
+    source = images.resolve().name
+    write_whole(output / "index.html", page(source, at, about, done, skipped, output))
+    current = {output / one["picture"] for one in done}
+    for old in output.glob("pictures/[0-9][0-9][0-9][0-9]_*.jpg"):
+        if old not in current:
+            old.unlink()
+
+
+def titles_of(detectors: Sequence[Detector]) -> list[str]:
+    """The detectors' names; where two are alike, the paths of their checkpoints."""
+    names = [detector.name for detector in detectors]
+    if len(set(names)) == len(names):
+        return names
+    return [str(detector.weights) for detector in detectors]
+
+
+def _printable(name: str) -> str:
+    """A file's name for a terminal and for another file's name, whatever bytes it has."""
+    return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+
+
+def _path(text: str) -> Path | None:
+    """None for "", which make gives where a variable is not set: it would be this folder."""
+    return Path(text).expanduser() if text else None
+
+
+def _threshold(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise argparse.ArgumentTypeError(f"{text} is not a score from 0 to 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.tools.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--images", type=_path, required=True, help="a folder, or one photograph")
+    parser.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoints (.pth)")
+    parser.add_argument("--config", type=Path, help="of all; else config.yaml beside each")
+    parser.add_argument("--threshold", type=_threshold, help="the score to show boxes from")
+    parser.add_argument(
+        "--trust-checkpoints", action="store_true", help="run what code the checkpoints hold"
+    )
+    parser.add_argument("--output", type=Path, default=Path("output/demo"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

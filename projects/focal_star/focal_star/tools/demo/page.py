@@ -1,0 +1,153 @@
+"""What a demo leaves: a picture for each photograph, and a page that holds them all."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from focal_star.tools.detector import Detection
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+WIDTH = 16.0
+"""A column of n has WIDTH / (n + 1) inches: words stay readable in a page beside more columns."""
+MOST_COLUMNS = 4
+"""Side by side; more detectors take further rows."""
+DPI = 180
+QUALITY = 85
+
+COLOURS = (
+    "#56B4E9", "#E69F00", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#FFFFFF",
+)  # fmt: skip
+"""Of the classes, in turn: Okabe and Ito's, told apart without colour vision; the name is on it."""
+
+_FLATTEST, _TALLEST = 0.2, 3.0
+"""Height to width of a panel at least and at most; a photograph beyond does not fill it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one detector found on a photograph."""
+
+    title: str
+    detections: Sequence[Detection]
+
+
+def draw(photograph: Image.Image, columns: Sequence[Column], classes: Sequence[str]) -> bytes:
+    """The photograph once for each column, with its detections, as JPEG.
+
+    The same input gives the same bytes.
+
+    Args:
+        photograph: RGB, of any size.
+        columns: with boxes in px of the photograph.
+        classes: all there may be; a class has its colour by its place among them.
+    """
+    width, height = photograph.size
+    across = min(len(columns), MOST_COLUMNS)
+    down = math.ceil(len(columns) / across)
+    wide = WIDTH / (across + 1)
+    shown = photograph.copy()
+    shown.thumbnail((int(wide * DPI), int(_TALLEST * wide * DPI)), Image.Resampling.LANCZOS)
+    colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(dict.fromkeys(classes))}
+    with rc_context({"font.family": "DejaVu Sans", "figure.constrained_layout.use": True}):
+        tall = wide * min(max(height / width, _FLATTEST), _TALLEST) + 0.3
+        figure = Figure(figsize=(wide * across, tall * down))
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, column in zip(panels, columns, strict=False):
+            axes.imshow(shown, extent=(0, width, height, 0), interpolation="hanning")
+            axes.set(xlim=(0, width), ylim=(height, 0))
+            axes.set_title(_line(column.title, 60), fontsize=9, parse_math=False)
+            for detection in reversed(column.detections):  # the surest on top
+                _draw(axes, detection, colours[detection.category], height)
+        buffer = io.BytesIO()
+        figure.savefig(
+            buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY, "optimize": True}
+        )
+    return buffer.getvalue()
+
+
+def page(
+    source: str,
+    at: str,
+    detectors: Sequence[dict[str, Any]],
+    photographs: Sequence[dict[str, Any]],
+    skipped: Sequence[dict[str, str]],
+    folder: Path,
+) -> bytes:
+    """The page, all pictures in it: it may be moved or sent alone.
+
+    Args:
+        source: where the photographs are from.
+        at: how the scores were chosen.
+        detectors: ``name``, ``threshold``, ``weights`` and ``note`` of each.
+        photographs: as ``detections.json`` has them.
+        skipped: ``file`` and ``why`` of each that could not be read.
+        folder: of the pictures.
+    """
+
+    def picture(one: dict[str, Any]) -> str:
+        content = (folder / one["picture"]).read_bytes()
+        return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+
+    def alternative(one: dict[str, Any]) -> str:
+        return "; ".join(
+            f"{detector['name']}: "
+            + (", ".join(f"{d['category']} {d['score']:.2f}" for d in found) or "nothing")
+            for detector, found in zip(detectors, one["detections"], strict=True)
+        )
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    content = environment.get_template("demo.html.j2").render(
+        source=source,
+        at=at,
+        detectors=detectors,
+        photographs=photographs,
+        skipped=skipped,
+        picture=picture,
+        alternative=alternative,
+    )
+    return content.encode(errors="replace")  # a file's name need not be UTF-8
+
+
+def _draw(axes, detection: Detection, colour: str, height: int) -> None:
+    x, y, box_width, box_height = detection.box
+    axes.add_patch(
+        Rectangle(
+            (x, y), box_width, box_height, fill=False, edgecolor=colour, linewidth=1.8,
+            path_effects=[withStroke(linewidth=3.4, foreground="#000000")],
+        )
+    )  # fmt: skip
+    above = y > 0.05 * height
+    axes.annotate(
+        f"{_line(detection.category, 24)} {detection.score:.2f}",
+        (max(x, 0), max(y, 0)), xytext=(0, 2 if above else -2), textcoords="offset points",
+        va="bottom" if above else "top", fontsize=8, color="#000000", clip_on=True,
+        annotation_clip=True, parse_math=False,
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1, "alpha": 0.85},
+    ).set_in_layout(False)  # fmt: skip
+
+
+def _line(text: str, longest: int) -> str:
+    """A text in one line that fonts can draw, cut where it is too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -1,0 +1,224 @@
+"""A detector from a checkpoint: its config, the names of its classes, the score it is used at."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
+from detectron2.data.transforms import ResizeShortestEdge
+from detectron2.modeling import build_model
+from PIL import Image
+
+from focal_star.config import ConfigError, load_config
+from focal_star.data.registration import in_coco_format
+from focal_star.data.validation.checks import DatasetError, splits_of
+from focal_star.extensions import embedded_dataset
+from focal_star.training import checkpoints
+
+CLASSES_FILE = "classes.txt"
+"""Beside a checkpoint: the names of its classes, one a line."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A box of a photograph: x, y, width and height, px."""
+
+    category: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained model, on the CPU.
+
+    Attributes:
+        name: the folder of its checkpoint.
+        weights: the checkpoint.
+        cfg: its config.
+        model: in evaluation mode.
+        classes: the names of its classes.
+        note: where these are from, if not from where they should be.
+        measured: the score from which on its detections were precise on its validation images,
+            as its training left it in ``result.json``; None if that is not known.
+    """
+
+    name: str
+    weights: Path
+    cfg: CfgNode
+    model: torch.nn.Module
+    classes: tuple[str, ...]
+    note: str
+    measured: float | None
+
+    @torch.no_grad()
+    def detect(self, photograph: Image.Image, threshold: float) -> list[Detection]:
+        """What it finds from a score on, the highest first, at the size of its config's test.
+
+        Raises:
+            ConfigError: the photograph is so narrow that nothing of it would be left.
+        """
+        pixels = np.asarray(photograph)
+        height, width = pixels.shape[:2]
+        if self.cfg.INPUT.FORMAT == "BGR":
+            pixels = pixels[:, :, ::-1]
+        short = self.cfg.INPUT.MIN_SIZE_TEST
+        resizing = ResizeShortestEdge([short, short], self.cfg.INPUT.MAX_SIZE_TEST)
+        transform = resizing.get_transform(pixels)
+        if not min(getattr(transform, "new_h", height), getattr(transform, "new_w", width)):
+            raise ConfigError(f"{width} x {height} px is too narrow for this detector")
+        image = transform.apply_image(pixels).astype(np.float32).transpose(2, 0, 1)
+        inputs = {"image": torch.from_numpy(image.copy()), "height": height, "width": width}
+        found = self.model([inputs])[0]["instances"]
+        boxes = found.pred_boxes.tensor.tolist()
+        detections = [
+            Detection(self.classes[number], score, (x0, y0, x1 - x0, y1 - y0))
+            for (x0, y0, x1, y1), score, number in zip(
+                boxes, found.scores.tolist(), found.pred_classes.tolist(), strict=True
+            )
+            if score >= threshold
+        ]
+        return sorted(detections, key=lambda detection: -detection.score)
+
+
+def load_detector(
+    weights: Path, config: Path | None, lowest: float, trusted: bool = False
+) -> Detector:
+    """Build a detector and load its weights.
+
+    Args:
+        weights: a checkpoint of a training of this project.
+        config: its config; None for ``config.yaml`` beside it.
+        lowest: the score below which nothing will be asked of it.
+        trusted: run what code the checkpoint holds; if False, none is run.
+
+    Raises:
+        ConfigError: what cannot be used, and why.
+    """
+    if not weights.is_file():
+        raise ConfigError(f"{weights} is not there")
+    config = config or weights.with_name("config.yaml")
+    if not config.is_file():
+        raise ConfigError(f"{weights} has no {config}; name its config (CONFIG=...)")
+    state = checkpoints.read(weights, trusted)
+    state = state.get("model", state)
+    cfg = load_config(config, ["MODEL.WEIGHTS", str(weights), "MODEL.DEVICE", "cpu"])
+    for head in (cfg.MODEL.RETINANET, cfg.MODEL.ROI_HEADS):
+        head.NUM_CLASSES = _num_classes(weights, state)
+        head.SCORE_THRESH_TEST = min(head.SCORE_THRESH_TEST, lowest)
+    classes, note = class_names(weights, cfg)
+    model = build_model(cfg).eval()
+    _load(model, state, f"{weights} is not of {config}")
+    return Detector(
+        weights.resolve().parent.name, weights, cfg, model, classes, note, _measured(weights)
+    )
+
+
+def class_names(weights: Path, cfg: CfgNode) -> tuple[tuple[str, ...], str]:
+    """The names of a checkpoint's classes, and a note where there are only their numbers.
+
+    They are looked for in ``classes.txt`` beside the checkpoint; in the ``prepared.json`` of its
+    study; in the annotations of the data set that the config names; in Detectron2's metadata.
+
+    Raises:
+        ConfigError: a ``classes.txt`` with another number of names.
+    """
+    number = cfg.MODEL.RETINANET.NUM_CLASSES
+    own = weights.with_name(CLASSES_FILE)
+    if own.is_file():
+        names = own.read_text("utf-8", errors="replace").splitlines()
+        if len(names) != number:
+            raise ConfigError(f"{own} has {len(names)} lines, and {weights} {number} classes")
+        return tuple(names), ""
+    for names in (_of_study(weights), _of_folder(cfg), _of_metadata(cfg)):
+        if len(names) == number:
+            return tuple(map(str, names)), ""
+    note = f"its {number} classes are shown by their numbers: write their names, one a line, to "
+    return tuple(map(str, range(number))), note + str(own)
+
+
+def _of_study(weights: Path) -> list[str]:
+    """Of the study whose cell it is: <study>/cells/<cell>/model_final.pth."""
+    cells = weights.resolve().parent.parent
+    dataset = _json(cells.with_name("prepared.json"), "dataset") if cells.name == "cells" else None
+    names = dataset.get("categories") if isinstance(dataset, dict) else None
+    return names if isinstance(names, list) else []
+
+
+def _of_folder(cfg: CfgNode) -> list[str]:
+    if cfg.DATASETS.FOLDER:
+        try:
+            folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
+        except (DatasetError, OSError):
+            return []
+    elif (folder := embedded_dataset(cfg, compose=False)) is None:
+        return []
+    categories = _json(splits_of(folder)[0].annotation_file, "categories")
+    try:
+        return [one["name"] for one in sorted(categories, key=lambda one: one["id"])]
+    except (KeyError, TypeError):
+        return []
+
+
+def _of_metadata(cfg: CfgNode) -> list[str]:
+    for name in cfg.DATASETS.TEST:
+        return MetadataCatalog.get(name).get("thing_classes", [])
+    return []
+
+
+def _measured(weights: Path) -> float | None:
+    """``result.analysis.recall.at_precision.score`` of the training's ``result.json``."""
+    value = _json(weights.with_name("result.json"), "result")
+    for key in ("analysis", "recall", "at_precision", "score"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _json(path: Path, key: str) -> Any:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content.get(key) if isinstance(content, dict) else None
+
+
+def _num_classes(weights: Path, state: dict[str, Any]) -> int:
+    """The head's outputs for classes over those for boxes, of which an anchor has four.
+
+    Of Faster R-CNN, its outputs for classes but that for background.
+    """
+    two_stage = state.get("roi_heads.box_predictor.cls_score.bias")
+    if isinstance(two_stage, torch.Tensor):
+        return len(two_stage) - 1
+    try:
+        classes, boxes = (state[f"head.{part}.bias"] for part in ("cls_score", "bbox_pred"))
+        return 4 * len(classes) // len(boxes)
+    except (KeyError, TypeError, ZeroDivisionError) as error:
+        raise ConfigError(f"{weights} has no head of RetinaNet or Faster R-CNN") from error
+
+
+def _load(model: torch.nn.Module, state: dict[str, Any], otherwise: str) -> None:
+    """Load the weights, all of them: a detector with some random weights would say so nowhere."""
+    known, others = model.state_dict(), ("cell_anchors", "pixel_mean", "pixel_std")
+    # Older checkpoints have these, which follow from the config.
+    state = {
+        name: value
+        for name, value in state.items()
+        if name in known or not any(other in name for other in others)
+    }
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
+    wrong = [f"{name} is missing" for name in known.keys() - state.keys()]
+    wrong += [f"{name} is unknown" for name in state.keys() - known.keys()]
+    wrong += [
+        f"{name} is {shapes[name]}, and {tuple(known[name].shape)} by the config"
+        for name in known.keys() & state.keys()
+        if shapes[name] != known[name].shape
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ConfigError(f"{otherwise}: {'; '.join(sorted(wrong)[:3])}{more}")
+    model.load_state_dict(state)

@@ -1,0 +1,154 @@
+"""``python -m focal_star.tools.doctor``: looks whether this machine has what trainings need.
+
+One line for each thing that was looked at: ``ok``, ``warning`` (a training starts, and may
+disappoint) or ``fault`` (it does not start), and what to do. Nothing is fetched or trained; the
+embedded data set is composed where it is not there yet.
+
+For a study, ``python -m ablations doctor`` calls it with the study's config, settings and disk.
+"""
+
+import argparse
+import importlib
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
+
+PYTHON = (3, 10)
+PACKAGES = ("torch", "torchvision", "detectron2")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what is found.
+
+    Returns:
+        0 where nothing is at fault, 1 where something is, 2 where the config cannot be used.
+    """
+    options = _parser().parse_args(argv)
+    warnings.simplefilter("ignore")  # of what the packages think of each other
+    states = []
+    for finding in versions():
+        print(finding, flush=True)
+        states.append(finding.state)
+    if FAULT in states:
+        return 1
+    from focal_star.config import ConfigError  # only now is it known that it can be imported
+
+    try:
+        for finding in requirements_of(options):
+            print(finding, flush=True)
+            states.append(finding.state)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(", ".join(f"{states.count(state)} {state}" for state in (FAULT, WARNING, OK)))
+    return 1 if FAULT in states else 0
+
+
+def versions() -> Iterator[Finding]:
+    """Whether Python and the packages that trainings run on can be used."""
+    found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
+    if sys.version_info[:2] < PYTHON:
+        yield Finding(FAULT, "Python", f"{found}; {wanted} is needed: make setup PYTHON=...")
+    else:
+        yield Finding(OK, "Python", found)
+    for package in PACKAGES:
+        try:
+            module = importlib.import_module(package)
+        except Exception as error:  # a broken build may raise anything
+            text = f"cannot be imported ({type(error).__name__}: {error}); make setup"
+            yield Finding(FAULT, package, text)
+            continue
+        yield Finding(OK, package, _version(package) or getattr(module, "__version__", "?"))
+        if package == "torchvision":
+            yield _torchvision_operators()
+        if package == "detectron2":
+            yield _detectron2_operators()
+
+
+def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
+    """Look at everything that the trainings of a config need.
+
+    Raises:
+        focal_star.config.ConfigError: the config, or one of its variants, is none.
+    """
+    from focal_star.tools.doctor import requirements
+    from focal_star.tools.prepare import load_variants
+
+    cfgs = list(load_variants(options.config_file, options.variant or [""], options.opts).values())
+    cfg = cfgs[0]
+    on_data = list(requirements.data(cfg))
+    yield from on_data
+    if all(finding.state != FAULT for finding in on_data):
+        yield requirements.classes(cfg)
+        yield requirements.anchors(cfg)
+    yield from dict.fromkeys(requirements.weights(each) for each in cfgs)
+    if options.num_gpus:
+        yield requirements.gpus(cfg, options.num_gpus)
+    else:
+        yield Finding(OK, "GPUs", "not looked for: another machine trains")
+    yield requirements.learning_rate(cfg)
+    yield requirements.disk(options.output, options.disk_bytes)
+
+
+def _torchvision_operators() -> Finding:
+    """A torchvision of another build than torch's has none."""
+    import torch
+    from torchvision.ops import nms
+
+    try:
+        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (RuntimeError, NotImplementedError) as error:
+        first = str(error).partition("\n")[0]
+        text = f"they do not run with this torch ({first}); install the pair of one release"
+        return Finding(FAULT, "torchvision's operators", text)
+    return Finding(OK, "torchvision's operators", "they run")
+
+
+def _detectron2_operators() -> Finding:
+    """Detectron2's own compiled operators, which no detector of this project needs."""
+    try:
+        importlib.import_module("detectron2._C")
+    except ImportError as error:
+        reason = "not there" if isinstance(error, ModuleNotFoundError) else f"broken ({error})"
+        return Finding(
+            OK, "Detectron2's operators", f"{reason}; RetinaNet and Faster R-CNN need none"
+        )
+    return Finding(OK, "Detectron2's operators", "compiled")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.tools.doctor",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument(
+        "--variant",
+        action="append",
+        metavar="'KEY VALUE ...'",
+        help="pairs, possibly none, that initial weights are needed for; may be repeated",
+    )
+    parser.add_argument(
+        "--num-gpus", type=int, default=1, help="of one training (default: 1); 0: not looked for"
+    )
+    parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
+    parser.add_argument("--disk-bytes", type=int, default=0, help="that are needed there")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""What the trainings of a config need of this machine: data, initial weights, GPUs, disk.
+
+Each function looks at one of them and tells what it finds. Nothing is fetched and nothing trained;
+a data set that is composed or converted is.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
+
+from focal_star.config import ConfigError
+from focal_star.data.registration import register_datasets
+from focal_star.data.validation.checks import DatasetError
+from focal_star.tools.doctor.anchor_coverage import coverage
+from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
+from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
+
+EXPECTED_IMAGES = {"coco_2017_train": 118_287, "coco_2017_val": 5_000}
+"""Of data sets that are published whole."""
+
+LEARNING_RATE, IMAGES = 0.01, 16
+"""Of SGD, and the images of a batch that it is for; it grows with them (arXiv:1706.02677)."""
+
+GIB_PER_IMAGE, EDGE = 2.6, 800
+"""GPU memory that an image takes in training, and the short edge at which: 5.2 GB for two, with
+ResNet-101 (Detectron2's MODEL_ZOO.md, retinanet_R_101_FPN_3x)."""
+
+COVERED, COUNTED = 0.5, 0.01
+"""Of the boxes of one size: where fewer have an anchor that is no negative, it is warned of, unless
+there are fewer of this size, of all."""
+
+
+def data(cfg: CfgNode) -> Iterator[Finding]:
+    """Whether the data sets are there, and sound where the config has them checked.
+
+    They are registered by this.
+    """
+    try:
+        register_datasets(cfg)
+    except (DatasetError, OSError) as error:
+        yield Finding(FAULT, "data", str(error))
+        return
+    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
+        about = MetadataCatalog.get(name)
+        content = annotations(name)
+        listed = [image["file_name"] for image in content["images"]]
+        missing = _not_there(Path(about.image_root), listed)
+        expected = EXPECTED_IMAGES.get(name, len(listed))
+        text = (
+            f"{len(listed):,} images, {len(content['annotations']):,} boxes, "
+            f"{len(content['categories'])} categories; {about.json_file}"
+        )
+        if missing:
+            yield Finding(
+                FAULT,
+                f"data {name}",
+                f"{len(missing):,} of {len(listed):,} images are not in {about.image_root}, "
+                f"{missing[0]} the first; unpack the archive of images again",
+            )
+        elif len(listed) != expected:
+            yield Finding(WARNING, f"data {name}", f"{text}; {expected:,} images are published")
+        else:
+            yield Finding(OK, f"data {name}", text)
+
+
+def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
+    """Refuse what would end every training at its start: weights or GPUs that are not there.
+
+    Args:
+        cfgs: of the trainings, on one data set.
+        num_gpus: of this machine, for one training; 0 where another one trains.
+
+    Raises:
+        ConfigError: names everything that is at fault, the data too.
+    """
+    findings = list(dict.fromkeys(weights(cfg) for cfg in cfgs))
+    findings += [gpus(cfgs[0], num_gpus)] if num_gpus else []
+    if any(finding.state == FAULT for finding in findings):
+        findings = [*data(cfgs[0]), *findings]
+        faults = [finding for finding in findings if finding.state == FAULT]
+        raise ConfigError("\n".join(f"{fault.about}: {fault.text}" for fault in faults))
+
+
+def classes(cfg: CfgNode) -> Finding:
+    """Whether the detector has as many classes as the training data; they must be there."""
+    (name, *_) = cfg.DATASETS.TRAIN
+    in_data, in_config = len(annotations(name)["categories"]), cfg.MODEL.RETINANET.NUM_CLASSES
+    if in_data == in_config:
+        return Finding(OK, "classes", f"{in_config}, in the config and in {name}")
+    return Finding(
+        FAULT,
+        "classes",
+        f"MODEL.RETINANET.NUM_CLASSES is {in_config}, and {name} has {in_data} categories; set it "
+        f"to {in_data}",
+    )
+
+
+def weights(cfg: CfgNode) -> Finding:
+    """Whether the initial weights are here, or could be fetched."""
+    address = cfg.MODEL.WEIGHTS
+    if not address:
+        made = "a pretraining makes them" if cfg.PRETRAINING.ENABLED else "none; the network is new"
+        return Finding(OK, "weights", made)
+    if not is_address(address):
+        return Finding(OK, "weights", address)
+    copy = copy_of(address)
+    if copy.is_file():
+        return Finding(OK, "weights", f"{address}, as {copy}")
+    fault = fault_of_server(address)
+    if not fault:
+        return Finding(OK, "weights", f"{address}, to be fetched from {url_of(address)}")
+    return Finding(
+        FAULT,
+        "weights",
+        f"{url_of(address)} does not answer ({fault}), and there is no copy; put one at {copy}",
+    )
+
+
+def gpus(cfg: CfgNode, number: int) -> Finding:
+    """Whether there are the GPUs that a training is on, with memory enough for its share.
+
+    Args:
+        cfg: the config.
+        number: of GPUs for one training.
+    """
+    if not str(cfg.MODEL.DEVICE).startswith("cuda"):
+        return Finding(OK, "GPUs", f"none is needed: MODEL.DEVICE is {cfg.MODEL.DEVICE}")
+    found = torch.cuda.device_count()
+    if found < number:
+        built = "" if torch.version.cuda else f"; torch {torch.__version__} is built without CUDA"
+        return Finding(
+            FAULT,
+            "GPUs",
+            f"{number} are needed for a training, and torch sees {found}{built}; give GPUS, or run "
+            "on another machine",
+        )
+    batch = cfg.SOLVER.IMS_PER_BATCH
+    if batch % number:
+        text = f"SOLVER.IMS_PER_BATCH is {batch}, which {number} GPUs cannot share; give other GPUS"
+        return Finding(FAULT, "GPUs", text)
+    memory = [torch.cuda.get_device_properties(i).total_memory / 2**30 for i in range(found)]
+    area = max(cfg.INPUT.MIN_SIZE_TRAIN) ** 2 / EDGE**2
+    need = GIB_PER_IMAGE * area * batch / number
+    text = f"{found} x {torch.cuda.get_device_name(0)}, {min(memory):.0f} GiB each"
+    if min(memory) < need:
+        text += f"; {batch // number} images on each need about {need:.0f} GiB: give more GPUS"
+        return Finding(WARNING, "GPUs", text)
+    return Finding(OK, "GPUs", text)
+
+
+def disk(folder: Path, need: int) -> Finding:
+    """Whether the disk that a folder is or will be on has so many bytes left; 0: not known."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{free / 1e9:.1f} GB free for {folder}, "
+    text += f"about {need / 1e9:.1f} GB needed" if need else "and nothing known of what is needed"
+    if free < need:
+        return Finding(FAULT, "disk", f"{text}; free some, or give another OUTPUT")
+    return Finding(OK, "disk", text)
+
+
+def learning_rate(cfg: CfgNode) -> Finding:
+    """Whether SGD's learning rate is the one for the batch, by linear scaling."""
+    solver = cfg.SOLVER
+    text = f"{solver.BASE_LR:g} for {solver.IMS_PER_BATCH} images"
+    if solver.OPTIMIZER != "SGD":
+        return Finding(OK, "learning rate", f"{text}, {solver.OPTIMIZER}; the rule is SGD's")
+    wanted = LEARNING_RATE * solver.IMS_PER_BATCH / IMAGES
+    if abs(solver.BASE_LR / wanted - 1) < 0.01:
+        return Finding(OK, "learning rate", f"{text}, as {LEARNING_RATE:g} for {IMAGES}")
+    return Finding(
+        WARNING,
+        "learning rate",
+        f"{text}; {wanted:g} is in proportion to {LEARNING_RATE:g} for {IMAGES}: set "
+        f"SOLVER.BASE_LR, and SOLVER.MAX_ITER and STEPS the other way round",
+    )
+
+
+def anchors(cfg: CfgNode) -> Finding:
+    """What share of the training boxes has a good anchor; the data must be there."""
+    (name, *_) = cfg.DATASETS.TRAIN
+    shares, poor = [], []
+    low, high = cfg.MODEL.RETINANET.IOU_THRESHOLDS
+    found = coverage(annotations(name), cfg)
+    least = COUNTED * sum(map(len, found.values()))
+    for size, best in found.items():
+        if not len(best):
+            continue
+        good, fair = np.mean(best >= high), np.mean(best >= low)
+        shares.append(f"{size} {100 * good:.1f} % ({100 * fair:.1f} %) of {len(best):,}")
+        if fair < COVERED and len(best) >= least:
+            poor.append(size)
+    text = f"a best IoU of at least {high:g} (and {low:g}) have {', '.join(shares)} boxes"
+    if not poor:
+        return Finding(OK, "anchors", text)
+    return Finding(
+        WARNING,
+        "anchors",
+        f"{text}; many {' and '.join(poor)} ones are learnt from one poor anchor each: try another "
+        "INPUT.SHORT_EDGE, or smallest size in MODEL.ANCHOR_GENERATOR.SIZES",
+    )
+
+
+def annotations(name: str) -> dict[str, Any]:
+    """The content of a registered data set's annotation file."""
+    return _read(MetadataCatalog.get(name).json_file)
+
+
+@lru_cache(maxsize=2)
+def _read(path: str) -> dict[str, Any]:
+    return json.loads(Path(path).read_text(encoding="utf-8"))  # seconds, for a large one
+
+
+def _not_there(folder: Path, names: list[str]) -> list[str]:
+    """The files that a folder lacks."""
+    found = {entry.name for entry in os.scandir(folder)}
+    return [name for name in names if name not in found and not (folder / name).is_file()]

@@ -1,0 +1,1 @@
+"""Writes a trained detector for others to run: ``python -m focal_star.tools.export``."""

@@ -1,0 +1,196 @@
+"""``python -m focal_star.tools.prepare``: makes what stands before the cells of a study.
+
+The data set is composed or checked, backbones are pretrained, and what identifies them is written
+to a JSON file::
+
+    {
+      "config": the config with every key, as it resolves before any variant,
+      "dataset": name, folder ("" if Detectron2 knows the data set by name), sha256, categories,
+                 and of ``train`` and ``val`` what is in them, annotation_file and image_root,
+      "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
+    }
+
+A variant is a string of ``KEY VALUE`` pairs, quoted as a shell does, with which the study also
+trains and which may need other initial weights; without any there is the one "".
+"""
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from focal_star.config import ConfigError, load_config, resolve_config
+from focal_star.data.catalog import describe_names, split_of
+from focal_star.data.registration import register_datasets
+from focal_star.data.validation.checks import (
+    DatasetError,
+    Split,
+    dataset_sha256,
+    describe,
+    joined_sha256,
+    splits_of,
+)
+from focal_star.extensions import missing_weights
+from focal_star.io.writing import write_whole
+from focal_star.tools.doctor.requirements import require
+from focal_star.training.engine import prepare
+from focal_star.training.initial_weights import fetch, is_address
+
+
+def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
+    """Make what some configs need, and describe it.
+
+    Args:
+        cfgs: variant -> its config; all of them on one data set.
+
+    Returns:
+        ``dataset`` and ``weights``, as the file has them.
+
+    Raises:
+        ConfigError: a variant is on another data set, or cannot be pretrained.
+        DatasetError: the data set has problems; the message lists all.
+    """
+    weights, folders = {}, {}
+    _pretrain_side_by_side(list(cfgs.values()))
+    for variant, cfg in cfgs.items():
+        made = prepare(cfg)
+        weights[variant] = made["weights"]
+        folders[made["folder"], cfg.DATASETS.TRAIN] = variant
+    if len(folders) > 1:
+        raise ConfigError(f"variants are on several data sets: {', '.join(map(repr, folders))}")
+    ((folder, (train, *_)),) = folders
+    dataset = {"name": train.removesuffix("_train"), "folder": str(folder or ""), "sha256": ""}
+    cards = _cards(folder, next(iter(cfgs.values())))
+    digests = [card["sha256"] for card in cards.values()]
+    if all(digests):
+        dataset["sha256"] = joined_sha256(digests)
+    for name, card in cards.items():  # the check saw to it that both have the same categories
+        dataset["categories"] = card.pop("category_names")
+        dataset[name] = card
+    return {"dataset": dataset, "weights": weights}
+
+
+def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
+    """Split -> what is in it, and where; of a folder, or of what Detectron2 knows by name."""
+    if folder:
+        splits = splits_of(folder)
+        return {
+            split.name: describe(split, cfg.INPUT.BIT_DEPTH) | _places(split) for split in splits
+        }
+    names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
+    return {
+        half: describe_names(names[half]) | _places(*map(split_of, names[half]))
+        for half in names
+        if names[half]
+    }
+
+
+def _places(split: Split | None, *others: Split | None) -> dict[str, str]:
+    """The files of a split; nothing where they are several, or not in COCO's format."""
+    if others or split is None:
+        return {}
+    return {"annotation_file": str(split.annotation_file), "image_root": str(split.image_root)}
+
+
+def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
+    """Put the weights that several configs lack into the cache, each by a process of its own.
+
+    The data set is composed or checked before, once for all.
+    """
+    folder = register_datasets(cfgs[0])
+    for cfg in cfgs:
+        cfg.DATASETS.CHECK = False
+    if folder is None:
+        return
+    sha256 = dataset_sha256(folder)
+    wanted = [cfg for cfg in cfgs if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS]
+    missing = {missing_weights(cfg, sha256): cfg for cfg in wanted}
+    missing.pop(None, None)
+    if len(missing) > 1:
+        spawning = multiprocessing.get_context("spawn")  # a fork would share torch's threads
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawning, _log) as pool:
+            list(pool.map(prepare, [cfg.clone() for cfg in missing.values()]))
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("focal_star").setLevel(logging.INFO)
+
+
+def load_variants(
+    config_file: str, variants: Iterable[str], overrides: list[str]
+) -> dict[str, CfgNode]:
+    """Variant -> its config.
+
+    Raises:
+        ConfigError: variants that are no config, each with what is wrong.
+    """
+    cfgs, problems = {}, []
+    for variant in variants:
+        try:
+            cfgs[variant] = load_config(config_file, [*overrides, *shlex.split(variant)])
+        except ValueError as error:  # ConfigError is one, as is shlex's for a quote left open
+            problems.append(f"--variant {variant!r}: {error}")
+    if problems:
+        raise ConfigError("\n  ".join(problems))
+    return cfgs
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return 0, or 2 where the config, the data set or the disk cannot be used (it says why)."""
+    options = _parser().parse_args(argv)
+    _log()
+    try:
+        content = {"config": resolve_config(options.config_file, options.opts)}
+        if not options.resolve_only:
+            variants = options.variant or [""]
+            cfgs = load_variants(options.config_file, variants, options.opts)
+            require(list(cfgs.values()), options.num_gpus)
+            content |= prepare_variants(cfgs)
+            for address in {cfg.MODEL.WEIGHTS for cfg in cfgs.values()}:
+                if is_address(address):
+                    fetch(address)  # here, and not by each of the trainings at once
+        write_whole(options.json, json.dumps(content, indent=1).encode())
+    except (ConfigError, DatasetError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.tools.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--json", type=Path, required=True, help="the file to write")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        metavar="'KEY VALUE ...'",
+        help="pairs, possibly none, that initial weights are needed for; may be repeated",
+    )
+    parser.add_argument(
+        "--resolve-only",
+        action="store_true",
+        help="write the config alone, and make nothing",
+    )
+    parser.add_argument(
+        "--num-gpus", type=int, default=0, help="that this machine must have (default: not asked)"
+    )
+    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""Trains and evaluates one config: the one way that train_net.py and the runner share."""
+
+import gc
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.utils import comm
+from detectron2.utils.env import seed_all_rng
+
+from focal_star import extensions
+from focal_star.config import ConfigError, check_config, check_derived
+from focal_star.data.registration import register_datasets
+from focal_star.data.validation.checks import dataset_sha256
+from focal_star.evaluation.loss_distribution import loss_distribution
+from focal_star.evaluation.timing import InferenceTimer
+from focal_star.identity import sources
+from focal_star.io.writing import write_whole
+from focal_star.modeling.retinanet import FocalStarRetinaNet
+from focal_star.training import checkpoints, config_changes, interruption, plain_checkpoint
+from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
+from focal_star.training.divergence import Divergence, DivergenceGuard
+from focal_star.training.first_loss import log_first_loss
+from focal_star.training.loss_proof import log_loss_proof
+from focal_star.training.outcome import (
+    DIVERGED,
+    DONE,
+    RESULT_FILE,
+    Watch,
+    environment,
+    result_of,
+)
+from focal_star.training.ranks import on_main_process
+from focal_star.training.resume import CONFIG, CheckpointHook, Start, find_start
+from focal_star.training.schedule import schedule_warnings
+from focal_star.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(cfg: CfgNode) -> dict[str, Any]:
+    """Make what a training needs: the data set, and the pretrained backbone if asked for.
+
+    This sets the keys of ``cfg`` that follow from them. What is there already is not made again.
+
+    Returns:
+        ``folder``: the data set's, None for a data set that Detectron2 knows.
+        ``weights``: the path of the initial weights; for a file made here also the sha256
+        of the weights and the accuracy of the pretraining, percent.
+
+    Raises:
+        ConfigError: a pretraining is asked for on a data set that it cannot read, or the config
+            was not read by :func:`focal_star.config.load_config`.
+        DatasetError: the data set has problems; the message lists all.
+    """
+    made = on_main_process(lambda: _prepare(cfg))
+    if not comm.is_main_process():
+        cfg.DATASETS.CHECK = False  # the main process has looked, and all is made
+        _prepare(cfg)
+    return made
+
+
+def _prepare(cfg: CfgNode) -> dict[str, Any]:
+    check_derived(cfg)
+    folder = register_datasets(cfg)
+    weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
+    if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
+        if folder is None:
+            raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
+        path = extensions.pretrained_weights(cfg, dataset_sha256(folder))
+        cfg.MODEL.WEIGHTS = str(path)
+        saved = checkpoints.read(path)
+        weights = {
+            "path": str(path),
+            "sha256": _weights_sha256(saved["model"]),
+            "accuracy": saved["accuracy"],
+        }
+    return {"folder": folder, "weights": weights}
+
+
+def train(
+    cfg: CfgNode, resume: bool = False, *, start: Start | None = None, trusted: bool = False
+) -> dict[str, Any]:
+    """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
+
+    Args:
+        cfg: as :func:`prepare` left it.
+        resume: resume from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
+            that of an uninterrupted training, bit for bit on a CPU (times aside). If the training
+            is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
+            moved to ``earlier/<number>/`` there.
+        start: what :func:`focal_star.training.resume.find_start` found before the config was
+            prepared; None to look now. It takes the place of ``resume``.
+        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run. The config cannot
+            say so, as it may be a stranger's.
+
+    Returns:
+        ``status`` ("done", or "diverged" where loss or gradient became NaN or infinite), ``error``,
+        ``result`` (what config, data and seed determine), ``run`` (times, versions, hardware) and
+        ``config`` (:func:`focal_star.training.config_changes.record`).
+
+    Raises:
+        ConfigError: the config cannot be used, or is not the one of the training to resume.
+    """
+    check_config(cfg)
+    check_derived(cfg)
+    start = start or find_start(cfg, resume)
+    folder = Path(cfg.OUTPUT_DIR)
+    if start.outcome:
+        logger.info("%s is there: the training is done already", folder / RESULT_FILE)
+        on_main_process(lambda: checkpoints.clear(folder))
+        return start.outcome
+    for warning in schedule_warnings(cfg):
+        logger.warning(warning)
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = _train(cfg, start, trusted)
+    if comm.get_world_size() > 1:
+        gc.collect()  # a distributed model that outlives its process group aborts the process
+    return outcome
+
+
+def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
+    watch = Watch(start.changes)
+    config = config_changes.record(start.given, cfg)
+    cfg = _with_seed(cfg, start.state)
+    seed_all_rng(cfg.SEED + comm.get_rank())
+    trainer = extensions.trainer_class(cfg)(cfg, start.state, trusted)
+    period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
+    guard = DivergenceGuard({CONFIG: config})
+    trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
+    trainer.load()
+    model = trainer.checkpointer.model
+    timer = InferenceTimer(model)
+    is_dense = isinstance(model, FocalStarRetinaNet)
+    loss_proof = log_loss_proof(model) if is_dense else None
+    predicted = log_first_loss(trainer.cfg, model) if is_dense else None
+    diverged = None
+    try:
+        with interruption.deferred():
+            trainer.train()
+    except Divergence as error:
+        diverged = error
+        logger.error("Training ends: %s", diverged)
+    analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
+    distribution = None
+    if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
+        distribution = loss_distribution(
+            cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES, trainer.validation_mapper
+        )
+    outcome = {
+        "status": DIVERGED if diverged else DONE,
+        "error": str(diverged or ""),
+        "result": result_of(
+            trainer, watch, predicted, diverged, _weights_sha256(model.state_dict()), analysis
+        )
+        | {
+            "loss": loss_proof,
+            "validation": trainer.validation.record(),
+            "loss_distribution": distribution,
+        },
+        "run": {
+            **watch.seconds(),
+            **timer.report(),
+            "resumed_at": watch.resumed_at,
+            "code_sha256": sources.SHA256,
+            "config_changes": watch.config_changes,
+            "environment": environment(cfg),
+        },
+        CONFIG: config,
+    }
+    on_main_process(lambda: _finish(cfg, trainer.checkpointer, outcome))
+    return outcome
+
+
+def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]:
+    """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent.
+
+    Args:
+        cfg: as :func:`prepare` left it.
+        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run.
+
+    Raises:
+        ConfigError: the config cannot be used, or the weights do not fill the model.
+    """
+    check_config(cfg)
+    check_derived(cfg)
+    model = Trainer.build_model(cfg)
+    CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
+    return Trainer.test(cfg, model)
+
+
+def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
+    """Return the config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    if start is not None:
+        cfg.SEED = start["seed"]
+    elif cfg.SEED < 0:
+        cfg.SEED = int(comm.shared_random_seed())
+    cfg.freeze()
+    return cfg
+
+
+def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
+    """Write the files that a training leaves, in an order in which a kill loses nothing.
+
+    A training that diverged keeps its checkpoints: from the newest, its end can be replayed.
+    """
+    folder, done = Path(cfg.OUTPUT_DIR), outcome["status"] == DONE
+    if done:
+        checkpointer.save("model_final")
+        plain_checkpoint.write_config(folder, cfg)
+    write_whole(folder / RESULT_FILE, json.dumps(outcome, indent=1).encode())
+    if done:
+        checkpoints.clear(folder)
+
+
+def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
+    """Hash the numbers alone: a checkpoint's bytes also hold the name of its file."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

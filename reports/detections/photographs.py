@@ -1,0 +1,180 @@
+"""Draws boxes on photographs. Knows no records; takes images and boxes, returns matplotlib Axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from reports.plots.drawing import GREY, WIDTH, styled
+
+LONGEST_TEXT = 18
+"""Longer names are cut: a panel is an inch or two wide."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a box is, and how it is told apart: by its colour, and by its dashes without it."""
+
+    label: str
+    colour: str
+    dashes: str | tuple
+
+
+TRUTH = Kind("ground truth", "#FFFFFF", "-")
+FOUND = Kind("true positive", "#56B4E9", "-")
+FALSE = Kind("false positive", "#E69F00", (0, (4, 1.5)))
+MISSED = Kind("missed", "#F0E442", (0, (1, 1.2)))
+KINDS = (TRUTH, FOUND, FALSE, MISSED)
+"""In the order of the legend."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box with a word: x, y, width and height in px of the whole image."""
+
+    box: Sequence[float]
+    kind: Kind
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph, or a part of one.
+
+    Attributes:
+        pixels: (H, W, 3) uint8; in any resolution.
+        extent: left, top, right and bottom of these pixels, px of the whole image.
+        boxes: to be drawn on it; what leaves the extent is not seen.
+        title: above it.
+        note: below it.
+    """
+
+    pixels: np.ndarray
+    extent: tuple[float, float, float, float]
+    boxes: Sequence[Box] = ()
+    title: str = ""
+    note: str = ""
+
+
+@styled
+def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ()) -> list[Axes]:
+    """Photographs in rows, small ones enlarged, with a legend of the kinds of boxes.
+
+    Args:
+        rows: a row may be shorter than others.
+        names: of the rows, written at their left; none for no names.
+    """
+    columns = max(len(row) for row in rows)
+    width = WIDTH / columns
+    tallest = [max(_aspect(photograph) for photograph in row) for row in rows]
+    there = {box.kind for row in rows for photograph in row for box in photograph.boxes}
+    kinds = [kind for kind in KINDS if kind in there]
+    figure = Figure(figsize=(WIDTH, sum(width * tall + 0.3 for tall in tallest) + 0.35))
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=tallest)
+    drawn = []
+    for number, (row, panels) in enumerate(zip(rows, grid, strict=True)):
+        for axes, photograph in zip(panels, row, strict=False):
+            _draw(axes, photograph)
+            drawn.append(axes)
+        for axes in panels[len(row) :]:
+            axes.set_axis_off()
+        if names:
+            panels[0].set_ylabel(printable(names[number]), fontsize=9, parse_math=False)
+    figure.legend(
+        handles=[_handle(kind) for kind in kinds],
+        loc="outside upper center",
+        ncols=max(len(kinds), 1),
+        fontsize=9,
+        handlelength=3,
+    )
+    figure.draw_without_rendering()  # where things lie is known from here on
+    for axes, photograph in zip(drawn, (one for row in rows for one in row), strict=True):
+        _write_words(axes, photograph)
+    return drawn
+
+
+def printable(text: str, longest: int = LONGEST_TEXT) -> str:
+    """A text from a data set, in one line that fonts can draw, cut where it is too long."""
+    line = "".join(c if c.isprintable() else " " for c in str(text))
+    line = " ".join(line.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _aspect(photograph: Photograph) -> float:
+    left, top, right, bottom = photograph.extent
+    return min((bottom - top) / (right - left), 3.0)
+
+
+def _draw(axes: Axes, photograph: Photograph) -> None:
+    left, top, right, bottom = photograph.extent
+    axes.imshow(photograph.pixels, extent=(left, right, bottom, top), interpolation="hanning")
+    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(printable(photograph.title, 40), fontsize=9, pad=3, parse_math=False)
+    axes.set_xlabel(
+        printable(photograph.note, 40), fontsize=8, labelpad=2, color=GREY, parse_math=False
+    )
+    for box in photograph.boxes:
+        x, y, width, height = box.box
+        axes.add_patch(
+            Rectangle(
+                (x, y), width, height, fill=False, edgecolor=box.kind.colour, linewidth=1.3,
+                linestyle=box.kind.dashes,
+                path_effects=[withStroke(linewidth=2.8, foreground="#000000")],
+            )
+        )  # fmt: skip
+
+
+def _write_words(axes: Axes, photograph: Photograph) -> None:
+    """Write each box's word at a corner of it, where it covers no other and stays inside.
+
+    One that has no such place is left out: of many small objects on one spot, not all can be read.
+    """
+    taken = []
+    for box in sorted(photograph.boxes, key=lambda box: KINDS.index(box.kind), reverse=True):
+        places = _places(box, photograph.extent) if box.text else ()
+        for x, y, horizontal, vertical in places:
+            text = axes.annotate(
+                printable(box.text), (x, y), xytext=(0, 2 if vertical == "bottom" else -2),
+                textcoords="offset points", ha=horizontal, va=vertical, fontsize=7.5,
+                color="#000000", parse_math=False,
+                bbox={"facecolor": box.kind.colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+            )  # fmt: skip
+            text.set_in_layout(False)
+            extent = text.get_window_extent().padded(1.5)
+            inside = np.all(extent.min >= axes.bbox.min) and np.all(extent.max <= axes.bbox.max)
+            if inside and not extent.count_overlaps(taken):
+                taken.append(extent)
+                break
+            text.remove()
+
+
+def _places(
+    box: Box, extent: tuple[float, float, float, float]
+) -> list[tuple[float, float, str, str]]:
+    """Where a box's word may stand: x, y and its alignment, the best place first."""
+    x, y, width, height = box.box
+    left, right = max(x, extent[0]), min(x + width, extent[2])
+    top, bottom = max(y, extent[1]), min(y + height, extent[3])
+    places = [
+        (at, edge, horizontal, vertical)
+        for edge, vertical in ((top, "bottom"), (bottom, "top"), (top, "top"), (bottom, "bottom"))
+        for at, horizontal in ((left, "left"), (right, "right"))
+    ]
+    # A false positive is often on an object that was found, or on another of its kind.
+    return sorted(places, key=lambda place: place[2] == "left") if box.kind is FALSE else places
+
+
+def _handle(kind: Kind) -> Line2D:
+    return Line2D(
+        [], [], color=kind.colour, linestyle=kind.dashes, linewidth=1.6, label=kind.label,
+        path_effects=[withStroke(linewidth=3.2, foreground="#000000")],
+    )  # fmt: skip

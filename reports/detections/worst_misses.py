@@ -1,0 +1,124 @@
+"""The largest objects that FL and FL* missed, cut out of their images."""
+
+import math
+from typing import Any
+
+from ablations.records.record import Record
+from reports.detections.dataset_images import DatasetImages, dataset_images
+from reports.detections.gallery import (
+    BASELINE,
+    CANDIDATE,
+    Gallery,
+    compared_rows,
+    done_record,
+    full_name,
+    named,
+    reason,
+    render,
+)
+from reports.detections.matching import IOU, PictureError
+from reports.detections.photographs import MISSED, Box, Photograph, photographs, printable
+from reports.results.labels import LOSSES
+from reports.results.load import Results
+
+SHOWN = 5
+"""How many of a detector's misses."""
+
+_CONTEXT = 2.0
+"""The edge of what is cut out, to the longer edge of the object."""
+_LEAST_EDGE = 48.0
+"""Of what is cut out, px: less shows no surroundings."""
+_PIXELS = 480
+
+
+def worst_misses(results: Results) -> Gallery:
+    """A row of cut-outs for each of FL and FL*, of the first seed whose record lists misses."""
+    try:
+        grid, rows = compared_rows(results)
+        images = dataset_images(results)
+    except PictureError as error:
+        return Gallery(why_not=reason("No misses are shown", [named(error, results)]))
+    drawn, problems = [], []
+    for loss in (BASELINE, CANDIDATE):
+        row, of_loss = rows[loss], []
+        for seed in results.study.seeds_of(grid):
+            try:
+                crops, unreadable = _crops(done_record(results, row, seed), images)
+            except PictureError as error:
+                of_loss.append(error)
+                continue
+            if crops:
+                name = full_name(results, row, seed)
+                drawn.append((LOSSES[loss].short, name, crops))
+                of_loss = unreadable
+                break
+            of_loss += unreadable
+        else:
+            of_loss = of_loss[:1]  # of every seed it would be much the same
+        problems += [named(error, results) for error in of_loss]
+    if not drawn:
+        return Gallery(why_not=reason("No misses are shown", problems))
+    picture = render(
+        photographs([crops for _, _, crops in drawn], [short for short, _, _ in drawn])[0].figure,
+        name="worst_misses",
+        title="The worst misses",
+        caption=f"The largest objects of the validation images of {images.name} that no detection "
+        f"of their category found at IoU {IOU}, not even one of a low score, as the records list "
+        "them: "
+        + "; ".join(name for _, name, _ in drawn)
+        + ". The object is dotted. Under it: the highest score that it got all the same, or, where "
+        "there is none, how far any detection, of whatever category, overlaps it.",
+        alternative="; ".join(
+            f"{short} missed " + ", ".join(f"{crop.title} ({crop.note})" for crop in crops)
+            for short, _, crops in drawn
+        ),
+    )
+    return Gallery((picture,), reason("Not shown", problems))
+
+
+def _crops(record: Record, images: DatasetImages) -> tuple[list[Photograph], list[PictureError]]:
+    """The first few misses that a record lists, and why those before them cannot be shown.
+
+    Raises:
+        PictureError: it lists none.
+    """
+    analysis = record.result.get("analysis")
+    misses = analysis.get("worst_misses") if isinstance(analysis, dict) else None
+    if not isinstance(misses, list):
+        raise PictureError(f"the record of {record.cell} lists no misses")
+    if not misses:
+        raise PictureError(f"{record.cell} missed nothing")
+    crops, unreadable = [], []
+    for miss in misses:
+        if len(crops) == SHOWN or len(unreadable) == SHOWN:
+            break
+        try:
+            crops.append(_crop(miss, images))
+        except PictureError as error:
+            unreadable.append(error)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            unreadable.append(PictureError(f"{record.cell} lists a miss that is none: {error!r}"))
+    return crops, unreadable
+
+
+def _crop(miss: Any, images: DatasetImages) -> Photograph:
+    """An object with as much around it again."""
+    x, y, width, height = map(float, miss["bbox"])
+    half = max(width, height, _LEAST_EDGE / _CONTEXT) * _CONTEXT / 2
+    middle = x + width / 2, y + height / 2
+    window = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
+    score, overlap = (miss.get(key) for key in ("best_score", "best_iou"))
+    if _is_above_0(score):
+        note = f"best score {score:.2g}"
+    else:
+        note = f"best IoU {overlap:.2f}" if _is_above_0(overlap) else "no detection"
+    return Photograph(
+        *images.read(str(miss["file_name"]), _PIXELS, window),
+        boxes=[Box((x, y, width, height), MISSED)],
+        title=printable(str(miss["category"])),
+        note=note,
+    )
+
+
+def _is_above_0(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0

@@ -1,0 +1,250 @@
+"""The figures of each table."""
+
+import math
+from dataclasses import replace
+from itertools import cycle, product
+
+import numpy as np
+
+from ablations.records.record import DIVERGED, Record
+from ablations.status.status import STALE
+from ablations.study.grid import Grid, Row
+from reports import plots
+from reports.figures.illustration import Illustration, drawn
+from reports.plots.envelopes import envelope
+from reports.results.labels import (
+    MAIN_METRIC,
+    SPEED,
+    STALE_COLOUR,
+    UNORDERED_COLOUR,
+    axis_text,
+    loss_label,
+    other_detector,
+    setting_colour,
+)
+from reports.results.load import Results
+from reports.results.states import absence
+from reports.statistics.comparisons import Comparison
+from reports.statistics.contenders import value_at
+from reports.statistics.inference import window_medians
+from reports.tables import captions
+from reports.tables.grids import GridTable
+from reports.tables.references import reference_rows
+from reports.tables.rows import paper_label, row_label, value_text
+
+CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
+"""The entries of a record's curves that are drawn; the second is of a detector in two stages."""
+
+CURVE_POINTS = 120
+"""A longer training curve is thinned to so many points."""
+
+DETECTORS_FILE = "published_detectors.csv"
+"""The detectors of the focal loss paper's figure 2."""
+
+POINTS_ALONE = "none"
+"""The dashes of points that are not joined."""
+
+_TOLD_APART = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
+"""Marks and dashes of the curves of a figure: what tells them apart in grey."""
+
+
+def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration:
+    """Our AP of each row with its interval and, where there are any, the published values."""
+    found = results.of_grid(grid).groupby("row")["state"].agg(set)
+    values = table.values
+    ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
+    low, high = intervals(table.comparisons)
+    series = [
+        plots.Dots(
+            f"{MAIN_METRIC} (%), ours",
+            ours.to_list(),
+            [
+                STALE_COLOUR if stale else _colour(row)
+                for row, stale in zip(grid.rows, table.stale, strict=True)
+            ],
+            low=low,
+            high=high,
+            crossed=[DIVERGED in states for states in found],
+            notes=[
+                STALE if stale
+                else DIVERGED if DIVERGED in states
+                else "" if math.isfinite(value)
+                else absence(states)
+                for states, value, stale in zip(found, ours, table.stale, strict=True)
+            ],
+        )
+    ]  # fmt: skip
+    if table.has_published:
+        series.append(
+            plots.Dots(
+                f"{MAIN_METRIC} (%), published",
+                values[f"{MAIN_METRIC}_published"].to_list(),
+                [UNORDERED_COLOUR] * len(grid.rows),
+                filled=False,
+            )
+        )
+    return drawn(
+        grid.name, captions.dots_alternative(table), plots.ap_over_rows, table.row_labels, series
+    )
+
+
+def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
+    """AP over speed: points joined over the last column, a curve for each value of the others.
+
+    Returns:
+        None for a table without the speed, and where no row has both numbers.
+    """
+    ours = [curve for _, curve in curves(grid, table)]
+    if not ours:
+        return None
+    return drawn(
+        f"{grid.name}_speed",
+        captions.speed_alternative(table),
+        plots.ap_over_ms,
+        [panel("ours", ours), *published_panel([(grid, table)])],
+    )
+
+
+def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustration:
+    """The classification loss of every run of a grid, a panel for each row."""
+    panels, longest, frame = [], 1, results.of_grid(grid)
+    for number, (row, title) in enumerate(zip(grid.rows, table.row_labels, strict=True)):
+        cells = frame[frame["row"] == number]
+        stale = set(cells.loc[cells["state"] == STALE, "cell"])
+        runs = []
+        for record, (entry, colour) in product(results.records_of(cells), _lines_of(row)):
+            iterations, loss = _curve(record, "curves", entry)
+            if iterations:
+                x, y, window = window_medians(iterations, loss, CURVE_POINTS)
+                validation = _curve(record, "validation", entry)
+                run = plots.Run(x, y, colour, record.status == DIVERGED, validation)
+                if record.cell in stale:
+                    run = replace(run, colour=STALE_COLOUR, validation_colour=STALE_COLOUR)
+                runs.append(run)
+                longest = max(longest, window)
+        note = "" if runs else absence(set(cells["state"]))
+        panels.append(plots.Panel(title, runs, note))
+    return drawn(
+        f"{grid.name}_training",
+        captions.curves_alternative(table, frame),
+        plots.training_curves,
+        panels,
+        "classification loss",
+        window=longest,
+    )
+
+
+def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
+    """The ends of each row's interval; NaN for one seed's, which would look like the others'."""
+    known = [one.seeds > 1 for one in found]
+    return tuple(
+        [getattr(one, end) if several else math.nan
+         for one, several in zip(found, known, strict=True)]
+        for end in ("low", "high")
+    )  # fmt: skip
+
+
+def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
+    """AP over speed, ours ("") or "_published": each curve with the first row that is on it.
+
+    A curve for each value of all columns but the last, whose values are beside the points. Those
+    of another detector are points, not joined.
+    """
+    if SPEED not in table.metrics:
+        return []
+    *others, last = grid.columns
+    usable = table.values[[f"{MAIN_METRIC}{of}", f"{SPEED}{of}"]].notna().all(axis=1)
+    groups: dict[str, list[int]] = {}
+    for number in np.flatnonzero(usable):
+        label = (paper_label if of else row_label)(grid.rows[number], tuple(others))
+        groups.setdefault(label, []).append(number)
+    low, high = (np.array(ends) for ends in intervals(table.comparisons))
+    found = []
+    for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_TOLD_APART), strict=False):
+        rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
+        other = other_detector(rows[0].setting.as_dict())
+        found.append(
+            (rows[0], plots.Curve(
+                label,
+                x=values[f"{SPEED}{of}"].to_numpy(),
+                y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
+                notes=[axis_text(last, row.values[last]) if of else value_text(row, last)
+                       for row in rows],
+                colour=UNORDERED_COLOUR if of and not other else _colour(rows[0]),
+                marker=marker,
+                dashes=POINTS_ALONE if other else dashes,
+                low=() if of else low[numbers],
+                high=() if of else high[numbers],
+                filled=not of,
+            ))
+        )  # fmt: skip
+    return found
+
+
+def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:
+    """Curves with the envelope of all their points."""
+    x, y = (np.concatenate([getattr(curve, axis) for curve in found]) for axis in ("x", "y"))
+    return plots.SpeedPanel(title, found, envelope(x, y))
+
+
+def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPanel]:
+    """The published curves and detectors; none where no table has published speeds."""
+    found = [
+        replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
+        for grid, table in tables
+        for row, curve in curves(grid, table, "_published")
+    ]
+    if not found:
+        return []
+    shown = {point for curve in found for point in zip(curve.x, curve.y, strict=True)}
+    rows = [
+        row
+        for row in reference_rows(DETECTORS_FILE)
+        if (float(row[SPEED]), float(row[MAIN_METRIC])) not in shown
+    ]
+    detectors = plots.Curve(
+        "other detectors",
+        x=[float(row[SPEED]) for row in rows],
+        y=[float(row[MAIN_METRIC]) for row in rows],
+        notes=[row["detector"] for row in rows],
+        colour="#8a8a8a",
+        marker="D",
+        dashes=POINTS_ALONE,
+    )
+    return [panel("published", [detectors, *found])]
+
+
+def _lines_of(row: Row) -> list[tuple[str, str]]:
+    """The entries of a row's curves that are drawn, and their colours."""
+    other = other_detector(row.setting.as_dict())
+    return [(CURVE, _colour(row))] + ([(FIRST_STAGE_CURVE, other.light_colour)] if other else [])
+
+
+def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:
+    """Iterations and one of the losses, without the values that are not finite.
+
+    Args:
+        record: of the run.
+        of: "curves" of the training, or "validation".
+        entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
+    """
+    iterations, losses = (value_at(record, of, key) or () for key in ("iteration", entry))
+    if not all(isinstance(values, list) for values in (iterations, losses)):
+        return [], []
+    pairs = [
+        (x, y)
+        for x, y in zip(iterations, losses, strict=False)
+        if isinstance(y, int | float) and math.isfinite(y)
+    ]
+    return [iteration for iteration, _ in pairs], [loss for _, loss in pairs]
+
+
+def loss_of(grid: Grid, row: Row) -> str:
+    """The loss of a row; "" where the columns tell it, and of another detector."""
+    values = row.setting.as_dict()
+    told = "loss" in grid.columns or other_detector(values)
+    return "" if told else loss_label(values.get("loss", "")).short
+
+
+def _colour(row: Row) -> str:
+    return setting_colour(row.setting.as_dict())

@@ -1,0 +1,250 @@
+"""The figures that look across tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ablations.records.record import DIVERGED
+from ablations.status.status import ENDED
+from ablations.study.grid import Grid, Row
+from reports import plots
+from reports.figures.grids import (
+    POINTS_ALONE,
+    curves,
+    intervals,
+    loss_of,
+    panel,
+    published_panel,
+)
+from reports.figures.illustration import Illustrated, drawn
+from reports.results import provenance
+from reports.results.labels import (
+    LOSSES,
+    MAIN_METRIC,
+    METRICS,
+    MODEL_AXES,
+    SPEED,
+    axis_label,
+    axis_text,
+    loss_label,
+    other_detector,
+    setting_colour,
+    setting_text,
+)
+from reports.results.load import Results
+from reports.tables.grids import GridTable
+from reports.tables.rows import row_label
+
+Tables = Sequence[tuple[Grid, GridTable]]
+"""The grids of a study and their tables."""
+
+DIVERGED_MARK = "×"
+
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_DASHES = ("-", "--", ":", "-.")
+
+
+def speed(results: Results, tables: Tables) -> Illustrated:
+    """AP over speed of all tables that have the speed, with the envelope; the published beside."""
+    timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
+    ours = _told_apart([(grid, *of) for grid, table in timed for of in curves(grid, table)])
+    if not ours:
+        return Illustrated(None, "No table has both an AP and a speed yet.")
+    published = published_panel(timed)
+    records = [r for grid, _ in timed for r in _ended(results, results.of_grid(grid))]
+    points = [
+        f"{curve.label}, {note}: {y:.1f} at {x:.1f} ms"
+        for curve in ours
+        for x, y, note in zip(curve.x, curve.y, curve.notes, strict=True)
+    ]
+    sources = dict.fromkeys(grid.source for grid, _ in timed if grid.source)
+    setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
+    note = f"{MAIN_METRIC} over {METRICS[SPEED].header}"
+    note += _over_seeds(results, [grid for grid, _ in timed])
+    note += ". The envelope: what no other point beats in both."
+    if published:
+        note += (
+            f" Below, what is published ({'; '.join(setups)}): other data and other "
+            "hardware, so each panel has its own scales and only the shapes can be compared. "
+            f"Published: {'; '.join(sources)}, and its figure 2 for the other detectors."
+        )
+    return Illustrated(
+        drawn(
+            "ap_over_speed",
+            f"{MAIN_METRIC} over time per image. Ours: {'; '.join(points)}.",
+            plots.ap_over_ms,
+            [panel("ours", ours), *published],
+        ),
+        f"{note} {provenance.caption(results, records)}.",
+    )
+
+
+def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
+    """AP over the input scale, a line for each loss and depth, with intervals."""
+    scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
+    found = []
+    for grid, table in scaled:
+        low, high = (np.array(ends) for ends in intervals(table.comparisons))
+        means = np.array([one.mean for one in table.comparisons])
+        others = tuple(column for column in grid.columns if column != "scale")
+        groups: dict[str, list[int]] = {}
+        for number, row in enumerate(grid.rows):
+            if math.isfinite(means[number]):
+                groups.setdefault(row_label(row, others), []).append(number)
+        for label, numbers in groups.items():
+            rows = [grid.rows[number] for number in numbers]
+            found.append(
+                (
+                    grid,
+                    rows[0],
+                    plots.Curve(
+                        label,
+                        x=[float(row.ours.get("scale", row.values["scale"])) for row in rows],
+                        y=means[numbers],
+                        notes=[""] * len(rows),
+                        colour=setting_colour(rows[0].setting.as_dict()),
+                        low=low[numbers],
+                        high=high[numbers],
+                    ),
+                )
+            )
+    if not found:
+        return Illustrated(None, "No table that varies the input scale has a result yet.")
+    lines = _told_apart(found)
+    records = [r for grid, _ in scaled for r in _ended(results, results.of_grid(grid))]
+    points = [
+        f"{line.label}: "
+        + ", ".join(f"{y:.1f} at {x:g} px" for x, y in zip(line.x, line.y, strict=True))
+        for line in lines
+    ]
+    note = f"{MAIN_METRIC} over the short edge of the input"
+    note += _over_seeds(results, [grid for grid, _ in scaled])
+    if len(lines) > 1 and any(np.isfinite(line.low).any() for line in lines):
+        note += "; points at one size are drawn side by side"
+    return Illustrated(
+        drawn(
+            "ap_over_scale",
+            f"{MAIN_METRIC} over input scale. {'; '.join(points)}.",
+            plots.ap_over_scale,
+            lines,
+        ),
+        f"{note}. {provenance.caption(results, records)}.",
+    )
+
+
+def heat_maps(results: Results) -> Illustrated:
+    """Mean AP over alpha and gamma, FL beside FL*, of all settings of the study's own model.
+
+    gamma = 0 is the cross entropy in both.
+    """
+    cells = results.cells
+    own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
+    cells = cells[cells[own].isna().all(axis=1)]
+    maps, told = [], []
+    for loss in ("focal", "focal_star"):
+        of_loss = cells[cells["loss"].isin(("ce", loss))]
+        if not (of_loss["loss"] == loss).any() or of_loss[MAIN_METRIC].isna().all():
+            continue
+        found, words = _heat_map(of_loss, loss_label(loss).short)
+        maps.append(found)
+        told += words
+    if not maps:
+        return Illustrated(None, "No setting of FL or FL* has a result yet.")
+    several = (cells["seed"] > cells["seed"].min()).any()
+    note = f"{MAIN_METRIC} (%) over α and γ"
+    note += ", mean over all seeds that a setting has in any table" if several else ""
+    note += ", of all settings of the study's own model and data"
+    note += "; γ = 0 is the cross entropy in both" if len(maps) > 1 else ""
+    note += "; the colours are on one scale" if len(maps) > 1 else ""
+    note += ". A dot is a setting that the study does not have"
+    if any(np.any(np.asarray(one.planned) & np.isnan(one.values)) for one in maps):
+        note += ", hatched are those without a result"
+    if any(mark for one in maps for row in one.marks for mark in row):
+        note += f", {DIVERGED_MARK} marks those of which a run diverged, which counts as 0.0"
+    return Illustrated(
+        drawn(
+            "alpha_gamma",
+            f"{MAIN_METRIC} over α and γ. {'; '.join(told)}.",
+            plots.heat_maps,
+            maps,
+            axis_label("gamma").header,
+            axis_label("alpha").header,
+            f"{MAIN_METRIC} (%)",
+        ),
+        f"{note}. {provenance.caption(results, _ended(results, cells))}.",
+    )
+
+
+def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]]:
+    """The map of one loss, and its values in words."""
+    gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
+    alphas = sorted({float(a) for a in cells["alpha"].dropna()})
+    alphas += [None] if cells["alpha"].isna().any() else []
+    shape = len(gammas), len(alphas)
+    values, planned = np.full(shape, np.nan), np.zeros(shape, bool)
+    marks, told = np.full(shape, "", dtype=object), []
+    for (gamma, alpha), runs in cells.groupby(["gamma", "alpha"], dropna=False, sort=False):
+        alpha = None if pd.isna(alpha) else float(alpha)
+        at = gammas.index(0.0 if pd.isna(gamma) else float(gamma)), alphas.index(alpha)
+        values[at], planned[at] = runs[MAIN_METRIC].mean(), True
+        if (runs["state"] == DIVERGED).any():
+            marks[at] = DIVERGED_MARK
+        value = "no value" if math.isnan(values[at]) else f"{values[at]:.1f}{marks[at]}"
+        told.append(f"{short}, {setting_text({'gamma': gammas[at[0]], 'alpha': alpha})}: {value}")
+    return (
+        plots.HeatMap(
+            short,
+            [axis_text("gamma", gamma) for gamma in gammas],
+            [axis_text("alpha", alpha) for alpha in alphas],
+            values.tolist(),
+            marks.tolist(),
+            planned.tolist(),
+        ),
+        told,
+    )
+
+
+def _told_apart(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curve]:
+    """Curves of several tables in one panel: named by their loss as well, each with own marks.
+
+    Those of another detector, which have no loss, may be in several tables and are drawn once.
+    """
+    several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
+    named: list[plots.Curve] = []
+    for grid, row, curve in found:
+        loss, other = loss_of(grid, row), other_detector(row.setting.as_dict())
+        label = ", ".join(filter(None, (loss if several else "", curve.label))) or loss
+        if other and label in {one.label for one in named}:
+            continue
+        number = len(named)
+        dashes = POINTS_ALONE if other else _DASHES[number % len(_DASHES)]
+        named.append(
+            replace(
+                curve,
+                label=label,
+                marker=_MARKERS[number % len(_MARKERS)],
+                dashes=dashes,
+                filled=bool(other) or _order(row) % 2 == 1,
+            )
+        )
+    return named
+
+
+def _order(row: Row) -> int:
+    """The place of a row's loss in ``LOSSES``, 0 of any other."""
+    loss = row.setting.as_dict().get("loss")
+    return list(LOSSES).index(loss) if loss in LOSSES else 0
+
+
+def _over_seeds(results: Results, grids: Sequence[Grid]) -> str:
+    """What the bars are, where a table has several seeds."""
+    seeds = max(results.of_grid(grid)["seed"].nunique() for grid in grids)
+    return "" if seeds == 1 else f", means over up to {seeds} seeds with their 95 % intervals"
+
+
+def _ended(results: Results, frame: pd.DataFrame) -> list:
+    """The records that count."""
+    return results.records_of(frame[frame["state"].isin(ENDED)])

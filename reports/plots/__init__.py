@@ -1,0 +1,38 @@
+"""Draws numbers: every function takes them and returns matplotlib Axes. Knows no records."""
+
+from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale
+from reports.plots.detections import (
+    ErrorBars,
+    Reliability,
+    error_types,
+    miss_rate,
+    precision_recall,
+    reliability,
+)
+from reports.plots.heat_maps import HeatMap, heat_maps
+from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
+from reports.plots.rows import Dots, ap_over_rows
+from reports.plots.training import Panel, Run, training_curves
+
+__all__ = [
+    "Curve",
+    "Dots",
+    "ErrorBars",
+    "HeatMap",
+    "Line",
+    "Panel",
+    "Reliability",
+    "Run",
+    "SpeedPanel",
+    "ap_over_ms",
+    "ap_over_rows",
+    "ap_over_scale",
+    "cumulative_loss",
+    "error_types",
+    "heat_maps",
+    "loss_over_p_t",
+    "miss_rate",
+    "precision_recall",
+    "reliability",
+    "training_curves",
+]

@@ -1,0 +1,132 @@
+"""AP over how long an image takes, and over how large it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.plots.drawing import WIDTH, settle, styled, wrapped, write_notes
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in two dimensions, joined or not.
+
+    Attributes:
+        label: for the legend.
+        x: a value per point; a point without both values is left out.
+        y: likewise.
+        notes: per point, a word to be written beside it where there is room.
+        colour: of line and marks.
+        marker: matplotlib's; it tells curves of one colour apart.
+        dashes: of the line, likewise; "none" joins nothing.
+        low: where a point's bar begins in y, NaN for no bar; empty for no bars at all.
+        high: where it ends.
+        filled: False draws rings.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    notes: Sequence[str]
+    colour: str
+    marker: str = "o"
+    dashes: str = "-"
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    filled: bool = True
+
+
+@dataclass(frozen=True)
+class SpeedPanel:
+    """Curves that are of the same data and hardware.
+
+    Attributes:
+        title: what they are of.
+        curves: those whose notes matter most first.
+        envelope: x and y of the points that no other beats in both, from left to right.
+    """
+
+    title: str
+    curves: Sequence[Curve]
+    envelope: tuple[Sequence[float], Sequence[float]] = ((), ())
+
+
+@styled
+def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
+    """AP over time, the panels one over the other, each with scales of its own."""
+    figure = Figure(figsize=(WIDTH, 3.1 * len(panels)))
+    found = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
+    for axes, panel in zip(found, panels, strict=True):
+        axes.set_title(panel.title, loc="left")
+        axes.set(xlabel="ms per image", ylabel="AP (%)")
+        axes.margins(0.08, 0.16)
+        axes.step(
+            *panel.envelope, where="post", color="#c9c9c9", linewidth=5, zorder=1,
+            solid_joinstyle="miter", label="envelope" if len(panel.envelope[0]) else None,
+        )  # fmt: skip
+        _draw(axes, panel.curves)
+        _legend_beside(axes)
+    settle(figure)  # where things lie is known from here on
+    for axes, panel in zip(found, panels, strict=True):
+        notes = [n for c in panel.curves for n in zip(c.x, c.y, c.notes, strict=True)]
+        write_notes(axes, notes, [line for c in panel.curves for line in _lines(c)])
+    return found
+
+
+@styled
+def ap_over_scale(curves: Sequence[Curve]) -> Axes:
+    """AP over the size of the images, all curves on one scale.
+
+    Where there are bars, points of the same size stand side by side, so that no bar hides another.
+    """
+    axes = Figure(figsize=(WIDTH, 3.6)).subplots()
+    sizes = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
+    has_bars = any(np.isfinite(curve.low).any() for curve in curves)
+    step = 0.1 * np.diff(sizes).min() if len(sizes) > 1 and has_bars else 0.0
+    offsets = step * (np.arange(len(curves)) - (len(curves) - 1) / 2)
+    _draw(axes, curves, offsets)
+    axes.set(xlabel="short edge of the image (px)", ylabel="AP (%)")
+    axes.set_xticks(sizes)
+    _legend_beside(axes)
+    return axes
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], offsets: Sequence[float] = ()) -> None:
+    for number, curve in enumerate(curves):
+        x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+        usable = np.isfinite(x) & np.isfinite(y)
+        x = x + (offsets[number] if len(offsets) else 0)
+        axes.plot(
+            x[usable], y[usable], color=curve.colour, linestyle=curve.dashes, linewidth=1.5,
+            marker=curve.marker, markersize=6.5, label=curve.label, zorder=3,
+            markerfacecolor=curve.colour if curve.filled else "white",
+        )  # fmt: skip
+        if len(curve.low):
+            low, high = np.asarray(curve.low, float), np.asarray(curve.high, float)
+            barred = usable & np.isfinite(low) & np.isfinite(high)
+            axes.errorbar(
+                x[barred], y[barred], yerr=[(y - low)[barred], (high - y)[barred]],
+                color=curve.colour, fmt="none", elinewidth=1.2, capsize=3, zorder=2,
+            )  # fmt: skip
+
+
+def _lines(curve: Curve) -> list[np.ndarray]:
+    """What a curve consists of: its line or points, and its bars."""
+    points = np.array([curve.x, curve.y], float).T
+    points = points[np.isfinite(points).all(axis=1)]
+    ends = zip(curve.x, curve.low, curve.high, strict=False)
+    bars = [np.array([[x, low], [x, high]], float) for x, low, high in ends]
+    joined = list(points[:, None]) if curve.dashes == "none" else [points]
+    return joined + [bar for bar in bars if np.isfinite(bar).all()]
+
+
+def _legend_beside(axes: Axes) -> None:
+    """Where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles, [wrapped(label, 1.8) for label in labels], loc="upper left",
+        bbox_to_anchor=(1.02, 1), fontsize=9, handlelength=3, borderaxespad=0, borderpad=0,
+    )  # fmt: skip

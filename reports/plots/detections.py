@@ -1,0 +1,199 @@
+"""What a detector finds, misses and believes."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from reports.plots.drawing import WIDTH, legend_outside, reach, styled, wrapped
+from reports.plots.losses import Line, draw_lines
+
+MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)
+"""Percent: where the axis of miss rates may begin, and its ticks."""
+
+LEAST_MISS_RATE = MISS_RATES[0]
+
+_ENDS = ("y", "low", "high")
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often detections of a confidence are right.
+
+    Attributes:
+        title: of the panel.
+        edges: (N + 1,) of the bins of confidence, in percent.
+        confidence: (N,) mean confidence of a bin's detections, NaN for an empty bin.
+        accuracy: (N,) how many of them are right, in percent.
+        counts: (N,) how many there are.
+        colour: of the line.
+    """
+
+    title: str
+    edges: Sequence[float]
+    confidence: Sequence[float]
+    accuracy: Sequence[float]
+    counts: Sequence[float]
+    colour: str
+
+
+@dataclass(frozen=True)
+class ErrorBars:
+    """A bar for each kind of error.
+
+    Attributes:
+        title: of the panel.
+        values: a value per kind, NaN where there is none.
+        low: where a bar's whisker begins; there is none where ``high`` is not above it.
+        high: where it ends.
+        colour: of the bars.
+    """
+
+    title: str
+    values: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    colour: str
+
+
+@styled
+def precision_recall(panels: Mapping[str, Sequence[Line]]) -> list[Axes]:
+    """Precision over recall in percent, a panel for each title, all on the same scales."""
+    lines = max(len(found) for found in panels.values())
+    figure = Figure(figsize=(WIDTH, 2.75 + 0.1 * lines))
+    found = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
+    for axes, (title, of_panel) in zip(found, panels.items(), strict=True):
+        axes.set_title(title, loc="left")
+        draw_lines(axes, of_panel)
+        axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="recall (%)")
+        axes.set_xticks(range(0, 101, 25))
+    found[0].set_ylabel("precision (%)")
+    legend_outside(found[0])
+    return found
+
+
+@styled
+def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
+    """Accuracy over confidence, all on the same scales, with the number of detections as bars.
+
+    The bars are on a logarithmic scale that all panels share: none for a single detection, a
+    third of the panel's height for the fullest bin of all.
+    """
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
+    titles = [wrapped(panel.title, 6.3 / columns) for panel in panels]
+    extra = max(title.count("\n") for title in titles)
+    figure = Figure(figsize=(WIDTH, 0.5 + (2.05 + 0.15 * extra) * lines))
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    fullest = max(10.0, *(reach(panel.counts) for panel in panels))
+    for axes, panel, title in zip(grid, panels, titles, strict=False):
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.plot([0, 100], [0, 100], color="#9a9a9a", linestyle=(0, (4, 3)), linewidth=1)
+        counts = np.maximum(np.asarray(panel.counts, float), 1)
+        edges = np.asarray(panel.edges, float)
+        axes.bar(
+            edges[:-1], 100 / 3 * np.log(counts) / np.log(fullest), width=0.92 * np.diff(edges),
+            align="edge", color="#dcdcdc", zorder=1,
+        )  # fmt: skip
+        confidence, accuracy = (np.asarray(v, float) for v in (panel.confidence, panel.accuracy))
+        usable = np.isfinite(confidence) & np.isfinite(accuracy)
+        if usable.any():  # no points without clipping have no place, and no layout is found
+            axes.plot(
+                confidence[usable], accuracy[usable], color=panel.colour, marker="o",
+                markersize=4.5, linewidth=1.6, zorder=3, clip_on=False,
+            )  # fmt: skip
+    grid[0].set(xlim=(0, 100), ylim=(0, 100), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    for number in range(max(len(panels) - columns, 0), len(panels)):
+        grid[number].tick_params(axis="x", labelbottom=True)
+    figure.supxlabel("confidence (%)", fontsize=10)
+    figure.supylabel("detections that are right (%)", fontsize=10)
+    return list(grid[: len(panels)])
+
+
+@styled
+def error_types(
+    kinds: Sequence[str], panels: Sequence[ErrorBars], label: str, columns: int = 3
+) -> list[Axes]:
+    """A panel of bars for each setting, all on the same scale.
+
+    Args:
+        kinds: of errors, from top to bottom; "" leaves a gap.
+        panels: the settings.
+        label: of the bars' axis.
+        columns: how many panels stand side by side.
+    """
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
+    titles = [wrapped(panel.title, 5.7 / columns) for panel in panels]
+    extra = max(title.count("\n") for title in titles)
+    figure = Figure(figsize=(WIDTH, 0.5 + (0.35 + 0.15 * extra + 0.2 * len(kinds)) * lines))
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    places = np.arange(len(kinds))
+    highest = max((max(reach(panel.values), reach(panel.high)) for panel in panels), default=0)
+    for axes, panel, title in zip(grid, panels, titles, strict=False):
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.grid(False, axis="y")
+        values = np.asarray(panel.values, float)
+        axes.barh(places, np.nan_to_num(values), height=0.72, color=panel.colour, zorder=2)
+        for place, value in zip(places, values, strict=True):
+            if not np.isfinite(value):
+                continue
+            end = value
+            low, high = panel.low[place], panel.high[place]
+            if high > low:
+                end = max(high, value)
+                axes.plot([low, high], [place, place], color="#111111", linewidth=1, zorder=3)
+            axes.annotate(
+                f"{value:.1f}", (end, place), xytext=(3, 0), textcoords="offset points",
+                va="center", fontsize=9,
+            )  # fmt: skip
+    grid[0].set_xlim(0, 1.28 * highest if highest > 0 else 1.0)
+    grid[0].set_yticks([p for p in places if kinds[p]], [kind for kind in kinds if kind])
+    grid[0].set_ylim(len(kinds) - 0.5, -0.5)
+    for axes in grid:
+        axes.tick_params(axis="y", length=0)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    for number in range(max(len(panels) - columns, 0), len(panels)):
+        grid[number].tick_params(axis="x", labelbottom=True)
+    figure.supxlabel(label, fontsize=10)
+    return list(grid[: len(panels)])
+
+
+@styled
+def miss_rate(lines: Sequence[Line]) -> Axes:
+    """The miss rate over the false positives per image, both on logarithmic scales, in percent.
+
+    What is below ``LEAST_MISS_RATE`` is drawn there: a scale has no place for 0.
+    """
+    axes = Figure(figsize=(WIDTH, 3.6 + 0.11 * len(lines))).subplots()
+    held = [
+        replace(line, **{end: np.maximum(getattr(line, end), LEAST_MISS_RATE) for end in _ENDS})
+        for line in lines
+    ]
+    draw_lines(axes, held)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set(xlabel="false positives per image (FPPI)", ylabel="miss rate (%)")
+    lowest = min(
+        float(np.min(values))
+        for line in held
+        for values in (line.y, *([line.low] if len(line.low) else []))
+    )
+    shown = MISS_RATES[max(bisect_right(MISS_RATES, lowest) - 1, 0) :]
+    if len(shown) > 8:
+        shown = [rate for rate in shown if f"{rate:g}".strip("0.") in {*"125"}]
+    axes.set_ylim(0.98 * shown[0], 105)
+    axes.set_yticks(shown, [f"{rate:g}" for rate in shown])
+    axes.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+    axes.set_xlim(0.009, 1.12)
+    legend_outside(axes, columns=2)
+    return axes

@@ -1,0 +1,120 @@
+"""A number over two axes of settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from reports.plots.drawing import GREY, WIDTH, styled
+
+COLOURS = "cividis"
+"""From dark to light, the same to readers with and without colour vision."""
+
+MOST_COLUMNS = 17
+"""So many cells with a number in each fit side by side."""
+
+LETTERS = 70
+"""So many fit in a line under the cells."""
+
+INK = "#000000", "#ffffff"
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A map.
+
+    Attributes:
+        title: of it.
+        rows: the rows' labels, from top to bottom.
+        columns: the columns' labels.
+        values: (rows, columns), NaN where there is none.
+        marks: (rows, columns), what is written under a value.
+        planned: (rows, columns), whether a value is to be: where there is none the cell is
+            hatched, other cells are empty.
+    """
+
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float]]
+    marks: Sequence[Sequence[str]]
+    planned: Sequence[Sequence[bool]]
+
+
+@styled
+def heat_maps(maps: Sequence[HeatMap], row_name: str, column_name: str, label: str) -> list[Axes]:
+    """Maps, their colours on one scale, each value printed in its cell.
+
+    They stand side by side if their columns are few enough, else one over the other.
+    """
+    finite = [v for one in maps for v in np.ravel(one.values) if np.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    norm = Normalize(low, high if high > low else low + 1)
+    tallest = max(len(one.rows) for one in maps)
+    columns = [max(len(one.columns), 2) for one in maps]
+    beside = sum(columns) <= MOST_COLUMNS
+    lines = 1 if beside else len(maps)
+    figure = Figure(figsize=(WIDTH, (1.15 + 0.36 * max(tallest, 3)) * lines))
+    shape = {"ncols": len(maps), "width_ratios": columns} if beside else {"nrows": len(maps)}
+    found = list(figure.subplots(**shape, squeeze=False).ravel())
+    for axes, one in zip(found, maps, strict=True):
+        axes.set_title(one.title, loc="left")
+        axes.grid(False)
+        axes.set(xlim=(0, len(one.columns)), ylim=(tallest, 0), xlabel=column_name)
+        upright = sum(map(len, one.columns)) < LETTERS * lines / len(maps)
+        axes.set_xticks(
+            np.arange(len(one.columns)) + 0.5, one.columns, rotation=0 if upright else 90
+        )
+        axes.set_yticks(np.arange(len(one.rows)) + 0.5, one.rows)
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        for row in range(len(one.rows)):
+            for column in range(len(one.columns)):
+                _cell(axes, one, row, column, norm)
+    for axes in found[:lines]:
+        axes.set_ylabel(row_name)
+    bar = figure.colorbar(
+        ScalarMappable(norm, COLOURS), ax=found, shrink=0.9, aspect=25 * lines, pad=0.01
+    )
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    return found
+
+
+def contrast(first: str | Sequence[float], second: str | Sequence[float]) -> float:
+    """The contrast ratio of two colours as WCAG 2 defines it, from 1 to 21."""
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str | Sequence[float]) -> float:
+    channels = np.asarray(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _cell(axes: Axes, one: HeatMap, row: int, column: int, norm: Normalize) -> None:
+    value, mark = one.values[row][column], one.marks[row][column]
+    at = (column + 0.03, row + 0.03)
+    if np.isfinite(value):
+        colour = colormaps[COLOURS](norm(value))
+        axes.add_patch(Rectangle(at, 0.94, 0.94, facecolor=colour, edgecolor="none"))
+        axes.text(
+            column + 0.5, row + 0.5, f"{value:.1f}\n{mark}".rstrip(),
+            ha="center", va="center", fontsize=9,
+            color=max(INK, key=lambda ink: contrast(ink, colour[:3])),
+        )  # fmt: skip
+    elif one.planned[row][column]:
+        axes.add_patch(
+            Rectangle(at, 0.94, 0.94, facecolor="white", edgecolor="#9a9a9a", hatch="////",
+                      linewidth=0.6)
+        )  # fmt: skip
+    else:
+        axes.plot(column + 0.5, row + 0.5, marker=".", markersize=2, color=GREY)

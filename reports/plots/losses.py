@@ -1,0 +1,84 @@
+"""The losses themselves, and where a model's loss comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.plots.drawing import WIDTH, styled
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve; the dashes (matplotlib's line style) and the marker tell it apart in grey.
+
+    Attributes:
+        label: for the legend.
+        x: a value per point.
+        y: likewise.
+        colour: of line and marks.
+        dashes: of the line.
+        marker: of its points, "" for none.
+        low: of a band around the line, per point; empty for no band.
+        high: likewise.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    dashes: str | tuple = "-"
+    marker: str = ""
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+@styled
+def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
+    """Losses over the probability of the true label, cut off at ``highest``."""
+    axes = Figure(figsize=(WIDTH, 4.2)).subplots()
+    draw_lines(axes, lines)
+    axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="loss")
+    axes.set_xlabel("pₜ, probability given to the true label")
+    axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
+    return axes
+
+
+@styled
+def cumulative_loss(rows: Mapping[str, Mapping[str, Sequence[Line]]]) -> list[Axes]:
+    """The share of a loss that the easiest examples carry, all panels on the same scales.
+
+    Args:
+        rows: title of a row of panels -> title of a panel -> its lines; all rows have as
+            many panels, those of a row lines of the same labels.
+
+    Returns:
+        The panels, row by row.
+    """
+    columns = max(len(panels) for panels in rows.values())
+    figure = Figure(figsize=(WIDTH, 0.3 + 2.7 * len(rows)))
+    grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
+    for line, (title, panels) in zip(grid, rows.items(), strict=True):
+        for axes, (name, lines) in zip(line, panels.items(), strict=True):
+            draw_lines(axes, lines)
+            axes.set_title(f"{title}: {name}", loc="left")
+        line[0].set_ylabel("share of the loss")
+        line[0].legend(loc="upper left", handlelength=3.2, fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("share of the examples, easiest first")
+    grid[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
+    return list(grid.ravel())
+
+
+def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
+    """Lines with their bands."""
+    for line in lines:
+        if len(line.low):
+            axes.fill_between(
+                line.x, line.low, line.high, color=line.colour, alpha=0.13, linewidth=0
+            )
+        axes.plot(
+            line.x, line.y, color=line.colour, linestyle=line.dashes, linewidth=1.8,
+            marker=line.marker, markersize=5.5, label=line.label,
+        )  # fmt: skip

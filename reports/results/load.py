@@ -1,0 +1,243 @@
+"""Reads a study's output folder into one tidy frame."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablations.identity import prepared as preparing
+from ablations.identity.fingerprint import Identity
+from ablations.identity.prepared import Prepared, PrepareError
+from ablations.records.record import DIVERGED, Record
+from ablations.status import today
+from ablations.status.status import ENDED, STALE, Status, status
+from ablations.storage.layout import Layout
+from ablations.storage.reading import PlanError
+from ablations.study.cell import AXES, Cell
+from ablations.study.grid import Grid
+from ablations.study.study import Study, load_study
+from reports.results.labels import METRICS, SPEED
+from reports.results.states import changed_text
+
+NAN = float("nan")
+
+
+class ReportError(ValueError):
+    """An output folder that no report can be made of; the message lists every problem."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of a study.
+
+    Attributes:
+        study: the plan: grids, rows and seeds.
+        layout: the file names of the output folder.
+        cells_layout: those of the folder that holds what the cells left beside their records;
+            the same one, unless the records were copied.
+        request: content of ``study.json``, empty if there is none.
+        prepared: what stands before the cells, None if that is not known.
+        status: where every cell stands.
+        unchecked: why it is unknown whether records are stale, "" where it is known.
+        frame: a row per (grid, row, seed); see :func:`load`.
+    """
+
+    study: Study
+    layout: Layout
+    cells_layout: Layout
+    request: dict[str, Any]
+    prepared: Prepared | None
+    status: Status
+    unchecked: str
+    frame: pd.DataFrame
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """Cell id -> record, of every readable record in the folder."""
+        return self.status.records
+
+    @property
+    def refused(self) -> list[str]:
+        """One line for each record file that cannot be used, named from the output folder."""
+        return [line.replace(f"{self.layout.root}{os.sep}", "") for line in self.status.refused]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The frame with each cell once, though several grids may show it."""
+        return self.frame.drop_duplicates("cell", ignore_index=True)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """State -> number of cells, every state named."""
+        return self.status.counts
+
+    @property
+    def complete(self) -> bool:
+        """Every cell is done or diverged, and no record was refused."""
+        return self.status.is_complete and not self.refused
+
+    def of_grid(self, grid: Grid) -> pd.DataFrame:
+        """The frame of one grid."""
+        return self.frame[self.frame["grid"] == grid.name]
+
+    def records_of(self, frame: pd.DataFrame) -> list[Record]:
+        """The records behind a part of the frame, each once."""
+        return [self.records[cell] for cell in frame["cell"].unique() if cell in self.records]
+
+
+def find_study(
+    layout: Layout, name: str, grids: list[str] | None = None, seeds: int | None = None
+) -> Study:
+    """The study as it was run; what is not given is taken from ``study.json``.
+
+    Raises:
+        ReportError: there is no such output folder, or ``study.json`` cannot be used.
+        ablations.storage.reading.PlanError: an unknown study or grid.
+    """
+    if not layout.root.is_dir():
+        raise ReportError(f"there is no {layout.root}: no cell of this study has been run there")
+    request = _read_object(layout.study)
+    asked_grids, asked_seeds = request.get("grids"), request.get("seeds")
+    problems = []
+    if asked_grids is not None and not (
+        isinstance(asked_grids, list) and all(isinstance(grid, str) for grid in asked_grids)
+    ):
+        problems.append(f"grids is {asked_grids!r}, not a list of names")
+    if asked_seeds is not None and (type(asked_seeds) is not int or asked_seeds < 1):
+        problems.append(f"seeds is {asked_seeds!r}, not a number of seeds")
+    if problems:
+        raise ReportError(f"{layout.study}: " + "; ".join(problems))
+    return load_study(name, grids or asked_grids, asked_seeds if seeds is None else seeds)
+
+
+def load(layout: Layout, study: Study) -> Results:
+    """Read the records of a study.
+
+    The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
+    ``seed``, ``cell``, ``setting`` (its id), the axes of the setting (``cell.AXES``, None at the
+    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (what made it stale, in
+    words), ``recorded`` (the record's own status, "" if there is none), every metric of
+    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none) and, of stale
+    records, ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
+    ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
+
+    Raises:
+        ReportError: ``study.json`` is no JSON object, or a grid has a metric that is not known
+            here. A record that cannot be read is no error but is listed in ``refused``.
+    """
+    unknown = [f"{g.name}: {m}" for g in study.grids for m in g.metrics if m not in METRICS]
+    if unknown:
+        raise ReportError(
+            f"unknown metrics of grids: {', '.join(unknown)}; known: {', '.join(METRICS)}"
+        )
+    prepared = preparing.load(layout)
+    identities, unchecked = _identities(study, layout, prepared)
+    found = status(study, layout, identities)
+    return Results(
+        study=study,
+        layout=layout,
+        cells_layout=layout,
+        request=_read_object(layout.study),
+        prepared=prepared,
+        status=found,
+        unchecked=unchecked,
+        frame=pd.DataFrame(
+            [
+                {
+                    "grid": grid.name,
+                    "row": number,
+                    "seed": seed,
+                    "cell": cell.id,
+                    "setting": row.setting.id,
+                    **{axis: row.setting.as_dict().get(axis) for axis in AXES},
+                    **_outcome(found, cell),
+                }
+                for grid in study.grids
+                for number, row in enumerate(grid.rows)
+                for seed in study.seeds_of(grid)
+                for cell in (Cell(row.setting, seed),)
+            ]
+        ),
+    )
+
+
+def published(grid: Grid) -> pd.DataFrame:
+    """The published metrics, a line per row of the grid, NaN where there is none."""
+    return pd.DataFrame(
+        [grid.published_values(row) for row in grid.rows], columns=list(METRICS), dtype=float
+    )
+
+
+def _identities(
+    study: Study, layout: Layout, prepared: Prepared | None
+) -> tuple[dict[Cell, Identity] | None, str]:
+    """What determines each cell's result today, or None and why that is not known.
+
+    While a run is at work in the folder, that is what the run trains with.
+    """
+    if prepared is None:
+        return None, "nothing says what they were prepared from"
+    code = today.code(layout)
+    try:
+        if not preparing.is_current(prepared, study, code):
+            return None, "the config's files have changed since"
+        processes = today.processes(layout, study)
+        return prepared.identities(study.cells(), processes, code), ""
+    except (PrepareError, PlanError) as error:
+        return None, str(error)
+
+
+def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
+    record, state = found.records.get(cell.id), found.states[cell]
+    result, run = (record.result, record.run) if record else ({}, {})
+    first_loss = _mapping(result, "first_loss")
+    metrics = _metrics(record)
+    return {
+        "state": state,
+        "changed": changed_text(found.changed.get(cell, [])) if state == STALE else "",
+        "recorded": record.status if record else "",
+        **{name: metrics[name] if state in ENDED else NAN for name in METRICS},
+        **{f"{name}_stale": metrics[name] if state == STALE else NAN for name in METRICS},
+        "error_iteration": _number(result.get("error_iteration")),
+        "iterations": _number(result.get("iterations")),
+        "predicted_loss": _number(first_loss.get("predicted")),
+        "measured_loss": _number(first_loss.get("measured")),
+        "train_seconds": _number(run.get("train_seconds")),
+        "eval_seconds": _number(run.get("eval_seconds")),
+        "wall_seconds": _number(run.get("wall_seconds")),
+    }
+
+
+def _metrics(record: Record | None) -> dict[str, float]:
+    """What a record has of ``METRICS``, whether or not that still counts."""
+    if record is None or record.status not in ENDED:
+        return dict.fromkeys(METRICS, NAN)
+    if record.status == DIVERGED:
+        # Such a model detects nothing, and how fast it does so says nothing.
+        return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
+    values = _mapping(record.result, "metrics") | {SPEED: record.run.get(SPEED)}
+    return {name: _number(values.get(name)) for name in METRICS}
+
+
+def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else NAN
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReportError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ReportError(f"{path}: an object is expected, this is {type(content).__name__}")
+    return content

@@ -1,0 +1,144 @@
+"""What a report's numbers were made with, gathered from the records themselves.
+
+Where cells differ, every value is named: nothing is taken from one record for all.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ablations.records.record import Record
+from reports.results.load import Results
+
+HARDWARE = ("gpu", "cpu", "num_threads")
+"""The entries of a record's environment that are not versions."""
+
+
+NUMERICAL = ("torch", "torchvision", "detectron2", "numpy")
+"""The libraries whose versions can move a number."""
+
+
+def dataset_name(results: Results) -> str:
+    """The data set as the records call it, else as it was prepared, else as planned."""
+    names = distinct(record.dataset.get("name") for record in results.records.values())
+    if names:
+        return ", ".join(names)
+    return str(_prepared(results).get("name") or results.study.dataset)
+
+
+def dataset_card(results: Results) -> dict[str, Any]:
+    """``name``, ``sha256``, ``splits`` (name, images, instances) and ``categories``."""
+    prepared = _prepared(results)
+    records = list(results.records.values())
+    source = prepared or (records[0].dataset if records else {})
+    hashes = distinct(record.dataset.get("sha256") for record in records)
+    return {
+        "name": dataset_name(results),
+        "sha256": ", ".join(hashes) or str(prepared.get("sha256", "")),
+        "splits": [
+            (split, numbers.get("num_images", ""), numbers.get("num_instances", ""))
+            for split in ("train", "val")
+            if (numbers := _part(source, split))
+        ],
+        "categories": [str(name) for name in prepared.get("categories") or ()],
+    }
+
+
+def schedule(records: Sequence[Record]) -> str:
+    """For example ``400 iterations``; of cells that came to their end if there are any."""
+    counts = distinct(
+        record.result.get("iterations")
+        for record in [r for r in records if r.status == "done"] or records
+    )
+    return f"{', '.join(counts)} iterations" if counts else ""
+
+
+def hardware(records: Sequence[Record]) -> str:
+    """Each different machine: its GPU if it has one, else CPU and threads."""
+    machines = []
+    for environment in map(_environment, records):
+        if environment.get("gpu"):
+            machines.append(str(environment["gpu"]))
+        elif environment.get("cpu"):
+            threads = environment.get("num_threads")
+            machines.append(str(environment["cpu"]) + (f", {_threads(threads)}" if threads else ""))
+    return "; ".join(distinct(machines))
+
+
+def versions(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """(package, versions) of all that is in the records' environments."""
+    names = distinct(name for record in records for name in _environment(record))
+    return [
+        (name, ", ".join(distinct(_environment(record).get(name) for record in records)))
+        for name in names
+        if name not in HARDWARE
+    ]
+
+
+def commits(records: Sequence[Record]) -> str:
+    """The code's commits, shortened."""
+    return ", ".join(
+        re.sub(r"^([0-9a-f]{10})[0-9a-f]{30}", r"\1", commit)
+        for commit in distinct(record.run.get("commit") for record in records)
+    )
+
+
+def mixed_versions(records: Sequence[Record]) -> str:
+    """The libraries of which these records have several versions, for example ``torch 2.0, 2.1``.
+
+    A number may differ between them by more than its last digit; hardware is named anyway.
+    """
+    several = [(name, text) for name, text in versions(records) if name in NUMERICAL]
+    return "; ".join(f"{name} {text}" for name, text in several if ", " in text)
+
+
+def caption(results: Results, records: Sequence[Record]) -> str:
+    """Data set, schedule, hardware, versions that differ and commit of these records, in a line."""
+    if not records:
+        return f"{dataset_name(results)}; no cell has ended yet"
+    images = distinct(_part(record.dataset, "val").get("num_images") for record in records)
+    parts = (
+        ", ".join(distinct(record.dataset.get("name") for record in records)),
+        f"{', '.join(images)} validation images" if images else "",
+        schedule(records),
+        hardware(records),
+        mixed_versions(records),
+        f"commit {commits(records)}" if commits(records) else "",
+    )
+    return " · ".join(part for part in parts if part)
+
+
+def weights(results: Results) -> list[str]:
+    """What is known of the cells' initial weights, a text for each of them."""
+    texts = []
+    for variant, about in (results.prepared.weights if results.prepared else {}).items():
+        facts = []
+        if isinstance(about.get("accuracy"), int | float):
+            facts.append(f"accuracy {about['accuracy']:.1f} % in their pretraining")
+        if about.get("sha256"):
+            facts.append(f"SHA-256 {about['sha256']}")
+        if facts:
+            texts.append((f"with {variant}: " if variant else "") + ", ".join(facts))
+    return texts
+
+
+def distinct(values: Iterable[Any]) -> list[str]:
+    """Each value once as text, in order of first appearance; None and "" are left out."""
+    return list(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+
+def _environment(record: Record) -> dict[str, Any]:
+    return _part(record.run, "environment")
+
+
+def _prepared(results: Results) -> dict[str, Any]:
+    return results.prepared.dataset if results.prepared else {}
+
+
+def _part(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _threads(number: Any) -> str:
+    return f"{number} thread" + ("" if str(number) == "1" else "s")

@@ -1,0 +1,61 @@
+"""How runs stand, in words."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ablations.records.record import DIVERGED, DONE, FAILED
+from ablations.status.status import MISSING, RUNNING, STALE
+from reports.results.labels import MAIN_METRIC
+
+PARTS = {
+    "dataset": "data set",
+    "loss": "code of the loss",
+    "processes": "number of processes",
+    "weights": "initial weights",
+}
+"""Part of a cell's identity -> what a reader knows it as, where that differs."""
+
+
+def changed_text(parts: list[str]) -> str:
+    """For example ``config and data set changed``."""
+    return " and ".join(PARTS.get(part, part) for part in parts or ["fingerprint"]) + " changed"
+
+
+def state_text(run: Mapping[str, Any]) -> str:
+    """How one run stands, "" if it is plainly done.
+
+    Args:
+        run: a line of ``Results.frame``.
+    """
+    state, iteration = run["state"], run["error_iteration"]
+    if state == STALE:
+        ended = f" ({run['recorded']})" if run["recorded"] != DONE else ""
+        return f"{STALE}{ended}: {run['changed']}"
+    if state == DIVERGED and not math.isnan(iteration):
+        return f"{DIVERGED} at iteration {iteration:.0f}"
+    if state == DONE:
+        return f"{DONE}, {MAIN_METRIC} undefined" if math.isnan(run[MAIN_METRIC]) else ""
+    return state
+
+
+def row_text(seeds: pd.DataFrame) -> str:
+    """How a row's runs stand; the seeds are named unless all stand the same."""
+    found: dict[str, list[str]] = {}
+    for run in seeds.to_dict("records"):
+        text = state_text(run)
+        if text:
+            found.setdefault(text, []).append(str(run["seed"]))
+    if len(found) == 1 and len(*found.values()) == len(seeds):
+        return next(iter(found))
+    return "; ".join(
+        f"seed{'s' if len(which) > 1 else ''} {', '.join(which)} {text}"
+        for text, which in found.items()
+    )
+
+
+def absence(states: set[str]) -> str:
+    """Why a row of which nothing can be drawn is empty."""
+    return next((state for state in (FAILED, RUNNING, MISSING) if state in states), "undefined")

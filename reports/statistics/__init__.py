@@ -1,0 +1,1 @@
+"""Comparisons, intervals and tests, made from records."""

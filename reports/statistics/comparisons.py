@@ -1,0 +1,305 @@
+"""Gathers a table's runs from the records and compares its rows: intervals, tests, noise floor."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablations.records.record import DIVERGED, Record
+from ablations.study.grid import Grid
+from reports.results.labels import MAIN_METRIC
+from reports.results.load import Results
+from reports.statistics.inference import (
+    SIGNIFICANCE,
+    Estimate,
+    PooledSpread,
+    Runs,
+    difference,
+    holm,
+    least_difference,
+    mean,
+    pooled_spread,
+)
+
+NAN = float("nan")
+
+SEEDS_AND_IMAGES, SEEDS_ALONE, IMAGES_ALONE = "seeds and images", "seeds alone", "images alone"
+"""What an interval is over. Over the one alone, nothing can be claimed."""
+
+ONE_SEED, DIVERGED_RUN, NO_VALUE = "one seed", "a run diverged", "no value"
+"""Why a row is not tested; of the reference row, followed by ``OF_REFERENCE``."""
+
+OF_REFERENCE = " in the reference row"
+NO_REFERENCE = "the table has no reference row"
+NO_RESAMPLES = "no resampled images"
+OTHER_IMAGES = "the images differ"
+SAME_SETTING = "the setting of the reference row"
+NO_SPREAD = "no run differs from another"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The mean AP of some runs of one setting (percent), with its 95 % interval.
+
+    Attributes:
+        mean: over the seeds that have a value, NaN where none has; a run that diverged is 0.
+        low: of the interval, NaN where there is none.
+        high: likewise.
+        over: what the interval is over: ``SEEDS_AND_IMAGES`` or one of them alone; "" if none.
+        seeds: how many seeds have a value.
+    """
+
+    mean: float
+    low: float
+    high: float
+    over: str
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row of a table and its difference to the table's reference row, AP in percent.
+
+    Attributes:
+        is_reference: whether it is that row.
+        mean: AP, mean over the seeds that have a value; NaN where none has.
+        low: of its 95 % interval, NaN where there is none.
+        high: likewise.
+        over: what that interval is over, see :class:`Interval`.
+        difference: to the mean of the reference row; NaN where either has no value.
+        difference_low: of its 95 % interval (of this comparison alone), NaN where there is none.
+        difference_high: likewise.
+        difference_over: what that interval is over.
+        p_value: of the test against no difference; NaN where there is no test.
+        p_holm: the same after Holm's correction over the rows of the table that are tested.
+        survives: whether ``p_holm`` is below 5 %. Never for what was not tested.
+        seeds: how many seeds have a value.
+        why_not: why there is no test, "" where there is one and for the reference row.
+    """
+
+    is_reference: bool
+    mean: float
+    low: float
+    high: float
+    over: str
+    seeds: int
+    difference: float = NAN
+    difference_low: float = NAN
+    difference_high: float = NAN
+    difference_over: str = ""
+    p_value: float = NAN
+    p_holm: float = NAN
+    survives: bool = False
+    why_not: str = ""
+
+    @property
+    def tested(self) -> bool:
+        return not math.isnan(self.p_value)
+
+    @property
+    def emphasis(self) -> str:
+        """How a table sets the difference: "bold" if it survives, "grey" if not, else ""."""
+        if not self.tested:
+            return ""
+        return "bold" if self.survives else "grey"
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """How far runs that differ in the seed alone lie apart, as a yardstick for a table.
+
+    Attributes:
+        spread: the pooled standard deviation, in AP.
+        tables: the tables that it was measured in, where this one has no row with two runs.
+        seeds: how many seeds a row of this table has.
+        least_difference: what two rows of so many seeds differ by at least to exceed the noise.
+    """
+
+    spread: PooledSpread
+    tables: tuple[str, ...]
+    seeds: int
+    least_difference: float
+
+
+def compare(results: Results, grid: Grid) -> list[Comparison]:
+    """Every row of a grid against its reference row, in the order of the rows."""
+    frame = results.of_grid(grid)
+    rows = [_row(results, row) for _, row in frame.groupby("row", sort=True)]
+    reference = None if grid.reference is None else rows[grid.reference]
+    found = [_compared(row, reference) for row in rows]
+    adjusted = holm([comparison.p_value for comparison in found])
+    return [
+        replace(comparison, p_holm=float(p_holm), survives=bool(p_holm < SIGNIFICANCE))
+        for comparison, p_holm in zip(found, adjusted, strict=True)
+    ]
+
+
+def interval(results: Results, frame: pd.DataFrame) -> Interval:
+    """The mean AP of one setting and its interval.
+
+    Args:
+        results: of the study.
+        frame: the lines of ``results.frame`` of that setting, each cell once.
+    """
+    return _interval(_row(results, frame))
+
+
+def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
+    """The spread between seeds of a table; without one, of the study's tables that have several.
+
+    Runs that diverged leave their row out: their 0.0 is no noise.
+
+    Returns:
+        None where no setting has two runs that ended well.
+    """
+    seeds = results.of_grid(grid)["seed"].nunique()
+    groups, tables = _seeds_of_settings(results, [grid]), ()
+    if not groups:
+        sources = [g for g in results.study.grids if _seeds_of_settings(results, [g])]
+        groups, tables = _seeds_of_settings(results, sources), tuple(g.name for g in sources)
+    spread = pooled_spread(groups)
+    if spread is None:
+        return None
+    return NoiseFloor(spread, tables, seeds, least_difference(spread, seeds))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row's runs.
+
+    Attributes:
+        setting: its id.
+        runs: those that have a value.
+        resampled: what makes two rows' resamples pair up, None where there are none.
+        differs: whether the row's own runs were resampled from different images.
+        diverged: whether a run diverged.
+    """
+
+    setting: str
+    runs: Runs
+    resampled: tuple[Any, ...] | None
+    differs: bool
+    diverged: bool
+
+
+def _row(results: Results, frame: pd.DataFrame) -> _Row:
+    ended = frame[frame[MAIN_METRIC].notna()]
+    found = [_resampled(results.records[cell]) for cell in ended["cell"]]
+    images = {of_images for of_images, _ in found}
+    values, setting = ended[MAIN_METRIC].to_numpy(float), frame["setting"].iloc[0]
+    diverged = bool((ended["state"] == DIVERGED).any())
+    if len(images) != 1 or images == {None}:
+        differs = not diverged and len(images) > 1 and None not in images
+        return _Row(setting, Runs(values), None, differs, diverged)
+    (of_images,) = images
+    replicates = np.array([replicates for _, replicates in found])
+    return _Row(setting, Runs(values, replicates, of_images[0]), of_images, False, diverged)
+
+
+def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
+    """What was resampled, and AP of each resample; None twice where a record has none to use."""
+    analysis = record.result.get("analysis")
+    bootstrap = analysis.get("bootstrap") if isinstance(analysis, dict) else None
+    if not isinstance(bootstrap, dict):
+        return None, None
+    images, values = bootstrap.get("images"), bootstrap.get("AP")
+    try:
+        replicates = np.array(values, dtype=float)  # null, of a resample without AP, is NaN
+    except (TypeError, ValueError):
+        return None, None
+    usable = replicates.ndim == 1 and len(replicates) > 1 and np.isfinite(replicates).all()
+    if not usable or type(images) is not int or images < 2:
+        return None, None
+    sha256 = record.dataset.get("sha256")
+    return (images, len(replicates), str(bootstrap.get("seed")), str(sha256)), replicates
+
+
+def _interval(row: _Row) -> Interval:
+    if not row.runs.seeds:
+        return Interval(NAN, NAN, NAN, "", 0)
+    if row.diverged:
+        return Interval(float(row.runs.values.mean()), NAN, NAN, "", row.runs.seeds)
+    found = mean(row.runs)
+    # An AP is between 0 and 100; what the t quantile adds beyond that is nothing.
+    low, high = (float(np.clip(bound, 0, 100)) for bound in (found.low, found.high))
+    return Interval(float(found.value), low, high, _over(found), row.runs.seeds)
+
+
+def _compared(row: _Row, reference: _Row | None) -> Comparison:
+    """The row and its difference to the reference, before Holm's correction."""
+    own = _interval(row)
+    comparison = Comparison(row is reference, own.mean, own.low, own.high, own.over, own.seeds)
+    if comparison.is_reference:
+        return replace(comparison, difference=0.0 if own.seeds else NAN)
+    why_not = _why_not(row, reference)
+    if reference is None or not (row.runs.seeds and reference.runs.seeds):
+        return replace(comparison, why_not=why_not)
+    if why_not == SAME_SETTING:
+        return replace(comparison, difference=0.0, why_not=why_not)
+    apart = float(row.runs.values.mean() - reference.runs.values.mean())
+    comparison = replace(comparison, difference=apart, why_not=why_not)
+    if row.diverged or reference.diverged or why_not == OTHER_IMAGES:
+        return comparison
+    found = difference(*_alike(row, reference))
+    if not why_not and math.isnan(found.p_value):
+        return replace(comparison, why_not=NO_SPREAD)
+    return replace(
+        comparison,
+        difference_low=float(found.low),
+        difference_high=float(found.high),
+        difference_over=_over(found),
+        p_value=NAN if why_not else float(found.p_value),
+    )
+
+
+def _why_not(row: _Row, reference: _Row | None) -> str:
+    """Why the row's difference to the reference is not tested, "" if it is."""
+    if reference is None:
+        return NO_REFERENCE
+    if row.setting == reference.setting:
+        return SAME_SETTING
+    for why, holds in (
+        (NO_VALUE, lambda one: not one.runs.seeds),
+        (DIVERGED_RUN, lambda one: one.diverged),
+        (ONE_SEED, lambda one: one.runs.seeds == 1),
+    ):
+        if holds(row):
+            return why
+        if holds(reference):
+            return why + OF_REFERENCE
+    if row.differs or reference.differs:
+        return OTHER_IMAGES
+    if row.resampled is None or reference.resampled is None:
+        return NO_RESAMPLES
+    return "" if row.resampled == reference.resampled else OTHER_IMAGES
+
+
+def _alike(row: _Row, reference: _Row) -> tuple[Runs, Runs]:
+    """Both rows' runs, with their resamples if these pair up, else both without."""
+    if row.resampled is not None and row.resampled == reference.resampled:
+        return row.runs, reference.runs
+    return Runs(row.runs.values), Runs(reference.runs.values)
+
+
+def _over(found: Estimate) -> str:
+    """What an estimate's interval is over; "" where it has none."""
+    if np.isnan(found.low):
+        return ""
+    if found.over_seeds:
+        return SEEDS_AND_IMAGES if found.over_images else SEEDS_ALONE
+    return IMAGES_ALONE
+
+
+def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[float]]:
+    """AP of the seeds of each setting of these grids that has several and none that diverged."""
+    names = [grid.name for grid in grids]
+    frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
+    return [
+        values
+        for _, seeds in frame.groupby("setting", sort=False)
+        if not (seeds["state"] == DIVERGED).any()
+        and len(values := seeds[MAIN_METRIC].dropna().to_list()) > 1
+    ]

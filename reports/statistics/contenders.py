@@ -1,0 +1,186 @@
+"""Which settings stand beside each other where a report looks closer than AP, and their runs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from ablations.records.record import DIVERGED, DONE, Record
+from ablations.study.grid import Grid
+from reports.results.labels import (
+    MAIN_METRIC,
+    MODEL_AXES,
+    loss_label,
+    one_decimal,
+    setting_text,
+)
+from reports.results.load import Results
+from reports.tables.rows import row_label, value_text
+from reports.tables.table import NUMBER, Column, shown
+from reports.text.answer import HEADLINE
+
+NAN = float("nan")
+METHOD = "method"
+"""The column of a grid that names its rows."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A setting and its runs that count.
+
+    Attributes:
+        name: for example ``FL*``.
+        records: of the runs that were trained to their end.
+        diverged: how many others diverged.
+        planned: how many seeds there are to be.
+    """
+
+    name: str
+    records: list[Record]
+    diverged: int
+    planned: int
+
+    @property
+    def seeds(self) -> str:
+        """For example ``2 of 3``, with those that diverged among the first number."""
+        return f"{len(self.records) + self.diverged} of {self.planned}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Something measured of several contenders: texts, one decimal, "" where there is none.
+
+    Attributes:
+        means: over the seeds.
+        sds: sample standard deviations, "" for one seed.
+    """
+
+    means: list[str]
+    sds: list[str]
+
+    def __bool__(self) -> bool:
+        return any(self.means)
+
+    def column(self, group: str, header: str) -> Column:
+        """Means with their spread, for a reader."""
+        texts = [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
+        return Column(group, header, NUMBER, shown(texts))
+
+    def texts(self, name: str) -> dict[str, list[str]]:
+        """The columns of a CSV: ``name`` and ``<name>_sd``."""
+        return {name: self.means, f"{name}_sd": self.sds}
+
+
+def contenders(results: Results) -> list[Contender]:
+    """The rows of the headline grid; without one, the best setting of each loss by mean AP."""
+    grid = next((grid for grid in results.study.grids if grid.name == HEADLINE), None)
+    if grid is not None:
+        rows = [row for _, row in results.of_grid(grid).groupby("row", sort=True)]
+        names = _row_names(grid)
+    else:
+        rows, names = _best(results)
+    return [_contender(results, name, row) for name, row in zip(names, rows, strict=True)]
+
+
+def with_entry(found: Sequence[Contender], *keys: str) -> list[Contender]:
+    """The contenders with those records alone that have a mapping there in their result."""
+    return [
+        replace(one, records=[r for r in one.records if isinstance(value_at(r, *keys), dict)])
+        for one in found
+    ]
+
+
+def measure(
+    found: Sequence[Contender],
+    value: Callable[[Record], float],
+    *,
+    diverged: float = NAN,
+    scale: float = 1.0,
+) -> Measured:
+    """Mean and spread of a number of the records.
+
+    Args:
+        found: the contenders.
+        value: the number of a record, NaN where it has none.
+        diverged: what stands for the number of a run that diverged; NaN leaves it out.
+        scale: what all is multiplied by, 100 for a fraction that is shown in percent.
+    """
+    columns = [
+        pd.Series(
+            [scale * value(record) for record in one.records] + [scale * diverged] * one.diverged,
+            dtype=float,
+        )
+        for one in found
+    ]
+    return Measured(
+        [one_decimal(column.mean()) for column in columns],
+        [one_decimal(column.std(ddof=1)) for column in columns],
+    )
+
+
+def seeds_columns(found: Sequence[Contender]) -> list[Column]:
+    """How many runs are measured, where there are to be several."""
+    if all(one.planned == 1 for one in found):
+        return []
+    return [Column("", "seeds", NUMBER, [one.seeds for one in found])]
+
+
+def seeds_texts(found: Sequence[Contender]) -> dict[str, list[str]]:
+    """How many runs are measured, as columns of a CSV."""
+    return {
+        "seeds_done": [str(len(one.records) + one.diverged) for one in found],
+        "seeds_diverged": [str(one.diverged) for one in found],
+        "seeds_planned": [str(one.planned) for one in found],
+    }
+
+
+def number_at(record: Record, *keys: str) -> float:
+    """A number somewhere in a record's result; NaN where there is none."""
+    value = value_at(record, *keys)
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if usable and math.isfinite(value) else NAN
+
+
+def value_at(record: Record, *keys: str) -> Any:
+    """What stands somewhere in a record's result, None where nothing does."""
+    value: Any = record.result
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _contender(results: Results, name: str, row: pd.DataFrame) -> Contender:
+    done = row[row["state"] == DONE]
+    return Contender(
+        name=name,
+        records=results.records_of(done),
+        diverged=int((row["state"] == DIVERGED).sum()),
+        planned=len(row),
+    )
+
+
+def _row_names(grid: Grid) -> list[str]:
+    """What the rows are called in ``METHOD``, where these are words for all and none twice."""
+    names = [value_text(row, METHOD) if METHOD in grid.columns else "" for row in grid.rows]
+    if all(names) and len(set(names)) == len(names):
+        return names
+    return [row_label(row, grid.columns) for row in grid.rows]
+
+
+def _best(results: Results) -> tuple[list[pd.DataFrame], list[str]]:
+    """The best settings among those of the study's own model and data, and their names."""
+    cells = results.cells
+    cells = cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
+    rows, names = [], []
+    for loss, of_loss in cells.groupby("loss", sort=False):
+        means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
+        if not means.empty:
+            best = means.idxmax()
+            setting = setting_text(settings[best].as_dict())
+            rows.append(of_loss[of_loss["setting"] == best])
+            short = loss_label(loss).short
+            names.append(f"{short} ({setting})" if setting else short)
+    return rows, names

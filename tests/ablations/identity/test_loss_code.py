@@ -1,0 +1,68 @@
+"""The code of a loss is a part of the identity of its cells."""
+
+from dataclasses import replace
+
+import pytest
+
+from ablations.identity.fingerprint import Identity
+from ablations.identity.snapshot import PACKAGE, Code
+from ablations.study.cell import Cell, Setting
+from focal_star.identity.loss_code import LOSSES_FILE, hashes
+from tests.ablations.identity.test_fingerprint import CONFIG, prepared
+
+CELLS = {loss: Cell(Setting.of(loss=loss, alpha=0.25, gamma=2.0), 1) for loss in hashes()}
+
+
+def identities(code=None):
+    found = prepared().identities(list(CELLS.values()), code=code)
+    return {loss: found[cell] for loss, cell in CELLS.items()}
+
+
+def test_it_is_always_a_part():
+    found = identities()
+    assert {loss: identity.loss for loss, identity in found.items()} == hashes()
+    for loss, identity in found.items():
+        recorded = identity.as_dict()
+        assert recorded["loss"] == hashes()[loss]
+        assert identity.changed(recorded) == []
+        other = replace(identity, loss="ab")
+        assert other.changed(recorded) == ["loss"] and other.fingerprint != identity.fingerprint
+        del recorded["loss"]  # a record that is older than this part
+        assert identity.changed(recorded) == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("exponent = -gamma * s\n", "exponent = -gamma * s.clamp(min=-25)\n", {"focal_star"}),
+        ("1e30", "1e29", set(CELLS)),
+        ("# Below that point", "# Beyond", set()),
+        ('"""The focal loss FL', '"""The loss FL', set()),
+    ],
+)
+def test_an_edit_makes_the_cells_of_that_loss_stale(tmp_path, old, new, stale):
+    before = identities()
+    copy = tmp_path / PACKAGE / "losses" / "__init__.py"
+    copy.parent.mkdir(parents=True)
+    text = LOSSES_FILE.read_text(encoding="utf-8") + "# Below that point\n"
+    copy.write_text(text.replace(old, new), encoding="utf-8")
+    assert copy.read_text(encoding="utf-8") != text
+    after = identities(Code(tmp_path))
+    assert {loss for loss in CELLS if after[loss].fingerprint != before[loss].fingerprint} == stale
+
+
+def test_a_detector_without_a_loss_to_choose_has_none():
+    config = CONFIG | {"MODEL": CONFIG["MODEL"] | {"DETECTOR": "faster_rcnn"}}
+    cell = Cell(Setting.of(), 1)
+    identity = prepared(config=config).identities([cell])[cell]
+    assert identity.loss == "" and "loss" not in identity.as_dict()
+
+
+def test_a_loss_that_is_not_there_has_none_and_a_training_refuses_it():
+    cell = Cell(Setting.of(loss="none"), 1)
+    assert prepared().identities([cell])[cell].loss == ""
+
+
+def test_a_part_that_a_record_has_and_the_cell_has_not_is_named():
+    without, with_one = Identity("c0", "da", "3e", 1), Identity("c0", "da", "3e", 1, loss="ab")
+    assert without.changed(with_one.as_dict()) == with_one.changed(without.as_dict()) == ["loss"]

@@ -1,0 +1,246 @@
+"""What stands before the cells, made by the stand-in of focal_star.tools.prepare."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablations.identity import prepared as preparing
+from ablations.identity.fingerprint import ResolvedConfig
+from ablations.identity.prepared import (
+    CONFIGS,
+    PrepareError,
+    check_base,
+    config_files_sha256,
+    is_current,
+    load,
+    prepare,
+    variant,
+)
+from ablations.storage.reading import PlanError
+from ablations.study.cell import Cell, Setting
+from ablations.study.study import load_study
+
+DEEP = "MODEL.RESNETS.DEPTH 34"
+
+
+@pytest.fixture
+def request_(in_root):
+    return in_root.request(0.5)
+
+
+def prepare_for(request, **options):
+    return prepare(request.study, request.layout, request.data_overrides(), **options)
+
+
+def with_depths(request, *depths):
+    """The study of the request, at these depths."""
+    grid = request.study.grids[0]
+    rows = [
+        replace(row, setting=Setting.of({"depth": 18}, **row.setting.as_dict(), depth=depth))
+        for row in grid.rows
+        for depth in depths
+    ]
+    return replace(request, study=replace(request.study, grids=(replace(grid, rows=tuple(rows)),)))
+
+
+def test_what_was_prepared_is_kept(in_root, request_):
+    prepared = prepare_for(request_)
+    assert prepared.config == json.loads((in_root.root / "config.json").read_text())
+    assert prepared.dataset["name"] == "digits"
+    assert prepared.weights == {"": {"path": "output/cache/weights.pth", "sha256": "of ''"}}
+    assert load(request_.layout) == prepared
+    assert is_current(prepared, request_.study)
+    assert "composing the data set" in request_.layout.prepare_log.read_text()
+
+
+def test_what_an_older_code_prepared_has_not_the_keys_of_today_s_axes(request_):
+    prepared, grid = prepare_for(request_), request_.study.grids[0]
+    row = replace(grid.rows[0], setting=Setting.of(detector="faster_rcnn", depth=34))
+    study = replace(request_.study, grids=(replace(grid, rows=(row,)),))
+    assert ("DETECTOR" in prepared.config["MODEL"]) == is_current(prepared, study)
+    config = {part: dict(keys) for part, keys in prepared.config.items() if part == "MODEL"}
+    config["MODEL"]["DETECTOR"] = "retinanet"
+    assert is_current(replace(prepared, config=prepared.config | config), study)
+    del config["MODEL"]["DETECTOR"]
+    assert not is_current(replace(prepared, config=prepared.config | config), study)
+
+
+def test_own_data_reach_the_preparation(request_):
+    assert prepare_for(replace(request_, dataset=Path("own"))).dataset["sha256"] == "own"
+
+
+def test_each_variant_has_weights_of_its_own(request_):
+    prepared = prepare_for(with_depths(request_, 34, 18))
+    assert {name: about["sha256"] for name, about in prepared.weights.items()} == {
+        DEEP: f"of {DEEP!r}", "": "of ''",
+    }  # fmt: skip
+    assert variant(Setting.of(loss="ce", depth=34)) == DEEP
+    assert variant(Setting.of(loss="ce", scale=88)) == ""
+
+
+def test_what_other_grids_needed_is_not_forgotten(in_root, request_):
+    deep = with_depths(request_, 34, 18)
+    before = prepare_for(deep)
+    prepare_for(request_)
+    assert load(request_.layout).weights == before.weights
+    # Another config may need other weights, and so may other data.
+    (in_root.root / CONFIGS / "tiny.yaml").write_text("# changed\n")
+    assert set(prepare_for(request_).weights) == {""}
+    prepare_for(deep)
+    assert set(prepare_for(replace(request_, dataset=Path("own"))).weights) == {""}
+
+
+def test_resolving_keeps_what_is_known_of_data_and_weights(in_root, request_):
+    before = prepare_for(request_)
+    config = json.loads((in_root.root / "config.json").read_text())
+    config["SOLVER"]["BASE_LR"] = 0.5
+    (in_root.root / "config.json").write_text(json.dumps(config))
+    (in_root.root / CONFIGS / "tiny.yaml").write_text("# changed\n")
+    assert not is_current(before, request_.study)
+    files = {path: path.read_bytes() for path in request_.layout.root.iterdir()}
+    after = prepare_for(request_, resolve_only=True)
+    assert (after.config, after.dataset, after.weights) == (config, before.dataset, before.weights)
+    assert is_current(after, request_.study)
+    found = {path: path.read_bytes() for path in request_.layout.root.iterdir()}
+    assert found == files, "nothing is written"
+
+
+def test_resolving_needs_nothing_from_before(request_):
+    prepared = prepare_for(request_, resolve_only=True)
+    assert (prepared.dataset, prepared.weights) == ({}, {})
+
+
+def test_data_that_cannot_be_used_are_one_message(in_root, request_, capfd):
+    in_root.act({"prepare": "refuse"})
+    with pytest.raises(PrepareError) as refused:
+        prepare_for(request_)
+    assert str(refused.value) == "own: 2 problems\n  - image 1 is missing\n  - box 7 is empty"
+    assert not request_.layout.prepared.exists()
+    assert capfd.readouterr().err == "", "the message comes with the error, not beside it"
+
+
+def test_a_crash_shows_the_end_of_its_log(in_root, request_):
+    in_root.act({"prepare": "crash"})
+    with pytest.raises(PrepareError) as refused:
+        prepare_for(request_)
+    assert str(refused.value).startswith("preparing failed:\n")
+    assert str(refused.value).endswith("MemoryError: no room for the images")
+
+
+def test_what_was_prepared_outlives_a_failure(in_root, request_):
+    before = prepare_for(request_)
+    in_root.act({"prepare": "crash"})
+    with pytest.raises(PrepareError):
+        prepare_for(request_)
+    assert load(request_.layout) == before
+    assert {path.name for path in request_.layout.root.iterdir()} == {
+        "prepare.log", "prepared.json",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", '{"config": {', "[]", "3", "{}", '{"colour": "red"}', "\0"])
+def test_a_broken_file_is_no_preparation(request_, text):
+    prepare_for(request_)
+    request_.layout.prepared.write_text(text)
+    assert load(request_.layout) is None
+    assert prepare_for(request_) == load(request_.layout), "it is made again"
+
+
+def test_a_study_that_is_mistaken_about_its_config_is_refused(request_):
+    study = replace(request_.study, base={"depth": 50, "scale": 128})
+    with pytest.raises(PrepareError) as refused:
+        prepare_for(replace(request_, study=study))
+    assert str(refused.value) == (
+        "studies/tiny.yaml: base: depth is 50, and MODEL.RESNETS.DEPTH of tiny.yaml is 18"
+    )
+    assert not request_.layout.prepared.exists()
+
+
+def test_a_config_without_the_common_base_is_refused(request_):
+    config = ResolvedConfig({"MODEL": {"RETINANET": {"PRIOR_PROB": 0.1}, "OHEM": {"METHOD": "x"}}})
+    with pytest.raises(PrepareError) as refused:
+        check_base(request_.study, config)
+    for words in ("prior is 0.01", "of tiny.yaml is 0.1", "ohem is None", "of tiny.yaml is 'x'"):
+        assert words in str(refused.value)
+
+
+def test_an_axis_that_the_config_has_not_is_refused(workplace):
+    del workplace.prepared.config["MODEL"]["RESNETS"]
+    cell = Cell(Setting.of(loss="ce", alpha=0.5, depth=34), 1)
+    words = "ce-alpha0.5-depth34: the config has no key 'MODEL.RESNETS.DEPTH'"
+    with pytest.raises(PlanError, match=words):
+        workplace.prepared.identities([cell])
+
+
+@pytest.fixture
+def configs(tmp_path, monkeypatch):
+    """A function that writes a config file; the configs' root is a folder of its own."""
+    monkeypatch.setattr(preparing, "ROOT", tmp_path)
+
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return Path(name)
+
+    return write
+
+
+def test_a_change_of_any_file_that_a_config_is_made_of_is_seen(configs):
+    path = configs("mini/a.yaml", "_BASE_: ../base.yaml\n")
+    configs("base.yaml", "_BASE_: deep/root.yaml\nSEED: 1\n")
+    configs("deep/root.yaml", "VERSION: 2\n")
+    seen = {config_files_sha256(path)}
+    for name, text in (
+        ("mini/a.yaml", "_BASE_: ../base.yaml\n# a comment\n"),
+        ("base.yaml", "_BASE_: deep/root.yaml\nSEED: 2\n"),
+        ("deep/root.yaml", ""),
+    ):
+        configs(name, text)
+        assert config_files_sha256(path) not in seen
+        assert config_files_sha256(path) == config_files_sha256(path)
+        seen.add(config_files_sha256(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("_BASE_: nowhere.yaml", "nowhere.yaml"),
+        ("_BASE_: a.yaml", "a.yaml: is its own _BASE_"),
+        ("[", "a.yaml"),
+        ("- 1", "a.yaml"),
+    ],
+)
+def test_config_files_that_cannot_be_read_are_named(configs, text, words):
+    path = configs("a.yaml", text)
+    with pytest.raises(PrepareError, match=words):
+        config_files_sha256(path)
+
+
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_the_doctor_is_called_as_it_takes_it(monkeypatch, tmp_path, gpus):
+    from focal_star.tools.doctor.__main__ import _parser
+
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(preparing.subprocess, "run", run)
+    pairs = ["CACHE_DIR", "output/cache", "DATASETS.FOLDER", "my data"]
+    ended = preparing.doctor(
+        load_study("coco"), pairs, output=tmp_path, disk_bytes=2.5e9, gpus=gpus
+    )
+    assert ended == 1
+    ((python, flag, module, *arguments),) = commands
+    assert (python, flag, module) == (sys.executable, "-m", "focal_star.tools.doctor")
+    options = _parser().parse_args(arguments)
+    assert options.config_file.endswith("configs/coco/retinanet_FPN_1x.yaml")
+    assert options.variant == ["", "MODEL.RESNETS.DEPTH 101"]
+    assert (options.num_gpus, options.output, options.disk_bytes) == (gpus, tmp_path, 2_500_000_000)
+    assert options.opts == pairs

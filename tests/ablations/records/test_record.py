@@ -1,0 +1,200 @@
+import errno
+import json
+import os
+from dataclasses import asdict
+
+import pytest
+
+from ablations.records.record import STATUSES, RecordError, load, load_folder, save, write_json
+
+NOT_WRITTEN = object()
+
+FAULTS = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+
+
+@pytest.fixture
+def write(tmp_path, make_record):
+    """A function: the file of a record with fields replaced, whatever they are."""
+
+    def write(**changes):
+        content = {k: v for k, v in (asdict(make_record()) | changes).items() if v != NOT_WRITTEN}
+        path = tmp_path / f"{make_record().cell}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    return write
+
+
+def refusal(path) -> str:
+    with pytest.raises(RecordError) as refused:
+        load(path)
+    assert str(path) in str(refused.value), "the message names the file"
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_round_trip(tmp_path, make_record, status):
+    record = make_record(status=status, error="" if status == "done" else "é\n𝛼")
+    path = tmp_path / "new" / "folder" / f"{record.cell}.json"
+    save(record, path)
+    assert load(path) == record
+
+
+def test_the_same_record_gives_the_same_bytes(tmp_path, make_record):
+    first, second = make_record(run={"a": 1, "b": 2}), make_record(run={"b": 2, "a": 1})
+    save(first, tmp_path / "first.json")
+    save(second, tmp_path / "second.json")
+    assert (tmp_path / "first.json").read_bytes() == (tmp_path / "second.json").read_bytes()
+
+
+def test_a_record_is_readable_by_others(tmp_path):
+    write_json(tmp_path / "x.json", {})
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("error", FAULTS)
+def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, function, error):
+    path = tmp_path / "x.json"
+    write_json(path, {"old": True})
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(type(error)) as raised:
+        write_json(path, {"old": False})
+    assert not isinstance(error, OSError) or str(raised.value) == (
+        f"[Errno {errno.ENOSPC}] No space left on device: '{path}'"
+    )
+    assert json.loads(path.read_text()) == {"old": True}
+    assert list(tmp_path.iterdir()) == [path], "no temporary file stays"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), -float("inf"), object()],
+    ids=lambda value: repr(value)[:7],
+)
+def test_what_json_cannot_hold_is_refused(tmp_path, value):
+    path = tmp_path / "x.json"
+    with pytest.raises((TypeError, ValueError)):
+        write_json(path, {"a": 1, "b": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"cell": "a', "\x00" * 10, "[" * 100_000])
+def test_what_is_not_json_is_refused(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="utf-8")
+    assert "cannot be read as JSON" in refusal(path)
+
+
+def test_what_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(b'{"cell": "\xff"}')
+    assert "cannot be read as JSON" in refusal(path)
+    assert "cannot be read as JSON" in refusal(tmp_path / "missing.json")
+
+
+def test_a_record_cut_anywhere_is_refused(write):
+    path = write()
+    whole = path.read_text(encoding="utf-8")
+    load(path)
+    for length in range(0, len(whole), 7):
+        path.write_text(whole[:length], encoding="utf-8")
+        refusal(path)
+
+
+@pytest.mark.parametrize("content", [[], "text", 3, None])
+def test_another_json_value_is_refused(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert f"this is {type(content).__name__}" in refusal(path)
+
+
+def test_every_missing_and_unknown_key_is_named(write):
+    message = refusal(write(seed=NOT_WRITTEN, result=NOT_WRITTEN, colour="red", size=3))
+    for words in ("seed is missing", "result is missing", "colour is unknown", "size is unknown"):
+        assert words in message
+
+
+def test_no_key_may_be_missing(write, make_record):
+    for name in asdict(make_record()):
+        assert f"{name} is missing" in refusal(write(**{name: NOT_WRITTEN}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", "1"), ("seed", 1.0), ("seed", True), ("seed", None), ("cell", 1), ("status", None),
+        ("setting", []), ("result", None), ("run", "x"), ("dataset", []), ("error", None),
+        ("command", ["python"]), ("fingerprint", 0), ("schema", "1"),
+    ],
+)  # fmt: skip
+def test_wrong_types_are_refused(write, name, value):
+    assert f"{name} is {value!r}, not of type" in refusal(write(**{name: value}))
+
+
+def test_every_wrong_type_is_named(write):
+    message = refusal(write(seed="1", setting=[], error=NOT_WRITTEN))
+    assert all(word in message for word in ("seed is '1'", "setting is []", "error is missing"))
+
+
+def test_another_schema_is_refused(write, make_record):
+    number = make_record().schema
+    assert f"schema is {number + 1}, this version reads {number}" in refusal(
+        write(schema=number + 1)
+    )
+
+
+def test_an_unknown_status_is_refused_with_the_known_ones(write):
+    message = refusal(write(status="finished"))
+    assert "'finished'" in message and all(status in message for status in STATUSES)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"metrics": None},
+        {"metrics": []},
+        {"metrics": {}},
+        {"metrics": {"AP50": 1.0}},
+        {"metrics": {"AP": "21.4"}},
+        {"metrics": {"AP": True}},
+        {"metrics": {"AP": [21.4]}},
+        {"metrics": {"AP": 21.4, "AP50": "x"}},
+    ],
+)
+def test_done_needs_metrics(write, result):
+    assert "AP is needed" in refusal(write(result=result))
+    assert load(write(result=result, status="failed")).status == "failed"
+
+
+def test_done_takes_whole_numbers_and_undefined_metrics(write):
+    assert load(write(result={"metrics": {"AP": None, "AP50": 3}})).result["metrics"]["AP50"] == 3
+
+
+def test_a_record_of_another_cell_is_refused(write, tmp_path):
+    path = write().rename(tmp_path / "other.json")
+    assert "the file is of 'other'" in refusal(path)
+
+
+def test_a_folder_keeps_what_is_good_and_says_what_is_not(tmp_path, make_record):
+    good = [make_record(), make_record(cell="another", status="failed")]
+    for record in good:
+        save(record, tmp_path / f"{record.cell}.json")
+    (tmp_path / "bad.json").write_text("{", encoding="utf-8")
+    (tmp_path / "worse.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "directory.json").mkdir()
+    (tmp_path / ".half-written.json.x1").write_text("{", encoding="utf-8")
+    records, refused = load_folder(tmp_path)
+    assert records == {record.cell: record for record in good}
+    named = ("bad.json", "directory.json", "worse.json")
+    assert len(refused) == len(named)
+    assert all(name in line for name, line in zip(named, refused, strict=True))
+
+
+def test_a_folder_that_is_not_there_has_no_records(tmp_path):
+    assert load_folder(tmp_path / "missing") == ({}, [])

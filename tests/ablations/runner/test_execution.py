@@ -1,0 +1,297 @@
+"""One cell, with the stand-in of train_net.py: what its process may do, and what is kept."""
+
+import errno
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablations.identity import snapshot
+from ablations.records import earlier
+from ablations.records.record import DIVERGED, DONE, FAILED, load
+from ablations.runner import execution, processes
+from ablations.runner.execution import CellRun
+from ablations.runner.job import inputs_of
+from ablations.storage.locks import is_running
+from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
+
+
+def test_a_cell_that_is_done(job, workplace):
+    cell_run = CellRun(job)
+    assert workplace.started() == [], "nothing is started before the first poll"
+    record = wait_for(cell_run.poll)
+    assert load(job.layout.record(job.cell.id)) == record
+    assert (record.status, record.error, record.cell) == (DONE, "", job.cell.id)
+    assert (record.fingerprint, record.identity) == (
+        job.identity.fingerprint, job.identity.as_dict(),
+    )  # fmt: skip
+    assert record.dataset == job.dataset
+    assert record.run["attempts"] == 1 and record.run["commit"] == "c0ffee"
+    assert record.run["wall_seconds"] > 0 and record.run["train_seconds"] == 1.5
+    assert record.run["disk_bytes"] == sum(
+        path.stat().st_size for path in job.layout.cell(job.cell.id).iterdir()
+    )
+    assert cell_run.attempts == 1 and not cell_run.is_alive()
+
+
+def test_a_process_that_was_killed_goes_on_from_its_checkpoint(job, workplace, undisturbed):
+    workplace.act({0.5: ["killed", "killed"]})
+    record = end_of(job)
+    assert (record.status, record.run["attempts"]) == (DONE, 3)
+    assert record.result == undisturbed, "to the bit"
+    assert steps_of(job) == [1, 2, 3, 4], "no step was taken twice"
+    assert workplace.ended() == [job.cell.id]
+    assert record.run["wall_seconds"] == 1.5 + 0.5, "of training and evaluation, over all processes"
+
+
+def test_a_budget_of_retries_is_spent(job, workplace):
+    workplace.act({0.5: "killed"})
+    record = end_of(job)
+    assert workplace.started() == [job.cell.id] * (1 + job.retries)
+    assert (record.status, record.result) == (FAILED, {})
+    assert record.error.startswith(
+        f"the process ended with exit code -9 (SIGKILL), in the last of {1 + job.retries} tries:\n"
+    )
+    assert record.error.endswith("a line before the end")
+    assert record.error.count("a line before the end") == 1, "the last process' log alone"
+    assert record.run["attempts"] == 1 + job.retries
+
+
+def test_without_a_budget_nothing_is_tried_again(job, workplace):
+    workplace.act({0.5: "crash"})
+    record = end_of(replace(job, retries=0))
+    assert workplace.started() == [job.cell.id]
+    assert record.error.startswith("the process ended with exit code 1:\n")
+    assert record.error.endswith("MemoryError: no room for the anchors")
+    assert "line 99" in record.error and "line 1\n" not in record.error, "the log's end alone"
+
+
+def test_what_cannot_be_used_is_not_tried_again(job, workplace):
+    workplace.act({0.5: "unusable"})
+    record = end_of(job)
+    assert workplace.started() == [job.cell.id]
+    assert record.error == (
+        "the process ended with exit code 2:\ntrain_net.py: error: config: MODEL.DEVICE is 'gpu'"
+    )
+
+
+def test_divergence_is_a_result(job, workplace):
+    workplace.act({0.5: "diverged"})
+    record = end_of(job)
+    assert (record.status, record.error) == (DIVERGED, "FloatingPointError: loss_cls is nan")
+    assert record.result["error_iteration"] == 37 and workplace.started() == [job.cell.id]
+
+
+@pytest.mark.parametrize("action", ["truncated", "a list", "half a result"])
+def test_a_broken_result_is_made_again(job, workplace, undisturbed, action):
+    workplace.act({0.5: [action]})
+    record = end_of(job)
+    assert (record.status, record.run["attempts"]) == (DONE, 2)
+    assert record.result == undisturbed
+
+
+@pytest.mark.parametrize("action", ["truncated", "a list", "half a result"])
+def test_a_result_that_stays_broken_is_a_failure(job, workplace, action):
+    workplace.act({0.5: action})
+    record = end_of(job)
+    assert (record.status, record.result) == (FAILED, {})
+    assert "exit code 0, in the last of 3 tries" in record.error
+
+
+def test_a_process_killed_after_its_result_has_one(job, workplace, undisturbed):
+    workplace.act({0.5: "killed at the end"})
+    record = end_of(job)
+    assert record.status == DONE and record.result == undisturbed
+    assert workplace.started() == [job.cell.id]
+
+
+def test_a_result_without_a_record_is_recorded_without_training(job, workplace):
+    expected = end_of(job)
+    job.layout.record(job.cell.id).unlink()
+    record = CellRun(job).poll()
+    assert record.result == expected.result and record.status == DONE
+    assert record.run["wall_seconds"] == 2.5, "as the process itself has it"
+    assert workplace.started() == [job.cell.id]
+    assert load(job.layout.record(job.cell.id)) == record
+
+
+def test_what_belongs_to_another_fingerprint_is_set_aside_and_comes_back(job, workplace):
+    workplace.act({0.5: ["killed"]})
+    end_of(replace(job, retries=0))
+    assert steps_of(job) == [1, 2]
+    (job.layout.cell(job.cell.id) / "inference").mkdir()
+    other = with_other_data(job)
+    record = end_of(other)
+    assert record.status == DONE and record.identity["dataset"] == "other"
+    assert steps_of(job) == [1, 2, 3, 4], "from the start"
+    assert not (job.layout.cell(job.cell.id) / "inference").exists()
+    # And a result of another fingerprint is none.
+    again = end_of(job)
+    assert again.fingerprint == job.identity.fingerprint and again.run["resumed_at"] == [2]
+    assert (job.layout.cell(job.cell.id) / "inference").is_dir()
+    assert len(workplace.ended()) == 2
+    # Both are done: switching to and fro trains nothing, and gives the same records.
+    assert end_of(other) == record and end_of(job) == again
+    assert len(workplace.started()) == 3
+    assert earlier.disk_use(job.layout)[0] == 1
+
+
+def test_nothing_that_is_set_aside_is_overwritten(job, workplace):
+    folder, log = job.layout.cell(job.cell.id), job.layout.cell_log(job.cell.id)
+    for number in range(3):
+        folder.mkdir(parents=True)
+        log.write_text(f"training {number}")
+        assert end_of(job).status == DONE
+        folder.rename(workplace.root / f"done{number}")
+    kept = sorted(job.layout.earlier.glob("*/*/cell/process.log"))
+    assert [path.read_text() for path in kept] == [f"training {n}" for n in range(3)]
+    assert {path.parts[-3] for path in kept} == {"unknown", "unknown-2", "unknown-3"}
+
+
+def test_a_kill_between_two_moves_loses_nothing(job, workplace, monkeypatch):
+    other, real = with_other_data(job), earlier._move
+    first, second = end_of(job), end_of(other)
+
+    class Killed(BaseException):
+        pass
+
+    for dies_at in range(4):
+        moves = iter(range(9))
+
+        def move(*paths, moves=moves, dies_at=dies_at):
+            if next(moves) == dies_at:
+                raise Killed
+            real(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(earlier, "_move", move)
+            with pytest.raises(Killed):
+                end_of(job)
+        assert end_of(job) == first and end_of(other) == second
+    assert len(workplace.started()) == 2
+
+
+def test_what_cannot_be_set_aside_is_not_resumed_from(job, monkeypatch):
+    end_of(job)
+
+    def refuse(path, _):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(PermissionError):
+            CellRun(with_other_data(job)).poll()
+    assert end_of(job).status == DONE
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"fingerprint": "another"}', "\x00\xff"])
+def test_files_without_a_readable_fingerprint_are_set_aside(job, workplace, text):
+    workplace.act({0.5: ["killed"]})
+    end_of(replace(job, retries=0))
+    job.layout.cell_fingerprint(job.cell.id).write_bytes(text.encode("latin-1"))
+    assert end_of(job).status == DONE
+    assert steps_of(job) == [1, 2, 3, 4]
+    (kept,) = job.layout.earlier.glob("*/*/cell/metrics.json")
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_the_record_says_what_the_process_was_started_with(job):
+    first = end_of(job)
+    job.layout.record(job.cell.id).unlink()
+    later = replace(
+        job, code=replace(job.code, commit="later", sha256="5a"), dataset={"name": "renamed"}
+    )
+    record = CellRun(later).poll()
+    assert (record.run["commit"], record.dataset) == ("c0ffee", first.dataset)
+
+
+def test_a_result_of_other_code_is_none(job, workplace):
+    planned = replace(job, code=replace(job.code, package_sha256="5a" * 32))
+    record = end_of(planned)
+    assert (record.status, record.result) == (FAILED, {})
+    assert "trained with other sources of focal_star" in record.error and "5a5a5a" in record.error
+    (kept,) = job.layout.earlier.glob("*/other-code/cell/result.json")
+    assert str(kept.parent) in record.error
+    # It is no result of any fingerprint: the next try trains from the beginning.
+    assert end_of(job).status == DONE and len(workplace.ended()) == 2
+    assert kept.exists()
+
+
+def test_data_that_changed_are_not_trained_on(job, workplace):
+    path = workplace.root / "instances_train.json"
+    path.write_text("{}")
+    job = replace(job, inputs=inputs_of([path, "there is no such file"]))
+    path.write_text("[]")
+    os.utime(path, ns=(1, 1))
+    record = end_of(job)
+    assert record.status == FAILED and workplace.started() == []
+    assert "instances_train.json changed since this run looked at it" in record.error
+    assert end_of(replace(job, inputs=inputs_of([path]))).status == DONE
+
+
+def test_data_that_were_made_again_alike_are_trained_on(job, workplace):
+    path = workplace.root / "instances_train.json"
+    path.write_text("{}")
+    job = replace(job, inputs=inputs_of([path]))
+    path.write_text("{}")
+    os.utime(path, ns=(1, 1))
+    assert end_of(job).status == DONE
+
+
+@pytest.mark.parametrize("text", ["", '{"status": "do', "[]", "{}", "\x00", "null"])
+def test_a_result_file_that_is_none_is_made_again(job, workplace, text):
+    expected = end_of(job)
+    job.layout.cell_result(job.cell.id).write_text(text)
+    record = end_of(job)
+    assert record.result == expected.result
+    assert workplace.started() == [job.cell.id] * 2 and steps_of(job) == [1, 2, 3, 4]
+
+
+def test_a_full_disk_costs_the_record_alone(job, workplace, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execution, "save", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            end_of(job)
+    assert end_of(job).status == DONE
+    assert workplace.started() == [job.cell.id], "the result was kept"
+
+
+def test_a_full_disk_before_the_start_costs_nothing(job, workplace, monkeypatch):
+    real = Path.open
+
+    def full(path, *arguments, **options):
+        if path.name == "process.log":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return real(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space left on device.*process.log"):
+            CellRun(job).poll()
+    assert workplace.started() == [] and not is_running(job.layout, job.cell.id)
+    assert end_of(job).status == DONE
+
+
+def test_a_process_that_cannot_be_started_costs_nothing(job, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.subprocess, "Popen", refuse)
+        with pytest.raises(OSError, match="Resource temporarily unavailable"):
+            CellRun(job).poll()
+    assert not is_running(job.layout, job.cell.id)
+    assert end_of(job).status == DONE
+
+
+def test_the_command_is_what_a_person_would_type(job):
+    words = shlex.split(end_of(job).command)
+    assert words[:3] == [f"OMP_NUM_THREADS={job.threads}", "python", snapshot.TRAIN_NET]
+    assert words[3:5] == ["--config-file", str(snapshot.CONFIGS / job.config)]
+    assert "--resume" not in words and "DATASETS.CHECK" not in words
+    assert words[-2:] == ["OUTPUT_DIR", f"output/tiny/repeated/{job.cell.id}"]

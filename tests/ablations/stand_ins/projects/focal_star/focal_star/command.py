@@ -1,3 +1,0 @@
-"""Stands for what train_net.py imports."""
-
-from focal_star import sources as sources

@@ -1,0 +1,1 @@
+../../../../../../../projects/focal_star/focal_star/identity/loss_code.py

@@ -1,1 +1,0 @@
-../../../../../../projects/focal_star/focal_star/loss_code.py

@@ -1,1 +1,0 @@
-../../../../../../projects/focal_star/focal_star/sources.py

@@ -1,0 +1,46 @@
+"""Takes the arguments of ``focal_star.tools.prepare`` and leaves what it leaves.
+
+``config.json`` in the working directory is the config of every study; ``actions.json`` says what
+is to happen, without a word it is "done".
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--config-file", required=True)
+parser.add_argument("--json", type=Path, required=True)
+parser.add_argument("--variant", action="append")
+parser.add_argument("--resolve-only", action="store_true")
+parser.add_argument("--num-gpus", type=int)
+parser.add_argument("opts", nargs=argparse.REMAINDER)
+options = parser.parse_args()
+pairs = dict(zip(options.opts[::2], options.opts[1::2], strict=True))
+actions = Path("actions.json")
+action = (json.loads(actions.read_text()) if actions.exists() else {}).get("prepare", "done")
+print("INFO composing the data set", file=sys.stderr)
+if action == "refuse":
+    print("error: own: 2 problems\n  - image 1 is missing\n  - box 7 is empty", file=sys.stderr)
+    sys.exit(2)
+if action == "hang":
+    Path("pids").mkdir()
+    Path("pids", ".prepare").write_text(str(os.getpid()))
+    Path("pids", ".prepare").rename(Path("pids", "prepare"))
+    time.sleep(600)
+if action == "crash":
+    raise MemoryError("no room for the images")
+content = {"config": json.loads(Path("config.json").read_text(encoding="utf-8"))}
+if not options.resolve_only:
+    content["dataset"] = {"name": "digits", "sha256": pairs.get("DATASETS.FOLDER", "")}
+    content["weights"] = {
+        variant: {
+            "path": f"{pairs['CACHE_DIR']}/weights{variant[-2:]}.pth",
+            "sha256": f"of {variant!r}",
+        }
+        for variant in options.variant
+    }
+options.json.write_text(json.dumps(content), encoding="utf-8")

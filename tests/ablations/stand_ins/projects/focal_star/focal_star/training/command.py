@@ -1,0 +1,3 @@
+"""Stands for what train_net.py imports."""
+
+from focal_star.identity import sources as sources

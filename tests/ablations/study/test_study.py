@@ -1,0 +1,203 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ablations.identity.fingerprint import ResolvedConfig
+from ablations.identity.prepared import check_base
+from ablations.storage.reading import PlanError
+from ablations.study import study
+from ablations.study.cell import Cell, Setting
+from ablations.study.grid import Row
+from ablations.study.study import load_study
+
+FOLDER = Path(study.__file__).parent
+GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (FOLDER / "studies").glob("*.yaml"))
+CONFIGS = FOLDER.parent / "projects" / "focal_star" / "configs"
+
+NUM_CELLS = 10_000
+"""Of the studies that a plan must be quick with."""
+
+
+def content_of(name):
+    return yaml.safe_load((FOLDER / "studies" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_of_the_repository(name):
+    content, study = content_of(name), load_study(name)
+    assert (study.name, study.title, study.dataset) == (name, content["title"], content["dataset"])
+    assert [grid.name for grid in study.grids] == content["grids"]
+    assert {grid.name: len(study.seeds_of(grid)) for grid in study.grids} == dict.fromkeys(
+        content["grids"], content["seeds"]
+    ) | content.get("more_seeds", {})
+    assert (CONFIGS / study.config).is_file()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_cell_makes_a_config(name):
+    """Every setting's keys are the config's, its values are valid, and the base is the config's."""
+    from focal_star.config import load_config, resolve_config
+
+    study = load_study(name)
+    resolved = ResolvedConfig(resolve_config(CONFIGS / study.config))
+    check_base(study, resolved)
+    for setting in dict.fromkeys(cell.setting for cell in study.cells()):
+        cfg = load_config(CONFIGS / study.config, Cell(setting, 7).overrides())
+        assert cfg.SEED == 7
+        for key, value in setting.config().items():
+            found = cfg
+            for part in key.split("."):
+                found = getattr(found, part)
+            assert (found, type(found)) == (value, type(value)), setting.id
+    hashes = {resolved.sha256(cell.setting.config()) for cell in study.cells()}
+    assert len(hashes) == len({cell.setting for cell in study.cells()}), "no two mean one run"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_cell_is_there_once_and_seed_by_seed(name):
+    study = load_study(name, seeds=3)
+    cells = study.cells()
+    settings = {row.setting for grid in study.grids for row in grid.rows}
+    assert set(cells) == {Cell(setting, seed) for setting in settings for seed in (1, 2, 3)}
+    assert max(Counter(cells).values()) == 1
+    assert len({cell.id for cell in cells}) == len(cells), "the files of two cells differ"
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert len(study.requested()) == 3 * sum(len(grid.rows) for grid in study.grids)
+
+
+def test_cells_come_in_the_order_of_the_tables():
+    study = load_study("mini", grids=["gamma", "alpha"])
+    first = [row.setting for row in study.grids[0].rows]
+    assert [cell.setting for cell in study.cells()][: len(first)] == first
+
+
+def test_where_something_is_claimed_there_are_more_seeds():
+    study = load_study("mini", grids=["headline", "alpha"])
+    counts = Counter(cell.setting for cell in study.cells())
+    of_headline = {row.setting for row in study.grids[0].rows}
+    assert set(counts.values()) == {1, 3}
+    assert {setting for setting, count in counts.items() if count == 3} == of_headline
+    # A number of seeds that was asked for is everybody's.
+    asked = load_study("mini", grids=["headline", "alpha"], seeds=2)
+    assert set(Counter(cell.setting for cell in asked.cells()).values()) == {2}
+
+
+def settings(*grids):
+    return {row.setting for grid in load_study("mini", list(grids)).grids for row in grid.rows}
+
+
+def test_the_cross_entropy_of_all_tables_is_one_cell():
+    # gamma = 0 of tables (b) and (b*) is alpha = 0.75 of table (a).
+    expected = {Setting.of(loss="ce", alpha=0.75)}
+    for grids in (("alpha", "gamma"), ("gamma", "gamma_star"), ("gamma_star", "alpha")):
+        assert settings(grids[0]) & settings(grids[1]) == expected
+
+
+def test_the_default_cell_of_the_tables_is_one_cell():
+    # (b) gamma = 2; (c) three scales and three aspect ratios; (e) depth 50 at 600 px.
+    expected = {Setting.of(loss="focal", alpha=0.25, gamma=2)}
+    for grids in (("gamma", "anchors"), ("anchors", "depth_scale"), ("gamma", "depth_scale")):
+        assert settings(grids[0]) & settings(grids[1]) == expected
+    # (d)'s FL is (e)'s on the deeper backbone.
+    assert settings("ohem") & settings("depth_scale") == {
+        Setting.of(loss="focal", alpha=0.25, gamma=2, depth=34)
+    }
+
+
+def test_grids_named_twice_count_once():
+    assert [grid.name for grid in load_study("mini", grids=["gamma", "gamma"]).grids] == ["gamma"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a file of a study or grid and returns the folder of both kinds."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+GOOD = {"title": "t", "columns": ["alpha"], "common": {"loss": "ce"}, "rows": [{"alpha": 0.5}]}
+STUDY = {"title": "t", "config": "c.yaml", "dataset": "d", "grids": ["good"], "seeds": 1}
+
+
+def test_the_papers_base_is_translated(write):
+    grid = GOOD | {"rows": [{"alpha": 0.5, "scale": 600}, {"alpha": 0.5, "scale": 400}]}
+    write("grids/good.yaml", grid)
+    axes = {"scale": {400: 88, 600: 128}}
+    folder = write("studies/tiny.yaml", STUDY | {"axes": axes, "base": {"scale": 600}})
+    study = load_study("tiny", folder=folder)
+    assert study.base == {"scale": 128}
+    assert [row.setting.id for row in study.grids[0].rows] == ["ce-alpha0.5", "ce-alpha0.5-edge88"]
+    assert [row.ours for row in study.grids[0].rows] == [{"scale": 128}, {"scale": 88}]
+
+
+def test_ten_thousand_cells(write):
+    alphas = [number / NUM_CELLS for number in range(NUM_CELLS // 2)]
+    rows = [{"alpha": alpha} for alpha in alphas]
+    write("grids/good.yaml", GOOD | {"rows": rows})
+    gammas = [{"loss": "focal", "gamma": gamma, "alpha": a} for a in alphas[:2] for gamma in (0, 1)]
+    write("grids/focal.yaml", GOOD | {"rows": gammas})
+    folder = write("studies/tiny.yaml", STUDY | {"grids": ["good", "focal"]})
+    study = load_study("tiny", seeds=2, folder=folder)
+    assert len(study.requested()) == NUM_CELLS + 8
+    assert len(study.cells()) == NUM_CELLS + 4, "the cross entropy at two alphas is there twice"
+    assert isinstance(study.grids[0].rows[0], Row)
+
+
+def test_unknown_names_are_refused_with_the_valid_ones():
+    with pytest.raises(PlanError) as refused:
+        load_study("mnii")
+    assert "mnii" in str(refused.value)
+    assert all(study in str(refused.value) for study in STUDIES)
+    with pytest.raises(PlanError) as refused:
+        load_study("mini", grids=["gama", "alpha", "gamme"])
+    assert "unknown grids gama, gamme;" in str(refused.value)
+    assert all(grid in str(refused.value) for grid in GRIDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": 0}, "seeds is 0; valid: a whole number from 1 to 1000"),
+        ({"seeds": 10**9}, "seeds is 1000000000; valid"),
+        ({"seeds": True}, "seeds is True"),
+        ({"grids": []}, "there are no grids"),
+        ({"grids": [1]}, "unknown grids 1"),
+        ({"seeds": "3", "config": 4, "colour": 1}, "seeds is '3'"),
+        ({"seeds": "3", "config": 4, "colour": 1}, "config is 4"),
+        ({"seeds": "3", "config": 4, "colour": 1}, "unknown key colour"),
+        ({"more_seeds": {"good": 0}}, "more_seeds of good is 0; valid"),
+        ({"more_seeds": {"good": "3"}}, "more_seeds of good is '3'"),
+        ({"more_seeds": {"goood": 3}}, "more_seeds: unknown grids goood; there are: good"),
+        ({"more_seeds": [3]}, "more_seeds is [3], not a dict"),
+        ({"axes": {"scal": {}}}, "axes: unknown axis scal; known: detector, loss, alpha"),
+        ({"axes": {"scale": 128}}, "axes: scale is 128, not a mapping"),
+        ({"base": {"scal": 1}}, "base: unknown axis scal; known: detector, loss, alpha"),
+        ({"base": {"scale": [1]}}, "base: scale is [1], not a number or a name"),
+    ],
+)
+def test_a_faulty_study_is_refused(write, change, words):
+    write("grids/good.yaml", GOOD)
+    folder = write("studies/tiny.yaml", STUDY)
+    assert len(load_study("tiny", folder=folder).cells()) == 1
+    write("studies/tiny.yaml", STUDY | change)
+    with pytest.raises(PlanError) as refused:
+        load_study("tiny", folder=folder)
+    assert words in str(refused.value)
+
+
+def test_the_problems_of_all_grids_are_listed_at_once(write):
+    write("grids/one.yaml", GOOD | {"rows": []})
+    write("grids/two.yaml", GOOD | {"colour": "red"})
+    folder = write("studies/tiny.yaml", STUDY | {"grids": ["one", "two"]})
+    with pytest.raises(PlanError) as refused:
+        load_study("tiny", folder=folder)
+    assert "there are no rows" in str(refused.value) and "colour" in str(refused.value)

@@ -1,0 +1,221 @@
+"""A detector that is not RetinaNet: points and rows of its own, and nowhere taken for a loss."""
+
+from dataclasses import replace
+
+import pytest
+
+from ablations.study.cell import Setting
+from ablations.study.grid import Row
+from reports import figures, plots
+from reports.figures import illustration
+from reports.page import runs
+from reports.results.labels import (
+    DETECTORS,
+    LOSSES,
+    MODEL_AXES,
+    axis_text,
+    other_detector,
+    setting_colour,
+    setting_text,
+    short_name,
+)
+from reports.statistics import best
+from reports.statistics.contenders import contenders
+from reports.tables import captions
+from reports.tables.grids import grid_table
+from tests.reports.analyses import analysis
+from tests.reports.conftest import BASE, DEPTHS, SCALES, speed_grid
+from tests.reports.readable import assert_readable
+
+PURPLE = DETECTORS["faster_rcnn"].colour
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    """Each test draws for itself."""
+    monkeypatch.setattr(illustration, "_KNOWN", {})
+
+
+def with_faster_rcnn(grid):
+    """The grid with a column that tells the detector, and a row for each depth at 600 px."""
+    columns = ("detector", *grid.columns)
+    rows = [replace(row, values={"detector": "retinanet"} | row.values) for row in grid.rows]
+    for depth in DEPTHS:
+        values = {"detector": "faster_rcnn", "depth": depth, "scale": 600}
+        ours = {"depth": DEPTHS[depth], "scale": SCALES[600]}
+        setting = Setting.of(BASE, **values | ours | {"loss": "focal", "alpha": 0.25})
+        rows.append(Row(values, setting, ours))
+    published = tuple({"detector": "retinanet"} | row for row in grid.published)
+    if published:
+        printed = {"detector": "faster_rcnn", "depth": "101", "scale": "600"}
+        # The one of published_detectors.csv.
+        published += (printed | {"AP": "36.2", "AP50": "", "ms_per_image": "172"},)
+    return replace(grid, columns=columns, rows=tuple(rows), published=published)
+
+
+@pytest.fixture
+def results(make_folder):
+    """FL and FL* over depth and scale, each table with the same two runs of Faster R-CNN."""
+    star = [
+        replace(
+            row, setting=Setting.of(BASE, loss="focal_star", alpha=0.5, gamma=0.125, **row.ours)
+        )
+        for row in speed_grid().rows
+    ]
+    star_grid = replace(speed_grid(), name="speed_star", rows=tuple(star), published=(), source="")
+    folder = make_folder(1, (with_faster_rcnn(speed_grid()), with_faster_rcnn(star_grid)))
+    for number, aps in enumerate(((20.0, 23.0, 21.0, 26.0, 39.0, 41.0), (19.0, 22.0, 24.0, 25.0))):
+        for row, ap in enumerate(aps):
+            folder.add(folder.cell(number, row), ap, analysis=analysis(ap))
+    return folder.load()
+
+
+def tables_of(results):
+    return [(grid, grid_table(results, grid)) for grid in results.study.grids]
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """A function of the name of a figure: what it is given, as a list."""
+
+    def of(name):
+        calls, draw = [], getattr(plots, name)
+        monkeypatch.setattr(plots, name, lambda *own: calls.append(own) or draw(*own))
+        return calls
+
+    return of
+
+
+def test_its_runs_are_one_cell_in_both_tables(results):
+    assert len(results.cells) == 4 + 4 + 2
+    assert len(results.frame) == 2 * (4 + 2)
+    two_stage = results.cells[results.cells["detector"] == "faster_rcnn"]
+    assert two_stage["loss"].isna().all() and list(two_stage["AP"]) == [39.0, 41.0]
+
+
+def test_it_has_points_of_its_own_beside_the_curves_once(results, given):
+    calls = given("ap_over_ms")
+    found = figures.speed(results, tables_of(results))
+    (((ours, published),),) = calls
+    assert [curve.label for curve in ours.curves] == [
+        "FL, RetinaNet, depth 18 (50)", "FL, RetinaNet, depth 34 (101)",
+        "Faster R-CNN, depth 18 (50)", "Faster R-CNN, depth 34 (101)",
+        "FL*, RetinaNet, depth 18 (50)", "FL*, RetinaNet, depth 34 (101)",
+    ]  # fmt: skip
+    points = ours.curves[2:4]
+    assert {(curve.colour, curve.dashes, curve.filled) for curve in points} == {
+        (PURPLE, "none", True)
+    }
+    assert [list(curve.y) for curve in points] == [[39.0], [41.0]]
+    assert len({curve.marker for curve in ours.curves}) == 6
+    assert ours.envelope[1][-1] == 41.0, "they take part in the envelope"
+    others, *curves = published.curves
+    assert "FPN Faster R-CNN" not in others.notes and "YOLOv2" in others.notes
+    (own,) = [curve for curve in curves if curve.colour == PURPLE]
+    assert (own.label, list(own.x), list(own.y)) == ("Faster R-CNN, depth 101", [172], [36.2])
+    assert "Faster R-CNN, depth 34 (101), 128: 41.0 at" in found.figure.alternative
+
+
+def test_where_it_is_no_row_it_is_one_of_the_other_detectors(make_folder, given):
+    folder = make_folder(1, (speed_grid(),))
+    folder.add(folder.cell(0, 0), 20.0)
+    results, calls = folder.load(), given("ap_over_ms")
+    figures.speed(results, tables_of(results))
+    (((_, published),),) = calls
+    assert "FPN Faster R-CNN" in published.curves[0].notes
+
+
+def test_its_own_figures_can_be_read(results):
+    (grid, table), _ = tables_of(results)
+    for made in (
+        figures.ap_over_ms(grid, table),
+        figures.ap_over_rows(results, grid, table),
+    ):
+        assert "Faster R-CNN, depth 34 (101), 128 (600) px" in made.alternative
+    panels = [plots.SpeedPanel("ours", [curve for _, curve in figures.grids.curves(grid, table)])]
+    assert_readable(plots.ap_over_ms(panels)[0].figure)
+
+
+def test_over_the_scale_it_is_a_line_of_its_own(results, given):
+    calls = given("ap_over_scale")
+    figures.ap_over_scale(results, tables_of(results))
+    (((curves),),) = calls
+    lines = {curve.label: (curve.colour, list(curve.x), list(curve.y)) for curve in curves}
+    assert lines["Faster R-CNN, depth 18 (50)"] == (PURPLE, [128.0], [39.0])
+    assert len(lines) == len(curves) == 6
+
+
+def test_its_training_has_a_line_for_each_stage(make_folder, given):
+    folder = make_folder(1, (with_faster_rcnn(speed_grid()),))
+    curves = {"iteration": [20, 40], "loss_cls": [2.0, 1.0], "loss_rpn_cls": [0.5, 0.2]}
+    noted = {"iteration": [39], "loss_cls": [1.5], "loss_rpn_cls": [0.3]}
+    folder.add(folder.cell(0, 0), 20.0)
+    cell = folder.cell(0, 4)
+    folder.add(cell, 39.0)
+    record = folder.load().records[cell.id]
+    result = record.result | {"curves": curves, "validation": noted}
+    folder.add(cell, 39.0, result=result)
+    results, calls = folder.load(), given("training_curves")
+    ((grid, table),) = tables_of(results)
+    figures.training_curves(results, grid, table)
+    (((panels), _),) = calls
+    assert [run.colour for run in panels[0].runs] == [LOSSES["focal"].colour]
+    second, first = panels[4].runs
+    label = DETECTORS["faster_rcnn"]
+    assert (second.colour, list(second.loss)) == (label.colour, [2.0, 1.0])
+    assert (first.colour, list(first.loss)) == (label.light_colour, [0.5, 0.2])
+    assert first.validation == ([39], [0.3])
+    note = captions.curves(results.of_grid(grid), 1)
+    assert note == (
+        "Of Faster R-CNN, a detector in two stages, the darker line is of the second stage, and "
+        "the lighter one of its proposals."
+    )
+    assert captions.curves(results.of_grid(grid)[:4], 1) == ""
+
+
+def test_the_table_says_that_its_rows_are_another_detector(results):
+    (grid, table), _ = tables_of(results)
+    assert list(table.texts["detector"]) == ["RetinaNet"] * 4 + ["Faster R-CNN"] * 2
+    assert table.row_labels[-1] == "Faster R-CNN, depth 34 (101), 128 (600) px"
+    assert list(table.texts["AP_published"])[-2:] == ["", "36.2"]
+    note = captions.under_table(results, grid, table)
+    assert "The rows of Faster R-CNN are of another detector, which has no focal loss" in note
+    dots = captions.dots(results.of_grid(grid), has_published=True)
+    assert dots.endswith("; Faster R-CNN is purple.")
+    without = replace(grid, rows=grid.rows[:4])
+    frame = results.of_grid(grid)
+    assert "purple" not in captions.dots(frame[frame["row"] < 4], has_published=True)
+    assert "Faster" not in captions.under_table(
+        replace(results, frame=frame[frame["row"] < 4]), without, table
+    )
+
+
+def test_it_competes_with_no_loss(results):
+    found = best.best_settings(results)
+    assert [row["loss"] for row in found] == [LOSSES["focal"].short, LOSSES["focal_star"].short]
+    assert found[0]["AP"] == "23.0", "of the study's own model"
+    assert "RetinaNet" in best.compared(results.study)
+    assert not any("Faster" in one.name for one in contenders(results))
+    maps = figures.heat_maps(results)
+    assert "39.0" not in maps.figure.alternative and "41.0" not in maps.figure.alternative
+
+
+def test_its_runs_are_told_of_by_its_name(results):
+    entries = {entry.cell: entry for entry in runs.entries(results)}
+    facts = dict(entries["faster_rcnn-depth34-seed1"].facts)
+    assert facts["Setting"] == "Faster R-CNN, depth 34, seed 1"
+    assert "faster_rcnn-seed1" in str(runs.table_of_runs(results).columns[0])
+
+
+def test_names_and_colours():
+    values = {"detector": "faster_rcnn", "depth": 34}
+    assert other_detector({"loss": "focal"}) is None
+    assert other_detector({"detector": "retinanet", "loss": "focal"}) is None
+    assert (short_name(values), setting_text(values)) == ("Faster R-CNN", "depth 34")
+    assert short_name({"loss": "focal_star"}) == "FL*"
+    assert setting_colour(values) == PURPLE
+    assert setting_colour({"loss": "ce"}) == LOSSES["ce"].colour
+    assert PURPLE not in {label.colour for label in LOSSES.values()}
+    assert axis_text("detector", "retinanet") == "RetinaNet"
+    assert axis_text("detector", "ssd") == short_name({"detector": "ssd"}) == "ssd"
+    assert "detector" in MODEL_AXES

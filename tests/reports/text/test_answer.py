@@ -1,0 +1,237 @@
+"""The words against the numbers: every way in which the question can stand."""
+
+from dataclasses import replace
+
+import pytest
+
+from ablations.study.cell import Setting
+from ablations.study.grid import Grid, Row
+from reports.statistics import best
+from reports.statistics.comparisons import compare
+from reports.text.answer import answer
+from tests.reports.analyses import analysis
+
+STAR, FL, CAPPED, CE = range(4)
+
+
+def row(method, **values):
+    return Row({"method": method, **values}, Setting.of(**values))
+
+
+HEADLINE = Grid(
+    name="headline",
+    title="The losses",
+    columns=("method", "alpha", "gamma"),
+    rows=(
+        row("FL*", loss="focal_star", alpha=0.75, gamma=0.125),
+        row("FL", loss="focal", alpha=0.25, gamma=1.0),
+        row("FL*, capped", loss="focal_star", alpha=0.25, gamma=1.0, weight_cap=5),
+        row("CE", loss="ce", alpha=None),
+    ),
+    reference=FL,
+)
+
+QUESTION = "Whether FL* (α = 0.75, γ = 0.125) beats FL (α = 0.25, γ = 1) on digits_in_scenes"
+
+
+@pytest.fixture
+def folder(make_folder):
+    """A function of the number of seeds and the headline's values: a folder with records."""
+
+    def make(seeds, values, grid=HEADLINE, **changes):
+        folder = make_folder(seeds, (grid,))
+        for number, of_row in values.items():
+            for seed, value in enumerate(of_row, start=1):
+                found = analysis(value, seed=seed)
+                folder.add(folder.cell(0, number, seed), value, analysis=found, **changes)
+        return folder
+
+    return make
+
+
+FL_RUNS = [30.0, 30.5, 30.4]
+
+
+def numbers(folder, number=STAR):
+    """The row's comparison as it is to be printed: difference, low, high, p."""
+    found = compare(folder.load(), folder.study.grids[0])[number]
+    values = (found.difference, found.difference_low, found.difference_high)
+    p_value = "p < 0.001" if found.p_holm < 0.001 else f"p = {found.p_holm:.3f}"
+    return *(f"{value:+.1f}".replace("-", "−") for value in values), p_value
+
+
+def test_better_and_surviving(folder):
+    study = folder(3, {STAR: [35.0, 35.4, 35.5], FL: FL_RUNS})
+    difference, low, high, p_value = numbers(study)
+    assert difference == "+5.0" and low.startswith("+"), "35.3 - 30.3"
+    assert answer(study.load()).verdict == (
+        "FL* (α = 0.75, γ = 0.125) is better than FL (α = 0.25, γ = 1) on digits_in_scenes: 35.3 "
+        f"against 30.3 AP, a difference of +5.0 AP (95 % interval {low} to {high}, {p_value})."
+    )
+
+
+def test_worse_and_surviving(folder):
+    study = folder(3, {STAR: [25.0, 25.4, 25.5], FL: FL_RUNS})
+    _, low, high, p_value = numbers(study)
+    assert high.startswith("−")
+    assert answer(study.load()).verdict == (
+        "FL* (α = 0.75, γ = 0.125) is worse than FL (α = 0.25, γ = 1) on digits_in_scenes: 25.3 "
+        f"against 30.3 AP, a difference of −5.0 AP (95 % interval {low} to {high}, {p_value})."
+    )
+
+
+def test_not_surviving(folder):
+    study = folder(3, {STAR: [30.1, 31.4, 30.9], FL: FL_RUNS})
+    _, low, high, p_value = numbers(study)
+    assert (low[0], high[0]) == ("−", "+")
+    assert answer(study.load()).verdict == (
+        f"{QUESTION} cannot be told: 30.8 against 30.3 AP, a difference of +0.5 AP "
+        f"(95 % interval {low} to {high}, {p_value})."
+    )
+
+
+@pytest.mark.parametrize(("best", "warned"), [(0.9, True), (1.0, False)])
+def test_trainings_that_learnt_nothing_are_not_compared_in_silence(folder, best, warned):
+    study = folder(3, {STAR: [best] * 3, FL: [0.1, 0.0, 0.2], CE: [0.0, 0.0, 0.0]})
+    said = answer(study.load()).verdict
+    assert ("No row reaches 1 AP: the trainings have learnt too little" in said) == warned
+
+
+def test_an_interval_without_zero_that_does_not_survive_the_correction(folder):
+    others = {CAPPED: [30.1, 31.4, 30.9], CE: [30.2, 31.0, 29.5]}
+    study = folder(3, {STAR: [31.3, 32.4, 31.6], FL: FL_RUNS, **others})
+    found = compare(study.load(), study.study.grids[0])[STAR]
+    assert found.p_value < 0.05 < found.p_holm and found.difference_low > 0
+    verdict = answer(study.load()).verdict
+    assert verdict.startswith(f"{QUESTION} cannot be told: 31.8 against 30.3 AP")
+    assert verdict.endswith(
+        "The interval, which is of this comparison alone, leaves out 0; with 3 rows tested the "
+        "difference does not survive Holm's correction."
+    )
+
+
+def test_one_seed_each(folder):
+    study = folder(1, {STAR: [35.0], FL: [30.0]})
+    _, low, high, _ = numbers(study)
+    found = answer(study.load())
+    assert found.verdict == (
+        f"{QUESTION} cannot be told: each has one seed, and the spread between trainings is "
+        f"unknown. It is 35.0 against 30.0 AP, a difference of +5.0 AP (95 % interval {low} to "
+        f"{high} over images alone), and the interval leaves that spread out."
+    )
+    assert found.basis == "Each of one seed, on 40 validation images."
+
+
+def test_one_seed_without_resamples_has_no_interval_to_speak_of(make_folder):
+    study = make_folder(1, (HEADLINE,))
+    study.add(study.cell(0, STAR), 35.0)
+    study.add(study.cell(0, FL), 30.0)
+    assert answer(study.load()).verdict == (
+        f"{QUESTION} cannot be told: each has one seed, and the spread between trainings is "
+        "unknown. It is 35.0 against 30.0 AP, a difference of +5.0 AP."
+    )
+
+
+def test_one_seed_of_three_says_what_became_of_the_others(folder):
+    study = folder(3, {STAR: [35.0, 35.4, 35.5], FL: [30.0]})
+    study.add(study.cell(0, FL, 2), status="failed")
+    verdict = answer(study.load()).verdict
+    assert "cannot be told: FL has one seed (seed 2 failed; seed 3 missing), and the" in verdict
+
+
+def test_no_result(folder):
+    study = folder(2, {FL: FL_RUNS[:2]})
+    study.add(study.cell(0, STAR, 1), status="failed")
+    found = answer(study.load())
+    assert found.verdict == (
+        f"{QUESTION} cannot be told: FL* has no result (seed 1 failed; seed 2 missing)."
+    )
+    assert found.others == ("Not tested (no value): FL*, capped (α = 0.25, γ = 1, cap 5) and CE "
+                            "(no α).",)  # fmt: skip
+
+
+def test_no_result_of_the_reference_row(folder):
+    study = folder(2, {STAR: FL_RUNS[:2]})
+    assert answer(study.load()).verdict == (
+        f"{QUESTION} cannot be told: FL has no result (missing)."
+    )
+
+
+def test_a_run_diverged(folder):
+    study = folder(3, {STAR: [36.0, 36.0], FL: FL_RUNS})
+    study.add(study.cell(0, STAR, 3), status="diverged")
+    assert answer(study.load()).verdict == (
+        f"{QUESTION} cannot be told: 1 of 3 runs of FL* diverged, which counts as AP 0.0. It is "
+        "24.0 against 30.3 AP, a difference of −6.3 AP."
+    )
+
+
+def test_a_run_of_the_reference_row_diverged(folder):
+    study = folder(3, {STAR: FL_RUNS, FL: [30.0, 30.0]})
+    study.add(study.cell(0, FL, 3), status="diverged")
+    assert "cannot be told: 1 of 3 runs of FL diverged" in answer(study.load()).verdict
+
+
+def test_without_resampled_images(make_folder):
+    study = make_folder(2, (HEADLINE,))
+    for seed in (1, 2):
+        study.add(study.cell(0, STAR, seed), 35.0 + seed)
+        study.add(study.cell(0, FL, seed), 30.0 + seed)
+    verdict = answer(study.load()).verdict
+    assert "cannot be told: there is no test (no resampled images). It is 36.5 against" in verdict
+    assert "over seeds alone)" in verdict
+
+
+def test_the_other_losses_against_fl(folder):
+    study = folder(3, {STAR: FL_RUNS, FL: FL_RUNS, CAPPED: [20.0, 20.4, 20.3], CE: [25.0]})
+    _, low, high, p_value = numbers(study, CAPPED)
+    found = answer(study.load())
+    assert found.others == (
+        "FL*, capped (α = 0.25, γ = 1, cap 5) is worse than FL: −10.1 AP "
+        f"(95 % interval {low} to {high}, {p_value}).",
+        "Not tested (one seed): CE (no α).",
+    )
+    assert found.basis.startswith(
+        "Each a mean over the runs that ended, of 3 seeds, on 40 validation images. The intervals "
+        "are over other seeds and other images, each of one comparison alone; the p-values are "
+        "corrected for the 2 rows tested (Holm)."
+    )
+
+
+def test_another_loss_that_cannot_be_told_from_fl(folder):
+    study = folder(3, {STAR: FL_RUNS, FL: FL_RUNS, CE: FL_RUNS})
+    told, not_tested = answer(study.load()).others
+    assert told.startswith("CE (no α) cannot be told from FL: 0.0 AP (95 % interval −")
+    assert not_tested.startswith("Not tested (no value): FL*, capped")
+    assert answer(study.load()).verdict.startswith(f"{QUESTION} cannot be told: 30.3 against 30.3")
+
+
+def test_the_basis_counts_the_settings_that_the_best_was_chosen_from(folder):
+    results = folder(1, {STAR: [35.0], FL: [30.0], CAPPED: [31.0]}).load()
+    assert best.tried(results) == {"focal_star": 2, "focal": 1}
+    basis = answer(results).basis
+    assert "Settings with a result in this study: 2 of FL* and 1 of FL;" in basis
+    assert "flattered" in basis
+
+
+def test_another_data_set_is_named(folder):
+    study = folder(1, {STAR: [35.0], FL: [30.0]}, dataset={"name": "<b>cells</b>"})
+    assert "on <b>cells</b> cannot be told" in answer(study.load()).verdict
+
+
+@pytest.mark.parametrize(
+    ("grid", "why"),
+    [
+        (replace(HEADLINE, name="losses"), "the report has no table headline."),
+        (replace(HEADLINE, reference=None), "FL is not the reference row of table headline."),
+        (replace(HEADLINE, reference=CE), "FL is not the reference row of table headline."),
+        (
+            replace(HEADLINE, rows=HEADLINE.rows[1:], reference=0),
+            "table headline has no row of FL* without a cap.",
+        ),
+    ],
+)
+def test_a_study_that_does_not_ask_the_question(folder, grid, why):
+    found = answer(folder(2, {}, grid).load())
+    assert found.verdict == f"Whether FL* beats FL is not answered here: {why}"
+    assert found.others == () and found.basis == ""

@@ -1,0 +1,268 @@
+from dataclasses import replace
+
+import pytest
+
+from ablations.study.cell import Setting
+from ablations.study.grid import Grid, Row
+from reports.statistics import best
+from reports.statistics.comparisons import compare
+from reports.statistics.inference import Agreement
+from reports.tables import captions
+from reports.tables.grids import grid_table
+from reports.text import sentences
+from tests.reports.analyses import analysis
+
+
+def under_table(folder, number=0):
+    results, grid = folder.load(), folder.study.grids[number]
+    return captions.under_table(results, grid, grid_table(results, grid))
+
+
+def frame_of(folder, number=0):
+    return folder.load().of_grid(folder.study.grids[number])
+
+
+def test_one_seed_claims_no_difference(make_folder):
+    folder = make_folder(1)
+    folder.add(folder.cell(0, 0), 5.0)
+    text = under_table(folder)
+    assert "One seed per row" in text and "no difference between rows is claimed" in text
+    assert "only the order" in text and "The noise floor is unknown" in text
+    assert "±" not in text
+    assert "is not a finding" in sentences.seeds_warning(folder.load())
+
+
+def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
+    folder = make_folder(2)
+    for seed, ap in ((1, 10.0), (2, 12.0)):
+        folder.add(folder.cell(0, 0, seed), ap)
+    folder.add(folder.cell(0, 1, 1), 30.0)
+    folder.add(folder.cell(0, 1, 2), status="diverged")
+    text = under_table(folder)
+    # {10, 12}: sqrt(2 / 1) = 1.414; with the diverged run's 0.0 it would be sqrt(452 / 2) = 15.0
+    # and the least difference is 12.7062 sqrt(2 / 2) 1.414.
+    assert "pooled standard deviation of 1.4 AP (1 row, 1 degree of freedom); two rows" in text
+    assert "two rows of 2 seeds each must differ by more than 18.0 AP to exceed it." in text
+    assert "No difference between rows has been tested: the table has no reference row." in text
+    assert "A run that diverged counts as AP 0.0." in text
+    assert "only the order" not in under_table(folder, 1)
+
+
+def test_the_noise_floor_is_unknown_without_two_runs_of_a_row(make_folder):
+    folder = make_folder(2)
+    folder.add(folder.cell(0, 0, 1), 10.0)
+    assert "noise floor is unknown" in under_table(folder)
+
+
+def test_a_table_of_one_seed_has_the_yardstick_of_one_with_several(make_folder):
+    folder = make_folder(1, more_seeds={"star": (1, 2)})
+    folder.add(folder.cell(0, 0), 10.0)
+    for seed, ap in ((1, 20.0), (2, 22.0)):
+        folder.add(folder.cell(1, 1, seed), ap)
+    text = under_table(folder)
+    # {20, 22}: sd 1.414; the least difference of two runs is 12.7062 sqrt(2) 1.414 = 25.4.
+    assert "standard deviation of 1.4 AP (1 setting of table star, 1 degree of freedom)" in text
+    assert "two single runs must differ by more than 25.4 AP to exceed it." in text
+    assert "One seed per row" in text and "±" not in text
+
+
+def compared_folder(make_folder, make_study, seeds):
+    """A table whose first row is far from its reference row, and a second row without a run."""
+    grid = replace(make_study(seeds).grids[0], reference=2)
+    folder = make_folder(seeds, (grid, *make_study(seeds).grids[1:]))
+    for seed in range(1, seeds + 1):
+        for row, ap in ((0, 10.0), (2, 30.0)):
+            value = ap + 0.1 * seed
+            folder.add(folder.cell(0, row, seed), value, analysis=analysis(value, seed=seed))
+    return folder
+
+
+def test_under_a_table_stands_what_bold_and_grey_mean_where_rows_are_tested(
+    make_folder, make_study
+):
+    folder = compared_folder(make_folder, make_study, 3)
+    text = under_table(folder)
+    assert (
+        "Reference row: α = 0.75. Bold: the difference to the reference row survives Holm's "
+        "correction at 5 %; grey: it does not. Intervals: 95 %, over seeds and images, of each "
+        "row alone. Not tested (no value): α = 0.5."
+    ) in text
+    assert "tested:" not in text
+    # FL* has no reference row, and its first setting is CE's α = 0.75.
+    assert "No difference between rows has been tested" in under_table(folder, 1)
+    assert "Bold" not in under_table(folder, 1)
+
+
+def test_with_one_seed_nothing_is_said_of_bold(make_folder, make_study):
+    text = under_table(compared_folder(make_folder, make_study, 1))
+    assert "Bold" not in text and "no difference between rows is claimed" in text
+
+
+def test_the_warning_names_the_tables_whose_differences_are_tested(make_folder, make_study):
+    warning = sentences.seeds_warning(compared_folder(make_folder, make_study, 3).load())
+    assert warning == (
+        "Means over few seeds with their sample standard deviation. Differences to the reference "
+        "row are tested in table alpha, with Holm's correction within a table."
+    )
+
+
+def test_the_warning_says_where_nothing_is_tested(make_folder):
+    warning = sentences.seeds_warning(make_folder(2).load())
+    assert warning.endswith("No difference has been tested for significance.")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.25, "+1.2"), (-3.14, "−3.1"), (0.04, "0.0"), (-0.04, "0.0")],
+)
+def test_differences_have_a_sign_unless_they_are_none(value, text):
+    assert sentences.difference_number(value) == text
+
+
+def test_the_title_does_not_speak_of_other_data(make_folder):
+    folder = make_folder()
+    folder.add(folder.cell(0, 0), 5.0)
+    assert sentences.title(folder.load()) == "A small study"
+    folder.add(folder.cell(0, 0), 5.0, dataset={"name": "bccd"})
+    assert sentences.title(folder.load()) == "small on bccd"
+
+
+def test_the_summary_counts_what_is_there(broken_folder):
+    text = sentences.summary(broken_folder.load())
+    assert "small trains 9 cells on digits_in_scenes, every setting with 1 seed" in text
+    assert "3 done, 1 diverged, 1 failed, 1 stale, 1 running, 2 missing" in text
+
+
+def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
+    results = make_folder(1, more_seeds={"star": (1, 2, 3)}).load()
+    # 3 and 3 rows of which one is shared: 5 cells of seed 1, and 3 of either other seed.
+    assert "trains 11 cells on digits_in_scenes, every setting with 1 seed, 3 in table star:" in (
+        sentences.summary(results)
+    )
+    warning = sentences.seeds_warning(results)
+    assert warning.startswith("Means over 3 seeds in table star, with their sample standard")
+    assert "Elsewhere, each number is one training run" in warning
+
+
+def test_one_number_of_seeds_is_said_once(make_folder):
+    results = make_folder(2).load()
+    assert "every setting with 2 seeds:" in sentences.summary(results)
+    assert sentences.seeds_warning(results).startswith("Means over few seeds with")
+
+
+def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_folder):
+    folder = make_folder()
+    assert sentences.staleness(folder.load()) == ""
+    folder.add(folder.cell(0, 0), 5.0)
+    assert sentences.staleness(folder.load()) == (
+        "Whether records are stale is unknown: nothing says what they were prepared from."
+    )
+    folder.describe()
+    assert sentences.staleness(folder.load()) == ""
+
+
+def test_under_a_table_of_speed_stands_what_was_timed(broken_folder):
+    text = under_table(broken_folder, 2)
+    assert "ms per image: the median over 30 images after 10 for warm-up" in text
+    assert "on Example CPU, 1 thread, while other cells of the study ran beside it" in text
+    assert "timed on an Nvidia M40" in text
+    assert "In parentheses: the paper's depth and scale (px)." in text
+    assert "The published AP₅₀, AP₇₅ and APₛ are in the CSV." in text
+    assert "† marks what a stale record says: it counts nowhere." in text
+    assert "ms per image" not in under_table(broken_folder, 0)
+
+
+def test_the_caption_of_the_dots_says_what_is_drawn(make_folder):
+    one, several = make_folder(1), make_folder(2)
+    assert captions.dots(frame_of(one), True) == ("AP of each row; each side has its own scale.")
+    assert captions.dots(frame_of(several, 1), False) == (
+        "AP of each row, mean over seeds, with its 95 % interval over seeds and images; "
+        "CE is grey, FL* is orange."
+    )
+
+
+def test_the_best_setting_of_each_loss(make_folder):
+    folder = make_folder(2)
+    for seed in (1, 2):
+        folder.add(folder.cell(0, 0, seed), 5.0)
+        folder.add(folder.cell(0, 1, seed), 10.0 + seed)
+    folder.add(folder.cell(1, 2, 1), status="diverged")
+    ce, star = best.best_settings(folder.load())
+    # mean of 11 and 12, sd sqrt(0.5)
+    assert ce == {
+        "loss": "CE", "setting": "α = 0.5", "AP": "11.5 ± 0.7", "seeds": "2 of 2", "settings": "2",
+        # 11.5 +- 12.7062 sqrt(0.5 / 2)
+        "interval": "5.1 to 17.9 (seeds alone)",
+    }  # fmt: skip
+    assert (star["loss"], star["AP"], star["seeds"]) == ("FL*", "0.0", "1 of 2, 1 diverged")
+    assert star["interval"] == ""
+
+
+def test_the_best_setting_has_an_interval_over_seeds_and_images(make_folder, make_study):
+    results = compared_folder(make_folder, make_study, 3).load()
+    (ce,) = best.best_settings(results)
+    found = compare(results, results.study.grids[0])[2]
+    assert ce["interval"] == f"{found.low:.1f} to {found.high:.1f}"
+
+
+def test_the_best_setting_of_one_seed_has_no_interval(make_folder, make_study):
+    (ce,) = best.best_settings(compared_folder(make_folder, make_study, 1).load())
+    assert (ce["AP"], ce["interval"]) == ("30.1", "")
+
+
+def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
+    results = broken_folder.load()
+    # FL has a result at 88 px alone, and at its own 128 px only a stale one.
+    assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
+    assert best.compared(broken_folder.study) == (
+        "Compared at the study's own model and data: depth 18, 128 px."
+    )
+
+
+def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
+    assert best.compared(make_folder().study) == ""
+
+
+def test_the_best_setting_names_what_is_none(make_folder):
+    row = Row({"alpha": None}, Setting.of(loss="ce", alpha=None))
+    folder = make_folder(grids=(Grid("a", "A", ("alpha",), (row,)),))
+    folder.add(folder.cell(0, 0), 5.0)
+    assert best.best_settings(folder.load())[0]["setting"] == "no α"
+
+
+def test_no_best_setting_without_a_result(make_folder):
+    assert best.best_settings(make_folder().load()) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Agreement(0.8095, 0.0107, 7, 0), "Kendall's τ-b = 0.81 (p = 0.011, 7 rows)."),
+        (
+            Agreement(-0.5, 0.0001, 6, 1),
+            "−0.50 (p < 0.001, 6 rows; 1 row without a value left out)",
+        ),
+        (
+            Agreement(None, None, 3, 0, "all our values are equal"),
+            "undefined: all our values are equal (3 rows compared)",
+        ),
+    ],
+)
+def test_agreement_in_words(found, said):
+    assert said in sentences.agreement(found)
+
+
+def test_orders_name_each_table_that_can_be_compared():
+    text = sentences.orders(
+        {"alpha": Agreement(0.8, 0.01, 7, 0), "gamma": Agreement(None, None, 1, 6, "...")}
+    )
+    assert "0.80 in table alpha" in text and "gamma" not in text
+    assert sentences.orders({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(41.2, "41 s"), (725, "12 min 5 s"), (10_921, "3 h 2 min"), (float("nan"), "")],
+)
+def test_durations(seconds, text):
+    assert sentences.duration(seconds) == text
