@@ -157,10 +157,11 @@ audit: setup
 	@"$(PY)" -m pip_audit --strict --disable-pip --no-deps --progress-spinner off \
 	    --requirement install/lock.txt
 
-## check style and format
+## check style, format and types
 lint: setup
 	@"$(PY)" -m ruff check
 	@"$(PY)" -m ruff format --check
+	@"$(PY)" -m mypy
 
 ## fix style and format with ruff
 format: setup

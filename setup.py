@@ -51,14 +51,17 @@ setup(
     # The set-up (`make setup`) keeps a Detectron2 that is there and else installs a pure-Python
     # one; a requirement would make pip look for it on the index instead.
     install_requires=[
+        "adjustText>=1.2",
         "anyascii>=0.3.2",
         "fvcore>=0.1.5.post20221221",
         "hotcoco>=1.3",
         "jinja2>=3.1.4",
         "matplotlib>=3.9",
+        "msgspec>=0.19",
         "numpy>=1.26",
         "pandas>=2.2",
         "Pillow>=10.3",
+        "pooch>=1.8",
         "pycocotools>=2.0.8",
         "PyYAML>=6.0.1",
         "rich>=13.7",
@@ -77,6 +80,7 @@ setup(
             "axe-playwright-python>=0.1.4",
             "hypothesis>=6.100",
             "mpmath>=1.3",
+            "mypy>=1.15",
             "onnx>=1.14",
             "onnxruntime>=1.16",
             "pip-audit>=2.7",
