@@ -85,7 +85,7 @@ def forms(default: object, hostile: Path) -> list[object]:
 @pytest.mark.slow
 def test_no_key_runs_code(hostile, tiny_overrides, tmp_path):
     cfg = get_cfg()
-    add_focal_star_config(cfg)
+    add_focal_star_config(cfg, ["mini"])
     taken, of_others = set(), {}
     given = [*tiny_overrides, "MODEL.BACKBONE.STORE_FROZEN", "False"]  # which takes long
     for key, default in leaves(cfg):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from focal_star.evaluation import loss_distribution
 from focal_star.evaluation.loss_distribution import (
     HIGH,
     LOW,
@@ -17,6 +16,7 @@ from focal_star.evaluation.loss_distribution import (
     hardest_share,
 )
 from focal_star.losses import LOSSES
+from focal_star.tools import loss_distribution
 from focal_star.training import engine
 
 WIDTH = (HIGH - LOW) / NUM_BINS

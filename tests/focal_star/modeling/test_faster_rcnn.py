@@ -13,16 +13,20 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
 from focal_star.config import CONFIGS, ConfigError, derive, load_config
-from focal_star.evaluation import loss_distribution
+from focal_star.evaluation.validation_images import (
+    TWO_STAGE_LOSS_NAMES,
+    ValidationImages,
+    mean_losses,
+)
 from focal_star.mini import pretraining
-from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.models import CachedGeneralizedRCNN
-from focal_star.mini.trainer import CachedTrainer
+from focal_star.mini.trainer import MiniTrainer
 from focal_star.modeling.faster_rcnn import keys_of
+from focal_star.tools import loss_distribution
 from focal_star.tools.detector import load_detector
-from focal_star.training import engine, validation
+from focal_star.training import engine
 from focal_star.training.trainer import Trainer
-from focal_star.training.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 BY_HAND = CONFIGS / "mini" / "faster_rcnn_R_18_FPN.yaml"
@@ -194,10 +198,10 @@ def test_looking_at_validation_images_moves_no_number(cfg):
 
 def test_stored_features_of_the_stage_that_the_pyramid_sees_change_no_bit(cfg):
     Path(cfg.OUTPUT_DIR).mkdir()
-    trainer = CachedTrainer(cfg)
+    trainer = MiniTrainer(cfg)
     trainer.load()
     assert "res2" in trainer.model.backbone.bottom_up._out_features
-    assert isinstance(trainer.data_loader.mapper, StoredMapper)
+    assert isinstance(trainer.data_loader.mapper, CachedFeatureMapper)
     stored = trained(cfg, "stored")["result"]
     assert trained(cfg, "read", MODEL__BACKBONE__STORE_FROZEN=False)["result"] == stored
 
@@ -267,7 +271,3 @@ def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, t
     )  # fmt: skip
     assert code == 2
     assert "MODEL.META_ARCHITECTURE is CachedGeneralizedRCNN" in capsys.readouterr().err
-
-
-def test_the_losses_of_validation_have_names():
-    assert set(validation.LOSS_NAMES) < set(TWO_STAGE_LOSS_NAMES)

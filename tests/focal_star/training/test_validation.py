@@ -8,9 +8,9 @@ import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
+from focal_star.evaluation.validation_images import ValidationImages, mean_losses
 from focal_star.training import engine
 from focal_star.training.trainer import Trainer
-from focal_star.training.validation import ValidationImages, mean_losses
 
 
 @pytest.fixture

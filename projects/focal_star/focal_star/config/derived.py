@@ -1,11 +1,12 @@
-"""Refuses a config whose short keys were never resolved: it would be another experiment."""
+"""Refuses a config whose short keys are not resolved: it would be another experiment."""
 
 from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config.checks import ConfigError, leaves
+from focal_star.config.checks import leaves
 from focal_star.config.keys import derive
+from focal_star.errors import ConfigError
 
 
 def check_derived(cfg: CfgNode) -> None:

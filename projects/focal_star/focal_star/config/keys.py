@@ -1,11 +1,15 @@
 """The project's config keys, with their defaults; and those that are short for Detectron2's."""
 
+from collections.abc import Sequence
+
 from detectron2.config import CfgNode
 
-import focal_star.extensions
-import focal_star.modeling.retinanet  # noqa: F401  a config with these keys names what the two register
+import focal_star.modeling.retinanet  # noqa: F401  registers the model that these configs name
+from focal_star import extensions as _extensions
 from focal_star.modeling.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
-from focal_star.training.optimizer import FULL_MODEL
+
+FULL_MODEL = "full_model"
+"""A value of ``SOLVER.CLIP_GRADIENTS.CLIP_TYPE`` beside Detectron2's own "value" and "norm"."""
 
 ASPECT_RATIOS = {1: [1.0], 3: [0.5, 1.0, 2.0]}
 """``NUM_ASPECT_RATIOS`` -> height to width of the anchors."""
@@ -17,16 +21,23 @@ LONG_TO_SHORT = 5 / 3
 """The longest edge of an image to its short edge: Detectron2's 1333 px at 800."""
 
 
-def add_focal_star_config(cfg: CfgNode) -> None:
+def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     """Add the project's keys, with their defaults, to Detectron2's.
 
-    This project's models and backbones are registered with Detectron2 when this module is
-    imported, so that ``build_model(cfg)`` knows them.
+    Importing this module registers the project's model with Detectron2.
+
+    Args:
+        cfg: Detectron2's config.
+        extensions: names of :data:`focal_star.extensions.NAMES` whose keys are added too, and whose
+            models and backbones are registered.
 
     alpha, gamma and the prior pi stay where Detectron2 has them:
     ``MODEL.RETINANET.FOCAL_LOSS_ALPHA`` (None for no weighting), ``.FOCAL_LOSS_GAMMA`` and
     ``.PRIOR_PROB``.
     """
+    # Names of focal_star.extensions.NAMES, whose keys, models and data sets the config uses.
+    cfg.EXTENSIONS = []
+
     cfg.MODEL.FOCAL_STAR = CfgNode()
     # A name of focal_star.losses.LOSSES.
     cfg.MODEL.FOCAL_STAR.LOSS = "focal_star"
@@ -73,13 +84,6 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # 4095. None for 16. Files of 8 bits, and those that state their depth, are read as ever.
     cfg.INPUT.BIT_DEPTH = None
 
-    # Whether convolutions run on channels-last tensors: faster on CPU and on recent GPUs.
-    cfg.MODEL.CHANNELS_LAST = False
-    # Whether what the frozen part of a narrow ResNet makes of the training images is kept in
-    # CACHE_DIR for all trainings (focal_star.mini.frozen). It is only where the model takes it,
-    # nothing in the mapping of the images is random, and all are of one size.
-    cfg.MODEL.BACKBONE.STORE_FROZEN = False
-
     # "SGD" as Detectron2 has it, or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # AdamW's decay of the running means of the gradient and of its square.
@@ -91,11 +95,11 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # Whether every image and box of such a folder is looked at before training.
     cfg.DATASETS.CHECK = True
 
-    # Where what several trainings share is kept: the embedded data set, pretrained backbones.
+    # The folder of what several trainings share: converted data sets, and what extensions cache.
     cfg.CACHE_DIR = "output/cache"
 
-    # Services that a training's metrics also go to, of focal_star.training.writers: "wandb",
-    # "mlflow". Their packages are extras; where one fails, the training goes on without it.
+    # Services that also get what TensorBoard gets (focal_star.training.services): "wandb",
+    # "mlflow". Their packages are extras; if one fails, the training continues without it.
     cfg.OUTPUT_WRITERS = []
 
     # What computes COCO's AP: "hotcoco" or "pycocotools".
@@ -115,18 +119,19 @@ def add_focal_star_config(cfg: CfgNode) -> None:
     # Resamples of the test images, whose APs are recorded for confidence intervals; 0 for none.
     cfg.TEST.BOOTSTRAP_RESAMPLES = 1000
 
-    # A short classification training of the backbone on the data set's own objects, for data sets
-    # and backbones that ImageNet's weights do not fit. It takes the place of MODEL.WEIGHTS.
-    cfg.PRETRAINING = CfgNode()
-    cfg.PRETRAINING.ENABLED = False
-    cfg.PRETRAINING.MAX_ITER = 2000
-    cfg.PRETRAINING.IMS_PER_BATCH = 64
-    cfg.PRETRAINING.BASE_LR = 0.01
-    # Of the images that the crops are cut from, px. Not the detector's, so that one pretraining
-    # serves detectors of every input scale.
-    cfg.PRETRAINING.SHORT_EDGE = 128
-    cfg.PRETRAINING.CROP_SIZE = 48  # px
-    cfg.PRETRAINING.SEED = 0
+    add_extension_keys(cfg, extensions)
+
+
+def add_extension_keys(cfg: CfgNode, names: Sequence[str]) -> None:
+    """Add the keys of extensions, except of those that the config already has.
+
+    Raises:
+        ConfigError: as :func:`focal_star.extensions.load`.
+    """
+    for name, extension in zip(names, _extensions.load(names), strict=True):
+        if name not in cfg.EXTENSIONS:
+            extension.add_keys(cfg)
+            cfg.EXTENSIONS = [*cfg.EXTENSIONS, name]
 
 
 def derive(cfg: CfgNode) -> None:

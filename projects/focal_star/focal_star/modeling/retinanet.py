@@ -17,6 +17,9 @@ from focal_star.modeling.box_loss import dense_box_loss
 from focal_star.modeling.classification import ClassificationLoss
 from focal_star.modeling.ohem import select_anchors
 
+CONFIG_CHECKS: list[Callable[[CfgNode], None]] = []
+"""Called with the config that a model is built from; :mod:`focal_star.config` adds one."""
+
 
 @META_ARCH_REGISTRY.register()
 class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
@@ -65,9 +68,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        from focal_star.config.derived import check_derived  # which imports this module
-
-        check_derived(cfg)
+        for check in CONFIG_CHECKS:
+            check(cfg)
         chosen, ohem = cfg.MODEL.FOCAL_STAR, cfg.MODEL.OHEM
         select = partial(
             select_anchors,

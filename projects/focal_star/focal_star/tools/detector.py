@@ -16,7 +16,7 @@ from PIL import Image
 from focal_star.config import ConfigError, load_config
 from focal_star.data.registration import in_coco_format
 from focal_star.data.validation.checks import DatasetError, splits_of
-from focal_star.extensions import embedded_dataset
+from focal_star.extensions import dataset_folder
 from focal_star.training import checkpoints
 
 CLASSES_FILE = "classes.txt"
@@ -155,7 +155,7 @@ def _of_folder(cfg: CfgNode) -> list[str]:
             folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
         except (DatasetError, OSError):
             return []
-    elif (folder := embedded_dataset(cfg, compose=False)) is None:
+    elif (folder := dataset_folder(cfg, create=False)) is None:
         return []
     categories = _json(splits_of(folder)[0].annotation_file, "categories")
     try:

@@ -19,16 +19,15 @@ import json
 import logging
 import multiprocessing
 import os
-import shlex
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import ConfigError, load_config, resolve_config
+from focal_star import extensions
+from focal_star.config import ConfigError, load_variants, resolve_config
 from focal_star.data.catalog import describe_names, split_of
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import (
@@ -39,7 +38,6 @@ from focal_star.data.validation.checks import (
     joined_sha256,
     splits_of,
 )
-from focal_star.extensions import missing_weights
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.requirements import require
 from focal_star.training.engine import prepare
@@ -112,8 +110,8 @@ def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
     if folder is None:
         return
     sha256 = dataset_sha256(folder)
-    wanted = [cfg for cfg in cfgs if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS]
-    missing = {missing_weights(cfg, sha256): cfg for cfg in wanted}
+    makers = [(cfg, extensions.weights_maker(cfg)) for cfg in cfgs]
+    missing = {maker.missing_weights(cfg, sha256): cfg for cfg, maker in makers if maker}
     missing.pop(None, None)
     if len(missing) > 1:
         spawning = multiprocessing.get_context("spawn")  # a fork would share torch's threads
@@ -124,25 +122,6 @@ def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
 def _log() -> None:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("focal_star").setLevel(logging.INFO)
-
-
-def load_variants(
-    config_file: str, variants: Iterable[str], overrides: list[str]
-) -> dict[str, CfgNode]:
-    """Variant -> its config.
-
-    Raises:
-        ConfigError: variants that are no config, each with what is wrong.
-    """
-    cfgs, problems = {}, []
-    for variant in variants:
-        try:
-            cfgs[variant] = load_config(config_file, [*overrides, *shlex.split(variant)])
-        except ValueError as error:  # ConfigError is one, as is shlex's for a quote left open
-            problems.append(f"--variant {variant!r}: {error}")
-    if problems:
-        raise ConfigError("\n  ".join(problems))
-    return cfgs
 
 
 def main(argv: list[str] | None = None) -> int:

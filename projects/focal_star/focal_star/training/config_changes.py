@@ -12,10 +12,10 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import ConfigError
 from focal_star.config.checks import leaves
 from focal_star.config.derived import plain
 from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.errors import ConfigError
 from focal_star.identity.running_loss import running_loss_code
 from focal_star.identity.sources import SHA256
 from focal_star.losses import LOSSES
@@ -53,15 +53,6 @@ OF_ONE_DETECTOR = {
     "MODEL.OHEM.": RETINANET,
 }
 """Part of the config -> the detector that it is for; in trainings of others it has no effect."""
-
-META_ARCHITECTURE = ".META_ARCHITECTURE"
-"""End of the keys that name a model."""
-
-RENAMED = {
-    ("FocalStarRetinaNet", "CachedRetinaNet"),
-    ("GeneralizedRCNN", "CachedGeneralizedRCNN"),
-}
-"""Old and new name of a model that older trainings have under the old one."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
@@ -132,8 +123,6 @@ def changes(
             continue  # a key that is newer than the training
         old = recorded["values"][key]
         if new == old or new == recorded["prepared"].get(key, old):
-            continue
-        if key.endswith(META_ARCHITECTURE) and (old, new) in RENAMED:
             continue
         if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
             continue

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.io.writing import write_whole
+from focal_star.random_state import random_state, set_random_state
 from focal_star.training import checkpoints
-from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_main_process
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,10 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
 from focal_star import extensions
-from focal_star.config import ConfigError, check_config, check_derived
+from focal_star.config import check_config, check_derived
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import dataset_sha256
+from focal_star.errors import ConfigError
 from focal_star.evaluation.loss_distribution import loss_distribution
 from focal_star.evaluation.timing import InferenceTimer
 from focal_star.identity import sources
@@ -68,10 +69,10 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     check_derived(cfg)
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
-    if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
+    if maker := extensions.weights_maker(cfg):
         if folder is None:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
-        path = extensions.pretrained_weights(cfg, dataset_sha256(folder))
+        path = maker.initial_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
         saved = checkpoints.read(path)
         weights = {
@@ -128,7 +129,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     config = config_changes.record(start.given, cfg)
     cfg = _with_seed(cfg, start.state)
     seed_all_rng(cfg.SEED + comm.get_rank())
-    trainer = extensions.trainer_class(cfg)(cfg, start.state, trusted)
+    trainer = extensions.trainer_class(cfg, Trainer)(cfg, start.state, trusted)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
     guard = DivergenceGuard({CONFIG: config})
     trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
@@ -188,7 +189,7 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
     """
     check_config(cfg)
     check_derived(cfg)
-    model = Trainer.build_model(cfg)
+    model = extensions.trainer_class(cfg, Trainer).build_model(cfg)
     CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
 

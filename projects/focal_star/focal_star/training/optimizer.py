@@ -6,8 +6,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.solver import build as solver
 
-FULL_MODEL = "full_model"
-"""A value of SOLVER.CLIP_GRADIENTS.CLIP_TYPE beside Detectron2's own "value" and "norm"."""
+from focal_star.config.keys import FULL_MODEL
 
 
 def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -22,8 +22,9 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
-from focal_star import __version__
-from focal_star.config import ConfigError, load_config
+from focal_star import __version__, extensions
+from focal_star.config import load_config
+from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.training import checkpoints
 
@@ -35,19 +36,6 @@ UNUSABLE = 2
 
 WIDTH = 64
 """Of the stem and of res2, in Detectron2's ResNet-18 and -34."""
-
-META_ARCHITECTURES = {
-    "CachedGeneralizedRCNN": "GeneralizedRCNN",
-    "CachedRetinaNet": "RetinaNet",
-    "FocalStarRetinaNet": "RetinaNet",
-}
-"""Name here -> the one of Detectron2 that detects the same."""
-
-NARROW_BACKBONES = {
-    "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",
-    "build_narrow_resnet_fpn_backbone": "build_resnet_fpn_backbone",
-}
-"""Name here -> the one of Detectron2 that is the same at a width of 64."""
 
 BY_CHANNEL = ("FrozenBN", "BN", "SyncBN", "nnSyncBN", "naiveSyncBN")
 """Normalisations in which no channel has to do with another."""
@@ -87,14 +75,12 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     plain = get_cfg()
     for section in _SECTIONS:
         _copy_known(cfg[section], plain[section])
-    model = plain.MODEL
-    model.META_ARCHITECTURE = META_ARCHITECTURES.get(
-        model.META_ARCHITECTURE, model.META_ARCHITECTURE
-    )
+    model, names = plain.MODEL, _detectron2_names(cfg)
+    model.META_ARCHITECTURE = names.get(model.META_ARCHITECTURE, model.META_ARCHITECTURE)
     if model.RETINANET.FOCAL_LOSS_ALPHA is None:
         model.RETINANET.FOCAL_LOSS_ALPHA = -1.0
-    if model.BACKBONE.NAME in NARROW_BACKBONES:
-        model.BACKBONE.NAME = NARROW_BACKBONES[model.BACKBONE.NAME]
+    if model.BACKBONE.NAME in names:
+        model.BACKBONE.NAME = names[model.BACKBONE.NAME]
         if is_narrow(cfg) and model.RESNETS.NORM not in ("", *BY_CHANNEL):
             raise ConfigError(
                 f"MODEL.RESNETS.NORM is {model.RESNETS.NORM}: channels of zeros would change what "
@@ -107,11 +93,19 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     return plain
 
 
+def _detectron2_names(cfg: CfgNode) -> dict[str, str]:
+    """Name of a model or backbone of this project -> Detectron2's own that detects the same."""
+    names = {"FocalStarRetinaNet": "RetinaNet"}
+    for extension in extensions.load(cfg.EXTENSIONS):
+        names |= extension.detectron2_names
+    return names
+
+
 def is_narrow(cfg: CfgNode) -> bool:
     """Whether plain Detectron2 needs other weights than ``model_final.pth``."""
     resnets = cfg.MODEL.RESNETS
     widths = (resnets.STEM_OUT_CHANNELS, resnets.RES2_OUT_CHANNELS)
-    return cfg.MODEL.BACKBONE.NAME in NARROW_BACKBONES and widths != (WIDTH, WIDTH)
+    return cfg.MODEL.BACKBONE.NAME in _detectron2_names(cfg) and widths != (WIDTH, WIDTH)
 
 
 def dump(cfg: CfgNode) -> str:

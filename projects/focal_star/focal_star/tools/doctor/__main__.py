@@ -76,8 +76,8 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     Raises:
         focal_star.config.ConfigError: the config, or one of its variants, is none.
     """
+    from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements
-    from focal_star.tools.prepare import load_variants
 
     cfgs = list(load_variants(options.config_file, options.variant or [""], options.opts).values())
     cfg = cfgs[0]

@@ -20,6 +20,7 @@ from detectron2.data import MetadataCatalog
 from focal_star.config import ConfigError
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import DatasetError
+from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
@@ -108,7 +109,7 @@ def weights(cfg: CfgNode) -> Finding:
     """Whether the initial weights are here, or could be fetched."""
     address = cfg.MODEL.WEIGHTS
     if not address:
-        made = "a pretraining makes them" if cfg.PRETRAINING.ENABLED else "none; the network is new"
+        made = "a pretraining makes them" if weights_maker(cfg) else "none; the network is new"
         return Finding(OK, "weights", made)
     if not is_address(address):
         return Finding(OK, "weights", address)
