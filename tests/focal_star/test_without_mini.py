@@ -105,10 +105,9 @@ def test_no_config_can_have_other_code_imported(monkeypatch, tmp_path, value):
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')\n")
     (tmp_path / "evil.yaml").write_text(f"EXTENSIONS: {value}\n".replace("None", "null"))
     monkeypatch.syspath_prepend(tmp_path)
-    for load in (lambda: load_config(tmp_path / "evil.yaml"), lambda: load_config("", given)):
-        given = ["EXTENSIONS", value]
+    for config, pairs in ((tmp_path / "evil.yaml", []), ("", ["EXTENSIONS", value])):
         with pytest.raises(ConfigError, match="EXTENSIONS is .*; valid: a list of mini, or"):
-            load()
+            load_config(config, pairs)
     for key in ("MODEL.META_ARCHITECTURE", "MODEL.BACKBONE.NAME"):
         for name in ("evil", "evil.Model", "focal_star.mini.models"):
             with pytest.raises(KeyError, match="found in"):

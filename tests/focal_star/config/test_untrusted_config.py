@@ -112,7 +112,10 @@ def test_no_key_runs_code(hostile, tiny_overrides, tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"MODEL.TRUSTED_WEIGHTS": True}, "TRUSTED_WEIGHTS is True in a file.*command line alone"),
+        (
+            {"MODEL.TRUSTED_WEIGHTS": True},
+            "TRUSTED_WEIGHTS is True in a file.*only on the command line",
+        ),
         ({"MODEL.TRUSTED_WEIGHTS": "True"}, "TRUSTED_WEIGHTS is True in a file"),
         ({"MODEL.TRUSTED_WEIGHTS": 1}, "TRUSTED_WEIGHTS"),
         ({"MODEL.LOAD_PROPOSALS": True}, "LOAD_PROPOSALS is True; valid: False"),

@@ -55,14 +55,14 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
 def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
     """Merge and check a config file and ``KEY VALUE`` pairs; the result is mutable.
 
-    The keys that :func:`derive` sets are still as they were written.
+    The keys that :func:`derive` sets keep the values of the file.
 
-    A file is data from a stranger: YAML is loaded safely, so that a Python tag is refused, and no
-    file can grant trust. Only ``overrides``, which a person types, can.
+    A file may come from a stranger: YAML is loaded safely, so Python tags are refused, and a file
+    cannot set ``MODEL.TRUSTED_WEIGHTS``. Only ``overrides``, which the user types, can.
 
     Raises:
-        ConfigError: a file that cannot be read, a key that does not exist, or values that cannot
-            be, all of them named.
+        ConfigError: a file that cannot be read, a key that does not exist, or invalid values; it
+            lists all of them.
     """
     cfg = get_cfg()
     add_focal_star_config(cfg)
@@ -94,11 +94,11 @@ def merge_overrides(cfg: CfgNode, overrides: list[str]) -> None:
 
 
 def _refuse_trust(cfg: CfgNode) -> None:
-    """Refuse trust that a file gives to the weights that it names itself."""
+    """Refuse a file that declares its own weights trusted."""
     if cfg.MODEL.TRUSTED_WEIGHTS:
         raise ValueError(
-            "MODEL.TRUSTED_WEIGHTS is True in a file; valid there: False. Trust is granted on the "
-            "command line alone: remove the key, and if you trust who made the weights, add: "
+            "MODEL.TRUSTED_WEIGHTS is True in a file; valid there: False. Trust is granted only on "
+            "the command line: remove the key, and if you trust the author of the weights, add: "
             "MODEL.TRUSTED_WEIGHTS True"
         )
 

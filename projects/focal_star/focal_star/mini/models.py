@@ -33,7 +33,7 @@ class AcceptsCachedFeatures:
     """A detector of Detectron2 that also takes cached features instead of the pixels of a batch."""
 
     def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
-        """Return Detectron2's images of a batch, or the features that the backbone takes instead."""
+        """Return Detectron2's images of a batch, or cached features in their place."""
         if not all(FEATURES in image for image in batched_inputs):
             return super().preprocess_image(batched_inputs)
         with torch.autocast(self.device.type, enabled=False):  # it stacks only its own types

@@ -29,8 +29,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
     it is Detectron2's own RetinaNet.
 
     On a GPU, :meth:`losses` makes the host wait for the labels of the anchors, as Detectron2's
-    ``label_anchors`` does, and for nothing after them; ``select_anchors``, a ``BBOX_REG_LOSS_TYPE``
-    other than ``smooth_l1``, and a loss that has no fused form, do.
+    ``label_anchors`` does. After that the host waits only with ``select_anchors``, with a
+    ``BBOX_REG_LOSS_TYPE`` other than ``smooth_l1``, or with a loss that has no fused form.
     """
 
     @configurable
@@ -47,12 +47,12 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         """
         Args:
             loss: a name of :data:`focal_star.losses.LOSSES`.
-            weight_cap: largest modulating factor of ``focal_star``; None for no cap. As with beta,
-                other losses that take it have it too.
+            weight_cap: largest modulating factor of ``focal_star``, and of every other loss that
+                has this parameter; None for no cap.
             beta: shift of ``focal_appendix``, in logits.
             kernel: what computes the loss, of :data:`focal_star.losses.fused.FORMS`.
-            select_anchors: :func:`focal_star.modeling.ohem.select_anchors` with its options bound; None
-                where every anchor that is not ignored counts.
+            select_anchors: :func:`focal_star.modeling.ohem.select_anchors` with its options bound;
+                None if every anchor that is not ignored counts.
             kwargs: the arguments of Detectron2's RetinaNet; ``focal_loss_alpha`` (None for no
                 weighting) and ``focal_loss_gamma`` are those of every loss.
 
@@ -105,8 +105,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
 
         Returns:
             ``loss_cls`` and ``loss_box_reg``: sums over the anchors that count, divided by the
-            running number of positive anchors. ``select_anchors`` has to do with ``loss_cls``
-            alone: not with the boxes, not with the divisor.
+            running number of positive anchors. ``select_anchors`` affects neither ``loss_box_reg``
+            nor the divisor.
         """
         labels = torch.stack(gt_labels)  # (N, R)
         pos_mask = self.positive(labels)
@@ -118,7 +118,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         )
 
     def _log_num_pos_anchors(self, number: Tensor, num_images: int) -> None:
-        """As Detectron2 logs it, here before anything of a loss is computed: this waits."""
+        """Log it as Detectron2 does, but before the losses are computed, because this waits."""
         get_event_storage().put_scalar("num_pos_anchors", number.item() / num_images)
 
     def divided_losses(
@@ -131,7 +131,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         pos_mask: Tensor,
         normalizer: Number,
     ) -> dict[str, Tensor]:
-        """What :meth:`losses` returns, for a given divisor; nothing of the model changes.
+        """The losses of :meth:`losses` for a given divisor; the model does not change.
 
         Args:
             labels: (N, R), the ``gt_labels`` stacked.
@@ -161,9 +161,10 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         pred_anchor_deltas: list[Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[Instances]:
-        """Detectron2's detections; those of a training step (``VIS_PERIOD``) are of copies.
+        """Detectron2's detections; in a training step (``VIS_PERIOD``) from copies of the logits.
 
-        Detectron2 applies the sigmoid in place, and the backward pass still needs the logits.
+        Detectron2 0.5 applies the sigmoid in place, and the backward pass still needs the logits.
+        Its main branch never calls this method: there, ``VIS_PERIOD`` has no effect on RetinaNet.
         """
         if self.training:
             pred_logits = [logits.detach().clone() for logits in pred_logits]
