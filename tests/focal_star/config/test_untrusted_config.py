@@ -114,7 +114,7 @@ def test_no_key_runs_code(hostile, tiny_overrides, tmp_path):
     [
         (
             {"MODEL.TRUSTED_WEIGHTS": True},
-            "TRUSTED_WEIGHTS is True in a file.*only on the command line",
+            "is True in a file.*only on the command line",
         ),
         ({"MODEL.TRUSTED_WEIGHTS": "True"}, "TRUSTED_WEIGHTS is True in a file"),
         ({"MODEL.TRUSTED_WEIGHTS": 1}, "TRUSTED_WEIGHTS"),

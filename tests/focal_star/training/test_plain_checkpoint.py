@@ -21,7 +21,7 @@ from focal_star.training import engine, plain_checkpoint
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 COCO = CONFIGS / "coco" / "retinanet_R_50_FPN_1x_800_FL.yaml"
 SMALL = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", "96"]
-SMALL += ["PRETRAINING.ENABLED", "False"]
+SMALL += ["EXTENSIONS", "['mini']", "PRETRAINING.ENABLED", "False"]
 CLASSES = ["MODEL.RETINANET.NUM_CLASSES", "4"]
 
 PREDICT = """

@@ -76,7 +76,7 @@ def test_runs_start_before_the_tensorboard_files_and_end_with_them(cfg, stand_in
     assert names == [
         "init", "set_experiment", "autolog", "start_run", "log_dict", "files", "finish", "end_run",
     ]  # fmt: skip
-    calls = dict((name, (args, kwargs)) for name, args, kwargs in service.calls)
+    calls = {name: (args, kwargs) for name, args, kwargs in service.calls}
     wandb = calls["init"][1]
     assert wandb["sync_tensorboard"] and wandb["config"]["MODEL"]["FOCAL_STAR"]["LOSS"] == "focal"
     assert (wandb["project"], wandb["name"]) == ("focal_star", "train")
@@ -114,6 +114,7 @@ def test_they_do_not_count_in_a_fingerprint():
 
 
 def write_scalar(cfg) -> None:
+    Path(cfg.OUTPUT_DIR).mkdir()
     services, writer = Services(cfg), SummaryWriter(cfg.OUTPUT_DIR)
     writer.add_scalar("loss_cls", 2.5, 1)
     writer.close()
