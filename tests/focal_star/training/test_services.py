@@ -138,8 +138,5 @@ def test_mlflow_itself(cfg, monkeypatch, caplog):
     cfg.OUTPUT_WRITERS = ["mlflow"]
     write_scalar(cfg)
     assert "OUTPUT_WRITERS" not in caplog.text
-    from mlflow.utils.autologging_utils.metrics_queue import flush_metrics_queue
-
-    flush_metrics_queue()  # otherwise at the end of the process
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert run.info.status == "FINISHED" and run.data.metrics["loss_cls"] == 2.5

@@ -11,6 +11,7 @@ The services' own variables set the destination, such as ``WANDB_PROJECT``, ``WA
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -49,7 +50,15 @@ def _start_mlflow(folder: Path, config: dict) -> Finish:
     mlflow.pytorch.autolog(log_every_n_step=1, log_models=False)
     mlflow.start_run(run_name=folder.name)
     mlflow.log_dict(config, "config.yaml")
-    return mlflow.end_run
+
+    def finish() -> None:
+        with suppress(ImportError):  # otherwise at exit, which several processes leave out
+            from mlflow.utils.autologging_utils.metrics_queue import flush_metrics_queue
+
+            flush_metrics_queue()
+        mlflow.end_run()
+
+    return finish
 
 
 _STARTS = {"wandb": _start_wandb, "mlflow": _start_mlflow}
