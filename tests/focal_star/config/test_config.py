@@ -120,7 +120,7 @@ def test_a_config_that_detectron2_alone_has_merged_is_the_same_or_refused(path):
     cfg.MODEL.DEVICE = "cpu"
     ours = load_config(path, ["MODEL.DEVICE", "cpu"])
     assert cfg != ours, "or the case is none"
-    for use in (build_model, engine.prepare, engine.evaluate, engine.train):
+    for use in (build_model, engine.prepare_data_and_weights, engine.evaluate, engine.train):
         with pytest.raises(ConfigError, match=r"focal_star\.config\.load_config") as error:
             use(cfg)
     assert "derive(cfg)" in str(error.value) and " follows from the config" in str(error.value)

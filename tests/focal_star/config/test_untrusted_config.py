@@ -66,7 +66,7 @@ def use(path: Path, overrides: list[str]) -> None:
     """Begin a training and an evaluation by a file, as far as it can be used."""
     with suppress(Exception):  # what a value is no good for is not asked here
         cfg = load_config(path, overrides)
-        engine.prepare(cfg)
+        engine.prepare_data_and_weights(cfg)
         Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
         trainer = engine.Trainer(cfg)
         trainer.load()
@@ -181,7 +181,7 @@ def test_the_command_line_alone_trusts(hostile, tiny_overrides, tmp_path, monkey
 def test_trust_of_a_config_object_is_not_heard(hostile, tiny_cfg):
     """However it came there, such as by Detectron2's own ``merge_from_file``."""
     tiny_cfg.MODEL.TRUSTED_WEIGHTS, tiny_cfg.MODEL.WEIGHTS = True, str(hostile)
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     for use_weights in (engine.train, engine.evaluate):
         with pytest.raises(ConfigError, match="hostile.pkl is not loaded"):
             use_weights(tiny_cfg)

@@ -84,7 +84,7 @@ def test_any_number_of_entries_takes_no_more_room():
 
 
 def test_a_training_records_it(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     entry = engine.train(tiny_cfg)["result"]["loss_distribution"]
     assert entry["images"] == 8
     background = sum(entry["background"]["counts"])
@@ -96,7 +96,7 @@ def test_a_training_records_it(tiny_cfg):
 
 
 def test_the_command(tiny_cfg, tiny_overrides, tmp_path, capsys):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     made = engine.train(tiny_cfg)["result"]["loss_distribution"]
     config, weights = f"{tiny_cfg.OUTPUT_DIR}/config.yaml", f"{tiny_cfg.OUTPUT_DIR}/model_final.pth"
     (tmp_path / "train" / "config.yaml").write_text(tiny_cfg.dump())

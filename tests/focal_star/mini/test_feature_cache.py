@@ -37,13 +37,13 @@ def trained(cfg: CfgNode, folder: str, **changes) -> dict:
     cfg = cfg.clone()
     cfg.merge_from_list([x for k, v in changes.items() for x in (k.replace("__", "."), v)])
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)["result"]
 
 
 def loaded(cfg: CfgNode) -> MiniTrainer:
     Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     torch.manual_seed(cfg.SEED)
     trainer = MiniTrainer(cfg)
     trainer.load()
@@ -329,7 +329,7 @@ class Decisive:
     narrow: torch.dtype | None = None
 
     def __post_init__(self):
-        engine.prepare(self.cfg)
+        engine.prepare_data_and_weights(self.cfg)
         self.model = Trainer.build_model(self.cfg)
         self.net = self.model.backbone.bottom_up
         self.mapper = build_train_mapper(self.cfg)

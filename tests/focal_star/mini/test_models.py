@@ -61,7 +61,7 @@ def test_of_many_entries_each_level_has_a_loss_of_its_own(tiny_cfg, monkeypatch,
 
 def test_a_training_step_takes_every_short_cut(tiny_cfg, monkeypatch):
     """Stored features, labels that are known, and the first convolutions of both subnets as one."""
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     assert type(model) is CachedRetinaNet and isinstance(
@@ -98,7 +98,7 @@ def made(cfg: CfgNode) -> MiniTrainer:
 
 
 def test_stored_features_leave_nothing_in_the_model(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     before = state(model)
@@ -121,7 +121,7 @@ def state(model: nn.Module) -> dict[str, object]:
 
 
 def test_a_batch_of_stored_features_has_the_sizes_of_its_images(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     images = trainer.model.preprocess_image(next(iter(trainer.data_loader)))
     assert isinstance(images.tensor, CachedFeatures)

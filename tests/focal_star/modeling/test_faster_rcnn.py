@@ -13,6 +13,7 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
 from focal_star.config import CONFIGS, ConfigError, derive, load_config
+from focal_star.config.checks import faster_rcnn_sources
 from focal_star.evaluation.validation_images import (
     TWO_STAGE_LOSS_NAMES,
     ValidationImages,
@@ -22,7 +23,6 @@ from focal_star.mini import pretraining
 from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.models import CachedGeneralizedRCNN
 from focal_star.mini.trainer import MiniTrainer
-from focal_star.modeling.faster_rcnn import keys_of
 from focal_star.tools import loss_distribution
 from focal_star.tools.detector import load_detector
 from focal_star.training import engine
@@ -38,7 +38,7 @@ def cfg(tiny_overrides: list[str]) -> CfgNode:
     """A training of six iterations, prepared; losses on 5 of 8 images after every second one."""
     more = ["TEST.LOSS_PERIOD", "2", "TEST.LOSS_IMAGES", "5", "SEED", "1"]
     cfg = load_config(MINI, [*tiny_overrides, *TWO_STAGE, *more])
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return cfg
 
 
@@ -102,7 +102,9 @@ def test_what_it_would_write_over_is_refused():
         assert words in str(refused.value)
     changed = load_config(MINI, [*TWO_STAGE, "MODEL.FASTER_RCNN.RPN.POST_NMS_TOPK_TEST", "9"])
     assert changed.MODEL.RPN.POST_NMS_TOPK_TEST == 9
-    assert all(key.startswith("MODEL.") for pair in keys_of(changed) for key in pair)
+    assert all(
+        key.startswith("MODEL.") for pair in faster_rcnn_sources(changed).items() for key in pair
+    )
 
 
 def test_a_detector_that_is_none_is_refused(tmp_path):
@@ -168,7 +170,7 @@ def test_a_training_from_its_start_to_its_record(cfg):
 
 
 def test_a_retinanet_s_record_has_no_curves_of_proposals(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     names = {"iteration", "loss_cls", "loss_box_reg", "total_loss"}
     assert engine.train(tiny_cfg)["result"]["curves"].keys() == names
 

@@ -64,7 +64,7 @@ def test_every_key_is_refused_or_used_or_has_no_effect(key):
     if effect == REFUSED:
         with pytest.raises(ConfigError, match="a.pth is of a training that cannot be") as error:
             config_changes.changes(recorded(start), cfg, path)
-        old = config_changes.plain(value)
+        old = config_changes.plain_value(value)
         assert f"{key} was {old!r}, and is now {new!r}" in str(error.value)
         assert "OUTPUT_DIR" in str(error.value)
     else:

@@ -24,7 +24,7 @@ def trained(cfg: CfgNode, folder: str, period: int) -> dict:
     cfg = cfg.clone()
     cfg.VIS_PERIOD = period
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)
 
 
@@ -83,7 +83,7 @@ def test_stored_features_are_not_drawn(tiny_cfg, drawn, detector, caplog):
 
 
 def test_without_pictures_features_are_stored(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
     trainer = MiniTrainer(tiny_cfg)
     trainer.load()

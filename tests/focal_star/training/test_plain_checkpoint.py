@@ -160,7 +160,7 @@ def test_what_cannot_be_plain_is_said(tmp_path, capsys, save_busy_detector):
 
 
 def test_a_training_leaves_its_plain_config(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     tiny_cfg.freeze()
     engine.train(tiny_cfg)
     folder = Path(tiny_cfg.OUTPUT_DIR)

@@ -69,7 +69,7 @@ def test_runs_start_before_the_tensorboard_files_and_end_with_them(cfg, stand_in
             service.calls.append(("files", (), {})), opened(*args, **kwargs)
         )[1]
     )  # fmt: skip
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     cfg.freeze()
     assert engine.train(cfg)["status"] == "done"
     names = [name for name, *_ in service.calls]

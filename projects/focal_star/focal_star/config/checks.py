@@ -19,7 +19,7 @@ from focal_star.io.addresses import is_address, leaves_cache
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FORMS, valid_forms
-from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
 from focal_star.modeling.ohem import METHODS
 
 SERVICES = ("wandb", "mlflow")
@@ -148,7 +148,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
 
 
 def _one_of(names: Iterable[Any], none: str = "") -> Rule:
-    """``none``: what None stands for; empty if it is not valid."""
+    """``none``: the meaning of None; empty if None is not valid."""
     valid = [*names, *([None] if none else [])]
     words = f"one of {', '.join(map(str, names))}"
     return lambda value: value in valid, f"{words}, or None for {none}" if none else words
@@ -209,8 +209,15 @@ def leaves(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
+def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
+    """Each key that :func:`derive` overrides for Faster R-CNN, and the key of its value."""
+    keys = [key for key, _ in leaves(cfg.MODEL.FASTER_RCNN)]
+    sources = {f"MODEL.{key}": f"MODEL.FASTER_RCNN.{key}" for key in keys}
+    return sources | {"MODEL.ROI_HEADS.NUM_CLASSES": "MODEL.RETINANET.NUM_CLASSES"}
+
+
 def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
-    """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would write over.
+    """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would override.
 
     Raises:
         ConfigError: says which key to give in its place.
@@ -231,7 +238,7 @@ def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
     if cfg.MODEL.DETECTOR == FASTER_RCNN:
         problems += [
             f"{key} follows from {source} where MODEL.DETECTOR is {FASTER_RCNN}; give that one"
-            for key, source in keys_of(cfg)
+            for key, source in faster_rcnn_sources(cfg).items()
             if key in overrides[::2]
         ]
     elif "MODEL.DETECTOR" in overrides[::2] and cfg.MODEL.META_ARCHITECTURE in (

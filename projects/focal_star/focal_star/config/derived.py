@@ -26,7 +26,7 @@ def check_derived(cfg: CfgNode) -> None:
     problems = [
         f"{key} is {values[key]!r}, and {value!r} follows from the config"
         for key, value in leaves(derived)
-        if plain(values[key]) != plain(value)
+        if plain_value(values[key]) != plain_value(value)
     ]
     if problems:
         raise ConfigError(
@@ -38,6 +38,6 @@ def check_derived(cfg: CfgNode) -> None:
         )
 
 
-def plain(value: Any) -> Any:
-    """A value of a config with lists for tuples, which YAML does not tell apart."""
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+def plain_value(value: Any) -> Any:
+    """The value with lists for tuples, between which YAML does not distinguish."""
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value

@@ -40,7 +40,7 @@ from focal_star.data.validation.checks import (
 )
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.requirements import require
-from focal_star.training.engine import prepare
+from focal_star.training.engine import prepare_data_and_weights
 from focal_star.training.initial_weights import fetch, is_address
 
 
@@ -60,7 +60,7 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     weights, folders = {}, {}
     _pretrain_side_by_side(list(cfgs.values()))
     for variant, cfg in cfgs.items():
-        made = prepare(cfg)
+        made = prepare_data_and_weights(cfg)
         weights[variant] = made["weights"]
         folders[made["folder"], cfg.DATASETS.TRAIN] = variant
     if len(folders) > 1:
@@ -116,7 +116,7 @@ def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
     if len(missing) > 1:
         spawning = multiprocessing.get_context("spawn")  # a fork would share torch's threads
         with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawning, _log) as pool:
-            list(pool.map(prepare, [cfg.clone() for cfg in missing.values()]))
+            list(pool.map(prepare_data_and_weights, [cfg.clone() for cfg in missing.values()]))
 
 
 def _log() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from focal_star.config.checks import leaves
-from focal_star.config.derived import plain
+from focal_star.config.derived import plain_value
 from focal_star.data.layouts.coco import is_coco, splits_of
 from focal_star.errors import ConfigError
 from focal_star.identity.running_loss import running_loss_code
@@ -78,8 +78,8 @@ def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
 
     Args:
         given: as it was read.
-        prepared: as :func:`focal_star.training.engine.prepare` left it, which knows the data set's names
-            and classes, and the file of the initial weights.
+        prepared: after :func:`focal_star.training.engine.prepare_data_and_weights`, which sets the
+            names and classes of the data set, and the file of the initial weights.
 
     Returns:
         ``values``: dotted key -> value. ``prepared``: those that the preparation changed.
@@ -149,7 +149,7 @@ def changes(
 
 
 def _values(cfg: CfgNode) -> dict[str, Any]:
-    return {key: plain(value) for key, value in leaves(cfg)}
+    return {key: plain_value(value) for key, value in leaves(cfg)}
 
 
 def _has_part(key: str, values: Mapping[str, Any]) -> bool:

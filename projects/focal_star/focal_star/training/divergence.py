@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 EVIDENCE_FILE = "divergence.json"
 NUM_BINS = 20
 """Bins of the p_t histogram, of equal width over [0, 1]."""
-MOST_NAMES = 5
+MAX_NAMES = 5
 """How many of the parameters that are not finite are named."""
 
 
@@ -295,7 +295,7 @@ def _not_finite(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
 def _some(seen: list[dict[str, Any]], key: str) -> dict[str, Any]:
     """How many parameters any process names there, and the first few."""
     names = list(dict.fromkeys(name for own in seen for name in own[key]))
-    return {"count": len(names), "first": names[:MOST_NAMES]}
+    return {"count": len(names), "first": names[:MAX_NAMES]}
 
 
 def _number(value: float | None) -> float | str | None:

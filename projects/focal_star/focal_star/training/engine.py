@@ -43,7 +43,7 @@ from focal_star.training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 
-def prepare(cfg: CfgNode) -> dict[str, Any]:
+def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
     """Make what a training needs: the data set, and the pretrained backbone if asked for.
 
     This sets the keys of ``cfg`` that follow from them. What is there already is not made again.
@@ -89,7 +89,7 @@ def train(
     """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
 
     Args:
-        cfg: as :func:`prepare` left it.
+        cfg: as :func:`prepare_data_and_weights` left it.
         resume: resume from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
             that of an uninterrupted training, bit for bit on a CPU (times aside). If the training
             is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
@@ -181,7 +181,7 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
     """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent.
 
     Args:
-        cfg: as :func:`prepare` left it.
+        cfg: as :func:`prepare_data_and_weights` left it.
         trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run.
 
     Raises:

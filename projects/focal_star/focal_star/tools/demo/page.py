@@ -21,7 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 WIDTH = 16.0
 """A column of n has WIDTH / (n + 1) inches: words stay readable in a page beside more columns."""
-MOST_COLUMNS = 4
+MAX_COLUMNS = 4
 """Side by side; more detectors take further rows."""
 DPI = 180
 QUALITY = 85
@@ -54,7 +54,7 @@ def draw(photograph: Image.Image, columns: Sequence[Column], classes: Sequence[s
         classes: all there may be; a class has its colour by its place among them.
     """
     width, height = photograph.size
-    across = min(len(columns), MOST_COLUMNS)
+    across = min(len(columns), MAX_COLUMNS)
     down = math.ceil(len(columns) / across)
     wide = WIDTH / (across + 1)
     shown = photograph.copy()
