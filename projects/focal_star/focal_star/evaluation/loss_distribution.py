@@ -72,7 +72,7 @@ class LossDistribution:
         """The counts of all processes, as a record has them. Every process must call this.
 
         Args:
-            images: how many were looked at.
+            images: number of images.
 
         Returns:
             ``version``, ``low``, ``high``, ``num_bins``, ``images``, and for ``foreground`` and

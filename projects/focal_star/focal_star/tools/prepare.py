@@ -1,4 +1,4 @@
-"""``python -m focal_star.tools.prepare``: makes what stands before the cells of a study.
+"""``python -m focal_star.tools.prepare``: prepares the data and initial weights of a study.
 
 The data set is composed or checked, backbones are pretrained, and what identifies them is written
 to a JSON file::
@@ -10,8 +10,8 @@ to a JSON file::
       "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
     }
 
-A variant is a string of ``KEY VALUE`` pairs, quoted as a shell does, with which the study also
-trains and which may need other initial weights; without any there is the one "".
+A variant is a string of ``KEY VALUE`` pairs, quoted as in a shell, with which the study also trains
+and which may need other initial weights. The default is the single variant "".
 """
 
 import argparse
@@ -100,9 +100,9 @@ def _places(split: Split | None, *others: Split | None) -> dict[str, str]:
 
 
 def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
-    """Put the weights that several configs lack into the cache, each by a process of its own.
+    """Compute the missing weights of several configs, each in its own process.
 
-    The data set is composed or checked before, once for all.
+    The data set is written or checked once before that.
     """
     folder = register_datasets(cfgs[0])
     for cfg in cfgs:

@@ -1,8 +1,8 @@
-"""What a resumed training may change of its config, and what it must not.
+"""Which config keys a resumed training may change.
 
-A training's config is in its checkpoints and in its ``result.json``, as :func:`record` makes it. A
-training that is resumed with another one either uses the change, and says from which iteration on,
-or is refused.
+A training's config is in its checkpoints and in its ``result.json``, in the form of :func:`record`.
+If a training is resumed with another config, each change is either used, and recorded with its
+iteration, or refused.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ RULES = {
     "MODEL.TRUSTED_WEIGHTS": NO_EFFECT,
     "OUTPUT_DIR": NO_EFFECT,
     "VERSION": NO_EFFECT,
-    "DATALOADER.NUM_WORKERS": NO_EFFECT,  # but between 0 and more, see effect_of
+    "DATALOADER.NUM_WORKERS": NO_EFFECT,  # except between 0 and more, see effect_of
     "OUTPUT_WRITERS": MAY_CHANGE,
     "SOLVER.CHECKPOINT_PERIOD": MAY_CHANGE,
-    # Testing comes after the training, and looks at the validation images draw no random number.
+    # Tests follow the training, and losses on validation images draw no random number.
     "TEST.": MAY_CHANGE,
     "MODEL.RETINANET.NMS_THRESH_TEST": MAY_CHANGE,
     "MODEL.RETINANET.SCORE_THRESH_TEST": MAY_CHANGE,
     "MODEL.RETINANET.TOPK_CANDIDATES_TEST": MAY_CHANGE,
-    # Within the training: a test draws random numbers, and the statistics are the model's.
+    # A test within the training draws random numbers, and PRECISE_BN changes the model.
     "TEST.EVAL_PERIOD": REFUSED,
     "TEST.PRECISE_BN.": REFUSED,
 }
@@ -52,12 +52,12 @@ OF_ONE_DETECTOR = {
     "MODEL.FOCAL_STAR.": RETINANET,
     "MODEL.OHEM.": RETINANET,
 }
-"""Part of the config -> the detector that it is for; in trainings of others it has no effect."""
+"""Part of the config -> its detector; it has no effect on trainings of the other one."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
 FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
-"""Keys that name files: the same content in another place is no change."""
+"""Keys of files: the same content at another path is no change."""
 
 WHAT_TO_DO = (
     "Give the values that it began with, or train in a new OUTPUT_DIR (without --resume, what is "
@@ -66,7 +66,7 @@ WHAT_TO_DO = (
 
 
 def effect_of(key: str, old: Any, new: Any) -> str:
-    """What the change of a key does in a resumed training: a value of :data:`RULES`."""
+    """The effect of a changed key on a resumed training: a value of :data:`RULES`."""
     if key == NUM_WORKERS and bool(old) != bool(new):
         return REFUSED  # random augmentation then draws from other generators
     fitting = [rule for rule in RULES if key == rule or rule[-1] == "." and key.startswith(rule)]
@@ -188,7 +188,7 @@ def _content(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sha256_of(key: str, path: str) -> str:
-    """Of the file, or of the annotation files of a folder in COCO's format; "" for none."""
+    """Hash a file, or the annotation files of a folder in COCO's format; "" without any."""
     if key == WEIGHTS:
         files = [Path(path)]
     else:

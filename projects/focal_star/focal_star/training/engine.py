@@ -1,4 +1,4 @@
-"""Trains and evaluates one config: the one way that train_net.py and the runner share."""
+"""Prepares, trains and evaluates one config."""
 
 import gc
 import hashlib
@@ -44,9 +44,9 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
-    """Make what a training needs: the data set, and the pretrained backbone if asked for.
+    """Register the data set of a config, and make its initial weights if an extension does.
 
-    This sets the keys of ``cfg`` that follow from them. What is there already is not made again.
+    This sets the keys of ``cfg`` that follow from them. Existing files are used again.
 
     Returns:
         ``folder``: the data set's, None for a data set that Detectron2 knows.
@@ -54,13 +54,13 @@ def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
         of the weights and the accuracy of the pretraining, percent.
 
     Raises:
-        ConfigError: a pretraining is asked for on a data set that it cannot read, or the config
-            was not read by :func:`focal_star.config.load_config`.
+        ConfigError: the data set does not allow a pretraining, or the config was not read by
+            :func:`focal_star.config.load_config`.
         DatasetError: the data set has problems; the message lists all.
     """
     made = on_main_process(lambda: _prepare(cfg))
     if not comm.is_main_process():
-        cfg.DATASETS.CHECK = False  # the main process has looked, and all is made
+        cfg.DATASETS.CHECK = False  # the main process has checked it
         _prepare(cfg)
     return made
 
@@ -95,9 +95,9 @@ def train(
             is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
             moved to ``earlier/<number>/`` there.
         start: what :func:`focal_star.training.resume.find_start` found before the config was
-            prepared; None to look now. It takes the place of ``resume``.
-        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run. The config cannot
-            say so, as it may be a stranger's.
+            prepared; None to call it now. It replaces ``resume``.
+        trusted: whether code in the file of ``MODEL.WEIGHTS`` is run. It is no config key, because
+            the config may be a stranger's.
 
     Returns:
         ``status`` ("done", or "diverged" where loss or gradient became NaN or infinite), ``error``,
@@ -139,13 +139,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     is_dense = isinstance(model, FocalStarRetinaNet)
     loss_proof = log_loss_proof(model) if is_dense else None
     predicted = log_first_loss(trainer.cfg, model) if is_dense else None
-    diverged = None
-    try:
-        with interruption.deferred():
-            trainer.train()
-    except Divergence as error:
-        diverged = error
-        logger.error("Training ends: %s", diverged)
+    diverged = _run(trainer)
     analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
     distribution = None
     if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
@@ -177,12 +171,23 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     return outcome
 
 
+def _run(trainer: Trainer) -> Divergence | None:
+    """Train to the end; return the divergence that ended it, if any."""
+    try:
+        with interruption.deferred():
+            trainer.train()
+    except Divergence as error:
+        logger.error("Training ends: %s", error)
+        return error
+    return None
+
+
 def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]:
     """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent.
 
     Args:
         cfg: as :func:`prepare_data_and_weights` left it.
-        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run.
+        trusted: whether code in the file of ``MODEL.WEIGHTS`` is run.
 
     Raises:
         ConfigError: the config cannot be used, or the weights do not fill the model.
@@ -195,7 +200,7 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
 
 
 def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
-    """Return the config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
+    """Return the config with its seed; a drawn one (SEED < 0) is the same in all attempts."""
     cfg = cfg.clone()
     cfg.defrost()
     if start is not None:
@@ -207,9 +212,9 @@ def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
 
 
 def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
-    """Write the files that a training leaves, in an order in which a kill loses nothing.
+    """Write the results of a training, in an order in which a kill loses nothing.
 
-    A training that diverged keeps its checkpoints: from the newest, its end can be replayed.
+    A diverged training keeps its checkpoints, so that its end can be replayed.
     """
     folder, done = Path(cfg.OUTPUT_DIR), outcome["status"] == DONE
     if done:
@@ -221,7 +226,7 @@ def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -
 
 
 def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
-    """Hash the numbers alone: a checkpoint's bytes also hold the name of its file."""
+    """Hash names and numbers; a checkpoint's bytes also contain the name of its file."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(name.encode())

@@ -1,6 +1,6 @@
 """Runs detectors on a person's own photographs, on the CPU, and shows what they find side by side.
 
-Into the output folder go, for each photograph, a picture with a column a checkpoint
+Into the output folder go, for each photograph, a picture with a column per checkpoint
 (pictures/), detections.json, and index.html, one file that holds all pictures.
 
 Exit codes: 0 all files of the folder were photographs and are done; 1 some could not be read, they
@@ -77,7 +77,7 @@ def find_files(images: Path | None, output: Path) -> list[Path]:
 def load_detectors(
     weights: Sequence[Path], config: Path | None, threshold: float | None, trusted: bool = False
 ) -> list[Detector]:
-    """The detectors, each with a name of its own.
+    """Load the detectors.
 
     Raises:
         ConfigError: lists every checkpoint that cannot be used.

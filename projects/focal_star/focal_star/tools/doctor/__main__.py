@@ -1,6 +1,6 @@
-"""``python -m focal_star.tools.doctor``: looks whether this machine has what trainings need.
+"""``python -m focal_star.tools.doctor``: checks whether this machine meets the requirements.
 
-One line for each thing that was looked at: ``ok``, ``warning`` (a training starts, and may
+One line per check: ``ok``, ``warning`` (a training starts, and may
 disappoint) or ``fault`` (it does not start), and what to do. Nothing is fetched or trained; the
 embedded data set is composed where it is not there yet.
 

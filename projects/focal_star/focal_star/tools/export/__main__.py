@@ -59,7 +59,7 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 1e-3, 1e-4
 """Within these (boxes in px) a file's detections are those of the model."""
 
 OPSET = 17
-"""Of ONNX: the newest that torch's exporter of traced graphs writes without conversion."""
+"""ONNX opset: the newest that torch's exporter of traced graphs writes without conversion."""
 
 OUTPUTS = ("boxes", "scores", "classes")
 
@@ -272,7 +272,7 @@ def _about(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' warnings of what :func:`compare` then looks at."""
+    """Suppress the exporters' warnings, because :func:`compare` checks the result."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
