@@ -14,7 +14,7 @@ from detectron2.data.datasets import register_coco_instances
 from detectron2.engine import DefaultTrainer, default_argument_parser, default_setup
 from detectron2.evaluation import COCOEvaluator
 
-import focal_star.extensions  # noqa: F401  registers the narrow ResNet
+import focal_star.mini.backbone  # noqa: F401  registers the narrow ResNet
 
 DATASET = "cells"
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from benchmarks.harness import Case, Side
 from focal_star.config import CONFIGS, load_config
 from focal_star.losses.fused import FORMS
-from focal_star.mini.anchor_labels import stored_labels
+from focal_star.mini.anchor_labels import cached_labels
+from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
 from focal_star.mini.models import CachedRetinaNet
-from focal_star.mini.stored import FEATURES, LabelledInstances
 from focal_star.training.optimizer import build_optimizer
 
 TITLE = "Training step (FL): losses, gradients, optimizer"
@@ -47,7 +47,8 @@ def cases(on_gpu: bool) -> list[dict[str, Any]]:
 def build(name: str, config: str, num_images: int, size: list[int], threads: int) -> Case:
     """This project as its config trains, each thing that it does besides taken away, Detectron2."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    cfg = load_config(CONFIGS / config, ["MODEL.DEVICE", device, "SOLVER.BASE_LR", "0.0"])
+    pairs = ["EXTENSIONS", "['mini']", "MODEL.DEVICE", device, "SOLVER.BASE_LR", "0.0"]
+    cfg = load_config(CONFIGS / config, pairs)
     batch = _batch(cfg, num_images, size)
     torch.manual_seed(0)
     weights = build_model(cfg).state_dict()
@@ -132,7 +133,7 @@ def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any
         features = model.backbone.bottom_up.frozen(model.preprocess_image(batch).tensor)
     objects = [image["instances"] for image in batch]
     with tempfile.TemporaryDirectory() as folder:
-        labels = np.load(stored_labels(Path(folder), model, objects, objects[0].image_size))
+        labels = np.load(cached_labels(Path(folder), model, objects, objects[0].image_size))
     labelled = [
         LabelledInstances(one.image_size, torch.from_numpy(label), **one.get_fields())
         for one, label in zip(objects, labels, strict=True)

@@ -69,7 +69,7 @@ for name, content, *words in [
         "trust in its own weights",
         "MODEL: {TRUSTED_WEIGHTS: True}\nVERSION: 2\n",
         "MODEL.TRUSTED_WEIGHTS is True in a file",
-        "on the command line alone",
+        "only on the command line",
     ),
     (
         "proposals, which are pickles",

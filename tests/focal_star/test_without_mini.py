@@ -12,9 +12,8 @@ from detectron2.modeling import build_model
 
 from focal_star import extensions
 from focal_star.config import ConfigError, load_config
+from focal_star.training.trainer import Trainer
 from tests.focal_star.conftest import MINI
-
-NARROW = "build_narrow_resnet_fpn_backbone"
 
 PROJECT = Path(__file__).resolve().parents[2] / "projects" / "focal_star"
 
@@ -67,10 +66,10 @@ def test_a_config_of_coco_is_trained(without_mini, tiny_data, tmp_path):
 def test_a_config_of_mini_is_refused(without_mini, tmp_path):
     ended = train(without_mini, "mini/retinanet_R_18_FPN.yaml", {"OUTPUT_DIR": tmp_path / "train"})
     assert ended.returncode == 2, ended.stderr[-3000:]
-    assert "DATASETS.TRAIN digits_in_scenes_train needs focal_star.mini" in ended.stderr
+    assert "EXTENSIONS mini needs focal_star.mini" in ended.stderr
 
 
-def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def remove_mini(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("focal_star.mini")]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -82,45 +81,35 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
 
 
-@pytest.mark.parametrize(
-    ("pairs", "asks"),
-    [
-        (["MODEL.META_ARCHITECTURE", "CachedRetinaNet"], "MODEL.META_ARCHITECTURE CachedRetinaNet"),
-        (["MODEL.BACKBONE.NAME", NARROW], f"MODEL.BACKBONE.NAME {NARROW}"),
-        (["MODEL.BACKBONE.STORE_FROZEN", "True"], "MODEL.BACKBONE.STORE_FROZEN True"),
-        (["DATASETS.TRAIN", "('digits_in_scenes_train',)"], "DATASETS.TRAIN digits_in_scenes_"),
-        (["PRETRAINING.ENABLED", "True"], "PRETRAINING.ENABLED True"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_each_key_that_asks_for_it_is_named(monkeypatch, tmp_path, pairs, asks):
-    def ask() -> None:
-        cfg = load_config("", ["MODEL.DEVICE", "cpu", *pairs, "CACHE_DIR", str(tmp_path)])
-        build_model(cfg) if pairs[0] in ("MODEL.META_ARCHITECTURE", "MODEL.BACKBONE.NAME") else None
-        extensions.trainer_class(cfg)
-        extensions.embedded_dataset(cfg, compose=True) if "DATASETS" in pairs[0] else None
-        extensions.missing_weights(cfg, "") if cfg.PRETRAINING.ENABLED else None
-
-    missing(monkeypatch)
-    with pytest.raises(ConfigError, match="needs focal_star.mini") as error:
-        ask()
-    assert str(error.value).startswith(asks)
+def test_the_core_alone_loads_a_config_and_refuses_one_of_mini(monkeypatch):
+    remove_mini(monkeypatch)
+    cfg = load_config("", ["MODEL.DEVICE", "cpu"])
+    assert extensions.trainer_class(cfg, Trainer) is Trainer
+    assert extensions.dataset_folder(cfg) is None and extensions.weights_maker(cfg) is None
+    for load in (lambda: load_config(MINI), lambda: load_config("", ["EXTENSIONS", "['mini']"])):
+        with pytest.raises(ConfigError, match="EXTENSIONS mini needs focal_star.mini, which this"):
+            load()
 
 
-def test_a_config_that_does_not_ask_gets_none_of_it(monkeypatch):
-    missing(monkeypatch)
-    cfg = load_config("", [])
-    assert extensions.trainer_class(cfg).__module__ == "focal_star.training.trainer"
-    assert extensions.embedded_dataset(cfg) is None
+def test_mini_is_loaded_by_a_config_or_by_a_pair(tmp_path):
+    for cfg in (load_config(MINI), load_config("", ["EXTENSIONS", "['mini']"])):
+        assert extensions.trainer_class(cfg, Trainer).__module__ == "focal_star.mini.trainer"
+        assert cfg.PRETRAINING.MAX_ITER == 2000
+    with pytest.raises(ConfigError, match="PRETRAINING"):
+        load_config("", ["PRETRAINING.ENABLED", "True"])
 
 
-def test_no_config_can_have_other_code_imported(monkeypatch, tmp_path):
-    """A name that is not of the list is one of Detectron2's registries, or unknown."""
+@pytest.mark.parametrize("value", ["['evil']", "['focal_star.mini']", "[['mini']]", "[None]"])
+def test_no_config_can_have_other_code_imported(monkeypatch, tmp_path, value):
+    """Neither as an extension nor as a model or backbone, in a file or on the command line."""
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')\n")
+    (tmp_path / "evil.yaml").write_text(f"EXTENSIONS: {value}\n".replace("None", "null"))
     monkeypatch.syspath_prepend(tmp_path)
+    for config, pairs in ((tmp_path / "evil.yaml", []), ("", ["EXTENSIONS", value])):
+        with pytest.raises(ConfigError, match="EXTENSIONS is .*; valid: a list of mini, or"):
+            load_config(config, pairs)
     for key in ("MODEL.META_ARCHITECTURE", "MODEL.BACKBONE.NAME"):
         for name in ("evil", "evil.Model", "focal_star.mini.models"):
-            cfg = load_config(MINI, [key, name])
             with pytest.raises(KeyError, match="found in"):
-                build_model(cfg)
+                build_model(load_config(MINI, [key, name]))
     assert "evil" not in sys.modules

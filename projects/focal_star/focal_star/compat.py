@@ -1,4 +1,4 @@
-"""What differs between Detectron2 0.5 and its current main branch: all of it stands here."""
+"""All differences between Detectron2 0.5 and its current main branch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +14,9 @@ MOMENTUM = 0.9
 def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
     """Update and return the running number of positive anchors that RetinaNet divides by.
 
-    It is ``model.loss_normalizer`` in both; Detectron2 0.5 sets the attribute when the model is
-    built, main at the first update. There it is a float; here it stays on the device, in the same
-    float64 arithmetic, so that nobody waits for a GPU to know it.
+    Both have it as ``model.loss_normalizer``; Detectron2 0.5 sets the attribute when the model is
+    built, main at the first update. There it is a float. Here it stays on the device, in the same
+    float64 arithmetic, so that the host need not wait for it.
 
     Args:
         num_pos_anchors: a whole number, of no dimensions.
@@ -31,15 +31,15 @@ def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
 
 
 def has_torch_load() -> bool:
-    """Whether Detectron2's checkpointer reads files through a ``_torch_load`` of its own.
+    """Whether Detectron2's checkpointer reads files in a method that a subclass can override.
 
-    main does, so that to write over it is enough; 0.5 reads them in ``_load_file`` itself.
+    main does; 0.5 reads them in ``_load_file`` itself.
     """
     return hasattr(DetectionCheckpointer, "_torch_load")
 
 
 def best_checkpointers(hooks: Sequence[Any]) -> list[Any]:
-    """The hooks that keep the best checkpoint, and their best score to themselves: main has such.
+    """The hooks that keep the best checkpoint; only main has such hooks.
 
     Their score is ``best_metric``, its iteration ``best_iter``.
     """

@@ -1,129 +1,109 @@
-"""What a config may ask for that is no part of the core: the one module that knows where it is.
+"""Extensions: what a config adds to the core by ``EXTENSIONS: [mini]``.
 
-``focal_star.mini`` has what makes the embedded study quick, or lets it do without a download. A
-config asks for it by name, as for parts of Detectron2, whose registries know models and backbones
-from here. A name selects one of these functions and never a module, so that no config can have
-other code imported. What a config does not ask for is not imported.
+An extension is a package ``focal_star.<name>`` whose module ``extension`` has an
+:class:`Extension` named ``EXTENSION``. A config loads it by its name, and the names are those of
+:data:`NAMES`, so a config cannot import any other module. The core imports no extension otherwise.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, Backbone
-from torch import nn
 
-if TYPE_CHECKING:
-    from focal_star.training.trainer import Trainer
+from focal_star.errors import ConfigError
 
-DATASET = "digits_in_scenes"
-"""Start of the names in ``DATASETS.TRAIN`` that ask for the embedded data set."""
+NAMES = ("mini",)
+"""Values of ``EXTENSIONS``."""
 
-
-@META_ARCH_REGISTRY.register()
-def CachedRetinaNet(cfg: CfgNode) -> nn.Module:
-    """:class:`focal_star.mini.models.CachedRetinaNet`."""
-    with _asked_by("MODEL.META_ARCHITECTURE CachedRetinaNet"):
-        from focal_star.mini import models
-    return models.CachedRetinaNet(cfg)
+Rule = tuple[Callable[[Any], bool], str]
+"""Whether the value of a config key is valid, and which values are, in words."""
 
 
-@META_ARCH_REGISTRY.register()
-def CachedGeneralizedRCNN(cfg: CfgNode) -> nn.Module:
-    """:class:`focal_star.mini.models.CachedGeneralizedRCNN`."""
-    with _asked_by("MODEL.META_ARCHITECTURE CachedGeneralizedRCNN"):
-        from focal_star.mini import models
-    return models.CachedGeneralizedRCNN(cfg)
+class Extension:
+    """What an extension can provide. Each method here is the default, which provides nothing."""
+
+    detectron2_names: Mapping[str, str] = {}
+    """Name of a model or backbone here -> Detectron2's own one that computes the same in a test."""
+
+    def add_keys(self, cfg: CfgNode) -> None:
+        """Add config keys, with their defaults."""
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Config key -> its :data:`Rule`."""
+        return {}
+
+    def trainer_class(self, trainer: type) -> type:
+        """The subclass of ``focal_star.training.trainer.Trainer`` to train with."""
+        return trainer
+
+    def dataset_folder(self, cfg: CfgNode, create: bool) -> Path | None:
+        """The folder, in COCO's format, of a data set that ``DATASETS.TRAIN`` names.
+
+        Args:
+            cfg: the config.
+            create: whether to write the data set if it is not there yet.
+
+        Returns:
+            None for a data set of somebody else.
+        """
+
+    def makes_weights(self, cfg: CfgNode) -> bool:
+        """Whether a config asks for initial weights from :meth:`initial_weights`."""
+        return False
+
+    def initial_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path:
+        """The file of the initial weights, which is written if it is not there yet."""
+        raise NotImplementedError
+
+    def missing_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path | None:
+        """The file that :meth:`initial_weights` would write; None if it is there."""
+        raise NotImplementedError
 
 
-@BACKBONE_REGISTRY.register()
-def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """:func:`focal_star.mini.backbone.build_retinanet_backbone`."""
-    with _asked_by("MODEL.BACKBONE.NAME build_retinanet_narrow_resnet_fpn_backbone"):
-        from focal_star.mini import backbone
-    return backbone.build_retinanet_backbone(cfg, input_shape)
-
-
-@BACKBONE_REGISTRY.register()
-def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """:func:`focal_star.mini.backbone.build_faster_rcnn_backbone`."""
-    with _asked_by("MODEL.BACKBONE.NAME build_narrow_resnet_fpn_backbone"):
-        from focal_star.mini import backbone
-    return backbone.build_faster_rcnn_backbone(cfg, input_shape)
-
-
-def trainer_class(cfg: CfgNode) -> type["Trainer"]:
-    """The trainer for a config: one that stores features where it says so.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    if cfg.MODEL.BACKBONE.STORE_FROZEN:
-        with _asked_by("MODEL.BACKBONE.STORE_FROZEN True"):
-            from focal_star.mini.trainer import CachedTrainer
-
-            return CachedTrainer
-    from focal_star.training.trainer import Trainer
-
-    return Trainer
-
-
-def embedded_dataset(cfg: CfgNode, compose: bool = True) -> Path | None:
-    """The folder of the embedded data set, in COCO's format; None if a config is on another.
+def load(names: Any) -> list[Extension]:
+    """Import the extensions of a config.
 
     Args:
-        cfg: its ``DATASETS.TRAIN`` and ``CACHE_DIR``.
-        compose: whether it is composed where it is not there yet.
+        names: the value of ``EXTENSIONS``, of any type.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: a name that is not in :data:`NAMES`, or an extension that is not installed.
     """
-    if not any(name.startswith(DATASET) for name in cfg.DATASETS.TRAIN):
-        return None
-    folder = Path(cfg.CACHE_DIR) / DATASET
-    if compose:
-        with _asked_by(f"DATASETS.TRAIN {', '.join(cfg.DATASETS.TRAIN)}"):
-            from focal_star.mini import digits_in_scenes
-        digits_in_scenes.write(folder)
-    return folder
-
-
-def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
-    """:func:`focal_star.mini.pretraining.pretrained_weights`.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    with _asked_by("PRETRAINING.ENABLED True"):
-        from focal_star.mini import pretraining
-    return pretraining.pretrained_weights(cfg, dataset_sha256)
-
-
-def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
-    """:func:`focal_star.mini.pretraining.missing_weights`.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    with _asked_by("PRETRAINING.ENABLED True"):
-        from focal_star.mini import pretraining
-    return pretraining.missing_weights(cfg, dataset_sha256)
-
-
-@contextmanager
-def _asked_by(pair: str) -> Iterator[None]:
-    """Turn the lack of ``focal_star.mini`` into an error that names the key."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "focal_star.mini":
-            raise
-        from focal_star.config.checks import ConfigError  # which imports what imports this module
-
+    if not isinstance(names, list | tuple) or not all(name in NAMES for name in names):
         raise ConfigError(
-            f"{pair} needs focal_star.mini, which this installation does not have; use another "
-            "value, or install the whole of focal_star"
+            f"EXTENSIONS is {str(names)[:200]!r}; valid: a list of {', '.join(NAMES)}, or []"
+        )
+    return [_load(name) for name in names]
+
+
+def _load(name: str) -> Extension:
+    package = f"focal_star.{name}"
+    try:
+        return import_module(f"{package}.extension").EXTENSION
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ConfigError(
+            f"EXTENSIONS {name} needs {package}, which this installation does not have; use "
+            "another config, or install the whole of focal_star"
         ) from error
+
+
+def dataset_folder(cfg: CfgNode, create: bool = True) -> Path | None:
+    """:meth:`Extension.dataset_folder` of the first extension that has the data set."""
+    folders = (extension.dataset_folder(cfg, create) for extension in load(cfg.EXTENSIONS))
+    return next((folder for folder in folders if folder is not None), None)
+
+
+def trainer_class(cfg: CfgNode, trainer: type) -> type:
+    """The trainer of a config: the given one, or the subclass of it from an extension."""
+    for extension in load(cfg.EXTENSIONS):
+        trainer = extension.trainer_class(trainer)
+    return trainer
+
+
+def weights_maker(cfg: CfgNode) -> Extension | None:
+    """The extension that makes the initial weights of a config; None if none does."""
+    return next((one for one in load(cfg.EXTENSIONS) if one.makes_weights(cfg)), None)

@@ -23,17 +23,6 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"
 
 
-def test_there_are_configs_for_each_loss_depth_and_scale():
-    names = {path.stem for path in FILES}
-    for depth in (50, 101):
-        for scale in (600, 800):
-            for loss in ("CE", "alpha_CE", "FL", "FL_star"):
-                assert any(
-                    f"R_{depth}_" in n and f"_{scale}_" in n and n.endswith(f"_{loss}")
-                    for n in names
-                ), (depth, scale, loss, names)
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_config_is_read_safely_and_makes_a_model(path):
     yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -126,12 +115,12 @@ def test_deriving_twice_changes_nothing_more(path):
 def test_a_config_that_detectron2_alone_has_merged_is_the_same_or_refused(path):
     """As the ``setup()`` of Detectron2's projects has it."""
     cfg = get_cfg()
-    add_focal_star_config(cfg)
+    add_focal_star_config(cfg, ["mini"] if path.parent.name == "mini" else [])
     cfg.merge_from_file(str(path))
     cfg.MODEL.DEVICE = "cpu"
     ours = load_config(path, ["MODEL.DEVICE", "cpu"])
     assert cfg != ours, "or the case is none"
-    for use in (build_model, engine.prepare, engine.evaluate, engine.train):
+    for use in (build_model, engine.prepare_data_and_weights, engine.evaluate, engine.train):
         with pytest.raises(ConfigError, match=r"focal_star\.config\.load_config") as error:
             use(cfg)
     assert "derive(cfg)" in str(error.value) and " follows from the config" in str(error.value)
@@ -212,7 +201,7 @@ def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
     ],
 )
 def test_a_bad_value_is_named_with_what_is_valid(key, value, valid):
-    path = MINI if key.endswith("SIZES") else BASE
+    path = MINI if key.endswith("SIZES") or key.startswith("PRETRAINING") else BASE
     with pytest.raises(ConfigError, match=rf"{key} is '?{re.escape(value)}'?; valid: ") as error:
         load_config(path, [key, value])
     assert valid in str(error.value)
@@ -238,10 +227,9 @@ def test_a_pair_that_would_be_written_over_is_refused():
 
 @pytest.mark.parametrize("depth", [50, 101])
 def test_the_initial_weights_are_those_of_the_depth(depth):
-    """For every config of COCO, and for a depth given by hand."""
+    """For the configs of COCO, and for a depth given by hand."""
     address = f"detectron2://ImageNetPretrained/MSRA/R-{depth}.pkl"
     files = [path for path in FILES if f"R_{depth}_" in path.name]
-    assert len(files) >= 8
     assert {load_config(path).MODEL.WEIGHTS for path in files} == {address}
     cfg = load_config(COCO, ["MODEL.RESNETS.DEPTH", str(depth)])
     found = cfg.MODEL.WEIGHTS

@@ -59,7 +59,7 @@ def any_data(tmp_path: Path) -> Path:
 
 def trained(folder: Path, overrides: list[str], *pairs: str) -> dict:
     cfg = load_config(MINI, [*overrides, "DATASETS.FOLDER", str(folder), *pairs])
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)
 
 

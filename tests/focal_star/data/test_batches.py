@@ -23,7 +23,7 @@ def cfg(tiny_data: Path, tmp_path: Path) -> CfgNode:
     pairs = ["DATASETS.FOLDER", tiny_data, "OUTPUT_DIR", tmp_path, "PRETRAINING.ENABLED", False]
     pairs += ["INPUT.RANDOM_FLIP", "horizontal", "SOLVER.IMS_PER_BATCH", 4, "SEED", 5]
     cfg = load_config(MINI, [str(part) for part in pairs])
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return cfg
 
 

@@ -128,7 +128,7 @@ def test_a_training_leaves_its_analysis(tiny_cfg, backend):
     tiny_cfg.TEST.BOOTSTRAP_RESAMPLES = 5
     tiny_cfg.MODEL.RETINANET.SCORE_THRESH_TEST = 0.0  # so little training gives low scores
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     made = engine.train(tiny_cfg)
     found = made["result"]["analysis"]
     written = json.loads((Path(tiny_cfg.OUTPUT_DIR) / RESULT_FILE).read_text())
@@ -144,7 +144,7 @@ def test_a_training_that_diverged_leaves_none(tiny_cfg):
     tiny_cfg.SOLVER.BASE_LR = 1e30
     tiny_cfg.SOLVER.WARMUP_ITERS = 0
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     made = engine.train(tiny_cfg)
     assert made["status"] == "diverged"
     assert made["result"]["analysis"] is None

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from focal_star.evaluation import loss_distribution
 from focal_star.evaluation.loss_distribution import (
     HIGH,
     LOW,
@@ -17,6 +16,7 @@ from focal_star.evaluation.loss_distribution import (
     hardest_share,
 )
 from focal_star.losses import LOSSES
+from focal_star.tools import loss_distribution
 from focal_star.training import engine
 
 WIDTH = (HIGH - LOW) / NUM_BINS
@@ -84,7 +84,7 @@ def test_any_number_of_entries_takes_no_more_room():
 
 
 def test_a_training_records_it(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     entry = engine.train(tiny_cfg)["result"]["loss_distribution"]
     assert entry["images"] == 8
     background = sum(entry["background"]["counts"])
@@ -96,7 +96,7 @@ def test_a_training_records_it(tiny_cfg):
 
 
 def test_the_command(tiny_cfg, tiny_overrides, tmp_path, capsys):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     made = engine.train(tiny_cfg)["result"]["loss_distribution"]
     config, weights = f"{tiny_cfg.OUTPUT_DIR}/config.yaml", f"{tiny_cfg.OUTPUT_DIR}/model_final.pth"
     (tmp_path / "train" / "config.yaml").write_text(tiny_cfg.dump())

@@ -103,7 +103,7 @@ def test_misses_do_not_depend_on_the_order_of_the_detections(monkeypatch):
     expected = misses(content, results)
     assert len(expected) > 3
     assert misses(content, results[::-1]) == expected
-    monkeypatch.setattr(module, "MOST_MISSES", 2)
+    monkeypatch.setattr(module, "MAX_MISSES", 2)
     assert misses(content, results) == expected[:2]
 
 
@@ -113,4 +113,4 @@ def test_a_detector_that_finds_all_misses_none_and_an_empty_one_the_largest():
     perfect = [(a["image_id"], a["category_id"], a["bbox"], 1.0) for a in things]
     assert misses(content, results_of(perfect)) == []
     largest = sorted((a["area"] for a in things), reverse=True)
-    assert [miss["area"] for miss in misses(content, [])] == largest[: module.MOST_MISSES]
+    assert [miss["area"] for miss in misses(content, [])] == largest[: module.MAX_MISSES]

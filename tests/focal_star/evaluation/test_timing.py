@@ -69,7 +69,7 @@ def test_a_batch_is_not_timed(monkeypatch):
 
 def test_a_training_reports_the_time_of_its_evaluation(tiny_cfg, monkeypatch):
     monkeypatch.setattr(InferenceTimer, "WARMUP_IMAGES", 3)
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
     run = engine.train(tiny_cfg)["run"]
     assert run["timed_images"] == 8 - 3 and run["warmup_images"] == 3

@@ -14,12 +14,13 @@ from focal_star import extensions
 from focal_star.config import load_config
 from focal_star.losses import LOSSES, fused
 from focal_star.mini import models
-from focal_star.mini.backbone import StoredResNet
-from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.backbone import SplitResNet
+from focal_star.mini.cached_inputs import FEATURES, CachedFeatures, LabelledInstances
+from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.models import CachedGeneralizedRCNN, CachedRetinaNet
-from focal_star.mini.stored import FEATURES, LabelledInstances, StoredFeatures
-from focal_star.mini.trainer import CachedTrainer
+from focal_star.mini.trainer import MiniTrainer
 from focal_star.training import engine
+from focal_star.training.trainer import Trainer
 from tests.focal_star.conftest import MINI
 from tests.focal_star.modeling.test_retinanet import build, steps
 
@@ -53,17 +54,19 @@ def test_its_losses_are_those_of_the_core(tiny_cfg, levels_of_losses, loss):
 
 
 def test_of_many_entries_each_level_has_a_loss_of_its_own(tiny_cfg, monkeypatch, levels_of_losses):
-    monkeypatch.setattr(models, "FEW_ENTRIES", 0)
+    monkeypatch.setattr(models, "MAX_JOINED_LOGITS", 0)
     steps(build(tiny_cfg, "focal_star", "CachedRetinaNet"))
     assert len(levels_of_losses) == 2 * 5
 
 
 def test_a_training_step_takes_every_short_cut(tiny_cfg, monkeypatch):
     """Stored features, labels that are known, and the first convolutions of both subnets as one."""
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
-    assert type(model) is CachedRetinaNet and isinstance(trainer.data_loader.mapper, StoredMapper)
+    assert type(model) is CachedRetinaNet and isinstance(
+        trainer.data_loader.mapper, CachedFeatureMapper
+    )
     assert all(FEATURES in image for image in batch)
     assert all(isinstance(image["instances"], LabelledInstances) for image in batch)
     seen, convolve = [], F.conv2d
@@ -84,18 +87,18 @@ def test_a_training_step_takes_every_short_cut(tiny_cfg, monkeypatch):
     assert 2 * channels in seen
 
 
-def made(cfg: CfgNode) -> CachedTrainer:
+def made(cfg: CfgNode) -> MiniTrainer:
     cfg.SEED = 1
     torch.manual_seed(cfg.SEED)
     Path(cfg.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
-    trainer = extensions.trainer_class(cfg)(cfg)
-    assert type(trainer) is CachedTrainer
+    trainer = extensions.trainer_class(cfg, Trainer)(cfg)
+    assert type(trainer) is MiniTrainer
     trainer.load()
     return trainer
 
 
 def test_stored_features_leave_nothing_in_the_model(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     before = state(model)
@@ -118,10 +121,10 @@ def state(model: nn.Module) -> dict[str, object]:
 
 
 def test_a_batch_of_stored_features_has_the_sizes_of_its_images(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     trainer = made(tiny_cfg)
     images = trainer.model.preprocess_image(next(iter(trainer.data_loader)))
-    assert isinstance(images.tensor, StoredFeatures)
+    assert isinstance(images.tensor, CachedFeatures)
     assert images.image_sizes == [(128, 128)] * 4
 
 
@@ -135,5 +138,5 @@ def test_a_batch_of_stored_features_has_the_sizes_of_its_images(tiny_cfg):
 def test_detectron2_builds_what_the_study_s_config_names(detector, model, backbone):
     built = build_model(load_config(MINI, ["MODEL.DETECTOR", detector]))
     assert type(built) is model
-    assert type(built.backbone.bottom_up) is StoredResNet
+    assert type(built.backbone.bottom_up) is SplitResNet
     assert list(built.backbone.output_shape())[-1] == backbone

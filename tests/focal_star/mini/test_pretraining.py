@@ -42,7 +42,7 @@ def test_one_pretraining_a_depth_serves_every_input_scale(tiny_overrides, traine
 
 
 def test_the_scale_of_the_crops_is_the_pretrainings_own(tiny_cfg, trained):
-    engine.prepare(tiny_cfg)  # registers the data
+    engine.prepare_data_and_weights(tiny_cfg)  # registers the data
     tiny_cfg.PRETRAINING.SHORT_EDGE = 64
     image, scale = pretraining._Crops(tiny_cfg, "train")._image_at_scale(0)
     assert image.size == (64, 64) and scale == 0.5
@@ -55,7 +55,7 @@ def test_the_bit_depth_of_the_images_is_the_crops_too(tiny_cfg, trained):
     default = pretrained_weights(tiny_cfg, "data")
     tiny_cfg.INPUT.BIT_DEPTH = 12
     assert pretrained_weights(tiny_cfg, "data") != default
-    engine.prepare(tiny_cfg)  # registers the data
+    engine.prepare_data_and_weights(tiny_cfg)  # registers the data
     crops = pretraining._Crops(tiny_cfg, "train")
     values = np.full((32, 32, 1), 4095)
     write_png(Path(tiny_cfg.OUTPUT_DIR).parent / "a.png", values)

@@ -13,16 +13,20 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
 from focal_star.config import CONFIGS, ConfigError, derive, load_config
-from focal_star.evaluation import loss_distribution
+from focal_star.config.checks import faster_rcnn_sources
+from focal_star.evaluation.validation_images import (
+    TWO_STAGE_LOSS_NAMES,
+    ValidationImages,
+    mean_losses,
+)
 from focal_star.mini import pretraining
-from focal_star.mini.frozen import StoredMapper
+from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.models import CachedGeneralizedRCNN
-from focal_star.mini.trainer import CachedTrainer
-from focal_star.modeling.faster_rcnn import keys_of
+from focal_star.mini.trainer import MiniTrainer
+from focal_star.tools import loss_distribution
 from focal_star.tools.detector import load_detector
-from focal_star.training import engine, validation
+from focal_star.training import engine
 from focal_star.training.trainer import Trainer
-from focal_star.training.validation import TWO_STAGE_LOSS_NAMES, ValidationImages, mean_losses
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 BY_HAND = CONFIGS / "mini" / "faster_rcnn_R_18_FPN.yaml"
@@ -34,7 +38,7 @@ def cfg(tiny_overrides: list[str]) -> CfgNode:
     """A training of six iterations, prepared; losses on 5 of 8 images after every second one."""
     more = ["TEST.LOSS_PERIOD", "2", "TEST.LOSS_IMAGES", "5", "SEED", "1"]
     cfg = load_config(MINI, [*tiny_overrides, *TWO_STAGE, *more])
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return cfg
 
 
@@ -98,7 +102,9 @@ def test_what_it_would_write_over_is_refused():
         assert words in str(refused.value)
     changed = load_config(MINI, [*TWO_STAGE, "MODEL.FASTER_RCNN.RPN.POST_NMS_TOPK_TEST", "9"])
     assert changed.MODEL.RPN.POST_NMS_TOPK_TEST == 9
-    assert all(key.startswith("MODEL.") for pair in keys_of(changed) for key in pair)
+    assert all(
+        key.startswith("MODEL.") for pair in faster_rcnn_sources(changed).items() for key in pair
+    )
 
 
 def test_a_detector_that_is_none_is_refused(tmp_path):
@@ -164,7 +170,7 @@ def test_a_training_from_its_start_to_its_record(cfg):
 
 
 def test_a_retinanet_s_record_has_no_curves_of_proposals(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     names = {"iteration", "loss_cls", "loss_box_reg", "total_loss"}
     assert engine.train(tiny_cfg)["result"]["curves"].keys() == names
 
@@ -194,10 +200,10 @@ def test_looking_at_validation_images_moves_no_number(cfg):
 
 def test_stored_features_of_the_stage_that_the_pyramid_sees_change_no_bit(cfg):
     Path(cfg.OUTPUT_DIR).mkdir()
-    trainer = CachedTrainer(cfg)
+    trainer = MiniTrainer(cfg)
     trainer.load()
     assert "res2" in trainer.model.backbone.bottom_up._out_features
-    assert isinstance(trainer.data_loader.mapper, StoredMapper)
+    assert isinstance(trainer.data_loader.mapper, CachedFeatureMapper)
     stored = trained(cfg, "stored")["result"]
     assert trained(cfg, "read", MODEL__BACKBONE__STORE_FROZEN=False)["result"] == stored
 
@@ -267,7 +273,3 @@ def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, t
     )  # fmt: skip
     assert code == 2
     assert "MODEL.META_ARCHITECTURE is CachedGeneralizedRCNN" in capsys.readouterr().err
-
-
-def test_the_losses_of_validation_have_names():
-    assert set(validation.LOSS_NAMES) < set(TWO_STAGE_LOSS_NAMES)

@@ -205,7 +205,7 @@ def test_weights_are_fetched_once_for_all_cells(tiny_overrides, tmp_path, monkey
     path = tmp_path / "out.json"
     variants = ["--variant", "", "--variant", "MODEL.RESNETS.DEPTH 101", "--variant", "SEED 3"]
     flags = ["--config-file", str(COCO), "--json", str(path), *variants]
-    assert prepare.main([*flags, *tiny_overrides]) == 0
+    assert prepare.main([*flags, "EXTENSIONS", "['mini']", *tiny_overrides]) == 0
     addresses = [f"detectron2://ImageNetPretrained/MSRA/R-{depth}.pkl" for depth in (50, 101)]
     assert sorted(fetched) == sorted(addresses)
     weights = json.loads(path.read_text(encoding="utf-8"))["weights"]

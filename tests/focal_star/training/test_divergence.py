@@ -72,7 +72,7 @@ def cfg(tiny_cfg: CfgNode) -> CfgNode:
     """A training of six iterations, prepared."""
     tiny_cfg.SEED = 1
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     return tiny_cfg
 
 
@@ -364,7 +364,7 @@ def two_ranks(rank: int, cfg: CfgNode, rendezvous: str) -> None:
         return loss + (INF if torch.distributed.get_rank() == 1 else 0.0)
 
     LOSSES["focal"] = spoilt_loss(2, spoil)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     for resume in (False, True):
         made = engine.train(cfg, resume)
         (Path(cfg.OUTPUT_DIR) / f"{rank}-{resume}.json").write_text(json.dumps(made["result"]))

@@ -19,7 +19,7 @@ def outcome(cfg, seed: int = 1, folder: str = "train", **solver) -> dict:
     Path(cfg.OUTPUT_DIR).mkdir(parents=True)
     for key, value in solver.items():
         setattr(cfg.SOLVER, key, value)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)
 
 
@@ -53,7 +53,7 @@ def test_a_checkpoint_evaluates_to_the_ap_of_its_training(tiny_cfg):
     made = outcome(tiny_cfg)
     cfg = tiny_cfg.clone()
     cfg.MODEL.WEIGHTS = str(Path(cfg.OUTPUT_DIR) / "model_final.pth")
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     found = engine.evaluate(cfg)["bbox"]
     for name, value in made["result"]["metrics"].items():
         assert found[name] == value or (value is None and math.isnan(found[name]))
@@ -90,7 +90,7 @@ def test_a_training_that_diverged_is_replayed_from_its_last_checkpoint(tiny_cfg,
     tiny_cfg.SOLVER.WARMUP_ITERS = 0
     made = outcome(tiny_cfg, CHECKPOINT_PERIOD=1)
     assert made["result"]["error_iteration"] == 1
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     with caplog.at_level("INFO"):
         again = engine.train(tiny_cfg, resume=True)
     assert again["result"] == made["result"]
@@ -99,7 +99,7 @@ def test_a_training_that_diverged_is_replayed_from_its_last_checkpoint(tiny_cfg,
 
 def test_a_training_that_is_done_is_not_gone_on_with(tiny_cfg, monkeypatch):
     made = outcome(tiny_cfg)
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     monkeypatch.setattr(engine, "Trainer", None)  # not made
     assert engine.train(tiny_cfg, resume=True) == made
     assert made["run"]["resumed_at"] == []
@@ -121,11 +121,11 @@ def test_pretraining_is_made_once_and_starts_the_backbone(tiny_cfg):
     tiny_cfg.PRETRAINING.MAX_ITER = 3
     tiny_cfg.PRETRAINING.IMS_PER_BATCH = 8
     cfg = tiny_cfg.clone()
-    prepared = engine.prepare(cfg)
+    prepared = engine.prepare_data_and_weights(cfg)
     path = Path(prepared["weights"]["path"])
     assert str(path) == cfg.MODEL.WEIGHTS and 0 <= prepared["weights"]["accuracy"] <= 100
     made = path.stat().st_mtime_ns
-    assert engine.prepare(tiny_cfg.clone())["weights"] == prepared["weights"]
+    assert engine.prepare_data_and_weights(tiny_cfg.clone())["weights"] == prepared["weights"]
     assert path.stat().st_mtime_ns == made
     Path(cfg.OUTPUT_DIR).mkdir()
     trainer = engine.Trainer(cfg)

@@ -14,7 +14,7 @@ PRELUDE = f"""
 import os, signal, sys, time
 from focal_star.training import interruption
 REPEAT_SECONDS = {REPEAT_SECONDS}
-interruption.MOST_SECONDS = REPEAT_SECONDS + 2
+interruption.MAX_SECONDS = REPEAT_SECONDS + 2
 def sigterm():
     os.kill(os.getpid(), signal.SIGTERM)
     while not interruption.is_requested():  # until it was noticed

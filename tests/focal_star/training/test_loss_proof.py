@@ -52,7 +52,7 @@ def test_values_that_are_not_finite_can_be_recorded(tiny_cfg, caplog):
 
 
 def test_a_training_records_it(tiny_cfg, caplog):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     with caplog.at_level(logging.INFO):
         made = engine.train(tiny_cfg)
     name = tiny_cfg.MODEL.FOCAL_STAR.LOSS
@@ -61,7 +61,7 @@ def test_a_training_records_it(tiny_cfg, caplog):
 
 
 def test_a_training_whose_loss_is_not_that_of_its_file_does_not_start(tiny_cfg, monkeypatch):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     name = tiny_cfg.MODEL.FOCAL_STAR.LOSS
     monkeypatch.setattr(LOSSES[name], "__code__", LOSSES["ce"].__code__.replace(co_name="other"))
     with pytest.raises(LossCodeError, match="start it again"):

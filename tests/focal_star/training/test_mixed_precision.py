@@ -18,7 +18,7 @@ def cfg(tiny_cfg):
     tiny_cfg.merge_from_list(
         ["SOLVER.AMP.ENABLED", True, "SOLVER.MAX_ITER", 2, "TEST.LOSS_PERIOD", 0, "SEED", 1]
     )
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
     tiny_cfg.DATASETS.TEST = ()
     return tiny_cfg

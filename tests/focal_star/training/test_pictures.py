@@ -10,8 +10,8 @@ from detectron2.utils.events import EventStorage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from focal_star.config import CONFIGS, load_config
-from focal_star.mini.frozen import StoredMapper
-from focal_star.mini.trainer import CachedTrainer
+from focal_star.mini.feature_cache import CachedFeatureMapper
+from focal_star.mini.trainer import MiniTrainer
 from focal_star.training import engine
 
 NAMES = {
@@ -24,7 +24,7 @@ def trained(cfg: CfgNode, folder: str, period: int) -> dict:
     cfg = cfg.clone()
     cfg.VIS_PERIOD = period
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)
 
 
@@ -83,11 +83,11 @@ def test_stored_features_are_not_drawn(tiny_cfg, drawn, detector, caplog):
 
 
 def test_without_pictures_features_are_stored(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    trainer = CachedTrainer(tiny_cfg)
+    trainer = MiniTrainer(tiny_cfg)
     trainer.load()
-    assert isinstance(trainer.data_loader.mapper, StoredMapper)
+    assert isinstance(trainer.data_loader.mapper, CachedFeatureMapper)
 
 
 @pytest.mark.slow

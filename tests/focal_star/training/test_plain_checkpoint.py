@@ -21,7 +21,7 @@ from focal_star.training import engine, plain_checkpoint
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 COCO = CONFIGS / "coco" / "retinanet_R_50_FPN_1x_800_FL.yaml"
 SMALL = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", "96"]
-SMALL += ["PRETRAINING.ENABLED", "False"]
+SMALL += ["EXTENSIONS", "['mini']", "PRETRAINING.ENABLED", "False"]
 CLASSES = ["MODEL.RETINANET.NUM_CLASSES", "4"]
 
 PREDICT = """
@@ -160,7 +160,7 @@ def test_what_cannot_be_plain_is_said(tmp_path, capsys, save_busy_detector):
 
 
 def test_a_training_leaves_its_plain_config(tiny_cfg):
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     tiny_cfg.freeze()
     engine.train(tiny_cfg)
     folder = Path(tiny_cfg.OUTPUT_DIR)

@@ -112,7 +112,7 @@ def test_a_state_that_was_put_back_is_the_same(tiny_cfg, tmp_path):
     tiny_cfg.SEED = 3
     tiny_cfg.INPUT.RANDOM_FLIP = "horizontal"
     (tmp_path / "train").mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     state = through_a_file(trained(tiny_cfg, 3).full_state())
     assert state["ranks"][0]["loss_normalizer"] not in (None, 100.0)
 
@@ -134,7 +134,7 @@ def test_the_best_score_is_kept(tiny_cfg, tmp_path):
         best_metric = best_iter = None
 
     (tmp_path / "train").mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     best, again = Best(), Best()
     best.best_metric, best.best_iter = 12.5, 1
     state = through_a_file(trained(tiny_cfg, 2, best).full_state() | {"seed": 1})
@@ -147,7 +147,7 @@ def test_the_best_score_is_kept(tiny_cfg, tmp_path):
 
 def test_a_checkpoint_of_another_config_is_refused(tiny_cfg, tmp_path):
     (tmp_path / "train").mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     state = trained(tiny_cfg, 2).full_state()
     tiny_cfg.MODEL.FPN.OUT_CHANNELS = 16
     trainer = Trainer(tiny_cfg, through_a_file(state))

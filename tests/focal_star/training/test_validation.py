@@ -8,9 +8,9 @@ import pytest
 import torch
 from detectron2.utils.events import EventStorage
 
+from focal_star.evaluation.validation_images import ValidationImages, mean_losses
 from focal_star.training import engine
 from focal_star.training.trainer import Trainer
-from focal_star.training.validation import ValidationImages, mean_losses
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def cfg(tiny_cfg):
     """Losses on 5 of 8 images after iterations 2 and 4, and after the last, the sixth."""
     tiny_cfg.TEST.LOSS_PERIOD, tiny_cfg.TEST.LOSS_IMAGES = 2, 5
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
-    engine.prepare(tiny_cfg)
+    engine.prepare_data_and_weights(tiny_cfg)
     return tiny_cfg
 
 

@@ -1,16 +1,19 @@
 """Reads a config: Detectron2's keys and this project's, merged, checked and derived."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from focal_star.config.checks import ConfigError, check_config, check_device, check_no_conflict
+from focal_star.config.checks import check_config, check_device, check_no_conflict
 from focal_star.config.derived import check_derived
-from focal_star.config.keys import add_focal_star_config, derive
-from focal_star.config.yaml_files import LookedAt
+from focal_star.config.keys import add_extension_keys, add_focal_star_config, derive
+from focal_star.config.yaml_files import CheckedYaml
+from focal_star.errors import ConfigError
+from focal_star.modeling import retinanet
 
 __all__ = [
     "CONFIGS",
@@ -21,9 +24,12 @@ __all__ = [
     "check_device",
     "derive",
     "load_config",
+    "load_variants",
     "merge_overrides",
     "resolve_config",
 ]
+
+retinanet.CONFIG_CHECKS.append(check_derived)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _IS_CHECKOUT = (_PACKAGE.parent / "train_net.py").is_file()
@@ -32,7 +38,7 @@ CONFIGS = (_PACKAGE.parent if _IS_CHECKOUT else _PACKAGE) / "configs"
 """The folder of the configs: the checkout's, or the installed package's."""
 
 MAX_SHOWN = 1000
-"""Characters of a library's message about a config."""
+"""Characters of a library's message that an error repeats."""
 
 
 def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
@@ -49,20 +55,21 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
 def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
     """Merge and check a config file and ``KEY VALUE`` pairs; the result is mutable.
 
-    The keys that :func:`derive` sets are still as they were written.
+    The keys that :func:`derive` sets keep the values of the file.
 
-    A file is data from a stranger: YAML is loaded safely, so that a Python tag is refused, and no
-    file can grant trust. Only ``overrides``, which a person types, can.
+    A file may come from a stranger: YAML is loaded safely, so Python tags are refused, and a file
+    cannot set ``MODEL.TRUSTED_WEIGHTS``. Only ``overrides``, which the user types, can.
 
     Raises:
-        ConfigError: a file that cannot be read, a key that does not exist, or values that cannot
-            be, all of them named.
+        ConfigError: a file that cannot be read, a key that does not exist, or invalid values; it
+            lists all of them.
     """
     cfg = get_cfg()
     add_focal_star_config(cfg)
     if config_file:
         with _refusing(str(config_file)):
-            LookedAt.load_yaml_with_base(str(config_file))
+            content = CheckedYaml.load_yaml_with_base(str(config_file))
+            add_extension_keys(cfg, content.get("EXTENSIONS", []))
             cfg.merge_from_file(str(config_file), allow_unsafe=False)
             _refuse_trust(cfg)
     merge_overrides(cfg, overrides)
@@ -76,27 +83,61 @@ def merge_overrides(cfg: CfgNode, overrides: list[str]) -> None:
         ConfigError: as :func:`resolve_config` does.
     """
     with _refusing("KEY VALUE pairs"):
+        given = CfgNode({"EXTENSIONS": list(cfg.EXTENSIONS)})
+        for key, value in zip(overrides[::2], overrides[1::2], strict=False):
+            if key == "EXTENSIONS":
+                given.merge_from_list([key, value])
+        add_extension_keys(cfg, given.EXTENSIONS)
         cfg.merge_from_list(list(overrides))
     check_config(cfg)
     check_no_conflict(cfg, overrides)
 
 
 def _refuse_trust(cfg: CfgNode) -> None:
-    """Refuse trust that a file gives to the weights that it names itself."""
+    """Refuse a file that declares its own weights trusted."""
     if cfg.MODEL.TRUSTED_WEIGHTS:
         raise ValueError(
-            "MODEL.TRUSTED_WEIGHTS is True in a file; valid there: False. Trust is granted on the "
-            "command line alone: remove the key, and if you trust who made the weights, add: "
+            "MODEL.TRUSTED_WEIGHTS is True in a file; valid there: False. Trust is granted only on "
+            "the command line: remove the key, and if you trust the author of the weights, add: "
             "MODEL.TRUSTED_WEIGHTS True"
         )
 
 
+def load_variants(
+    config_file: str, variants: Iterable[str], overrides: list[str]
+) -> dict[str, CfgNode]:
+    """Read a config in several variants.
+
+    Args:
+        config_file: the file.
+        variants: ``KEY VALUE`` pairs each, possibly none, quoted as a shell does.
+        overrides: ``KEY VALUE`` pairs of all variants.
+
+    Returns:
+        Variant -> its config.
+
+    Raises:
+        ConfigError: lists every variant that cannot be used, with the reason.
+    """
+    cfgs, problems = {}, []
+    for variant in variants:
+        try:
+            cfgs[variant] = load_config(config_file, [*overrides, *shlex.split(variant)])
+        except ValueError as error:  # ConfigError is one, as is shlex's for an open quote
+            problems.append(f"--variant {variant!r}: {error}")
+    if problems:
+        raise ConfigError("\n  ".join(problems))
+    return cfgs
+
+
 @contextmanager
 def _refusing(where: str) -> Iterator[None]:
-    """Turn what Detectron2, yacs and YAML raise on a config that is none into a ConfigError."""
+    """Turn the exceptions of Detectron2, yacs and YAML into a ConfigError."""
     try:
         yield
-    except (AttributeError, TypeError) as error:  # theirs speak of their own code
+    except ConfigError:
+        raise
+    except (AttributeError, TypeError) as error:  # these messages are about the libraries' code
         raise ConfigError(
             f"{where}: a config has names as keys, mappings where Detectron2 has them, and "
             f"numbers, texts, lists and None as values ({_short(error)})"

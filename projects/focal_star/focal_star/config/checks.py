@@ -1,8 +1,9 @@
-"""Refuses a config that would fail, or train something else than meant, only later."""
+"""Refuses configs that would fail later, or train something other than intended."""
 
 import math
 import os
 import reprlib
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -10,30 +11,28 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode, get_cfg
 
+from focal_star import extensions
 from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
+from focal_star.errors import ConfigError
+from focal_star.extensions import Rule
 from focal_star.io.addresses import is_address, leaves_cache
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FORMS, valid_forms
-from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
 from focal_star.modeling.ohem import METHODS
-from focal_star.training.writers import SERVICES
+
+SERVICES = ("wandb", "mlflow")
+"""Values of ``OUTPUT_WRITERS``."""
 
 MAX_SCALES, MAX_PX = 100, 100_000
-"""A larger ``NUM_SCALES`` or ``SHORT_EDGE`` is a slip, and would take all memory."""
+"""Larger values of ``NUM_SCALES`` and ``SHORT_EDGE`` would take all memory."""
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
 
 _ALSO = {list: tuple, tuple: list, float: int}
 """Type of a default -> another one that Python code may give, as in ``cfg.SOLVER.STEPS = []``."""
-
-Rule = tuple[Callable[[Any], bool], str]
-"""Whether a value is valid, and what is, in words."""
-
-
-class ConfigError(ValueError):
-    """A config that cannot be used; the message says where and what is valid."""
 
 
 def check_config(cfg: CfgNode) -> None:
@@ -42,11 +41,11 @@ def check_config(cfg: CfgNode) -> None:
     Raises:
         ConfigError: lists every key at fault, with what is valid.
     """
-    values = dict(leaves(cfg))
+    values, types = dict(leaves(cfg)), _types(tuple(cfg.EXTENSIONS))
     _refuse(
         f"{key} is {_REPR.repr(value)}; valid: a {kind.__name__}, as its default"
         for key, value in values.items()
-        if (kind := _types().get(key)) and not isinstance(value, (kind, _ALSO.get(kind, kind)))
+        if (kind := types.get(key)) and not isinstance(value, (kind, _ALSO.get(kind, kind)))
     )
     _refuse(
         f"{key} is {_REPR.repr(values[key])}; valid: {words}"
@@ -61,7 +60,8 @@ def _refuse(problems: Iterable[str], where: str = "config") -> None:
 
 
 def _rules(cfg: CfgNode) -> dict[str, Rule]:
-    """By key."""
+    """Key -> its rule."""
+    of_extensions = [extension.rules() for extension in extensions.load(cfg.EXTENSIONS)]
     loss, mines_1_3 = cfg.MODEL.FOCAL_STAR.LOSS, cfg.MODEL.OHEM.METHOD == "ohem_1_3"
     has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
     return {
@@ -119,7 +119,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             ASPECT_RATIOS, none="ASPECT_RATIOS as they are"
         ),
         "INPUT.SHORT_EDGE": _or_none(
-            _is_edge,
+            lambda value: _is_count(value, MAX_PX),
             f"a whole number of px <= {MAX_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
             "they are",
         ),
@@ -127,7 +127,6 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda bits: type(bits) is int and MIN_BITS <= bits <= MAX_BITS,
             f"a whole number of bits from {MIN_BITS} to {MAX_BITS}, or None for {MAX_BITS}",
         ),
-        "PRETRAINING.SHORT_EDGE": (_is_edge, f"a whole number of px <= {MAX_PX} and >= 1"),
         "SOLVER.STEPS": (
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",
@@ -141,15 +140,15 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         "TEST.BOOTSTRAP_RESAMPLES": _count_or_0("resamples", "none"),
         "OUTPUT_WRITERS": (
             lambda writers: (
-                isinstance(writers, list | tuple) and all(w in tuple(SERVICES) for w in writers)
+                isinstance(writers, list | tuple) and all(w in SERVICES for w in writers)
             ),
             f"a list of {', '.join(SERVICES)}, or []",
         ),
-    }
+    } | ChainMap(*of_extensions)
 
 
 def _one_of(names: Iterable[Any], none: str = "") -> Rule:
-    """``none``: what None stands for; empty if it is not valid."""
+    """``none``: the meaning of None; empty if None is not valid."""
     valid = [*names, *([None] if none else [])]
     words = f"one of {', '.join(map(str, names))}"
     return lambda value: value in valid, f"{words}, or None for {none}" if none else words
@@ -164,13 +163,9 @@ def _count_or_0(of: str, zero: str) -> Rule:
     return lambda value: value == 0 or _is_count(value), words
 
 
-def _is_count(value: object, most: float = math.inf) -> bool:
-    """Whether it is a whole number above 0 and at most this; a bool is none."""
-    return type(value) is int and 1 <= value <= most
-
-
-def _is_edge(value: object) -> bool:
-    return _is_count(value, MAX_PX)
+def _is_count(value: object, maximum: float = math.inf) -> bool:
+    """Whether it is an int (a bool is none) from 1 to the maximum."""
+    return type(value) is int and 1 <= value <= maximum
 
 
 def _is_number(value: object) -> bool:
@@ -195,11 +190,11 @@ def _are_sizes(value: object) -> bool:
     )
 
 
-@lru_cache(maxsize=1)
-def _types() -> dict[str, type]:
+@lru_cache
+def _types(extensions: tuple[str, ...]) -> dict[str, type]:
     """Key -> the type of its default; without the keys that may be None."""
     cfg = get_cfg()
-    add_focal_star_config(cfg)
+    add_focal_star_config(cfg, extensions)
     types = {key: type(value) for key, value in leaves(cfg) if value is not None}
     del types["MODEL.RETINANET.FOCAL_LOSS_ALPHA"]
     return types
@@ -214,8 +209,15 @@ def leaves(node: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
+def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
+    """Each key that :func:`derive` overrides for Faster R-CNN, and the key of its value."""
+    keys = [key for key, _ in leaves(cfg.MODEL.FASTER_RCNN)]
+    sources = {f"MODEL.{key}": f"MODEL.FASTER_RCNN.{key}" for key in keys}
+    return sources | {"MODEL.ROI_HEADS.NUM_CLASSES": "MODEL.RETINANET.NUM_CLASSES"}
+
+
 def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
-    """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would write over.
+    """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would override.
 
     Raises:
         ConfigError: says which key to give in its place.
@@ -236,7 +238,7 @@ def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
     if cfg.MODEL.DETECTOR == FASTER_RCNN:
         problems += [
             f"{key} follows from {source} where MODEL.DETECTOR is {FASTER_RCNN}; give that one"
-            for key, source in keys_of(cfg)
+            for key, source in faster_rcnn_sources(cfg).items()
             if key in overrides[::2]
         ]
     elif "MODEL.DETECTOR" in overrides[::2] and cfg.MODEL.META_ARCHITECTURE in (

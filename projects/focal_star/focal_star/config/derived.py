@@ -1,11 +1,12 @@
-"""Refuses a config whose short keys were never resolved: it would be another experiment."""
+"""Refuses a config whose short keys are not resolved: it would be another experiment."""
 
 from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config.checks import ConfigError, leaves
+from focal_star.config.checks import leaves
 from focal_star.config.keys import derive
+from focal_star.errors import ConfigError
 
 
 def check_derived(cfg: CfgNode) -> None:
@@ -25,7 +26,7 @@ def check_derived(cfg: CfgNode) -> None:
     problems = [
         f"{key} is {values[key]!r}, and {value!r} follows from the config"
         for key, value in leaves(derived)
-        if plain(values[key]) != plain(value)
+        if plain_value(values[key]) != plain_value(value)
     ]
     if problems:
         raise ConfigError(
@@ -37,6 +38,6 @@ def check_derived(cfg: CfgNode) -> None:
         )
 
 
-def plain(value: Any) -> Any:
-    """A value of a config with lists for tuples, which YAML does not tell apart."""
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+def plain_value(value: Any) -> Any:
+    """The value with lists for tuples, between which YAML does not distinguish."""
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Looks at a config's YAML before values are made of it."""
+"""Checks the YAML of a config before its values are constructed."""
 
 import io
 import os
@@ -14,14 +14,14 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_CHARACTERS = 2**20
 MAX_LEVELS = 50
 MAX_ALIASES = 100
-"""Limits per file. A few aliases of aliases are billions of values where they are written out."""
+"""Limits per file. A few aliases of aliases expand to billions of values."""
 
 
-class LookedAt(CfgNode):
-    """Detectron2's config, whose files are looked at when they are opened.
+class CheckedYaml(CfgNode):
+    """Detectron2's config, whose files are checked when they are opened.
 
-    ``LookedAt.load_yaml_with_base(path)`` reads a file and its bases, and raises a ValueError for
-    what Detectron2 would read in silence, or never come to the end of.
+    ``CheckedYaml.load_yaml_with_base(path)`` reads a file and its bases. It raises a ValueError for
+    what Detectron2 would accept silently, or read without end.
     """
 
     @classmethod

@@ -19,9 +19,9 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch.utils.data import Dataset
 
-from focal_star.config import ConfigError
 from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import Mapper
+from focal_star.errors import ConfigError
 
 
 class TrainBatches:

@@ -20,7 +20,7 @@ from focal_star.data.validation.checks import (
     splits_of,
 )
 from focal_star.data.validation.conversions import conversions
-from focal_star.extensions import embedded_dataset
+from focal_star.extensions import dataset_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         folder = in_coco_format(
             cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK, cfg.INPUT.BIT_DEPTH
         )
-    elif (folder := embedded_dataset(cfg)) is None:
+    elif (folder := dataset_folder(cfg)) is None:
         if cfg.DATASETS.CHECK:
             catalog.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
         return None

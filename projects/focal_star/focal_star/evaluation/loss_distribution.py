@@ -1,22 +1,12 @@
-"""``python -m focal_star.evaluation.loss_distribution``: where the classification loss comes from.
+"""Where the classification loss comes from: its distribution over the anchors of images.
 
-Of every (anchor, class) of validation images, s = logit(p_t) is counted: s = x for a positive, -x
-for a negative, x its logit. Every loss here is a function of s, so that the histogram of s of one
-checkpoint gives the distribution of each of them over anchors, for any gamma, as in figure 4 of
+For every (anchor, class) of validation images, s = logit(p_t) is counted: s = x for a positive, -x
+for a negative, where x is the logit. Every loss here is a function of s, so the histogram of s of
+one checkpoint gives the distribution of every loss over anchors, for any gamma, as in figure 4 of
 "Focal Loss for Dense Object Detection" (arXiv:1708.02002). The histogram has the same size for any
 number of anchors.
-
-The command writes it to a JSON file, and prints what share of the loss the hardest entries carry::
-
-    python -m focal_star.evaluation.loss_distribution --config-file CONFIG \\
-        --weights model_final.pth --json loss_distribution.json [--images N] KEY VALUE ...
 """
 
-import argparse
-import json
-import logging
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,35 +15,25 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from torch import Tensor
 
-from focal_star.config import ConfigError, check_device, load_config
 from focal_star.data.mapper import Mapper
-from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
-from focal_star.io.writing import write_whole
+from focal_star.evaluation.validation_images import Matched, ValidationImages, for_each_batch
 from focal_star.losses import LOSSES
 from focal_star.modeling.retinanet import FocalStarRetinaNet
-from focal_star.training.checkpoints import CompleteCheckpointer
-from focal_star.training.trainer import Trainer
-from focal_star.training.validation import Matched, ValidationImages, look
 
 VERSION = 1
-"""Of the entry's form."""
+"""Version of the entry's form."""
 
 LOW, HIGH, NUM_BINS = -30.0, 30.0, 1200
-"""The bins are equal; the outermost ones also take what lies outside."""
+"""The bins have equal widths; the outermost ones also count the values beyond."""
 
 BLOCK = 2**20
-"""Entries that are counted at a time."""
+"""Number of entries that are counted at a time."""
 
 KINDS = ("foreground", "background")
-GAMMAS = {"ce": (0.0,), "focal": (0.5, 1.0, 2.0, 5.0), "focal_star": (0.125, 0.25, 0.5, 1.0, 2.0)}
-"""What the command prints."""
-SHARES = (0.2, 0.01)
-"""Of the entries, the hardest first."""
 
 
 class Histogram:
-    """Counts of numbers in equal bins; NaN counts as lowest, the hardest that there is."""
+    """Counts of numbers in equal bins; NaN counts as the lowest number, the hardest entry."""
 
     def __init__(self) -> None:
         self.counts = torch.zeros(NUM_BINS, dtype=torch.int64)
@@ -63,7 +43,7 @@ class Histogram:
         self.counts += _counted(values)
 
     def remove(self, values: Tensor) -> None:
-        """Take back what was counted."""
+        """Subtract the numbers of a tensor again."""
         self.counts -= _counted(values)
 
 
@@ -84,7 +64,7 @@ class LossDistribution:
         is_positive = is_valid & (labels < logits.shape[-1])
         positives = logits[is_positive].gather(1, labels[is_positive][:, None])
         self.foreground.add(positives)
-        # As if all were negative, and then back: cheaper than a mask of all entries.
+        # Counts all as negative, then corrects: cheaper than a mask of all entries.
         self.background.add(-logits[is_valid])
         self.background.remove(-positives)
 
@@ -92,7 +72,7 @@ class LossDistribution:
         """The counts of all processes, as a record has them. Every process must call this.
 
         Args:
-            images: how many were looked at.
+            images: number of images.
 
         Returns:
             ``version``, ``low``, ``high``, ``num_bins``, ``images``, and for ``foreground`` and
@@ -117,14 +97,14 @@ def loss_distribution(
         cfg: of the data.
         model: as it is.
         num_images: how many images; 0 for all.
-        mapper: of :class:`focal_star.training.validation.ValidationImages`.
+        mapper: of :class:`focal_star.evaluation.validation_images.ValidationImages`.
     """
     images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
 
     def see(batch: Matched) -> None:
         found.add(torch.cat(batch.pred_logits, dim=1), batch.labels)
 
-    look(model, images, see)
+    for_each_batch(model, images, see)
     return found.entry(images.num_images)
 
 
@@ -162,78 +142,6 @@ def hardest_share(entry: dict[str, Any], kind: str, loss: str, gamma: float, sha
     return float(1 - np.interp(1 - share, *cumulative_loss(entry, kind, loss, gamma)))
 
 
-def summary(entry: dict[str, Any]) -> str:
-    """A table of :func:`hardest_share` in percent, for some gammas."""
-    numbers = {kind: sum(entry[kind]["counts"]) for kind in KINDS}
-    columns = [(kind, share) for kind in KINDS for share in SHARES]
-    lines = [
-        f"{entry['images']} images; (anchor, class) entries: "
-        + ", ".join(f"{number:,} {kind}" for kind, number in numbers.items()),
-        "Share of the loss, %, that the hardest of them carry:",
-        f"{'loss':10}  {'gamma':>5}  "
-        + "  ".join(f"{f'{kind} {100 * share:g} %':>15}" for kind, share in columns),
-    ]
-    for loss, gammas in GAMMAS.items():
-        for gamma in gammas:
-            shares = [100 * hardest_share(entry, kind, loss, gamma, q) for kind, q in columns]
-            values = "  ".join(f"{value:15.2f}" for value in shares)
-            lines.append(f"{loss:10}  {gamma:5g}  {values}")
-    return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Return 0, or 2 where the config, the data set or a file cannot be used (it says why)."""
-    options = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        entry = _of_checkpoint(options)
-        write_whole(options.json, json.dumps(entry, indent=1).encode())
-    except (ConfigError, DatasetError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(summary(entry))
-    return 0
-
-
-def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
-    pairs = ["MODEL.WEIGHTS", options.weights]
-    cfg = load_config(options.config_file, [*options.opts, *pairs])
-    check_device(cfg)
-    if not cfg.DATASETS.TEST:
-        raise ConfigError("DATASETS.TEST is empty; valid: a data set to look at")
-    register_datasets(cfg)
-    model = Trainer.build_model(cfg)
-    if not isinstance(model, FocalStarRetinaNet):
-        raise ConfigError(
-            f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which has no loss of this "
-            f"project; valid: {FocalStarRetinaNet.__name__}, CachedRetinaNet"
-        )
-    CompleteCheckpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(options.weights)
-    return loss_distribution(cfg, model, options.images)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m focal_star.evaluation.loss_distribution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--config-file", required=True)
-    parser.add_argument("--weights", required=True, help="the checkpoint, such as model_final.pth")
-    parser.add_argument("--json", type=Path, required=True, help="the file to write")
-    parser.add_argument(
-        "--images", type=_count, default=0, help="the first so many images; all without it"
-    )
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; valid: a whole number above 0")
-    return int(text)
-
-
 def _counted(values: Tensor) -> Tensor:
     counts = torch.zeros(NUM_BINS, dtype=torch.int64)
     for block in values.detach().reshape(-1).split(BLOCK):
@@ -241,7 +149,3 @@ def _counted(values: Tensor) -> Tensor:
         places = places.clamp(0, NUM_BINS - 1).nan_to_num(nan=0.0).long()
         counts += torch.bincount(places, minlength=NUM_BINS).cpu()
     return counts
-
-
-if __name__ == "__main__":
-    sys.exit(main())

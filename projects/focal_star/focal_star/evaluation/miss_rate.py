@@ -21,7 +21,7 @@ from focal_star.evaluation.matches import Matches
 REFERENCE_FPPI = np.array([10 ** (-2 + n / 4) for n in range(9)])
 """Evenly spaced in the logarithm, from 0.01 to 1 false positives per image."""
 
-LEAST_MISS_RATE = 1e-10
+MIN_MISS_RATE = 1e-10
 
 
 def miss_rates(matches: Matches, iou: float) -> np.ndarray:
@@ -75,5 +75,5 @@ def curve(
 
 def log_average(rates: np.ndarray) -> np.ndarray:
     """LAMR, 0..1, of miss rates (..., 9): 0 for a perfect detector, 1 for an empty one."""
-    average = np.exp(np.log(np.maximum(rates, LEAST_MISS_RATE)).mean(axis=-1))
+    average = np.exp(np.log(np.maximum(rates, MIN_MISS_RATE)).mean(axis=-1))
     return np.where((rates == 0).all(axis=-1), 0.0, average)

@@ -13,13 +13,13 @@ SMALL, MEDIUM = 32.0**2, 96.0**2
 LOW_SCORE = 0.05
 """An object found with a lower score only counts as missed; Detectron2 keeps none by default."""
 
-MOST_MISSES = 12
+MAX_MISSES = 12
 
 
 def recall_by_size(matches: Matches, area: np.ndarray, iou: float) -> dict[str, float]:
     """The fraction of all objects, whatever their category, that are found.
 
-    Up to 100 detections an image and category count, whatever their score.
+    Up to 100 detections per image and category count, whatever their score.
 
     Args:
         matches: what was found.
@@ -81,7 +81,7 @@ def worst_misses(
         iou: one of the IoU thresholds.
 
     Returns:
-        At most ``MOST_MISSES``, by area, then image id, then annotation id: ``image_id``,
+        At most ``MAX_MISSES``, by area, then image id, then annotation id: ``image_id``,
         ``file_name``, ``category`` (its name), ``bbox`` (x, y, width, height), ``area`` (px^2),
         ``best_score`` (the highest of a detection of its category that overlaps it so, 0 if none
         does) and ``best_iou`` (the highest overlap of any detection, 0 if there is none).
@@ -118,6 +118,6 @@ def worst_misses(
                     "best_iou": overlaps.max(initial=0.0),
                 }
             )
-        if len(missed) == MOST_MISSES:
+        if len(missed) == MAX_MISSES:
             break
     return missed

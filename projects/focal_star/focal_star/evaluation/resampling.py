@@ -43,7 +43,7 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
     """COCO's AP with every image counted as often as its weight says.
 
     It is what COCOeval gives for a data set in which each image, with its objects and detections,
-    stands as often, one copy after the other. A category without objects there does not count.
+    is repeated as often, one copy after the other. A category without objects there does not count.
 
     Precision over recall is attained at true detections alone, so that only they are visited: for
     each resample one cumulative sum over all detections, and a few over the true ones.
@@ -89,7 +89,7 @@ class _Curves:
         self._lift = np.repeat(np.arange(len(curves))[::-1].astype(float), self._length)
         of_iou = np.searchsorted(iou, np.arange(len(matches.ious) + 1))
         self._of_iou = list(itertools.starmap(slice, itertools.pairwise(of_iou)))
-        # How many ignored detections, over all thresholds, stand before; few or none.
+        # The number of ignored detections, over all thresholds, before each; few or none.
         ignored_iou, ignored_place = np.nonzero(matches.is_ignored)
         ignored = ignored_iou * num_detections + ignored_place
         self._ignored_image = matches.image[ignored_place]

@@ -1,4 +1,4 @@
-"""Measures how long a detector takes for an image."""
+"""Measures a detector's time per image."""
 
 import statistics
 import time
@@ -10,20 +10,20 @@ from torch import nn
 WARMUP_IMAGES = 10
 
 TO_TIME = WARMUP_IMAGES + 60
-"""Images that an evaluation in batches takes one by one."""
+"""Images that an evaluation in batches runs one by one."""
 
 
 class InferenceTimer:
-    """Times a detector's calls while it evaluates, as table (e) of the focal loss paper needs it.
+    """Times a detector's calls during an evaluation, for table (e) of the focal loss paper.
 
-    What is timed: a call of the model in evaluation mode, from an image in memory to its boxes:
-    moving it to the model's device, normalising, padding, the network, decoding, NMS, and scaling
-    the boxes to the image's own size. Reading and resizing the image, and computing AP, are not.
+    A timed call runs the model in evaluation mode from an image in memory to its boxes: moving it
+    to the model's device, normalising, padding, the network, decoding, NMS, and scaling the boxes
+    to the image's own size. Reading and resizing the image, and computing AP, are excluded.
 
-    Device: the model's, CPU or GPU; before a GPU's clock is read, its work is waited for. Batch
-    size: one image a call; a call with several does not count. The first ``WARMUP_IMAGES`` calls
-    are left out; all later evaluations of the same model count. With several processes, each
-    times its own images.
+    Device: the model's, CPU or GPU; a GPU is synchronised before the clock is read. Batch size: one
+    image per call; calls with several are excluded. The first ``WARMUP_IMAGES`` calls are excluded;
+    all later evaluations of the same model count. With several processes, each times its own
+    images.
     """
 
     WARMUP_IMAGES = WARMUP_IMAGES
@@ -31,7 +31,7 @@ class InferenceTimer:
     def __init__(self, model: nn.Module):
         """
         Args:
-            model: a Detectron2 model, which takes a list of images; it is watched from now on.
+            model: a Detectron2 model, which takes a list of images and is timed from now on.
         """
         self._seconds: list[float] = []
         self._started = 0.0
@@ -64,6 +64,5 @@ class InferenceTimer:
 
 
 def _counts(model: nn.Module, inputs: tuple) -> bool:
-    """Whether the call is one of an evaluation, with one image; a GPU that trains is not to be
-    waited for."""
+    """Whether it is a call of an evaluation with one image; a training GPU is not synchronised."""
     return not model.training and len(inputs[0]) == 1

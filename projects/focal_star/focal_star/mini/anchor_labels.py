@@ -1,7 +1,6 @@
-"""Which anchors are positive on the training images: computed once, for all trainings with them.
+"""The labels of the anchors on the training images: computed once, and cached for all trainings.
 
-Where nothing in the mapping of an image is random, its anchors are matched to its objects in the
-same way each time that it is trained on.
+If nothing in the mapping of an image is random, its anchors always match the same objects.
 """
 
 import hashlib
@@ -19,17 +18,17 @@ from focal_star.io.writing import write_whole
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 
-def stored_labels(
+def cached_labels(
     folder: Path, model: FocalStarRetinaNet, images: Iterable[Instances], size: tuple[int, int]
 ) -> Path:
-    """The file with what Detectron2 finds for each image, made where it is not there yet.
+    """The file with Detectron2's anchor labels for each image; written if it is not there yet.
 
-    It has an int16 array (images, 2, R): of each of the R anchors its label, and the number of the
-    object that it is matched to.
+    It holds an int16 array (images, 2, R): the label of each of the R anchors, and the number of
+    the object that it is matched to.
 
     Args:
-        folder: to keep it in.
-        model: whose anchors, and whose matcher.
+        folder: of the cache.
+        model: the detector, with its anchors and its matcher.
         images: the objects of each image.
         size: height and width of every image, px.
     """
@@ -56,7 +55,7 @@ def _anchors(model: FocalStarRetinaNet, size: tuple[int, int]) -> list[Boxes]:
 
 
 def _labels(model: FocalStarRetinaNet, boxes: Boxes, objects: Instances) -> np.ndarray:
-    """(2, R) for all R anchors, as ``RetinaNet.label_anchors`` has it of one image."""
+    """(2, R) for all R anchors, as ``RetinaNet.label_anchors`` gives them for one image."""
     if not len(objects):
         return np.stack([np.full(len(boxes), model.num_classes), np.zeros(len(boxes))]).astype("i2")
     objects = objects.to(model.device)

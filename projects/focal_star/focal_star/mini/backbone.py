@@ -2,42 +2,49 @@
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from torch import Tensor, nn
 
-from focal_star.mini.quick_parts import QuickFrozenBatchNorm
-from focal_star.mini.stored import StoredFeatures
+from focal_star.mini.cached_inputs import CachedFeatures
+from focal_star.mini.fast_layers import FoldedFrozenBatchNorm
+
+DETECTRON2_NAMES = {
+    "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",
+    "build_narrow_resnet_fpn_backbone": "build_resnet_fpn_backbone",
+}
+"""Backbone here -> Detectron2's own one, which is the same at a width of 64."""
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
-class StoredResNet(ResNet):
-    """Detectron2's ResNet, which also takes what its frozen part gave for a batch of images."""
+class SplitResNet(ResNet):
+    """Detectron2's ResNet, whose frozen part can run apart from the rest."""
 
     num_frozen = 0
-    """How many stages are frozen; the stem is with the first."""
+    """Number of frozen stages; the stem is frozen with the first."""
 
     def freeze(self, freeze_at: int = 0) -> nn.Module:
         self.num_frozen = max(0, freeze_at - 1)  # Detectron2 counts the stem
         return super().freeze(freeze_at)
 
     def frozen(self, x: Tensor) -> Tensor:
-        """Stem and frozen stages."""
+        """Run the stem and the frozen stages alone."""
         x = self.stem(x)
         for stage in self.stages[: self.num_frozen]:
             x = stage(x)
         return x
 
-    def forward(self, x: Tensor | StoredFeatures) -> dict[str, Tensor]:
-        """The maps of ``out_features`` by name, of (N, 3, H, W) images or of stored features."""
-        if not isinstance(x, StoredFeatures):
+    def forward(self, x: Tensor | CachedFeatures) -> dict[str, Tensor]:
+        """The maps of ``out_features`` by name, from (N, 3, H, W) images or cached features."""
+        if not isinstance(x, CachedFeatures):
             return super().forward(x)
         x, outputs = x.maps, {}
         named = list(zip(self.stage_names, self.stages, strict=True))
         for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
-            x = stage(x) if number else x  # the last frozen stage's output is what is stored
+            x = stage(x) if number else x  # cached is the output of the last frozen stage
             if name in self._out_features:
                 outputs[name] = x
         return outputs
@@ -59,7 +66,7 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             f"MODEL.RESNETS.DEPTH is {resnets.DEPTH}; valid for this backbone: "
             + ", ".join(map(str, NUM_BLOCKS))
         )
-    norm = QuickFrozenBatchNorm if resnets.NORM == "FrozenBN" else resnets.NORM
+    norm = FoldedFrozenBatchNorm if resnets.NORM == "FrozenBN" else resnets.NORM
     stem = BasicStem(input_shape.channels, resnets.STEM_OUT_CHANNELS, norm=norm)
     stages, in_channels = [], resnets.STEM_OUT_CHANNELS
     for stage, num_blocks in enumerate(NUM_BLOCKS[resnets.DEPTH]):
@@ -75,18 +82,20 @@ def build_narrow_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             )
         )
         in_channels = out_channels
-    net = StoredResNet(stem, stages, out_features=resnets.OUT_FEATURES)
+    net = SplitResNet(stem, stages, out_features=resnets.OUT_FEATURES)
     return net.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
 
 
-def build_retinanet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+@BACKBONE_REGISTRY.register()
+def build_retinanet_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of RetinaNet, P3 to P7."""
     bottom_up = build_narrow_resnet(cfg, input_shape)
     channels = bottom_up.output_shape()["res5"].channels
     return _pyramid(cfg, bottom_up, LastLevelP6P7(channels, cfg.MODEL.FPN.OUT_CHANNELS))
 
 
-def build_faster_rcnn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+@BACKBONE_REGISTRY.register()
+def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """:func:`build_narrow_resnet` under the feature pyramid of Faster R-CNN, up to P6."""
     return _pyramid(cfg, build_narrow_resnet(cfg, input_shape), LastLevelMaxPool())
 

@@ -21,7 +21,7 @@ from focal_star.io.temporary import remove_abandoned, temporary_folder
 NAME = "digits_in_scenes"
 
 SUFFIX = ".bmp"
-"""Of the images: every training reads all of them, and a PNG takes ten times as long to read."""
+"""Every training reads all images, and reading a PNG takes ten times as long."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Recipe:
     Attributes:
         num_train, num_val: images in each split.
         image_size: height and width of an image, px.
-        num_objects: fewest and most objects that an image is meant to have; an object that finds
-            no free place is left out.
+        num_objects: minimum and maximum number of objects per image; an object for which no free
+            place is found is left out.
         height: smallest and largest height of a digit, px; its logarithm is uniform.
         aspect: largest ratio of height to width, and of width to height.
         contrast: smallest and largest distance in brightness between a digit and what it is

@@ -1,7 +1,7 @@
 """A short classification training of the backbone, on crops of the detector's training split.
 
-It stands before the detector as ImageNet stands before COCO, where ImageNet's weights cannot be
-had or do not fit. A crop is centred on an object, or shows background as one more class.
+It plays the role that ImageNet plays for COCO, if ImageNet's weights are unavailable or do not fit.
+A crop is centred on an object, or shows background as one more class.
 """
 
 import hashlib
@@ -96,7 +96,7 @@ def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Crops are too small for more to help, and the weights do not depend on their number so."""
+    """Crops are too small for more threads, and the weights must not depend on their number."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -17,6 +17,9 @@ from focal_star.modeling.box_loss import dense_box_loss
 from focal_star.modeling.classification import ClassificationLoss
 from focal_star.modeling.ohem import select_anchors
 
+CONFIG_CHECKS: list[Callable[[CfgNode], None]] = []
+"""Called with the config that a model is built from; :mod:`focal_star.config` adds one."""
+
 
 @META_ARCH_REGISTRY.register()
 class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
@@ -26,8 +29,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
     it is Detectron2's own RetinaNet.
 
     On a GPU, :meth:`losses` makes the host wait for the labels of the anchors, as Detectron2's
-    ``label_anchors`` does, and for nothing after them; ``select_anchors``, a ``BBOX_REG_LOSS_TYPE``
-    other than ``smooth_l1``, and a loss that has no fused form, do.
+    ``label_anchors`` does. After that the host waits only with ``select_anchors``, with a
+    ``BBOX_REG_LOSS_TYPE`` other than ``smooth_l1``, or with a loss that has no fused form.
     """
 
     @configurable
@@ -44,12 +47,12 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         """
         Args:
             loss: a name of :data:`focal_star.losses.LOSSES`.
-            weight_cap: largest modulating factor of ``focal_star``; None for no cap. As with beta,
-                other losses that take it have it too.
+            weight_cap: largest modulating factor of ``focal_star``, and of every other loss that
+                has this parameter; None for no cap.
             beta: shift of ``focal_appendix``, in logits.
             kernel: what computes the loss, of :data:`focal_star.losses.fused.FORMS`.
-            select_anchors: :func:`focal_star.modeling.ohem.select_anchors` with its options bound; None
-                where every anchor that is not ignored counts.
+            select_anchors: :func:`focal_star.modeling.ohem.select_anchors` with its options bound;
+                None if every anchor that is not ignored counts.
             kwargs: the arguments of Detectron2's RetinaNet; ``focal_loss_alpha`` (None for no
                 weighting) and ``focal_loss_gamma`` are those of every loss.
 
@@ -65,9 +68,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        from focal_star.config.derived import check_derived  # which imports this module
-
-        check_derived(cfg)
+        for check in CONFIG_CHECKS:
+            check(cfg)
         chosen, ohem = cfg.MODEL.FOCAL_STAR, cfg.MODEL.OHEM
         select = partial(
             select_anchors,
@@ -103,8 +105,8 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
 
         Returns:
             ``loss_cls`` and ``loss_box_reg``: sums over the anchors that count, divided by the
-            running number of positive anchors. ``select_anchors`` has to do with ``loss_cls``
-            alone: not with the boxes, not with the divisor.
+            running number of positive anchors. ``select_anchors`` affects neither ``loss_box_reg``
+            nor the divisor.
         """
         labels = torch.stack(gt_labels)  # (N, R)
         pos_mask = self.positive(labels)
@@ -116,7 +118,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         )
 
     def _log_num_pos_anchors(self, number: Tensor, num_images: int) -> None:
-        """As Detectron2 logs it, here before anything of a loss is computed: this waits."""
+        """Log it as Detectron2 does, but before the losses are computed, because this waits."""
         get_event_storage().put_scalar("num_pos_anchors", number.item() / num_images)
 
     def divided_losses(
@@ -129,7 +131,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         pos_mask: Tensor,
         normalizer: Number,
     ) -> dict[str, Tensor]:
-        """What :meth:`losses` returns, for a given divisor; nothing of the model changes.
+        """The losses of :meth:`losses` for a given divisor; the model does not change.
 
         Args:
             labels: (N, R), the ``gt_labels`` stacked.
@@ -159,9 +161,10 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         pred_anchor_deltas: list[Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[Instances]:
-        """Detectron2's detections; those of a training step (``VIS_PERIOD``) are of copies.
+        """Detectron2's detections; in a training step (``VIS_PERIOD``) from copies of the logits.
 
-        Detectron2 applies the sigmoid in place, and the backward pass still needs the logits.
+        Detectron2 0.5 applies the sigmoid in place, and the backward pass still needs the logits.
+        Its main branch never calls this method: there, ``VIS_PERIOD`` has no effect on RetinaNet.
         """
         if self.training:
             pred_logits = [logits.detach().clone() for logits in pred_logits]

@@ -16,16 +16,17 @@ from PIL import Image
 from focal_star.config import ConfigError, load_config
 from focal_star.data.registration import in_coco_format
 from focal_star.data.validation.checks import DatasetError, splits_of
-from focal_star.extensions import embedded_dataset
+from focal_star.extensions import dataset_folder
 from focal_star.training import checkpoints
+from focal_star.training.checkpoints import CompleteCheckpointer
 
 CLASSES_FILE = "classes.txt"
-"""Beside a checkpoint: the names of its classes, one a line."""
+"""File beside a checkpoint with the names of its classes, one per line."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A box of a photograph: x, y, width and height, px."""
+    """A detected box: x, y, width and height, in px of the photograph."""
 
     category: str
     score: float
@@ -42,9 +43,9 @@ class Detector:
         cfg: its config.
         model: in evaluation mode.
         classes: the names of its classes.
-        note: where these are from, if not from where they should be.
-        measured: the score from which on its detections were precise on its validation images,
-            as its training left it in ``result.json``; None if that is not known.
+        note: says so if the names are unknown.
+        measured: the score threshold at which its detections were precise on its validation
+            images, from the ``result.json`` of its training; None if unknown.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Detector:
 
     @torch.no_grad()
     def detect(self, photograph: Image.Image, threshold: float) -> list[Detection]:
-        """What it finds from a score on, the highest first, at the size of its config's test.
+        """Detect at the input size of the config's test; return the detections by falling score.
 
         Raises:
             ConfigError: the photograph is so narrow that nothing of it would be left.
@@ -93,11 +94,11 @@ def load_detector(
     Args:
         weights: a checkpoint of a training of this project.
         config: its config; None for ``config.yaml`` beside it.
-        lowest: the score below which nothing will be asked of it.
-        trusted: run what code the checkpoint holds; if False, none is run.
+        lowest: the lowest score threshold that will be used.
+        trusted: whether code in the checkpoint is run.
 
     Raises:
-        ConfigError: what cannot be used, and why.
+        ConfigError: the checkpoint or its config cannot be used.
     """
     if not weights.is_file():
         raise ConfigError(f"{weights} is not there")
@@ -112,7 +113,7 @@ def load_detector(
         head.SCORE_THRESH_TEST = min(head.SCORE_THRESH_TEST, lowest)
     classes, note = class_names(weights, cfg)
     model = build_model(cfg).eval()
-    _load(model, state, f"{weights} is not of {config}")
+    CompleteCheckpointer(model, trusted=trusted).load(str(weights))
     return Detector(
         weights.resolve().parent.name, weights, cfg, model, classes, note, _measured(weights)
     )
@@ -121,8 +122,8 @@ def load_detector(
 def class_names(weights: Path, cfg: CfgNode) -> tuple[tuple[str, ...], str]:
     """The names of a checkpoint's classes, and a note where there are only their numbers.
 
-    They are looked for in ``classes.txt`` beside the checkpoint; in the ``prepared.json`` of its
-    study; in the annotations of the data set that the config names; in Detectron2's metadata.
+    The sources are, in this order: ``classes.txt`` beside the checkpoint, the ``prepared.json`` of
+    its study, the annotations of the config's data set, and Detectron2's metadata.
 
     Raises:
         ConfigError: a ``classes.txt`` with another number of names.
@@ -142,7 +143,7 @@ def class_names(weights: Path, cfg: CfgNode) -> tuple[tuple[str, ...], str]:
 
 
 def _of_study(weights: Path) -> list[str]:
-    """Of the study whose cell it is: <study>/cells/<cell>/model_final.pth."""
+    """Read the names from the study of a cell, <study>/cells/<cell>/model_final.pth."""
     cells = weights.resolve().parent.parent
     dataset = _json(cells.with_name("prepared.json"), "dataset") if cells.name == "cells" else None
     names = dataset.get("categories") if isinstance(dataset, dict) else None
@@ -155,7 +156,7 @@ def _of_folder(cfg: CfgNode) -> list[str]:
             folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
         except (DatasetError, OSError):
             return []
-    elif (folder := embedded_dataset(cfg, compose=False)) is None:
+    elif (folder := dataset_folder(cfg, create=False)) is None:
         return []
     categories = _json(splits_of(folder)[0].annotation_file, "categories")
     try:
@@ -199,26 +200,3 @@ def _num_classes(weights: Path, state: dict[str, Any]) -> int:
         return 4 * len(classes) // len(boxes)
     except (KeyError, TypeError, ZeroDivisionError) as error:
         raise ConfigError(f"{weights} has no head of RetinaNet or Faster R-CNN") from error
-
-
-def _load(model: torch.nn.Module, state: dict[str, Any], otherwise: str) -> None:
-    """Load the weights, all of them: a detector with some random weights would say so nowhere."""
-    known, others = model.state_dict(), ("cell_anchors", "pixel_mean", "pixel_std")
-    # Older checkpoints have these, which follow from the config.
-    state = {
-        name: value
-        for name, value in state.items()
-        if name in known or not any(other in name for other in others)
-    }
-    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
-    wrong = [f"{name} is missing" for name in known.keys() - state.keys()]
-    wrong += [f"{name} is unknown" for name in state.keys() - known.keys()]
-    wrong += [
-        f"{name} is {shapes[name]}, and {tuple(known[name].shape)} by the config"
-        for name in known.keys() & state.keys()
-        if shapes[name] != known[name].shape
-    ]
-    if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ConfigError(f"{otherwise}: {'; '.join(sorted(wrong)[:3])}{more}")
-    model.load_state_dict(state)

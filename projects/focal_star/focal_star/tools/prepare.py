@@ -1,4 +1,4 @@
-"""``python -m focal_star.tools.prepare``: makes what stands before the cells of a study.
+"""``python -m focal_star.tools.prepare``: prepares the data and initial weights of a study.
 
 The data set is composed or checked, backbones are pretrained, and what identifies them is written
 to a JSON file::
@@ -10,8 +10,8 @@ to a JSON file::
       "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
     }
 
-A variant is a string of ``KEY VALUE`` pairs, quoted as a shell does, with which the study also
-trains and which may need other initial weights; without any there is the one "".
+A variant is a string of ``KEY VALUE`` pairs, quoted as in a shell, with which the study also trains
+and which may need other initial weights. The default is the single variant "".
 """
 
 import argparse
@@ -19,16 +19,15 @@ import json
 import logging
 import multiprocessing
 import os
-import shlex
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import ConfigError, load_config, resolve_config
+from focal_star import extensions
+from focal_star.config import ConfigError, load_variants, resolve_config
 from focal_star.data.catalog import describe_names, split_of
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import (
@@ -39,10 +38,9 @@ from focal_star.data.validation.checks import (
     joined_sha256,
     splits_of,
 )
-from focal_star.extensions import missing_weights
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.requirements import require
-from focal_star.training.engine import prepare
+from focal_star.training.engine import prepare_data_and_weights
 from focal_star.training.initial_weights import fetch, is_address
 
 
@@ -62,7 +60,7 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     weights, folders = {}, {}
     _pretrain_side_by_side(list(cfgs.values()))
     for variant, cfg in cfgs.items():
-        made = prepare(cfg)
+        made = prepare_data_and_weights(cfg)
         weights[variant] = made["weights"]
         folders[made["folder"], cfg.DATASETS.TRAIN] = variant
     if len(folders) > 1:
@@ -102,9 +100,9 @@ def _places(split: Split | None, *others: Split | None) -> dict[str, str]:
 
 
 def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
-    """Put the weights that several configs lack into the cache, each by a process of its own.
+    """Compute the missing weights of several configs, each in its own process.
 
-    The data set is composed or checked before, once for all.
+    The data set is written or checked once before that.
     """
     folder = register_datasets(cfgs[0])
     for cfg in cfgs:
@@ -112,37 +110,18 @@ def _pretrain_side_by_side(cfgs: list[CfgNode]) -> None:
     if folder is None:
         return
     sha256 = dataset_sha256(folder)
-    wanted = [cfg for cfg in cfgs if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS]
-    missing = {missing_weights(cfg, sha256): cfg for cfg in wanted}
+    makers = [(cfg, extensions.weights_maker(cfg)) for cfg in cfgs]
+    missing = {maker.missing_weights(cfg, sha256): cfg for cfg, maker in makers if maker}
     missing.pop(None, None)
     if len(missing) > 1:
         spawning = multiprocessing.get_context("spawn")  # a fork would share torch's threads
         with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawning, _log) as pool:
-            list(pool.map(prepare, [cfg.clone() for cfg in missing.values()]))
+            list(pool.map(prepare_data_and_weights, [cfg.clone() for cfg in missing.values()]))
 
 
 def _log() -> None:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("focal_star").setLevel(logging.INFO)
-
-
-def load_variants(
-    config_file: str, variants: Iterable[str], overrides: list[str]
-) -> dict[str, CfgNode]:
-    """Variant -> its config.
-
-    Raises:
-        ConfigError: variants that are no config, each with what is wrong.
-    """
-    cfgs, problems = {}, []
-    for variant in variants:
-        try:
-            cfgs[variant] = load_config(config_file, [*overrides, *shlex.split(variant)])
-        except ValueError as error:  # ConfigError is one, as is shlex's for a quote left open
-            problems.append(f"--variant {variant!r}: {error}")
-    if problems:
-        raise ConfigError("\n  ".join(problems))
-    return cfgs
 
 
 def main(argv: list[str] | None = None) -> int:

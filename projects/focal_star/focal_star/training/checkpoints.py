@@ -20,7 +20,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from torch import Tensor
 
 from focal_star.compat import has_torch_load
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.temporary import remove_abandoned
 from focal_star.io.unpickling import read_arrays
 from focal_star.io.writing import write_whole

@@ -163,7 +163,7 @@ def _log_held_back(cfg: CfgNode) -> Iterator[None]:
 
 
 def _set_up(cfg: CfgNode, args: argparse.Namespace) -> None:
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     cfg.freeze()
     with naming(Path(cfg.OUTPUT_DIR)):
         default_setup(cfg, args)

@@ -1,8 +1,8 @@
-"""What a resumed training may change of its config, and what it must not.
+"""Which config keys a resumed training may change.
 
-A training's config is in its checkpoints and in its ``result.json``, as :func:`record` makes it. A
-training that is resumed with another one either uses the change, and says from which iteration on,
-or is refused.
+A training's config is in its checkpoints and in its ``result.json``, in the form of :func:`record`.
+If a training is resumed with another config, each change is either used, and recorded with its
+iteration, or refused.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.config import ConfigError
 from focal_star.config.checks import leaves
-from focal_star.config.derived import plain
+from focal_star.config.derived import plain_value
 from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.errors import ConfigError
 from focal_star.identity.running_loss import running_loss_code
 from focal_star.identity.sources import SHA256
 from focal_star.losses import LOSSES
@@ -30,15 +30,15 @@ RULES = {
     "MODEL.TRUSTED_WEIGHTS": NO_EFFECT,
     "OUTPUT_DIR": NO_EFFECT,
     "VERSION": NO_EFFECT,
-    "DATALOADER.NUM_WORKERS": NO_EFFECT,  # but between 0 and more, see effect_of
+    "DATALOADER.NUM_WORKERS": NO_EFFECT,  # except between 0 and more, see effect_of
     "OUTPUT_WRITERS": MAY_CHANGE,
     "SOLVER.CHECKPOINT_PERIOD": MAY_CHANGE,
-    # Testing comes after the training, and looks at the validation images draw no random number.
+    # Tests follow the training, and losses on validation images draw no random number.
     "TEST.": MAY_CHANGE,
     "MODEL.RETINANET.NMS_THRESH_TEST": MAY_CHANGE,
     "MODEL.RETINANET.SCORE_THRESH_TEST": MAY_CHANGE,
     "MODEL.RETINANET.TOPK_CANDIDATES_TEST": MAY_CHANGE,
-    # Within the training: a test draws random numbers, and the statistics are the model's.
+    # A test within the training draws random numbers, and PRECISE_BN changes the model.
     "TEST.EVAL_PERIOD": REFUSED,
     "TEST.PRECISE_BN.": REFUSED,
 }
@@ -52,21 +52,12 @@ OF_ONE_DETECTOR = {
     "MODEL.FOCAL_STAR.": RETINANET,
     "MODEL.OHEM.": RETINANET,
 }
-"""Part of the config -> the detector that it is for; in trainings of others it has no effect."""
-
-META_ARCHITECTURE = ".META_ARCHITECTURE"
-"""End of the keys that name a model."""
-
-RENAMED = {
-    ("FocalStarRetinaNet", "CachedRetinaNet"),
-    ("GeneralizedRCNN", "CachedGeneralizedRCNN"),
-}
-"""Old and new name of a model that older trainings have under the old one."""
+"""Part of the config -> its detector; it has no effect on trainings of the other one."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
 FOLDER, WEIGHTS = "DATASETS.FOLDER", "MODEL.WEIGHTS"
-"""Keys that name files: the same content in another place is no change."""
+"""Keys of files: the same content at another path is no change."""
 
 WHAT_TO_DO = (
     "Give the values that it began with, or train in a new OUTPUT_DIR (without --resume, what is "
@@ -75,7 +66,7 @@ WHAT_TO_DO = (
 
 
 def effect_of(key: str, old: Any, new: Any) -> str:
-    """What the change of a key does in a resumed training: a value of :data:`RULES`."""
+    """The effect of a changed key on a resumed training: a value of :data:`RULES`."""
     if key == NUM_WORKERS and bool(old) != bool(new):
         return REFUSED  # random augmentation then draws from other generators
     fitting = [rule for rule in RULES if key == rule or rule[-1] == "." and key.startswith(rule)]
@@ -87,8 +78,8 @@ def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
 
     Args:
         given: as it was read.
-        prepared: as :func:`focal_star.training.engine.prepare` left it, which knows the data set's names
-            and classes, and the file of the initial weights.
+        prepared: after :func:`focal_star.training.engine.prepare_data_and_weights`, which sets the
+            names and classes of the data set, and the file of the initial weights.
 
     Returns:
         ``values``: dotted key -> value. ``prepared``: those that the preparation changed.
@@ -133,8 +124,6 @@ def changes(
         old = recorded["values"][key]
         if new == old or new == recorded["prepared"].get(key, old):
             continue
-        if key.endswith(META_ARCHITECTURE) and (old, new) in RENAMED:
-            continue
         if key in (FOLDER, WEIGHTS) and _same_content(key, new, recorded["content"]):
             continue
         effect = effect_of(key, old, new) if _has_part(key, values) else NO_EFFECT
@@ -160,7 +149,7 @@ def changes(
 
 
 def _values(cfg: CfgNode) -> dict[str, Any]:
-    return {key: plain(value) for key, value in leaves(cfg)}
+    return {key: plain_value(value) for key, value in leaves(cfg)}
 
 
 def _has_part(key: str, values: Mapping[str, Any]) -> bool:
@@ -199,7 +188,7 @@ def _content(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sha256_of(key: str, path: str) -> str:
-    """Of the file, or of the annotation files of a folder in COCO's format; "" for none."""
+    """Hash a file, or the annotation files of a folder in COCO's format; "" without any."""
     if key == WEIGHTS:
         files = [Path(path)]
     else:

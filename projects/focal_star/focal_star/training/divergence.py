@@ -1,9 +1,9 @@
-"""Ends a training whose loss or gradient is no longer finite, and keeps what explains it.
+"""Ends a training whose loss or gradient is not finite, and saves evidence of the cause.
 
-Detectron2 looks at the losses alone, on the main process alone, so that the other processes wait
-for it in their next step, and it keeps nothing. Here every process looks at the loss and at the
-gradient before the optimizer steps, all of them leave in the same iteration, and the main process
-keeps the evidence and a checkpoint from which the iteration can be run again.
+Detectron2 checks only the losses, and only on the main process, so the other processes hang in
+their next step, and it saves nothing. Here every process checks the loss and the gradient before
+the optimizer steps, all of them stop in the same iteration, and the main process saves evidence and
+a checkpoint from which the iteration can be repeated.
 """
 
 import json
@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.io.writing import write_whole
+from focal_star.random_state import random_state, set_random_state
 from focal_star.training import checkpoints
-from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_main_process
 
 logger = logging.getLogger(__name__)
@@ -32,15 +32,15 @@ logger = logging.getLogger(__name__)
 EVIDENCE_FILE = "divergence.json"
 NUM_BINS = 20
 """Bins of the p_t histogram, of equal width over [0, 1]."""
-MOST_NAMES = 5
-"""How many of the parameters that are not finite are named."""
+MAX_NAMES = 5
+"""Maximum number of non-finite parameters that are named."""
 
 
 class Divergence(FloatingPointError):
     """The loss or the gradient is NaN or infinite.
 
     Attributes:
-        evidence: what is known of it, ready for JSON: NaN and infinities are text.
+        evidence: a description for JSON, in which NaN and infinities are text.
     """
 
     def __init__(self, evidence: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ class DivergenceGuard(HookBase):
     def __init__(self, content: Mapping[str, Any] | None = None):
         """
         Args:
-            content: what its checkpoint holds beside the trainer's state.
+            content: added to the trainer's state in its checkpoint.
         """
         self._content = dict(content or {})
 
@@ -80,12 +80,12 @@ class DivergenceGuard(HookBase):
         loop.model.register_forward_pre_hook(self._keep_batch)
 
     def before_step(self) -> None:
-        # What the forward pass changes of what a checkpoint holds.
+        # The parts of a checkpoint that the forward pass changes.
         self._before = random_state(), getattr(self._model, "loss_normalizer", None)
 
     def after_train(self) -> None:
         if comm.is_main_process() and self.trainer.iter == self.trainer.max_iter:
-            # Resumed after a divergence that did not come again.
+            # Resumed after a divergence that did not happen again.
             (self._folder / EVIDENCE_FILE).unlink(missing_ok=True)
 
     def _keep_batch(self, model: nn.Module, inputs: tuple) -> None:
@@ -101,13 +101,13 @@ class DivergenceGuard(HookBase):
         *bad_losses, bad_gradient = bad.tolist()
         if any(bad_losses) or (bad_gradient and not self._scaler_skips()):
             self._end({name: loss.item() for name, loss in losses.items()}, norm.item())
-        self.trainer._trainer.optimizer.gradient_norm = norm  # to clip by, without another
+        self.trainer._trainer.optimizer.gradient_norm = norm  # the optimizer clips by it
         self._write_metrics(losses, *args, **kwargs)
 
     def _step(self) -> None:
-        """A step of Detectron2's, whose proposal network raises an error of its own before a loss.
+        """Run Detectron2's step, whose proposal network may raise an error before the loss.
 
-        Of several processes it may be one alone, and the others do not know: its error ends all.
+        With several processes, a single one may raise it; its error then ends all processes.
         """
         try:
             self._run_step()
@@ -127,7 +127,7 @@ class DivergenceGuard(HookBase):
             losses: by name.
             norm: of the gradient, None where it was not computed.
         """
-        parameters = list(self._model.named_parameters())[::-1]  # the first is next to the loss
+        parameters = list(self._model.named_parameters())[::-1]  # those next to the loss first
         amp = self.trainer.cfg.SOLVER.AMP.ENABLED
         with torch.autocast(self._model.device.type, enabled=amp):  # as the loss was computed
             is_dense = isinstance(self._model, RetinaNet)
@@ -146,7 +146,7 @@ class DivergenceGuard(HookBase):
         evidence = gathered(self.trainer.iter, comm.all_gather(seen))
         evidence["checkpoint"] = self._save_checkpoint()
         on_main_process(partial(self._write, evidence))
-        # Where this is the last iteration, Detectron2 would still evaluate.
+        # Otherwise Detectron2 would still evaluate after the last iteration.
         self.trainer._hooks = [h for h in self.trainer._hooks if not isinstance(h, EvalHook)]
         raise Divergence(evidence)
 
@@ -174,9 +174,9 @@ class DivergenceGuard(HookBase):
 
 
 def replay_command(output_dir: str = "$OUTPUT_DIR") -> str:
-    """The command that runs the bad iteration of the training in ``output_dir`` again.
+    """The command that repeats the bad iteration of the training in ``output_dir``.
 
-    Going on from the newest checkpoint does: it is the one of before that iteration.
+    It resumes from the newest checkpoint, which is from before that iteration.
     """
     gpus = f" --num-gpus {comm.get_world_size()}" if comm.get_world_size() > 1 else ""
     return (
@@ -186,7 +186,7 @@ def replay_command(output_dir: str = "$OUTPUT_DIR") -> str:
 
 
 def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all processes saw, as one description that JSON can hold.
+    """Combine the descriptions of all processes into one for JSON.
 
     Args:
         iteration: counted from 0.
@@ -295,7 +295,7 @@ def _not_finite(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
 def _some(seen: list[dict[str, Any]], key: str) -> dict[str, Any]:
     """How many parameters any process names there, and the first few."""
     names = list(dict.fromkeys(name for own in seen for name in own[key]))
-    return {"count": len(names), "first": names[:MOST_NAMES]}
+    return {"count": len(names), "first": names[:MAX_NAMES]}
 
 
 def _number(value: float | None) -> float | str | None:

@@ -1,4 +1,4 @@
-"""Trains and evaluates one config: the one way that train_net.py and the runner share."""
+"""Prepares, trains and evaluates one config."""
 
 import gc
 import hashlib
@@ -13,9 +13,10 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
 from focal_star import extensions
-from focal_star.config import ConfigError, check_config, check_derived
+from focal_star.config import check_config, check_derived
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import dataset_sha256
+from focal_star.errors import ConfigError
 from focal_star.evaluation.loss_distribution import loss_distribution
 from focal_star.evaluation.timing import InferenceTimer
 from focal_star.identity import sources
@@ -42,10 +43,10 @@ from focal_star.training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 
-def prepare(cfg: CfgNode) -> dict[str, Any]:
-    """Make what a training needs: the data set, and the pretrained backbone if asked for.
+def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
+    """Register the data set of a config, and make its initial weights if an extension does.
 
-    This sets the keys of ``cfg`` that follow from them. What is there already is not made again.
+    This sets the keys of ``cfg`` that follow from them. Existing files are used again.
 
     Returns:
         ``folder``: the data set's, None for a data set that Detectron2 knows.
@@ -53,13 +54,13 @@ def prepare(cfg: CfgNode) -> dict[str, Any]:
         of the weights and the accuracy of the pretraining, percent.
 
     Raises:
-        ConfigError: a pretraining is asked for on a data set that it cannot read, or the config
-            was not read by :func:`focal_star.config.load_config`.
+        ConfigError: the data set does not allow a pretraining, or the config was not read by
+            :func:`focal_star.config.load_config`.
         DatasetError: the data set has problems; the message lists all.
     """
     made = on_main_process(lambda: _prepare(cfg))
     if not comm.is_main_process():
-        cfg.DATASETS.CHECK = False  # the main process has looked, and all is made
+        cfg.DATASETS.CHECK = False  # the main process has checked it
         _prepare(cfg)
     return made
 
@@ -68,10 +69,10 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     check_derived(cfg)
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
-    if cfg.PRETRAINING.ENABLED and not cfg.MODEL.WEIGHTS:
+    if maker := extensions.weights_maker(cfg):
         if folder is None:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
-        path = extensions.pretrained_weights(cfg, dataset_sha256(folder))
+        path = maker.initial_weights(cfg, dataset_sha256(folder))
         cfg.MODEL.WEIGHTS = str(path)
         saved = checkpoints.read(path)
         weights = {
@@ -88,15 +89,15 @@ def train(
     """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
 
     Args:
-        cfg: as :func:`prepare` left it.
+        cfg: as :func:`prepare_data_and_weights` left it.
         resume: resume from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
             that of an uninterrupted training, bit for bit on a CPU (times aside). If the training
             is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
             moved to ``earlier/<number>/`` there.
         start: what :func:`focal_star.training.resume.find_start` found before the config was
-            prepared; None to look now. It takes the place of ``resume``.
-        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run. The config cannot
-            say so, as it may be a stranger's.
+            prepared; None to call it now. It replaces ``resume``.
+        trusted: whether code in the file of ``MODEL.WEIGHTS`` is run. It is no config key, because
+            the config may be a stranger's.
 
     Returns:
         ``status`` ("done", or "diverged" where loss or gradient became NaN or infinite), ``error``,
@@ -128,7 +129,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     config = config_changes.record(start.given, cfg)
     cfg = _with_seed(cfg, start.state)
     seed_all_rng(cfg.SEED + comm.get_rank())
-    trainer = extensions.trainer_class(cfg)(cfg, start.state, trusted)
+    trainer = extensions.trainer_class(cfg, Trainer)(cfg, start.state, trusted)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
     guard = DivergenceGuard({CONFIG: config})
     trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
@@ -138,13 +139,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     is_dense = isinstance(model, FocalStarRetinaNet)
     loss_proof = log_loss_proof(model) if is_dense else None
     predicted = log_first_loss(trainer.cfg, model) if is_dense else None
-    diverged = None
-    try:
-        with interruption.deferred():
-            trainer.train()
-    except Divergence as error:
-        diverged = error
-        logger.error("Training ends: %s", diverged)
+    diverged = _run(trainer)
     analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))
     distribution = None
     if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
@@ -176,25 +171,36 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     return outcome
 
 
+def _run(trainer: Trainer) -> Divergence | None:
+    """Train to the end; return the divergence that ended it, if any."""
+    try:
+        with interruption.deferred():
+            trainer.train()
+    except Divergence as error:
+        logger.error("Training ends: %s", error)
+        return error
+    return None
+
+
 def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]:
     """Evaluate ``MODEL.WEIGHTS`` on ``DATASETS.TEST``; return Detectron2's results, percent.
 
     Args:
-        cfg: as :func:`prepare` left it.
-        trusted: whether code that the file of ``MODEL.WEIGHTS`` holds is run.
+        cfg: as :func:`prepare_data_and_weights` left it.
+        trusted: whether code in the file of ``MODEL.WEIGHTS`` is run.
 
     Raises:
         ConfigError: the config cannot be used, or the weights do not fill the model.
     """
     check_config(cfg)
     check_derived(cfg)
-    model = Trainer.build_model(cfg)
+    model = extensions.trainer_class(cfg, Trainer).build_model(cfg)
     CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
 
 
 def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
-    """Return the config with the seed to use: a drawn one (SEED < 0) is kept over all attempts."""
+    """Return the config with its seed; a drawn one (SEED < 0) is the same in all attempts."""
     cfg = cfg.clone()
     cfg.defrost()
     if start is not None:
@@ -206,9 +212,9 @@ def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:
 
 
 def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -> None:
-    """Write the files that a training leaves, in an order in which a kill loses nothing.
+    """Write the results of a training, in an order in which a kill loses nothing.
 
-    A training that diverged keeps its checkpoints: from the newest, its end can be replayed.
+    A diverged training keeps its checkpoints, so that its end can be replayed.
     """
     folder, done = Path(cfg.OUTPUT_DIR), outcome["status"] == DONE
     if done:
@@ -220,7 +226,7 @@ def _finish(cfg: CfgNode, checkpointer: Checkpointer, outcome: dict[str, Any]) -
 
 
 def _weights_sha256(state: dict[str, torch.Tensor]) -> str:
-    """Hash the numbers alone: a checkpoint's bytes also hold the name of its file."""
+    """Hash names and numbers; a checkpoint's bytes also contain the name of its file."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(name.encode())

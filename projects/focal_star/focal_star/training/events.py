@@ -1,4 +1,4 @@
-"""What a training writes about itself as it runs, so that it can be gone on with."""
+"""The writers of a training's metrics, whose state can be saved and resumed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ EVENTS_PATTERN = "events.out.tfevents.*"
 
 
 class MetricsWriter(JSONWriter):
-    """Detectron2's writer of ``metrics.json``, whose file can be put back to what it was."""
+    """Detectron2's writer of ``metrics.json``, with a state to resume from."""
 
     def __init__(self, folder: Path, state: dict | None = None):
         """
         Args:
             folder: of the file.
-            state: what :meth:`state_dict` returned, to go on from there.
+            state: the result of :meth:`state_dict`, to resume from.
         """
         self._path = folder / METRICS_FILE
         if state is not None:
@@ -42,13 +42,13 @@ class MetricsWriter(JSONWriter):
 
 
 class EventsWriter(TensorboardXWriter):
-    """Detectron2's TensorBoard writer; what it wrote is on the disk before the next checkpoint."""
+    """Detectron2's TensorBoard writer, flushed after each write."""
 
     def __init__(self, folder: Path, last_write: int = -1):
         """
         Args:
             folder: of the event files.
-            last_write: the last iteration that counts; TensorBoard drops what was written after.
+            last_write: the last valid iteration; TensorBoard drops later values.
         """
         self._folder = folder
         purge = {} if last_write < 0 else {"purge_step": last_write + 1}
@@ -67,7 +67,7 @@ class EventsWriter(TensorboardXWriter):
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have an OSError name the file: one from a write or a flush does not."""
+    """Add the file's name to an OSError: one from a write or a flush has none."""
     try:
         yield
     except OSError as error:

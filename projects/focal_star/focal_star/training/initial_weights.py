@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.addresses import is_address
 
 __all__ = ["copy_of", "fault_of_server", "fetch", "is_address", "url_of"]

@@ -30,7 +30,7 @@ REPEAT_SECONDS = 1.0
 """A SIGTERM within this time of another is the same one: it may come from a cluster and from a
 parent process that the cluster signalled too."""
 
-MOST_SECONDS = 20.0
+MAX_SECONDS = 20.0
 """An iteration that is not over this long after SIGTERM is given up."""
 
 
@@ -123,7 +123,7 @@ def _listen(react: Callable[[], None]) -> None:
 
 def _wait() -> None:
     while True:
-        if _comes_within(MOST_SECONDS):
+        if _comes_within(MAX_SECONDS):
             _State.react()
 
 
@@ -176,7 +176,7 @@ def _end() -> None:
     _State.requested = True
     time.sleep(REPEAT_SECONDS)
     _comes_within(0)
-    _comes_within(MOST_SECONDS - REPEAT_SECONDS)
+    _comes_within(MAX_SECONDS - REPEAT_SECONDS)
     _exit()
 
 

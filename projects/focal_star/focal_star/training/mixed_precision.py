@@ -1,8 +1,8 @@
 """Training in mixed precision, on a GPU and on a CPU.
 
-``SOLVER.AMP.ENABLED`` is Detectron2's key. Its own loop trains on a GPU alone, and does not
-unscale the gradient before it is looked at: an optimizer that can itself unscale, as AdamW here,
-would have its gradient clipped as if it were tens of thousands of times as large.
+``SOLVER.AMP.ENABLED`` is Detectron2's key. Its own loop trains only on a GPU, and does not unscale
+the gradient before the optimizer step. An optimizer that unscales by itself, as AdamW here, would
+then clip the scaled gradient, which is tens of thousands of times as large.
 """
 
 import time
@@ -12,15 +12,15 @@ import torch
 from detectron2.engine import AMPTrainer, SimpleTrainer
 
 NARROW_TYPES = {"cuda": torch.float16, "cpu": torch.bfloat16}
-"""Type of a device -> what convolutions compute in. float16 is Detectron2's on a GPU."""
+"""Type of a device -> dtype of the convolutions. float16 is Detectron2's on a GPU."""
 
 
 class MixedPrecisionLoop(AMPTrainer):
-    """The network in a narrow type where autocast has it so, weights and losses in float32.
+    """Runs the network in a narrow dtype under autocast, weights and losses in float32.
 
-    float16 has a short range: the loss is scaled so that its gradient stays within, the gradient
-    scaled back before anything looks at it, and a step whose gradient has left the range is left
-    out. bfloat16 needs nothing of that.
+    float16 has a short range: the loss is scaled to keep its gradient within the range, the
+    gradient is unscaled before it is used, and a step whose gradient overflows is skipped. bfloat16
+    needs no scaling.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class MixedPrecisionLoop(AMPTrainer):
     ):
         """
         Args:
-            loop: that of full precision, whose model, batches and optimizer are used.
+            loop: the loop of full precision, with model, batches and optimizer.
             device: of the model.
-            dtype: the narrow type; None for that of ``NARROW_TYPES``.
+            dtype: the narrow dtype; None for the one in ``NARROW_TYPES``.
             scaling: further arguments of torch's ``GradScaler``.
         """
         self._device_type = torch.device(device).type

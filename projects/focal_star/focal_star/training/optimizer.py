@@ -6,8 +6,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.solver import build as solver
 
-FULL_MODEL = "full_model"
-"""A value of SOLVER.CLIP_GRADIENTS.CLIP_TYPE beside Detectron2's own "value" and "norm"."""
+from focal_star.config.keys import FULL_MODEL
 
 
 def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -55,13 +54,13 @@ def _clipping(kind: type, max_norm: float, norm_type: float) -> type:
 
     class FullModelClipping(kind):
         gradient_norm: torch.Tensor | None = None
-        """Of all gradients of the next step together, where somebody has computed it."""
+        """Norm of all gradients of the next step together, if it is already computed."""
 
         def step(self, closure=None):
             params = list(itertools.chain(*(group["params"] for group in self.param_groups)))
             if self.gradient_norm is None or norm_type != 2:
                 torch.nn.utils.clip_grad_norm_(params, max_norm, norm_type)
-            else:  # as torch's, which looks at all gradients once more
+            else:  # as torch's, which computes the norm again
                 factor = (max_norm / (self.gradient_norm + 1e-6)).clamp(max=1.0)
                 if factor.device.type != "cpu" or factor < 1:
                     torch._foreach_mul_([p.grad for p in params if p.grad is not None], factor)

@@ -1,4 +1,4 @@
-"""What a training leaves: metrics, curves, times, and the environment that it ran in."""
+"""The outcome of a training: metrics, curves, times, and its environment."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ RESULT_FILE = "result.json"
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 CURVES = ("loss_cls", "loss_box_reg", "total_loss")
 FIRST_STAGE_CURVES = ("loss_rpn_cls", "loss_rpn_loc")
-"""What a two-stage detector has beside ``CURVES``, which are then those of its second stage."""
+"""Additional curves of a two-stage detector, whose ``CURVES`` are those of the second stage."""
 DONE, DIVERGED = "done", "diverged"
 
 
@@ -127,7 +127,7 @@ def environment(cfg: CfgNode) -> dict[str, str]:
 
 
 def _lock() -> str:
-    """How the environment differs from the lock that it was set up from; "" where that is unknown.
+    """The differences between the environment and its lock file; "" if unknown.
 
     Set-up writes the file where it makes an environment or brings one up to date.
     """

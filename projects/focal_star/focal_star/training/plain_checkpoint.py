@@ -1,15 +1,15 @@
-"""What plain Detectron2, without this project, needs to run a checkpoint of it.
+"""Makes a checkpoint of this project run in plain Detectron2.
 
-Only training differs from Detectron2's own detectors, so a ``model_final.pth`` is one of
-Detectron2's RetinaNet; its config is not, for it has this project's keys. Beside each
+Only training differs from Detectron2's own detectors, so a ``model_final.pth`` fits Detectron2's
+RetinaNet. Its config does not, because it has this project's keys. Beside each
 ``model_final.pth``, ``detectron2.yaml`` is that config in Detectron2's keys alone.
 
 Detectron2 builds ResNet-18 and -34 at a width of 64 only. For narrower ones
 
     python -m focal_star.training.plain_checkpoint --weights model_final.pth
 
-writes ``model_detectron2.pth``: the same function in a ResNet of width 64, whose other channels
-are all zero. Boxes are the same; what the width costs in time is not.
+writes ``model_detectron2.pth``: the same function in a ResNet of width 64, whose additional
+channels are all zero. The boxes are the same, but it takes the time of the larger width.
 """
 
 import argparse
@@ -22,8 +22,10 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
-from focal_star import __version__
-from focal_star.config import ConfigError, load_config
+from focal_star import __version__, extensions
+from focal_star.config import load_config
+from focal_star.config.derived import plain_value
+from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.training import checkpoints
 
@@ -34,23 +36,10 @@ UNUSABLE = 2
 """Exit code where the checkpoint or its config cannot be used."""
 
 WIDTH = 64
-"""Of the stem and of res2, in Detectron2's ResNet-18 and -34."""
-
-META_ARCHITECTURES = {
-    "CachedGeneralizedRCNN": "GeneralizedRCNN",
-    "CachedRetinaNet": "RetinaNet",
-    "FocalStarRetinaNet": "RetinaNet",
-}
-"""Name here -> the one of Detectron2 that detects the same."""
-
-NARROW_BACKBONES = {
-    "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",
-    "build_narrow_resnet_fpn_backbone": "build_resnet_fpn_backbone",
-}
-"""Name here -> the one of Detectron2 that is the same at a width of 64."""
+"""Channels of the stem and of res2 in Detectron2's ResNet-18 and -34."""
 
 BY_CHANNEL = ("FrozenBN", "BN", "SyncBN", "nnSyncBN", "naiveSyncBN")
-"""Normalisations in which no channel has to do with another."""
+"""Normalisations that treat each channel separately."""
 
 _SECTIONS = ("DATASETS", "INPUT", "MODEL", "TEST")
 _HEADER = """\
@@ -87,14 +76,12 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     plain = get_cfg()
     for section in _SECTIONS:
         _copy_known(cfg[section], plain[section])
-    model = plain.MODEL
-    model.META_ARCHITECTURE = META_ARCHITECTURES.get(
-        model.META_ARCHITECTURE, model.META_ARCHITECTURE
-    )
+    model, names = plain.MODEL, _detectron2_names(cfg)
+    model.META_ARCHITECTURE = names.get(model.META_ARCHITECTURE, model.META_ARCHITECTURE)
     if model.RETINANET.FOCAL_LOSS_ALPHA is None:
         model.RETINANET.FOCAL_LOSS_ALPHA = -1.0
-    if model.BACKBONE.NAME in NARROW_BACKBONES:
-        model.BACKBONE.NAME = NARROW_BACKBONES[model.BACKBONE.NAME]
+    if model.BACKBONE.NAME in names:
+        model.BACKBONE.NAME = names[model.BACKBONE.NAME]
         if is_narrow(cfg) and model.RESNETS.NORM not in ("", *BY_CHANNEL):
             raise ConfigError(
                 f"MODEL.RESNETS.NORM is {model.RESNETS.NORM}: channels of zeros would change what "
@@ -107,17 +94,25 @@ def plain_config(cfg: CfgNode) -> CfgNode:
     return plain
 
 
+def _detectron2_names(cfg: CfgNode) -> dict[str, str]:
+    """Name of a model or backbone of this project -> Detectron2's own that detects the same."""
+    names = {"FocalStarRetinaNet": "RetinaNet"}
+    for extension in extensions.load(cfg.EXTENSIONS):
+        names |= extension.detectron2_names
+    return names
+
+
 def is_narrow(cfg: CfgNode) -> bool:
     """Whether plain Detectron2 needs other weights than ``model_final.pth``."""
     resnets = cfg.MODEL.RESNETS
     widths = (resnets.STEM_OUT_CHANNELS, resnets.RES2_OUT_CHANNELS)
-    return cfg.MODEL.BACKBONE.NAME in NARROW_BACKBONES and widths != (WIDTH, WIDTH)
+    return cfg.MODEL.BACKBONE.NAME in _detectron2_names(cfg) and widths != (WIDTH, WIDTH)
 
 
 def dump(cfg: CfgNode) -> str:
-    """The content of ``detectron2.yaml``: what of :func:`plain_config` is not Detectron2's default.
+    """The content of ``detectron2.yaml``: the keys of :func:`plain_config` without default values.
 
-    Written so short it loads in versions of Detectron2 whose other keys differ.
+    Without the others, it loads in versions of Detectron2 whose other keys differ.
 
     Raises:
         ConfigError: as :func:`plain_config`.
@@ -131,7 +126,7 @@ def dump(cfg: CfgNode) -> str:
 
 
 def write_config(folder: Path, cfg: CfgNode) -> None:
-    """Write ``detectron2.yaml``; of a detector that plain Detectron2 cannot have, nothing.
+    """Write ``detectron2.yaml``, unless plain Detectron2 does not have such a detector.
 
     Raises:
         OSError: it cannot be written.
@@ -190,14 +185,9 @@ def _changed(node: CfgNode, default: CfgNode) -> dict[str, Any]:
         if isinstance(value, CfgNode):
             if inner := _changed(value, default[key]):
                 changed[key] = inner
-        elif _as_lists(value) != _as_lists(default[key]):
+        elif plain_value(value) != plain_value(default[key]):
             changed[key] = value
     return changed
-
-
-def _as_lists(value: Any) -> Any:
-    """A file has lists where the defaults have tuples."""
-    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def write(weights: Path, config_file: Path | None = None, output: Path | None = None) -> list[Path]:

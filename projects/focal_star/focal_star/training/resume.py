@@ -21,11 +21,11 @@ from detectron2.utils.events import EventStorage
 from fvcore.common.history_buffer import HistoryBuffer
 from torch import nn
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.temporary import remove_abandoned
+from focal_star.random_state import random_state, set_random_state
 from focal_star.training import checkpoints, config_changes, interruption
 from focal_star.training.outcome import RESULT_FILE, finished
-from focal_star.training.random_state import random_state, set_random_state
 from focal_star.training.ranks import on_any_process, on_main_process
 from focal_star.training.set_aside import files_of, holds_training, keep_earlier
 

@@ -18,7 +18,6 @@ FILES = (
     "detectron2.yaml",
     "inference",
     "log.txt*",
-    "runs.json",
     "wandb",
     "mlruns",
     # Last, so that after a kill the rest is still known to be a training's, and is moved as well.

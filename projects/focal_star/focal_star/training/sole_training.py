@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.temporary import locked
 from focal_star.training.ranks import on_main_process
 

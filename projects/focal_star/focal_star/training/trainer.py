@@ -13,7 +13,6 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
 
 from focal_star.compat import best_checkpointers
-from focal_star.config import ConfigError
 from focal_star.data.batches import TrainBatches
 from focal_star.data.evaluation_batches import test_batches
 from focal_star.data.loader import EndingLoader
@@ -22,18 +21,19 @@ from focal_star.data.mapper import (
     build_train_mapper,
     build_validation_mapper,
 )
+from focal_star.errors import ConfigError
 from focal_star.evaluation.analysis import analyse_dataset
 from focal_star.evaluation.ap import RESULTS_FILE, APEvaluator
 from focal_star.evaluation.timing import TO_TIME
+from focal_star.random_state import kept_random_state
 from focal_star.training import interruption
 from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.events import EventsWriter, MetricsWriter, naming
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
-from focal_star.training.random_state import kept_random_state
 from focal_star.training.resume import rank_state, set_rank_state
+from focal_star.training.services import Services
 from focal_star.training.validation import ValidationLosses
-from focal_star.training.writers import service_writers
 
 
 class Trainer(DefaultTrainer):
@@ -56,11 +56,6 @@ class Trainer(DefaultTrainer):
         if cfg.SOLVER.AMP.ENABLED:
             self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)
         self.checkpointer = Checkpointer(self.model, cfg.OUTPUT_DIR, trusted=trusted)
-
-    @classmethod
-    def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
-        model = super().build_model(cfg)
-        return model.to(memory_format=torch.channels_last) if cfg.MODEL.CHANNELS_LAST else model
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -117,11 +112,12 @@ class Trainer(DefaultTrainer):
         folder = Path(self.cfg.OUTPUT_DIR)
         state = self.start and self.start["metrics"]
         self._metrics = MetricsWriter(folder, state)
+        services = Services(self.cfg)  # before the TensorBoard files, which they watch
         return [
             CommonMetricPrinter(self.max_iter),
             self._metrics,
             EventsWriter(folder, state["last_write"] if state else -1),
-            *service_writers(self.cfg, state["last_write"] if state else None),
+            services,
         ]
 
     def load(self) -> None:

@@ -138,11 +138,11 @@ def test_what_torch_cannot_write_is_said(checkpoint, monkeypatch):
         export.FORMATS, "torchscript", export.Format(form.suffix, True, refuses, form.load, "")
     )
     detector = load_detector(checkpoint, None, 1.0)
-    with pytest.raises(export.ExportError, match="NotImplementedError: no such operator: deform"):
+    with pytest.raises(export.ConfigError, match="NotImplementedError: no such operator: deform"):
         export.export(detector, "torchscript")
 
 
 def test_other_detectors_are_refused(checkpoint):
     other = replace(load_detector(checkpoint, None, 1.0), model=torch.nn.Identity())
-    with pytest.raises(export.ExportError, match="Identity cannot be exported: only RetinaNet can"):
+    with pytest.raises(export.ConfigError, match="Identity cannot be exported: only RetinaNet can"):
         export.export(other, "onnx")

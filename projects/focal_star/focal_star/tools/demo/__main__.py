@@ -1,6 +1,6 @@
 """Runs detectors on a person's own photographs, on the CPU, and shows what they find side by side.
 
-Into the output folder go, for each photograph, a picture with a column a checkpoint
+Into the output folder go, for each photograph, a picture with a column per checkpoint
 (pictures/), detections.json, and index.html, one file that holds all pictures.
 
 Exit codes: 0 all files of the folder were photographs and are done; 1 some could not be read, they
@@ -23,15 +23,11 @@ from focal_star.tools.demo.page import Column, draw, page
 from focal_star.tools.detector import Detector, load_detector
 
 DEFAULT_THRESHOLD = 0.5
-MOST_DETECTORS = 16
+MAX_DETECTORS = 16
 """More would not fit into a picture."""
 
 SKIPPED, UNUSABLE = 1, 2
 """Exit codes."""
-
-
-class DemoError(ValueError):
-    """Nothing can be done; the message says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         thresholds, at = choose_thresholds(detectors, options.threshold)
         done, skipped = run(files, detectors, thresholds, options.output)
         write(options.images, options.output, detectors, thresholds, at, done, skipped)
-    except DemoError as error:
+    except ConfigError as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return UNUSABLE
     except OSError as error:
@@ -62,32 +58,32 @@ def find_files(images: Path | None, output: Path) -> list[Path]:
     """The files of a folder by name, without hidden ones; or the one file that was named.
 
     Raises:
-        DemoError: there are none, or the output would be among them.
+        ConfigError: there are none, or the output would be among them.
     """
     if images is None:
-        raise DemoError("no photographs are named (IMAGES=folder)")
+        raise ConfigError("no photographs are named (IMAGES=folder)")
     if images.is_file():
         return [images]
     if not images.is_dir():
-        raise DemoError(f"{images} is neither a folder nor a file (IMAGES=...)")
+        raise ConfigError(f"{images} is neither a folder nor a file (IMAGES=...)")
     if images.resolve().is_relative_to(output.resolve()):
-        raise DemoError(f"{images} is in {output}, where the pictures are written")
+        raise ConfigError(f"{images} is in {output}, where the pictures are written")
     files = [path for path in images.iterdir() if path.is_file() and path.name[0] != "."]
     if not files:
-        raise DemoError(f"{images} has no files (IMAGES=...)")
+        raise ConfigError(f"{images} has no files (IMAGES=...)")
     return sorted(files, key=lambda path: path.name)
 
 
 def load_detectors(
     weights: Sequence[Path], config: Path | None, threshold: float | None, trusted: bool = False
 ) -> list[Detector]:
-    """The detectors, each with a name of its own.
+    """Load the detectors.
 
     Raises:
-        DemoError: lists every checkpoint that cannot be used.
+        ConfigError: lists every checkpoint that cannot be used.
     """
-    if len(weights) > MOST_DETECTORS:
-        raise DemoError(f"{len(weights)} checkpoints are named; at most {MOST_DETECTORS} fit")
+    if len(weights) > MAX_DETECTORS:
+        raise ConfigError(f"{len(weights)} checkpoints are named; at most {MAX_DETECTORS} fit")
     detectors, problems = [], []
     for path in weights:
         try:
@@ -98,7 +94,7 @@ def load_detectors(
     if not weights:
         problems.append('no checkpoint is named (WEIGHTS="a.pth b.pth")')
     if problems:
-        raise DemoError("\n  ".join(problems))
+        raise ConfigError("\n  ".join(problems))
     return detectors
 
 

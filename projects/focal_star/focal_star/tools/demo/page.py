@@ -20,16 +20,16 @@ from focal_star.tools.detector import Detection
 TEMPLATES = Path(__file__).parent / "templates"
 
 WIDTH = 16.0
-"""A column of n has WIDTH / (n + 1) inches: words stay readable in a page beside more columns."""
-MOST_COLUMNS = 4
-"""Side by side; more detectors take further rows."""
+"""Each of n columns is WIDTH / (n + 1) inches wide, which keeps the words readable."""
+MAX_COLUMNS = 4
+"""Columns per row; more detectors take further rows."""
 DPI = 180
 QUALITY = 85
 
 COLOURS = (
     "#56B4E9", "#E69F00", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#FFFFFF",
 )  # fmt: skip
-"""Of the classes, in turn: Okabe and Ito's, told apart without colour vision; the name is on it."""
+"""Colours of the classes, in turn: Okabe and Ito's, which are distinct to the colour-blind."""
 
 _FLATTEST, _TALLEST = 0.2, 3.0
 """Height to width of a panel at least and at most; a photograph beyond does not fill it."""
@@ -54,7 +54,7 @@ def draw(photograph: Image.Image, columns: Sequence[Column], classes: Sequence[s
         classes: all there may be; a class has its colour by its place among them.
     """
     width, height = photograph.size
-    across = min(len(columns), MOST_COLUMNS)
+    across = min(len(columns), MAX_COLUMNS)
     down = math.ceil(len(columns) / across)
     wide = WIDTH / (across + 1)
     shown = photograph.copy()

@@ -1,6 +1,6 @@
-"""``python -m focal_star.tools.doctor``: looks whether this machine has what trainings need.
+"""``python -m focal_star.tools.doctor``: checks whether this machine meets the requirements.
 
-One line for each thing that was looked at: ``ok``, ``warning`` (a training starts, and may
+One line per check: ``ok``, ``warning`` (a training starts, and may
 disappoint) or ``fault`` (it does not start), and what to do. Nothing is fetched or trained; the
 embedded data set is composed where it is not there yet.
 
@@ -76,8 +76,8 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     Raises:
         focal_star.config.ConfigError: the config, or one of its variants, is none.
     """
+    from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements
-    from focal_star.tools.prepare import load_variants
 
     cfgs = list(load_variants(options.config_file, options.variant or [""], options.opts).values())
     cfg = cfgs[0]

@@ -1,4 +1,4 @@
-"""What a look at this machine finds: one line each."""
+"""The findings about this machine, one line each."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ OK, WARNING, FAULT = "ok", "warning", "fault"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         state: ``ok``; ``warning`` where a training starts and may disappoint; ``fault`` where it
             does not start.
-        about: what was looked at, in a word or two.
+        about: the checked thing, in a word or two.
         text: what is there, and what to do where it is not well.
     """
 

@@ -1,7 +1,7 @@
 """What the trainings of a config need of this machine: data, initial weights, GPUs, disk.
 
-Each function looks at one of them and tells what it finds. Nothing is fetched and nothing trained;
-a data set that is composed or converted is.
+Each function checks one of them. Nothing is downloaded or trained; a data set that is composed or
+converted is written.
 """
 
 import json
@@ -20,23 +20,24 @@ from detectron2.data import MetadataCatalog
 from focal_star.config import ConfigError
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import DatasetError
+from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
 
 EXPECTED_IMAGES = {"coco_2017_train": 118_287, "coco_2017_val": 5_000}
-"""Of data sets that are published whole."""
+"""Number of images of published data sets."""
 
 LEARNING_RATE, IMAGES = 0.01, 16
-"""Of SGD, and the images of a batch that it is for; it grows with them (arXiv:1706.02677)."""
+"""SGD's learning rate and its batch size, to which it is proportional (arXiv:1706.02677)."""
 
 GIB_PER_IMAGE, EDGE = 2.6, 800
-"""GPU memory that an image takes in training, and the short edge at which: 5.2 GB for two, with
+"""GPU memory per training image at a short edge in px: 5.2 GB for two images, with
 ResNet-101 (Detectron2's MODEL_ZOO.md, retinanet_R_101_FPN_3x)."""
 
 COVERED, COUNTED = 0.5, 0.01
-"""Of the boxes of one size: where fewer have an anchor that is no negative, it is warned of, unless
-there are fewer of this size, of all."""
+"""If less than COVERED of the boxes of a size have an anchor that is not negative, there is a
+warning, provided that the size has at least COUNTED of all boxes."""
 
 
 def data(cfg: CfgNode) -> Iterator[Finding]:
@@ -108,7 +109,7 @@ def weights(cfg: CfgNode) -> Finding:
     """Whether the initial weights are here, or could be fetched."""
     address = cfg.MODEL.WEIGHTS
     if not address:
-        made = "a pretraining makes them" if cfg.PRETRAINING.ENABLED else "none; the network is new"
+        made = "a pretraining makes them" if weights_maker(cfg) else "none; the network is new"
         return Finding(OK, "weights", made)
     if not is_address(address):
         return Finding(OK, "weights", address)

@@ -2,7 +2,8 @@
 
     python -m focal_star.tools.export --weights model_final.pth --format torchscript
     python -m focal_star.tools.export --weights model_final.pth --format onnx
-    python -m focal_star.tools.export --weights model_final.pth --format torch_export --size 800 1216
+    python -m focal_star.tools.export --weights model_final.pth --format torch_export \\
+        --size 800 1216
 
 ==============  ===================  ==================  =========================================
 format          file                 size of the image   runs with
@@ -20,9 +21,8 @@ is in ``<file>.json`` beside it, with the names of the classes.
 Before a file is written it is run beside the model on photographs, and refused where the
 detections differ.
 
-All formats are of one graph, that of :mod:`focal_star.tools.export.detection_graph`. Detectron2's own
-export does not serve: that of 0.5 cannot be imported without Caffe2, and that of main is for
-``torch.jit`` alone.
+All formats are of one graph, that of :mod:`focal_star.tools.export.detection_graph`. Detectron2's
+own export cannot be used: that of 0.5 needs Caffe2, and that of main supports only ``torch.jit``.
 """
 
 import argparse
@@ -59,16 +59,12 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 1e-3, 1e-4
 """Within these (boxes in px) a file's detections are those of the model."""
 
 OPSET = 17
-"""Of ONNX: the newest that torch's exporter of traced graphs writes without conversion."""
+"""ONNX opset: the newest that torch's exporter of traced graphs writes without conversion."""
 
 OUTPUTS = ("boxes", "scores", "classes")
 
 Run = Callable[[Tensor], Sequence[Tensor]]
 """An exported file, loaded: image -> boxes, scores, classes."""
-
-
-class ExportError(RuntimeError):
-    """What cannot be exported, and why."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ def export(
         size: height and width of its images, px; only for formats that keep one.
 
     Raises:
-        ExportError: it cannot be exported, or the file would find something else.
+        ConfigError: it cannot be exported, or the file would find something else.
     """
     form = FORMATS[name]
     _check(detector, name, size)
@@ -173,7 +169,7 @@ def export(
             run = form.load(content)
         except Exception as error:  # torch's exporters raise what they happen to meet
             first = str(error).strip().partition("\n")[0]
-            raise ExportError(
+            raise ConfigError(
                 f"torch {torch.__version__} cannot write this model as {name}: "
                 f"{type(error).__name__}: {first}"
             ) from error
@@ -185,7 +181,7 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
     """Compare the detections of a file with the model's; return how many there are.
 
     Raises:
-        ExportError: they differ.
+        ConfigError: they differ.
     """
     total = 0
     for image in images:
@@ -193,7 +189,7 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
         boxes, scores, classes = run(image)
         total += len(found)
         if len(found) != len(boxes) or not _same(found, boxes, scores, classes):
-            raise ExportError(
+            raise ConfigError(
                 f"on an image of {tuple(image.shape)} the file finds {len(boxes)} boxes and the "
                 f"model {len(found)}, or others; nothing is written"
             )
@@ -227,7 +223,7 @@ def _check(detector: Detector, name: str, size: tuple[int, int] | None) -> None:
     if size and min(size) < 1:
         problems.append(f"--size is {size[0]} {size[1]}; valid: two whole numbers of px >= 1")
     if problems:
-        raise ExportError("; ".join(problems))
+        raise ConfigError("; ".join(problems))
 
 
 def _photographs(detector: Detector, size: tuple[int, int] | None) -> Iterator[Tensor]:
@@ -276,7 +272,7 @@ def _about(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' warnings of what :func:`compare` then looks at."""
+    """Suppress the exporters' warnings, because :func:`compare` checks the result."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -291,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         content, about = export(detector, options.format, options.size and tuple(options.size))
         write_whole(path, content)
         write_whole(path.with_name(f"{path.name}.json"), json.dumps(about, indent=1).encode())
-    except (ConfigError, ExportError, OSError) as error:
+    except (ConfigError, OSError) as error:
         print(f"export: error: {error}", file=sys.stderr)
         return UNUSABLE
     size = "{} x {} px".format(*options.size) if options.size else "any size"

@@ -47,7 +47,7 @@ class Detections(nn.Module):
         """
         num_classes, number = self.model.num_classes, self.model.test_topk_candidates
         scores = _by_anchor(logits, num_classes).sigmoid().flatten()
-        # A small level has fewer than k: so many of score 0 stand behind its own.
+        # A small level has fewer than k, so k of score 0 are appended.
         scores, places = torch.cat([scores, scores.new_zeros(number)]).topk(number)
         places = places.where(scores > self.model.test_score_thresh, 0)
         which = places // num_classes
@@ -60,7 +60,7 @@ class Detections(nn.Module):
         """What suppression within each class leaves, the highest scores first, filled with 0."""
         above = scores > self.model.test_score_thresh
         boxes, scores, classes = boxes[above], scores[above], classes[above]
-        # Each class in a place of its own, as torchvision's batched_nms has it.
+        # Offsets separate the classes, as in torchvision's batched_nms.
         step = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).max() + 1
         kept = nms(boxes + (classes * step)[:, None], scores, self.model.test_nms_thresh)
         most = self.model.max_detections_per_image

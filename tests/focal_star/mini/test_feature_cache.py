@@ -22,14 +22,14 @@ from detectron2.structures import Boxes, Instances
 from focal_star.config import CONFIGS, derive, load_config
 from focal_star.data import mapper
 from focal_star.data.mapper import CachingMapper, build_train_mapper
-from focal_star.mini import anchor_labels, frozen
-from focal_star.mini.backbone import StoredResNet
-from focal_star.mini.frozen import StoredMapper
-from focal_star.mini.stored import FEATURES, LabelledInstances
-from focal_star.mini.trainer import CachedTrainer
+from focal_star.evaluation.validation_images import ValidationImages, mean_losses
+from focal_star.mini import anchor_labels, feature_cache
+from focal_star.mini.backbone import SplitResNet
+from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
+from focal_star.mini.feature_cache import CachedFeatureMapper
+from focal_star.mini.trainer import MiniTrainer
 from focal_star.training import engine, interruption
 from focal_star.training.trainer import Trainer
-from focal_star.training.validation import ValidationImages, mean_losses
 
 
 def trained(cfg: CfgNode, folder: str, **changes) -> dict:
@@ -37,15 +37,15 @@ def trained(cfg: CfgNode, folder: str, **changes) -> dict:
     cfg = cfg.clone()
     cfg.merge_from_list([x for k, v in changes.items() for x in (k.replace("__", "."), v)])
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     return engine.train(cfg)["result"]
 
 
-def loaded(cfg: CfgNode) -> CachedTrainer:
+def loaded(cfg: CfgNode) -> MiniTrainer:
     Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
-    engine.prepare(cfg)
+    engine.prepare_data_and_weights(cfg)
     torch.manual_seed(cfg.SEED)
-    trainer = CachedTrainer(cfg)
+    trainer = MiniTrainer(cfg)
     trainer.load()
     return trainer
 
@@ -112,7 +112,7 @@ def test_as_many_validation_images_are_stored_as_are_looked_at(tiny_cfg, changes
 def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
     trainer = loaded(tiny_cfg)
     stored = trainer.data_loader.mapper
-    assert isinstance(stored, StoredMapper)
+    assert isinstance(stored, CachedFeatureMapper)
     net = trainer.model.backbone.bottom_up
     record = trainer.data_loader.records[5]
     found, mapped = stored(record), Trainer.build_train_loader(tiny_cfg).mapper(record)
@@ -121,7 +121,7 @@ def test_it_is_what_stem_and_frozen_stages_make_of_the_mapped_image(tiny_cfg):
     torch.testing.assert_close(found[FEATURES].permute(2, 0, 1), expected[0])
     assert found.keys() == mapped.keys() | {FEATURES}
     (folder,) = stores(tiny_cfg)
-    whole = StoredMapper(folder, None)(record)
+    whole = CachedFeatureMapper(folder, None)(record)
     assert whole["image"].shape == mapped["image"].shape
     for name, value in mapped["instances"].get_fields().items():
         own = found["instances"].get(name)
@@ -216,7 +216,7 @@ def test_a_changed_box_makes_another(tiny_cfg, tiny_data, tmp_path):
 )
 def test_where_it_would_not_hold_images_are_read(tiny_cfg, changes):
     tiny_cfg.merge_from_list(changes)
-    assert not isinstance(loaded(tiny_cfg).data_loader.mapper, StoredMapper)
+    assert not isinstance(loaded(tiny_cfg).data_loader.mapper, CachedFeatureMapper)
     assert not stores(tiny_cfg)
 
 
@@ -224,9 +224,11 @@ def test_images_of_several_sizes_are_read(tiny_cfg):
     trainer = loaded(tiny_cfg)
     records = [dict(record) for record in trainer.data_loader.records]
     mapper = Trainer.build_train_loader(tiny_cfg).mapper
-    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is not mapper
+    assert (
+        feature_cache.cached_feature_mapper(tiny_cfg, trainer.model, mapper, records) is not mapper
+    )
     records[3]["width"] += 1
-    assert frozen.stored_mapper(tiny_cfg, trainer.model, mapper, records) is mapper
+    assert feature_cache.cached_feature_mapper(tiny_cfg, trainer.model, mapper, records) is mapper
 
 
 def test_another_backbone_is_left_alone(tiny_overrides):
@@ -235,7 +237,7 @@ def test_another_backbone_is_left_alone(tiny_overrides):
         [*tiny_overrides, "MODEL.BACKBONE.NAME", "build_retinanet_resnet_fpn_backbone",
          "MODEL.RESNETS.DEPTH", "50", "MODEL.RESNETS.RES2_OUT_CHANNELS", "256"],
     )  # fmt: skip
-    assert not isinstance(loaded(cfg).data_loader.mapper, StoredMapper)
+    assert not isinstance(loaded(cfg).data_loader.mapper, CachedFeatureMapper)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_a_model_that_takes_no_stored_features_reads_images(tiny_overrides, plai
     """The configs of older trainings name such models."""
     cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", [*tiny_overrides, *plain])
     trainer = loaded(cfg)
-    assert not isinstance(trainer.data_loader.mapper, StoredMapper) and not stores(cfg)
+    assert not isinstance(trainer.data_loader.mapper, CachedFeatureMapper) and not stores(cfg)
 
 
 def test_only_stores_are_left_in_the_folder(tiny_cfg):
@@ -266,7 +268,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_training(tiny_cfg, num
     pid = os.fork()
     if pid == 0:
         interruption.exit_on_sigterm()
-        StoredResNet.frozen = lambda *_: time.sleep(60)
+        SplitResNet.frozen = lambda *_: time.sleep(60)
         with suppress(BaseException):
             loaded(tiny_cfg)
         os._exit(1)
@@ -294,7 +296,7 @@ DECISIVE = {
     "deviation": lambda s: s.cfg.merge_from_list(["MODEL.PIXEL_STD", [1.0, 2.0, 3.0]]),
     "memory layout": lambda s: s.cfg.merge_from_list(["MODEL.CHANNELS_LAST", False]),
     "padding": lambda s: setattr(s.model.backbone, "_size_divisibility", 64),
-    "device": lambda s: s.patch.setattr(frozen, "_hardware", lambda _: ["cuda", "a GPU"]),
+    "device": lambda s: s.patch.setattr(feature_cache, "_hardware", lambda _: ["cuda", "a GPU"]),
     "processor": lambda s: s.patch.setattr(
         torch.backends.cpu, "get_cpu_capability", lambda: "another"
     ),
@@ -307,7 +309,7 @@ DECISIVE = {
         torch, "get_float32_matmul_precision", lambda: "medium"
     ),
     "torch": lambda s: s.patch.setattr(torch, "__version__", "9.9"),
-    "Pillow": lambda s: s.patch.setattr(frozen.PIL, "__version__", "99"),
+    "Pillow": lambda s: s.patch.setattr(feature_cache.PIL, "__version__", "99"),
     "threads": lambda s: s.patch.setattr(torch, "get_num_threads", lambda: 77),
     "an image": lambda s: os.utime(s.records[0]["file_name"], (1, 1)),
     "order of images": lambda s: s.records.reverse(),
@@ -327,7 +329,7 @@ class Decisive:
     narrow: torch.dtype | None = None
 
     def __post_init__(self):
-        engine.prepare(self.cfg)
+        engine.prepare_data_and_weights(self.cfg)
         self.model = Trainer.build_model(self.cfg)
         self.net = self.model.backbone.bottom_up
         self.mapper = build_train_mapper(self.cfg)
@@ -339,19 +341,21 @@ class Decisive:
         return build_train_mapper(derive(cfg) or cfg)
 
     def key(self) -> str:
-        decisive = frozen._decisive(self.cfg, self.model, self.net, self.mapper, self.narrow)
-        return frozen._key(decisive, self.net, self.records)
+        determinants = feature_cache._determinants(
+            self.cfg, self.model, self.net, self.mapper, self.narrow
+        )
+        return feature_cache._key(determinants, self.net, self.records)
 
 
 @pytest.mark.parametrize("changed", DECISIVE)
 def test_all_that_decides_the_features_is_in_their_key(tiny_cfg, monkeypatch, tmp_path, changed):
     folder = shutil.copytree(tiny_cfg.DATASETS.FOLDER, tmp_path / "data")
     tiny_cfg.DATASETS.FOLDER = str(folder)
-    decisive = Decisive(tiny_cfg, monkeypatch)
-    before = decisive.key()
-    assert decisive.key() == before
-    DECISIVE[changed](decisive)
-    assert decisive.key() != before
+    determinants = Decisive(tiny_cfg, monkeypatch)
+    before = determinants.key()
+    assert determinants.key() == before
+    DECISIVE[changed](determinants)
+    assert determinants.key() != before
 
 
 def test_mixed_precision_has_features_of_its_own(tiny_cfg):
@@ -377,7 +381,7 @@ def test_it_changes_no_bit_of_a_training_in_mixed_precision(tiny_cfg):
 
 
 def test_a_training_makes_room(tiny_cfg, monkeypatch):
-    monkeypatch.setattr(frozen, "MOST_BYTES", 1)
+    monkeypatch.setattr(feature_cache, "MAX_BYTES", 1)
     tiny_cfg.merge_from_list(["TEST.LOSS_PERIOD", 0, "TEST.LOSS_DISTRIBUTION", False])
     loaded(tiny_cfg)
     (first,) = stores(tiny_cfg)
@@ -393,4 +397,4 @@ def test_one_broken_off_while_it_is_written_leaves_nothing(tiny_cfg, monkeypatch
         loaded(tiny_cfg)
     assert not stores(tiny_cfg)
     monkeypatch.undo()
-    assert isinstance(loaded(tiny_cfg).data_loader.mapper, StoredMapper)
+    assert isinstance(loaded(tiny_cfg).data_loader.mapper, CachedFeatureMapper)

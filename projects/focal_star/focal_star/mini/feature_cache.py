@@ -1,9 +1,9 @@
-"""The frozen part of the backbone on the images: computed once, for all trainings.
+"""The features of the backbone's frozen part: computed once, and cached for all trainings.
 
-Where stem and first stages are frozen and nothing in the mapping of an image is random, what they
-make of an image never changes. It is kept in ``CACHE_DIR/frozen``, under a hash of all that decides
-it; a training that finds it there decodes no image and runs no frozen layer. All of it together
-takes up to ``MOST_BYTES``, which is enough for a study: what was used longest ago gives way to new.
+If the stem and the first stages are frozen and nothing in the mapping of an image is random, its
+features never change. They are cached in ``CACHE_DIR/frozen`` under a hash of everything that
+determines them. A training that finds them there decodes no image and runs no frozen layer. The
+cache takes up to ``MAX_BYTES``, which is enough for a study; the least recently used go first.
 """
 
 import hashlib
@@ -24,24 +24,24 @@ from torch import Tensor, nn
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
-from focal_star.mini.anchor_labels import stored_labels
-from focal_star.mini.backbone import StoredResNet
-from focal_star.mini.models import CachedRetinaNet, TakesStored
-from focal_star.mini.stored import FEATURES, LabelledInstances
+from focal_star.mini.anchor_labels import cached_labels
+from focal_star.mini.backbone import SplitResNet
+from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
+from focal_star.mini.models import AcceptsCachedFeatures, CachedRetinaNet
+from focal_star.random_state import kept_random_state
 from focal_star.training.mixed_precision import NARROW_TYPES
-from focal_star.training.random_state import kept_random_state
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 
 _BATCH = 8
 
 
 class _Rows:
-    """The rows of an array in a file, each read when it is asked for.
+    """The rows of an array in a file, each read on access.
 
-    Most are asked for once or twice: to map them into memory takes longer than to read them.
+    Most rows are read once or twice, and mapping them into memory takes longer than reading.
     """
 
     def __init__(self, path: Path):
@@ -62,14 +62,14 @@ class _Rows:
         return array
 
 
-class StoredMapper:
+class CachedFeatureMapper:
     """From Detectron2's record of an image to what the model takes, with features for pixels."""
 
     def __init__(self, folder: Path, anchors: Path | None):
         """
         Args:
             folder: what :func:`_write` has written.
-            anchors: what :func:`focal_star.mini.anchor_labels.stored_labels` has written, if that
+            anchors: what :func:`focal_star.mini.anchor_labels.cached_labels` has written, if that
                 is to be used.
         """
         self._anchors = None if anchors is None else _Rows(anchors)
@@ -80,7 +80,7 @@ class StoredMapper:
         self._starts, self.size = objects["starts"].tolist(), tuple(objects["size"].tolist())
         names = json.loads((folder / "images.json").read_text("utf-8"))
         self._rows = {name: row for row, name in enumerate(names)}
-        # One whose anchors are labelled looks at no pixel; others ask how large an image is.
+        # A model whose anchors are labelled reads no pixel; others ask for the size of the image.
         self._pixels = torch.zeros(()).expand(3, *(self.size if anchors is None else (1, 1)))
 
     def __len__(self) -> int:
@@ -105,17 +105,17 @@ class StoredMapper:
         return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
 
 
-def stored_mapper(
+def cached_feature_mapper(
     cfg: CfgNode,
     model: nn.Module,
     mapper: Mapper,
     records: list[dict[str, Any]],
     autocast: bool = False,
 ) -> Mapper:
-    """What takes the mapper's place: itself where the frozen part cannot be stored.
+    """Return a mapper with cached features, or ``mapper`` if the features cannot be cached.
 
-    The features are computed where they are not there yet; of several processes that need the
-    same ones, one computes and the others wait.
+    Features that are not in the cache yet are computed. If several processes need the same ones,
+    one of them computes and the others wait.
 
     Args:
         cfg: the config.
@@ -127,9 +127,8 @@ def stored_mapper(
     net = getattr(model.backbone, "bottom_up", None)
     sizes = {(record["height"], record["width"]) for record in records}
     if not (
-        cfg.MODEL.BACKBONE.STORE_FROZEN
-        and isinstance(model, TakesStored)
-        and isinstance(net, StoredResNet)
+        isinstance(model, AcceptsCachedFeatures)
+        and isinstance(net, SplitResNet)
         and net.num_frozen
         and isinstance(mapper, CachingMapper)
         and len(sizes) == 1
@@ -138,19 +137,19 @@ def stored_mapper(
     ):
         return mapper
     narrow = _narrow_type(model) if autocast else None
-    key = _key(_decisive(cfg, model, net, mapper, narrow), net, records)
+    key = _key(_determinants(cfg, model, net, mapper, narrow), net, records)
     folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / key, None
     with locked(lock_of(folder)), kept_random_state():
         if not folder.is_dir():
             _write(folder, model, net, mapper, records, narrow)
         if isinstance(model, CachedRetinaNet):
-            mapped = StoredMapper(folder, None)
+            mapped = CachedFeatureMapper(folder, None)
             objects = map(mapped.instances, range(len(mapped)))
-            anchors = stored_labels(folder, model, objects, mapped.size)
-        mapper = StoredMapper(folder, anchors)
+            anchors = cached_labels(folder, model, objects, mapped.size)
+        mapper = CachedFeatureMapper(folder, anchors)
         with suppress(OSError):  # another user's folder, or another process removes as well
             os.utime(folder)
-            forget_oldest(folder.parent, MOST_BYTES, keep=folder)
+            forget_oldest(folder.parent, MAX_BYTES, keep=folder)
     return mapper
 
 
@@ -158,14 +157,14 @@ def _narrow_type(model: nn.Module) -> torch.dtype:
     return NARROW_TYPES[model.device.type]
 
 
-def _decisive(
+def _determinants(
     cfg: CfgNode,
     model: nn.Module,
-    net: StoredResNet,
+    net: SplitResNet,
     mapper: CachingMapper,
     narrow: torch.dtype | None,
 ) -> dict[str, Any]:
-    """All that decides the features, but for the images, their boxes and the weights."""
+    """Everything that determines the features except images, boxes and weights."""
     return {
         "augmentations": str(mapper.augmentations),
         "format": mapper.image_format,
@@ -189,9 +188,9 @@ def _hardware(device: torch.device) -> list[str]:
     return [device.type, torch.backends.cpu.get_cpu_capability()]
 
 
-def _key(decisive: dict[str, Any], net: StoredResNet, records: list[dict[str, Any]]) -> str:
+def _key(determinants: dict[str, Any], net: SplitResNet, records: list[dict[str, Any]]) -> str:
     """A hash of all that the features and boxes depend on."""
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
     for part in (net.stem, *net.stages[: net.num_frozen]):
         for name, tensor in part.state_dict().items():
             digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -209,7 +208,7 @@ def _key(decisive: dict[str, Any], net: StoredResNet, records: list[dict[str, An
 def _write(
     folder: Path,
     model: nn.Module,
-    net: StoredResNet,
+    net: SplitResNet,
     mapper: Mapper,
     records: list[dict[str, Any]],
     narrow: torch.dtype | None,
@@ -243,17 +242,17 @@ def _write(
 
 
 def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager:
-    """That of a training step."""
+    """The precision of a training step."""
     return nullcontext() if narrow is None else torch.autocast(device.type, dtype=narrow)
 
 
 def _as_numpy(features: Tensor) -> np.ndarray:
-    """The features; those in bfloat16, which numpy does not know, as the integers of their bits."""
+    """The features as an array; bfloat16, which numpy lacks, becomes int16 with the same bits."""
     features = features.cpu().contiguous()
     return (features.view(torch.int16) if features.dtype == torch.bfloat16 else features).numpy()
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
-    """What :func:`_as_numpy` was given."""
+    """The inverse of :func:`_as_numpy`."""
     features = torch.from_numpy(array)
     return features.view(torch.bfloat16) if features.dtype == torch.int16 else features

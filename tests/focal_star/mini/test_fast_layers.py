@@ -13,12 +13,12 @@ from detectron2.modeling.anchor_generator import (
 from detectron2.modeling.meta_arch.retinanet import RetinaNetHead
 from torch import Tensor, nn
 
-from focal_star.mini import quick_parts
-from focal_star.mini.quick_parts import (
-    QuickAnchorGenerator,
-    QuickFrozenBatchNorm,
-    QuickHead,
-    quick_head,
+from focal_star.mini import fast_layers
+from focal_star.mini.fast_layers import (
+    CachedAnchorGenerator,
+    FoldedFrozenBatchNorm,
+    PackedHead,
+    packed_head,
 )
 
 CHANNELS = 8
@@ -61,11 +61,11 @@ def gradients(of: nn.Module, features: list[Tensor]) -> tuple[list[Tensor], list
 @pytest.mark.parametrize("num_convs", [1, 3])
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 def test_levels_side_by_side_are_those_of_detectron2(sizes, num_convs, monkeypatch):
-    monkeypatch.setattr(quick_parts, "FEW_PIXELS", 2 * 8 * 8)
+    monkeypatch.setattr(fast_layers, "MAX_JOINED_PIXELS", 2 * 8 * 8)
     plain = head(num_convs=num_convs)
     plain._num_features = len(sizes)
-    quick = quick_head(copy.deepcopy(plain))
-    assert type(quick) is QuickHead
+    quick = packed_head(copy.deepcopy(plain))
+    assert type(quick) is PackedHead
     features = levels(sizes)
     for expected, found in zip(gradients(plain, features), gradients(quick, features), strict=True):
         assert [x.shape for x in found] == [x.shape for x in expected]
@@ -74,8 +74,8 @@ def test_levels_side_by_side_are_those_of_detectron2(sizes, num_convs, monkeypat
 
 
 def test_small_levels_are_joined_in_training_alone(monkeypatch):
-    monkeypatch.setattr(quick_parts, "FEW_PIXELS", 2 * 8 * 8)
-    quick, calls = quick_head(head()), []
+    monkeypatch.setattr(fast_layers, "MAX_JOINED_PIXELS", 2 * 8 * 8)
+    quick, calls = packed_head(head()), []
     quick.cls_score.register_forward_hook(lambda *_: calls.append(1))
     quick(levels(SIZES["squares"]))
     assert len(calls) == 2, "the largest level, and the others"
@@ -84,20 +84,20 @@ def test_small_levels_are_joined_in_training_alone(monkeypatch):
 
 
 def test_large_maps_are_left_to_detectron2():
-    quick, calls = quick_head(head()), []
+    quick, calls = packed_head(head()), []
     quick.cls_score.register_forward_hook(lambda *_: calls.append(1))
-    assert quick_parts.MOST_PIXELS < 2 * 64 * 65
+    assert fast_layers.MAX_PIXELS < 2 * 64 * 65
     quick(levels([(64, 65), (32, 33), (16, 17), (8, 9), (4, 5)]))
     assert len(calls) == 5
 
 
 def test_a_head_that_normalises_over_a_map_stays_as_it_is():
-    assert type(quick_head(head(norm="BN"))) is RetinaNetHead
+    assert type(packed_head(head(norm="BN"))) is RetinaNetHead
 
     class Own(RetinaNetHead):
         pass
 
-    assert type(quick_head(head(kind=Own))) is Own
+    assert type(packed_head(head(kind=Own))) is Own
 
 
 def anchor_generator(kind: type = DefaultAnchorGenerator) -> DefaultAnchorGenerator:
@@ -105,7 +105,7 @@ def anchor_generator(kind: type = DefaultAnchorGenerator) -> DefaultAnchorGenera
 
 
 def test_anchors_are_those_of_detectron2_for_each_size():
-    plain, quick = anchor_generator(), anchor_generator(QuickAnchorGenerator)
+    plain, quick = anchor_generator(), anchor_generator(CachedAnchorGenerator)
     for sizes in ([(4, 4), (2, 2)], [(4, 4), (2, 2)], [(5, 3), (3, 2)], [(4, 4), (2, 2)]):
         maps = [torch.zeros(1, 1, *size) for size in sizes]
         for one, other in zip(quick(maps), plain(maps), strict=True):
@@ -113,7 +113,7 @@ def test_anchors_are_those_of_detectron2_for_each_size():
 
 
 def test_anchors_of_one_size_are_made_once():
-    quick = anchor_generator(QuickAnchorGenerator)
+    quick = anchor_generator(CachedAnchorGenerator)
     maps = [torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)]
     first, again = quick(maps), quick(maps)
     assert first[0].tensor.data_ptr() == again[0].tensor.data_ptr()
@@ -127,7 +127,7 @@ def random_state(seed: int) -> dict[str, Tensor]:
 
 
 def test_a_frozen_norm_is_that_of_detectron2_also_after_new_weights():
-    plain, quick = FrozenBatchNorm2d(CHANNELS), QuickFrozenBatchNorm(CHANNELS)
+    plain, quick = FrozenBatchNorm2d(CHANNELS), FoldedFrozenBatchNorm(CHANNELS)
     x = torch.randn(2, CHANNELS, 5, 7, requires_grad=True)
     for seed in (0, 1):
         for norm in (plain, quick):
@@ -145,7 +145,7 @@ def test_a_frozen_norm_is_that_of_detectron2_also_after_new_weights():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_frozen_norm_follows_its_input_and_its_own_type(dtype):
-    quick = QuickFrozenBatchNorm(CHANNELS)
+    quick = FoldedFrozenBatchNorm(CHANNELS)
     quick.load_state_dict(random_state(0))
     x = torch.randn(1, CHANNELS, 2, 2, requires_grad=True)
     before = quick(x)
@@ -156,10 +156,10 @@ def test_a_frozen_norm_follows_its_input_and_its_own_type(dtype):
 
 def test_the_mini_model_has_them_and_the_names_of_detectron2(tiny_cfg):
     model = build_model(tiny_cfg)
-    assert type(model.head) is QuickHead
-    assert type(model.anchor_generator) is QuickAnchorGenerator
+    assert type(model.head) is PackedHead
+    assert type(model.anchor_generator) is CachedAnchorGenerator
     norms = [m for m in model.modules() if isinstance(m, FrozenBatchNorm2d)]
-    assert norms and all(type(norm) is QuickFrozenBatchNorm for norm in norms)
+    assert norms and all(type(norm) is FoldedFrozenBatchNorm for norm in norms)
     for architecture in ("FocalStarRetinaNet", "RetinaNet"):
         tiny_cfg.MODEL.META_ARCHITECTURE = architecture
         plain = build_model(tiny_cfg)

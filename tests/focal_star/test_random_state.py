@@ -6,7 +6,7 @@ import random
 import numpy as np
 import torch
 
-from focal_star.training.random_state import kept_random_state, random_state, set_random_state
+from focal_star.random_state import kept_random_state, random_state, set_random_state
 
 
 def drawn() -> list[float]:

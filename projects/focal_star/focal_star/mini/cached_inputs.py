@@ -1,4 +1,4 @@
-"""What takes the place of an image's pixels, and of matching anchors to its objects."""
+"""Inputs of a detector that replace the pixels of an image and the matching of its anchors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +7,12 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 FEATURES = "frozen_features"
-"""The entry of a mapped image, (H, W, C), that takes the place of its pixels."""
+"""Key of a mapped image whose value, (H, W, C), replaces its pixels."""
 
 
 @dataclass(frozen=True)
-class StoredFeatures:
-    """What a backbone takes in place of a batch of images.
+class CachedFeatures:
+    """The input of a backbone instead of a batch of images.
 
     Attributes:
         maps: (N, C, H, W), the output of the backbone's last frozen stage.
@@ -22,16 +22,16 @@ class StoredFeatures:
 
 
 class LabelledInstances(Instances):
-    """The objects of an image, with what ``RetinaNet.label_anchors`` would find for it.
+    """The objects of an image, with the result of ``RetinaNet.label_anchors``.
 
-    A selection of the objects is Detectron2's ``Instances`` again.
+    A selection of the objects is a plain ``Instances`` again.
     """
 
     def __init__(self, image_size: tuple[int, int], anchors: Tensor, **fields: Any):
         """
         Args:
             image_size: height and width, px.
-            anchors: (2, R) int16, of each of the R anchors its label, and the number of the object
+            anchors: (2, R) int16, the label of each of the R anchors, and the number of the object
                 that it is matched to.
             fields: those of the objects.
         """

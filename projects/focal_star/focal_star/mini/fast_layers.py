@@ -1,8 +1,8 @@
-"""Parts of Detectron2's RetinaNet that compute the same in less time, where maps are small.
+"""Layers of Detectron2's RetinaNet that compute the same in less time if the maps are small.
 
 A training on small images spends much of its time between the convolutions and on convolutions of
-a few pixels. What stands here does less of both, in training alone: a detector in evaluation mode
-is Detectron2's own, in its export, its timing and its numbers.
+a few pixels. These layers do less of both, in training only: in evaluation mode the detector is
+Detectron2's own, in its export, its timing and its numbers.
 """
 
 import torch
@@ -12,16 +12,16 @@ from detectron2.modeling.meta_arch.retinanet import RetinaNetHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEW_PIXELS = 2**10
-"""Pixels of a level, of all images of a batch, up to which it is joined to others."""
+MAX_JOINED_PIXELS = 2**10
+"""A level with at most this many pixels, over all images of a batch, is joined to others."""
 
-MOST_PIXELS = 2**13
-"""Pixels of the largest level, likewise, above which the head is Detectron2's: the convolutions
-themselves then take the time."""
+MAX_PIXELS = 2**13
+"""If the largest level has more pixels than this, the head is Detectron2's own, because the
+convolutions then take most of the time."""
 
 
-class QuickFrozenBatchNorm(FrozenBatchNorm2d):
-    """Its scale and shift are computed once, not from four tensors in each forward pass."""
+class FoldedFrozenBatchNorm(FrozenBatchNorm2d):
+    """Detectron2's, with scale and shift computed once instead of in each forward pass."""
 
     _affine: tuple[Tensor, Tensor] | None = None
 
@@ -44,8 +44,8 @@ class QuickFrozenBatchNorm(FrozenBatchNorm2d):
         return super()._apply(*args, **kwargs)
 
 
-class QuickAnchorGenerator(DefaultAnchorGenerator):
-    """The anchors of maps as large as those of the batch before are not made again."""
+class CachedAnchorGenerator(DefaultAnchorGenerator):
+    """Detectron2's, which reuses the anchors if the maps have the sizes of the last batch."""
 
     _made: tuple[object, list[Tensor]] | None = None
 
@@ -58,12 +58,12 @@ class QuickAnchorGenerator(DefaultAnchorGenerator):
         return list(self._made[1])
 
 
-class QuickHead(RetinaNetHead):
-    """The small levels go through both subnets on one map, side by side, a pixel of zeros apart.
+class PackedHead(RetinaNetHead):
+    """RetinaNet's head on one map with all small levels side by side, one column of zeros apart.
 
-    A 3 x 3 convolution then sees of each level what it sees of it alone, if what the one before it
-    wrote between the levels is set to zero. The first convolutions of both subnets, which see the
-    same map, are one.
+    A 3 x 3 convolution then computes for each level what it computes for it alone, if the columns
+    between the levels are set to zero again after each layer. The first convolutions of both
+    subnets have the same input and are run as one.
     """
 
     def __init__(self, head: RetinaNetHead):
@@ -77,24 +77,26 @@ class QuickHead(RetinaNetHead):
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """As RetinaNetHead's: of each level (N, A x K, H, W) and (N, A x 4, H, W)."""
         pixels = [level[:, 0].numel() for level in features]  # falling from level to level
-        small = [level for level, few in zip(features, pixels, strict=True) if few <= FEW_PIXELS]
-        if not self.training or pixels[0] > MOST_PIXELS or len(small) < 2:
+        small = [
+            level for level, few in zip(features, pixels, strict=True) if few <= MAX_JOINED_PIXELS
+        ]
+        if not self.training or pixels[0] > MAX_PIXELS or len(small) < 2:
             return super().forward(features)
         large = features[: -len(small)]
         sizes = [tuple(level.shape[2:]) for level in small]
-        is_level = _joined([small[0].new_ones(1, 1, *size) for size in sizes])
+        is_level = _join([small[0].new_ones(1, 1, *size) for size in sizes])
         first = self.cls_subnet[0], self.bbox_subnet[0]
         weight, bias = (torch.cat([getattr(c, name) for c in first]) for name in ("weight", "bias"))
-        found = [self._of_map(level, weight, bias, None) for level in large]
-        of_small = self._of_map(_joined(small), weight, bias, is_level)
-        found += zip(*(_apart(x, sizes) for x in of_small), strict=True)
+        found = [self._subnets(level, weight, bias, None) for level in large]
+        of_small = self._subnets(_join(small), weight, bias, is_level)
+        found += zip(*(_split(x, sizes) for x in of_small), strict=True)
         logits, deltas = map(list, zip(*found, strict=True))
         return logits, deltas
 
-    def _of_map(
+    def _subnets(
         self, x: Tensor, weight: Tensor, bias: Tensor, is_level: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Both subnets of a map; ``is_level`` is 0 between its levels, None if it has but one."""
+        """Run both subnets on a map; ``is_level`` is 0 between its levels, None if it has one."""
         found = F.conv2d(x, weight, bias, padding=1).chunk(2, dim=1)
         parts = (self.cls_subnet, self.cls_score), (self.bbox_subnet, self.bbox_pred)
         logits, deltas = (
@@ -112,23 +114,23 @@ def _through(layers: list[nn.Module], x: Tensor, is_level: Tensor | None) -> Ten
     return x
 
 
-def _joined(levels: list[Tensor]) -> Tensor:
-    """Side by side, from the highest to the lowest, zeros right of each and below the lower."""
+def _join(levels: list[Tensor]) -> Tensor:
+    """Put levels side by side, with zeros right of each and below the lower ones."""
     height = levels[0].shape[2]
     return torch.cat([F.pad(x, (0, 1, 0, height - x.shape[2])) for x in levels], dim=3)
 
 
-def _apart(x: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
-    """What :func:`_joined` has joined."""
+def _split(x: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    """The inverse of :func:`_join`."""
     columns = x.split([width + 1 for _, width in sizes], dim=3)
     return [part[:, :, :h, :w] for part, (h, w) in zip(columns, sizes, strict=True)]
 
 
-def quick_head(head: nn.Module) -> nn.Module:
-    """A quick head of the same layers if it is Detectron2's and normalises nothing over a map.
+def packed_head(head: nn.Module) -> nn.Module:
+    """Return a :class:`PackedHead` with the layers of Detectron2's head.
 
-    Any other head is returned as it is.
+    Any other head, and one that normalises over a map, is returned unchanged.
     """
     layers = (*head.cls_subnet, *head.bbox_subnet) if type(head) is RetinaNetHead else ()
-    is_quick = layers and all(isinstance(layer, nn.Conv2d | nn.ReLU) for layer in layers)
-    return QuickHead(head) if is_quick else head
+    is_plain = layers and all(isinstance(layer, nn.Conv2d | nn.ReLU) for layer in layers)
+    return PackedHead(head) if is_plain else head
