@@ -13,6 +13,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -40,6 +41,11 @@ class Source:
     content: bytes
     tree: ast.Module
 
+    @cached_property
+    def text(self) -> str:
+        """The code without comments, docstrings and formatting."""
+        return _text(self.tree)
+
     def losses(self) -> dict[str, str]:
         """Name of a loss -> name of its function, for the losses that the decorator registers."""
         return {
@@ -50,12 +56,16 @@ class Source:
             if (name := registered_name(decorator)) is not None
         }
 
-    def imports(self) -> Iterator[Path]:
+    @cached_property
+    def imports(self) -> tuple[Path, ...]:
         """The files of the project that it imports, wherever in the file it does.
 
         An import of ``a.b`` does not count for the ``__init__.py`` of ``a``, except for
         ``import a.b``, which makes ``a`` usable.
         """
+        return tuple(dict.fromkeys(self._imported()))
+
+    def _imported(self) -> Iterator[Path]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -123,12 +133,12 @@ class Sources:
             path = waiting.pop()
             if path not in found and (source := self.get(path)):
                 found[path] = source
-                waiting += source.imports()
+                waiting += source.imports
         return [*found.values()]
 
     def sha256(self, loss: str, path: Path) -> str:
         """SHA-256 of the code of a loss that a file registers."""
-        texts = [loss, *(_text(source.tree) for source in self.used_by(path))]
+        texts = [loss, *(source.text for source in self.used_by(path))]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 

@@ -57,10 +57,11 @@ def loss_sha256(name: str, loss: Callable[..., Any]) -> str:
             "in a file, as docs/own_loss.md shows"
         )
     sources = {source.path: source for source in _SOURCES.used_by(path)}
+    names = tuple(path.name for path in sources)
     running = {
         Path(module.__file__).resolve(): vars(module)
         for module in list(sys.modules.values())
-        if getattr(module, "__file__", None)
+        if (getattr(module, "__file__", None) or "").endswith(names)
     } | {source.path: namespace}
     for source in sources.values():
         if source.path in running:  # else it is not imported yet
