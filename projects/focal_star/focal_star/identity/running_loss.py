@@ -178,8 +178,10 @@ def _has_value(node: ast.stmt, name: str, code: CodeType, value: object) -> bool
 def _runs(node: Definition, codes: list[CodeType], value: object) -> bool:
     """Whether a function runs the code of its definition, with the defaults there."""
     function = inspect.unwrap(getattr(value, "__func__", value))
-    decorators = [each for each in node.decorator_list if registered_name(each) is None]
-    if decorators and getattr(function, "__name__", "") != node.name:
+    plain = ("staticmethod", "classmethod")
+    decorators = [d for d in node.decorator_list if getattr(d, "id", "") not in plain]
+    is_decorated = any(registered_name(decorator) is None for decorator in decorators)
+    if is_decorated and getattr(function, "__name__", "") != node.name:
         return True  # what a decorator made can be seen only where it says what it wraps
     if not isinstance(function, FunctionType) or function.__code__ not in codes:
         return False
