@@ -21,10 +21,10 @@ PARTS = {
 }
 """Part -> (its folder, the packages that it must not import)."""
 
-SHARED = "focal_star.identity.loss_code"
-"""The module of focal_star that the runner imports: it needs the standard library alone."""
+SHARED = {"focal_star.identity.loss_code", "focal_star.identity.sources"}
+"""The modules of focal_star that the runner imports: they need the standard library alone."""
 
-ALLOWED = {"ablations": {SHARED}, "reports": {SHARED, "focal_star.io.image_files"}}
+ALLOWED = {"ablations": SHARED, "reports": SHARED | {"focal_star.io.image_files"}}
 """Part -> the modules of such packages that it may import all the same. The reader of images is
 one, so that a report shows the pixels that a detector was given."""
 
@@ -95,12 +95,15 @@ def test_of_a_blocked_package_an_allowed_module_alone_is_imported():
     assert "ImportError: focal_star.io.writing is blocked" in ended.stderr
 
 
-def test_the_shared_module_needs_the_standard_library_alone():
-    source = (
-        ROOT / "projects" / "focal_star" / "focal_star" / "identity" / "loss_code.py"
-    ).read_text()
-    assert imported(source, "focal_star") <= set(sys.stdlib_module_names)
-    ended = run_without({"torch", "numpy", "yaml", "detectron2"}, f"import {SHARED}")
+IDENTITY = ROOT / "projects" / "focal_star" / "focal_star" / "identity"
+
+
+@pytest.mark.parametrize("path", sorted(IDENTITY.glob("*.py")), ids=lambda path: path.stem)
+def test_what_identifies_a_loss_needs_the_standard_library_alone(path):
+    others = imported(path.read_text(), "focal_star", {"focal_star.identity.loss_code"})
+    assert others <= set(sys.stdlib_module_names)
+    name = f"focal_star.identity.{path.stem}"
+    ended = run_without({"torch", "numpy", "yaml", "detectron2"}, f"import {name}")
     assert ended.returncode == 0, ended.stderr
 
 
@@ -114,7 +117,7 @@ def test_every_module_is_imported_without_the_others(package):
 
 
 def test_the_cells_are_listed_without_the_others():
-    ended = run_without(PARTS["ablations"][1], PLAN, allowed={SHARED})
+    ended = run_without(PARTS["ablations"][1], PLAN, allowed=SHARED)
     assert ended.returncode == 0, ended.stderr
     assert "focal-alpha0.25-gamma2-seed1" in ended.stdout
 
@@ -127,7 +130,7 @@ def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what, name):
         PARTS["ablations"][1],
         "from ablations.__main__ import main\nsys.exit(main(sys.argv[1:]))",
         *arguments,
-        allowed={SHARED},
+        allowed=SHARED,
     )
     assert ended.returncode == (what == "status"), ended.stderr
     assert f"{len(load_study(name).cells())} unique: 0 done" in ended.stdout
@@ -137,7 +140,7 @@ def test_the_command_line_needs_none_of_the_others():
     ended = run_without(
         PARTS["ablations"][1],
         "from ablations.__main__ import main\nsys.exit(main(['--study', 'no-such-study']))",
-        allowed={SHARED},
+        allowed=SHARED,
     )
     assert ended.returncode == 2 and "no-such-study" in ended.stderr
 
@@ -213,11 +216,13 @@ def test_no_file_imports_against_the_direction(part):
     assert wrong == {}
 
 
-def test_the_file_of_losses_imports_torch_alone():
-    source = (
-        ROOT / "projects" / "focal_star" / "focal_star" / "losses" / "__init__.py"
-    ).read_text()
-    assert imported(source, "focal_star") - set(sys.stdlib_module_names) == {"torch"}
+LOSSES = ROOT / "projects" / "focal_star" / "focal_star" / "losses"
+
+
+@pytest.mark.parametrize("path", sorted(LOSSES.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_the_files_of_losses_import_torch_and_what_they_share(path):
+    found = imported(path.read_text(), "focal_star", {"focal_star.losses.base"})
+    assert found - set(sys.stdlib_module_names) == {"torch"}
 
 
 MINI = "focal_star.mini"

@@ -66,8 +66,8 @@ class Identity:
         weights: SHA-256 of the initial weights; their name where they are not made here.
         seed: the cell's.
         numerics: ``NUMERICS``.
-        loss: SHA-256 of the code of the loss, see :mod:`focal_star.identity.loss_code`; "", and then no
-            part of it, for a detector that has no loss to choose.
+        loss: SHA-256 of the code of the loss, see :mod:`focal_star.identity.loss_code`; "" for a
+            detector that has no loss to choose, where it does not count.
         processes: that the cell trains with, GPUs times tasks: each has its own share of a batch
             and its own random numbers. One is no part of it.
 

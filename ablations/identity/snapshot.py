@@ -5,7 +5,6 @@ A run takes long, and its checkout may be edited meanwhile. So it begins with a 
 copy: what it recorded at its beginning stays true for its last cell.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ablations.storage.layout import ROOT, Layout
 from focal_star.identity.loss_code import hashes
+from focal_star.identity.sources import sha256_of
 
 PROJECT = Path("projects/focal_star")
 TRAIN_NET = str(PROJECT / "train_net.py")
@@ -113,18 +113,6 @@ def prune(layout: Layout, needed: set[str]) -> None:
 def is_crowded(layout: Layout) -> bool:
     """Whether there are more snapshots than are kept."""
     return len(list(layout.code.iterdir())) > MAX_SNAPSHOTS
-
-
-def sha256_of(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of files' names and contents, in the order of their names.
-
-    ``focal_star.identity.sources`` hashes the package in the same way.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\n{len(files[name])}\n".encode())
-        digest.update(files[name])
-    return digest.hexdigest()
 
 
 def commit() -> str:

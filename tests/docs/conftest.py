@@ -12,8 +12,8 @@ from tests.docs.pages import ROOT, SHELL, blocks, marked
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The copy, with the loss of docs/own_loss.md and the table of docs/own_table.md in it."""
     found = Checkout(tmp_path_factory.mktemp("docs") / "checkout")
-    with (found.root / "projects/focal_star/focal_star/losses/__init__.py").open("a") as file:
-        file.write("\n\n" + marked("own_loss.md", "at the end of losses.py"))
+    loss = found.root / "projects/focal_star/focal_star/losses/poly1.py"
+    loss.write_text(marked("own_loss.md", "losses/poly1.py"), encoding="utf-8")
     with (found.root / "ablations/grids/headline.yaml").open("a", encoding="utf-8") as file:
         file.write(marked("own_loss.md", "at the end of headline.yaml"))
     table = "ablations/grids/warm_prior.yaml"

@@ -1,13 +1,15 @@
 """The code of a loss is a part of the identity of its cells."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from ablations.identity.fingerprint import Identity
 from ablations.identity.snapshot import PACKAGE, Code
+from ablations.storage.layout import ROOT
 from ablations.study.cell import Cell, Setting
-from focal_star.identity.loss_code import LOSSES_FILE, hashes
+from focal_star.identity.loss_code import hashes
 from tests.ablations.identity.test_fingerprint import CONFIG, prepared
 
 CELLS = {loss: Cell(Setting.of(loss=loss, alpha=0.25, gamma=2.0), 1) for loss in hashes()}
@@ -32,21 +34,27 @@ def test_it_is_always_a_part():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "stale"),
+    ("file", "old", "new", "stale"),
     [
-        ("exponent = -gamma * s\n", "exponent = -gamma * s.clamp(min=-25)\n", {"focal_star"}),
-        ("1e30", "1e29", set(CELLS)),
-        ("# Below that point", "# Beyond", set()),
-        ('"""The focal loss FL', '"""The loss FL', set()),
+        (
+            "focal_star",
+            "exponent = -gamma * s\n",
+            "exponent = -gamma * s.clamp(min=-25)\n",
+            {"focal_star"},
+        ),
+        ("base", "largest = 1e30", "largest = 1e29", set(CELLS)),
+        ("base", "# This share", "# That share", set()),
+        ("focal", "The focal loss FL, -", "FL, -", set()),
     ],
 )
-def test_an_edit_makes_the_cells_of_that_loss_stale(tmp_path, old, new, stale):
+def test_an_edit_makes_the_cells_of_that_loss_stale(tmp_path, file, old, new, stale):
     before = identities()
-    copy = tmp_path / PACKAGE / "losses" / "__init__.py"
-    copy.parent.mkdir(parents=True)
-    text = LOSSES_FILE.read_text(encoding="utf-8") + "# Below that point\n"
-    copy.write_text(text.replace(old, new), encoding="utf-8")
-    assert copy.read_text(encoding="utf-8") != text
+    losses = tmp_path / PACKAGE / "losses"
+    shutil.copytree(ROOT / PACKAGE / "losses", losses)
+    (losses.parent / "__init__.py").touch()
+    text = (losses / f"{file}.py").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (losses / f"{file}.py").write_text(text.replace(old, new), encoding="utf-8")
     after = identities(Code(tmp_path))
     assert {loss for loss in CELLS if after[loss].fingerprint != before[loss].fingerprint} == stale
 

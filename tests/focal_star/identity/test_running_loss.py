@@ -4,26 +4,25 @@ import functools
 import importlib.util
 import os
 import py_compile
+import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from focal_star import losses
-from focal_star.identity.loss_code import LOSSES_FILE, hashes
-from focal_star.identity.running_loss import LossCodeError, code_of, running_loss_code
-from focal_star.losses import LOSSES
+from focal_star.identity import running_loss
+from focal_star.identity.loss_code import PACKAGE, Sources, hashes
+from focal_star.identity.running_loss import LossCodeError, loss_sha256
+from focal_star.losses import LOSSES, base, focal
 
 MINE = """
 import functools
 import torch
-from focal_star.losses import _loss, _softplus, named
+from focal_star.losses.base import alpha_balanced, named, softplus
 
 SLOPE = 2.0
-LOW, HIGH = -8.0, 8.0
 TABLE = torch.tensor([1.0, 2.0])
 
 class Half(torch.autograd.Function):
@@ -43,7 +42,7 @@ class Shape:
         return s ** Shape.power
 
 def steep(s, factor=3.0):
-    return (s + LOW + HIGH) * SLOPE * factor * Shape.of(TABLE[0])
+    return s * SLOPE * factor * Shape.of(TABLE[0])
 
 def doubled(function):
     @functools.wraps(function)
@@ -53,29 +52,21 @@ def doubled(function):
 
 @named("mine")
 def mine(logits, targets, *, alpha=None, gamma=1.0, reduction="none"):
-    return _loss(lambda s: _softplus(-steep(Half.apply(s))), logits, targets, alpha, reduction)
+    loss = lambda s: softplus(-steep(Half.apply(s)))
+    return alpha_balanced(loss, logits, targets, alpha, reduction)
 
 @named("decorated")
 @doubled
 def decorated(logits, targets, *, alpha=None, gamma=1.0, reduction="none"):
-    return _loss(lambda s: _softplus(-s), logits, targets, alpha, reduction)
-
-def register(name, factor):
-    @named(name)
-    def loss(logits, targets, *, alpha=None, gamma=1.0, reduction="none"):
-        return _loss(lambda s: factor * _softplus(-s), logits, targets, alpha, reduction)
-    return loss
-
-register("once", 1.0)
-register("twice", 2.0)
-named("bound")(functools.partial(mine, gamma=3.0))
+    return alpha_balanced(lambda s: softplus(-s), logits, targets, alpha, reduction)
 """
 
 
 @pytest.fixture
 def clean(monkeypatch):
-    """Losses that a test registers go with it."""
+    """What a test registers and reads goes with it."""
     before = dict(LOSSES)
+    monkeypatch.setattr(running_loss, "_SOURCES", Sources())
     yield
     LOSSES.clear()
     LOSSES.update(before)
@@ -89,13 +80,15 @@ def load(path, name):
 
 
 @pytest.fixture
-def mine(tmp_path, clean, request):
+def mine(tmp_path, clean, monkeypatch):
     """A module of a user's, imported from a file of its own."""
-    path = tmp_path / "mine.py"
-    path.write_text(MINE)
-    name = f"mine_of_{request.node.name}"
-    yield load(path, name)
-    del sys.modules[name]
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    (tmp_path / "mine.py").write_text(MINE)
+    return load(tmp_path / "mine.py", "mine_of_a_test")
+
+
+def sha256(name):
+    return loss_sha256(name, LOSSES[name])
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -103,18 +96,14 @@ def test_the_projects_losses_run_the_code_of_their_file(name):
     x = torch.linspace(-3, 3, 5)
     for _ in range(2000):  # Python rewrites the bytecode of a function that is called often
         LOSSES[name](x, x > 0)
-    assert running_loss_code(name) == hashes()[name]
+    assert sha256(name) == hashes()[name]
 
 
-def test_a_name_that_is_not_registered_is_refused():
-    with pytest.raises(ValueError, match="loss 'fl' is not registered; valid: ce, focal, "):
-        running_loss_code("fl")
-
-
-def test_a_loss_of_another_module_has_its_hash(mine):
-    found = {name: running_loss_code(name) for name in LOSSES}
-    assert len(set(found.values())) == len(LOSSES) == 9
-    assert {name: found[name] for name in ("mine", "decorated")} == hashes([Path(mine.__file__)])
+@pytest.mark.parametrize("name", ["mine", "decorated"])
+def test_a_loss_of_a_file_of_ones_own_has_its_hash(mine, name):
+    path = Path(mine.__file__)
+    assert sha256(name) == Sources().sha256(name, path)
+    assert len(Sources().used_by(path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +113,7 @@ def test_a_loss_of_another_module_has_its_hash(mine):
         ("steep", torch.sigmoid),
         ("SLOPE", 2.5),
         ("SLOPE", 2),
-        ("_softplus", torch.nn.functional.softplus),
+        ("softplus", torch.nn.functional.softplus),
         ("torch", os),
         ("Shape", type("Shape", (), {"of": staticmethod(lambda s: s)})),
         ("Shape.power", 2),
@@ -136,99 +125,105 @@ def test_a_loss_of_another_module_has_its_hash(mine):
     ],
 )
 def test_what_was_replaced_in_the_process_is_an_error(mine, monkeypatch, name, value):
-    running_loss_code("mine")
+    sha256("mine")
     owner, _, attribute = name.rpartition(".")
     monkeypatch.setattr(getattr(mine, owner) if owner else mine, attribute, value)
     with pytest.raises(LossCodeError, match="loss 'mine': .* was replaced in it: start it again"):
-        running_loss_code("mine")
+        sha256("mine")
 
 
-def test_a_helper_of_losses_that_was_replaced_is_an_error(mine, monkeypatch):
-    monkeypatch.setattr(losses._Saturate, "forward", staticmethod(lambda ctx, x, growth: x * 1))
+def test_a_shared_function_that_was_replaced_is_an_error(mine, monkeypatch):
+    monkeypatch.setattr(base._Saturate, "forward", staticmethod(lambda ctx, x, growth: x * 1))
     for name in ("mine", "focal"):
         with pytest.raises(LossCodeError, match=f"loss '{name}': _Saturate differs from "):
-            running_loss_code(name)
+            sha256(name)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("SLOPE = 2.0", "SLOPE = 3.0"), (") * SLOPE", ") / SLOPE"), ("factor=3.0", "factor=4.0"),
+    [("SLOPE = 2.0", "SLOPE = 3.0"), ("s * SLOPE", "s / SLOPE"), ("factor=3.0", "factor=4.0"),
      ("gradient / 2", "gradient / 3"), ("power = 1", "power = 2"), ("-steep(Half", "+steep(Half")],
 )  # fmt: skip
-def test_a_file_that_was_edited_after_its_import_is_an_error(mine, old, new):
+def test_a_file_that_was_edited_after_its_import_is_an_error_or_was_read_before(mine, old, new):
     path = Path(mine.__file__)
     path.write_text(MINE.replace(old, new))
     with pytest.raises(LossCodeError, match="changed while this process was starting"):
-        running_loss_code("mine")
+        sha256("mine")
+    path.write_text(MINE)
+    running_loss._SOURCES = Sources()
+    before = sha256("mine")
+    path.write_text(MINE.replace(old, new))
+    assert sha256("mine") == before != Sources().sha256("mine", path)
 
 
-def test_a_comment_that_was_added_after_the_import_is_none(mine):
-    before = hashes([Path(mine.__file__)])["mine"]
-    Path(mine.__file__).write_text("# A comment.\n\n" + MINE)
-    assert running_loss_code("mine") == before
-
-
-def test_an_edit_of_losses_after_the_import_changes_nothing_here(tmp_path):
+def test_an_edit_of_the_losses_after_their_import_changes_nothing_here(tmp_path):
     """The process trains what it has imported, and says so."""
-    path = tmp_path / "focal_star"
-    path.mkdir()
-    for name in ("__init__.py", "losses.py", "loss_code.py", "running_code.py", "running_loss.py"):
-        (path / name).write_bytes((LOSSES_FILE.parent / name).read_bytes())
+    package = tmp_path / "focal_star"
+    for folder in ("losses", "identity"):
+        shutil.copytree(PACKAGE / folder, package / folder)
+    (package / "__init__.py").touch()
     script = tmp_path / "script.py"
     script.write_text(
-        "from focal_star.identity.running_loss import running_loss_code, losses\n"
-        "before = running_loss_code('focal')\n"
-        "path = __import__('pathlib').Path(losses.__file__)\n"
+        "from focal_star.identity.running_loss import loss_sha256\n"
+        "from focal_star.identity.loss_code import hashes\n"
+        "from focal_star.losses import LOSSES, base\n"
+        "before = hashes()['focal']\n"
+        "path = __import__('pathlib').Path(base.__file__)\n"
         "path.write_text(path.read_text().replace('0.78', '0.79'))\n"
-        "print(running_loss_code('focal') == before, path)\n"
+        "print(loss_sha256('focal', LOSSES['focal']) == before != hashes()['focal'], path)\n"
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["True", str(path / "losses.py")]
+    assert ran.stdout.split() == ["True", str(package / "losses" / "base.py")]
 
 
-def test_old_bytecode_is_an_error_that_names_it(tmp_path, clean):
+@pytest.mark.parametrize(("old", "new"), [("* SLOPE", "/ SLOPE"), ("SLOPE = 2.0", "SLOPE = 4.0")])
+def test_old_bytecode_is_an_error_that_names_it(tmp_path, clean, monkeypatch, old, new):
     """Python takes the bytecode of a file whose time and size are as they were."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     path = tmp_path / "mine.py"
     path.write_text(MINE)
     cached = py_compile.compile(str(path))
     time = path.stat().st_mtime_ns
-    path.write_text(MINE.replace("* SLOPE", "/ SLOPE"))
+    path.write_text(MINE.replace(old, new))
     os.utime(path, ns=(time, time))
     module = load(path, "mine_of_old_bytecode")
     assert module.steep(torch.tensor(1.0)) == 6.0, "the old bytecode ran"
     with pytest.raises(LossCodeError, match=f"old bytecode of .*mine.py: delete {cached} and"):
-        running_loss_code("mine")
-    del sys.modules["mine_of_old_bytecode"]
+        sha256("mine")
 
 
-def test_a_loss_without_source_is_an_error():
-    names = {}
-    exec("def mine(x, y, **options): return x.sum()", names)
-    with pytest.raises(LossCodeError, match="cannot be read; define it in a file"):
-        code_of("mine", names["mine"])
-    with pytest.raises(LossCodeError, match="valid: a function, or a functools.partial of one"):
-        code_of("mine", torch.nn.functional.logsigmoid)
+def test_a_helper_that_the_hash_does_not_cover_is_an_error(tmp_path, clean, monkeypatch):
+    """Not found by reading the file, as its import is a call."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "helpers_of_a_test.py").write_text("def steep(s):\n    return s\n")
+    monkeypatch.syspath_prepend(folder)
+    statement = "helpers = __import__('importlib').import_module('helpers_of_a_test')\n"
+    (tmp_path / "mine.py").write_text(statement + MINE)
+    load(tmp_path / "mine.py", "mine_of_a_test")
+    with pytest.raises(LossCodeError, match="uses helpers of .*helpers_of_a_test.py, which its"):
+        sha256("mine")
 
 
-def test_what_wraps_a_loss_counts():
-    def twice(loss, factor=2):
-        @functools.wraps(loss)
-        def wrapped(*arguments, **options):
-            return factor * loss(*arguments, **options)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        functools.partial(LOSSES["focal"], gamma=3.0),
+        functools.wraps(LOSSES["focal"])(lambda *x, **options: 2 * LOSSES["focal"](*x, **options)),
+        LOSSES["ce"],
+        torch.nn.functional.logsigmoid,
+        eval("lambda x, y, **options: x.sum()", {}),
+        None,
+    ],
+)
+def test_what_no_file_registers_is_an_error(loss):
+    with pytest.raises(LossCodeError, match="no file defines it below @named.'focal'.: define it"):
+        loss_sha256("focal", loss)
 
-        return wrapped
 
-    found = [
-        code_of("focal", loss)
-        for loss in (
-            LOSSES["focal"],
-            twice(LOSSES["focal"]),
-            twice(LOSSES["focal"], 3),
-            twice(LOSSES["ce"]),
-            partial(LOSSES["focal"], gamma=3.0),
-            partial(LOSSES["focal"], gamma=4.0),
-            lambda x, y, **options: LOSSES["focal"](x, y, **options) * 2,
-        )
-    ]
-    assert len(set(found)) == len(found)
-    assert found[0] == hashes()["focal"]
+def test_a_replaced_import_is_an_error(monkeypatch):
+    monkeypatch.setattr(focal, "softplus", lambda x: x)
+    with pytest.raises(LossCodeError, match="softplus differs from .*focal.py"):
+        sha256("focal")
+    assert sha256("focal_star") == hashes()["focal_star"]

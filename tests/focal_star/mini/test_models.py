@@ -28,14 +28,14 @@ from tests.focal_star.modeling.test_retinanet import build, steps
 @pytest.fixture
 def levels_of_losses(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """The logits of each fused loss that is computed."""
-    calls, fused_loss = [], fused.function.fused_loss
+    calls, fused_loss = [], fused.fused_loss
 
     def spy(name, logits, *args, **kwargs):
         if logits.dim() == 3:  # not the trial of it
             calls.append(logits)
         return fused_loss(name, logits, *args, **kwargs)
 
-    monkeypatch.setattr(fused.choice, "fused_loss", spy)
+    monkeypatch.setattr(fused, "fused_loss", spy)
     return calls
 
 

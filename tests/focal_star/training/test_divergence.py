@@ -238,8 +238,12 @@ def test_an_explosion_by_the_learning_rate(cfg):
 
 @pytest.fixture
 def unfused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The focal loss is computed by ``LOSSES["focal"]``, for a test to put another there."""
+    """The focal loss is computed by ``LOSSES["focal"]``, which a test may replace.
+
+    The cause of a bad loss is not in the code of the loss, as a hardware fault is not.
+    """
     monkeypatch.delitem(FUSED, "focal")
+    monkeypatch.setattr(config_changes, "_loss_code", lambda values: "")
 
 
 @pytest.mark.usefixtures("unfused")
@@ -267,8 +271,6 @@ def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch
     loss = spoilt_loss(2, lambda loss: BadGradient.apply(loss, NAN))
     with monkeypatch.context() as patched:
         patched.setitem(LOSSES, "focal", loss)
-        # The cause is not to be seen in the loss's code, as a fault of the hardware is not.
-        patched.setattr(config_changes, "_loss_code", lambda values: "")
         assert engine.train(cfg)["status"] == "diverged"
     gone_on = engine.train(cfg, resume=True)
     assert gone_on["status"] == "done" and gone_on["run"]["resumed_at"] == [2]
@@ -359,6 +361,7 @@ def two_ranks(rank: int, cfg: CfgNode, rendezvous: str) -> None:
     # Detectron2's own names a GPU.
     defaults.create_ddp_model = lambda model, **options: DistributedDataParallel(model, **options)
     del FUSED["focal"]
+    config_changes._loss_code = lambda values: ""
 
     def spoil(loss):  # of the second rank; the gradient stays good
         return loss + (INF if torch.distributed.get_rank() == 1 else 0.0)

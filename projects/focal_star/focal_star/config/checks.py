@@ -18,8 +18,8 @@ from focal_star.extensions import Rule
 from focal_star.io.addresses import is_address, leaves_cache
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.losses import LOSSES
-from focal_star.losses.fused import FORMS, valid_forms
-from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
+from focal_star.losses.fused import FORMS
+from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
 from focal_star.modeling.ohem import METHODS
 
 SERVICES = ("wandb", "mlflow")
@@ -75,10 +75,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             for phase in ("TRAIN", "TEST")
         },
         "MODEL.FOCAL_STAR.LOSS": _one_of(LOSSES),
-        "MODEL.FOCAL_STAR.KERNEL": (
-            lambda kernel: kernel in FORMS,
-            valid_forms(cfg.MODEL.FOCAL_STAR.KERNEL),
-        ),
+        "MODEL.FOCAL_STAR.KERNEL": _one_of(FORMS),
         "MODEL.RETINANET.FOCAL_LOSS_ALPHA": _or_none(
             lambda alpha: _is_number(alpha) and 0 <= alpha <= 1,
             "a number in [0, 1], or None for no weighting",

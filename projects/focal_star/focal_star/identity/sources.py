@@ -1,23 +1,24 @@
 """Which sources a process runs: a hash that it reports with its result."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def sources_sha256(folder: Path = Path(__file__).parents[1]) -> str:
-    """SHA-256 of the names and contents of a package's Python files, in the order of their names.
-
-    Args:
-        folder: the package's; by default this one.
-    """
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+def sha256_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of the names and contents of files, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(files):
-        content = files[name].read_bytes()
-        digest.update(f"{name}\n{len(content)}\n".encode())
-        digest.update(content)
+        digest.update(f"{name}\n{len(files[name])}\n".encode())
+        digest.update(files[name])
     return digest.hexdigest()
 
 
-SHA256 = sources_sha256()
+def sources_sha256(folder: Path) -> str:
+    """SHA-256 of a package's Python files, named relative to its folder."""
+    paths = folder.rglob("*.py")
+    return sha256_of({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
+
+
+SHA256 = sources_sha256(Path(__file__).parents[1])
 """Hash of this package's sources, taken when they are imported: later edits do not count."""

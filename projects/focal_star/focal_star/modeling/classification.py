@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from focal_star.losses import LOSSES
-from focal_star.losses.fused import check_kernel, fused_or_none
+from focal_star.losses.fused import FORMS, fused_or_none
 from focal_star.losses.fused.formulas import Number, as_tensor
 
 
@@ -42,14 +42,17 @@ class ClassificationLoss:
         """
         if name not in LOSSES:
             raise ValueError(f"MODEL.FOCAL_STAR.LOSS is {name!r}; valid: {', '.join(LOSSES)}")
-        check_kernel(kernel)
+        if kernel not in FORMS:
+            raise ValueError(f"MODEL.FOCAL_STAR.KERNEL is {kernel!r}; valid: {', '.join(FORMS)}")
         taken = signature(LOSSES[name]).parameters
         special = {"weight_cap": weight_cap, "beta": beta}
         special = {option: value for option, value in special.items() if option in taken}
         options = {"alpha": alpha, "gamma": gamma, **special}
         self.loss_name = name
         self.classification_loss = partial(LOSSES[name], reduction="sum", **options)
-        self.classification_loss(torch.zeros(1), torch.zeros(1))  # a bad alpha ends here, not later
+        self.classification_loss(
+            torch.zeros(1), torch.zeros(1)
+        )  # fails now if alpha is bad, not in training
         self._fused_loss_options = {"name": name, "kernel": kernel, **options}
 
     @cached_property

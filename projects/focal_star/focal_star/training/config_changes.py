@@ -16,7 +16,7 @@ from focal_star.config.checks import leaves
 from focal_star.config.derived import plain_value
 from focal_star.data.layouts.coco import is_coco, splits_of
 from focal_star.errors import ConfigError
-from focal_star.identity.running_loss import running_loss_code
+from focal_star.identity.running_loss import loss_sha256
 from focal_star.identity.sources import SHA256
 from focal_star.losses import LOSSES
 from focal_star.modeling.faster_rcnn import FASTER_RCNN, RETINANET
@@ -83,9 +83,9 @@ def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
 
     Returns:
         ``values``: dotted key -> value. ``prepared``: those that the preparation changed.
-        ``content``: key -> SHA-256 of the content of the files that it names. ``loss_code``: of
-        the loss that runs, "" if it has no part in the training. ``code``: SHA-256 of this
-        package's sources.
+        ``content``: key -> SHA-256 of the content of the files that it names. ``loss_code``:
+        SHA-256 of the code of the loss that runs, "" if the detector has another loss. ``code``:
+        SHA-256 of this package's sources.
     """
     values = _values(given)
     changed = {k: v for k, v in _values(prepared).items() if values[k] != v}
@@ -159,10 +159,14 @@ def _has_part(key: str, values: Mapping[str, Any]) -> bool:
 
 
 def _loss_code(values: Mapping[str, Any]) -> str:
-    """The hash of the loss's code; "" for a detector that has another loss."""
+    """SHA-256 of the code of the loss; "" for a detector that has another loss.
+
+    Raises:
+        LossCodeError: it is unknown which code runs.
+    """
     name = values[LOSS]
     has_part = values["MODEL.DETECTOR"] == RETINANET and name in LOSSES
-    return running_loss_code(name) if has_part else ""
+    return loss_sha256(name, LOSSES[name]) if has_part else ""
 
 
 def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:

@@ -137,7 +137,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     model = trainer.checkpointer.model
     timer = InferenceTimer(model)
     is_dense = isinstance(model, FocalStarRetinaNet)
-    loss_proof = log_loss_proof(model) if is_dense else None
+    loss_proof = log_loss_proof(model, config["loss_code"]) if is_dense else None
     predicted = log_first_loss(trainer.cfg, model) if is_dense else None
     diverged = _run(trainer)
     analysis = None if diverged else on_main_process(lambda: Trainer.analyse(cfg))

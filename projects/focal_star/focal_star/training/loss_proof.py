@@ -1,13 +1,11 @@
-"""Proof of the classification loss that a training ran: its name, code and some values."""
+"""Proof of the classification loss that a training ran: the hash of its code and some values."""
 
 import logging
 import math
-from functools import partial
 from typing import Any
 
 import torch
 
-from focal_star.identity.running_loss import code_of
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 logger = logging.getLogger(__name__)
@@ -16,40 +14,40 @@ P_T = (0.1, 0.5, 0.9)
 """A hard, a middling and an easy example."""
 
 
-def log_loss_proof(model: FocalStarRetinaNet) -> dict[str, Any]:
-    """Log which loss a model trains, and return it for the record of the training.
+def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
+    """Log which loss a model trains, and return the proof for the record of the training.
 
     The values are those of the form that is trained, fused or as it is written, with the model's
     alpha, gamma and other options.
 
-    Returns:
-        ``name``; ``code``, as :func:`focal_star.identity.running_loss.running_loss_code` gives it;
-        ``fused``, whether a fused form computes it; ``positive`` and ``negative``, the losses of
-        one logit of that label where p_t is each of ``P_T``, None where that is not finite.
+    Args:
+        model: the model that is trained.
+        code: SHA-256 of the code of its loss.
 
-    Raises:
-        LossCodeError: it is unknown which code runs.
+    Returns:
+        ``code``; ``fused``, whether a fused form computes it; ``positive`` and ``negative``, the
+        losses of one logit of that label where p_t is each of ``P_T``, None where that is not
+        finite.
     """
-    name, loss = model.loss_name, model.classification_loss
-    positive = [_value(model, p_t, positive=True) for p_t in P_T]
-    negative = [_value(model, p_t, positive=False) for p_t in P_T]
-    proof = {
-        "name": name,
-        "code": code_of(name, loss.func if isinstance(loss, partial) else loss),
-        "fused": model.fused_loss is not None,
-        "positive": [value if math.isfinite(value) else None for value in positive],
-        "negative": [value if math.isfinite(value) else None for value in negative],
+    values = {
+        label: [_value(model, p_t, positive=label == "positive") for p_t in P_T]
+        for label in ("positive", "negative")
     }
+    is_fused = model.fused_loss is not None
+    positive, negative = (", ".join(f"{value:.5g}" for value in each) for each in values.values())
     logger.info(
         "Loss %s, code %s, %s. At p_t = %s it is %s for a positive and %s for a negative",
-        name,
-        proof["code"][:12],
-        "fused" if proof["fused"] else "as it is written",
+        model.loss_name,
+        code[:12],
+        "fused" if is_fused else "as it is written",
         ", ".join(map(str, P_T)),
-        ", ".join(f"{value:.5g}" for value in positive),
-        ", ".join(f"{value:.5g}" for value in negative),
+        positive,
+        negative,
     )
-    return proof
+    return {"code": code, "fused": is_fused} | {
+        label: [value if math.isfinite(value) else None for value in each]
+        for label, each in values.items()
+    }
 
 
 @torch.no_grad()

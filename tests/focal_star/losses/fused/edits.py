@@ -1,14 +1,23 @@
-"""Small random edits of losses.py, and the module that each makes."""
+"""Small random edits of the losses, and the package that each makes."""
 
-import importlib.util
+import importlib
 import io
 import random
+import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
-from focal_star.identity.loss_code import LOSSES_FILE
+import focal_star
+from focal_star import losses
+from focal_star.identity import running_loss
+from focal_star.identity.loss_code import Sources
+
+FOLDER = Path(losses.__file__).parent
+FILES = ("base", "cross_entropy", "focal", "focal_star", "focal_appendix")
 
 OPERATORS = ("+", "-", "*", "/", "**", "//", "%", "<", ">", "<=", ">=", "==", "!=")
 WORDS = ("not", "and", "or", "is", "in", "if", "else", "None", "True", "False")
@@ -21,40 +30,64 @@ FAR = (
 """Edits that change a formula far out on the line of logits alone."""
 
 
-def edits(number: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Deterministic edits of the code of losses.py: what was done, and the text."""
-    source = LOSSES_FILE.read_text(encoding="utf-8")
+def edits(number: int, seed: int = 0) -> Iterator[tuple[str, str, str]]:
+    """Deterministic edits of the files: the name of a file, what was done, and the text."""
     draw = random.Random(seed)
-    lines = source.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    tokens = [
-        (token.type, token.string, starts[token.start[0] - 1] + token.start[1])
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER)
-    ]
-    names = sorted({text for kind, text, _ in tokens if kind == tokenize.NAME})
+    sources = {f"{name}.py": (FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in FILES}
+    tokens = [(file, *token) for file, source in sources.items() for token in _tokens(source)]
+    names = sorted({text for _, kind, text, _ in tokens if kind == tokenize.NAME})
+    numbers = [token for token in tokens if token[1] == tokenize.NUMBER]
+    logits = [token for token in tokens if token[1] == tokenize.NAME and token[2] in "sx"]
     kinds = (_another_token, _another_character, _without, *2 * (_another_number, _far_out))
     for _ in range(number):
-        kind, text, start = draw.choice(tokens)
-        change = draw.choice(kinds)
-        if change in (_another_number, _far_out):  # these are rare in a file: chosen more often
-            wanted = tokenize.NUMBER if change is _another_number else tokenize.NAME
-            pool = [t for t in tokens if t[0] == wanted and (t[0] != tokenize.NAME or t[1] in "sx")]
-            kind, text, start = draw.choice(pool)
-        new = change(draw, kind, text, names)
-        line = source.count("\n", 0, start) + 1
-        yield f"line {line}: {text} -> {new}", source[:start] + new + source[start + len(text) :]
+        change = draw.choice(kinds)  # those of rare tokens are chosen more often
+        pool = {_another_number: numbers, _far_out: logits}.get(change, tokens)
+        file, kind, text, start = draw.choice(pool)
+        source, new = sources[file], change(draw, kind, text, names)
+        what = f"{file}:{1 + source.count(chr(10), 0, start)}: {text} -> {new}"
+        yield file, what, source[:start] + new + source[start + len(text) :]
 
 
-def load(path: Path, text: str) -> ModuleType:
-    """The module that a text makes, imported from a file."""
-    path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _tokens(source: str) -> Iterator[tuple[int, str, int]]:
+    """Kind, text and place of the names, operators and numbers."""
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
+            yield token.type, token.string, starts[token.start[0] - 1] + token.start[1]
+
+
+@contextmanager
+def imported(folder: Path, changes: Mapping[str, str]) -> Iterator[ModuleType]:
+    """``focal_star.losses``, imported from a copy with some of its files changed.
+
+    Args:
+        folder: of the package ``focal_star`` of the copy; made if it is not there.
+        changes: name of a file -> its text.
+    """
+    files = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")} | changes
+    (folder / "losses").mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").touch()
+    for name, text in files.items():
+        (folder / "losses" / name).write_text(text, encoding="utf-8")
+
+    def loaded() -> list[str]:
+        return [name for name in sys.modules if f"{name}.".startswith("focal_star.losses.")]
+
+    kept = {name: sys.modules.pop(name) for name in loaded()}
+    try:
+        with (
+            patch.object(focal_star, "__path__", [str(folder)]),
+            patch.object(sys, "dont_write_bytecode", True),
+            patch.object(running_loss, "_SOURCES", Sources()),
+        ):
+            yield importlib.import_module("focal_star.losses")
+    finally:
+        for name in loaded():
+            del sys.modules[name]
+        sys.modules.update(kept)
+        focal_star.losses = kept["focal_star.losses"]
 
 
 def _another_token(draw: random.Random, kind: int, text: str, names: list[str]) -> str:

@@ -12,7 +12,7 @@ from torch._dynamo.utils import counters
 
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import fused_or_none
-from focal_star.losses.fused.compiled import in_one_pass
+from focal_star.losses.fused.forms import in_one_pass
 from tests.focal_star.losses.fused.test_eager import (
     IDS,
     SETTINGS,

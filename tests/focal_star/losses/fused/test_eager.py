@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from focal_star.identity.loss_code import hashes
-from focal_star.losses import LOSSES, largest_logit
-from focal_star.losses.fused import FUSED, eager, fused_loss
+from focal_star.losses import LOSSES
+from focal_star.losses.base import largest_logit
+from focal_star.losses.fused import FUSED, forms, fused_loss
 from focal_star.losses.fused.formulas import WRITTEN_FOR
 
 SETTINGS = [
@@ -34,8 +35,8 @@ N, R, K = 3, 41, 7
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Blocks of a few anchors, so that every test has several, and a last one that is not full."""
-    monkeypatch.setattr(eager, "BLOCK", 5 * K)
-    monkeypatch.setattr(eager, "DEVICE_BLOCK", 50 * K)
+    monkeypatch.setattr(forms, "BLOCK", 5 * K)
+    monkeypatch.setattr(forms, "DEVICE_BLOCK", 50 * K)
 
 
 def random_labels(seed: int = 0) -> torch.Tensor:
@@ -68,7 +69,7 @@ def fused(name, logits, labels, scale=1.0, **options):
 
 def by_masks(*arguments, **options):
     """As where the logits are on a GPU."""
-    return fused(*arguments, form=eager._in_blocks_by_masks, **options)
+    return fused(*arguments, form=forms.in_masked_blocks, **options)
 
 
 def test_every_fused_formula_has_a_loss_and_the_code_it_was_written_for():
@@ -77,7 +78,7 @@ def test_every_fused_formula_has_a_loss_and_the_code_it_was_written_for():
 
 
 def test_the_formulas_are_written_for_the_losses_of_today():
-    """After an edit of losses.py: change formulas.py too, then enter these hashes there."""
+    """After an edit of a loss: change formulas.py too, then enter these hashes there."""
     today = {name: code for name, code in hashes().items() if name in FUSED}
     assert today == WRITTEN_FOR, "WRITTEN_FOR = " + json.dumps(today, indent=4)
 
@@ -224,7 +225,7 @@ def test_fused_is_written_on_the_whole_line_of_logits(name, own, dtype, form):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("name", "own"), SETTINGS, ids=IDS)
 def test_what_stands_for_no_loss_has_none(name, own, dtype):
-    for part in FUSED[name](torch.full((20,), eager.NO_LOSS, dtype=dtype), **own):
+    for part in FUSED[name](torch.full((20,), forms.NO_LOSS, dtype=dtype), **own):
         assert (part == 0).all()
 
 

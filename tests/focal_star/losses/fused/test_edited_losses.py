@@ -3,16 +3,18 @@
 import warnings
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
-from focal_star.identity.loss_code import LOSSES_FILE
+from focal_star.identity.loss_code import hashes
+from focal_star.identity.running_loss import loss_sha256
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FUSED
 from focal_star.modeling import retinanet
 from focal_star.modeling.retinanet import FocalStarRetinaNet
-from tests.focal_star.losses.fused.edits import edits, load
+from tests.focal_star.losses.fused.edits import FOLDER, edits, imported
 
 NUMBER = 1000
 SETTINGS = {
@@ -26,6 +28,8 @@ FAR = torch.tensor([26.0, 45.0, 137.0, 139.0, 310.0, 2.1e3, 5.1e3, 9.5e3, 1e4, 1
 LINE = torch.cat([NEAR, FAR, -FAR])
 SOME = slice(None, None, 6)
 CLOSE = {"rtol": 1e-4, "atol": 1e-30, "equal_nan": True}
+HASHES = hashes()
+FILE_OF = {name: Path(LOSSES[name].__code__.co_filename).name for name in LOSSES}
 ORDER = ("other numbers", "same numbers", "refused")
 """What may become of an edit: the first of these that one of its losses shows."""
 
@@ -62,25 +66,31 @@ def written(name, loss, label):
     return gradient, value.detach()
 
 
-def test_none_of_many_random_edits_is_trained_as_the_old_loss(tmp_path):
+def test_none_of_many_random_edits_is_trained_or_recorded_as_the_old_loss(tmp_path):
     old = {(n, label): written(n, LOSSES[n], label) for n in LOSSES for label in (0, 1)}
     count = Counter()
-    for number, (what, text) in enumerate(edits(NUMBER)):
+    for file, what, text in edits(NUMBER):
         try:
-            with warnings.catch_warnings():  # of Python, about the syntax of an edit
-                warnings.simplefilter("ignore")
-                edited = load(tmp_path / f"losses_{number}.py", text).LOSSES
+            with warnings.catch_warnings(), imported(tmp_path / "focal_star", {file: text}) as new:
+                warnings.simplefilter("ignore")  # of Python, about the syntax of an edit
+                planned = hashes(tmp_path / "focal_star")
+                outcomes = {outcome(*each, new.LOSSES, planned, what, old) for each in old}
+        except AssertionError:
+            raise
         except Exception:  # an edit may raise whatever Python can
-            count["refused"] += 1
-            continue
-        outcomes = {outcome(name, edited, label, what, old) for name, label in old}
-        count[next(each for each in ORDER if each in outcomes)] += 1
+            outcomes = {"refused"}
+        found = next(each for each in ORDER if each in outcomes)
+        count[found] += 1
+        planned = hashes(tmp_path / "focal_star")
+        for name, path in FILE_OF.items():
+            if file not in (path, "base.py"):
+                assert planned[name] == HASHES[name], f"{what} makes {name} stale"
     # The edits are of every kind.
     assert count.total() == NUMBER
     assert min(count[each] for each in ORDER) > 20, count
 
 
-def outcome(name, edited, label, what, old):
+def outcome(name, label, edited, planned, what, old):
     """What becomes of a loss after an edit, checked."""
     try:
         expected, values = written(name, edited[name], label)
@@ -94,29 +104,31 @@ def outcome(name, edited, label, what, old):
     if torch.allclose(expected, before, **CLOSE) and torch.allclose(values, values_before, **CLOSE):
         return "same numbers"
     assert some is None, f"{what}: the fused form of the old loss is trained"
+    assert planned[name] != HASHES[name], f"{what}: recorded as the old loss"
+    assert loss_sha256(name, edited[name]) == planned[name], what
     return "other numbers"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("file", "old", "new"),
     [
-        # A cap on the weight of very hard examples: nothing of it is seen within |s| <= 20.
-        ("exponent = -gamma * s\n", "exponent = (-gamma * s).clamp(max=12.5)\n"),
-        ("0.78 * math.log", "0.70 * math.log"),
-        ("torch.exp(exponent) * _softplus(-s)", "torch.exp(exponent) * _softplus(-s.clamp(-25))"),
+        # A cap on the weight of very hard examples, which has no effect within |s| <= 20.
+        ("focal_star.py", "exponent = -gamma * s\n", "exponent = (-gamma * s).clamp(max=12.5)\n"),
+        ("base.py", "0.78 * math.log", "0.70 * math.log"),
+        ("focal_star.py", "(exponent) * softplus(-s)", "(exponent) * softplus(-s.clamp(-25))"),
     ],
 )
-def test_an_edit_far_out_on_the_line_of_logits_is_trained(tmp_path, caplog, old, new):
-    text = LOSSES_FILE.read_text(encoding="utf-8")
+def test_an_edit_far_out_on_the_line_of_logits_is_trained(tmp_path, caplog, file, old, new):
+    text = (FOLDER / file).read_text(encoding="utf-8")
     assert text.count(old) == 1
-    loss = load(tmp_path / "edited.py", text.replace(old, new)).LOSSES["focal_star"]
-    for label in (0, 1):
-        expected, _ = written("focal_star", loss, label)
-        before, _ = written("focal_star", LOSSES["focal_star"], label)
-        assert not torch.allclose(expected, before)
-        gradient, some = trained("focal_star", loss, label)
-        assert some is None
-        torch.testing.assert_close(gradient, expected)
+    before = [written("focal_star", LOSSES["focal_star"], label)[0] for label in (0, 1)]
+    with imported(tmp_path / "focal_star", {file: text.replace(old, new)}) as edited:
+        for label in (0, 1):
+            expected, _ = written("focal_star", edited.LOSSES["focal_star"], label)
+            assert not torch.allclose(expected, before[label])
+            gradient, some = trained("focal_star", edited.LOSSES["focal_star"], label)
+            assert some is None
+            torch.testing.assert_close(gradient, expected)
     assert len(caplog.messages) == 2, "one of each detector"
     assert set(caplog.messages) == {
         "the loss 'focal_star' was changed; its fused form is not used, so a step takes longer"
@@ -124,11 +136,13 @@ def test_an_edit_far_out_on_the_line_of_logits_is_trained(tmp_path, caplog, old,
 
 
 def test_the_loss_as_it_is_is_fused(tmp_path, caplog):
-    """Also one that is read from another place, and with other comments."""
-    text = LOSSES_FILE.read_text(encoding="utf-8").replace("\n\n\n", "\n\n# A comment.\n\n\n")
-    module = load(tmp_path / "copy.py", text)
-    for name in FUSED:
-        assert trained(name, module.LOSSES[name], 0)[1] is not None
+    """Also one that is imported from another place, and with other comments."""
+    base = (FOLDER / "base.py").read_text(encoding="utf-8")
+    base = base.replace("\n\n\n", "\n\n# A comment.\n\n\n")
+    with imported(tmp_path / "focal_star", {"base.py": base}) as copy:
+        assert Path(copy.__file__).is_relative_to(tmp_path)
+        for name in FUSED:
+            assert trained(name, copy.LOSSES[name], 0)[1] is not None
     assert not caplog.messages
 
 

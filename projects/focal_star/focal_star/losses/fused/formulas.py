@@ -1,7 +1,7 @@
-"""The losses as the fused forms compute them: loss and derivative together, of one number.
+"""The losses as the fused forms compute them: loss and derivative together.
 
-Every (anchor, class) is a negative but a few. So the formulas are those of a negative; a positive
-is computed with its logit turned round, and its derivative turned back.
+All but a few (anchor, class) are negatives. So the formulas are those of a negative; a positive is
+computed with the sign of its logit reversed, and then the sign of its derivative.
 
 Symbols as in ``focal_star.losses``, and t = -s: the logit of a negative, minus the logit of a
 positive. q = sigmoid(t) = 1 - p_t, and softplus(t) = -log(p_t).
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from focal_star.losses import largest_logit
+from focal_star.losses.base import largest_logit
 
 Number = float | Tensor
-"""A float, or a tensor of no dimensions where a compiler should not take it for a constant."""
+"""A float, or a tensor of no dimensions, which a compiler does not take for a constant."""
 
-QUICK_POWERS = (0.5, 1.0, 2.0, 3.0)
+FAST_POWERS = (0.5, 1.0, 2.0, 3.0)
 """Exponents that torch computes by multiplications or a root."""
 
 
@@ -34,7 +34,7 @@ def _focal(t: Tensor, gamma: Number) -> tuple[Tensor, Tensor]:
         weight = (t - loss).mul_(gamma).exp_()  # log(q) = t - softplus(t)
         slope = p.mul_(loss).mul_(gamma).add_(q)
     else:
-        log_q = None if gamma in QUICK_POWERS else t.clone()
+        log_q = None if gamma in FAST_POWERS else t.clone()
         loss, q, p = _softplus(t)
         weight = q**gamma if log_q is None else log_q.sub_(loss).mul_(gamma).exp_()
         slope = q.addcmul_(p, loss, value=gamma)
@@ -68,16 +68,17 @@ FUSED: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "focal_star": _focal_star,
     "focal_appendix": _focal_appendix,
 }
-"""Name of a loss -> (t, gamma, its own arguments) -> loss and derivative by t, both like t, which
+"""Name of a loss -> (t, gamma, its other options) -> loss and derivative by t, both like t, which
 may be overwritten."""
 
 WRITTEN_FOR = {
-    "ce": "4d388ad528c4f4b2def3bfcca9d5754377d8bedeba9f07b49294b92c29130d3e",
-    "focal": "48a894e7fa0b468e321799d333693f6634fb8ee2e2a29fdbcfce0b1045b163e5",
-    "focal_star": "44a605e8b01209cf9f18d1a76b03f8943a78c2e6984aac59f603f2f5bdb704e1",
-    "focal_appendix": "2a7edb0c9cb4be6fd971eea3e1c923f059547eabaf5cdf9526a289bd07aeae7d",
+    "ce": "a29740587317c9f2958f1c5fb82d34e22d8f1df7a493eb44e0bd8ff2e61c4335",
+    "focal": "407f2a9328ca151af712ffa18bdb9b05b24a25781305d26a99c12639a9b73b89",
+    "focal_star": "8ac4a29d83a5501ebfb5d642c8e746f493387292774ae577fed463a04f7a9261",
+    "focal_appendix": "ad526d86ac69617071cfb1c758c2a5129482362a8529d27dcc7d4e01f7db408e",
 }
-"""Name of a loss -> :func:`focal_star.identity.loss_code.hashes` of the code that its formula computes.
+"""Name of a loss -> SHA-256 of the code that its formula computes, of
+:func:`focal_star.identity.loss_code.hashes`.
 
 After an edit of ``focal_star.losses``: change the formula here too, and enter the new hash, which
 the failing test prints.
@@ -92,7 +93,7 @@ class Loss:
         name: of ``FUSED``.
         alpha: weight of the positive label in [0, 1]; None for no weighting.
         gamma: of the loss.
-        own: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
+        own: its other options, ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Loss:
         return (1.0, 1.0) if self.alpha is None else (self.alpha, 1.0 - self.alpha)
 
     def limit(self, dtype: torch.dtype) -> float:
-        """Where t is held, computed in ``dtype``, as :func:`focal_star.losses.largest_logit`."""
+        """Where t is clamped if it is computed in ``dtype``."""
         return largest_logit(dtype, self.gamma if self.name == "focal_star" else 0.0)
 
 
@@ -120,17 +121,17 @@ def computed_type(logits: Tensor) -> torch.dtype:
 
 
 def as_tensor(number: Number, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Of no dimensions; one that is on the device already, or a float, needs no waiting for it."""
+    """A tensor of no dimensions, made without waiting for the device."""
     if isinstance(number, Tensor):
         return number.to(device, dtype)
     return torch.full((), number, dtype=dtype, device=device)
 
 
 def gradient_type(logits: Tensor) -> torch.dtype:
-    """What their gradient is kept in until the loss's own factor is known.
+    """The type that their gradient has until the loss's own factor is known.
 
-    It is their own, but float32 for float16, whose range a gradient that is not yet scaled could
-    leave.
+    It is the logits' own, but float32 for float16, whose range a gradient that is not yet scaled
+    could leave.
     """
     return computed_type(logits) if logits.dtype == torch.float16 else logits.dtype
 
