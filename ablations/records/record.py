@@ -63,7 +63,7 @@ class Record:
             started from), ``code_sha256`` (of the sources of focal_star, as the process itself
             reports it), ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
-            ``num_instances`` and what ``focal_star.data.description`` counts.
+            ``num_instances`` and what ``focal_star.data.validation.description`` counts.
     """
 
     cell: str
