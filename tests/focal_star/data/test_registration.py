@@ -1,14 +1,16 @@
 """Registered data sets and the keys that follow from them, and the mapper."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 
 from focal_star.data.mapper import CachingMapper, build_train_mapper
-from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
+from focal_star.data.registration import in_coco_format, register_datasets
+from focal_star.data.validation.checks import DatasetError, dataset_sha256
 
 
 def test_a_folder_is_registered_and_sets_the_keys(tiny_cfg, tiny_data):
