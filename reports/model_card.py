@@ -22,8 +22,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ablations.records.record import DONE, Record, RecordError, load, load_folder, write_whole
+from ablations.records.record import DONE, Record, RecordError, load, load_folder
 from ablations.storage.layout import Layout
+from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,
     RETINANET,

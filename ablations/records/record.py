@@ -7,14 +7,13 @@ differs from run to run: times, hardware, versions.
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablations.storage.reading import shown
+from focal_star.io.writing import write_whole
 
 SCHEMA = 2
 
@@ -63,7 +62,7 @@ class Record:
             started from), ``code_sha256`` (of the sources of focal_star, as the process itself
             reports it), ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
-            ``num_instances`` and what ``focal_star.data.description`` counts.
+            ``num_instances`` and what ``focal_star.data.validation.description`` counts.
     """
 
     cell: str
@@ -81,37 +80,9 @@ class Record:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as JSON; see :func:`write_whole`."""
+    """Write ``content`` as JSON; see :func:`focal_star.io.writing.write_whole`."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     write_whole(path, f"{text}\n".encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole.
-
-    Raises:
-        OSError: names ``path``, and why it cannot be written; what stood there stands.
-    """
-    try:
-        _write_whole(path, content)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Named before it is there, so that it is removed wherever a signal's handler raises.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def save(record: Record, path: Path) -> None:

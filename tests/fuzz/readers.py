@@ -22,9 +22,9 @@ from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell
 from ablations.study.grid import load_grid
 from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
+from focal_star.data.layouts.split import Split
 from focal_star.data.validation import split_check
-from focal_star.data.validation.checks import check_split, describe
-from focal_star.data.validation.split_check import Split
+from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
@@ -58,11 +58,11 @@ def annotations(folder: Path) -> Reader:
     def accepts(case: bytes) -> bool:
         split.annotation_file.write_bytes(case)
         with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
-            problems = check_split(split)
-        assert all(len(problem.message) < LONGEST_MESSAGE for problem in problems)
-        if problems:
+            check = check_split(split)
+        assert all(len(problem.message) < LONGEST_MESSAGE for problem in check.problems)
+        if check.problems:
             return False
-        describe(split)
+        check.describe()
         loaded = load_coco_json(str(split.annotation_file), str(images))
         content = json.loads(case)
         assert len(loaded) == len(content["images"]), "an image was dropped"

@@ -66,7 +66,7 @@ class TinySet:
 
     def kinds(self) -> list[str]:
         """The kinds of the problems that the check finds."""
-        return [problem.kind for problem in checks.check_folder(self.folder)]
+        return [problem.kind for problem in checks.check_folder(self.folder).problems]
 
 
 @pytest.fixture

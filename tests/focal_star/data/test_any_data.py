@@ -53,7 +53,7 @@ def any_data(tmp_path: Path) -> Path:
         categories = [{"id": 900, "name": "b"}, {"id": 7, "name": "a"}, {"id": 31, "name": "none"}]
         content = {"images": images, "annotations": annotations, "categories": categories}
         (folder / f"instances_{split}.json").write_text(json.dumps(content))
-    assert check_folder(folder) == []
+    assert check_folder(folder).problems == []
     return folder
 
 

@@ -36,10 +36,10 @@ def test_the_description(tiny, capsys):
         "instances 3 3",
         "crowds among them 1 1",
         "categories 2 2",
-        "objects an image, mean 1.0 1.0",
-        "objects an image, most 1 1",
-        "width (px): least, median, most 64 / 64 / 64 64 / 64 / 64",
-        "height (px): least, median, most 48 / 48 / 48 48 / 48 / 48",
+        "objects per image, mean 1.0 1.0",
+        "objects per image, maximum 1 1",
+        "width (px): minimum, median, maximum 64 / 64 / 64 64 / 64 / 64",
+        "height (px): minimum, median, maximum 48 / 48 / 48 48 / 48 / 48",
         "small objects (under 32² px) 2 2",
         "medium objects 0 0",
         "large objects (96² px and over) 0 0",
@@ -115,3 +115,13 @@ def test_checking_needs_neither_torch_nor_detectron2(folder, command):
     )
     assert done.returncode == 0, done.stderr
     assert "'PIL'" in done.stdout and "'torch'" not in done.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "describe"])
+def test_each_image_and_annotation_file_is_read_once(tiny, command, monkeypatch):
+    tiny.write()
+    read_bytes, read = Path.read_bytes, []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+    assert main([command, str(tiny.folder)]) == 0
+    names = {"a.png", "b.jpg", "c.png", "d.jpg", "instances_train.json", "instances_val.json"}
+    assert sorted(path.name for path in read) == sorted(names)

@@ -1,14 +1,16 @@
 """Registered data sets and the keys that follow from them, and the mapper."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 
 from focal_star.data.mapper import CachingMapper, build_train_mapper
-from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
+from focal_star.data.registration import in_coco_format, register_datasets
+from focal_star.data.validation.checks import DatasetError, dataset_sha256
 
 
 def test_a_folder_is_registered_and_sets_the_keys(tiny_cfg, tiny_data):
@@ -73,3 +75,21 @@ def test_the_memory_of_samples_is_bounded(tiny_cfg, monkeypatch):
     records = DatasetCatalog.get("tiny_train")[:2]
     assert mapper(records[0])["image"] is mapper(records[0])["image"]
     assert mapper(records[1])["image"] is not mapper(records[1])["image"]
+
+
+def test_unchanged_images_are_not_read_again_in_the_same_process(tiny, monkeypatch):
+    tiny.write()
+    for path in tiny.folder.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    first = in_coco_format(tiny.folder, Path("unused"), check=True)
+    sha256 = dataset_sha256(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", None)
+        assert in_coco_format(tiny.folder, Path("unused"), check=True) == first
+        assert dataset_sha256(first) == sha256
+    with (tiny.images / "d.jpg").open("ab") as file:
+        file.write(b"\0")
+    assert dataset_sha256(first) != sha256
+    tiny.truncate("a.png")
+    with pytest.raises(DatasetError):
+        in_coco_format(tiny.folder, Path("unused"), check=True)

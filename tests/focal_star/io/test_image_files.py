@@ -9,7 +9,7 @@ from PIL import Image
 
 from focal_star.data.images import ImageError, read_image
 from focal_star.io import image_files
-from focal_star.io.image_files import PhotographError, look_at, read_photograph
+from focal_star.io.image_files import PhotographError, decode, find_conversions, read_photograph
 from reports.detections.dataset_images import DatasetImages
 from reports.detections.matching import PictureError
 from tests.focal_star.io.unusual_images import write_png, write_tiff
@@ -215,7 +215,7 @@ for tag, name in ((0, "unspecified"), (1, "associated alpha"), (2, "alpha")):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_and_report_have_the_same_pixels_and_a_loss_is_said(tmp_path, case):
+def test_training_report_and_check_have_the_same_pixels_and_name_a_loss(tmp_path, case):
     name, write, expected, kinds = CASES[case]
     write(tmp_path / name)
     found = in_training(tmp_path / name)
@@ -224,7 +224,10 @@ def test_training_and_report_have_the_same_pixels_and_a_loss_is_said(tmp_path, c
     # 1 for the rounding of a conversion to CMYK or onto white, 2 for JPEG.
     tolerance = 2 if name == "a.jpg" else 1 if kinds & {"transparent", "cmyk", "stated-bits"} else 0
     assert np.abs(found.astype(int) - expected).max() <= tolerance
-    assert look_at(tmp_path / name).conversions == kinds
+    assert find_conversions(tmp_path / name).kinds == kinds
+    decoded = decode((tmp_path / name).read_bytes())
+    np.testing.assert_array_equal(np.asarray(decoded.image), found)
+    assert decoded.conversions == find_conversions(tmp_path / name)
 
 
 @pytest.mark.parametrize("write", [write_png, write_tiff])
@@ -241,7 +244,7 @@ def test_values_of_fewer_bits_are_scaled_by_the_bit_depth_alone(tmp_path, bits, 
         dark = read(path)
         np.testing.assert_array_equal(dark, np.broadcast_to(values // 257, dark.shape))
         assert dark.max() <= top // 257 and scaled.max() > 250
-    assert look_at(path).greatest == values.max()
+    assert find_conversions(path).max_value == values.max()
 
 
 def test_a_value_beyond_the_bit_depth_is_refused_and_not_cut_off(tmp_path):
@@ -275,7 +278,7 @@ def test_what_would_be_misread_is_refused_in_training_and_in_a_report(tmp_path, 
     with pytest.raises(PictureError, match=words):
         in_a_report(path)
     with pytest.raises(PhotographError, match=words):
-        look_at(path)
+        find_conversions(path)
 
 
 def test_a_form_of_16_bits_that_cannot_be_scaled_is_refused_with_a_bit_depth(tmp_path):
@@ -290,13 +293,14 @@ def test_of_several_images_the_first_is_read_and_it_is_said(tmp_path, name):
     options = {"lossless": True} if name == "a.webp" else {}
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
     assert np.asarray(read_photograph(tmp_path / name)).max(axis=(0, 1)).tolist() == [255, 0, 0]
-    assert image_files.SEVERAL_IMAGES in look_at(tmp_path / name).conversions
+    for read in (find_conversions, lambda path: decode(path).conversions):
+        assert image_files.SEVERAL_IMAGES in read(tmp_path / name).kinds
     frames[0].save(tmp_path / name, **options)
-    assert image_files.SEVERAL_IMAGES not in look_at(tmp_path / name).conversions
+    assert image_files.SEVERAL_IMAGES not in find_conversions(tmp_path / name).kinds
 
 
 def test_of_an_ordinary_image_only_the_header_is_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(image_files, "_read", None)
     for name in ("a.jpg", "a.png", "a.bmp"):
         Image.fromarray(FULL).save(tmp_path / name)
-        assert look_at(tmp_path / name) == image_files.Look()
+        assert find_conversions(tmp_path / name) == image_files.Conversions()

@@ -27,7 +27,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_it_passes_the_check_of_own_data(folder):
-    assert check_folder(folder) == []
+    assert check_folder(folder).problems == []
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):

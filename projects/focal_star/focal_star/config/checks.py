@@ -19,7 +19,7 @@ from focal_star.io.addresses import is_address, leaves_cache
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FORMS
-from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE, keys_of
+from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
 from focal_star.modeling.ohem import METHODS
 
 SERVICES = ("wandb", "mlflow")

@@ -1,23 +1,20 @@
 """``python -m focal_star.data``: checks, describes and registers a data set, and fetches COCO.
 
-A data set is a folder, in COCO's format or of Pascal VOC, or the name of one that Detectron2 knows
-in the folder DETECTRON2_DATASETS, such as ``coco_2017``.
+A data set is a folder in COCO's format or of Pascal VOC, or a name that Detectron2 knows in the
+folder DETECTRON2_DATASETS, such as ``coco_2017``.
 
-``check`` names every problem of its annotations and images. ``describe`` checks it and tells what
-is in it. ``register`` checks it, has Detectron2's loader read it, and tells with which keys of a
-config it is trained on. Nothing is written into the data set's folder; of one of VOC, ``register``
-keeps the conversion in the cache.
+``check`` lists every problem of its annotations and images. ``describe`` checks it and shows what
+it holds. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
+it. Nothing is written into the data set's folder; ``register`` stores the conversion of a VOC
+folder in the cache.
 
-Exit codes: 0 it is sound, 1 it has problems, 2 it cannot be looked at.
+Exit codes: 0 the data set is valid, 1 it has problems, 2 it cannot be read.
 """
 
 import argparse
 import os
 import shlex
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from focal_star.data import archives
-from focal_star.data.layouts import voc
-from focal_star.data.layouts.coco import is_coco
-from focal_star.data.validation.checks import (
-    DatasetError,
-    Split,
-    check_folder,
-    check_splits,
-    describe,
-    joined_sha256,
-    splits_of,
-)
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.validation.checks import check_folder, check_splits
+from focal_star.data.validation.description import joined_sha256
 
 CACHE = Path("output/cache")
 
@@ -45,15 +34,15 @@ FEATURES = {
     "num_instances": "instances",
     "num_crowd": "crowds among them",
     "num_categories": "categories",
-    "objects_per_image": "objects an image, mean",
-    "most_objects_per_image": "objects an image, most",
+    "objects_per_image": "objects per image, mean",
+    "most_objects_per_image": "objects per image, maximum",
     "num_small": "small objects (under 32² px)",
     "num_medium": "medium objects",
     "num_large": "large objects (96² px and over)",
-    "width": "width (px): least, median, most",
-    "height": "height (px): least, median, most",
+    "width": "width (px): minimum, median, maximum",
+    "height": "height (px): minimum, median, maximum",
 }
-"""What a description tells, in order."""
+"""The rows of a description: key -> label."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,9 +64,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    with _checked(options.dataset) as splits:
-        print(f"ok: {options.dataset}")
-        cards = {split.name: describe(split) for split in splits}
+    cards = _checked(options.dataset)
+    print(f"ok: {options.dataset}")
     for name, card in cards.items():
         print(
             f"  {name}: {card['num_images']} images, {card['num_instances']} instances"
@@ -90,12 +78,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    with _checked(options.dataset) as splits:
-        cards = {split.name: describe(split) for split in splits}
+    cards = _checked(options.dataset)
     features = _table(options.dataset, ["", *cards])
     for key, text in FEATURES.items():
         features.add_row(text, *(_text(card[key]) for card in cards.values()))
-    categories = _table("objects of each category", ["", *cards])
+    categories = _table("objects per category", ["", *cards])
     for name in cards["train"]["category_names"]:
         categories.add_row(name, *(_text(card["per_category"][name]) for card in cards.values()))
     console = Console(soft_wrap=True, markup=False, highlight=False)
@@ -123,8 +110,8 @@ def _register(options: argparse.Namespace) -> int:
         if options.cache != CACHE:
             keys += ["CACHE_DIR", str(options.cache)]
     else:
-        with _checked(options.dataset):
-            names = tuple(f"{options.dataset}_{split}" for split in ("train", "val"))
+        _checked(options.dataset)
+        names = tuple(f"{options.dataset}_{split}" for split in ("train", "val"))
         keys = ["DATASETS.TRAIN", f"('{names[0]}',)", "DATASETS.TEST", f"('{names[1]}',)"]
     for name in names:
         records = DatasetCatalog.get(name)
@@ -148,35 +135,27 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _checked(dataset: str) -> Iterator[tuple[Split, ...]]:
-    """The splits of a sound data set, in COCO's format; those of VOC only within the block.
+def _checked(dataset: str) -> dict[str, dict[str, Any]]:
+    """Split -> the description of a valid data set.
 
     Raises:
         DatasetError: it has problems; the message lists all.
     """
-    if not _is_folder(dataset):
+    if _is_folder(dataset):
+        check = check_folder(dataset)
+    else:
         from focal_star.data.catalog import require_there, splits_of_name
 
         splits = splits_of_name(dataset)
         require_there(f"{dataset}_{split.name}" for split in splits)
-        if problems := check_splits(*splits):
-            raise DatasetError(dataset, problems)
-        yield splits
-        return
-    if problems := check_folder(dataset):
-        raise DatasetError(dataset, problems)
-    if is_coco(dataset):
-        yield splits_of(dataset)
-        return
-    with tempfile.TemporaryDirectory() as into:
-        converted = voc.convert(dataset)
-        converted.write(Path(into))
-        yield converted.splits(Path(into))
+        check = check_splits(*splits)
+    if check.problems:
+        raise DatasetError(dataset, check.problems)
+    return check.describe()
 
 
 def _is_folder(dataset: str) -> bool:
-    """Whether it is a path, and not a name that Detectron2 may know."""
+    """Whether it is a path, not a name that Detectron2 may know."""
     return os.sep in dataset or os.path.exists(dataset)
 
 
@@ -201,32 +180,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
-        ("check", _check, "name every problem of a data set"),
-        ("describe", _describe, "check a data set, and tell what is in it"),
-        ("register", _register, "check a data set, and have Detectron2 read it"),
+        ("check", _check, "list every problem of a data set"),
+        ("describe", _describe, "check a data set, and show what it holds"),
+        ("register", _register, "check a data set, and load it with Detectron2"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("dataset", help="a folder, or a name such as coco_2017")
         command.set_defaults(run=run)
         if name == "register":
             command.add_argument(
-                "--cache", type=Path, default=CACHE, help=f"for what is converted ({CACHE})"
+                "--cache",
+                type=Path,
+                default=CACHE,
+                help=f"for conversions (default: {CACHE})",
             )
     fetch = commands.add_parser(
         "fetch",
-        help="download COCO 2017, and go on with what is there",
+        help="download COCO 2017, resuming an interrupted download",
         description=archives.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     fetch.set_defaults(run=_fetch)
-    fetch.add_argument("--into", help="a folder (DETECTRON2_DATASETS/coco, or datasets/coco)")
+    fetch.add_argument("--into", help="(default: DETECTRON2_DATASETS/coco, or datasets/coco)")
     fetch.add_argument(
-        "--only", nargs="+", choices=[one.name for one in archives.COCO_2017], help="these alone"
+        "--only",
+        nargs="+",
+        choices=[one.name for one in archives.COCO_2017],
+        help="(default: all)",
     )
     fetch.add_argument(
-        "--address", default=archives.ADDRESS, help=f"of a mirror ({archives.ADDRESS})"
+        "--address", default=archives.ADDRESS, help=f"of a mirror (default: {archives.ADDRESS})"
     )
-    fetch.add_argument("--keep", action="store_true", help="keep the archives once unpacked")
+    fetch.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
     return parser
 
 

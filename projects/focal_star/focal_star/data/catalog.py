@@ -1,5 +1,4 @@
-"""The data sets that Detectron2 knows by name, such as ``coco_2017_train``: where they are, what
-they hold."""
+"""Finds and describes the data sets that Detectron2 knows by name, such as ``coco_2017_train``."""
 
 import hashlib
 import json
@@ -11,19 +10,18 @@ from typing import Any
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
-from focal_star.data.description import contents
-from focal_star.data.problems import Problem
-from focal_star.data.validation.checks import DatasetError, joined_sha256
-from focal_star.data.validation.split_check import Split
+from focal_star.data.layouts.problems import DatasetError, Problem
+from focal_star.data.layouts.split import Split
+from focal_star.data.validation.description import contents, joined_sha256
 
 VARIABLE = "DETECTRON2_DATASETS"
 
 
 def splits_of_name(name: str) -> tuple[Split, Split]:
-    """Where Detectron2 has ``<name>_train`` and ``<name>_val``.
+    """The files of ``<name>_train`` and ``<name>_val``.
 
     Raises:
-        DatasetError: it does not know them, or not as files in COCO's format.
+        DatasetError: Detectron2 does not know them as files in COCO's format.
     """
     splits = [split_of(f"{name}_{half}", half) for half in ("train", "val")]
     if None in splits:
@@ -39,10 +37,10 @@ def splits_of_name(name: str) -> tuple[Split, Split]:
 
 
 def split_of(name: str, half: str = "train") -> Split | None:
-    """Where a registered split is; None where it is not registered as a file in COCO's format.
+    """The files of a registered split; None if it is not registered as a file in COCO's format.
 
     Args:
-        name: that it is registered under.
+        name: the registered name.
         half: "train" or "val".
     """
     if name not in DatasetCatalog:
@@ -55,12 +53,12 @@ def split_of(name: str, half: str = "train") -> Split | None:
 
 
 def require_there(names: Iterable[str]) -> None:
-    """Pass if the annotation files and the folders of images of registered splits are there.
+    """Check that the annotation files and the folders of images of registered splits exist.
 
-    Splits that Detectron2 knows in other forms than COCO's, or does not know, pass.
+    Splits that are not registered in COCO's format are skipped.
 
     Raises:
-        DatasetError: names all that are not, and how to get them.
+        DatasetError: lists all that are missing, and how to get them.
     """
     problems = []
     for name in names:
@@ -91,10 +89,11 @@ def _how_to_get(name: str) -> str:
 
 
 def describe_names(names: Sequence[str]) -> dict[str, Any]:
-    """What some registered splits hold together, as :func:`focal_star.data.validation.checks.describe` says.
+    """Describe registered splits together; see
+    :func:`focal_star.data.validation.description.describe`.
 
-    Images are not read: ``sha256`` is of the annotation files alone, and "" where one of the splits
-    has none. The categories are those of the first split.
+    Images are not read: ``sha256`` covers the annotation files alone, and is "" where one of the
+    splits has none. The categories are those of the first split.
 
     Raises:
         OSError: an annotation file cannot be read.
@@ -106,22 +105,13 @@ def describe_names(names: Sequence[str]) -> dict[str, Any]:
         annotations += [
             one | {"image_id": (number, one["image_id"])} for one in content["annotations"]
         ]
-    categories = sorted(found[0][0]["categories"], key=lambda category: category["id"])
-    merged = {"images": images, "annotations": annotations, "categories": categories}
+    merged = {"images": images, "annotations": annotations, "categories": found[0][0]["categories"]}
     digests = [digest for _, digest in found]
-    return {
-        "num_images": len(images),
-        "num_instances": len(annotations),
-        "num_crowd": sum(bool(one.get("iscrowd", 0)) for one in annotations),
-        "num_categories": len(categories),
-        "category_names": [category["name"] for category in categories],
-        "sha256": joined_sha256(digests) if all(digests) else "",
-        **contents(merged),
-    }
+    return {"sha256": joined_sha256(digests) if all(digests) else "", **contents(merged)}
 
 
 def _content(name: str) -> tuple[dict[str, Any], str]:
-    """A split in COCO's format, and the SHA-256 of its file; "" where it has none."""
+    """A split in COCO's format, and the SHA-256 of its annotation file, "" without one."""
     split = split_of(name)
     if split is not None:
         data = split.annotation_file.read_bytes()

@@ -1,30 +1,30 @@
-"""Reads an image of a data set: one way for training, testing, pretraining and the check."""
+"""Reads an image of a data set for training, testing and pretraining."""
 
 from pathlib import Path
 
 import numpy as np
 
-from focal_star.data.validation.checks import DatasetError
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.io.image_files import PhotographError, read_photograph
 
 
 class ImageError(DatasetError):
-    """An image that cannot be trained or tested on, met while it was to be; names its file."""
+    """An image that cannot be read in a training or a test; the message names its file."""
 
     def __init__(self, message: str):
-        # A worker's error is made again in the main process, from its traceback.
+        # A worker's error is constructed again in the main process, from its traceback.
         ValueError.__init__(self, message.strip().rpartition(f"{type(self).__name__}: ")[2])
 
 
 def read_image(path: Path | str, channels: str = "RGB", bit_depth: int | None = None) -> np.ndarray:
-    """An image as :func:`focal_star.io.image_files.read_photograph` reads it.
+    """Read an image by :func:`focal_star.io.image_files.read_photograph`.
 
-    For images of 8 bits per value without transparency, it is what Detectron2's ``read_image``
-    returns. That one cuts grey levels of 16 bits off at 255, and shows what is transparent.
+    For images of 8 bits per value without transparency, Detectron2's ``read_image`` returns the
+    same. For others, that one clips grey levels of 16 bits at 255 and shows transparent pixels.
 
     Args:
-        path: its file.
-        channels: their order, "RGB" or "BGR".
+        path: the file.
+        channels: the order, "RGB" or "BGR".
         bit_depth: ``INPUT.BIT_DEPTH``.
 
     Returns:

@@ -5,6 +5,7 @@ import json
 import logging
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -12,29 +13,24 @@ from detectron2.data.datasets import load_coco_json
 
 from focal_star.data import catalog
 from focal_star.data.layouts import voc
-from focal_star.data.layouts.coco import is_coco
-from focal_star.data.validation.checks import (
-    DatasetError,
-    check_converted,
-    require_valid,
-    splits_of,
-)
-from focal_star.data.validation.conversions import conversions
+from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.validation.checks import check_converted, require_valid
 from focal_star.extensions import dataset_folder
 
 _logger = logging.getLogger(__name__)
 
 CACHE = Path("output/cache")
-"""Where data sets of VOC are kept as converted, if nothing else is said."""
+"""Default folder for the conversions of VOC data sets."""
 
 
 def register_datasets(cfg: CfgNode) -> Path | None:
-    """Make the data sets of ``cfg`` known to Detectron2, and set the keys that depend on them.
+    """Register the data sets of ``cfg`` with Detectron2, and set the keys that depend on them.
 
     ``DATASETS.FOLDER`` is registered as ``<folder>_train`` and ``<folder>_val``, checked first
-    where ``DATASETS.CHECK`` says so; one of VOC is converted into ``CACHE_DIR``.
-    The embedded data set is composed on first use. Of data sets that Detectron2 knows by name, it
-    is seen that they are there.
+    where ``DATASETS.CHECK`` says so; a VOC folder is converted into ``CACHE_DIR``.
+    The embedded data set is composed on first use. The files of data sets that Detectron2 knows by
+    name must exist.
 
     Returns:
         The data set's folder, in COCO's format; None for a data set that Detectron2 knows.
@@ -61,13 +57,13 @@ def register_datasets(cfg: CfgNode) -> Path | None:
 def register_folder(
     folder: Path | str, cache: Path | str = CACHE, check: bool = True
 ) -> tuple[str, str]:
-    """Make a folder known to Detectron2: for code that has no config of this project.
+    """Register a folder with Detectron2, for code without a config of this project.
 
     Args:
         folder: in COCO's format, or of VOC.
-        cache: where one of VOC is kept as converted.
-        check: whether every image and box is looked at; one of VOC that was converted before is
-            then not looked at again.
+        cache: folder for the conversion of a VOC data set.
+        check: whether every image and box is checked. Without it, a VOC data set that was converted
+            before is not read again.
 
     Returns:
         The names of the training and the validation split.
@@ -81,42 +77,39 @@ def register_folder(
 def in_coco_format(
     folder: Path | str, cache: Path, check: bool, bit_depth: int | None = None
 ) -> Path:
-    """The folder itself; for one of VOC, the folder in the cache that it is converted into.
+    """The folder itself; for a VOC folder, the one in the cache that it is converted into.
 
-    Where it is checked, a warning says for each kind of image that is converted when it is read how
-    many there are.
+    With ``check``, warns about images that lose something when they are converted to RGB.
 
     Args:
-        folder: see :func:`register_folder`, as for the others.
-        cache: for what is converted.
-        check: whether every image and box is looked at.
+        folder: see :func:`register_folder`.
+        cache: see :func:`register_folder`.
+        check: see :func:`register_folder`.
         bit_depth: ``INPUT.BIT_DEPTH`` that the images will be read with.
     """
     folder = Path(folder).resolve()
     if is_coco(folder) or not voc.is_voc(folder):
         if check:
-            require_valid(folder, bit_depth)
-            _warn_of_conversions(folder, bit_depth)
+            _warn_of_conversions(folder, require_valid(folder, bit_depth))
         return folder
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    into = cache / "voc" / place / folder.name  # the last is the data set's name
+    into = cache / "voc" / place / folder.name  # the last part is the data set's name
     if not check and is_coco(into):
         return into
     converted = voc.convert(folder)
-    if problems := check_converted(converted, bit_depth) if check else converted.problems:
-        raise DatasetError(folder, problems)
+    checked = check_converted(converted, bit_depth) if check else converted
+    if checked.problems:
+        raise DatasetError(folder, checked.problems)
     converted.write(into)
     if check:
-        _warn_of_conversions(into, bit_depth)
+        _warn_of_conversions(into, checked.describe())
     return into
 
 
-def _warn_of_conversions(folder: Path, bit_depth: int | None) -> None:
-    for split in splits_of(folder):
-        images = json.loads(split.annotation_file.read_bytes())["images"]
-        names = [image["file_name"] for image in images]
-        for line in conversions(split.image_root, names, bit_depth):
-            _logger.warning("%s, %s: %s", folder.name, split.name, line)
+def _warn_of_conversions(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
+    for split, description in descriptions.items():
+        for line in description["conversions"]:
+            _logger.warning("%s, %s: %s", folder.name, split, line)
 
 
 def _register(folder: Path) -> tuple[str, str]:
@@ -132,7 +125,7 @@ def _register(folder: Path) -> tuple[str, str]:
 
 
 def _register_split(name: str, json_file: str, image_root: str) -> None:
-    """As Detectron2's ``register_coco_instances``, but the file is read once for all who ask."""
+    """As Detectron2's ``register_coco_instances``, but reads the file once per process."""
 
     @cache
     def records() -> list:

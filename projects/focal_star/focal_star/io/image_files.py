@@ -1,10 +1,10 @@
 """Reads a photograph, whatever a camera or a program has written, as RGB with 8 bits per value.
 
 Training, tests, the check of a data set, the demo and the pictures of a report all read images
-here, so that a report shows what a detector was given. The module needs NumPy and Pillow alone, and
-is the one module of this package that the reports import.
+here, so that a report shows what a detector was given. The module needs NumPy and Pillow alone.
 """
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,21 +52,40 @@ _BYTES_SWAPPED = {
 """End of the name of one of Pillow's raw modes -> the same with the bytes of a value swapped."""
 
 
+Source = Path | bytes
+"""A file, or its content."""
+
+
 class PhotographError(ValueError):
     """A file that no photograph can be read from; the message says why, without its name."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a file is read.
+class Conversions:
+    """What is done to a file's pixels to make them RGB with 8 bits per value.
 
     Attributes:
-        conversions: kinds, of ``CONVERSIONS``.
-        greatest: the greatest value of a file of the kind ``SIXTEEN_BITS``, None for others.
+        kinds: keys of ``CONVERSIONS``.
+        max_value: the greatest value of a file of the kind ``SIXTEEN_BITS``, None for others.
     """
 
-    conversions: frozenset[str] = frozenset()
-    greatest: int | None = None
+    kinds: frozenset[str] = frozenset()
+    max_value: int | None = None
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A decoded file.
+
+    Attributes:
+        image: upright, of mode RGB.
+        is_turned: whether its EXIF orientation swapped width and height.
+        conversions: what was done to its pixels.
+    """
+
+    image: Image.Image
+    is_turned: bool
+    conversions: Conversions
 
 
 def read_photograph(path: Path, bit_depth: int | None = None) -> Image.Image:
@@ -92,31 +111,59 @@ def read_photograph(path: Path, bit_depth: int | None = None) -> Image.Image:
         PhotographError: it cannot be read as an image, its pixels are floating-point numbers, or a
             value needs more bits than ``bit_depth``.
     """
-    with _refusing(), Image.open(path) as file:
+    with _refusing(), _open(path) as file:
         return _read(path, file, bit_depth)[0]
 
 
-def look_at(path: Path) -> Look:
-    """How :func:`read_photograph` reads a file; of an ordinary file only the header is read.
+def decode(
+    source: Source, bit_depth: int | None = None, max_pixels: int | None = None
+) -> Photograph:
+    """As :func:`read_photograph`, with what was done to the pixels.
+
+    Args:
+        source: the file, or its content.
+        bit_depth: see :func:`read_photograph`.
+        max_pixels: a larger image is not decoded; None for Pillow's own limit.
+
+    Raises:
+        PhotographError: as in :func:`read_photograph`, or it has more than ``max_pixels``.
+    """
+    with _refusing(), _open(source) as file:
+        if max_pixels and file.width * file.height > max_pixels:
+            size = f"{file.width} x {file.height} px, more than {max_pixels} in all"
+            raise PhotographError(f"it could be a decompression bomb: {size}")
+        stored_size = file.size
+        several = {SEVERAL_IMAGES} if _has_several(file) else set()
+        image, kinds, max_value = _read(source, file, bit_depth)
+    conversions = Conversions(frozenset(kinds | several), max_value)
+    return Photograph(image, image.size != stored_size, conversions)
+
+
+def find_conversions(source: Source) -> Conversions:
+    """What :func:`read_photograph` does to the pixels of a file; mostly from its header alone.
 
     Raises:
         PhotographError: it cannot be read as an image.
     """
-    with _refusing(), Image.open(path) as file:
-        found, greatest = set(), None
-        # The second image of a JPEG is a preview or a depth map: nobody misses it.
-        if file.format in ("GIF", "PNG", "TIFF", "WEBP") and getattr(file, "n_frames", 1) > 1:
-            found.add(SEVERAL_IMAGES)
+    with _refusing(), _open(source) as file:
         is_ordinary = (
             file.mode in ("1", "L", "RGB")
             and _depth(file) == (8, False)
             and "transparency" not in file.info
             and not _has_extra_band(file)
         )
-        if not is_ordinary:
-            _, conversions, greatest = _read(path, file, None)
-            found |= conversions
-    return Look(frozenset(found), greatest)
+        if is_ordinary:
+            return Conversions(frozenset({SEVERAL_IMAGES} if _has_several(file) else ()))
+    return decode(source).conversions
+
+
+def _open(source: Source) -> Image.Image:
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _has_several(file: Image.Image) -> bool:
+    # The second image of a JPEG is a preview or a depth map: nobody misses it.
+    return file.format in ("GIF", "PNG", "TIFF", "WEBP") and getattr(file, "n_frames", 1) > 1
 
 
 @contextmanager
@@ -135,22 +182,22 @@ def _refusing() -> Iterator[None]:
 
 
 def _read(
-    path: Path, file: Image.Image, bit_depth: int | None
+    source: Source, file: Image.Image, bit_depth: int | None
 ) -> tuple[Image.Image, set[str], int | None]:
-    """The RGB image, the kinds of its conversions, and ``Look.greatest``."""
+    """The RGB image, and the two attributes of its ``Conversions``."""
     if file.format == "EPS":  # Pillow would have Ghostscript run it
         raise PhotographError("it is a PostScript program")
     if file.mode == "F":
         raise PhotographError("its pixels are floating-point numbers, of an unknown range")
     has_extra, (bits, is_stated) = _has_extra_band(file), _depth(file)
-    found, greatest = {EXTRA_BAND} if has_extra else set(), None
+    found, max_value = {EXTRA_BAND} if has_extra else set(), None
     if has_extra:  # a band that is no alpha must not divide the colours
         _set_raw_mode(file, _raw_mode(file).replace("RGBa", "RGBA"))
     if is_stated:
         found.add(STATED_BITS)
     if bits == 8:
         image = ImageOps.exif_transpose(file)
-    elif (values := _values(path, file)) is None:
+    elif (values := _values(source, file)) is None:
         if bit_depth not in (None, MAX_BITS):
             raise PhotographError(
                 f"its values cannot be read with {bit_depth} bits (INPUT.BIT_DEPTH): of this form, "
@@ -161,10 +208,10 @@ def _read(
     else:
         if not is_stated:
             found.add(SIXTEEN_BITS)
-            greatest = int(values.max())
+            max_value = int(values.max())
         image = _eight_bits(file, values, bits if is_stated else bit_depth or MAX_BITS)
     if image.mode == "RGB" and "transparency" not in image.info:
-        return image, found, greatest
+        return image, found, max_value
     if image.mode in ("P", "PA"):
         found.add(PALETTE)
     if image.mode == "CMYK":
@@ -176,7 +223,7 @@ def _read(
         if image.getchannel("A").getextrema()[0] < 255:
             found.add(TRANSPARENT)
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB"), found, greatest
+    return image.convert("RGB"), found, max_value
 
 
 def _depth(file: Image.Image) -> tuple[int, bool]:
@@ -204,11 +251,11 @@ def _has_extra_band(file: Image.Image) -> bool:
     return file.tag_v2.get(_SAMPLES_PER_PIXEL, 1) > num_colours
 
 
-def _values(path: Path, file: Image.Image) -> np.ndarray | None:
+def _values(source: Source, file: Image.Image) -> np.ndarray | None:
     """The upright pixels of a file of more than 8 bits: (H, W) or (H, W, bands), whole numbers.
 
-    Pillow has no images of several bands of 16 bits, and keeps the high byte of each value. Told
-    that the bytes are in the other order, it keeps the low byte.
+    Pillow has no images of several bands of 16 bits, and keeps the high byte of each value. Where
+    the order of the bytes is swapped in its header, it keeps the low byte.
 
     Returns:
         None where Pillow cannot read the low byte.
@@ -219,7 +266,7 @@ def _values(path: Path, file: Image.Image) -> np.ndarray | None:
     name, order = raw_mode[:-4], raw_mode[-4:]
     if name == "LA" or (file.format == "TIFF" and file.tag_v2.get(_PLANAR) == 2):
         return None
-    with Image.open(path) as again:
+    with _open(source) as again:
         _set_raw_mode(again, name + _BYTES_SWAPPED[order])
         low = np.asarray(ImageOps.exif_transpose(again))
     return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16) * 256 + low

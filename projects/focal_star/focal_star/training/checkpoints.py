@@ -22,8 +22,8 @@ from torch import Tensor
 from focal_star.compat import has_torch_load
 from focal_star.errors import ConfigError
 from focal_star.io.temporary import remove_abandoned
-from focal_star.io.unpickling import read_arrays
 from focal_star.io.writing import write_whole
+from focal_star.training.unpickling import read_arrays
 
 logger = logging.getLogger(__name__)
 

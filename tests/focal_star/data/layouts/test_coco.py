@@ -52,7 +52,7 @@ def test_each_layout_is_recognised_checked_and_registered(tiny, layout):
     for split, (annotations, images) in zip(splits_of(tiny.folder), (train, val), strict=True):
         assert split.annotation_file == tiny.folder / annotations
         assert split.image_root == tiny.folder / images
-    assert check_folder(tiny.folder) == []
+    assert check_folder(tiny.folder).problems == []
     assert len(dataset_sha256(tiny.folder)) == 64
     names = register_folder(tiny.folder)
     assert names == ("set_train", "set_val")
@@ -67,7 +67,7 @@ def test_faults_are_named_in_each_layout(tiny, layout):
     tiny.json["train"]["images"][0]["file_name"] = "../a.png"
     tiny.save_image("../a.png")
     rearranged(tiny, train, val)
-    outside, empty = check_folder(tiny.folder)
+    outside, empty = check_folder(tiny.folder).problems
     root = train[1].rpartition("/")[2]
     assert outside.kind == "path-outside"
     assert f"relative to {root}/, without '..'" in outside.message
@@ -86,7 +86,7 @@ def test_the_last_year_that_both_splits_are_of_is_taken(tiny):
 def test_one_split_alone_is_said_to_lack_the_other(tiny):
     rearranged(tiny, *LAYOUTS["COCO's"])
     (tiny.folder / "annotations" / "instances_val2017.json").unlink()
-    (problem,) = check_folder(tiny.folder)
+    (problem,) = check_folder(tiny.folder).problems
     assert problem.kind == "missing-file"
     assert problem.message.startswith("instances_val2017.json: there is no such file")
 
@@ -94,18 +94,18 @@ def test_one_split_alone_is_said_to_lack_the_other(tiny):
 def test_files_of_one_name_in_two_folders_are_two_images(tiny):
     tiny.json["val"]["images"][0]["file_name"] = "a.png"
     tiny.write()
-    assert [problem.kind for problem in check_folder(tiny.folder)] == ["split-overlap"]
+    assert [problem.kind for problem in check_folder(tiny.folder).problems] == ["split-overlap"]
     for name in ("train", "val"):
         (tiny.folder / f"instances_{name}.json").unlink()
         (tiny.folder / f"{name}2017").symlink_to("images")
         path = tiny.folder / "annotations" / f"instances_{name}2017.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(tiny.json[name]))
-    assert check_folder(tiny.folder) == []
+    assert check_folder(tiny.folder).problems == []
 
 
 def test_a_folder_without_a_data_set_says_what_is_valid(tmp_path):
-    (problem,) = check_folder(tmp_path)
+    (problem,) = check_folder(tmp_path).problems
     assert (problem.split, problem.kind) == ("both", "missing-file")
     for words in ("instances_train.json", "_annotations.coco.json", "train2017/", "JPEGImages"):
         assert words in problem.message
@@ -119,12 +119,12 @@ def test_the_two_boxes_without_area_in_coco_pass_and_no_others(tiny):
         annotation["image_id"] = train["images"][number % 2]["id"]
     train["annotations"][0]["bbox"] = [5, 5, 1.03, 0.0]
     tiny.write()
-    assert [problem.kind for problem in check_folder(tiny.folder)] == ["empty-box"]
+    assert [problem.kind for problem in check_folder(tiny.folder).problems] == ["empty-box"]
     for name in ("train", "val"):
         (tiny.folder / f"instances_{name}.json").unlink()
     rearranged(tiny, *LAYOUTS["COCO's"])
-    assert check_folder(tiny.folder) == []
+    assert check_folder(tiny.folder).problems == []
     train["images"][0]["id"] = train["annotations"][0]["image_id"] = 9
     train["annotations"][2]["image_id"] = 9
     (tiny.folder / "annotations/instances_train2017.json").write_text(json.dumps(train))
-    assert [problem.kind for problem in check_folder(tiny.folder)] == ["empty-box"]
+    assert [problem.kind for problem in check_folder(tiny.folder).problems] == ["empty-box"]

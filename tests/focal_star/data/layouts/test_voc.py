@@ -50,7 +50,7 @@ def test_a_year_becomes_cocos_format(voc_2007):
         {"id": number, "name": name, "source": f"{place}: object {seen}"}
         for number, name, seen in ((1, "bird", 3), (2, "cat", 1), (3, "dog", 2))
     ]
-    assert check_folder(voc_2007.folder) == []
+    assert check_folder(voc_2007.folder).problems == []
 
 
 def test_a_test_list_with_annotations_is_tested_on(voc_2007):
@@ -62,7 +62,7 @@ def test_a_test_list_with_annotations_is_tested_on(voc_2007):
 def test_without_one_train_and_val_are_the_splits(voc_2012):
     converted = voc.convert(voc_2012.folder)
     assert (names(converted, "train"), names(converted, "val")) == (["2008_1.jpg"], ["2008_2.jpg"])
-    assert check_folder(voc_2012.folder) == []
+    assert check_folder(voc_2012.folder).problems == []
 
 
 def test_a_devkit_of_both_years_is_07_plus_12(voc_2007, voc_2012):
@@ -75,7 +75,7 @@ def test_a_devkit_of_both_years_is_07_plus_12(voc_2007, voc_2012):
     assert names(converted, "val") == [f"VOC2007/JPEGImages/00000{n}.jpg" for n in (3, 4)]
     ids = [image["id"] for image in converted.contents["train"]["images"]]
     assert ids == [1, 2, 3, 4]
-    assert check_folder(devkit) == []
+    assert check_folder(devkit).problems == []
 
 
 def test_images_of_other_formats_without_objects_and_sizes(voc_2007):
@@ -87,7 +87,7 @@ def test_images_of_other_formats_without_objects_and_sizes(voc_2007):
     assert names(converted, "train") == ["000001.PNG", "000002.jpg"]
     for image in converted.contents["train"]["images"]:
         assert (image["width"], image["height"]) == (64, 48)
-    assert check_folder(voc_2007.folder) == []
+    assert check_folder(voc_2007.folder).problems == []
 
 
 def test_what_is_a_folder_of_voc(voc_2007, tmp_path):
@@ -242,11 +242,15 @@ FAULTS: dict[str, tuple[Any, str, list[str]]] = {
 def test_every_fault_of_an_annotation_file_is_named(voc_2007, name):
     text, kind, words = FAULTS[name]
     voc_2007.xml("000001").write_bytes(text if isinstance(text, bytes) else text.encode())
-    found = [problem.message for problem in check_folder(voc_2007.folder) if problem.kind == kind]
+    found = [
+        problem.message
+        for problem in check_folder(voc_2007.folder).problems
+        if problem.kind == kind
+    ]
     assert any(
         "Annotations/000001.xml" in message and all(word in message for word in words)
         for message in found
-    ), check_folder(voc_2007.folder)
+    ), check_folder(voc_2007.folder).problems
 
 
 def test_no_change_of_an_annotation_file_raises_anything_else(voc_2007):
@@ -257,12 +261,12 @@ def test_no_change_of_an_annotation_file_raises_anything_else(voc_2007):
         at, length = random.randrange(len(sound)), random.randrange(40)
         broken = sound[:at] + random.choice(pieces) + sound[at + length :]
         voc_2007.xml("000001").write_bytes(broken)
-        found |= {problem.kind for problem in check_folder(voc_2007.folder)}
+        found |= {problem.kind for problem in check_folder(voc_2007.folder).problems}
     assert "not-voc" in found
 
 
 def kinds(folder: Path) -> list[tuple[str, str]]:
-    return [(problem.kind, problem.message) for problem in check_folder(folder)]
+    return [(problem.kind, problem.message) for problem in check_folder(folder).problems]
 
 
 def test_missing_files_are_named(voc_2007):
@@ -315,4 +319,4 @@ def test_content_of_the_cache_is_cocos(voc_2007, tmp_path):
     register_folder(voc_2007.folder, tmp_path / "cache")
     (file,) = (tmp_path / "cache").rglob("instances_val.json")
     assert json.loads(file.read_text()) == voc.convert(voc_2007.folder).contents["val"]
-    assert check_folder(file.parent) == []
+    assert check_folder(file.parent).problems == []

@@ -264,7 +264,7 @@ def png_truncated(tiny):
     tiny.truncate("a.png")
 
 
-@fault("broken-image", "'a.png'", "cannot identify")
+@fault("broken-image", "'a.png'", "not an image of a known format")
 def image_is_text(tiny):
     (tiny.images / "a.png").write_text("no image")
 
@@ -292,7 +292,7 @@ def test_every_fault_is_named(tiny, name):
     tiny.write()
     if afterwards is not None:
         afterwards()
-    problems = checks.check_folder(tiny.folder)
+    problems = checks.check_folder(tiny.folder).problems
     messages = [problem.message for problem in problems if problem.kind == kind]
     assert any(all(word in message for word in words) for message in messages), problems
     with pytest.raises(DatasetError):

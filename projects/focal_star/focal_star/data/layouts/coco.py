@@ -1,4 +1,4 @@
-"""Where a folder in COCO's format keeps its two splits: three ways, recognised by what is there.
+"""Finds the two splits of a folder in COCO's format, in one of three layouts:
 
 * this project's: ``instances_train.json`` and ``instances_val.json``, their images in ``images/``;
 * COCO's own: ``annotations/instances_train2017.json`` and ``annotations/instances_val2017.json``,
@@ -7,14 +7,14 @@
 * that of annotation tools: ``train/_annotations.coco.json`` and ``valid/_annotations.coco.json``,
   each among its images.
 
-Where a folder is none of them, it is looked at as the first, so that what is missing can be named.
+A folder that has none of them is treated as the first, so that the missing files can be named.
 """
 
 import os
 from pathlib import Path
 
-from focal_star.data.problems import holds
-from focal_star.data.validation.split_check import Split
+from focal_star.data.layouts.problems import holds
+from focal_star.data.layouts.split import Split
 
 LAYOUTS = (
     "instances_train.json, instances_val.json and images/",
@@ -22,13 +22,13 @@ LAYOUTS = (
     "val2017/ (COCO's own; any year)",
     "train/_annotations.coco.json and valid/_annotations.coco.json",
 )
-"""What a folder in COCO's format holds, one of these, in words."""
+"""The layouts, in words."""
 
 EXPORTED = "_annotations.coco.json"
 
 
 def splits_of(folder: Path | str) -> tuple[Split, Split]:
-    """The training and the validation split of a folder in COCO's format, there or not."""
+    """Where the training and the validation split of a folder are, or would have to be."""
     folder = Path(folder)
     ours = tuple(
         Split(name, folder / f"instances_{name}.json", folder / "images")
@@ -52,7 +52,7 @@ def is_coco(folder: Path | str) -> bool:
 
 
 def _years(annotations: Path) -> list[str]:
-    """The years, or "" for none, of an annotations folder; those that both splits are of last."""
+    """The years in the names of annotation files, "" for none; last those that both splits have."""
     try:
         names = set(os.listdir(annotations))
     except (OSError, ValueError):

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.problems import Problem, holds, shown
-from focal_star.data.validation.split_check import SOURCE, Split
+from focal_star.data.layouts.problems import Problem, holds, shown
+from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.io.image_files import PhotographError, read_photograph
 from focal_star.io.writing import write_whole
 

@@ -1,19 +1,19 @@
 """The check of a data set before anything is trained on it.
 
-A data set is a folder in COCO's format (:mod:`focal_star.data.layouts.coco`) or of Pascal VOC, which is
-converted first (:mod:`focal_star.data.layouts.voc`). What passes here is read by Detectron2's COCO loader
-without an error, and without an instance dropped in silence.
+A data set is a folder in COCO's format (:mod:`focal_star.data.layouts.coco`) or of Pascal VOC
+(:mod:`focal_star.data.layouts.voc`), which is converted first. Detectron2's COCO loader reads what
+passes here without an error, and without silently dropping an instance.
 
 The rules, where COCO's format leaves room:
 
 * ``file_name`` is relative to the split's folder of images, and does not lead out of it.
 * ``width`` and ``height`` are those of the image after its EXIF orientation is applied, because
-  that is the image that the loader hands to the model.
+  the loader gives that image to the model.
 * ``bbox`` is ``[x, y, width, height]`` in pixels, both sides above 0, inside the image. It may
-  reach over an edge by ``BOX_TOLERANCE`` (1 px): tools round corners to whole pixels, and corners
-  counted from 1 (Pascal VOC) end one pixel further. The loader clips such a box.
+  extend beyond an edge by ``BOX_TOLERANCE`` (1 px): tools round corners to whole pixels, and
+  corners counted from 1 (Pascal VOC) end one pixel further. The loader clips such a box.
 * Ids are integers from 0 to 2^63 - 1; category ids may have gaps. ``area`` and ``iscrowd`` may be
-  left out. Crowd boxes and images without annotations are fine, unknown keys too.
+  left out. Crowd boxes and images without annotations are allowed, and unknown keys are ignored.
 * Both splits list the same categories under the same ids, and share no image.
 
 Nothing is ever written into the folder. On the command line::
@@ -21,24 +21,29 @@ Nothing is ever written into the folder. On the command line::
     python -m focal_star.data check FOLDER
 """
 
-import hashlib
-import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from focal_star.data.description import contents
 from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import LAYOUTS, is_coco, splits_of
-from focal_star.data.problems import KINDS, Problem, holds, shown
-from focal_star.data.validation.annotation_faults import BOX_TOLERANCE
-from focal_star.data.validation.conversions import conversions
-from focal_star.data.validation.split_check import Split, SplitCheck
+from focal_star.data.layouts.problems import KINDS, DatasetError, Problem, holds, shown
+from focal_star.data.layouts.split import Split
+from focal_star.data.validation.annotations import BOX_TOLERANCE
+from focal_star.data.validation.description import (
+    dataset_sha256,
+    describe,
+    joined_sha256,
+    known_description,
+)
+from focal_star.data.validation.split_check import SplitCheck
 
 __all__ = [
     "BOX_TOLERANCE",
     "KINDS",
+    "DatasetCheck",
     "DatasetError",
     "Problem",
     "Split",
@@ -54,30 +59,35 @@ __all__ = [
 ]
 
 _VALID = f"valid is {'; or '.join(LAYOUTS)}; or, of Pascal VOC, {', '.join(voc.PARTS)}"
-_EXAMPLES_PER_KIND = 5
+
+_VALID_SPLITS: set[tuple[Split, Split, int | None]] = set()
+"""What this process has found valid, with the bit depth."""
 
 
-class DatasetError(ValueError):
-    """A data set that cannot be trained on; the message names every problem, grouped by kind.
+@dataclass(frozen=True)
+class DatasetCheck:
+    """The result of a check.
 
     Attributes:
-        folder: the data set's folder.
-        problems: every `Problem`, where the message shows the first few of each kind.
+        problems: of both splits and between them; empty if the data set is valid.
+        splits: the checks of the splits; empty where there is no data set.
     """
 
-    def __init__(self, folder: Path | str, problems: Iterable[Problem]):
-        self.folder = Path(folder)
-        self.problems = list(problems)
-        super().__init__(_summary(self.folder, self.problems))
+    problems: list[Problem]
+    splits: tuple[SplitCheck, ...] = ()
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Split -> its description, without reading a file again; of a valid data set."""
+        return {check.split.name: check.describe() for check in self.splits}
 
 
-def check_split(split: Split) -> list[Problem]:
-    """All problems of one split, in the order of its file; an empty list if it is sound."""
-    return SplitCheck(split).run().problems
+def check_split(split: Split, bit_depth: int | None = None) -> SplitCheck:
+    """Check one split; ``bit_depth`` as in :func:`check_folder`."""
+    return SplitCheck(split, bit_depth).run()
 
 
-def check_folder(folder: Path | str, bit_depth: int | None = None) -> list[Problem]:
-    """All problems of both splits and between them; an empty list if the data set is sound.
+def check_folder(folder: Path | str, bit_depth: int | None = None) -> DatasetCheck:
+    """Check both splits of a folder, and whether they agree.
 
     Args:
         folder: of the data set.
@@ -85,100 +95,65 @@ def check_folder(folder: Path | str, bit_depth: int | None = None) -> list[Probl
     """
     folder = Path(folder)
     if not holds(folder.is_dir):
-        return [_no_dataset(f"{shown(str(folder))} is not a folder")]
+        return _no_dataset(f"{shown(str(folder))} is not a folder")
     if is_coco(folder):
         return check_splits(*splits_of(folder), bit_depth=bit_depth)
     try:
         if voc.is_voc(folder):
             return check_converted(voc.convert(folder), bit_depth)
     except OSError as error:
-        return [_no_dataset(f"{error.filename} cannot be read: {error.strerror}")]
-    return [_no_dataset(f"there is no data set in {shown(str(folder))}")]
+        return _no_dataset(f"{error.filename} cannot be read: {error.strerror}")
+    return _no_dataset(f"there is no data set in {shown(str(folder))}")
 
 
-def check_splits(train: Split, val: Split, bit_depth: int | None = None) -> list[Problem]:
-    """All problems of two splits and between them; ``bit_depth`` as in :func:`check_folder`."""
-    checks = (SplitCheck(train, bit_depth).run(), SplitCheck(val, bit_depth).run())
+def check_splits(train: Split, val: Split, bit_depth: int | None = None) -> DatasetCheck:
+    """Check two splits, and whether they agree; ``bit_depth`` as in :func:`check_folder`."""
+    checks = check_split(train, bit_depth), check_split(val, bit_depth)
     between = [*_category_differences(*checks), *_shared_images(*checks)]
-    return checks[0].problems + checks[1].problems + between
+    return DatasetCheck(checks[0].problems + checks[1].problems + between, checks)
 
 
-def check_converted(converted: voc.Converted, bit_depth: int | None = None) -> list[Problem]:
-    """All problems of a VOC data set: those of its annotation files, then those of `check_splits`.
+def check_converted(converted: voc.Converted, bit_depth: int | None = None) -> DatasetCheck:
+    """Check a VOC data set: the problems of its annotation files, then those of `check_splits`.
 
     Raises:
         OSError: the conversion does not fit into the folder for temporary files.
     """
     with tempfile.TemporaryDirectory() as into:
         converted.write(Path(into))
-        splits = converted.splits(Path(into))
-        return converted.problems + check_splits(*splits, bit_depth=bit_depth)
+        check = check_splits(*converted.splits(Path(into)), bit_depth=bit_depth)
+        return DatasetCheck(converted.problems + check.problems, check.splits)
 
 
-def _no_dataset(text: str) -> Problem:
-    return Problem("both", "missing-file", f"{text}; {_VALID}")
+def _no_dataset(text: str) -> DatasetCheck:
+    return DatasetCheck([Problem("both", "missing-file", f"{text}; {_VALID}")])
 
 
-def require_valid(folder: Path | str, bit_depth: int | None = None) -> None:
-    """Pass if the data set is sound; ``bit_depth`` as in :func:`check_folder`.
+def require_valid(folder: Path | str, bit_depth: int | None = None) -> dict[str, dict[str, Any]]:
+    """Split -> its description; ``bit_depth`` as in :func:`check_folder`.
+
+    A folder in COCO's format that this process has found valid is not read again while its files
+    are unchanged.
 
     Raises:
         DatasetError: with every problem of the data set.
     """
-    problems = check_folder(folder, bit_depth)
-    if problems:
-        raise DatasetError(folder, problems)
-
-
-def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
-    """What a split holds, in counts and a fingerprint. The split must have passed the check.
-
-    Args:
-        split: its files.
-        bit_depth: ``INPUT.BIT_DEPTH`` that its images are read with.
-
-    Returns:
-        ``num_images``; ``num_instances`` (annotations, crowds included); ``num_crowd``;
-        ``num_categories``; ``category_names`` in the order of their ids; ``sha256`` in hex, which
-        changes with any byte of the annotation file or of an image that it lists;
-        ``conversions``, the lines of :func:`focal_star.data.validation.conversions.conversions`; and what
-        :func:`focal_star.data.description.contents` counts.
-    """
-    annotation_bytes = split.annotation_file.read_bytes()
-    content = json.loads(annotation_bytes)
-    digest = hashlib.sha256(hashlib.sha256(annotation_bytes).digest())
-    images = sorted(content["images"], key=lambda image: image["id"])
-    names = [image["file_name"] for image in images]
-    for name in names:
-        image_bytes = (split.image_root / name).read_bytes()
-        digest.update(hashlib.sha256(image_bytes).digest())
-    categories = sorted(content["categories"], key=lambda category: category["id"])
-    return {
-        "num_images": len(content["images"]),
-        "num_instances": len(content["annotations"]),
-        "num_crowd": sum(bool(a.get("iscrowd", 0)) for a in content["annotations"]),
-        "num_categories": len(categories),
-        "category_names": [category["name"] for category in categories],
-        "sha256": digest.hexdigest(),
-        "conversions": conversions(split.image_root, names, bit_depth),
-        **contents(content),
-    }
-
-
-def dataset_sha256(folder: Path | str) -> str:
-    """The fingerprint of both splits (see `describe`) of a folder in COCO's format, which must have
-    passed the check."""
-    return joined_sha256(describe(split)["sha256"] for split in splits_of(folder))
-
-
-def joined_sha256(digests: Iterable[str]) -> str:
-    """The fingerprint of a data set from those of its splits, in the order of `splits_of`."""
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    splits = splits_of(folder)
+    key = (*splits, bit_depth)
+    if key in _VALID_SPLITS:
+        known = [known_description(split) for split in splits]
+        if all(one is not None and one.bit_depth == bit_depth for one in known):
+            return {split.name: one.card for split, one in zip(splits, known, strict=True)}
+    check = check_folder(folder, bit_depth)
+    if check.problems:
+        raise DatasetError(folder, check.problems)
+    _VALID_SPLITS.add(key)
+    return check.describe()
 
 
 def _category_differences(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:
     if not (train.categories and val.categories):
-        return  # said already: one of them has none
+        return  # one of them has none, which is a problem of its own
     only_train = sorted(train.categories.items() - val.categories.items())
     only_val = sorted(val.categories.items() - train.categories.items())
     for check, other, categories in ((train, val, only_train), (val, train, only_val)):
@@ -198,17 +173,3 @@ def _shared_images(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:
         ]
         text = f"the image {shown(name)} is in both splits ({', '.join(stories)})"
         yield Problem("both", "split-overlap", f"{text}: a model is not tested on what it saw")
-
-
-def _summary(folder: Path, problems: list[Problem]) -> str:
-    messages_by_kind: dict[str, list[str]] = {}
-    for problem in problems:
-        messages_by_kind.setdefault(problem.kind, []).append(problem.message)
-    noun = "problem" if len(problems) == 1 else "problems"
-    lines = [f"{len(problems)} {noun} in the data set {folder}"]
-    for kind, messages in messages_by_kind.items():
-        lines.append(f"  {kind} ({len(messages)}): {KINDS[kind]}")
-        lines += [f"    {message}" for message in messages[:_EXAMPLES_PER_KIND]]
-        if len(messages) > _EXAMPLES_PER_KIND:
-            lines.append(f"    ... and {len(messages) - _EXAMPLES_PER_KIND} more")
-    return "\n".join(lines)

@@ -1,8 +1,9 @@
-"""The check of one split of a COCO-format data set: its annotation file and its images.
+"""The check of one split in COCO's format: its annotation file and its images.
 
-`focal_star.data.validation.checks` has the rules, in words, and what a caller wants.
+:mod:`focal_star.data.validation.checks` states the rules.
 """
 
+import hashlib
 import json
 import os
 import unicodedata
@@ -11,53 +12,43 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from focal_star.data.problems import Problem, holds, shown
-from focal_star.data.validation.annotation_faults import box_faults, other_faults
-from focal_star.data.validation.image_faults import Decoded, decode
+from focal_star.data.layouts.problems import Problem, holds, shown
+from focal_star.data.layouts.split import SOURCE, Split
+from focal_star.data.validation.annotations import box_faults, other_faults
+from focal_star.data.validation.description import describe_content
+from focal_star.data.validation.images import ImageFacts, Stamp, check_image, stamp_of
 
-SOURCE = "source"
-"""Key of a converted entry, if it has one: the file, and the entry there, that it was made of."""
+MAX_LEVELS = 20
+"""Nesting of lists and objects; COCO's own files have five levels."""
 
-MOST_LEVELS = 20
-"""Lists and objects within one another; COCO's own files have five."""
+MAX_NAME_LENGTH = 200
+"""Characters of a category's name, which becomes a line of tables and figures."""
 
-LONGEST_NAME = 200
-"""Of a category, in characters: it becomes a line of tables and figures."""
+MAX_OBJECTS = 10_000
+"""Each is compared with each anchor of the image: more would need gigabytes."""
 
-MOST_OBJECTS = 10_000
-"""Of an image. Each is compared with each anchor of it: that many would need gigabytes."""
+MAX_ID = 2**63 - 1
+"""Libraries store ids in 64 bits."""
 
-LARGEST_ID = 2**63 - 1
-"""Of an image, an annotation or a category: libraries keep ids in 64 bits."""
-
-LONGEST_SIDE = 2**31 - 1
-"""Of an image, in px; no format has longer ones."""
+MAX_SIDE = 2**31 - 1
+"""Width or height of an image, px; no format allows more."""
 
 EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
-"""Annotation file of COCO's own -> ids of its images with a box without area, which the loader
-leaves out (github.com/cocodataset/cocoapi, issue 355). COCO is to pass."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """One half of a data set: ``train`` or ``val``."""
-
-    name: str
-    annotation_file: Path
-    image_root: Path
+"""COCO's own annotation file -> ids of its images with a box without area, which the loader leaves
+out. COCO must pass."""
 
 
 @dataclass
 class SplitCheck:
-    """Reads one split and collects its problems; what was understood stays for later checks.
+    """Reads one split, collects its problems, and keeps what it has read.
 
     Attributes:
-        split: what is checked.
+        split: the split.
         bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
-        problems: in the order of the file.
+        problems: in the order of the file; empty if the split is valid.
         categories: the name, "" where it is invalid, by category id.
         image_ids: the image id, None where it is invalid, by file name.
         sizes: (width, height) in pixels by image id, None where neither file nor JSON gives one.
@@ -69,13 +60,17 @@ class SplitCheck:
     categories: dict[int, str] = field(default_factory=dict)
     image_ids: dict[str, int | None] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+    _content: dict | None = None
+    _file: tuple[bytes, Stamp] | None = None
+    _facts: list[ImageFacts] = field(default_factory=list)
 
     @property
     def _root_name(self) -> str:
         return f"{self.split.image_root.name}/"
 
     def run(self) -> "SplitCheck":
-        content = self._read()
+        """Check the split, and return this object."""
+        content = self._content = self._read()
         categories = self._entries(content, "categories")
         images = self._entries(content, "images")
         annotations = self._entries(content, "annotations")
@@ -87,13 +82,19 @@ class SplitCheck:
         if images is not None:
             self._check_images(images, has_root)
         if annotations is not None:
-            # Where a whole list is missing, that was said once: no id can be looked up in it.
+            # A list that is missing was reported once: its ids are unknown.
             self._check_annotations(
                 annotations,
                 image_ids=None if images is None else self.sizes.keys(),
                 category_ids=None if categories is None else self.categories.keys(),
             )
         return self
+
+    def describe(self) -> dict[str, Any]:
+        """The description of a valid split; see
+        :func:`focal_star.data.validation.description.describe`."""
+        assert not self.problems, self.problems
+        return describe_content(self.split, self._content, self._file, self._facts, self.bit_depth)
 
     def _add(self, kind: str, where: str, text: str) -> None:
         place = self.split.annotation_file.name + (f": {where}" if where else "")
@@ -105,9 +106,10 @@ class SplitCheck:
             # A pipe or a device would block or never end.
             if path.exists() and not path.is_file():
                 raise OSError("it is not a regular file")
-            text = path.read_bytes().decode("utf-8")
-            content = json.loads(text, object_pairs_hook=_only_once)
-            if _is_deeper(content, MOST_LEVELS):
+            stamp, data = stamp_of(path), path.read_bytes()
+            self._file = hashlib.sha256(data).digest(), stamp
+            content = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys)
+            if _is_deeper(content, MAX_LEVELS):
                 raise RecursionError
         except FileNotFoundError:
             self._add("missing-file", "", f"there is no such file in {shown(str(path.parent))}")
@@ -126,7 +128,7 @@ class SplitCheck:
         return None
 
     def _entries(self, content: dict | None, key: str) -> list[tuple[str, dict]] | None:
-        """The objects of one of COCO's three lists, each with the words that say where it is."""
+        """The objects of one of COCO's three lists, each after the words that locate it."""
         if content is None:
             return None
         entries = content.get(key)
@@ -150,11 +152,11 @@ class SplitCheck:
 
     def _valid_id(self, where: str, entry: dict, key: str) -> int | None:
         value = entry.get(key)
-        if type(value) is int and 0 <= value <= LARGEST_ID:
+        if type(value) is int and 0 <= value <= MAX_ID:
             return value
         given = f"got {shown(value)}" if key in entry else "the key is missing"
         text = f"{key} must be an integer from 0 to 2^63 - 1; {given}"
-        if type(value) is str or (type(value) is int and value > LARGEST_ID):
+        if type(value) is str or (type(value) is int and value > MAX_ID):
             text += "; number such ids anew, in the images and annotations alike"
         self._add("not-coco", where, text)
         return None
@@ -176,8 +178,8 @@ class SplitCheck:
                 text = f"name must be a string that is not empty, got {shown(name)}"
                 self._add("not-coco", where, text)
                 name = ""
-            elif len(name) > LONGEST_NAME or not _is_one_line(name):
-                text = f"name must be one line of at most {LONGEST_NAME} characters"
+            elif len(name) > MAX_NAME_LENGTH or not _is_one_line(name):
+                text = f"name must be one line of at most {MAX_NAME_LENGTH} characters"
                 self._add("not-coco", where, f"{text}, got {len(name)}: {shown(name)}")
             elif seen_names.setdefault(name, where) != where:
                 text = f"the name {shown(name)} is already that of {seen_names[name]}"
@@ -199,15 +201,17 @@ class SplitCheck:
                 self.image_ids.setdefault(name, image_id)
             ids.append(image_id)
             paths.append(self.split.image_root / name if has_root and name is not None else None)
-        # Pillow lets go of the interpreter while it decodes, so threads use every core.
+        # Pillow releases the interpreter's lock while it decodes, so threads use every core.
         with ThreadPoolExecutor() as pool:
-            decoded_images = pool.map(partial(decode, bit_depth=self.bit_depth), paths)
-            for image_id, (where, entry), decoded in zip(ids, entries, decoded_images, strict=True):
-                if decoded.error:
-                    self._add(decoded.kind, where, decoded.error)
-                size = self._check_size(where, entry, decoded)
-                if image_id is not None:
-                    self.sizes.setdefault(image_id, size)
+            for facts in pool.map(partial(check_image, bit_depth=self.bit_depth), paths):
+                self._facts.append(facts)
+        for image_id, (where, entry), facts in zip(ids, entries, self._facts, strict=True):
+            if facts.fault:
+                kind, text = facts.fault
+                self._add(kind, where, text)
+            size = self._check_size(where, entry, facts)
+            if image_id is not None:
+                self.sizes.setdefault(image_id, size)
 
     def _file_name(self, where: str, entry: dict) -> str | None:
         """The image's path below images/, in one spelling; None where it may not be opened."""
@@ -237,19 +241,19 @@ class SplitCheck:
             return None
         return str(path)
 
-    def _check_size(self, where: str, entry: dict, decoded: Decoded) -> tuple[int, int] | None:
+    def _check_size(self, where: str, entry: dict, facts: ImageFacts) -> tuple[int, int] | None:
         """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
         given = (entry.get("width"), entry.get("height"))
-        if not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in given):
-            text = f"width and height must be integers from 1 to {LONGEST_SIDE}, got {shown(given)}"
+        if not all(type(side) is int and 0 < side <= MAX_SIDE for side in given):
+            text = f"width and height must be integers from 1 to {MAX_SIDE}, got {shown(given)}"
             self._add("image-size", where, text)
-            return decoded.size
-        if decoded.size is not None and decoded.size != given:
+            return facts.size
+        if facts.size is not None and facts.size != given:
             text = f"width x height is {given[0]} x {given[1]}, the file's is "
-            text += f"{decoded.size[0]} x {decoded.size[1]}"
-            text += " once turned by its EXIF orientation" if decoded.turned else ""
+            text += f"{facts.size[0]} x {facts.size[1]}"
+            text += " once turned by its EXIF orientation" if facts.is_turned else ""
             self._add("image-size", where, text)
-        return decoded.size or given
+        return facts.size or given
 
     def _check_annotations(
         self,
@@ -266,8 +270,8 @@ class SplitCheck:
             self._unique_id(where, entry, seen_ids, "annotation")
             image_id = self._valid_id(where, entry, "image_id")
             in_image[image_id] += 1
-            if image_id is not None and in_image[image_id] == MOST_OBJECTS + 1:
-                text = f"the image of image_id {image_id} has more than {MOST_OBJECTS} annotations"
+            if image_id is not None and in_image[image_id] == MAX_OBJECTS + 1:
+                text = f"the image of image_id {image_id} has more than {MAX_OBJECTS} annotations"
                 self._add("too-many-objects", where, text)
             if None not in (image_id, image_ids) and image_id not in image_ids:
                 self._add("unknown-image", where, f"there is no image of image_id {image_id}")
@@ -283,11 +287,11 @@ class SplitCheck:
                 self._add(kind, where, text)
             has_instance = has_instance or not entry.get("iscrowd")
         if not has_instance:
-            text = "there is no annotation to learn from or to test on"
+            text = "there is no annotation to train or test on"
             self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
 
 
-def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
         names = [name for name, _ in pairs]
@@ -297,7 +301,7 @@ def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested more than so many levels deep."""
+    """Whether lists and objects are nested deeper than this many levels."""
     if not isinstance(value, dict | list):
         return False
     if levels == 0:
@@ -312,5 +316,5 @@ _PLAIN = {bool, float, int, str, type(None)}
 
 
 def _is_one_line(text: str) -> bool:
-    """Whether a text has no control characters, and no halves of characters."""
+    """Whether a text has neither control characters nor lone surrogates."""
     return not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)

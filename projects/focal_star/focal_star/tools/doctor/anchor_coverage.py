@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from detectron2.config import CfgNode
 
-from focal_star.data.description import MEDIUM, SMALL
+from focal_star.data.validation.description import MEDIUM, SMALL
 
 SIZES = ("small", "medium", "large")
 """By COCO's bounds of an object's area in the image as it is annotated."""

@@ -1,17 +1,17 @@
-"""What is wrong with an annotation of COCO's format, looked at by itself."""
+"""Checks a single annotation in COCO's format."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from focal_star.data.problems import shown
+from focal_star.data.layouts.problems import shown
 
 BOX_TOLERANCE = 1.0
-"""How far a box may reach over the edge of its image, in pixels."""
+"""How far a box may extend beyond the edge of its image, px."""
 
 
 def box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
-    """Faults (kind, text) of a ``bbox`` in an image of that (width, height), None if unknown."""
+    """Yield (kind, text) per fault of a ``bbox``; ``size``: its image's (width, height), px."""
     if not (_is_numbers(box) and len(box) == 4):
         yield "not-coco", f"bbox must be four numbers [x, y, width, height], got {shown(box)}"
         return
@@ -33,7 +33,7 @@ def box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, st
 
 
 def other_faults(entry: dict) -> Iterator[tuple[str, str]]:
-    """Faults (kind, text) of an annotation's optional keys that stop or mislead the loader."""
+    """Yield (kind, text) per fault of an optional key that would stop or mislead the loader."""
     crowd = entry.get("iscrowd", 0)
     if type(crowd) not in (int, bool) or crowd not in (0, 1):
         yield "not-coco", f"iscrowd must be 0 or 1, got {shown(crowd)}"

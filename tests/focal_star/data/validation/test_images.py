@@ -2,6 +2,7 @@
 
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,15 @@ from focal_star.data.__main__ import main
 from focal_star.data.mapper import build_train_mapper
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation import checks
-from focal_star.data.validation.conversions import conversions
+from focal_star.data.validation.images import describe_conversions, read_image_facts
 from tests.focal_star.io.unusual_images import write_png
 
 WIDTH, HEIGHT = 64, 48  # px, as TinySet has them
+
+
+def conversions(folder: Path, names: list[str], bit_depth: int | None = None) -> list[str]:
+    found = [read_image_facts(folder / name).conversions for name in names]
+    return describe_conversions(names, found, bit_depth)
 
 
 def sixteen_bits(greatest: int) -> np.ndarray:

@@ -1,13 +1,17 @@
-"""The kinds of fault that the check of a data set knows, and how it speaks of them."""
+"""The kinds of problem that a data set can have, and the error that lists them."""
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
 _REPR.maxlevel = 3
+
+EXAMPLES_PER_KIND = 5
+"""Problems of one kind that an error's message shows."""
 
 KINDS = {
     "missing-file": "a file or folder of the data set is not there or cannot be read",
@@ -42,10 +46,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a data set.
+    """One problem of a data set.
 
     Attributes:
-        split: ``train`` or ``val``, or ``both`` where it lies between them.
+        split: ``train``, ``val``, or ``both`` for a contradiction between them.
         kind: one of `KINDS`.
         message: which file, which entry, what was given, what is valid.
     """
@@ -58,13 +62,41 @@ class Problem:
         assert self.kind in KINDS, self.kind
 
 
+class DatasetError(ValueError):
+    """A data set that cannot be trained on; the message lists its problems, grouped by kind.
+
+    Attributes:
+        folder: the data set's folder.
+        problems: all of them; the message shows the first `EXAMPLES_PER_KIND` of each kind.
+    """
+
+    def __init__(self, folder: Path | str, problems: Iterable[Problem]):
+        self.folder = Path(folder)
+        self.problems = list(problems)
+        super().__init__(_summary(self.folder, self.problems))
+
+
+def _summary(folder: Path, problems: list[Problem]) -> str:
+    messages_by_kind: dict[str, list[str]] = {}
+    for problem in problems:
+        messages_by_kind.setdefault(problem.kind, []).append(problem.message)
+    noun = "problem" if len(problems) == 1 else "problems"
+    lines = [f"{len(problems)} {noun} in the data set {folder}"]
+    for kind, messages in messages_by_kind.items():
+        lines.append(f"  {kind} ({len(messages)}): {KINDS[kind]}")
+        lines += [f"    {message}" for message in messages[:EXAMPLES_PER_KIND]]
+        if len(messages) > EXAMPLES_PER_KIND:
+            lines.append(f"    ... and {len(messages) - EXAMPLES_PER_KIND} more")
+    return "\n".join(lines)
+
+
 def shown(value: Any) -> str:
-    """A value as a message shows it: quoted, on one line, and short however long it is."""
+    """Quote a value for a message: on one line, and shortened."""
     return _REPR.repr(value)
 
 
 def holds(test: Callable[[], bool]) -> bool:
-    """Whether a test of a path holds; a path that cannot even be asked about fails it."""
+    """Whether a test of a path holds; False where the path cannot be tested."""
     try:
         return test()
     except (OSError, ValueError):  # too long, a character that no path can have, no permission

@@ -1,6 +1,6 @@
 """The numbers of a data set's card, counted by hand."""
 
-from focal_star.data.description import contents
+from focal_star.data.validation.description import contents
 
 
 def annotation(image_id, category_id, width, height, **other):
@@ -27,6 +27,11 @@ FILE = {
 
 def test_everything_is_counted():
     assert contents(FILE) == {
+        "num_images": 3,
+        "num_instances": 6,
+        "num_crowd": 1,
+        "num_categories": 3,
+        "category_names": ["cat", "none", "dog"],
         "num_small": 2,
         "num_medium": 2,
         "num_large": 1,

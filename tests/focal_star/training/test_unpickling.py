@@ -6,7 +6,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from focal_star.io.unpickling import RefusedPickle, multiarray, read_arrays
+from focal_star.training.unpickling import RefusedPickle, multiarray, read_arrays
 
 ADDRESS = b"\x41" * 8
 """numpy would take it for the address of a Python object, and the process would crash at best."""
