@@ -18,13 +18,14 @@ from ablations.study.cell import Layout
 from reports.page.contents import published_agreement, table_of_best
 from reports.page.render import write_report
 from reports.results import provenance
+from reports.results.labels import HEADLINE
 from reports.results.load import ReportError, Results, find_study, load
 from reports.statistics.best import best_settings, compared
 from reports.tables import markdown
 from reports.tables.grids import grid_table
 from reports.tables.table import LINKS, Table
 from reports.text import sentences
-from reports.text.answer import HEADLINE, answer
+from reports.text.answer import answer
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"

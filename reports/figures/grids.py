@@ -23,6 +23,7 @@ from reports.results.labels import (
     setting_colour,
 )
 from reports.results.load import Results
+from reports.results.rows import paper_label, row_label, value_text
 from reports.results.states import absence
 from reports.statistics.comparisons import Comparison
 from reports.statistics.contenders import value_at
@@ -30,7 +31,6 @@ from reports.statistics.inference import window_medians
 from reports.tables import captions
 from reports.tables.grids import GridTable
 from reports.tables.references import reference_rows
-from reports.tables.rows import paper_label, row_label, value_text
 
 CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
 """The entries of a record's curves that are drawn; the second is of a detector in two stages."""

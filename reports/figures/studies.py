@@ -35,8 +35,8 @@ from reports.results.labels import (
     setting_text,
 )
 from reports.results.load import Results
+from reports.results.rows import row_label
 from reports.tables.grids import GridTable
-from reports.tables.rows import row_label
 
 Tables = Sequence[tuple[Grid, GridTable]]
 """The grids of a study and their tables."""

@@ -27,7 +27,7 @@ from reports.page.blocks import (
     Warning,
 )
 from reports.results import provenance
-from reports.results.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
+from reports.results.labels import HEADLINE, LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
 from reports.results.load import Results
 from reports.statistics import best
 from reports.statistics.inference import Agreement, kendall
@@ -114,7 +114,7 @@ def illustrated(found: Illustrated) -> list[Block]:
 
 def _ordered(grids: Sequence[Grid]) -> list[Grid]:
     """The grid that the answer is from stands first."""
-    return sorted(grids, key=lambda grid: grid.name != answer.HEADLINE)
+    return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
 def _answer(results: Results) -> Section:

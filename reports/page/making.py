@@ -15,6 +15,7 @@ from reports.page.blocks import (
 )
 from reports.results import provenance
 from reports.results.load import Results
+from reports.tables.table import Link
 from reports.text.endings import bad_endings
 from reports.text.sentences import counted
 
@@ -71,7 +72,7 @@ def _runs(results: Results) -> list[Block]:
 def _endings(results: Results) -> list[Block]:
     blocks: list[Block] = []
     for ending in bad_endings(results):
-        links = [part for file in ending.files for part in (", ", file)]
+        links = [part for file in ending.files for part in (", ", Link(*file))]
         blocks += [
             Heading(ending.cell),
             Text(ending.state, *links),

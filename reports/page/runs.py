@@ -11,10 +11,9 @@ from ablations.records.record import Record
 from ablations.study.cell import Cell
 from reports.results import provenance
 from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
-from reports.results.load import Results
+from reports.results.load import Results, record_path
 from reports.results.states import state_text
 from reports.tables import table
-from reports.tables.grids import record_path
 from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, shown
 from reports.text import sentences
 
@@ -164,11 +163,11 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     )
 
 
-def _number(value: float, digits: str) -> table.Cell:
+def _number(value: float, digits: str) -> table.TableCell:
     """A formatted number that sorts by what it is."""
     if math.isnan(value):
-        return table.Cell("")
-    return table.Cell(format(value, digits), sort=value)
+        return table.TableCell("")
+    return table.TableCell(format(value, digits), sort=value)
 
 
 def _span(moments: Iterable[Any]) -> str:

@@ -152,7 +152,10 @@ TIDE_ERRORS = {
 """Kind of error as TIDE names it -> label; the last two are over all of the others."""
 
 MAIN_METRIC = "AP"
-"""What rows are compared by."""
+"""The metric that rows are compared by."""
+
+HEADLINE = "headline"
+"""The grid that compares the losses."""
 
 SPEED = "ms_per_image"
 """What a table of accuracy against speed has beside ``MAIN_METRIC``."""

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -162,6 +163,11 @@ def load(layout: Layout, study: Study) -> Results:
             ]
         ),
     )
+
+
+def record_path(cell: str) -> str:
+    """The path of a cell's record, percent-quoted, relative to the folder of the report."""
+    return f"../records/{quote(cell)}.json"
 
 
 def published(grid: Grid) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from ablations.records.record import DIVERGED, DONE, Record
 from ablations.study.grid import Grid
 from reports.results.labels import (
+    HEADLINE,
     MAIN_METRIC,
     MODEL_AXES,
     loss_label,
@@ -17,9 +18,7 @@ from reports.results.labels import (
     setting_text,
 )
 from reports.results.load import Results
-from reports.tables.rows import row_label, value_text
-from reports.tables.table import NUMBER, Column, shown
-from reports.text.answer import HEADLINE
+from reports.results.rows import row_label, value_text
 
 NAN = float("nan")
 METHOD = "method"
@@ -63,14 +62,10 @@ class Measured:
     def __bool__(self) -> bool:
         return any(self.means)
 
-    def column(self, group: str, header: str) -> Column:
-        """Means with their spread, for a reader."""
-        texts = [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
-        return Column(group, header, NUMBER, shown(texts))
-
-    def texts(self, name: str) -> dict[str, list[str]]:
-        """The columns of a CSV: ``name`` and ``<name>_sd``."""
-        return {name: self.means, f"{name}_sd": self.sds}
+    @property
+    def texts(self) -> list[str]:
+        """Means with their spread."""
+        return [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
 
 
 def contenders(results: Results) -> list[Contender]:
@@ -118,22 +113,6 @@ def measure(
         [one_decimal(column.mean()) for column in columns],
         [one_decimal(column.std(ddof=1)) for column in columns],
     )
-
-
-def seeds_columns(found: Sequence[Contender]) -> list[Column]:
-    """How many runs are measured, where there are to be several."""
-    if all(one.planned == 1 for one in found):
-        return []
-    return [Column("", "seeds", NUMBER, [one.seeds for one in found])]
-
-
-def seeds_texts(found: Sequence[Contender]) -> dict[str, list[str]]:
-    """How many runs are measured, as columns of a CSV."""
-    return {
-        "seeds_done": [str(len(one.records) + one.diverged) for one in found],
-        "seeds_diverged": [str(one.diverged) for one in found],
-        "seeds_planned": [str(one.planned) for one in found],
-    }
 
 
 def number_at(record: Record, *keys: str) -> float:

@@ -15,7 +15,7 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Cell, Column, signed
+from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Column, TableCell, signed
 
 NOT_SURVIVED = "n.s."
 """Beside a difference that was tested and does not survive: not all can see that it is grey."""
@@ -98,24 +98,24 @@ def difference_text(difference: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def _difference_cell(found: Comparison) -> Cell:
+def _difference_cell(found: Comparison) -> TableCell:
     if found.is_reference:
-        return Cell(REFERENCE)
+        return TableCell(REFERENCE)
     text = signed(difference_text(found.difference))
     if not text:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     if not found.tested:
-        return Cell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
+        return TableCell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
     low, high = map(difference_text, (found.difference_low, found.difference_high))
     text += signed(f" [{low}, {high}]")
-    return Cell(text, BOLD) if found.survives else Cell(f"{text} {NOT_SURVIVED}", GREY)
+    return TableCell(text, BOLD) if found.survives else TableCell(f"{text} {NOT_SURVIVED}", GREY)
 
 
-def _p_cell(found: Comparison) -> Cell:
+def _p_cell(found: Comparison) -> TableCell:
     if not found.tested:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     small = found.p_holm < 0.001
-    return Cell("< 0.001" if small else _p_text(found.p_holm), sort=found.p_holm)
+    return TableCell("< 0.001" if small else _p_text(found.p_holm), sort=found.p_holm)
 
 
 def _p_text(p_value: float) -> str:

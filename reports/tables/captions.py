@@ -16,6 +16,7 @@ from reports.results.labels import (
     loss_label,
 )
 from reports.results.load import Results
+from reports.results.rows import translation
 from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
@@ -25,7 +26,6 @@ from reports.statistics.comparisons import (
 )
 from reports.statistics.inference import CONFIDENCE, SIGNIFICANCE
 from reports.tables.grids import STALE_MARK, GridTable
-from reports.tables.rows import translation
 from reports.text.sentences import counted, listed, tables, untested
 
 

@@ -10,9 +10,13 @@ from reports.statistics.contenders import (
     contenders,
     measure,
     number_at,
+    with_entry,
+)
+from reports.tables.measured import (
+    measured_column,
+    measured_texts,
     seeds_columns,
     seeds_texts,
-    with_entry,
 )
 from reports.tables.table import AXIS, Column, Table, Tabled
 
@@ -27,15 +31,18 @@ def error_types(results: Results) -> Tabled:
         return Tabled(None, "No record has its errors split by kind.")
     ap50 = METRICS["AP50"].header
     base = measure(found, lambda record: number_at(record, *_TIDE, "AP50"))
-    columns = [Column("", "setting", AXIS, [one.name for one in found]), base.column("", ap50)]
-    texts = {"setting": [one.name for one in found]} | base.texts("AP50")
+    columns = [
+        Column("", "setting", AXIS, [one.name for one in found]),
+        measured_column(base, "", ap50),
+    ]
+    texts = {"setting": [one.name for one in found]} | measured_texts(base, "AP50")
     counts = {}
     for name, label in TIDE_ERRORS.items():
         cells = measure(
             found, lambda record, name=name: number_at(record, *_TIDE, "delta_AP50", name)
         )
-        columns.append(cells.column(f"Δ{ap50} by error", label))
-        texts |= cells.texts(name)
+        columns.append(measured_column(cells, f"Δ{ap50} by error", label))
+        texts |= measured_texts(cells, name)
         number = measure(found, lambda record, name=name: number_at(record, *_TIDE, "counts", name))
         if number:
             counts[f"{name}_count"] = number.means

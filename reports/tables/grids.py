@@ -7,7 +7,6 @@ shown with a † and counts nowhere.
 
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
 
 import pandas as pd
 from markupsafe import Markup
@@ -24,12 +23,23 @@ from reports.results.labels import (
     one_decimal,
     published_text,
 )
-from reports.results.load import Results, published
+from reports.results.load import Results, published, record_path
+from reports.results.rows import paper_text, row_label, value_text, with_paper
 from reports.statistics.comparisons import Comparison, compare
 from reports.statistics.inference import over_seeds
 from reports.tables import against_reference, table
-from reports.tables.rows import paper_text, row_label, value_text, with_paper
-from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Cell, Column, Link, Table, shown, signed
+from reports.tables.table import (
+    AXIS,
+    LINKS,
+    NUMBER,
+    TEXT,
+    Column,
+    Link,
+    Table,
+    TableCell,
+    shown,
+    signed,
+)
 
 STALE_MARK = "†"
 MOST_COMPARED = 4
@@ -123,7 +133,7 @@ class GridTable:
         """
         texts, header = self.texts, METRICS[metric].header
         ours = [
-            Cell(text + STALE_MARK, table.STALE) if stale and mean else Cell(text)
+            TableCell(text + STALE_MARK, table.STALE) if stale and mean else TableCell(text)
             for mean, text, stale in zip(
                 texts[metric],
                 shown(map(with_spread, texts[metric], texts[f"{metric}_sd"])),
@@ -196,11 +206,6 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         ],
         comparisons=comparisons,
     )
-
-
-def record_path(cell: str) -> str:
-    """The record of a cell as linked from a page in the report's folder."""
-    return f"../records/{quote(cell)}.json"
 
 
 def with_spread(mean: str, sd: str) -> str:

@@ -15,10 +15,14 @@ from reports.statistics.contenders import (
     contenders,
     measure,
     number_at,
-    seeds_columns,
-    seeds_texts,
     value_at,
     with_entry,
+)
+from reports.tables.measured import (
+    measured_column,
+    measured_texts,
+    seeds_columns,
+    seeds_texts,
 )
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
 
@@ -51,8 +55,8 @@ def safety(results: Results) -> Tabled:
         if not any(math.isfinite(value(record)) for record in records):
             diverged = NAN  # the data set has no such objects
         cells = measure(found, value, diverged=diverged, scale=PERCENT)
-        columns.append(cells.column(group, header))
-        texts |= cells.texts(name)
+        columns.append(measured_column(cells, group, header))
+        texts |= measured_texts(cells, name)
     columns += seeds_columns(found)
     texts |= seeds_texts(found)
     note = _note(found, precision, _distinct(records, "miss_rate", "iou"))

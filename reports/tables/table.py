@@ -44,7 +44,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What stands at one place of a table.
 
     Attributes:
@@ -76,20 +76,22 @@ class Column:
         group: the header over it and its neighbours of the same group; "" for none.
         header: its own.
         kind: ``AXIS``, ``NUMBER``, ``TEXT`` or ``LINKS``.
-        values: a text or a :class:`Cell` per row; of ``LINKS``, a sequence of :class:`Link`.
+        values: a text or a :class:`TableCell` per row; of ``LINKS``, a sequence of :class:`Link`.
     """
 
     group: str
     header: str
     kind: str
-    values: Sequence[str | Cell | Sequence[Link]]
+    values: Sequence[str | TableCell | Sequence[Link]]
 
     @cached_property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TableCell]:
         """A cell per row."""
         if self.kind == LINKS:
-            return [Cell("", links=tuple(links)) for links in self.values]
-        return [value if isinstance(value, Cell) else Cell(value) for value in self.values]
+            return [TableCell("", links=tuple(links)) for links in self.values]
+        return [
+            value if isinstance(value, TableCell) else TableCell(value) for value in self.values
+        ]
 
     @property
     def name(self) -> str:
@@ -182,7 +184,7 @@ class Table:
         return safe.to_csv(index=False, lineterminator="\n")
 
     @staticmethod
-    def _rows(columns: Sequence[Column]) -> Iterable[tuple[Cell, ...]]:
+    def _rows(columns: Sequence[Column]) -> Iterable[tuple[TableCell, ...]]:
         return zip(*(column.cells for column in columns), strict=True)
 
     def _frame(self, columns: Sequence[Column]) -> pd.DataFrame:
@@ -235,7 +237,7 @@ def _number_text(text: str) -> str:
     return "" if text == NOTHING else re.sub(r"−(?=\d)", "-", text)
 
 
-def _html(cell: Cell) -> Markup:
+def _html(cell: TableCell) -> Markup:
     links = [
         Markup('<a href="{}" aria-label="{}">{}</a>').format(
             link.target, link.spoken or link.text, link.text
@@ -248,14 +250,14 @@ def _html(cell: Cell) -> Markup:
     return Markup("<strong>{}</strong>").format(text) if cell.emphasis == BOLD else text
 
 
-def _markdown(cell: Cell) -> Markup:
+def _markdown(cell: TableCell) -> Markup:
     if cell.links:
         return Markup(", ").join(markdown.link(link.text, link.target) for link in cell.links)
     text = markdown.escape(cell.text or NOTHING)
     return Markup(f"**{text}**") if cell.emphasis == BOLD else text
 
 
-def _latex(cell: Cell) -> str:
+def _latex(cell: TableCell) -> str:
     text = latex.escape(cell.text or NOTHING)
     if cell.emphasis == BOLD:
         return latex.strong(text)

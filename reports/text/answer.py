@@ -9,7 +9,14 @@ import pandas as pd
 from ablations.records.record import DIVERGED
 from ablations.study.grid import Grid, Row
 from reports.results import states
-from reports.results.labels import MAIN_METRIC, loss_label, one_decimal, setting_text, short_name
+from reports.results.labels import (
+    HEADLINE,
+    MAIN_METRIC,
+    loss_label,
+    one_decimal,
+    setting_text,
+    short_name,
+)
 from reports.results.load import Results
 from reports.results.provenance import dataset_card, dataset_name
 from reports.statistics import best
@@ -23,9 +30,6 @@ from reports.statistics.comparisons import (
     compare,
 )
 from reports.text.sentences import counted, difference_text, listed, untested
-
-HEADLINE = "headline"
-"""The grid that compares the losses."""
 
 QUESTION = "focal_star", "focal"
 """The loss that the study is about, and the one that it is to beat."""

@@ -5,10 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ablations.records.record import DIVERGED, FAILED
-from reports.results.load import Results
+from reports.results.load import Results, record_path
 from reports.results.states import state_text
-from reports.tables.grids import record_path
-from reports.tables.table import Link
 from reports.text.sentences import counted
 
 
@@ -20,14 +18,14 @@ class Ending:
         cell: its id.
         state: how it ended.
         error: what its record says.
-        files: its record and its log, where it is there.
+        files: names and percent-quoted paths of its record and, where there is one, its log.
         evidence: what is known of a divergence: names and texts.
     """
 
     cell: str
     state: str
     error: str
-    files: tuple[Link, ...]
+    files: tuple[tuple[str, str], ...]
     evidence: list[tuple[str, str]]
 
 
@@ -40,9 +38,9 @@ def bad_endings(results: Results) -> list[Ending]:
         record = results.records[cell["cell"]]
         log = results.layout.cell_log(record.cell)
         name = log.relative_to(results.layout.root)
-        files = [Link("record", record_path(record.cell))]
+        files = [("record", record_path(record.cell))]
         if log.is_file():
-            files.append(Link(name.as_posix(), f"../{quote(name.as_posix())}"))
+            files.append((name.as_posix(), f"../{quote(name.as_posix())}"))
         endings.append(
             Ending(
                 cell=record.cell,

@@ -135,7 +135,8 @@ def test_seeds_must_be_positive(capsys):
 BLOCK = """
 import sys
 
-ALLOWED = ("focal_star", "focal_star.io", "focal_star.io.image_files", "focal_star.identity.loss_code")
+ALLOWED = ("focal_star", "focal_star.io", "focal_star.io.image_files", "focal_star.identity",
+           "focal_star.identity.loss_code")
 
 class Block:
     def find_spec(self, name, path=None, target=None):

@@ -7,8 +7,8 @@ import pytest
 
 from ablations.storage.reading import names_of
 from ablations.study.study import HERE, load_study
+from reports.results.rows import row_label, translation, value_text
 from reports.tables.grids import grid_table
-from reports.tables.rows import row_label, translation, value_text
 from reports.tables.table import LINKS
 from tests.reports.analyses import analysis
 from tests.reports.readers import (

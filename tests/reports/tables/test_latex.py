@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from reports.tables import latex
-from reports.tables.table import AXIS, BOLD, GREY, NUMBER, Cell, Column, Table
+from reports.tables.table import AXIS, BOLD, GREY, NUMBER, Column, Table, TableCell
 from tests.reports.tables.test_table import NAMES
 
 STRANGE = [
@@ -72,7 +72,9 @@ def test_tables_compile(tmp_path):
     marked = Table(
         [
             Column("", "[first", AXIS, ["[2.9, 5.5]", "*"]),
-            Column("", "d", NUMBER, [Cell(f"+4.2 {NAMES[0]}", BOLD), Cell(NAMES[1], GREY)]),
+            Column(
+                "", "d", NUMBER, [TableCell(f"+4.2 {NAMES[0]}", BOLD), TableCell(NAMES[1], GREY)]
+            ),
         ]
     )
     empty = Table([Column("", "a", AXIS, [])])
