@@ -1,4 +1,4 @@
-"""Which settings stand beside each other where a report looks closer than AP, and their runs."""
+"""The settings of the detailed comparisons (per class, errors, misses) and their runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,28 +12,28 @@ from ablations.study.grid import Grid
 from reports.results.labels import (
     HEADLINE,
     MAIN_METRIC,
-    MODEL_AXES,
     loss_label,
     one_decimal,
     setting_text,
 )
 from reports.results.load import Results
 from reports.results.rows import row_label, value_text
+from reports.statistics.best import competing
 
 NAN = float("nan")
 METHOD = "method"
-"""The column of a grid that names its rows."""
+"""The column of a grid with names for its rows."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A setting and its runs that count.
+    """A setting and its runs.
 
     Attributes:
         name: for example ``FL*``.
-        records: of the runs that were trained to their end.
-        diverged: how many others diverged.
-        planned: how many seeds there are to be.
+        records: of the runs that are done.
+        diverged: the number of runs that diverged.
+        planned: the number of seeds.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Contender:
 
     @property
     def seeds(self) -> str:
-        """For example ``2 of 3``, with those that diverged among the first number."""
+        """For example ``2 of 3``; the first number includes the diverged runs."""
         return f"{len(self.records) + self.diverged} of {self.planned}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Something measured of several contenders: texts, one decimal, "" where there is none.
+    """A quantity of several contenders as texts with one decimal, "" for no value.
 
     Attributes:
         means: over the seeds.
@@ -69,7 +69,7 @@ class Measured:
 
 
 def contenders(results: Results) -> list[Contender]:
-    """The rows of the headline grid; without one, the best setting of each loss by mean AP."""
+    """The rows of the headline grid, or the best setting of each loss if there is no such grid."""
     grid = next((grid for grid in results.study.grids if grid.name == HEADLINE), None)
     if grid is not None:
         rows = [row for _, row in results.of_grid(grid).groupby("row", sort=True)]
@@ -80,7 +80,7 @@ def contenders(results: Results) -> list[Contender]:
 
 
 def with_entry(found: Sequence[Contender], *keys: str) -> list[Contender]:
-    """The contenders with those records alone that have a mapping there in their result."""
+    """The contenders with only those records whose result has a mapping at ``keys``."""
     return [
         replace(one, records=[r for r in one.records if isinstance(value_at(r, *keys), dict)])
         for one in found
@@ -94,13 +94,13 @@ def measure(
     diverged: float = NAN,
     scale: float = 1.0,
 ) -> Measured:
-    """Mean and spread of a number of the records.
+    """Mean and spread of a number in the records.
 
     Args:
         found: the contenders.
-        value: the number of a record, NaN where it has none.
-        diverged: what stands for the number of a run that diverged; NaN leaves it out.
-        scale: what all is multiplied by, 100 for a fraction that is shown in percent.
+        value: returns the number of a record, NaN if it has none.
+        diverged: the number of a diverged run; NaN excludes it.
+        scale: a factor, 100 for a fraction in percent.
     """
     columns = [
         pd.Series(
@@ -116,14 +116,14 @@ def measure(
 
 
 def number_at(record: Record, *keys: str) -> float:
-    """A number somewhere in a record's result; NaN where there is none."""
+    """The number at ``keys`` in a record's result; NaN if there is none."""
     value = value_at(record, *keys)
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if usable and math.isfinite(value) else NAN
 
 
 def value_at(record: Record, *keys: str) -> Any:
-    """What stands somewhere in a record's result, None where nothing does."""
+    """The value at ``keys`` in a record's result, else None."""
     value: Any = record.result
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -141,7 +141,7 @@ def _contender(results: Results, name: str, row: pd.DataFrame) -> Contender:
 
 
 def _row_names(grid: Grid) -> list[str]:
-    """What the rows are called in ``METHOD``, where these are words for all and none twice."""
+    """The rows' names in ``METHOD`` if they are complete and unique, else the rows' labels."""
     names = [value_text(row, METHOD) if METHOD in grid.columns else "" for row in grid.rows]
     if all(names) and len(set(names)) == len(names):
         return names
@@ -149,12 +149,10 @@ def _row_names(grid: Grid) -> list[str]:
 
 
 def _best(results: Results) -> tuple[list[pd.DataFrame], list[str]]:
-    """The best settings among those of the study's own model and data, and their names."""
-    cells = results.cells
-    cells = cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    """The runs of the best setting of each loss, and their names."""
     settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
     rows, names = [], []
-    for loss, of_loss in cells.groupby("loss", sort=False):
+    for loss, of_loss in competing(results).groupby("loss", sort=False):
         means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
         if not means.empty:
             best = means.idxmax()
