@@ -115,7 +115,7 @@ def agreement(found: Agreement) -> str:
 
 
 def orders(agreements: dict[str, Agreement]) -> str:
-    """Kendall's tau-b of every table (name -> agreement) where it is defined; "" if there is none."""
+    """Kendall's tau-b of every table (name -> agreement) that has one; "" if none has."""
     known = [
         f"{signed(found.tau)} in table {name}"
         for name, found in agreements.items()

@@ -64,7 +64,7 @@ def test_two_processes_write_the_same_bytes(output):
 def test_seconds_must_be_a_number_to_wait(wrong, capsys):
     with pytest.raises(SystemExit):
         main(["--study", "mini", *wrong])
-    assert f"{wrong[1]} is no number of seconds to wait" in capsys.readouterr().err
+    assert f"{wrong[1]} is not a positive, finite number of seconds" in capsys.readouterr().err
 
 
 def test_missing_cells_are_marked_said_and_exit_1(output, capsys):

@@ -46,7 +46,9 @@ def table():
             Column("AP", "ours", NUMBER, ["13.0 ± 3.6", TableCell("25.0†", STALE), "20.5 ± 0.7"]),
             Column("AP", "published", NUMBER, ["–", "30.2", "0.0"]),
             Column("against", "difference", NUMBER, [
-                TableCell("+4.2 [+2.9, +5.5]", BOLD), "reference", TableCell("−0.1 [−2.0, +1.8] n.s.", GREY),
+                TableCell("+4.2 [+2.9, +5.5]", BOLD),
+                "reference",
+                TableCell("−0.1 [−2.0, +1.8] n.s.", GREY),
             ]),
             Column("against", "p", NUMBER, [TableCell("< 0.001", sort=3.1e-5), "–", "0.880"]),
             Column("", "state", TEXT, ["done", "stale", ""]),
