@@ -235,15 +235,15 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
             }
         )
     numbers = ", ".join(str(seed) for seed in sorted(other.seed for other in seeds))
-    told = (
-        f"Means ± sample standard deviation over {len(seeds)} seeds ({numbers}) of this setting."
+    note = (
+        f"Means are over the {len(seeds)} seeds {numbers} of this setting, ± standard deviation."
         if len(seeds) > 1
-        else "One seed of this setting was trained: how much another would differ is not known."
+        else "This setting was trained with one seed, so the spread between seeds is unknown."
     )
     per_class = record.result.get("per_class_AP", {})
     return {
         "results": rows,
-        "seeds": told,
+        "seeds": note,
         "per_class": [
             (name, "" if value is None else one_decimal(value)) for name, value in per_class.items()
         ],
@@ -251,7 +251,7 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
 
 
 def _runs(records: Sequence[Record], metric: str) -> Runs:
-    """The runs of these records, with their resamples where all have the same ones."""
+    """The runs of these records, with their resamples if all have the same ones."""
     values = [record.result["metrics"].get(metric) for record in records]
     values = np.array([math.nan if value is None else value for value in values])
     analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]

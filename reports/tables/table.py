@@ -161,14 +161,18 @@ class Table:
         styler = self._frame(columns).style.hide(axis="index")
         styler.format(_latex)
         self._format_headers(styler, columns, latex.escape)
-        tabular = styler.to_latex(
+        text = styler.set_table_styles(latex.TABLE_STYLES).to_latex(
             column_format="".join("r" if column.kind == NUMBER else "l" for column in columns),
             hrules=True,
             multicol_align="c",
+            position="htbp",
+            position_float="centering",
+            caption=latex.escape(caption),
+            label=re.sub("[^A-Za-z0-9:_-]", "", label),
         )
         if _is_grouped(columns):
-            tabular = latex.with_cmidrules(tabular, [column.group for column in columns])
-        return latex.table(tabular, caption, label)
+            text = latex.with_cmidrules(text, [column.group for column in columns])
+        return f"% needs {latex.PREAMBLE}\n{text}"
 
     def to_csv(self) -> str:
         """``texts``; nothing in it is a formula to a spreadsheet."""
