@@ -236,7 +236,7 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
         )
     numbers = ", ".join(str(seed) for seed in sorted(other.seed for other in seeds))
     note = (
-        f"Means are over the {len(seeds)} seeds {numbers} of this setting, ± standard deviation."
+        f"Means ± standard deviations are over the {len(seeds)} seeds {numbers} of this setting."
         if len(seeds) > 1
         else "This setting was trained with one seed, so the spread between seeds is unknown."
     )
