@@ -78,7 +78,7 @@ def compared(study: Study) -> str:
         for axis in varied
         if axis in base
     ]
-    return f"All settings are compared at {', '.join(own)}."
+    return f"All compared settings use {', '.join(own)}."
 
 
 def _interval_text(found: Interval) -> str:

@@ -217,7 +217,7 @@ def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
     results = broken_folder.load()
     # FL has a result at 88 px alone, and at its own 128 px only a stale one.
     assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
-    assert best.compared(broken_folder.study) == ("All settings are compared at depth 18, 128 px.")
+    assert best.compared(broken_folder.study) == ("All compared settings use depth 18, 128 px.")
 
 
 def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
