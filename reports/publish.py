@@ -132,7 +132,8 @@ def publish(layout: Layout, study: str) -> Path:
         shutil.copy(layout.study, new.study)
         shutil.copy(layout.prepared, new.prepared)
         results = load(new, results.study)
-        write_report(replace(results, cells_layout=layout), formats=FORMATS)
+        # The page is that of the records' commit, whatever the config files are today.
+        write_report(replace(results, cells_layout=layout, unchecked=""), formats=FORMATS)
         text = fill(README.read_text(encoding="utf-8"), results)
         shutil.rmtree(kept, ignore_errors=True)
         new.root.rename(kept)
