@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         0 if every cell of the study is done or diverged; 1 if cells are missing, running, stale
-        or failed or records were refused (the report is written and marks them); 2 if no report
-        could be made. With ``--every`` always 0.
+        or failed or records were refused (the report marks them); 2 if no report could be made.
+        With ``--every`` always 0.
     """
     options = _parser().parse_args(argv)
     layout = Layout.of(options.output, options.study, options.dataset)
@@ -51,17 +51,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
     parser.add_argument("--grids", help="names of grids, spaces between (default: those that ran)")
     parser.add_argument("--seeds", type=_seeds, help="number of seeds (default: those that ran)")
-    parser.add_argument("--dataset", type=Path, help="folder of the own data that was trained on")
+    parser.add_argument("--dataset", type=Path, help="folder of your own data")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(
         "--every",
         type=_seconds,
         metavar="SECONDS",
-        help="render whenever something has changed, looking so often, and say nothing; ends with "
+        help="look for changes at this interval and render silently when there are any; ends with "
         "the process that started it",
     )
     parser.add_argument(
-        "--beside", type=int, metavar="PID", help="of --every: the process that starts this one"
+        "--beside", type=int, metavar="PID", help="with --every: the process that started this one"
     )
     return parser
 
@@ -76,7 +76,7 @@ def _seeds(text: str) -> int:
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds to wait")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive, finite number of seconds")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Renders the report of a study that is being run again and again, beside the run."""
+"""Renders the report of a running study whenever something has changed."""
 
 import os
 import signal
@@ -11,32 +11,30 @@ from reports.page.render import write_report
 from reports.results.load import Results
 
 NICENESS = 10
-"""The cells come first, but a reader should not wait for minutes."""
+"""Training has priority, but a reader should not wait for minutes."""
 
 WATCH_SECONDS = 1.0
-"""How often it is looked whether the process that started this one still lives."""
-
+"""The interval between checks whether the parent process is alive."""
 
 CLEAN_UP_SECONDS = 5.0
-"""How long the removal of a half-written file may take before it is told again to end."""
+"""The time for removing a half-written file before the next signal to end."""
 
 
 class _Over(BaseException):
-    """This process is to end. No ``Exception``, so that nothing on the way takes it for its own."""
+    """This process has to end. It is no ``Exception``, so that no handler on the way catches it."""
 
 
 def follow(read: Callable[[], Results], seconds: float, parent: int | None = None) -> None:
-    """Render now and whenever something has changed, until told to end.
+    """Render now and whenever something has changed.
 
-    It ends on SIGTERM, on Ctrl-C and when the process that started it is gone, also in the middle
-    of a rendering: every file is written whole or not at all. Nothing that a study's folder holds
-    makes it end or speak: what cannot be rendered now may be the next time, and who renders the
-    report at the end is told.
+    It ends on SIGTERM, on Ctrl-C and when the parent process is gone, also during a rendering:
+    every file is written atomically. A study that cannot be rendered is ignored until the next
+    change; the final rendering reports its errors.
 
     Args:
-        read: reads the study; called every time.
-        seconds: from the end of one look to the next.
-        parent: the process that started this one; without it, the one that is its parent now.
+        read: reads the study.
+        seconds: between two looks at the study.
+        parent: the process that started this one, by default the current parent.
     """
     with _ending(os.getppid() if parent is None else parent):
         os.nice(NICENESS)
@@ -47,10 +45,10 @@ def follow(read: Callable[[], Results], seconds: float, parent: int | None = Non
 
 
 def _render(read: Callable[[], Results], shown: Any) -> Any:
-    """Render if there is something that is not shown yet.
+    """Render if the study differs from what is shown.
 
     Returns:
-        What is shown now: the states, the records and what was refused.
+        What is shown now: the states, records, refused records and request.
     """
     try:
         results = read()
@@ -58,22 +56,22 @@ def _render(read: Callable[[], Results], shown: Any) -> Any:
         if found != shown:
             write_report(results, at_work=True)
         return found
-    except Exception:  # whatever it is, it must not disturb the run
+    except Exception:  # an error here must not disturb the run
         return shown
 
 
 @contextmanager
 def _ending(parent: int) -> Iterator[None]:
-    """Leave the block when this process is to end, or ``parent`` no longer is its parent."""
-    told = []
+    """Leave the block when this process has to end or ``parent`` is no longer its parent."""
+    asked = []
 
     def over(*_: Any) -> None:
-        told.append(True)
+        asked.append(True)
         signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_SECONDS, CLEAN_UP_SECONDS)
         raise _Over
 
-    def watch(*_: Any) -> None:  # looks again for what was told: Python drops it in a destructor
-        if told or os.getppid() != parent:
+    def watch(*_: Any) -> None:  # again: Python drops an exception in a destructor
+        if asked or os.getppid() != parent:
             raise _Over
 
     handlers = {signal.SIGTERM: over, signal.SIGALRM: watch}

@@ -1,13 +1,13 @@
-"""Writes the cards of trained models, from their records: ``README.md`` beside ``model_final.pth``.
+"""Writes model cards from records: ``README.md`` beside ``model_final.pth``.
 
     python -m reports.model_card --study mini       # of all cells of a study that are done
     python -m reports.model_card --record output/mini/records/focal-alpha0.25-gamma2-seed1.json
     python -m reports.model_card --record output/mini/records    # of a folder of records
 
-It is Markdown with the YAML header that the Hugging Face Hub reads: task, data, metrics, license.
-Every number is the record's, or follows from it and from those of the same setting's other seeds.
+A card is Markdown with the YAML header of the Hugging Face Hub: task, data, metrics, license. Its
+numbers come from the record and from the records of the same setting's other seeds.
 
-Exit codes: 0 all cards are written, 2 some cannot be (each is named).
+Exit codes: 0 if all cards were written, 2 if not (each error is reported).
 """
 
 import argparse
@@ -22,6 +22,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ablations.identity.fingerprint import flat
 from ablations.records.record import DONE, Record, RecordError, load, load_folder
 from ablations.storage.layout import Layout
 from focal_star.io.writing import write_whole
@@ -50,25 +51,25 @@ FORMULAS = {
     "focal_star": "-alpha_t ((1 - p_t) / p_t)^gamma log p_t",
     "focal_appendix": "-alpha_t log(sigmoid(gamma s + beta)) / gamma",
 }
-"""Name in configs -> formula, as the project's README has it."""
+"""Name in configs -> formula, as in the project's README."""
 
 LOSS_AXES = ("alpha", "gamma", "beta", "weight_cap", "prior")
-"""The axes of a setting that are about the loss."""
+"""The axes of the loss."""
 
 TRAINING_KEYS = {
     "MODEL.RESNETS.DEPTH": "depth of the ResNet",
     "INPUT.MIN_SIZE_TRAIN": "short edge in training (px)",
-    "INPUT.MIN_SIZE_TEST": "short edge in testing (px)",
+    "INPUT.MIN_SIZE_TEST": "short edge in evaluation (px)",
     "SOLVER.OPTIMIZER": "optimizer",
     "SOLVER.BASE_LR": "learning rate",
     "SOLVER.LR_SCHEDULER_NAME": "schedule",
-    "SOLVER.IMS_PER_BATCH": "images a batch",
+    "SOLVER.IMS_PER_BATCH": "images per batch",
     "SOLVER.MAX_ITER": "iterations",
-    "SOLVER.WARMUP_ITERS": "iterations of warm-up",
+    "SOLVER.WARMUP_ITERS": "warm-up iterations",
     "SOLVER.WEIGHT_DECAY": "weight decay",
     "MODEL.OHEM.METHOD": "hard example mining",
 }
-"""Key of the config -> what it is; ``config.yaml`` beside the card has all."""
+"""Key of the config -> label; ``config.yaml`` beside the card has all keys."""
 
 
 class CardError(ValueError):
@@ -76,14 +77,14 @@ class CardError(ValueError):
 
 
 def write_card(path: Path, output: Path | None = None) -> Path:
-    """Write the card of a record; return where it is.
+    """Write the card of a record and return its path.
 
     Args:
         path: the record, in the ``records`` folder of a study's output.
         output: the card's file; None for ``README.md`` beside the cell's checkpoint.
 
     Raises:
-        CardError: the record cannot be read, is of no trained model, or there is no checkpoint.
+        CardError: the record cannot be read or is not done, or there is no checkpoint.
         OSError: the card cannot be written.
     """
     try:
@@ -91,11 +92,11 @@ def write_card(path: Path, output: Path | None = None) -> Path:
     except RecordError as error:
         raise CardError(str(error)) from error
     if record.status != DONE:
-        raise CardError(f"{path}: its status is {record.status}, and there is no trained model")
+        raise CardError(f"{path}: the status is {record.status}, so there is no trained model")
     layout = Layout(path.resolve().parent.parent)
     folder = layout.cell(record.cell)
     if output is None and not (folder / "model_final.pth").is_file():
-        raise CardError(f"{folder} has no model_final.pth; name the card's file (--output)")
+        raise CardError(f"{folder} has no model_final.pth; give the card's file with --output")
     others, _ = load_folder(path.parent)
     text = card(record, _same_setting(record, others.values()), _config(layout, record))
     target = output or folder / CARD
@@ -108,8 +109,8 @@ def card(record: Record, seeds: Sequence[Record], config: Mapping[str, Any]) -> 
 
     Args:
         record: of the checkpoint, done.
-        seeds: all done records of its setting, itself among them.
-        config: dotted key -> value, of the cell; empty if that is not known.
+        seeds: all done records of its setting, including itself.
+        config: dotted key -> value, of the cell; empty if unknown.
     """
     environment = Environment(
         loader=PackageLoader("reports.page"),
@@ -127,7 +128,7 @@ def card(record: Record, seeds: Sequence[Record], config: Mapping[str, Any]) -> 
 
 
 def header(record: Record) -> str:
-    """The YAML header, with ``model-index`` as the Hub reads it."""
+    """The YAML header with the Hub's ``model-index``."""
     name = str(record.dataset.get("name", ""))
     metrics = [
         {"type": metric, "name": f"{metric} (COCO, percent)", "value": float(value)}
@@ -172,7 +173,7 @@ def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     training["initial weights, SHA-256"] = record.identity.get("weights") or "none"
     training["weights of this checkpoint, SHA-256"] = record.result.get("weights_sha256", "")
-    for key, label in (("train_seconds", "time of training"), ("ms_per_image", "time an image")):
+    for key, label in (("train_seconds", "training time"), ("ms_per_image", "time per image")):
         if key in record.run and record.run[key] is not None:
             unit = "ms" if key == "ms_per_image" else "s"
             training[label] = f"{record.run[key]:.3g} {unit}"
@@ -200,7 +201,7 @@ def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Name, formula and parameters; None of a detector that has a loss of its own."""
+    """Name, formula and parameters; None for a detector with a different loss."""
     setting = record.setting
     if other_detector(setting):
         return None
@@ -214,7 +215,7 @@ def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:
         parameters.append((axis_label("prior").header, config["MODEL.RETINANET.PRIOR_PROB"]))
     return {
         "name": loss_label(name).long,
-        "formula": FORMULAS.get(name, "no formula is known here"),
+        "formula": FORMULAS.get(name, "unknown formula"),
         "parameters": parameters,
     }
 
@@ -235,15 +236,15 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
             }
         )
     numbers = ", ".join(str(seed) for seed in sorted(other.seed for other in seeds))
-    told = (
-        f"Means ± sample standard deviation over {len(seeds)} seeds ({numbers}) of this setting."
+    note = (
+        f"Means ± standard deviations are over the {len(seeds)} seeds {numbers} of this setting."
         if len(seeds) > 1
-        else "One seed of this setting was trained: how much another would differ is not known."
+        else "This setting was trained with one seed, so the spread between seeds is unknown."
     )
     per_class = record.result.get("per_class_AP", {})
     return {
         "results": rows,
-        "seeds": told,
+        "seeds": note,
         "per_class": [
             (name, "" if value is None else one_decimal(value)) for name, value in per_class.items()
         ],
@@ -251,7 +252,7 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
 
 
 def _runs(records: Sequence[Record], metric: str) -> Runs:
-    """The runs of these records, with their resamples where all have the same ones."""
+    """The runs of these records, with their resamples if all have the same ones."""
     values = [record.result["metrics"].get(metric) for record in records]
     values = np.array([math.nan if value is None else value for value in values])
     analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]
@@ -275,9 +276,9 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _same_setting(record: Record, others: Sequence[Record]) -> list[Record]:
-    """The done records that differ from this one in the seed alone, and itself."""
+    """The done records that differ from this one only in the seed, including itself."""
 
-    def apart_from_seed(one: Record) -> dict[str, Any]:
+    def without_seed(one: Record) -> dict[str, Any]:
         return {key: value for key, value in one.identity.items() if key != "seed"}
 
     return [
@@ -285,25 +286,17 @@ def _same_setting(record: Record, others: Sequence[Record]) -> list[Record]:
         for other in others
         if other.status == DONE
         and other.setting == record.setting
-        and apart_from_seed(other) == apart_from_seed(record)
+        and without_seed(other) == without_seed(record)
     ]
 
 
 def _config(layout: Layout, record: Record) -> dict[str, Any]:
-    """Dotted key -> value of the cell's ``config.yaml``; empty where there is none to read."""
+    """Dotted key -> value of the cell's ``config.yaml``; empty if it cannot be read."""
     try:
         text = layout.cell_config(record.cell).read_text("utf-8")
-        return dict(_flat(yaml.safe_load(text)))
+        return dict(flat(yaml.safe_load(text)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
         return {}
-
-
-def _flat(node: Mapping[str, Any], prefix: str = ""):
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _value(value: Any) -> str:
@@ -314,12 +307,12 @@ def _value(value: Any) -> str:
 
 def _split(about: Mapping[str, Any]) -> str:
     if not {"num_images", "num_instances"} <= about.keys():
-        return "images of unknown number"
+        return "an unknown number of images"
     return f"{about['num_images']} images with {about['num_instances']} objects"
 
 
 def _records(path: Path) -> list[Path]:
-    """The record itself, or those of a folder that are done."""
+    """The record itself, or the done records of a folder."""
     if not path.is_dir():
         return [path]
     records, _ = load_folder(path)
@@ -335,8 +328,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--record", type=Path, nargs="+", help="records, or folders of them")
-    what.add_argument("--study", help="a study that was run: the cards of all its cells")
-    parser.add_argument("--dataset", type=Path, help="folder of the own data that was trained on")
+    what.add_argument("--study", help="a study: the cards of all its cells")
+    parser.add_argument("--dataset", type=Path, help="folder of your own data, with --study")
     parser.add_argument(
         "--output",
         type=Path,
@@ -352,9 +345,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         records, target = options.record, options.output
         if options.dataset:
-            parser.error("--dataset goes with --study")
+            parser.error("--dataset needs --study")
     if target and (len(records) > 1 or records[0].is_dir()):
-        parser.error("--output is one file, and several records are named")
+        parser.error("--output is one file, but there are several records")
     paths = [found for one in records for found in _records(one)]
     if not paths:
         print(f"model_card: error: no cell of {records[0]} is done", file=sys.stderr)

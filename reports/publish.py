@@ -1,7 +1,7 @@
-"""``python -m reports.publish``: keeps a study's report in the repository; README shows from it.
+"""``python -m reports.publish``: puts a study's records and report into the repository.
 
-README.md names what it shows between two comments, ``<!-- report: NAME -->`` and
-``<!-- /report -->``. The text between them is generated from the kept records.
+It also generates the blocks of README.md between the comments ``<!-- report: NAME -->`` and
+``<!-- /report -->``. Publishing the same study again changes nothing.
 """
 
 import argparse
@@ -18,73 +18,74 @@ from ablations.study.cell import Layout
 from reports.page.contents import published_agreement, table_of_best
 from reports.page.render import write_report
 from reports.results import provenance
+from reports.results.labels import HEADLINE
 from reports.results.load import ReportError, Results, find_study, load
 from reports.statistics.best import best_settings, compared
 from reports.tables import markdown
 from reports.tables.grids import grid_table
 from reports.tables.table import LINKS, Table
 from reports.text import sentences
-from reports.text.answer import HEADLINE, answer
+from reports.text.answer import answer
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
 README = ROOT / "README.md"
 
+FORMATS = ("png",)
+"""Of the files beside the published pages: what report.md and README.md show."""
+
 _BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
 
 
 def published(study: str) -> Results:
-    """The kept records of a study.
+    """The published records of a study.
 
     Raises:
-        ReportError: none are kept.
+        ReportError: the study is not published.
     """
     layout = Layout(PUBLISHED / study)
     return load(layout, find_study(layout, study))
 
 
 def fill(text: str, results: Results) -> str:
-    """``text`` with every marked block written anew from the records.
+    """``text`` with every block generated from the records.
 
     Raises:
-        ReportError: a block of an unknown name.
+        ReportError: a block has an unknown name.
     """
 
     def replaced(found: re.Match[str]) -> str:
         opening, name, _, closing = found.groups()
         if name not in BLOCKS:
-            raise ReportError(f"README: no block {name}; there are: {', '.join(BLOCKS)}")
+            raise ReportError(f"README: unknown block {name}; known blocks: {', '.join(BLOCKS)}")
         return f"{opening}{BLOCKS[name](results)}\n{closing}"
 
     return _BLOCK.sub(replaced, text)
 
 
 def verdict(results: Results) -> str:
-    """Whether FL* beats FL, in words."""
+    """The comparison of FL* with FL in words."""
     found = answer(results)
     others = "\n".join(f"- {markdown.escape(text)}" for text in found.others)
-    return "\n\n".join(
-        filter(
-            None, (f"**{markdown.escape(found.verdict)}**", others, markdown.escape(found.basis))
-        )
-    )
+    parts = (f"**{markdown.escape(found.verdict)}**", others, markdown.escape(found.basis))
+    return "\n\n".join(filter(None, parts))
 
 
 def headline(results: Results) -> str:
-    """The table that the verdict is from, without its links, which lead elsewhere from README."""
+    """The headline table without its links, which are relative to the report."""
     grid = next(grid for grid in results.study.grids if grid.name == HEADLINE)
     columns = grid_table(results, grid).table.columns
     return Table([column for column in columns if column.kind != LINKS]).to_markdown()
 
 
 def best(results: Results) -> str:
-    """The best setting of each loss, as a Markdown table, and which settings compete."""
+    """The best setting of each loss as a table, and the conditions of the comparison."""
     table = table_of_best(best_settings(results)).to_markdown()
     return "\n\n".join(filter(None, (table, markdown.escape(compared(results.study)))))
 
 
 def order(results: Results) -> str:
-    """How far the rows' order is the published one, and what the seeds allow to say."""
+    """The limits of the numbers of seeds, and the rank correlations with the published AP."""
     tables = {grid.name: grid_table(results, grid) for grid in results.study.grids}
     found = {name: published_agreement(table) for name, table in tables.items()}
     orders = sentences.orders({name: agreement for name, agreement in found.items() if agreement})
@@ -92,7 +93,7 @@ def order(results: Results) -> str:
 
 
 def made(results: Results) -> str:
-    """What the numbers were made with."""
+    """Data set, schedule, hardware and commit."""
     return markdown.escape(provenance.caption(results, results.records_of(results.frame)))
 
 
@@ -107,12 +108,12 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
 
 
 def publish(layout: Layout, study: str) -> Path:
-    """Keep a study's records and report in the repository, and write README's blocks anew.
+    """Publish a study's records and report, and update the blocks of README.
 
-    What was kept before stays until all of the new is there.
+    The previous version is replaced only when the new one is complete.
 
     Returns:
-        The folder of the kept report.
+        The folder of the published report.
 
     Raises:
         ReportError: the study is not complete.
@@ -120,7 +121,7 @@ def publish(layout: Layout, study: str) -> Path:
     """
     results = load(layout, find_study(layout, study))
     if not results.complete:
-        raise ReportError(f"{layout.root} is not complete; only a whole study is published")
+        raise ReportError(f"{layout.root} is not complete; only a complete study can be published")
     kept = PUBLISHED / study
     PUBLISHED.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PUBLISHED, prefix=f".{study}.") as temporary:
@@ -131,7 +132,8 @@ def publish(layout: Layout, study: str) -> Path:
         shutil.copy(layout.study, new.study)
         shutil.copy(layout.prepared, new.prepared)
         results = load(new, results.study)
-        write_report(replace(results, cells_layout=layout))
+        # The page is that of the records' commit, whatever the config files are today.
+        write_report(replace(results, cells_layout=layout, unchecked=""), formats=FORMATS)
         text = fill(README.read_text(encoding="utf-8"), results)
         shutil.rmtree(kept, ignore_errors=True)
         new.root.rename(kept)
@@ -140,7 +142,7 @@ def publish(layout: Layout, study: str) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return 0, or 2 where nothing could be published."""
+    """Return 0, or 2 if nothing could be published."""
     parser = argparse.ArgumentParser(prog="python -m reports.publish", description=__doc__)
     parser.add_argument("--study", required=True)
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")

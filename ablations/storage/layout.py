@@ -131,6 +131,10 @@ class Layout:
         """What the cell's detector found on the validation images, in COCO's results format."""
         return self.cell(cell_id) / "inference" / "coco_instances_results.json"
 
+    def cell_matches(self, cell_id: str) -> Path:
+        """The matches of the cell's detections with the objects of the validation images."""
+        return self.cell(cell_id) / "inference" / "matches.json"
+
     def cell_result(self, cell_id: str) -> Path:
         """What the cell's process leaves when it ends by itself."""
         return self.cell(cell_id) / "result.json"

@@ -1,4 +1,4 @@
-"""Finds and reads the images of the data set that a study was evaluated on."""
+"""The validation images of a study's data set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from PIL import Image
 
 from ablations.identity.prepared import ROOT
 from focal_star.io.image_files import MAX_BITS, MIN_BITS, PhotographError, read_photograph
-from reports.detections.matching import PictureError
+from reports.detections.outcomes import PictureError
 from reports.results.load import Results
 
 
 @dataclass(frozen=True)
 class DatasetImages:
-    """The files of a data set that pictures are made from.
+    """The validation files of a data set.
 
     Attributes:
         name: of the data set.
@@ -33,20 +33,20 @@ class DatasetImages:
     def read(
         self, file_name: str, longest: int, window: tuple[float, float, float, float] | None = None
     ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-        """An image, or the part of it within a window, scaled down where it is large.
+        """An image or a window of it, scaled down if it is large.
 
-        Its pixels are those that the detectors were given, before these scale them.
+        The pixels are those of the detectors' input before its scaling.
 
         Args:
             file_name: as the annotations have it.
-            longest: the longest edge that is wanted, px; smaller ones are not enlarged.
-            window: left, top, right and bottom, px; what is beyond the image is cut off.
+            longest: the maximum edge, px; smaller images are not enlarged.
+            window: left, top, right and bottom, px; clipped to the image.
 
         Returns:
             (H, W, 3) uint8, and left, top, right and bottom of it in px of the whole image.
 
         Raises:
-            PictureError: it is not there, not in the folder, or not a picture.
+            PictureError: the file does not exist, is outside the folder or is no image.
         """
         path = self.path(file_name)
         try:
@@ -59,10 +59,10 @@ class DatasetImages:
         return np.asarray(image), extent
 
     def path(self, file_name: str) -> Path:
-        """Where a file of this name is.
+        """The path of a file.
 
         Raises:
-            PictureError: not in the folder: annotations do not say what else a report embeds.
+            PictureError: it is outside the folder; a report embeds no other files.
         """
         try:
             path = (self.images / file_name).resolve()
@@ -74,10 +74,10 @@ class DatasetImages:
 
 
 def dataset_images(results: Results) -> DatasetImages:
-    """Where the images of a study are.
+    """The validation images of a study.
 
     Raises:
-        PictureError: that is not known, or they are gone.
+        PictureError: their folder is unknown or does not exist.
     """
     dataset = results.prepared.dataset if results.prepared else {}
     annotation_file, image_root = _places(dataset)
@@ -94,7 +94,7 @@ def dataset_images(results: Results) -> DatasetImages:
 
 
 def _bit_depth(config: Mapping[str, Any]) -> int | None:
-    """``INPUT.BIT_DEPTH`` of a config; None where it has none, as those of older studies."""
+    """``INPUT.BIT_DEPTH`` of a config, None if it has none."""
     about = config.get("INPUT")
     bits = about.get("BIT_DEPTH") if isinstance(about, Mapping) else None
     return bits if type(bits) is int and MIN_BITS <= bits <= MAX_BITS else None
@@ -107,14 +107,14 @@ def _places(dataset: Mapping[str, Any]) -> tuple[str, str]:
         places = val.get("annotation_file"), val.get("image_root")
         if all(isinstance(place, str) and place for place in places):
             return places
-    folder = dataset.get("folder")  # all that was recorded before 0.3
+    folder = dataset.get("folder")
     if not folder or not isinstance(folder, str):
-        raise PictureError("the folder of the data set is not known")
+        raise PictureError("the folder of the data set is unknown")
     return f"{folder}/instances_val.json", f"{folder}/images"
 
 
 def _within(window: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, ...]:
-    """The part of a window that is in an image, in whole px; at least one of them."""
+    """The part of a window inside an image in whole px, at least 1 x 1."""
     left, top = (min(max(int(at), 0), edge - 1) for at, edge in zip(window[:2], size, strict=True))
     right, bottom = (min(int(at) + 1, edge) for at, edge in zip(window[2:], size, strict=True))
     return left, top, max(right, left + 1), max(bottom, top + 1)

@@ -1,4 +1,4 @@
-"""What a picture in a report is, and whose detections are shown."""
+"""The pictures of a report, and the cells whose detections they show."""
 
 import base64
 import io
@@ -15,15 +15,15 @@ from ablations.records.record import DONE, Record
 from ablations.status.status import MISSING, STALE
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
-from reports.detections.matching import PictureError
+from reports.detections.outcomes import PictureError
 from reports.plots import drawing
 from reports.results.labels import LOSSES, setting_text
 from reports.results.load import Results
 
 COMPARED = ("ce", "focal", "focal_star")
-"""The losses that are shown side by side, of a grid's first row of each."""
+"""The losses that are shown side by side: the first row of each in a grid."""
 BASELINE, CANDIDATE = "focal", "focal_star"
-"""What is chosen is chosen by these two."""
+"""The losses whose difference selects the images."""
 
 _QUALITY = 80
 
@@ -34,11 +34,11 @@ class Picture:
 
     Attributes:
         name: the stem of its file and its anchor.
-        title: what it is of.
-        caption: how it came about, in words.
-        alternative: what it shows, in words.
+        title: its heading.
+        caption: its content and origin.
+        alternative: its content for readers who cannot see it.
         png: the file beside the page.
-        webp: the same, smaller, to stand in the page.
+        webp: a smaller version inside the page.
     """
 
     name: str
@@ -49,23 +49,17 @@ class Picture:
     webp: bytes
 
     @property
-    def data_uri(self) -> str:
-        """The picture as an address that needs no network."""
-        return "data:image/webp;base64," + base64.b64encode(self.webp).decode()
-
-    @property
     def inline(self) -> Markup:
-        """To stand in a page."""
+        """An element of a page; the alternative text is that of the element around it."""
         with Image.open(io.BytesIO(self.webp)) as image:
             width, height = image.size
-        return Markup('<img src="{}" alt="{}" width="{}" height="{}">').format(
-            self.data_uri, self.alternative, width, height
-        )
+        uri = "data:image/webp;base64," + base64.b64encode(self.webp).decode()
+        return Markup('<img src="{}" alt="" width="{}" height="{}">').format(uri, width, height)
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures, and in words what of them there is not ("" where all are there)."""
+    """Pictures, and why some are absent ("" if none is)."""
 
     pictures: tuple[Picture, ...] = ()
     why_not: str = ""
@@ -88,10 +82,10 @@ def compared_rows(results: Results) -> tuple[Grid, dict[str, Row]]:
 
 
 def done_record(results: Results, row: Row, seed: int) -> Record:
-    """The record of a row's cell that was trained to its end.
+    """The record of a row's cell.
 
     Raises:
-        PictureError: there is none.
+        PictureError: the cell is not done.
     """
     cell = Cell(row.setting, seed)
     state = results.status.states.get(cell, MISSING)
@@ -102,7 +96,7 @@ def done_record(results: Results, row: Row, seed: int) -> Record:
 
 
 def full_name(results: Results, row: Row, seed: int) -> str:
-    """For example ``FL (α = 0.25, γ = 2), seed 1``, with a word where the cell is stale."""
+    """For example ``FL (α = 0.25, γ = 2), seed 1``; ``, stale`` is appended to a stale cell."""
     values = row.setting.as_dict()
     stale = results.status.states[Cell(row.setting, seed)] == STALE
     name = f"{LOSSES[values['loss']].short} ({setting_text(values)}), seed {seed}"
@@ -110,12 +104,12 @@ def full_name(results: Results, row: Row, seed: int) -> str:
 
 
 def named(error: object, results: Results) -> str:
-    """An error's words, with files named from the output folder or from the repository."""
+    """An error's message, with paths relative to the output folder or the repository."""
     return str(error).replace(f"{results.layout.root}{os.sep}", "").replace(f"{ROOT}{os.sep}", "")
 
 
 def reason(what: str, parts: Sequence[str]) -> str:
-    """What is not shown and why, in a sentence; "" without a reason."""
+    """A sentence about what is not shown and why; "" without a reason."""
     return f"{what}: {'; '.join(dict.fromkeys(parts))}." if parts else ""
 
 

@@ -1,4 +1,4 @@
-"""Draws boxes on photographs. Knows no records; takes images and boxes, returns matplotlib Axes."""
+"""Draws boxes on photographs: functions of images and boxes that return matplotlib Axes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from matplotlib.patheffects import withStroke
 
 from reports.plots.drawing import GREY, WIDTH, styled
 
-LONGEST_TEXT = 18
+MAX_LETTERS = 18
 """Longer names are cut: a panel is an inch or two wide."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a box is, and how it is told apart: by its colour, and by its dashes without it."""
+    """A kind of box with its colour and, for readers without colour vision, its dashes."""
 
     label: str
     colour: str
@@ -35,7 +35,7 @@ KINDS = (TRUTH, FOUND, FALSE, MISSED)
 
 @dataclass(frozen=True)
 class Box:
-    """A box with a word: x, y, width and height in px of the whole image."""
+    """A box with a label: x, y, width and height in px of the whole image."""
 
     box: Sequence[float]
     kind: Kind
@@ -49,7 +49,7 @@ class Photograph:
     Attributes:
         pixels: (H, W, 3) uint8; in any resolution.
         extent: left, top, right and bottom of these pixels, px of the whole image.
-        boxes: to be drawn on it; what leaves the extent is not seen.
+        boxes: drawn on it, clipped to the extent.
         title: above it.
         note: below it.
     """
@@ -66,8 +66,8 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
     """Photographs in rows, small ones enlarged, with a legend of the kinds of boxes.
 
     Args:
-        rows: a row may be shorter than others.
-        names: of the rows, written at their left; none for no names.
+        rows: may differ in length.
+        names: of the rows, drawn at their left; may be empty.
     """
     columns = max(len(row) for row in rows)
     width = WIDTH / columns
@@ -93,14 +93,14 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
         fontsize=9,
         handlelength=3,
     )
-    figure.draw_without_rendering()  # where things lie is known from here on
+    figure.draw_without_rendering()  # positions are final from here on
     for axes, photograph in zip(drawn, (one for row in rows for one in row), strict=True):
         _write_words(axes, photograph)
     return drawn
 
 
-def printable(text: str, longest: int = LONGEST_TEXT) -> str:
-    """A text from a data set, in one line that fonts can draw, cut where it is too long."""
+def printable(text: str, longest: int = MAX_LETTERS) -> str:
+    """A text from a data set in one printable line, cut if it is too long."""
     line = "".join(c if c.isprintable() else " " for c in str(text))
     line = " ".join(line.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -134,9 +134,9 @@ def _draw(axes: Axes, photograph: Photograph) -> None:
 
 
 def _write_words(axes: Axes, photograph: Photograph) -> None:
-    """Write each box's word at a corner of it, where it covers no other and stays inside.
+    """Write each box's label at a corner of the box, inside the axes and without overlaps.
 
-    One that has no such place is left out: of many small objects on one spot, not all can be read.
+    A label without a free place is omitted.
     """
     taken = []
     for box in sorted(photograph.boxes, key=lambda box: KINDS.index(box.kind), reverse=True):
@@ -160,7 +160,7 @@ def _write_words(axes: Axes, photograph: Photograph) -> None:
 def _places(
     box: Box, extent: tuple[float, float, float, float]
 ) -> list[tuple[float, float, str, str]]:
-    """Where a box's word may stand: x, y and its alignment, the best place first."""
+    """The places of a box's label: x, y and alignment, the best place first."""
     x, y, width, height = box.box
     left, right = max(x, extent[0]), min(x + width, extent[2])
     top, bottom = max(y, extent[1]), min(y + height, extent[3])
@@ -169,7 +169,7 @@ def _places(
         for edge, vertical in ((top, "bottom"), (bottom, "top"), (top, "top"), (bottom, "bottom"))
         for at, horizontal in ((left, "left"), (right, "right"))
     ]
-    # A false positive is often on an object that was found, or on another of its kind.
+    # A false positive often overlaps a true or another false positive.
     return sorted(places, key=lambda place: place[2] == "left") if box.kind is FALSE else places
 
 

@@ -1,7 +1,7 @@
-"""Which photographs a report shows, and what CE, FL and FL* do on them.
+"""The images on which FL* differs most from FL, with the detections of CE, FL and FL*.
 
-Records know none of this: it takes the cells' files of detections and the data set, and either may
-be elsewhere by the time a report is written. Then there are no pictures, and a reason.
+They need the cells' files of detections and the data set. If these do not exist any more, the
+report gives the reason instead of pictures.
 """
 
 import json
@@ -24,15 +24,14 @@ from reports.detections.gallery import (
     reason,
     render,
 )
-from reports.detections.matching import (
-    IOU,
+from reports.detections.outcomes import (
     Counts,
-    Matches,
+    Outcomes,
     PictureError,
     Truth,
     count,
     matched_threshold,
-    read_matches,
+    read_outcomes,
     read_truth,
 )
 from reports.detections.photographs import (
@@ -49,42 +48,41 @@ from reports.results.labels import LOSSES
 from reports.results.load import Results
 
 FALSE_PER_IMAGE = 0.5
-"""Each detector is shown at the score at which it has so many false positives an image.
+"""Each detector is shown at the score threshold with so many false positives per image.
 
-Losses calibrate differently: one score for all would show one detector's caution, not its skill.
+The losses calibrate differently: a common threshold would compare calibration, not detection.
 """
 
 SHOWN = 3
-"""How many images on either side."""
+"""The number of images per picture."""
 
-MOST_OBJECTS = 12
-"""Of an image that is shown: with more, a panel cannot be read."""
+MAX_OBJECTS = 12
+"""Images with more objects are not shown: their panels are illegible."""
 
 _PIXELS = 640
-"""The longest edge of an image in a picture, about twice what a panel of it has."""
+"""The maximum edge of an image in a picture, about twice the edge of a panel."""
 
 
 @dataclass(frozen=True)
 class _Detector:
-    """A cell's detections, seen from its matched score on."""
+    """A cell's detections at its score threshold."""
 
     short: str
     name: str
-    matches: Matches
+    outcomes: Outcomes
     threshold: float
     counts: Mapping[int, Counts]
 
     @property
     def at(self) -> str:
-        return f"{self.threshold:.2f}" if np.isfinite(self.threshold) else "none of its scores"
+        return f"{self.threshold:.2f}" if np.isfinite(self.threshold) else "no threshold"
 
 
 def pictures(results: Results) -> Gallery:
-    """Ground truth and detections on the images where FL* does best and worst against FL.
+    """Ground truth and detections on the images with the largest differences of FL* and FL.
 
-    An image's measure is the number of errors, false positives and missed objects at IoU 0.5, each
-    detector at its matched score (see ``FALSE_PER_IMAGE``); images of equal difference are taken
-    in the order of their ids.
+    The difference is that of the numbers of false positives and missed objects, each detector at
+    its threshold (see ``FALSE_PER_IMAGE``); ties are broken by image id.
     """
     try:
         grid, rows = compared_rows(results)
@@ -93,7 +91,7 @@ def pictures(results: Results) -> Gallery:
         detectors, missing = _detectors(results, rows, results.study.seeds_of(grid), truth)
     except PictureError as error:
         return Gallery(why_not=reason("No detections are shown", [named(error, results)]))
-    legible = [image for image, number in truth.objects().items() if number <= MOST_OBJECTS]
+    legible = [image for image, number in truth.objects().items() if number <= MAX_OBJECTS]
     best, worst = ranked(legible, detectors[CANDIDATE].counts, detectors[BASELINE].counts)
     found, why_not = [], missing
     for side, word, ranking in (("best", "better", best), ("worst", "worse", worst)):
@@ -103,14 +101,14 @@ def pictures(results: Results) -> Gallery:
             found.append(_compared(side, images, truth, list(detectors.values()), shown))
         else:
             candidate, baseline = (detectors[loss].short for loss in (CANDIDATE, BASELINE))
-            why_not.append(f"no image is there on which {candidate} does {word} than {baseline}")
+            why_not.append(f"{candidate} is {word} than {baseline} on no image")
     return Gallery(tuple(found), reason("Not shown", why_not))
 
 
 def ranked(
     images: Sequence[int], candidate: Mapping[int, Counts], baseline: Mapping[int, Counts]
 ) -> tuple[list[int], list[int]]:
-    """Image ids: where the candidate makes fewer errors, and where more, the largest gap first."""
+    """Ids of images where the candidate makes fewer and more errors, largest difference first."""
     saved = {image: baseline[image].errors - candidate[image].errors for image in images}
     best = sorted(saved, key=lambda image: (-saved[image], image))
     worst = sorted(saved, key=lambda image: (saved[image], image))
@@ -122,17 +120,17 @@ def ranked(
 def _detectors(
     results: Results, rows: Mapping[str, Row], seeds: Sequence[int], truth: Truth
 ) -> tuple[dict[str, _Detector], list[str]]:
-    """The detectors of the first seed of which all, or else FL and FL*, have their detections.
+    """The detectors of the first seed with detections of all losses, else of FL and FL*.
 
     Returns:
-        Loss -> detector in the order of the rows, and what is missing, in words.
+        Loss -> detector in the order of the rows, and a text for each missing one.
     """
     chosen, problems = None, {}
     for seed in seeds:
         found = {}
         for loss, row in rows.items():
             try:
-                found[loss] = _matches(results, row, seed, truth)
+                found[loss] = _outcomes(results, row, seed, truth)
             except PictureError as error:
                 problems.setdefault(loss, named(error, results))
         if {BASELINE, CANDIDATE} <= found.keys() and (not chosen or len(found) > len(chosen[1])):
@@ -143,18 +141,18 @@ def _detectors(
         raise PictureError(problems.get(CANDIDATE) or problems[BASELINE])
     seed, found = chosen
     detectors = {}
-    for loss, matches in found.items():
-        threshold = matched_threshold(matches, FALSE_PER_IMAGE * len(truth.files))
-        counts = count(truth, matches, threshold)
+    for loss, outcomes in found.items():
+        threshold = matched_threshold(outcomes, FALSE_PER_IMAGE * len(truth.files))
+        counts = count(truth, outcomes, threshold)
         name = full_name(results, rows[loss], seed)
-        detectors[loss] = _Detector(LOSSES[loss].short, name, matches, threshold, counts)
+        detectors[loss] = _Detector(LOSSES[loss].short, name, outcomes, threshold, counts)
     return detectors, [
-        f"{LOSSES[loss].short}, as {problems[loss]}" for loss in rows if loss not in found
+        f"{LOSSES[loss].short} ({problems[loss]})" for loss in rows if loss not in found
     ]
 
 
-def _matches(results: Results, row: Row, seed: int, truth: Truth) -> Matches:
-    """The detections of a row's cell, as long as they are what its record tells of."""
+def _outcomes(results: Results, row: Row, seed: int, truth: Truth) -> Outcomes:
+    """The detections of a row's cell, if they belong to its record."""
     record = done_record(results, row, seed)
     mark = results.cells_layout.cell_fingerprint(record.cell)
     try:
@@ -163,14 +161,14 @@ def _matches(results: Results, row: Row, seed: int, truth: Truth) -> Matches:
         current = False
     path = results.cells_layout.cell_detections(record.cell)
     if path.is_file() and not current:
-        raise PictureError(f"{path} is of another training than the record of {record.cell}")
-    return read_matches(path, truth)
+        raise PictureError(f"{path} and the record of {record.cell} come from different trainings")
+    return read_outcomes(path, results.cells_layout.cell_matches(record.cell), truth)
 
 
 def _readable(
     images: DatasetImages, truth: Truth, ranking: Sequence[int]
 ) -> tuple[dict[int, Photograph], list[PictureError]]:
-    """The first few images of a ranking, and why those before them cannot be shown."""
+    """The first images of a ranking that can be read, and the errors of those before them."""
     shown, unreadable = {}, []
     for image in ranking:
         if len(shown) == SHOWN or len(unreadable) == SHOWN:
@@ -189,7 +187,7 @@ def _compared(
     detectors: Sequence[_Detector],
     shown: Mapping[int, Photograph],
 ) -> Picture:
-    """A row for each image: the ground truth, then each detector."""
+    """A row per image: the ground truth, then each detector."""
     rows = []
     for number, (image, photograph) in enumerate(shown.items()):
         first = number == 0
@@ -204,7 +202,7 @@ def _compared(
     return render(
         photographs(rows)[0].figure,
         name=f"{side}_images",
-        title=f"Where {LOSSES[CANDIDATE].short} does {side} against {LOSSES[BASELINE].short}",
+        title=f"{LOSSES[CANDIDATE].short} against {LOSSES[BASELINE].short}: {side} images",
         caption=_caption(side, images.name, len(truth.files), detectors, len(shown)),
         alternative="; ".join(
             f"{printable(truth.files[image], 60)}: "
@@ -217,18 +215,18 @@ def _compared(
 def _caption(
     side: str, dataset: str, num_images: int, detectors: Sequence[_Detector], num_shown: int
 ) -> str:
-    fewest_or_most = {"best": "fewest", "worst": "most"}[side]
+    change = {"best": "decrease", "worst": "increase"}[side]
+    iou = detectors[0].outcomes.iou
     names = "; ".join(detector.name for detector in detectors)
     scores = ", ".join(f"{detector.short} {detector.at}" for detector in detectors)
     return (
-        f"The {num_shown} of {num_images} validation images of {dataset} on which "
-        f"{LOSSES[CANDIDATE].short} makes {fewest_or_most} errors against {LOSSES[BASELINE].short} "
-        f"(false positives and missed objects at IoU {IOU}), of those with up to {MOST_OBJECTS} "
-        "objects; chosen by this number alone, of equal ones by image id. "
-        f"{names}. Each is shown from the score on at which it has {FALSE_PER_IMAGE:g} false "
-        f"positives an image over all of them: {scores}. {FOUND.label.capitalize()}s are solid, "
-        f"{FALSE.label}s dashed, {MISSED.label} objects dotted. Words that would cover each other "
-        "are left out."
+        f"The {num_shown} of {num_images} validation images of {dataset} with the "
+        f"largest {change} in errors from {LOSSES[BASELINE].short} to {LOSSES[CANDIDATE].short} "
+        f"(false positives and missed objects at IoU {iou:g}), among the "
+        f"images with up to {MAX_OBJECTS} objects; ties are broken by image id. The detectors are "
+        f"{names}. Each is shown at the score threshold with {FALSE_PER_IMAGE:g} false positives "
+        f"per image: {scores}. {FOUND.label.capitalize()}s are solid, {FALSE.label}s dashed, "
+        f"{MISSED.label} objects dotted. Labels that would overlap are omitted."
     )
 
 
@@ -244,18 +242,18 @@ def _truth_boxes(truth: Truth, image: int) -> list[Box]:
 
 
 def _boxes(truth: Truth, detector: _Detector, image: int) -> list[Box]:
-    """What a detector found, said falsely, and missed on an image."""
-    matches = detector.matches
-    kept = (matches.images == image) & (matches.scores >= detector.threshold)
-    found = np.flatnonzero(kept & (matches.found >= 0))
+    """The true positives, false positives and missed objects of a detector on an image."""
+    outcomes = detector.outcomes
+    kept = (outcomes.images == image) & (outcomes.scores >= detector.threshold)
+    found = np.flatnonzero(kept & (outcomes.found >= 0))
     there = np.flatnonzero((truth.images == image) & ~truth.crowd)
-    missed = np.setdiff1d(there, matches.found[found])
+    missed = np.setdiff1d(there, outcomes.found[found])
     parts = (
         (MISSED, truth, missed),
-        (FALSE, matches, np.flatnonzero(kept & matches.false)),
-        (FOUND, matches, found),
+        (FALSE, outcomes, np.flatnonzero(kept & outcomes.false)),
+        (FOUND, outcomes, found),
     )
-    # What was missed is named on the ground truth, in the same place.
+    # The label of a missed object is on the ground truth.
     return [
         Box(of.boxes[n], kind, "" if kind is MISSED else truth.names[of.categories[n]])
         for kind, of, numbers in parts

@@ -1,4 +1,4 @@
-"""The largest objects that FL and FL* missed, cut out of their images."""
+"""The largest objects that FL and FL* missed, cropped from their images."""
 
 import math
 from typing import Any
@@ -16,23 +16,23 @@ from reports.detections.gallery import (
     reason,
     render,
 )
-from reports.detections.matching import IOU, PictureError
+from reports.detections.outcomes import PictureError
 from reports.detections.photographs import MISSED, Box, Photograph, photographs, printable
 from reports.results.labels import LOSSES
 from reports.results.load import Results
 
 SHOWN = 5
-"""How many of a detector's misses."""
+"""The number of misses per detector."""
 
 _CONTEXT = 2.0
-"""The edge of what is cut out, to the longer edge of the object."""
-_LEAST_EDGE = 48.0
-"""Of what is cut out, px: less shows no surroundings."""
+"""The ratio of the edge of a crop to the longer edge of its object."""
+_MIN_EDGE = 48.0
+"""Of a crop, px."""
 _PIXELS = 480
 
 
 def worst_misses(results: Results) -> Gallery:
-    """A row of cut-outs for each of FL and FL*, of the first seed whose record lists misses."""
+    """A row of crops for each of FL and FL*, from the first seed whose record lists misses."""
     try:
         grid, rows = compared_rows(results)
         images = dataset_images(results)
@@ -54,20 +54,19 @@ def worst_misses(results: Results) -> Gallery:
                 break
             of_loss += unreadable
         else:
-            of_loss = of_loss[:1]  # of every seed it would be much the same
+            of_loss = of_loss[:1]  # the other seeds have similar reasons
         problems += [named(error, results) for error in of_loss]
     if not drawn:
         return Gallery(why_not=reason("No misses are shown", problems))
     picture = render(
         photographs([crops for _, _, crops in drawn], [short for short, _, _ in drawn])[0].figure,
         name="worst_misses",
-        title="The worst misses",
+        title="Largest missed objects, FL and FL*",
         caption=f"The largest objects of the validation images of {images.name} that no detection "
-        f"of their category found at IoU {IOU}, not even one of a low score, as the records list "
-        "them: "
+        "of their category matches, by "
         + "; ".join(name for _, name, _ in drawn)
-        + ". The object is dotted. Under it: the highest score that it got all the same, or, where "
-        "there is none, how far any detection, of whatever category, overlaps it.",
+        + ". The dotted box is the object. Below it is the highest score of a matching detection "
+        "that is too low to count or, if there is none, the highest IoU with any detection.",
         alternative="; ".join(
             f"{short} missed " + ", ".join(f"{crop.title} ({crop.note})" for crop in crops)
             for short, _, crops in drawn
@@ -77,10 +76,10 @@ def worst_misses(results: Results) -> Gallery:
 
 
 def _crops(record: Record, images: DatasetImages) -> tuple[list[Photograph], list[PictureError]]:
-    """The first few misses that a record lists, and why those before them cannot be shown.
+    """The first misses of a record that can be read, and the errors of those before them.
 
     Raises:
-        PictureError: it lists none.
+        PictureError: the record lists no misses.
     """
     analysis = record.result.get("analysis")
     misses = analysis.get("worst_misses") if isinstance(analysis, dict) else None
@@ -97,14 +96,14 @@ def _crops(record: Record, images: DatasetImages) -> tuple[list[Photograph], lis
         except PictureError as error:
             unreadable.append(error)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            unreadable.append(PictureError(f"{record.cell} lists a miss that is none: {error!r}"))
+            unreadable.append(PictureError(f"{record.cell} lists an invalid miss: {error!r}"))
     return crops, unreadable
 
 
 def _crop(miss: Any, images: DatasetImages) -> Photograph:
-    """An object with as much around it again."""
+    """A crop around a missed object."""
     x, y, width, height = map(float, miss["bbox"])
-    half = max(width, height, _LEAST_EDGE / _CONTEXT) * _CONTEXT / 2
+    half = max(width, height, _MIN_EDGE / _CONTEXT) * _CONTEXT / 2
     middle = x + width / 2, y + height / 2
     window = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
     score, overlap = (miss.get(key) for key in ("best_score", "best_iou"))

@@ -1,4 +1,4 @@
-"""Which figures a report has, and the numbers that each is drawn from."""
+"""The figures of a report, drawn from records."""
 
 from reports.figures.detections import (
     error_types,

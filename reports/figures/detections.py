@@ -1,4 +1,4 @@
-"""What the settings of the headline find, miss and believe."""
+"""Figures of the detections of the headline's settings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,12 +33,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 PERCENT = 100.0
 
 TOTALS_FROM = 6
-"""Of ``TIDE_ERRORS``, those over all kinds begin here: they stand apart."""
+"""The index in ``TIDE_ERRORS`` of the first total."""
 
 
 @dataclass(frozen=True)
 class _Look:
-    """A setting and how it is drawn: colour, dashes and marker of its own."""
+    """A setting with its colour, dashes and marker."""
 
     setting: Contender
     colour: str
@@ -85,7 +85,7 @@ def precision_recall(results: Results) -> Illustrated:
 
 
 def miss_rate(results: Results) -> Illustrated:
-    """Miss rate over the false positives per image, log-log, with the log-average of each."""
+    """Miss rate over false positives per image, log-log, with the log-average miss rate."""
 
     def read(record: Record) -> np.ndarray | None:
         fppi, rates = (_numbers(record, "miss_rate", key) for key in ("fppi", "miss_rate"))
@@ -94,31 +94,31 @@ def miss_rate(results: Results) -> Illustrated:
 
     found, missing = _measured(results, read)
     if not found:
-        return Illustrated(None, "No record has the miss rate over the false positives per image.")
-    lines, told = [], []
+        return Illustrated(None, "No record has the miss rate over false positives per image.")
+    lines, texts = [], []
     for look, values in found:
         lamr = _mean_text(
             "LAMR", [number_at(r, "analysis", "miss_rate", "lamr") for r in look.records]
         )
         named = replace(look.setting, name=f"{look.name}: {lamr}")
-        told.append(named.name)
+        texts.append(named.name)
         look = replace(look, setting=named)
         lines.append(replace(_line(look, values[0, 0], values[:, 1]), marker=look.marker))
     return Illustrated(
         drawn(
             "miss_rate",
-            f"Miss rate over false positives per image. {'; '.join(told)}.",
+            f"Miss rate over false positives per image. {'; '.join(texts)}.",
             plots.miss_rate,
             lines,
         ),
-        "Which share of the objects is missed if so many false positives per image are borne, on "
-        f"logarithmic scales{_bands(found)}. LAMR: the log-average miss rate, lower is better. "
+        "Miss rate (share of missed objects) over false positives per image, on logarithmic "
+        f"scales{_bands(found)}. LAMR is the log-average miss rate; lower is better. "
         f"{missing}{_made(results, found)}",
     )
 
 
 def reliability(results: Results) -> Illustrated:
-    """Whether the scores can be believed: accuracy over confidence, a panel for each setting."""
+    """Reliability diagrams: accuracy over confidence, a panel per setting."""
 
     def read(record: Record) -> np.ndarray | None:
         bins = value_at(record, "analysis", "calibration", "bins")
@@ -130,8 +130,8 @@ def reliability(results: Results) -> Illustrated:
 
     found, missing = _measured(results, read)
     if not found:
-        return Illustrated(None, "No record has its calibration.")
-    panels, told = [], []
+        return Illustrated(None, "No record has calibration data.")
+    panels, texts = [], []
     for look, values in found:
         lower, upper, counts, confidence, accuracy = np.moveaxis(values, -1, 0)
         total = counts.sum(0)
@@ -141,7 +141,7 @@ def reliability(results: Results) -> Illustrated:
             )
         ece = [number_at(r, "analysis", "calibration", "ece") for r in look.records]
         title = f"{look.name}, {_mean_text('ECE', ece)}"
-        told.append(title)
+        texts.append(title)
         edges = PERCENT * np.append(lower[0], upper[0, -1])
         mean = total / len(look.records)
         panels.append(plots.Reliability(title, edges, confidence, accuracy, mean, look.colour))
@@ -149,20 +149,20 @@ def reliability(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "reliability",
-            f"Accuracy over confidence, a panel for each setting. {'; '.join(told)}.",
+            f"Accuracy over confidence, a panel per setting. {'; '.join(texts)}.",
             plots.reliability,
             panels,
         ),
-        "How many detections of a score are right; on the dashed line a score is a probability. "
-        "Grey bars: how many detections have such a score, on a logarithmic scale from 1 to "
-        f"{fullest:,.0f}, the same in all panels. ECE: the expected calibration error"
-        f"{', mean over the seeds, whose detections are pooled' if _several(found) else ''}. "
+        "Share of true positives among the detections of a confidence; on the dashed line the "
+        "scores are calibrated. Grey bars show the number of detections on a logarithmic scale "
+        f"from 1 to {fullest:,.0f}. ECE is the expected calibration error"
+        f"{', mean over seeds with pooled detections' if _several(found) else ''}. "
         f"{missing}{_made(results, found)}",
     )
 
 
 def error_types(results: Results) -> Illustrated:
-    """How much AP50 each kind of error costs, as TIDE tells, the settings side by side."""
+    """The AP50 that each type of error costs by TIDE, a panel per setting."""
     kinds = list(TIDE_ERRORS)
 
     def read(record: Record) -> np.ndarray | None:
@@ -171,8 +171,8 @@ def error_types(results: Results) -> Illustrated:
 
     found, missing = _measured(results, read)
     if not found:
-        return Illustrated(None, "No record has its errors split by kind.")
-    panels, told = [], []
+        return Illustrated(None, "No record has its errors split by type.")
+    panels, texts = [], []
     for look, values in found:
         mean = values.mean(0)
         bars = (np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0)))
@@ -182,20 +182,20 @@ def error_types(results: Results) -> Illustrated:
             for label, value in zip(TIDE_ERRORS.values(), mean, strict=True)
             if math.isfinite(value)
         ]
-        told.append(f"{look.name}: {', '.join(parts)}")
+        texts.append(f"{look.name}: {', '.join(parts)}")
     ap50, labels = METRICS["AP50"].header, list(TIDE_ERRORS.values())
-    note = "bars: mean over the seeds, lines: from the least to the most of them; "
+    note = "bars are means over seeds, lines span their minimum to maximum; "
     return Illustrated(
         drawn(
             "error_types",
-            f"Δ{ap50} by kind of error, a panel for each setting. {'; '.join(told)}.",
+            f"Δ{ap50} by type of error, a panel per setting. {'; '.join(texts)}.",
             plots.error_types,
             [*labels[:TOTALS_FROM], "", *labels[TOTALS_FROM:]],
             panels,
             f"Δ{ap50} (%)",
         ),
-        f"By how much {ap50} would rise if one kind of error were mended (TIDE, arXiv:2008.08115; "
-        f"{note if _several(found) else ''}the kinds overlap, so that they do not add up). "
+        f"Rise of {ap50} if one type of error were fixed (TIDE, arXiv:2008.08115; "
+        f"{note if _several(found) else ''}the types overlap and do not add up). "
         f"{missing}{_made(results, found)}",
     )
 
@@ -203,15 +203,15 @@ def error_types(results: Results) -> Illustrated:
 def _measured(
     results: Results, read: Callable[[Record], np.ndarray | None]
 ) -> tuple[list[tuple[_Look, np.ndarray]], str]:
-    """The headline's settings with what was measured of them, and which ones have nothing.
+    """The headline's settings with a measured quantity, and the settings that lack it.
 
     Args:
         results: of the study.
-        read: what a record has of it, of one shape for all records; None where it has nothing.
+        read: returns the quantity of a record, of one shape for all records, or None.
 
     Returns:
-        Each setting, its records being those that have it, with an array (seeds, ...); and what
-        is not in these, in words: settings without any and runs of the others, "" for none.
+        Each setting, restricted to the records with the quantity, and an array (seeds, ...); and
+        a text about settings without it and missing seeds, "" if there are none.
     """
     found, without, fewer, used, shape = [], [], [], {}, None
     for number, one in enumerate(contenders(results)):
@@ -235,13 +235,13 @@ def _measured(
                 fewer.append(f"{one.name} ({len(records)} of {one.planned}{diverged})")
         else:
             without.append(f"{one.name}{' (diverged)' if one.diverged else ''}")
-    return found, (f"Of fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
-        f"Without it: {', '.join(without)}. " if without else ""
+    return found, (f"Fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
+        f"No data: {', '.join(without)}. " if without else ""
     )
 
 
 def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> plots.Line:
-    """The mean over the seeds, in a band from the lowest to the highest of them."""
+    """The mean over seeds in a band from minimum to maximum."""
     band = (values.min(0), values.max(0)) if len(values) > 1 else ((), ())
     return plots.Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
 
@@ -252,7 +252,7 @@ def _several(found: Sequence[tuple[_Look, np.ndarray]]) -> bool:
 
 def _bands(found: Sequence[tuple[_Look, np.ndarray]]) -> str:
     return (
-        "; lines: mean over the seeds, bands: from the lowest to the highest of them"
+        "; lines are means over seeds, bands span their minimum to maximum"
         if _several(found)
         else ""
     )
@@ -264,7 +264,7 @@ def _made(results: Results, found: Sequence[tuple[_Look, np.ndarray]]) -> str:
 
 
 def _numbers(record: Record, *keys: str) -> np.ndarray:
-    """A list of numbers of a record's analysis, empty where there is none; null is NaN."""
+    """A list of numbers in a record's analysis, empty if there is none; null is NaN."""
     values = value_at(record, "analysis", *keys)
     try:
         return np.array(values if isinstance(values, list) else [], dtype=float)
@@ -273,7 +273,7 @@ def _numbers(record: Record, *keys: str) -> np.ndarray:
 
 
 def _mean_text(name: str, fractions: Sequence[float]) -> str:
-    """For example ``ECE 8.1 %``, the mean of those that are defined; ``no ECE`` for none."""
+    """For example ``ECE 8.1 %``, the mean of the defined values; ``no ECE`` without any."""
     defined = [value for value in fractions if math.isfinite(value)]
     return f"{name} {PERCENT * np.mean(defined):.1f} %" if defined else f"no {name}"
 

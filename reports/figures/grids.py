@@ -1,4 +1,4 @@
-"""The figures of each table."""
+"""The figures of a table."""
 
 import math
 from dataclasses import replace
@@ -23,6 +23,7 @@ from reports.results.labels import (
     setting_colour,
 )
 from reports.results.load import Results
+from reports.results.rows import paper_label, row_label, value_text
 from reports.results.states import absence
 from reports.statistics.comparisons import Comparison
 from reports.statistics.contenders import value_at
@@ -30,26 +31,25 @@ from reports.statistics.inference import window_medians
 from reports.tables import captions
 from reports.tables.grids import GridTable
 from reports.tables.references import reference_rows
-from reports.tables.rows import paper_label, row_label, value_text
 
 CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
-"""The entries of a record's curves that are drawn; the second is of a detector in two stages."""
+"""The drawn entries of a record's curves; the second exists for two-stage detectors."""
 
 CURVE_POINTS = 120
-"""A longer training curve is thinned to so many points."""
+"""The maximum number of points of a training curve."""
 
 DETECTORS_FILE = "published_detectors.csv"
 """The detectors of the focal loss paper's figure 2."""
 
 POINTS_ALONE = "none"
-"""The dashes of points that are not joined."""
+"""The dashes of points without a line."""
 
-_TOLD_APART = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
-"""Marks and dashes of the curves of a figure: what tells them apart in grey."""
+_STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
+"""Marker and dashes of the curves of a figure, for print in grey."""
 
 
 def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration:
-    """Our AP of each row with its interval and, where there are any, the published values."""
+    """Our AP of each row with its interval, and the published values if there are any."""
     found = results.of_grid(grid).groupby("row")["state"].agg(set)
     values = table.values
     ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
@@ -89,10 +89,10 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
 
 
 def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
-    """AP over speed: points joined over the last column, a curve for each value of the others.
+    """AP over speed: a curve over the last column for each value of the other columns.
 
     Returns:
-        None for a table without the speed, and where no row has both numbers.
+        None if the table has no speed or no row has both values.
     """
     ours = [curve for _, curve in curves(grid, table)]
     if not ours:
@@ -135,7 +135,7 @@ def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustrat
 
 
 def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
-    """The ends of each row's interval; NaN for one seed's, which would look like the others'."""
+    """The bounds of each row's interval; NaN for one seed, see ``interval_cells``."""
     known = [one.seeds > 1 for one in found]
     return tuple(
         [getattr(one, end) if several else math.nan
@@ -145,10 +145,10 @@ def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
 
 
 def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
-    """AP over speed, ours ("") or "_published": each curve with the first row that is on it.
+    """AP over speed, ours ("") or "_published": each curve with its first row.
 
-    A curve for each value of all columns but the last, whose values are beside the points. Those
-    of another detector are points, not joined.
+    There is a curve for each value of all columns but the last, whose values label the points.
+    Other detectors are points without a line.
     """
     if SPEED not in table.metrics:
         return []
@@ -160,7 +160,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
         groups.setdefault(label, []).append(number)
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
     found = []
-    for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_TOLD_APART), strict=False):
+    for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_STYLES), strict=False):
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
         other = other_detector(rows[0].setting.as_dict())
         found.append(
@@ -188,7 +188,7 @@ def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:
 
 
 def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPanel]:
-    """The published curves and detectors; none where no table has published speeds."""
+    """The panel of published curves and detectors; none if no table has published speeds."""
     found = [
         replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
         for grid, table in tables
@@ -215,17 +215,17 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPan
 
 
 def _lines_of(row: Row) -> list[tuple[str, str]]:
-    """The entries of a row's curves that are drawn, and their colours."""
+    """The drawn entries of a row's curves and their colours."""
     other = other_detector(row.setting.as_dict())
     return [(CURVE, _colour(row))] + ([(FIRST_STAGE_CURVE, other.light_colour)] if other else [])
 
 
 def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:
-    """Iterations and one of the losses, without the values that are not finite.
+    """Iterations and a loss, without non-finite values.
 
     Args:
         record: of the run.
-        of: "curves" of the training, or "validation".
+        of: "curves" (training) or "validation".
         entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
     """
     iterations, losses = (value_at(record, of, key) or () for key in ("iteration", entry))
@@ -240,10 +240,10 @@ def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float
 
 
 def loss_of(grid: Grid, row: Row) -> str:
-    """The loss of a row; "" where the columns tell it, and of another detector."""
+    """The loss of a row; "" if a column shows it, and for another detector."""
     values = row.setting.as_dict()
-    told = "loss" in grid.columns or other_detector(values)
-    return "" if told else loss_label(values.get("loss", "")).short
+    shown = "loss" in grid.columns or other_detector(values)
+    return "" if shown else loss_label(values.get("loss", "")).short
 
 
 def _colour(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""A drawn figure, and what is told of it."""
+"""Drawn figures with their texts."""
 
 import gc
 import hashlib
@@ -20,11 +20,11 @@ class Illustration:
 
     Attributes:
         name: the stem of its files and its anchor.
-        alternative: what it shows, in words.
+        alternative: its content for readers who cannot see it.
         svg: the file.
-        png: the same, for where SVG is not shown.
+        png: the same, for Markdown.
         pdf: the same, for LaTeX.
-        window: how many points of a curve its medians are over, 1 for all points as they are.
+        window: the number of points per median of a curve, 1 for unchanged points.
     """
 
     name: str
@@ -36,16 +36,16 @@ class Illustration:
 
     @property
     def inline(self) -> Markup:
-        """To stand in a page."""
+        """An element of a page."""
         return Markup(drawing.inline_svg(self.svg, self.name))
 
 
 @dataclass(frozen=True)
 class Illustrated:
-    """A figure and its caption; where there is no figure, why.
+    """A figure and its caption.
 
     Attributes:
-        figure: None where nothing is known that could be drawn.
+        figure: None if there are no data; the note says why.
         note: plain text.
     """
 
@@ -61,10 +61,10 @@ def drawn(
     window: int = 1,
     **options: Any,
 ) -> Illustration:
-    """Draw a figure, unless this process has drawn the same numbers under this name before.
+    """Draw a figure, unless this process has already drawn it from the same numbers.
 
-    While a study runs its report is rendered again and again, each time with few new numbers, and
-    drawing is what takes the time.
+    The report of a running study is rendered often with few new numbers, and drawing takes most of
+    the time.
     """
     content = pickle.dumps((draw.__qualname__, numbers, options))
     digest = hashlib.sha256(content).digest()
@@ -80,7 +80,7 @@ def drawn(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would go through all records many times a figure."""
+    """Without the garbage collector, which would traverse all records many times per figure."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -91,4 +91,4 @@ def _uncollected() -> Iterator[None]:
 
 
 _KNOWN: dict[str, tuple[bytes, drawing.Files]] = {}
-"""Name -> what its figure was drawn from last, and its files."""
+"""Name -> the hash of the numbers of its last drawing, and its files."""

@@ -1,4 +1,4 @@
-"""The losses over p_t, and where the loss of a trained model comes from."""
+"""The losses over p_t, and the cumulative loss of trained models."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ The gammas of FL are those of the paper's figure 4.
 KINDS = "foreground", "background"
 
 POINTS = 400
-"""A longer line is thinned to about so many points: more cannot be seen."""
+"""The approximate maximum number of points of a line."""
 
 
 def loss_over_p_t() -> Illustration:
@@ -45,18 +45,18 @@ def loss_over_p_t() -> Illustration:
         "loss_over_p_t",
         "Loss over p_t, the probability given to the true label, for "
         + "; ".join(line.label for line in lines)
-        + ". All fall to 0 at p_t = 1. FL* lies above CE where p_t is under 0.5 and below it where "
-        "p_t is over 0.5, the more so the larger γ; FL lies below CE everywhere.",
+        + ". All are 0 at p_t = 1. FL* is above CE for p_t < 0.5 and below CE for p_t > 0.5, the "
+        "more so the larger γ; FL is below CE everywhere.",
         plots.loss_over_p_t,
         lines,
     )
 
 
 def cumulative_loss(results: Results) -> list[Illustrated]:
-    """The paper's figure 4, of the model that FL trained and of the one that FL* trained.
+    """The paper's figure 4 for the models that FL and FL* trained.
 
-    For each of these checkpoints, one under the other: what share of FL and of FL* at several
-    gammas the easiest foreground and background examples carry.
+    For each model: the share of FL and of FL* at several gammas that the easiest foreground and
+    background examples contribute.
     """
     found = []
     for loss in GAMMAS:
@@ -93,25 +93,26 @@ def _of_model(results: Results, trained_with: str, name: str, record: Record) ->
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
                 lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
                 share = 100 * (1 - np.interp(0.8, x, y))
-                told = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"
-                hardest.setdefault(f"{short}, {kind}", []).append(told)
+                text = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"
+                hardest.setdefault(f"{short}, {kind}", []).append(text)
             rows[short][kind] = lines
     setting = setting_text(record.setting)
     numbers = {kind: int(histograms[kind][1].sum()) for kind in KINDS}
     return Illustrated(
         drawn(
             f"cumulative_loss_{trained_with}",
-            "Cumulative normalised loss over the examples, the easiest first. Of the loss the "
-            f"hardest fifth of the examples carries: {_listed(hardest)}.",
+            "Cumulative normalised loss over the examples, easiest first. The hardest fifth of the "
+            f"examples contributes this share of the loss: {_listed(hardest)}.",
             plots.cumulative_loss,
             rows,
         ),
-        f"What share of the loss the easiest examples carry, of the model trained with {name}"
+        "Cumulative share of the loss over the examples, easiest first, for the model trained with "
+        f"{name}"
         f"{f' ({setting})' if setting else ''}, seed {record.seed}: {numbers['foreground']:,} "
         f"foreground and {numbers['background']:,} background examples, pairs of an anchor and a "
-        "category, of the validation images at the end of its training. The losses are computed "
-        "on the same examples, without α; after figure 4 of the focal loss paper. Of the loss the "
-        "hardest 20 % of the background carries: "
+        "category, of the validation images after training. All losses are computed on the same "
+        "examples without α, after figure 4 of the focal loss paper. The hardest 20 % of the "
+        "background contribute this share of the loss: "
         f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
         f"{provenance.caption(results, [record])}.",
     )
@@ -122,7 +123,7 @@ def _listed(shares: Mapping[str, list[str]]) -> str:
 
 
 def _histograms(record: Record) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
-    """Kind -> the middles of the bins of logit(p_t) and the counts; None where either is empty."""
+    """Kind -> the centres of the bins of logit(p_t) and the counts; None if a kind is empty."""
     entry = value_at(record, "loss_distribution")
     if not isinstance(entry, dict):
         return None
@@ -142,7 +143,7 @@ def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndar
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points that lie apart by a step that can be seen, in either direction."""
+    """The points without those that are too close to their predecessor to be seen."""
     steps = np.floor((x + y) * POINTS / 2)
     kept = np.concatenate([[True], steps[1:] > steps[:-1]])
     kept[-1:] = True

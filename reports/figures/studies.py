@@ -1,4 +1,4 @@
-"""The figures that look across tables."""
+"""The figures that combine several tables."""
 
 import math
 from collections.abc import Sequence
@@ -35,8 +35,9 @@ from reports.results.labels import (
     setting_text,
 )
 from reports.results.load import Results
+from reports.results.rows import row_label
 from reports.tables.grids import GridTable
-from reports.tables.rows import row_label
+from reports.text.sentences import CI
 
 Tables = Sequence[tuple[Grid, GridTable]]
 """The grids of a study and their tables."""
@@ -48,11 +49,11 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def speed(results: Results, tables: Tables) -> Illustrated:
-    """AP over speed of all tables that have the speed, with the envelope; the published beside."""
+    """AP over speed of all timed tables with the upper envelope, and the published values."""
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
-    ours = _told_apart([(grid, *of) for grid, table in timed for of in curves(grid, table)])
+    ours = _distinct([(grid, *of) for grid, table in timed for of in curves(grid, table)])
     if not ours:
-        return Illustrated(None, "No table has both an AP and a speed yet.")
+        return Illustrated(None, "No table has both AP and speed yet.")
     published = published_panel(timed)
     records = [r for grid, _ in timed for r in _ended(results, results.of_grid(grid))]
     points = [
@@ -64,12 +65,12 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
     note = f"{MAIN_METRIC} over {METRICS[SPEED].header}"
     note += _over_seeds(results, [grid for grid, _ in timed])
-    note += ". The envelope: what no other point beats in both."
+    note += ". The envelope connects the points that no other point beats in both."
     if published:
         note += (
-            f" Below, what is published ({'; '.join(setups)}): other data and other "
-            "hardware, so each panel has its own scales and only the shapes can be compared. "
-            f"Published: {'; '.join(sources)}, and its figure 2 for the other detectors."
+            f" The lower panel shows published values ({'; '.join(setups)}) of other data and "
+            "other hardware: compare the shapes, not the values. Sources: "
+            f"{'; '.join(sources)}, and its figure 2 for the other detectors."
         )
     return Illustrated(
         drawn(
@@ -83,7 +84,7 @@ def speed(results: Results, tables: Tables) -> Illustrated:
 
 
 def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
-    """AP over the input scale, a line for each loss and depth, with intervals."""
+    """AP over the input scale with intervals, a line per loss and depth."""
     scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
     found = []
     for grid, table in scaled:
@@ -113,7 +114,7 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
             )
     if not found:
         return Illustrated(None, "No table that varies the input scale has a result yet.")
-    lines = _told_apart(found)
+    lines = _distinct(found)
     records = [r for grid, _ in scaled for r in _ended(results, results.of_grid(grid))]
     points = [
         f"{line.label}: "
@@ -123,7 +124,7 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
     note = f"{MAIN_METRIC} over the short edge of the input"
     note += _over_seeds(results, [grid for grid, _ in scaled])
     if len(lines) > 1 and any(np.isfinite(line.low).any() for line in lines):
-        note += "; points at one size are drawn side by side"
+        note += "; points of equal size are drawn side by side"
     return Illustrated(
         drawn(
             "ap_over_scale",
@@ -136,38 +137,38 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
 
 
 def heat_maps(results: Results) -> Illustrated:
-    """Mean AP over alpha and gamma, FL beside FL*, of all settings of the study's own model.
+    """Mean AP over alpha and gamma of FL and FL*, at the study's own model and data.
 
     gamma = 0 is the cross entropy in both.
     """
     cells = results.cells
     own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
     cells = cells[cells[own].isna().all(axis=1)]
-    maps, told = [], []
+    maps, texts = [], []
     for loss in ("focal", "focal_star"):
         of_loss = cells[cells["loss"].isin(("ce", loss))]
         if not (of_loss["loss"] == loss).any() or of_loss[MAIN_METRIC].isna().all():
             continue
         found, words = _heat_map(of_loss, loss_label(loss).short)
         maps.append(found)
-        told += words
+        texts += words
     if not maps:
         return Illustrated(None, "No setting of FL or FL* has a result yet.")
     several = (cells["seed"] > cells["seed"].min()).any()
     note = f"{MAIN_METRIC} (%) over α and γ"
-    note += ", mean over all seeds that a setting has in any table" if several else ""
-    note += ", of all settings of the study's own model and data"
+    note += ", mean over all seeds of a setting" if several else ""
+    note += ", of all settings with the study's own model and data"
     note += "; γ = 0 is the cross entropy in both" if len(maps) > 1 else ""
-    note += "; the colours are on one scale" if len(maps) > 1 else ""
-    note += ". A dot is a setting that the study does not have"
+    note += "; both maps share a colour scale" if len(maps) > 1 else ""
+    note += ". A dot marks a setting that is not in the study"
     if any(np.any(np.asarray(one.planned) & np.isnan(one.values)) for one in maps):
-        note += ", hatched are those without a result"
+        note += ", a hatched cell a setting without a result"
     if any(mark for one in maps for row in one.marks for mark in row):
-        note += f", {DIVERGED_MARK} marks those of which a run diverged, which counts as 0.0"
+        note += f", {DIVERGED_MARK} a setting with a diverged run, which counts as 0.0"
     return Illustrated(
         drawn(
             "alpha_gamma",
-            f"{MAIN_METRIC} over α and γ. {'; '.join(told)}.",
+            f"{MAIN_METRIC} over α and γ. {'; '.join(texts)}.",
             plots.heat_maps,
             maps,
             axis_label("gamma").header,
@@ -179,13 +180,13 @@ def heat_maps(results: Results) -> Illustrated:
 
 
 def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]]:
-    """The map of one loss, and its values in words."""
+    """The map of a loss, and its values as text."""
     gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
     alphas = sorted({float(a) for a in cells["alpha"].dropna()})
     alphas += [None] if cells["alpha"].isna().any() else []
     shape = len(gammas), len(alphas)
     values, planned = np.full(shape, np.nan), np.zeros(shape, bool)
-    marks, told = np.full(shape, "", dtype=object), []
+    marks, texts = np.full(shape, "", dtype=object), []
     for (gamma, alpha), runs in cells.groupby(["gamma", "alpha"], dropna=False, sort=False):
         alpha = None if pd.isna(alpha) else float(alpha)
         at = gammas.index(0.0 if pd.isna(gamma) else float(gamma)), alphas.index(alpha)
@@ -193,7 +194,7 @@ def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]
         if (runs["state"] == DIVERGED).any():
             marks[at] = DIVERGED_MARK
         value = "no value" if math.isnan(values[at]) else f"{values[at]:.1f}{marks[at]}"
-        told.append(f"{short}, {setting_text({'gamma': gammas[at[0]], 'alpha': alpha})}: {value}")
+        texts.append(f"{short}, {setting_text({'gamma': gammas[at[0]], 'alpha': alpha})}: {value}")
     return (
         plots.HeatMap(
             short,
@@ -203,14 +204,14 @@ def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]
             marks.tolist(),
             planned.tolist(),
         ),
-        told,
+        texts,
     )
 
 
-def _told_apart(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curve]:
-    """Curves of several tables in one panel: named by their loss as well, each with own marks.
+def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curve]:
+    """Curves of several tables for one panel: labels with the loss, distinct markers and dashes.
 
-    Those of another detector, which have no loss, may be in several tables and are drawn once.
+    Another detector may be in several tables and is drawn once.
     """
     several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
     named: list[plots.Curve] = []
@@ -234,17 +235,17 @@ def _told_apart(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Cu
 
 
 def _order(row: Row) -> int:
-    """The place of a row's loss in ``LOSSES``, 0 of any other."""
+    """The position of a row's loss in ``LOSSES``, 0 for others."""
     loss = row.setting.as_dict().get("loss")
     return list(LOSSES).index(loss) if loss in LOSSES else 0
 
 
 def _over_seeds(results: Results, grids: Sequence[Grid]) -> str:
-    """What the bars are, where a table has several seeds."""
+    """A description of the bars if a table has several seeds."""
     seeds = max(results.of_grid(grid)["seed"].nunique() for grid in grids)
-    return "" if seeds == 1 else f", means over up to {seeds} seeds with their 95 % intervals"
+    return "" if seeds == 1 else f", means over up to {seeds} seeds with their {CI}"
 
 
 def _ended(results: Results, frame: pd.DataFrame) -> list:
-    """The records that count."""
+    """The records that are done or diverged."""
     return results.records_of(frame[frame["state"].isin(ENDED)])

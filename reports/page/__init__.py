@@ -1,1 +1,1 @@
-"""The page: what stands where, and its templates."""
+"""The HTML and Markdown pages: sections, blocks and templates."""

@@ -1,6 +1,6 @@
-"""What a report consists of: sections of blocks. The templates show each kind of block.
+"""The blocks of a report's sections. The templates render each kind of block.
 
-All texts are plain and escaped where they are shown.
+All texts are plain and escaped by the templates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,28 +14,34 @@ from reports.figures import Illustration
 from reports.page.runs import Run, entry_of
 from reports.tables.table import LINKS, Column, Link, Table
 
-MOST_COLUMNS = 9
-"""Of a table on upright paper."""
+FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
+FORMATS = FIGURE_FORMATS + TABLE_FORMATS
+"""The formats of the files beside a page."""
+
+MAX_COLUMNS = 9
+"""A table with more columns needs landscape paper."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One thing under another in a section.
+    """A part of a section.
 
     Attributes:
-        kind: which part of the templates shows it.
+        kind: the name of the block in the templates.
+        suffixes: the formats of its files.
     """
 
     kind: ClassVar[str]
+    suffixes = ()
 
-    def files(self) -> dict[str, bytes]:
-        """The files that stand beside the page: path from its folder -> content."""
-        return {}
+    def file(self, suffix: str) -> tuple[str, bytes]:
+        """The path of the file of this format, from the page's folder, and its content."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, init=False)
 class Text(Block):
-    """A paragraph of texts and links, one after another.
+    """A paragraph of texts and links.
 
     Attributes:
         style: "" or a class of the style sheet.
@@ -46,28 +52,23 @@ class Text(Block):
     parts: tuple[str | Link, ...]
 
     def __init__(self, *parts: str | Link):
-        object.__setattr__(self, "parts", parts)
-
-    @property
-    def pieces(self) -> list[str | Link]:
-        """The parts that are not empty."""
-        return [part for part in self.parts if part]
+        object.__setattr__(self, "parts", tuple(part for part in parts if part))
 
 
 class Lede(Text):
-    """What is to be read first."""
+    """The main result."""
 
     style = "lede"
 
 
 class Note(Text):
-    """What a reader may want to know of the block above."""
+    """Details of the block above."""
 
     style = "note"
 
 
 class Warning(Text):
-    """What a reader must know."""
+    """A limitation that every reader must know."""
 
     style = "warning"
 
@@ -82,7 +83,7 @@ class Heading(Block):
 
 @dataclass(frozen=True)
 class Formula(Block):
-    """A formula in a line of its own; the templates have each by its name."""
+    """A displayed formula; the templates have one per name."""
 
     kind: ClassVar[str] = "formula"
     name: str
@@ -90,15 +91,15 @@ class Formula(Block):
 
 @dataclass(frozen=True)
 class TableBlock(Block):
-    """A table, also as CSV and LaTeX beside the page.
+    """A table.
 
     Attributes:
         name: the stem of its files and its anchor.
-        table: what it shows.
-        title: what it is of.
-        caption: how it came about.
-        subject: what it is about, where only the heading over it says so.
-        formats: of its files.
+        table: its content.
+        title: shown above it.
+        caption: the origin of its numbers.
+        subject: its topic, which only the heading of the section states.
+        suffixes: the formats of its files.
     """
 
     kind: ClassVar[str] = "table"
@@ -107,53 +108,37 @@ class TableBlock(Block):
     title: str
     caption: str = ""
     subject: str = ""
-    formats: tuple[str, ...] = ("csv", "tex")
-
-    @staticmethod
-    def format_name(suffix: str) -> str:
-        """For example ``CSV``."""
-        return {"tex": "LaTeX"}.get(suffix, suffix.upper())
+    suffixes: Sequence[str] = TABLE_FORMATS
 
     @property
     def full_title(self) -> str:
-        """The title for where no heading is over it."""
+        """The title with its topic."""
         return ": ".join(filter(None, (self.subject, self.title)))
 
     @property
     def is_wide(self) -> bool:
-        """Whether it needs paper on its side."""
-        return len(self.table.columns) > MOST_COLUMNS
+        return len(self.table.columns) > MAX_COLUMNS
 
     def to_html(self, caption: Markup) -> Markup:
-        """The table; its links to records lead to what the page itself says of those runs."""
-        return replace(self.table, columns=list(map(_to_entries, self.table.columns))).to_html(
-            caption
-        )
+        """The table; its links to records lead to the runs' entries in the page."""
+        columns = list(map(_to_entries, self.table.columns))
+        return replace(self.table, columns=columns).to_html(caption)
 
-    def files(self) -> dict[str, bytes]:
-        made = {
-            "csv": lambda: self.table.to_csv(),
-            "tex": lambda: self.table.to_latex(
-                f"{self.full_title}. {self.caption}".strip(), f"tab:{self.name}"
-            ),
-        }
-        return {
-            f"tables/{self.name}.{suffix}": made[suffix]().encode(errors="replace")
-            for suffix in self.formats
-        }
+    def file(self, suffix: str) -> tuple[str, bytes]:
+        if suffix == "csv":
+            text = self.table.to_csv()
+        else:
+            caption = f"{self.full_title}. {self.caption}".strip()
+            text = self.table.to_latex(caption, f"tab:{self.name}")
+        return f"tables/{self.name}.{suffix}", text.encode(errors="replace")
 
 
 @dataclass(frozen=True)
 class FigureBlock(Block):
-    """A drawn figure, also as files beside the page.
-
-    Attributes:
-        figure: what was drawn.
-        caption: what it shows, with what it was made from.
-    """
+    """A figure, or photographs with boxes, with its caption."""
 
     kind: ClassVar[str] = "figure"
-    figure: Illustration
+    figure: Illustration | Picture
     caption: str
 
     @property
@@ -162,45 +147,17 @@ class FigureBlock(Block):
 
     @property
     def suffixes(self) -> list[str]:
-        """Of its files, the one that a Markdown page shows first."""
-        return ["png", "svg"] + (["pdf"] if getattr(self.figure, "pdf", b"") else [])
+        return [suffix for suffix in FIGURE_FORMATS if hasattr(self.figure, suffix)]
 
-    def files(self) -> dict[str, bytes]:
-        contents = {suffix: getattr(self.figure, suffix) for suffix in self.suffixes}
-        return {
-            f"figures/{self.name}.{suffix}": content.encode()
-            if isinstance(content, str)
-            else content
-            for suffix, content in contents.items()
-        }
-
-
-@dataclass(frozen=True)
-class PictureBlock(Block):
-    """Photographs with boxes."""
-
-    kind: ClassVar[str] = "picture"
-    picture: Picture
-
-    @property
-    def name(self) -> str:
-        return self.picture.name
-
-    @property
-    def caption(self) -> str:
-        return self.picture.caption
-
-    @property
-    def suffixes(self) -> list[str]:
-        return ["png"]
-
-    def files(self) -> dict[str, bytes]:
-        return {f"figures/{self.name}.png": self.picture.png}
+    def file(self, suffix: str) -> tuple[str, bytes]:
+        content = getattr(self.figure, suffix)
+        content = content.encode() if isinstance(content, str) else content
+        return f"figures/{self.name}.{suffix}", content
 
 
 @dataclass(frozen=True)
 class Definitions(Block):
-    """Names and what they are: a text or several, a line each."""
+    """Names and their values: a text or several, a line each."""
 
     kind: ClassVar[str] = "definitions"
     pairs: Sequence[tuple[str, str | Sequence[str]]]
@@ -212,7 +169,7 @@ class Definitions(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """A command or what a program printed."""
+    """A command or the output of a program."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -220,7 +177,7 @@ class Code(Block):
 
 @dataclass(frozen=True)
 class Bullets(Block):
-    """Lines that have nothing to do with one another."""
+    """A list."""
 
     kind: ClassVar[str] = "bullets"
     lines: Sequence[str]
@@ -228,19 +185,16 @@ class Bullets(Block):
 
 @dataclass(frozen=True)
 class Details(Block):
-    """Blocks that are folded until a reader asks for them."""
+    """Blocks that a reader can unfold."""
 
     kind: ClassVar[str] = "details"
     summary: str
     blocks: Sequence[Block]
 
-    def files(self) -> dict[str, bytes]:
-        return files(self.blocks)
-
 
 @dataclass(frozen=True)
 class RunsBlock(Block):
-    """An entry for each run, which the tables' links lead to. The Markdown page has none."""
+    """An entry per run, the target of the tables' links. The Markdown page has none."""
 
     kind: ClassVar[str] = "runs"
     runs: Sequence[Run]
@@ -248,39 +202,29 @@ class RunsBlock(Block):
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report that the contents name.
-
-    Attributes:
-        anchor: what a link calls it.
-        title: of it.
-        blocks: in order.
-    """
+    """A section of the report: the target of a link, its title and its blocks."""
 
     anchor: str
     title: str
     blocks: Sequence[Block] = field(default_factory=list)
 
 
-def files(blocks: Sequence[Block]) -> dict[str, bytes]:
-    """The files of several blocks.
-
-    Two blocks may not write one file: that is a mistake of this package's own.
-    """
+def files(blocks: Sequence[Block], formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+    """The files of several blocks in these formats: path from the page's folder -> content."""
     found: dict[str, bytes] = {}
     for block in blocks:
-        for path, content in block.files().items():
-            assert path not in found, f"two blocks write {path}"
-            found[path] = content
+        own = dict(block.file(suffix) for suffix in block.suffixes if suffix in formats)
+        if isinstance(block, Details):
+            own = files(block.blocks, formats)
+        assert not own.keys() & found.keys(), f"two blocks write {own.keys() & found.keys()}"
+        found |= own
     return found
 
 
 def _to_entries(column: Column) -> Column:
     if column.kind != LINKS:
         return column
-    return replace(
-        column,
-        values=[
-            [replace(link, target=entry_of(link.target)) for link in links]
-            for links in column.values
-        ],
-    )
+    values = [
+        [replace(link, target=entry_of(link.target)) for link in links] for links in column.values
+    ]
+    return replace(column, values=values)

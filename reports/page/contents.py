@@ -1,6 +1,6 @@
-"""What a report consists of, in the order of its reader: the answer, the evidence, the making.
+"""The sections of a report: the answer, the evidence, the provenance.
 
-A new table or figure is one line in one of these lists; the templates know kinds of blocks alone.
+A new table or figure is one line in one of these lists.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,13 @@ from reports.page.blocks import (
     Heading,
     Lede,
     Note,
-    PictureBlock,
     Section,
     TableBlock,
     Text,
     Warning,
 )
 from reports.results import provenance
-from reports.results.labels import LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
+from reports.results.labels import HEADLINE, LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
 from reports.results.load import Results
 from reports.statistics import best
 from reports.statistics.inference import Agreement, kendall
@@ -36,27 +35,26 @@ from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
 from reports.text import answer, sentences
 
-FLATTERED = (
-    "The highest of several values is flattered by the choice: the more settings were tried, the "
-    "more so."
+SELECTION_BIAS = (
+    "The AP of the best of several settings is biased upwards by the selection, and the more so "
+    "the more settings were tried."
 )
 
 ABOUT_FOCAL_STAR = (
-    "FL* is the modified focal loss of the proposal of FL* (equation 6). It is not the function "
-    "that the appendix of the ",
+    "FL* is the modified focal loss of the proposal of FL* (equation 6). The appendix of the ",
     Link("focal loss paper", "https://arxiv.org/abs/1708.02002"),
-    " also writes FL*.",
+    " defines another function that it also writes FL*.",
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that a page shows.
+    """The content of a page.
 
     Attributes:
         title: of the page.
-        summary: which study, and how much of it there is.
-        warnings: what a reader must know before all else.
+        summary: the study and its progress.
+        warnings: shown at the top.
         sections: in order.
     """
 
@@ -67,21 +65,21 @@ class Report:
 
 
 def report(results: Results) -> Report:
-    """All that is known of a study, in the order of its reader."""
+    """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     sections = [
         _answer(results),
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
-        Section("accuracy", "Accuracy against speed, scale and setting", _accuracy(results, grids)),
-        Section("per_class", "Each category", _per_class(results)),
-        Section("errors", "Which errors cost AP", _errors(results)),
-        Section("safety", "What is overlooked", _safety(results)),
-        Section("pictures", "Pictures", _gallery(side_by_side.pictures(results))),
-        Section("losses", "The losses", _losses(results)),
+        Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
+        Section("per_class", "AP per category", _per_class(results)),
+        Section("errors", "Error types", _errors(results)),
+        Section("safety", "Missed objects", _safety(results)),
+        Section("pictures", "Example detections", _gallery(side_by_side.pictures(results))),
+        Section("losses", "Loss functions", _losses(results)),
         Section("training", "Training curves", _training(results, grids)),
-        Section("dataset", "The data set", _dataset(results)),
-        Section("references", "What others publish for the same model", _references()),
+        Section("dataset", "Data set", _dataset(results)),
+        Section("references", "Published results of the same model", _references()),
         *making.sections(results),
     ]
     return Report(
@@ -93,7 +91,7 @@ def report(results: Results) -> Report:
 
 
 def published_agreement(table: GridTable) -> Agreement | None:
-    """How far the rows' order by AP is the published one; None where nothing is published."""
+    """The rank correlation of the rows' AP with the published AP; None if nothing is published."""
     if not table.has_published:
         return None
     values = table.values
@@ -101,28 +99,28 @@ def published_agreement(table: GridTable) -> Agreement | None:
 
 
 def tabled(name: str, title: str, found: Tabled) -> list[Block]:
-    """A table with its note, or why there is none."""
+    """A table with its note, or the reason for its absence."""
     if found.table is None:
         return [Note(found.note)]
     return [TableBlock(name, found.table, title), Note(found.note)]
 
 
 def illustrated(found: Illustrated) -> list[Block]:
-    """A figure with its caption, or why there is none."""
+    """A figure with its caption, or the reason for its absence."""
     return [Note(found.note) if found.figure is None else FigureBlock(found.figure, found.note)]
 
 
 def _ordered(grids: Sequence[Grid]) -> list[Grid]:
-    """The grid that the answer is from stands first."""
-    return sorted(grids, key=lambda grid: grid.name != answer.HEADLINE)
+    """The grids with the headline first."""
+    return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
 def _answer(results: Results) -> Section:
-    ours, theirs = (LOSSES[loss].short for loss in answer.QUESTION)
+    ours, theirs = (LOSSES[loss].short for loss in (answer.CANDIDATE, answer.BASELINE))
     found = answer.answer(results)
     return Section(
         "answer",
-        f"Does {ours} beat {theirs}?",
+        f"{ours} against {theirs}",
         [
             Lede(found.verdict),
             *([Bullets(found.others)] if found.others else []),
@@ -137,22 +135,27 @@ def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:
     rows = best.best_settings(results)
     blocks: list[Block] = [Text("No cell has a result yet.")]
     if rows:
-        title = f"Best setting of each loss by mean {MAIN_METRIC}"
+        title = f"Setting of highest mean {MAIN_METRIC} per loss"
         table = table_of_best(rows)
-        blocks = [TableBlock("best", table, title, best.compared(results.study)), Note(FLATTERED)]
+        blocks = [
+            TableBlock("best", table, title, best.compared(results.study)),
+            Note(SELECTION_BIAS),
+        ]
     blocks.append(Warning(sentences.seeds_warning(results)))
-    return Section("best", "Best settings", [*blocks, *([Text(orders)] if orders else [])])
+    return Section(
+        "best", "Best setting of each loss", [*blocks, *([Text(orders)] if orders else [])]
+    )
 
 
 def table_of_best(rows: Sequence[dict[str, str]]) -> Table:
-    """What :func:`best.best_settings` returned; a column that is empty throughout is left out."""
+    """The table of :func:`best.best_settings`, without empty columns."""
     columns = [
         Column("", header, kind, shown(row[name] for row in rows))
         for name, header, kind in (
             ("loss", "loss", AXIS),
             ("setting", "setting", TEXT),
             ("AP", MAIN_METRIC, NUMBER),
-            ("interval", "95 % interval", NUMBER),
+            ("interval", sentences.CI, NUMBER),
             ("seeds", "seeds", NUMBER),
             ("settings", "settings tried", NUMBER),
         )
@@ -165,12 +168,10 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.records_of(frame))
     agreement = published_agreement(table)
-    source = f" Published: {grid.source}." if agreement else ""
-    beside = "ours beside the published values" if agreement else "ours; none are published"
+    source = f" Published values: {grid.source}." if agreement else ""
+    title = "AP in percent" + (", ours and published" if agreement else "")
     blocks: list[Block] = [
-        TableBlock(
-            grid.name, table.table, f"AP in percent, {beside}", f"{made}.{source}", grid.title
-        ),
+        TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
         Note(captions.under_table(results, grid, table)),
     ]
     if agreement:
@@ -188,7 +189,7 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
 
 
 def _per_class(results: Results) -> list[Block]:
-    return tabled("per_class", "AP of each category", per_class.per_class_ap(results))
+    return tabled("per_class", "AP per category", per_class.per_class_ap(results))
 
 
 def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
@@ -202,7 +203,7 @@ def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
 
 def _errors(results: Results) -> list[Block]:
     return [
-        *tabled("error_types", "Errors by kind", error_types.error_types(results)),
+        *tabled("error_types", "Errors by type", error_types.error_types(results)),
         *illustrated(figures.error_types(results)),
         *illustrated(figures.precision_recall(results)),
     ]
@@ -210,19 +211,19 @@ def _errors(results: Results) -> list[Block]:
 
 def _safety(results: Results) -> list[Block]:
     return [
-        *tabled("safety", "Misses, recall and calibration", safety.safety(results)),
+        *tabled("safety", "Miss rate, recall and calibration", safety.safety(results)),
         *illustrated(figures.miss_rate(results)),
         *illustrated(figures.reliability(results)),
-        *tabled("miss_rate", "Miss rate of each category", per_class.per_class_miss_rate(results)),
+        *tabled("miss_rate", "Miss rate per category", per_class.per_class_miss_rate(results)),
         *_gallery(worst_misses.worst_misses(results)),
-        *tabled("missed_objects", "The worst misses", safety.missed_objects(results)),
+        *tabled("missed_objects", "Largest missed objects", safety.missed_objects(results)),
     ]
 
 
 def _gallery(gallery: Gallery) -> list[Block]:
     blocks: list[Block] = []
     for picture in gallery.pictures:
-        blocks += [Heading(picture.title), PictureBlock(picture)]
+        blocks += [Heading(picture.title), FigureBlock(picture, picture.caption)]
     return blocks + ([Note(gallery.why_not)] if gallery.why_not else [])
 
 
@@ -232,11 +233,11 @@ def _losses(results: Results) -> list[Block]:
     return [
         FigureBlock(
             figures.loss_over_p_t(),
-            f"{names}, for αₜ = 1, after figure 4 of the proposal of FL*.",
+            f"Loss over pₜ for αₜ = 1, after figure 4 of the proposal of FL*. {names}.",
         ),
         Formula("focal_star"),
-        Text(*ABOUT_FOCAL_STAR, " This project calls that one focal_appendix."),
-        Heading("Where the loss comes from"),
+        Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
+        Heading("Cumulative loss"),
         *(block for one in figures.cumulative_loss(results) for block in illustrated(one)),
     ]
 
@@ -244,9 +245,9 @@ def _losses(results: Results) -> list[Block]:
 def _training(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     blocks: list[Block] = [
         Text(
-            "The classification loss of every run on logarithmic scales; a cross ends a run that "
-            "diverged. The rows of a table train on different losses, and each panel has its own "
-            "scale of the loss, so compare the shapes, not the levels."
+            "The curves show the classification loss of every run on logarithmic scales; a cross "
+            "marks a divergence. The rows of a table train with different losses and each panel "
+            "has its own scale, so compare the shapes, not the levels."
         )
     ]
     for grid, table in grids:
@@ -260,7 +261,7 @@ def _training(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
 
 def _dataset(results: Results) -> list[Block]:
     name = provenance.dataset_name(results)
-    return tabled("dataset", f"What is in {name}", dataset_card.dataset_card(results))
+    return tabled("dataset", f"Contents of {name}", dataset_card.dataset_card(results))
 
 
 def _references() -> list[Block]:

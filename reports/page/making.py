@@ -1,4 +1,4 @@
-"""The report's last sections: how its runs were made, each of them, and what went wrong."""
+"""The last sections of a report: provenance, runs, failed and diverged runs."""
 
 from reports.page import runs
 from reports.page.blocks import (
@@ -15,16 +15,17 @@ from reports.page.blocks import (
 )
 from reports.results import provenance
 from reports.results.load import Results
+from reports.tables.table import Link
 from reports.text.endings import bad_endings
 from reports.text.sentences import counted
 
 
 def sections(results: Results) -> list[Section]:
-    """How it was made, the runs, and those that did not end well; empty where there is nothing."""
+    """Provenance, runs, and the failed and diverged ones; a section may have no blocks."""
     return [
-        Section("making", "How this was made", _making(results)),
+        Section("making", "Provenance", _making(results)),
         Section("runs", "Runs", _runs(results)),
-        Section("endings", "Runs that did not end well", _endings(results)),
+        Section("endings", "Failed and diverged runs", _endings(results)),
     ]
 
 
@@ -44,13 +45,13 @@ def _making(results: Results) -> list[Block]:
         ("Versions", ", ".join(versions)),
         (
             "Other records",
-            f"{others} more in the folder that belong to no row of these tables" if others else "",
+            f"{others} in the folder, which belong to no row of these tables" if others else "",
         ),
     ]
     blocks: list[Block] = [Definitions([(name, texts) for name, texts in pairs if texts])]
     command = str(results.request.get("command") or "")
     if command:
-        blocks += [Text("The command that repeats it:"), Code(command)]
+        blocks += [Text("This command repeats the study:"), Code(command)]
     return blocks
 
 
@@ -59,8 +60,8 @@ def _runs(results: Results) -> list[Block]:
     found = runs.entries(results)
     blocks: list[Block] = [
         Details(
-            f"{counted(len(table), 'run')} with their times and first losses",
-            [TableBlock("runs", table, "Runs", runs.CAPTION, formats=("csv",))],
+            f"Times and first losses of {counted(len(table), 'run')}",
+            [TableBlock("runs", table, "Runs", runs.CAPTION, suffixes=("csv",))],
         )
     ]
     if found:
@@ -71,7 +72,7 @@ def _runs(results: Results) -> list[Block]:
 def _endings(results: Results) -> list[Block]:
     blocks: list[Block] = []
     for ending in bad_endings(results):
-        links = [part for file in ending.files for part in (", ", file)]
+        links = [part for file in ending.files for part in (", ", Link(*file))]
         blocks += [
             Heading(ending.cell),
             Text(ending.state, *links),
@@ -81,7 +82,7 @@ def _endings(results: Results) -> list[Block]:
             blocks.append(Definitions(ending.evidence))
     if results.refused:
         blocks += [
-            Text("Records that could not be read, and count as missing:"),
+            Text("These records could not be read and count as missing:"),
             Bullets(results.refused),
         ]
     return blocks

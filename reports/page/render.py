@@ -1,7 +1,8 @@
-"""Writes a study's report: the page, its Markdown twin, the tables and the figures."""
+"""Writes a study's report: HTML page, Markdown page, tables and figures."""
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ from reports.tables import markdown
 TEMPLATES = Path(__file__).parent / "templates"
 
 REFRESH_SECONDS = 60
-"""How often the page of a study that is being run loads itself again."""
+"""The reload interval of the page while its study is running."""
 
 
-def write_report(results: Results, at_work: bool = False) -> list[Path]:
-    """Render everything, then write it, each file whole or not at all.
+def write_report(
+    results: Results, at_work: bool = False, formats: Sequence[str] = blocks.FORMATS
+) -> list[Path]:
+    """Render everything, then write every file atomically.
 
     Args:
         results: of the study.
-        at_work: whether a run is at work on what is missing; else only cells that are running
-            say so. The page of such a study loads itself again.
+        at_work: whether a run is active, even if no cell is running at the moment. The page of a
+            running study reloads itself.
+        formats: of the tables and figures beside the pages, of ``blocks.FORMATS``; the Markdown
+            page shows the figures as ``png``.
 
     Returns:
         The files, the page first.
@@ -35,21 +40,24 @@ def write_report(results: Results, at_work: bool = False) -> list[Path]:
     incomplete = not results.status.is_complete
     context = {
         "report": report,
+        "formats": formats,
         "refresh": REFRESH_SECONDS if incomplete and (at_work or results.counts[RUNNING]) else 0,
         "ended": len(results.status.states) - len(results.status.to_run),
         "cells": len(results.status.states),
     }
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     page = _environment(autoescape=True).get_template("index.html.j2")
-    # What this template prints is escaped for Markdown, as autoescape does it for HTML.
+    # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
         "index.html": page.render(context, script=script, script_hash=_sha256(script)),
         "report.md": twin.render(context),
     }
-    # JSON can hold half of a surrogate pair, UTF-8 cannot.
+    # JSON can hold a lone surrogate, UTF-8 cannot.
     written = {name: text.encode(errors="replace") for name, text in texts.items()}
-    written |= blocks.files([block for section in report.sections for block in section.blocks])
+    written |= blocks.files(
+        [block for section in report.sections for block in section.blocks], formats
+    )
     folder = results.layout.report
     for name, content in written.items():
         write_whole(folder / name, content)
@@ -57,7 +65,7 @@ def write_report(results: Results, at_work: bool = False) -> list[Path]:
 
 
 def _sha256(script: str) -> str:
-    """As a content security policy names the one script that may run."""
+    """The source expression of the script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 
@@ -78,6 +86,6 @@ def _environment(**options: Any) -> jinja2.Environment:
 
 
 def _markdown_piece(text: str) -> Markup:
-    """A part of a paragraph, with the space that parts it from its neighbour."""
+    """A part of a paragraph with its outer spaces."""
     before, after = " " * text.startswith(" "), " " * text.endswith(" ")
     return Markup(before) + markdown.escape(text) + Markup(after)

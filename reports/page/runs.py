@@ -1,4 +1,4 @@
-"""How a report's runs were made, run by run: what the last sections and the tables' links show."""
+"""The runs of a study: a table, an entry per run, and facts about all of them."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +11,15 @@ from ablations.records.record import Record
 from ablations.study.cell import Cell
 from reports.results import provenance
 from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
-from reports.results.load import Results
+from reports.results.load import Results, record_path
 from reports.results.states import state_text
 from reports.tables import table
-from reports.tables.grids import record_path
 from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, shown
 from reports.text import sentences
 
 CONFIGS = "projects/focal_star/configs"
 
-CAPTION = "First loss: of the first iteration, as predicted before and as measured."
+CAPTION = "The first loss is that of the first iteration, predicted and measured."
 
 _NUMBERS = {
     "iterations": ("", "iterations", ".0f"),
@@ -28,21 +27,21 @@ _NUMBERS = {
     "measured_loss": ("first loss", "measured", ".3g"),
     "train_seconds": ("seconds", "training", ".1f"),
     "eval_seconds": ("seconds", "evaluation", ".1f"),
-    "wall_seconds": ("seconds", "all", ".1f"),
+    "wall_seconds": ("seconds", "total", ".1f"),
 }
-"""Numbers in the table of runs -> group, header and format."""
+"""Number in the table of runs -> group, header and format."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the page says of one run.
+    """The entry of a run.
 
     Attributes:
         cell: its id.
-        outcome: AP, or how else it stands.
+        outcome: its AP or its state.
         facts: names and texts.
-        files: its record, config and log, those that are there.
-        command: what repeats it.
+        files: its record, config and log, if they exist.
+        command: repeats the run.
     """
 
     cell: str
@@ -57,7 +56,7 @@ class Run:
 
 
 def entry_of(target: str) -> str:
-    """Where the page itself tells of the run of a record; any other target stays as it is."""
+    """The anchor of a record's run in the page; any other target is returned unchanged."""
     path = PurePosixPath(target)
     if path.parent != PurePosixPath(record_path("")).parent:
         return target
@@ -65,7 +64,7 @@ def entry_of(target: str) -> str:
 
 
 def entries(results: Results) -> list[Run]:
-    """Each run that has a record, in the order of the study."""
+    """An entry per run that has a record, in the order of the study."""
     frame = {line["cell"]: line for line in results.cells.to_dict("records")}
     return [
         _entry(results, cell, frame[cell.id])
@@ -75,7 +74,7 @@ def entries(results: Results) -> list[Run]:
 
 
 def table_of_runs(results: Results) -> Table:
-    """A line per cell, also of those without a record."""
+    """A line per cell, with or without a record."""
     cells = results.cells.to_dict("records")
     records = [results.records.get(cell["cell"]) for cell in cells]
     columns = [
@@ -101,7 +100,7 @@ def table_of_runs(results: Results) -> Table:
 
 
 def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
-    """How the runs were made: names and texts."""
+    """Names and texts about all runs."""
     found = [
         ("Config", f"{CONFIGS}/{results.study.config}"),
         ("Schedule", provenance.schedule(records)),
@@ -118,15 +117,15 @@ def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
         found.append(
             (
                 "Time",
-                f"{total} in all over {sentences.counted(len(times), 'cell')}; "
-                f"one takes {least} to {most}, median {middle}",
+                f"{total} in total for {sentences.counted(len(times), 'cell')}; "
+                f"{least} to {most} per cell, median {middle}",
             )
         )
     return [(name, text) for name, text in found if text]
 
 
 def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
-    """The entry of a cell; ``line``: what the frame has of it."""
+    """The entry of a cell; ``line``: its line of the frame."""
     layout, outcome = results.layout, state_text(line)
     there = [
         Link(name, f"../{quote(path.relative_to(layout.root).as_posix())}")
@@ -164,14 +163,14 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     )
 
 
-def _number(value: float, digits: str) -> table.Cell:
-    """A formatted number that sorts by what it is."""
+def _number(value: float, digits: str) -> table.TableCell:
+    """A formatted number that is sorted by its value."""
     if math.isnan(value):
-        return table.Cell("")
-    return table.Cell(format(value, digits), sort=value)
+        return table.TableCell("")
+    return table.TableCell(format(value, digits), sort=value)
 
 
 def _span(moments: Iterable[Any]) -> str:
-    """The first and the last of some moments in ISO 8601, which sorts as text."""
+    """The first and the last of these times in ISO 8601."""
     known = sorted(moment for moment in moments if isinstance(moment, str) and moment)
     return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else ""

@@ -1,4 +1,4 @@
-"""Draws numbers: every function takes them and returns matplotlib Axes. Knows no records."""
+"""Plots: functions of numbers that return matplotlib Axes."""
 
 from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale
 from reports.plots.detections import (

@@ -1,4 +1,4 @@
-"""AP over how long an image takes, and over how large it is."""
+"""AP over time per image and over image size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from reports.plots.drawing import WIDTH, settle, styled, wrapped, write_notes
 
 @dataclass(frozen=True)
 class Curve:
-    """Points in two dimensions, joined or not.
+    """Points with or without a line.
 
     Attributes:
         label: for the legend.
         x: a value per point; a point without both values is left out.
         y: likewise.
-        notes: per point, a word to be written beside it where there is room.
+        notes: a label per point, drawn if there is room.
         colour: of line and marks.
-        marker: matplotlib's; it tells curves of one colour apart.
-        dashes: of the line, likewise; "none" joins nothing.
-        low: where a point's bar begins in y, NaN for no bar; empty for no bars at all.
-        high: where it ends.
+        marker: matplotlib's.
+        dashes: of the line; "none" for no line.
+        low: lower end of each point's bar, NaN for no bar; empty for no bars.
+        high: upper end.
         filled: False draws rings.
     """
 
@@ -41,12 +41,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class SpeedPanel:
-    """Curves that are of the same data and hardware.
+    """Curves of the same data and hardware.
 
     Attributes:
-        title: what they are of.
-        curves: those whose notes matter most first.
-        envelope: x and y of the points that no other beats in both, from left to right.
+        title: of the panel.
+        curves: the most important labels first.
+        envelope: x and y of the points that no other point beats in both, from left to right.
     """
 
     title: str
@@ -56,7 +56,7 @@ class SpeedPanel:
 
 @styled
 def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
-    """AP over time, the panels one over the other, each with scales of its own."""
+    """AP over time, a column of panels with their own scales."""
     figure = Figure(figsize=(WIDTH, 3.1 * len(panels)))
     found = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
     for axes, panel in zip(found, panels, strict=True):
@@ -69,7 +69,7 @@ def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
         )  # fmt: skip
         _draw(axes, panel.curves)
         _legend_beside(axes)
-    settle(figure)  # where things lie is known from here on
+    settle(figure)  # positions are final from here on
     for axes, panel in zip(found, panels, strict=True):
         notes = [n for c in panel.curves for n in zip(c.x, c.y, c.notes, strict=True)]
         write_notes(axes, notes, [line for c in panel.curves for line in _lines(c)])
@@ -78,9 +78,9 @@ def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
 
 @styled
 def ap_over_scale(curves: Sequence[Curve]) -> Axes:
-    """AP over the size of the images, all curves on one scale.
+    """AP over the image size, all curves on one scale.
 
-    Where there are bars, points of the same size stand side by side, so that no bar hides another.
+    With bars, points of the same size are drawn side by side so that no bar hides another.
     """
     axes = Figure(figsize=(WIDTH, 3.6)).subplots()
     sizes = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
@@ -114,7 +114,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], offsets: Sequence[float] = ()) ->
 
 
 def _lines(curve: Curve) -> list[np.ndarray]:
-    """What a curve consists of: its line or points, and its bars."""
+    """The line or points of a curve, and its bars."""
     points = np.array([curve.x, curve.y], float).T
     points = points[np.isfinite(points).all(axis=1)]
     ends = zip(curve.x, curve.low, curve.high, strict=False)
@@ -124,7 +124,7 @@ def _lines(curve: Curve) -> list[np.ndarray]:
 
 
 def _legend_beside(axes: Axes) -> None:
-    """Where it hides nothing."""
+    """A legend at the right of the axes."""
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles, [wrapped(label, 1.8) for label in labels], loc="upper left",

@@ -1,4 +1,4 @@
-"""What a detector finds, misses and believes."""
+"""Precision, reliability, error types and miss rate."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from reports.plots.drawing import WIDTH, legend_outside, reach, styled, wrapped
 from reports.plots.losses import Line, draw_lines
 
 MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)
-"""Percent: where the axis of miss rates may begin, and its ticks."""
+"""Percent: the possible lower ends of the axis of miss rates, and its ticks."""
 
-LEAST_MISS_RATE = MISS_RATES[0]
+MIN_MISS_RATE = MISS_RATES[0]
 
 _ENDS = ("y", "low", "high")
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often detections of a confidence are right.
+    """A reliability diagram.
 
     Attributes:
         title: of the panel.
         edges: (N + 1,) of the bins of confidence, in percent.
         confidence: (N,) mean confidence of a bin's detections, NaN for an empty bin.
-        accuracy: (N,) how many of them are right, in percent.
-        counts: (N,) how many there are.
+        accuracy: (N,) share of true positives among them, in percent.
+        counts: (N,) number of detections.
         colour: of the line.
     """
 
@@ -43,13 +43,13 @@ class Reliability:
 
 @dataclass(frozen=True)
 class ErrorBars:
-    """A bar for each kind of error.
+    """A bar per type of error.
 
     Attributes:
         title: of the panel.
-        values: a value per kind, NaN where there is none.
-        low: where a bar's whisker begins; there is none where ``high`` is not above it.
-        high: where it ends.
+        values: a value per type, NaN for no bar.
+        low: lower end of the whiskers; there is none if ``high`` is not above it.
+        high: upper end.
         colour: of the bars.
     """
 
@@ -62,7 +62,7 @@ class ErrorBars:
 
 @styled
 def precision_recall(panels: Mapping[str, Sequence[Line]]) -> list[Axes]:
-    """Precision over recall in percent, a panel for each title, all on the same scales."""
+    """Precision over recall in percent, a panel per title, all on the same scales."""
     lines = max(len(found) for found in panels.values())
     figure = Figure(figsize=(WIDTH, 2.75 + 0.1 * lines))
     found = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
@@ -80,8 +80,8 @@ def precision_recall(panels: Mapping[str, Sequence[Line]]) -> list[Axes]:
 def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
     """Accuracy over confidence, all on the same scales, with the number of detections as bars.
 
-    The bars are on a logarithmic scale that all panels share: none for a single detection, a
-    third of the panel's height for the fullest bin of all.
+    The bars share a logarithmic scale: 0 for a single detection, a third of the panel's height for
+    the fullest bin of all panels.
     """
     columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
@@ -101,7 +101,7 @@ def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
         )  # fmt: skip
         confidence, accuracy = (np.asarray(v, float) for v in (panel.confidence, panel.accuracy))
         usable = np.isfinite(confidence) & np.isfinite(accuracy)
-        if usable.any():  # no points without clipping have no place, and no layout is found
+        if usable.any():  # an empty line without clipping breaks the layout
             axes.plot(
                 confidence[usable], accuracy[usable], color=panel.colour, marker="o",
                 markersize=4.5, linewidth=1.6, zorder=3, clip_on=False,
@@ -112,7 +112,7 @@ def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
     for number in range(max(len(panels) - columns, 0), len(panels)):
         grid[number].tick_params(axis="x", labelbottom=True)
     figure.supxlabel("confidence (%)", fontsize=10)
-    figure.supylabel("detections that are right (%)", fontsize=10)
+    figure.supylabel("true positives (%)", fontsize=10)
     return list(grid[: len(panels)])
 
 
@@ -120,13 +120,13 @@ def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
 def error_types(
     kinds: Sequence[str], panels: Sequence[ErrorBars], label: str, columns: int = 3
 ) -> list[Axes]:
-    """A panel of bars for each setting, all on the same scale.
+    """A panel of bars per setting, all on the same scale.
 
     Args:
-        kinds: of errors, from top to bottom; "" leaves a gap.
+        kinds: types of errors, from top to bottom; "" leaves a gap.
         panels: the settings.
         label: of the bars' axis.
-        columns: how many panels stand side by side.
+        columns: the number of panels per row.
     """
     columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
@@ -168,13 +168,13 @@ def error_types(
 
 @styled
 def miss_rate(lines: Sequence[Line]) -> Axes:
-    """The miss rate over the false positives per image, both on logarithmic scales, in percent.
+    """Miss rate in percent over false positives per image, both on logarithmic scales.
 
-    What is below ``LEAST_MISS_RATE`` is drawn there: a scale has no place for 0.
+    Values below ``MIN_MISS_RATE`` are drawn at ``MIN_MISS_RATE``.
     """
     axes = Figure(figsize=(WIDTH, 3.6 + 0.11 * len(lines))).subplots()
     held = [
-        replace(line, **{end: np.maximum(getattr(line, end), LEAST_MISS_RATE) for end in _ENDS})
+        replace(line, **{end: np.maximum(getattr(line, end), MIN_MISS_RATE) for end in _ENDS})
         for line in lines
     ]
     draw_lines(axes, held)

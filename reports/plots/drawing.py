@@ -1,6 +1,6 @@
-"""How every figure looks, and how a figure becomes a file.
+"""The style of the figures and their files.
 
-Figures are drawn on white, with paths instead of fonts, so that they look the same everywhere.
+Figures have a white background and paths instead of fonts, so that they look the same everywhere.
 """
 
 import io
@@ -23,12 +23,12 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
 WIDTH = 7.6
-"""Of every figure, in inches."""
+"""The width of every figure, in inches."""
 
 PNG_DPI = 160
 
 _LEGEND_MARK = 0.95
-"""Inches that the line beside a legend's text takes, with the gaps around it."""
+"""The width of a legend's line with its gaps, in inches."""
 
 GREY = "#6b6b6b"
 _STYLE = {
@@ -40,7 +40,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10,
-    "axes.titley": 1.0,  # no tick is above the axes; looking for one takes time
+    "axes.titley": 1.0,  # no tick is above the axes; a search for one takes time
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -62,7 +62,7 @@ _STYLE = {
 
 
 def styled(function):
-    """Draw with the style of all figures."""
+    """Apply the style of all figures to a drawing function."""
 
     @wraps(function)
     def draw(*args, **kwargs):
@@ -77,23 +77,23 @@ _PLACES = (
     (7, -4, "left", "top"), (7, 4, "left", "bottom"), (-7, -4, "right", "top"),
     (9, 0, "left", "center"), (-9, 0, "right", "center"),
 )  # fmt: skip
-"""Where a note may stand: offsets from its point in points, and its alignment."""
+"""The places of a label: offset from its point in points, and alignment."""
 
 _TOWARDS = {"left": 0, "bottom": 0, "center": -0.5, "right": -1, "top": -1}
-"""Alignment -> where a text's box begins from its anchor, in its own size."""
+"""Alignment -> the offset of a text's box from its anchor, in its own size."""
 
 
 def write_notes(
     axes: Axes, notes: Sequence[tuple[float, float, str]], lines: Sequence[np.ndarray]
 ) -> None:
-    """Write words beside points, each where it covers no line, no legend and no other.
+    """Label points where the labels cover no line, no legend and no other label.
 
-    Those that have the fewest such places are written first. One that has none is left out.
+    Labels with the fewest free places are placed first; a label without a free place is omitted.
 
     Args:
         axes: of a figure that has been laid out, see :func:`settle`.
-        notes: x, y and a word for each point; not finite: none.
-        lines: the points (N, 2) of each line that is not to be covered.
+        notes: x, y and a word for each point; points that are not finite are ignored.
+        lines: the points (N, 2) of each line that must not be covered.
     """
     paths = [_along(axes.transData.transform(line)) for line in lines if len(line)]
     covered = np.concatenate(paths or [np.empty((0, 2))])
@@ -117,7 +117,7 @@ def write_notes(
 
 
 def _places(axes: Axes, text: Annotation, covered: np.ndarray) -> Iterator[tuple[tuple, Bbox]]:
-    """The places where a text is inside the axes and covers none of these points."""
+    """The places where a text is inside the axes and covers none of the points."""
     size, pixels = text.get_window_extent().size, axes.figure.dpi / 72
     anchor = axes.transData.transform(text.xy)
     for place in _PLACES:
@@ -131,17 +131,17 @@ def _places(axes: Axes, text: Annotation, covered: np.ndarray) -> Iterator[tuple
 
 
 def _along(points: np.ndarray, steps: int = 40) -> np.ndarray:
-    """Points (N, 2) with others on the lines between them."""
+    """Points (N, 2) with interpolated points between them."""
     at = np.linspace(0, len(points) - 1, (len(points) - 1) * steps + 1)
     return np.stack([np.interp(at, range(len(points)), values) for values in points.T], axis=1)
 
 
 def wrapped(text: str, inches: float, size: float = 9) -> str:
-    """A text on lines of at most this length, broken at its commas, else between words or letters.
+    """A text in lines of limited length, broken at commas, else between words or letters.
 
     Args:
         text: on one line.
-        inches: the longest that a line may be.
+        inches: the maximum length of a line.
         size: of the font, in points.
     """
     font = FontProperties(family=_STYLE["font.family"], size=size)
@@ -154,7 +154,7 @@ def wrapped(text: str, inches: float, size: float = 9) -> str:
 
 
 def _broken(text: str, fits: Callable[[str], bool], joints: Sequence[str]) -> list[str]:
-    """The lines of a text, broken at the first of the joints as far as that suffices."""
+    """The lines of a text, broken at the first joint that suffices."""
     if fits(text) or not joints:
         return [text]
     joint, *finer = joints
@@ -170,12 +170,12 @@ def _broken(text: str, fits: Callable[[str], bool], joints: Sequence[str]) -> li
 
 
 def reach(values: Sequence[float]) -> float:
-    """The largest of the values that are finite, 0 if none is."""
+    """The largest finite value, 0 if there is none."""
     return max((float(value) for value in values if np.isfinite(value)), default=0.0)
 
 
 def legend_outside(axes: Axes, columns: int = 3) -> None:
-    """The legend of a figure whose panels share it, under them."""
+    """A common legend below the panels of a figure."""
     handles, labels = axes.get_legend_handles_labels()
     expected = -(-len(labels) // columns)
     most = min(columns, len(labels))
@@ -184,7 +184,7 @@ def legend_outside(axes: Axes, columns: int = 3) -> None:
         if texts == labels:
             break
     lines = -(-len(texts) // columns) * (1 + max(text.count("\n") for text in texts))
-    figure = axes.figure  # what the legend needs beyond a line per row is not the panels' to give
+    figure = axes.figure  # a legend with wrapped labels must not shrink the panels
     figure.set_figheight(figure.get_figheight() + 0.17 * (lines - expected))
     figure.legend(
         handles, texts, loc="outside lower center", ncols=columns, fontsize=9, handlelength=3.6
@@ -196,8 +196,8 @@ class Files:
     """A figure as files, the same bytes for the same numbers.
 
     Attributes:
-        svg: stands in the page.
-        png: for where SVG is not shown.
+        svg: for the HTML page.
+        png: for the Markdown page.
         pdf: for LaTeX.
     """
 
@@ -235,7 +235,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out for good: most of the time that drawing takes goes into the layout."""
+    """Compute the layout once; it takes most of the time of a drawing."""
     if not figure.get_constrained_layout():
         return
     figure.draw_without_rendering()
@@ -248,10 +248,9 @@ def settle(figure: Figure) -> None:
 
 
 def inline_svg(svg: str, name: str) -> str:
-    """The ``<svg>`` element alone, to stand in a page beside others.
+    """The ``<svg>`` element for a page with several figures: ``name`` is prefixed to its ids.
 
-    Ids are unique in a file, not among files: each gets ``name`` before it. The alternative text
-    is the page's to give.
+    The page adds the alternative text.
     """
     element = svg[svg.index("<svg") :]
     element = re.sub(r'\bid="', f'id="{name}-', element)

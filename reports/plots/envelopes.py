@@ -1,4 +1,4 @@
-"""Which of several models none beats in speed and accuracy at once."""
+"""The upper envelope of models over cost and value."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def envelope(costs: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """The points that no other point beats: none costs no more and has a higher value.
+    """The Pareto front: the points for which no other point has a higher value at no higher cost.
 
     Args:
-        costs: for example ms per image, the lower the better.
-        values: for example AP, the higher the better; a point without both numbers is left out.
+        costs: for example ms per image.
+        values: for example AP; points without both numbers are left out.
 
     Returns:
-        Costs and values of those points, both rising; equal points are one.
+        Costs and values of those points, both rising, without duplicates.
     """
     x, y = np.asarray(costs, float), np.asarray(values, float)
     usable = np.isfinite(x) & np.isfinite(y)

@@ -1,4 +1,4 @@
-"""A number over two axes of settings."""
+"""Heat maps over two axes of settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from matplotlib.patches import Rectangle
 from reports.plots.drawing import GREY, WIDTH, styled
 
 COLOURS = "cividis"
-"""From dark to light, the same to readers with and without colour vision."""
+"""A colour map for readers with and without colour vision."""
 
-MOST_COLUMNS = 17
-"""So many cells with a number in each fit side by side."""
+MAX_COLUMNS = 17
+"""The number of cells with a value that fit side by side."""
 
 LETTERS = 70
-"""So many fit in a line under the cells."""
+"""The number of letters that fit in a line below the cells."""
 
 INK = "#000000", "#ffffff"
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A map.
+    """A heat map.
 
     Attributes:
         title: of it.
         rows: the rows' labels, from top to bottom.
         columns: the columns' labels.
-        values: (rows, columns), NaN where there is none.
-        marks: (rows, columns), what is written under a value.
-        planned: (rows, columns), whether a value is to be: where there is none the cell is
-            hatched, other cells are empty.
+        values: (rows, columns), NaN for no value.
+        marks: (rows, columns), texts below the values.
+        planned: (rows, columns), whether a value is expected; the cell of a missing one is
+            hatched.
     """
 
     title: str
@@ -49,16 +49,16 @@ class HeatMap:
 
 @styled
 def heat_maps(maps: Sequence[HeatMap], row_name: str, column_name: str, label: str) -> list[Axes]:
-    """Maps, their colours on one scale, each value printed in its cell.
+    """Heat maps on one colour scale, each value printed in its cell.
 
-    They stand side by side if their columns are few enough, else one over the other.
+    They are drawn side by side if they fit, else in a column.
     """
     finite = [v for one in maps for v in np.ravel(one.values) if np.isfinite(v)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     norm = Normalize(low, high if high > low else low + 1)
     tallest = max(len(one.rows) for one in maps)
     columns = [max(len(one.columns), 2) for one in maps]
-    beside = sum(columns) <= MOST_COLUMNS
+    beside = sum(columns) <= MAX_COLUMNS
     lines = 1 if beside else len(maps)
     figure = Figure(figsize=(WIDTH, (1.15 + 0.36 * max(tallest, 3)) * lines))
     shape = {"ncols": len(maps), "width_ratios": columns} if beside else {"nrows": len(maps)}

@@ -1,4 +1,4 @@
-"""The losses themselves, and where a model's loss comes from."""
+"""Losses over p_t, and cumulative losses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from reports.plots.drawing import WIDTH, styled
 
 @dataclass(frozen=True)
 class Line:
-    """A curve; the dashes (matplotlib's line style) and the marker tell it apart in grey.
+    """A curve; the dashes (matplotlib's line style) and the marker distinguish it in grey.
 
     Attributes:
         label: for the legend.
@@ -20,8 +20,8 @@ class Line:
         colour: of line and marks.
         dashes: of the line.
         marker: of its points, "" for none.
-        low: of a band around the line, per point; empty for no band.
-        high: likewise.
+        low: lower edge of a band around the line; empty for no band.
+        high: upper edge.
     """
 
     label: str
@@ -47,7 +47,7 @@ def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
 
 @styled
 def cumulative_loss(rows: Mapping[str, Mapping[str, Sequence[Line]]]) -> list[Axes]:
-    """The share of a loss that the easiest examples carry, all panels on the same scales.
+    """The share of a loss that the easiest examples contribute, all panels on the same scales.
 
     Args:
         rows: title of a row of panels -> title of a panel -> its lines; all rows have as

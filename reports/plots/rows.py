@@ -1,4 +1,4 @@
-"""A table's rows as dots."""
+"""Dot plots of a table's rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from reports.plots.drawing import GREY, WIDTH, reach, styled
 
 @dataclass(frozen=True)
 class Dots:
-    """One value per row, NaN where there is none.
+    """One value per row, NaN for no value.
 
     Attributes:
-        label: what the values are, with their unit.
+        label: the quantity and its unit.
         values: a value per row.
         colours: a colour per row.
-        low: where a row's bar begins, NaN for no bar; empty for no bars at all.
-        high: where it ends.
-        crossed: rows that are marked by a cross instead of a dot.
-        notes: per row, a word to be written beside its mark.
+        low: lower end of each row's bar, NaN for no bar; empty for no bars.
+        high: upper end.
+        crossed: rows with a cross instead of a dot.
+        notes: a label per row beside its mark.
         filled: False draws rings.
     """
 
@@ -38,9 +38,9 @@ class Dots:
 
 @styled
 def ap_over_rows(labels: Sequence[str], series: Sequence[Dots]) -> list[Axes]:
-    """A panel of dots for each series, the rows in the table's order from top to bottom.
+    """A panel of dots per series, the rows in the table's order from top to bottom.
 
-    Each panel has its own scale from 0, as the series may be of different data.
+    Each panel has its own scale from 0: the series may come from different data.
     """
     height = 1.0 + 0.34 * max(len(labels), 2)
     figure = Figure(figsize=(WIDTH, height))

@@ -1,4 +1,4 @@
-"""How the losses fell while the models were trained."""
+"""Training curves."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _DASHES = (0, (3, 1.5))
 _INK, _FRAME, _GRID = "#333333", "#9a9a9a", "#e6e6e6"
 
 _LEFT, _RIGHT, _BELOW, _APART, _TALL = 0.72, 0.12, 0.6, 0.5, 1.2
-"""Inches: around all panels, between them, and their height."""
+"""Inches: margins, the gap between panels, and their height."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Run:
         iterations: a value per point.
         loss: likewise.
         colour: of the line.
-        diverged: ends it with a cross.
+        diverged: draws a cross at the end.
         validation: (iterations, losses) on validation images, drawn dashed.
         validation_colour: of that line.
     """
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Panel:
-    """The runs of one setting; a note says why there are none."""
+    """The runs of a setting, or a note why there are none."""
 
     title: str
     runs: Sequence[Run] = field(default_factory=tuple)
@@ -53,17 +53,17 @@ class Panel:
 
 @styled
 def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> Axes:
-    """A small panel for each setting; see :class:`Run`.
+    """A small panel per setting.
 
-    The iterations are on one scale. The losses are on logarithmic scales of their own, as
-    settings that train on different losses differ in level by orders of magnitude. Values that
-    are not positive or not finite are left out.
+    The panels share the scale of the iterations. Each has its own logarithmic scale of the loss, as
+    different losses differ by orders of magnitude. Values that are not positive or not finite are
+    left out.
 
-    A report has nearly a hundred such panels, and matplotlib takes longer for their axes than for
-    all else in it. So these are drawn as lines and texts of one Axes, whose unit is the inch.
+    A report has nearly a hundred panels, and matplotlib's axes would take most of its time.
+    Therefore the panels are lines and texts of one Axes, whose unit is the inch.
 
     Returns:
-        That Axes; the lines are those of its collections, which are labelled ``grid``, ``frame``,
+        That Axes; the lines are in its collections, which are labelled ``grid``, ``frame``,
         ``training`` and ``validation``.
     """
     wide = (WIDTH - _LEFT - _RIGHT - (columns - 1) * _APART) / columns
@@ -95,7 +95,7 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> Ax
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a panel is (inches) and its scale of the iterations."""
+    """The position of a panel (inches) and its scale of the iterations."""
 
     left: float
     bottom: float
@@ -106,7 +106,7 @@ class _Place:
 
 
 class _Canvas:
-    """Gathers lines, so that those of one kind are drawn at once."""
+    """Collects lines and draws those of one kind together."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
@@ -118,7 +118,7 @@ class _Canvas:
         self._lines[kind].append((np.column_stack([x, y]), colour))
 
     def finish(self) -> None:
-        """Draw what was gathered."""
+        """Draw the collected lines."""
         for kind, lines in self._lines.items():
             self.axes.add_collection(
                 LineCollection(
@@ -175,7 +175,7 @@ def _draw(canvas: _Canvas, panel: Panel, title: str, place: _Place) -> None:
 
 
 def _lines(run: Run) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What can be drawn of the training and of the validation: iterations and losses."""
+    """The drawable iterations and losses of training and validation."""
     found = []
     for x, y in ((run.iterations, run.loss), run.validation):
         x, y = np.asarray(x, float), np.asarray(y, float)

@@ -1,4 +1,4 @@
-"""How losses, axes and metrics are called, coloured and ordered in every table and figure."""
+"""Names, colours and order of losses, axes and metrics in every table and figure."""
 
 import math
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AxisLabel:
-    """How a grid's axis is shown.
+    """The labels of a grid's axis.
 
     Attributes:
         header: of its column.
-        text: a value in running text and beside a figure, {} in its place.
-        none: what stands there for the value None.
+        text: a value in running text, with {} in its place.
+        none: the text of the value None.
     """
 
     header: str
@@ -23,11 +23,11 @@ class AxisLabel:
 
 @dataclass(frozen=True)
 class MetricLabel:
-    """How a column of results is shown.
+    """The label of a metric.
 
     Attributes:
         header: of its column.
-        in_percent: whether it is an AP; all others are as their header says.
+        in_percent: whether it is an AP; other metrics name their unit in the header.
     """
 
     header: str
@@ -36,12 +36,12 @@ class MetricLabel:
 
 @dataclass(frozen=True)
 class LossLabel:
-    """How a loss is shown.
+    """The labels of a loss.
 
     Attributes:
         short: in tables and legends.
         long: in running text.
-        colour: of the Okabe-Ito palette, which is told apart without colour vision.
+        colour: of the Okabe-Ito palette, which is safe for colour-blind readers.
         colour_name: for captions.
     """
 
@@ -53,7 +53,7 @@ class LossLabel:
 
 @dataclass(frozen=True)
 class DetectorLabel:
-    """How a detector is shown.
+    """The labels of a detector.
 
     Attributes:
         name: in tables, legends and text.
@@ -79,14 +79,13 @@ LOSSES = {
 """Name in configs -> label, in the order of tables and legends."""
 
 RETINANET = "retinanet"
-"""The detector that the losses are of, which a setting does not name."""
+"""The default detector, which settings do not name."""
 
 DETECTORS = {
     RETINANET: DetectorLabel("RetinaNet", "#555555", "#a0a0a0", "grey"),
     "faster_rcnn": DetectorLabel("Faster R-CNN", "#CC79A7", "#E7BFD4", "purple"),
 }
-"""Name in configs -> label, in the order of legends; the colours stand beside those of ``LOSSES``.
-"""
+"""Name in configs -> label, in the order of legends."""
 
 PROPOSAL_FIGURE_4 = (
     ("ce", None, LOSSES["ce"].colour, "-"),
@@ -97,7 +96,7 @@ PROPOSAL_FIGURE_4 = (
 )
 """The curves of the proposal's figure 4: loss, gamma, colour and dashes.
 
-The gammas of FL* are three lightnesses of its colour; with the dashes they are apart in grey.
+The gammas of FL* have three lightnesses of one colour, and dashes for print in grey.
 """
 
 AXES = {
@@ -123,7 +122,7 @@ MODEL_AXES = (
     "detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size",
     "nms_thresh",
 )  # fmt: skip
-"""The axes that are about the model and its data: losses are compared where these are the same."""
+"""The axes of the model and the data: losses are compared at equal values of these."""
 
 OHEM = {"ohem": "OHEM", "ohem_1_3": "OHEM 1:3"}
 """Method in configs -> label."""
@@ -149,36 +148,39 @@ TIDE_ERRORS = {
     "FP": "all false",
     "FN": "all missed",
 }
-"""Kind of error as TIDE names it -> label; the last two are over all of the others."""
+"""TIDE's name of an error type -> label; the last two are totals."""
 
 MAIN_METRIC = "AP"
-"""What rows are compared by."""
+"""The metric that rows are compared by."""
+
+HEADLINE = "headline"
+"""The grid that compares the losses."""
 
 SPEED = "ms_per_image"
-"""What a table of accuracy against speed has beside ``MAIN_METRIC``."""
+"""The metric of speed."""
 
 UNORDERED_COLOUR = "#555555"
-"""For published values and for what has no loss of its own."""
+"""For published values and for detectors without a loss label."""
 
 NEW_LOSS_COLOUR = "#56B4E9"
-"""Of a loss that has no label yet: the palette's sky blue."""
+"""For a loss without a label: the palette's sky blue."""
 
 STALE_COLOUR = "#b0b0b0"
-"""For numbers that no longer count."""
+"""For stale values."""
 
 
 def loss_label(name: str) -> LossLabel:
-    """The label of a loss; a loss without one is shown by its name."""
+    """The label of a loss, by default its name."""
     return LOSSES.get(name, LossLabel(name, name, NEW_LOSS_COLOUR, "sky blue"))
 
 
 def detector_label(name: str) -> DetectorLabel:
-    """The label of a detector; one without a label is shown by its name."""
+    """The label of a detector, by default its name."""
     return DETECTORS.get(name, DetectorLabel(name, UNORDERED_COLOUR, STALE_COLOUR, "grey"))
 
 
 def other_detector(values: Mapping[str, Any]) -> DetectorLabel | None:
-    """The detector of a setting that is not RetinaNet, and so has no loss; None of all others.
+    """The detector of a setting if it is not RetinaNet, else None.
 
     Args:
         values: axis -> value.
@@ -188,19 +190,19 @@ def other_detector(values: Mapping[str, Any]) -> DetectorLabel | None:
 
 
 def short_name(values: Mapping[str, Any]) -> str:
-    """What a setting is of: its loss or, where it has none, its detector."""
+    """The loss of a setting or, if it has none, its detector."""
     detector = other_detector(values)
     return detector.name if detector else loss_label(values.get("loss", "")).short
 
 
 def setting_colour(values: Mapping[str, Any]) -> str:
-    """The colour of a setting: of its loss or, where it has none, of its detector."""
+    """The colour of a setting's loss or, if it has none, of its detector."""
     detector = other_detector(values)
     return detector.colour if detector else loss_label(values.get("loss", "")).colour
 
 
 def axis_label(axis: str) -> AxisLabel:
-    """The label of an axis or column; one without a label is shown by its name."""
+    """The label of an axis or column, by default its name."""
     return AXES.get(axis, AxisLabel(axis, f"{axis} {{}}"))
 
 
@@ -231,7 +233,7 @@ def setting_text(values: Mapping[str, Any]) -> str:
 
 
 def labelled(axis: str, text: str | None) -> str:
-    """A value's text with what it is of: ``γ = 2``; None is the value None."""
+    """A value's text with its axis: ``γ = 2``; None is the value None."""
     label = axis_label(axis)
     return label.none or f"no {label.header}" if text is None else label.text.format(text)
 

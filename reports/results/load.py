@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -26,22 +27,22 @@ NAN = float("nan")
 
 
 class ReportError(ValueError):
-    """An output folder that no report can be made of; the message lists every problem."""
+    """No report can be made of an output folder; the message lists every problem."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is known of a study.
+    """A study with its records.
 
     Attributes:
         study: the plan: grids, rows and seeds.
         layout: the file names of the output folder.
-        cells_layout: those of the folder that holds what the cells left beside their records;
-            the same one, unless the records were copied.
+        cells_layout: the file names of the folder with the cells' own files; a different folder if
+            the records were copied.
         request: content of ``study.json``, empty if there is none.
-        prepared: what stands before the cells, None if that is not known.
-        status: where every cell stands.
-        unchecked: why it is unknown whether records are stale, "" where it is known.
+        prepared: config, data set and initial weights of the cells; None if unknown.
+        status: the state of every cell.
+        unchecked: why it is unknown whether records are stale; "" if it is known.
         frame: a row per (grid, row, seed); see :func:`load`.
     """
 
@@ -61,12 +62,12 @@ class Results:
 
     @property
     def refused(self) -> list[str]:
-        """One line for each record file that cannot be used, named from the output folder."""
+        """A line for each unusable record file, with its path relative to the output folder."""
         return [line.replace(f"{self.layout.root}{os.sep}", "") for line in self.status.refused]
 
     @property
     def cells(self) -> pd.DataFrame:
-        """The frame with each cell once, though several grids may show it."""
+        """The frame with each cell once, even if several grids contain it."""
         return self.frame.drop_duplicates("cell", ignore_index=True)
 
     @property
@@ -91,14 +92,14 @@ class Results:
 def find_study(
     layout: Layout, name: str, grids: list[str] | None = None, seeds: int | None = None
 ) -> Study:
-    """The study as it was run; what is not given is taken from ``study.json``.
+    """The study as it was run; missing arguments are taken from ``study.json``.
 
     Raises:
         ReportError: there is no such output folder, or ``study.json`` cannot be used.
         ablations.storage.reading.PlanError: an unknown study or grid.
     """
     if not layout.root.is_dir():
-        raise ReportError(f"there is no {layout.root}: no cell of this study has been run there")
+        raise ReportError(f"there is no {layout.root}: no cell of this study was run there")
     request = _read_object(layout.study)
     asked_grids, asked_seeds = request.get("grids"), request.get("seeds")
     problems = []
@@ -118,8 +119,8 @@ def load(layout: Layout, study: Study) -> Results:
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
     ``seed``, ``cell``, ``setting`` (its id), the axes of the setting (``cell.AXES``, None at the
-    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (what made it stale, in
-    words), ``recorded`` (the record's own status, "" if there is none), every metric of
+    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (why it is stale, as
+    text), ``recorded`` (the record's own status, "" if there is none), every metric of
     ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none) and, of stale
     records, ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
     ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
@@ -164,6 +165,11 @@ def load(layout: Layout, study: Study) -> Results:
     )
 
 
+def record_path(cell: str) -> str:
+    """The path of a cell's record, percent-quoted, relative to the folder of the report."""
+    return f"../records/{quote(cell)}.json"
+
+
 def published(grid: Grid) -> pd.DataFrame:
     """The published metrics, a line per row of the grid, NaN where there is none."""
     return pd.DataFrame(
@@ -174,16 +180,16 @@ def published(grid: Grid) -> pd.DataFrame:
 def _identities(
     study: Study, layout: Layout, prepared: Prepared | None
 ) -> tuple[dict[Cell, Identity] | None, str]:
-    """What determines each cell's result today, or None and why that is not known.
+    """The current identity of each cell, or None and why it is unknown.
 
-    While a run is at work in the folder, that is what the run trains with.
+    While a run is active in the folder, the identities are those of that run.
     """
     if prepared is None:
-        return None, "nothing says what they were prepared from"
+        return None, "the output folder does not say how they were prepared"
     code = today.code(layout)
     try:
         if not preparing.is_current(prepared, study, code):
-            return None, "the config's files have changed since"
+            return None, "the config files have changed since the study was prepared"
         processes = today.processes(layout, study)
         return prepared.identities(study.cells(), processes, code), ""
     except (PrepareError, PlanError) as error:
@@ -212,11 +218,11 @@ def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
 
 
 def _metrics(record: Record | None) -> dict[str, float]:
-    """What a record has of ``METRICS``, whether or not that still counts."""
+    """The ``METRICS`` of a record, stale or not."""
     if record is None or record.status not in ENDED:
         return dict.fromkeys(METRICS, NAN)
     if record.status == DIVERGED:
-        # Such a model detects nothing, and how fast it does so says nothing.
+        # Such a model detects nothing, and its speed is meaningless.
         return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
     values = _mapping(record.result, "metrics") | {SPEED: record.run.get(SPEED)}
     return {name: _number(values.get(name)) for name in METRICS}

@@ -1,6 +1,6 @@
-"""What a report's numbers were made with, gathered from the records themselves.
+"""Data set, schedule, hardware, versions and commits, gathered from the records.
 
-Where cells differ, every value is named: nothing is taken from one record for all.
+If records differ, every distinct value is listed.
 """
 
 import re
@@ -13,13 +13,12 @@ from reports.results.load import Results
 HARDWARE = ("gpu", "cpu", "num_threads")
 """The entries of a record's environment that are not versions."""
 
-
 NUMERICAL = ("torch", "torchvision", "detectron2", "numpy")
 """The libraries whose versions can move a number."""
 
 
 def dataset_name(results: Results) -> str:
-    """The data set as the records call it, else as it was prepared, else as planned."""
+    """The name of the data set: from the records, else as prepared, else as planned."""
     names = distinct(record.dataset.get("name") for record in results.records.values())
     if names:
         return ", ".join(names)
@@ -45,7 +44,7 @@ def dataset_card(results: Results) -> dict[str, Any]:
 
 
 def schedule(records: Sequence[Record]) -> str:
-    """For example ``400 iterations``; of cells that came to their end if there are any."""
+    """For example ``400 iterations``; of finished cells if there are any."""
     counts = distinct(
         record.result.get("iterations")
         for record in [r for r in records if r.status == "done"] or records
@@ -54,7 +53,7 @@ def schedule(records: Sequence[Record]) -> str:
 
 
 def hardware(records: Sequence[Record]) -> str:
-    """Each different machine: its GPU if it has one, else CPU and threads."""
+    """Each distinct machine: its GPU if it has one, else its CPU and number of threads."""
     machines = []
     for environment in map(_environment, records):
         if environment.get("gpu"):
@@ -66,7 +65,7 @@ def hardware(records: Sequence[Record]) -> str:
 
 
 def versions(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """(package, versions) of all that is in the records' environments."""
+    """(package, versions) of every package in the records' environments."""
     names = distinct(name for record in records for name in _environment(record))
     return [
         (name, ", ".join(distinct(_environment(record).get(name) for record in records)))
@@ -84,18 +83,15 @@ def commits(records: Sequence[Record]) -> str:
 
 
 def mixed_versions(records: Sequence[Record]) -> str:
-    """The libraries of which these records have several versions, for example ``torch 2.0, 2.1``.
-
-    A number may differ between them by more than its last digit; hardware is named anyway.
-    """
+    """The libraries that have several versions in these records: ``torch 2.0, 2.1``."""
     several = [(name, text) for name, text in versions(records) if name in NUMERICAL]
     return "; ".join(f"{name} {text}" for name, text in several if ", " in text)
 
 
 def caption(results: Results, records: Sequence[Record]) -> str:
-    """Data set, schedule, hardware, versions that differ and commit of these records, in a line."""
+    """Data set, schedule, hardware, differing versions and commit of these records in a line."""
     if not records:
-        return f"{dataset_name(results)}; no cell has ended yet"
+        return f"{dataset_name(results)}; no cell has finished yet"
     images = distinct(_part(record.dataset, "val").get("num_images") for record in records)
     parts = (
         ", ".join(distinct(record.dataset.get("name") for record in records)),
@@ -109,12 +105,12 @@ def caption(results: Results, records: Sequence[Record]) -> str:
 
 
 def weights(results: Results) -> list[str]:
-    """What is known of the cells' initial weights, a text for each of them."""
+    """A text for each file of initial weights."""
     texts = []
     for variant, about in (results.prepared.weights if results.prepared else {}).items():
         facts = []
         if isinstance(about.get("accuracy"), int | float):
-            facts.append(f"accuracy {about['accuracy']:.1f} % in their pretraining")
+            facts.append(f"accuracy {about['accuracy']:.1f} % in pretraining")
         if about.get("sha256"):
             facts.append(f"SHA-256 {about['sha256']}")
         if facts:

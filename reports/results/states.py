@@ -1,4 +1,4 @@
-"""How runs stand, in words."""
+"""The states of runs as text."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PARTS = {
     "processes": "number of processes",
     "weights": "initial weights",
 }
-"""Part of a cell's identity -> what a reader knows it as, where that differs."""
+"""Part of a cell's identity -> its name in the report, if that differs."""
 
 
 def changed_text(parts: list[str]) -> str:
@@ -25,7 +25,7 @@ def changed_text(parts: list[str]) -> str:
 
 
 def state_text(run: Mapping[str, Any]) -> str:
-    """How one run stands, "" if it is plainly done.
+    """The state of a run; "" for a run that is done and has a value.
 
     Args:
         run: a line of ``Results.frame``.
@@ -42,7 +42,7 @@ def state_text(run: Mapping[str, Any]) -> str:
 
 
 def row_text(seeds: pd.DataFrame) -> str:
-    """How a row's runs stand; the seeds are named unless all stand the same."""
+    """The states of a row's runs; the seeds are named unless all have the same state."""
     found: dict[str, list[str]] = {}
     for run in seeds.to_dict("records"):
         text = state_text(run)
@@ -57,5 +57,5 @@ def row_text(seeds: pd.DataFrame) -> str:
 
 
 def absence(states: set[str]) -> str:
-    """Why a row of which nothing can be drawn is empty."""
+    """Why nothing is drawn for a row."""
     return next((state for state in (FAILED, RUNNING, MISSING) if state in states), "undefined")

@@ -1,4 +1,4 @@
-"""The best setting of each loss, among those that can be compared."""
+"""The best setting of each loss at the study's own model and data."""
 
 import pandas as pd
 
@@ -18,19 +18,25 @@ from reports.results.load import Results
 from reports.statistics.comparisons import SEEDS_AND_IMAGES, Interval, interval
 
 
-def best_settings(results: Results) -> list[dict[str, str]]:
-    """The setting of highest mean AP of each loss, over all tables, with what it was chosen from.
+def competing(results: Results) -> pd.DataFrame:
+    """The cells with the study's own model and data."""
+    cells = results.cells
+    return cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
 
-    Only settings of the study's own model and data compete: on larger images or with a deeper
-    backbone any loss does better.
+
+def best_settings(results: Results) -> list[dict[str, str]]:
+    """The setting of highest mean AP of each loss over all tables.
+
+    Settings with another model or input size do not compete: larger images or a deeper backbone
+    improve any loss.
 
     Returns:
         A dictionary per loss: ``loss``, ``setting``, ``AP`` (± spread if there are several
-        seeds), ``interval`` (95 %, where there are several seeds), ``seeds`` (n of m, and how
-        many of them diverged) and ``settings`` (how many have a result).
+        seeds), ``interval`` (95 % CI if there are several seeds), ``seeds`` (n of m, and the
+        number that diverged) and ``settings`` (the number with a result).
     """
     settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
-    cells, best = _competing(results), []
+    cells, best = competing(results), []
     for loss, of_loss in cells.groupby("loss", sort=False):
         groups = of_loss.groupby("setting", sort=False)
         found = groups[MAIN_METRIC].agg(["mean", "std", "count", "size"])
@@ -55,13 +61,13 @@ def best_settings(results: Results) -> list[dict[str, str]]:
 
 
 def tried(results: Results) -> dict[str, int]:
-    """Loss -> how many of its settings that compete have a result."""
-    ended = _competing(results).dropna(subset=MAIN_METRIC)
+    """Loss -> the number of its competing settings that have a result."""
+    ended = competing(results).dropna(subset=MAIN_METRIC)
     return ended.groupby("loss", sort=False)["setting"].nunique().to_dict()
 
 
 def compared(study: Study) -> str:
-    """Which settings compete, in words; "" where all of the study do."""
+    """The model and data of the competing settings; "" if all settings of the study compete."""
     settings = [row.setting.as_dict() for grid in study.grids for row in grid.rows]
     varied = [axis for axis in MODEL_AXES if any(axis in setting for setting in settings)]
     if not varied:
@@ -72,17 +78,11 @@ def compared(study: Study) -> str:
         for axis in varied
         if axis in base
     ]
-    return f"Compared at the study's own model and data: {', '.join(own)}."
-
-
-def _competing(results: Results) -> pd.DataFrame:
-    """The cells of the study's own model and data."""
-    cells = results.cells
-    return cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    return f"All compared settings use {', '.join(own)}."
 
 
 def _interval_text(found: Interval) -> str:
-    """For example ``30.1 to 32.0``; "" for one seed, whose spread is unknown."""
+    """For example ``30.1 to 32.0``; "" for one seed."""
     if found.seeds < 2 or not found.over:
         return ""
     over = "" if found.over == SEEDS_AND_IMAGES else f" ({found.over})"

@@ -1,4 +1,4 @@
-"""Gathers a table's runs from the records and compares its rows: intervals, tests, noise floor."""
+"""Comparisons of a table's rows, computed from the records: intervals, tests, noise floor."""
 
 import math
 from collections.abc import Iterable
@@ -27,10 +27,10 @@ from reports.statistics.inference import (
 NAN = float("nan")
 
 SEEDS_AND_IMAGES, SEEDS_ALONE, IMAGES_ALONE = "seeds and images", "seeds alone", "images alone"
-"""What an interval is over. Over the one alone, nothing can be claimed."""
+"""The sources of variation that an interval covers. Only an interval over both supports a claim."""
 
 ONE_SEED, DIVERGED_RUN, NO_VALUE = "one seed", "a run diverged", "no value"
-"""Why a row is not tested; of the reference row, followed by ``OF_REFERENCE``."""
+"""Why a row is not tested; ``OF_REFERENCE`` is appended if the reference row is the cause."""
 
 OF_REFERENCE = " in the reference row"
 NO_REFERENCE = "the table has no reference row"
@@ -42,14 +42,14 @@ NO_SPREAD = "no run differs from another"
 
 @dataclass(frozen=True)
 class Interval:
-    """The mean AP of some runs of one setting (percent), with its 95 % interval.
+    """The mean AP (percent) of one setting with its 95 % confidence interval.
 
     Attributes:
-        mean: over the seeds that have a value, NaN where none has; a run that diverged is 0.
-        low: of the interval, NaN where there is none.
-        high: likewise.
-        over: what the interval is over: ``SEEDS_AND_IMAGES`` or one of them alone; "" if none.
-        seeds: how many seeds have a value.
+        mean: over the seeds that have a value, NaN if none has; a diverged run counts as 0.
+        low: lower bound, NaN if there is none.
+        high: upper bound.
+        over: ``SEEDS_AND_IMAGES``, ``SEEDS_ALONE``, ``IMAGES_ALONE``; "" without an interval.
+        seeds: the number of seeds that have a value.
     """
 
     mean: float
@@ -61,23 +61,20 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row of a table and its difference to the table's reference row, AP in percent.
+    """A row of a table and its difference from the reference row, AP in percent.
 
     Attributes:
-        is_reference: whether it is that row.
-        mean: AP, mean over the seeds that have a value; NaN where none has.
-        low: of its 95 % interval, NaN where there is none.
-        high: likewise.
-        over: what that interval is over, see :class:`Interval`.
-        difference: to the mean of the reference row; NaN where either has no value.
-        difference_low: of its 95 % interval (of this comparison alone), NaN where there is none.
-        difference_high: likewise.
-        difference_over: what that interval is over.
-        p_value: of the test against no difference; NaN where there is no test.
-        p_holm: the same after Holm's correction over the rows of the table that are tested.
-        survives: whether ``p_holm`` is below 5 %. Never for what was not tested.
-        seeds: how many seeds have a value.
-        why_not: why there is no test, "" where there is one and for the reference row.
+        is_reference: whether it is the reference row.
+        mean, low, high, over, seeds: see :class:`Interval`.
+        difference: of the means, row - reference; NaN if either has no value.
+        difference_low: lower bound of its 95 % confidence interval, which covers this single
+            comparison; NaN if there is none.
+        difference_high: upper bound.
+        difference_over: see :attr:`Interval.over`.
+        p_value: of the test for no difference; NaN without a test.
+        p_holm: the same after Holm's correction over the tested rows of the table.
+        survives: whether ``p_holm`` is below 5 %; False without a test.
+        why_not: why there is no test; "" if there is one, and for the reference row.
     """
 
     is_reference: bool
@@ -101,7 +98,7 @@ class Comparison:
 
     @property
     def emphasis(self) -> str:
-        """How a table sets the difference: "bold" if it survives, "grey" if not, else ""."""
+        """How a table shows the difference: "bold" if significant, "grey" if not, else ""."""
         if not self.tested:
             return ""
         return "bold" if self.survives else "grey"
@@ -109,13 +106,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """How far runs that differ in the seed alone lie apart, as a yardstick for a table.
+    """The spread between runs that differ only in the seed.
 
     Attributes:
         spread: the pooled standard deviation, in AP.
-        tables: the tables that it was measured in, where this one has no row with two runs.
-        seeds: how many seeds a row of this table has.
-        least_difference: what two rows of so many seeds differ by at least to exceed the noise.
+        tables: the tables it was measured in, if this table has no row with two runs.
+        seeds: the number of seeds of a row of this table.
+        least_difference: the smallest difference of two such rows that exceeds the noise.
     """
 
     spread: PooledSpread
@@ -125,7 +122,7 @@ class NoiseFloor:
 
 
 def compare(results: Results, grid: Grid) -> list[Comparison]:
-    """Every row of a grid against its reference row, in the order of the rows."""
+    """Compare every row of a grid with its reference row, in the order of the rows."""
     frame = results.of_grid(grid)
     rows = [_row(results, row) for _, row in frame.groupby("row", sort=True)]
     reference = None if grid.reference is None else rows[grid.reference]
@@ -138,22 +135,22 @@ def compare(results: Results, grid: Grid) -> list[Comparison]:
 
 
 def interval(results: Results, frame: pd.DataFrame) -> Interval:
-    """The mean AP of one setting and its interval.
+    """The mean AP of one setting with its interval.
 
     Args:
         results: of the study.
-        frame: the lines of ``results.frame`` of that setting, each cell once.
+        frame: the lines of ``results.frame`` with this setting, each cell once.
     """
     return _interval(_row(results, frame))
 
 
 def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
-    """The spread between seeds of a table; without one, of the study's tables that have several.
+    """The spread between seeds of a table or, if it has one seed, of the tables with several.
 
-    Runs that diverged leave their row out: their 0.0 is no noise.
+    Rows with a diverged run are excluded: their 0.0 is no noise.
 
     Returns:
-        None where no setting has two runs that ended well.
+        None if no setting has two finished runs.
     """
     seeds = results.of_grid(grid)["seed"].nunique()
     groups, tables = _seeds_of_settings(results, [grid]), ()
@@ -173,8 +170,8 @@ class _Row:
     Attributes:
         setting: its id.
         runs: those that have a value.
-        resampled: what makes two rows' resamples pair up, None where there are none.
-        differs: whether the row's own runs were resampled from different images.
+        resampled: the key of the resampled images, None without resamples; equal keys pair up.
+        differs: whether the row's runs were resampled from different images.
         diverged: whether a run diverged.
     """
 
@@ -200,7 +197,7 @@ def _row(results: Results, frame: pd.DataFrame) -> _Row:
 
 
 def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
-    """What was resampled, and AP of each resample; None twice where a record has none to use."""
+    """The key of the resampled images and AP of each resample; None twice without usable ones."""
     analysis = record.result.get("analysis")
     bootstrap = analysis.get("bootstrap") if isinstance(analysis, dict) else None
     if not isinstance(bootstrap, dict):
@@ -223,13 +220,13 @@ def _interval(row: _Row) -> Interval:
     if row.diverged:
         return Interval(float(row.runs.values.mean()), NAN, NAN, "", row.runs.seeds)
     found = mean(row.runs)
-    # An AP is between 0 and 100; what the t quantile adds beyond that is nothing.
+    # An AP lies between 0 and 100.
     low, high = (float(np.clip(bound, 0, 100)) for bound in (found.low, found.high))
     return Interval(float(found.value), low, high, _over(found), row.runs.seeds)
 
 
 def _compared(row: _Row, reference: _Row | None) -> Comparison:
-    """The row and its difference to the reference, before Holm's correction."""
+    """The row and its difference from the reference, before Holm's correction."""
     own = _interval(row)
     comparison = Comparison(row is reference, own.mean, own.low, own.high, own.over, own.seeds)
     if comparison.is_reference:
@@ -256,7 +253,7 @@ def _compared(row: _Row, reference: _Row | None) -> Comparison:
 
 
 def _why_not(row: _Row, reference: _Row | None) -> str:
-    """Why the row's difference to the reference is not tested, "" if it is."""
+    """Why the difference from the reference is not tested; "" if it is."""
     if reference is None:
         return NO_REFERENCE
     if row.setting == reference.setting:
@@ -278,14 +275,14 @@ def _why_not(row: _Row, reference: _Row | None) -> str:
 
 
 def _alike(row: _Row, reference: _Row) -> tuple[Runs, Runs]:
-    """Both rows' runs, with their resamples if these pair up, else both without."""
+    """Both rows' runs, with their resamples if these pair up."""
     if row.resampled is not None and row.resampled == reference.resampled:
         return row.runs, reference.runs
     return Runs(row.runs.values), Runs(reference.runs.values)
 
 
 def _over(found: Estimate) -> str:
-    """What an estimate's interval is over; "" where it has none."""
+    """See :attr:`Interval.over`."""
     if np.isnan(found.low):
         return ""
     if found.over_seeds:
@@ -294,7 +291,7 @@ def _over(found: Estimate) -> str:
 
 
 def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[float]]:
-    """AP of the seeds of each setting of these grids that has several and none that diverged."""
+    """AP of the seeds of each setting of these grids with several seeds and no diverged run."""
     names = [grid.name for grid in grids]
     frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
     return [

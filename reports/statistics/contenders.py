@@ -1,4 +1,4 @@
-"""Which settings stand beside each other where a report looks closer than AP, and their runs."""
+"""The settings of the detailed comparisons (per class, errors, misses) and their runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,31 +10,30 @@ import pandas as pd
 from ablations.records.record import DIVERGED, DONE, Record
 from ablations.study.grid import Grid
 from reports.results.labels import (
+    HEADLINE,
     MAIN_METRIC,
-    MODEL_AXES,
     loss_label,
     one_decimal,
     setting_text,
 )
 from reports.results.load import Results
-from reports.tables.rows import row_label, value_text
-from reports.tables.table import NUMBER, Column, shown
-from reports.text.answer import HEADLINE
+from reports.results.rows import row_label, value_text
+from reports.statistics.best import competing
 
 NAN = float("nan")
 METHOD = "method"
-"""The column of a grid that names its rows."""
+"""The column of a grid with names for its rows."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A setting and its runs that count.
+    """A setting and its runs.
 
     Attributes:
         name: for example ``FL*``.
-        records: of the runs that were trained to their end.
-        diverged: how many others diverged.
-        planned: how many seeds there are to be.
+        records: of the runs that are done.
+        diverged: the number of runs that diverged.
+        planned: the number of seeds.
     """
 
     name: str
@@ -44,13 +43,13 @@ class Contender:
 
     @property
     def seeds(self) -> str:
-        """For example ``2 of 3``, with those that diverged among the first number."""
+        """For example ``2 of 3``; the first number includes the diverged runs."""
         return f"{len(self.records) + self.diverged} of {self.planned}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Something measured of several contenders: texts, one decimal, "" where there is none.
+    """A quantity of several contenders as texts with one decimal, "" for no value.
 
     Attributes:
         means: over the seeds.
@@ -63,18 +62,14 @@ class Measured:
     def __bool__(self) -> bool:
         return any(self.means)
 
-    def column(self, group: str, header: str) -> Column:
-        """Means with their spread, for a reader."""
-        texts = [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
-        return Column(group, header, NUMBER, shown(texts))
-
-    def texts(self, name: str) -> dict[str, list[str]]:
-        """The columns of a CSV: ``name`` and ``<name>_sd``."""
-        return {name: self.means, f"{name}_sd": self.sds}
+    @property
+    def texts(self) -> list[str]:
+        """Means with their spread."""
+        return [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
 
 
 def contenders(results: Results) -> list[Contender]:
-    """The rows of the headline grid; without one, the best setting of each loss by mean AP."""
+    """The rows of the headline grid, or the best setting of each loss if there is no such grid."""
     grid = next((grid for grid in results.study.grids if grid.name == HEADLINE), None)
     if grid is not None:
         rows = [row for _, row in results.of_grid(grid).groupby("row", sort=True)]
@@ -85,7 +80,7 @@ def contenders(results: Results) -> list[Contender]:
 
 
 def with_entry(found: Sequence[Contender], *keys: str) -> list[Contender]:
-    """The contenders with those records alone that have a mapping there in their result."""
+    """The contenders with only those records whose result has a mapping at ``keys``."""
     return [
         replace(one, records=[r for r in one.records if isinstance(value_at(r, *keys), dict)])
         for one in found
@@ -99,13 +94,13 @@ def measure(
     diverged: float = NAN,
     scale: float = 1.0,
 ) -> Measured:
-    """Mean and spread of a number of the records.
+    """Mean and spread of a number in the records.
 
     Args:
         found: the contenders.
-        value: the number of a record, NaN where it has none.
-        diverged: what stands for the number of a run that diverged; NaN leaves it out.
-        scale: what all is multiplied by, 100 for a fraction that is shown in percent.
+        value: returns the number of a record, NaN if it has none.
+        diverged: the number of a diverged run; NaN excludes it.
+        scale: a factor, 100 for a fraction in percent.
     """
     columns = [
         pd.Series(
@@ -120,31 +115,15 @@ def measure(
     )
 
 
-def seeds_columns(found: Sequence[Contender]) -> list[Column]:
-    """How many runs are measured, where there are to be several."""
-    if all(one.planned == 1 for one in found):
-        return []
-    return [Column("", "seeds", NUMBER, [one.seeds for one in found])]
-
-
-def seeds_texts(found: Sequence[Contender]) -> dict[str, list[str]]:
-    """How many runs are measured, as columns of a CSV."""
-    return {
-        "seeds_done": [str(len(one.records) + one.diverged) for one in found],
-        "seeds_diverged": [str(one.diverged) for one in found],
-        "seeds_planned": [str(one.planned) for one in found],
-    }
-
-
 def number_at(record: Record, *keys: str) -> float:
-    """A number somewhere in a record's result; NaN where there is none."""
+    """The number at ``keys`` in a record's result; NaN if there is none."""
     value = value_at(record, *keys)
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if usable and math.isfinite(value) else NAN
 
 
 def value_at(record: Record, *keys: str) -> Any:
-    """What stands somewhere in a record's result, None where nothing does."""
+    """The value at ``keys`` in a record's result, else None."""
     value: Any = record.result
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -162,7 +141,7 @@ def _contender(results: Results, name: str, row: pd.DataFrame) -> Contender:
 
 
 def _row_names(grid: Grid) -> list[str]:
-    """What the rows are called in ``METHOD``, where these are words for all and none twice."""
+    """The rows' names in ``METHOD`` if they are complete and unique, else the rows' labels."""
     names = [value_text(row, METHOD) if METHOD in grid.columns else "" for row in grid.rows]
     if all(names) and len(set(names)) == len(names):
         return names
@@ -170,12 +149,10 @@ def _row_names(grid: Grid) -> list[str]:
 
 
 def _best(results: Results) -> tuple[list[pd.DataFrame], list[str]]:
-    """The best settings among those of the study's own model and data, and their names."""
-    cells = results.cells
-    cells = cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
+    """The runs of the best setting of each loss, and their names."""
     settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
     rows, names = [], []
-    for loss, of_loss in cells.groupby("loss", sort=False):
+    for loss, of_loss in competing(results).groupby("loss", sort=False):
         means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
         if not means.empty:
             best = means.idxmax()

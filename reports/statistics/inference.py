@@ -1,12 +1,12 @@
-"""Numbers from numbers: spread, intervals, tests and agreement of orders. Knows no labels.
+"""Spread, confidence intervals, tests and rank correlation of arrays of numbers.
 
 The model behind the intervals. The value of run s of setting i, on the images that it was
 evaluated on, is
 
     A_is = mu_i + (seed s) + (images, alike for all seeds of i) + (images, for seed s alone)
 
-Other seeds and other images of the same kind would give other values; the intervals say how far.
-They say nothing of other training data.
+The intervals cover the variation in seeds and in images of the same kind. They do not cover
+variation in the training data.
 """
 
 import math
@@ -22,7 +22,7 @@ def over_seeds(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Mean and spread of every row of a grid over its seeds.
 
     Args:
-        frame: a line per (row, seed) with the columns ``row`` and ``metrics``, NaN where a seed
+        frame: a line per (row, seed) with the columns ``row`` and ``metrics``, NaN if a seed
             has no result.
         metrics: the columns to average.
 
@@ -45,7 +45,7 @@ class PooledSpread:
 
     Attributes:
         sd: the pooled standard deviation, in the unit of the values.
-        groups: how many groups it is from.
+        groups: the number of groups.
         degrees_of_freedom: the sum of n - 1 over them.
     """
 
@@ -61,7 +61,7 @@ def pooled_spread(groups: Sequence[Sequence[float]]) -> PooledSpread | None:
         groups: the values of each setting's seeds; groups of fewer than two are left out.
 
     Returns:
-        None where no group has two values.
+        None if no group has two values.
     """
     usable = [np.asarray(group, dtype=float) for group in groups if len(group) > 1]
     if not usable:
@@ -72,21 +72,21 @@ def pooled_spread(groups: Sequence[Sequence[float]]) -> PooledSpread | None:
 
 
 SIGNIFICANCE = 0.05
-"""A difference survives where its p-value, after Holm's correction, is below this."""
+"""A difference is significant if its p-value after Holm's correction is below this."""
 
 CONFIDENCE = 1 - SIGNIFICANCE
-"""Of every interval."""
+"""The confidence level of every interval."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one setting, or of many at once along leading axes.
+    """The runs of one setting, or of several settings along leading axes.
 
     Attributes:
-        values: (..., n), one for each of n seeds, on all images.
-        replicates: (..., n, B), the same runs on B resamples of the images; None without any.
-            Resample b is of the same images in every run of every setting.
-        images: how many images there are.
+        values: (..., n), on all images, for each of n seeds.
+        replicates: (..., n, B), on B resamples of the images, or None. Resample b has the same
+            images in every run of every setting.
+        images: the number of images.
     """
 
     values: np.ndarray
@@ -99,9 +99,9 @@ class Runs:
 
     @property
     def own(self) -> np.ndarray:
-        """(...,): what the choice of images adds to the variance of one run alone.
+        """(...,): the part of a run's variance that its own reaction to the images contributes.
 
-        By the resamples: their variance within a run less what all seeds have in common.
+        It is the variance over the resamples within a run, without the part that all seeds share.
         """
         centred = self.replicates - self.replicates.mean(-1, keepdims=True)
         apart = centred - centred.mean(-2, keepdims=True)
@@ -109,11 +109,10 @@ class Runs:
 
     @property
     def between(self) -> np.ndarray:
-        """(...,): variance of one run, from seed to seed.
+        """(...,): the variance of a run between seeds.
 
-        The sample variance over the seeds holds the part of the images that a seed has for
-        itself. Where the two or three seeds happen to lie closer together than that part alone
-        lets them, it is that part.
+        The sample variance over the seeds includes :attr:`own`. If a few seeds happen to lie closer
+        together than :attr:`own` implies, the variance is :attr:`own`.
         """
         variance = self.values.var(-1, ddof=1)
         return variance if self.replicates is None else np.maximum(variance, self.own)
@@ -121,15 +120,15 @@ class Runs:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and how well it is known; arrays where many are estimated at once.
+    """A value with its interval; arrays if several are estimated at once.
 
     Attributes:
         value: the estimate.
-        low: of its interval, NaN where there is none.
-        high: likewise.
-        p_value: of the hypothesis that the truth is 0, by the same t; NaN where there is none.
-        over_seeds: whether the interval is over other seeds.
-        over_images: whether it is over other images.
+        low: lower bound, NaN if there is none.
+        high: upper bound.
+        p_value: of the hypothesis that the true value is 0, by the same t; NaN if there is none.
+        over_seeds: whether the interval covers the variation in seeds.
+        over_images: whether it covers the variation in images.
     """
 
     value: np.ndarray
@@ -143,10 +142,10 @@ class Estimate:
 def mean(runs: Runs) -> Estimate:
     """The mean over the seeds.
 
-    Its interval is that of :func:`difference` with fewer degrees of freedom. The shares of the
-    variance are not squared: a single s^2 of two or three seeds is often far too small, and the
-    degrees of freedom, if its share is squared, too many (where the spread is all from the seeds,
-    an interval of two seeds would cover 89 times in 100 and not 93).
+    Its interval is that of :func:`difference` with fewer degrees of freedom: the shares of the
+    variance are not squared. A single s^2 of two or three seeds is often far too small, and squared
+    shares would give too many degrees of freedom (if all spread comes from the seeds, an interval
+    of two seeds would have a coverage of 89 % instead of 93 %).
     """
     return _estimate([(1, runs)], power=1)
 
@@ -154,26 +153,25 @@ def mean(runs: Runs) -> Estimate:
 def difference(ours: Runs, theirs: Runs) -> Estimate:
     """The difference of two settings' means over their seeds, ours - theirs.
 
-    Its variance is s_i^2 / n_i + s_j^2 / n_j over the seeds and, for the images, the variance of
-    the difference from resample to resample, less the parts that single runs have for themselves:
-    those are in the s^2 already. The interval is Student's t with the degrees of freedom of
-    Welch and Satterthwaite; n - 1 for each s^2, and no more for the images than there are of them.
+    Its variance is s_i^2 / n_i + s_j^2 / n_j for the seeds plus, for the images, the variance of
+    the difference over the resamples without the runs' own parts, which the s^2 already contain.
+    The interval is Student's t with the degrees of freedom of Welch and Satterthwaite: n - 1 for
+    each s^2, and at most the number of images - 1 for the images.
 
-    Runs of equal seed are not paired. Two losses send the same initial weights different ways
-    within a few steps, so that pairs have little in common, and pairing would leave n - 1
-    degrees of freedom where there are up to 2 (n - 1). What they may have in common makes the
-    interval too wide, not too narrow.
+    Runs of equal seed are not paired. Two losses lead the same initial weights to different models
+    within a few steps, so pairs share little, and pairing would leave n - 1 degrees of freedom
+    instead of up to 2 (n - 1). If pairs do correlate, the interval is too wide, not too narrow.
 
     A percentile bootstrap over so few seeds would be too narrow: its variance is (n - 1) / n of
-    s^2 / n, two thirds for three seeds, and its quantiles know nothing of how badly s^2 is known.
+    s^2 / n (two thirds for three seeds), and its quantiles ignore the uncertainty of s^2.
 
-    Where a setting has one seed, its spread is unknown and the interval is over images alone.
+    If a setting has one seed, its spread is unknown and the interval is over images alone.
     """
     return _estimate([(1, ours), (-1, theirs)], power=2)
 
 
 def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
-    """The sum of the means of these runs, each times its sign.
+    """The sum of the signed means of these runs.
 
     Args:
         terms: signs and runs.
@@ -208,7 +206,7 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """p-values after Holm's correction (1979): the largest of min(1, (m - k) p_(k)) up to each.
 
-    p_(0) <= p_(1) <= ... are the m that there are; NaN stays NaN and counts for none.
+    p_(0) <= p_(1) <= ... are the m defined values; NaN stays NaN and is not counted.
     """
     p_values = np.asarray(p_values, dtype=float)
     order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]  # NaN is sorted last
@@ -219,10 +217,10 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def least_difference(spread: PooledSpread, seeds: int) -> float:
-    """What two settings of so many seeds differ by at least if it is to exceed the noise.
+    """The smallest difference of two settings, each with ``seeds`` runs, that exceeds the noise.
 
-    t sqrt(2 / n) sd with the t of a two-sided test at 5 % and the spread's degrees of freedom: of
-    two settings alone, without the images and without a correction for comparing several.
+    t sqrt(2 / n) sd with the t of a two-sided test at 5 % and the spread's degrees of freedom. It
+    ignores the variation in images and is not corrected for several comparisons.
     """
     quantile = stats.t.ppf((1 + CONFIDENCE) / 2, spread.degrees_of_freedom)
     return float(quantile) * math.sqrt(2 / seeds) * spread.sd
@@ -230,14 +228,14 @@ def least_difference(spread: PooledSpread, seeds: int) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two lists have the same order.
+    """The rank correlation of two lists.
 
     Attributes:
-        tau: Kendall's tau-b in [-1, 1], None where it is undefined.
-        p_value: of the hypothesis that the orders are unrelated, None where tau is.
-        n: number of pairs of values that were compared.
-        left_out: number of places where one of the two has no value.
-        undefined: why there is no tau, else empty.
+        tau: Kendall's tau-b in [-1, 1], None if it is undefined.
+        p_value: of the hypothesis that the orders are unrelated, None if tau is None.
+        n: number of compared pairs of values.
+        left_out: number of places where a value is missing.
+        undefined: why there is no tau; else "".
     """
 
     tau: float | None
@@ -248,7 +246,7 @@ class Agreement:
 
 
 def kendall(ours: Sequence[float], published: Sequence[float]) -> Agreement:
-    """Kendall's tau-b between two lists of values, NaN where there is none.
+    """Kendall's tau-b between two lists of values, NaN for a missing value.
 
     tau-b = (C - D) / sqrt((P - T_x) (P - T_y)) with C concordant and D discordant pairs of the
     P = n (n - 1) / 2, and T_x and T_y the pairs tied in the one and the other list.

@@ -1,4 +1,4 @@
-"""How a table shows its rows' intervals and their differences to its reference row."""
+"""A table's columns of confidence intervals and of differences from its reference row."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Cell, Column, signed
+from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Column, TableCell, signed
+from reports.text.sentences import CI
 
-NOT_SURVIVED = "n.s."
-"""Beside a difference that was tested and does not survive: not all can see that it is grey."""
+NOT_SIGNIFICANT = "n.s."
+"""Marks a difference that is not significant, for readers who cannot see the grey."""
 
-SURVIVES, REFERENCE = "survives", "reference"
+SIGNIFICANT, REFERENCE = "significant", "reference"
 
-GROUP = f"{MAIN_METRIC} against the reference"
+GROUP = f"{MAIN_METRIC} vs reference"
 
 _SHORT = {
     ONE_SEED: "1 seed",
@@ -34,16 +35,17 @@ _SHORT = {
     SAME_SETTING: "same setting",
     NO_SPREAD: "no spread",
 }
-"""Why there is no test, as short as a column of numbers needs it; the CSV has it in full."""
+"""Reason for no test -> a short form; the CSV has the long form."""
 
 
 def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
-    """The columns of a CSV, each with a text per row, "" where there is none.
+    """The columns of a CSV, each with a text per row, "" for no value.
 
-    ``AP_low``, ``AP_high`` and ``AP_interval_over``: the 95 % interval of the row's AP, and what it
-    is over; ``reference_difference``, with ``_low``, ``_high`` and ``_interval_over``;
-    ``reference_p`` and ``reference_p_holm``; ``reference_verdict``: ``SURVIVES``,
-    ``NOT_SURVIVED``, ``REFERENCE`` or why there is no test.
+    ``AP_low``, ``AP_high`` and ``AP_interval_over``: the 95 % confidence interval of the row's AP,
+    and the variation that it covers; ``reference_difference``, with
+    ``_low``, ``_high`` and ``_interval_over``;
+    ``reference_p`` and ``reference_p_holm``; ``reference_verdict``: ``SIGNIFICANT``,
+    ``NOT_SIGNIFICANT``, ``REFERENCE`` or why there is no test.
     """
     return {
         f"{MAIN_METRIC}_low": [one_decimal(one.low) for one in found],
@@ -62,9 +64,9 @@ def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
 
 
 def interval_cells(found: Sequence[Comparison]) -> list[str]:
-    """Each row's interval for a reader, for example ``30.1 to 32.0``; "" where there is none.
+    """Each row's interval, for example ``30.1 to 32.0``; "" for no interval and for one seed.
 
-    One seed's has none: it would be over other images alone, and looks like the others'.
+    The interval of one seed is over images alone and would look like the others.
     """
     cells = []
     for one in found:
@@ -75,15 +77,15 @@ def interval_cells(found: Sequence[Comparison]) -> list[str]:
 
 
 def columns(found: Sequence[Comparison]) -> list[Column]:
-    """The differences to the reference row; none where the table has no such row.
+    """The differences from the reference row; no column if the table has no such row.
 
-    For example ``+4.2 [+2.9, +5.5]``: bold where it survives its test, else grey, with
-    ``NOT_SURVIVED`` or why there is no test.
+    For example ``+4.2 [+2.9, +5.5]``: bold if significant, else grey with ``NOT_SIGNIFICANT`` or
+    the reason for no test.
     """
     if not any(one.is_reference for one in found):
         return []
     tested = any(one.tested for one in found)
-    header = "difference [95 %]" if tested else "difference"
+    header = f"difference [{CI}]" if tested else "difference"
     shown = [Column(GROUP, header, NUMBER, list(map(_difference_cell, found)))]
     if tested:
         shown.append(Column(GROUP, "p (Holm)", NUMBER, list(map(_p_cell, found))))
@@ -91,35 +93,35 @@ def columns(found: Sequence[Comparison]) -> list[Column]:
 
 
 def difference_text(difference: float) -> str:
-    """One decimal with its sign; 0.0 has none; "" for NaN."""
+    """One decimal with its sign; 0.0 has no sign; "" for NaN."""
     if math.isnan(difference):
         return ""
     text = f"{difference:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def _difference_cell(found: Comparison) -> Cell:
+def _difference_cell(found: Comparison) -> TableCell:
     if found.is_reference:
-        return Cell(REFERENCE)
+        return TableCell(REFERENCE)
     text = signed(difference_text(found.difference))
     if not text:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     if not found.tested:
-        return Cell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
+        return TableCell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
     low, high = map(difference_text, (found.difference_low, found.difference_high))
     text += signed(f" [{low}, {high}]")
-    return Cell(text, BOLD) if found.survives else Cell(f"{text} {NOT_SURVIVED}", GREY)
+    return TableCell(text, BOLD) if found.survives else TableCell(f"{text} {NOT_SIGNIFICANT}", GREY)
 
 
-def _p_cell(found: Comparison) -> Cell:
+def _p_cell(found: Comparison) -> TableCell:
     if not found.tested:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     small = found.p_holm < 0.001
-    return Cell("< 0.001" if small else _p_text(found.p_holm), sort=found.p_holm)
+    return TableCell("< 0.001" if small else _p_text(found.p_holm), sort=found.p_holm)
 
 
 def _p_text(p_value: float) -> str:
-    """Three decimals, or two digits where those would say 0."""
+    """Three decimals, or two significant digits below 0.001."""
     if math.isnan(p_value):
         return ""
     return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1e}"
@@ -129,5 +131,5 @@ def _verdict(found: Comparison) -> str:
     if found.is_reference:
         return REFERENCE
     if found.tested:
-        return SURVIVES if found.survives else NOT_SURVIVED
+        return SIGNIFICANT if found.survives else NOT_SIGNIFICANT
     return found.why_not

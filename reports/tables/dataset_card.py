@@ -1,4 +1,4 @@
-"""The data set's card: the proposal's table 1, of the data that the study is on."""
+"""Statistics of the study's data set, as in the proposal's table 1."""
 
 import math
 from collections.abc import Mapping
@@ -12,29 +12,29 @@ from reports.tables.references import reference_rows
 from reports.tables.table import AXIS, NUMBER, Column, Table, Tabled, shown
 
 COCO_FILE = "coco_proposal.csv"
-COCO = "COCO, by the proposal"
+COCO = "COCO (proposal)"
 
 _FEATURES = {
     "num_images": "images",
     "num_instances": "objects",
     "num_categories": "categories",
-    "objects_per_image": "objects an image, mean",
-    "most_objects_per_image": "objects an image, most",
-    "num_small": "small objects (under 32² px)",
+    "objects_per_image": "objects per image, mean",
+    "most_objects_per_image": "objects per image, max",
+    "num_small": "small objects (< 32² px)",
     "num_medium": "medium objects",
-    "num_large": "large objects (96² px and over)",
-    "width": "width of an image (px): least, median, most",
-    "height": "height of an image (px): least, median, most",
+    "num_large": "large objects (≥ 96² px)",
+    "width": "image width (px): min, median, max",
+    "height": "image height (px): min, median, max",
     "image_resolution": "image resolution",
 }
-"""Entry of a split, or of ``COCO_FILE`` -> what it is, in order."""
+"""Entry of a split or of ``COCO_FILE`` -> label, in order."""
 
 
 def dataset_card(results: Results) -> Tabled:
-    """What is in the data set, a column per split, and what the proposal says of COCO."""
+    """Counts and sizes, a column per split, and the proposal's values for COCO."""
     splits = _splits(results)
     if not splits:
-        return Tabled(None, "Nothing is known of what is in the data set.")
+        return Tabled(None, "The records do not describe the data set.")
     columns = {name: [_text(about.get(key)) for key in _FEATURES] for name, about in splits.items()}
     of_coco = {row["key"]: row["value"] for row in reference_rows(COCO_FILE)}
     columns[COCO] = [of_coco.get(key, "") for key in _FEATURES]
@@ -48,25 +48,24 @@ def dataset_card(results: Results) -> Tabled:
             ],
             frame,
         ),
-        f"{dataset_name(results)}, as it was prepared. {_conversions(splits)}{COCO}: for "
-        "orientation, table 1 of the proposal of FL*, as printed there; nothing of it was measured "
-        "here.",
+        f"The columns describe {dataset_name(results)} as prepared. {_conversions(splits)}{COCO} "
+        "repeats table 1 of the proposal of FL* for orientation; it was not measured here.",
     )
 
 
 def _conversions(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    """How unusual images were read, in sentences; "" where there are none."""
+    """The conversions of unusual images; "" if there are none."""
     lines = [
         f"{name}: {line}."
         for name, about in splits.items()
         if isinstance(about.get("conversions"), list)
         for line in about["conversions"]
     ]
-    return "Images that are converted when they are read: " + " ".join(lines) + " " if lines else ""
+    return "Some images are converted when they are read: " + " ".join(lines) + " " if lines else ""
 
 
 def _splits(results: Results) -> dict[str, Mapping[str, Any]]:
-    """Split -> what is known of it, as prepared, else as the first record says."""
+    """Split -> its description: as prepared, else from the first record that has one."""
     sources = [results.prepared.dataset] if results.prepared else []
     sources += [record.dataset for record in results.records.values()]
     for source in sources:
@@ -81,7 +80,7 @@ def _splits(results: Results) -> dict[str, Mapping[str, Any]]:
 
 
 def _with_derived(source: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
-    """A split with what follows from its other numbers, where it does not say so itself."""
+    """A split with the entries that follow from its other numbers."""
     found = dict(split)
     if "num_categories" not in found and source.get("categories"):
         found["num_categories"] = len(source["categories"])

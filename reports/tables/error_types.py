@@ -1,4 +1,4 @@
-"""Which errors cost a detector its AP50, as TIDE tells them (arXiv:2008.08115)."""
+"""The AP50 that each type of error costs, by TIDE (arXiv:2008.08115)."""
 
 from dataclasses import replace
 
@@ -10,9 +10,13 @@ from reports.statistics.contenders import (
     contenders,
     measure,
     number_at,
+    with_entry,
+)
+from reports.tables.measured import (
+    measured_column,
+    measured_texts,
     seeds_columns,
     seeds_texts,
-    with_entry,
 )
 from reports.tables.table import AXIS, Column, Table, Tabled
 
@@ -20,31 +24,34 @@ _TIDE = ("analysis", "tide")
 
 
 def error_types(results: Results) -> Tabled:
-    """How much AP50 would rise if one kind of error were mended, in points of AP."""
+    """The rise of AP50 if one type of error were fixed, in points of AP."""
     everyone = contenders(results)
     found = [replace(one, diverged=0) for one in with_entry(everyone, *_TIDE)]
     if not any(one.records for one in found):
-        return Tabled(None, "No record has its errors split by kind.")
+        return Tabled(None, "No record has its errors split by type.")
     ap50 = METRICS["AP50"].header
     base = measure(found, lambda record: number_at(record, *_TIDE, "AP50"))
-    columns = [Column("", "setting", AXIS, [one.name for one in found]), base.column("", ap50)]
-    texts = {"setting": [one.name for one in found]} | base.texts("AP50")
+    columns = [
+        Column("", "setting", AXIS, [one.name for one in found]),
+        measured_column(base, "", ap50),
+    ]
+    texts = {"setting": [one.name for one in found]} | measured_texts(base, "AP50")
     counts = {}
     for name, label in TIDE_ERRORS.items():
         cells = measure(
             found, lambda record, name=name: number_at(record, *_TIDE, "delta_AP50", name)
         )
-        columns.append(cells.column(f"Δ{ap50} by error", label))
-        texts |= cells.texts(name)
+        columns.append(measured_column(cells, f"Δ{ap50} by error", label))
+        texts |= measured_texts(cells, name)
         number = measure(found, lambda record, name=name: number_at(record, *_TIDE, "counts", name))
         if number:
             counts[f"{name}_count"] = number.means
     columns += seeds_columns(found)
     texts |= counts | seeds_texts(found)
     note = (
-        f"TIDE: by how many points {ap50} would rise if one kind of error were mended; the kinds "
-        "overlap, so that they do not add up. How many errors there are is in the CSV."
+        f"TIDE measures by how many points {ap50} would rise if one type of error were fixed. The "
+        "types overlap and do not add up. The CSV file has the number of errors."
     )
     if any(one.diverged for one in everyone):
-        note += " Runs that diverged are left out."
+        note += " Diverged runs are excluded."
     return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), note)

@@ -1,16 +1,14 @@
-"""One text frame per grid, and the columns that a reader sees of it.
+"""The table of a grid: a frame of texts, and the columns that a reader sees.
 
-Every digit is decided once, in :func:`grid_table`; the renderings only arrange the texts. What is
-missing is an empty text in the frame and the CSV, and "–" to a reader. What a stale record says is
-shown with a † and counts nowhere.
+:func:`grid_table` formats every number once; the renderings only arrange the texts. A missing value
+is "" in the frame and the CSV, and "–" for a reader. Stale values are marked with † and excluded
+from every comparison.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
 
 import pandas as pd
-from markupsafe import Markup
 
 from ablations.records.record import DONE
 from ablations.status.status import STALE
@@ -24,16 +22,28 @@ from reports.results.labels import (
     one_decimal,
     published_text,
 )
-from reports.results.load import Results, published
+from reports.results.load import Results, published, record_path
+from reports.results.rows import paper_text, row_label, value_text, with_paper
 from reports.statistics.comparisons import Comparison, compare
 from reports.statistics.inference import over_seeds
 from reports.tables import against_reference, table
-from reports.tables.rows import paper_text, row_label, value_text, with_paper
-from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Cell, Column, Link, Table, shown, signed
+from reports.tables.table import (
+    AXIS,
+    LINKS,
+    NUMBER,
+    TEXT,
+    Column,
+    Link,
+    Table,
+    TableCell,
+    shown,
+    signed,
+)
+from reports.text.sentences import CI
 
 STALE_MARK = "†"
-MOST_COMPARED = 4
-"""A table of more metrics has published values beside ``MAIN_METRIC`` and the speed alone."""
+MAX_COMPARED = 4
+"""A table with more metrics shows published values only for ``MAIN_METRIC`` and the speed."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +54,16 @@ class GridTable:
         axes: the columns that label a row.
         metrics: the columns of results.
         row_labels: for example ``γ = 2, α = 0.25``.
-        texts: a line per row, all texts, "" where there is none: the axes, and ``<axis>_paper``
-            of those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
+        texts: a line per row, all texts, "" for no value: the axes, and ``<axis>_paper`` of
+            those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
             ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
             those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
-            ``status``, which is "" for a row that is plainly done.
-        values: the numbers behind: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
+            ``status``, which is "" if all runs of the row are done.
+        values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
-        stale: per row, whether its texts are those of stale records, as it has no others.
+        stale: per row, whether all its values are stale.
         records: per row, the records' (seed, path from the report's folder).
-        comparisons: per row, its interval and how it compares with the reference row.
+        comparisons: per row, its interval and its comparison with the reference row.
     """
 
     axes: tuple[str, ...]
@@ -67,38 +77,22 @@ class GridTable:
 
     @property
     def has_published(self) -> bool:
-        """Whether any row has a published value to stand beside."""
+        """Whether any row has a published AP."""
         return bool(self.values[f"{MAIN_METRIC}_published"].notna().any())
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The metrics that have their published values beside them."""
+        """The metrics that are shown beside their published values."""
         if not self.has_published:
             return ()
-        if len(self.metrics) <= MOST_COMPARED:
+        if len(self.metrics) <= MAX_COMPARED:
             return self.metrics
         return tuple(metric for metric in self.metrics if metric in (MAIN_METRIC, SPEED))
 
     @cached_property
     def table(self) -> Table:
-        """What a reader sees, in order, over all that there is: the CSV has every text."""
+        """The columns that a reader sees; the CSV has every text."""
         return Table(self._columns(), self.texts)
-
-    def to_html(self, caption: Markup) -> Markup:
-        """See :meth:`Table.to_html`."""
-        return self.table.to_html(caption)
-
-    def to_markdown(self) -> Markup:
-        """See :meth:`Table.to_markdown`."""
-        return self.table.to_markdown()
-
-    def to_latex(self, caption: str, label: str) -> str:
-        """See :meth:`Table.to_latex`."""
-        return self.table.to_latex(caption, label)
-
-    def to_csv(self) -> str:
-        """All columns, the same ones whatever the rows' states."""
-        return self.table.to_csv()
 
     def _columns(self) -> list[Column]:
         texts, columns = self.texts, []
@@ -117,13 +111,13 @@ class GridTable:
         return columns
 
     def _columns_of(self, metric: str) -> list[Column]:
-        """Our values and, where they are compared, the published and the difference.
+        """Our values and, if they are compared, the published values and the difference.
 
-        ``MAIN_METRIC`` has its interval beside it, and its difference to the reference row.
+        ``MAIN_METRIC`` also has its interval and its difference from the reference row.
         """
         texts, header = self.texts, METRICS[metric].header
         ours = [
-            Cell(text + STALE_MARK, table.STALE) if stale and mean else Cell(text)
+            TableCell(text + STALE_MARK, table.STALE) if stale and mean else TableCell(text)
             for mean, text, stale in zip(
                 texts[metric],
                 shown(map(with_spread, texts[metric], texts[f"{metric}_sd"])),
@@ -138,7 +132,7 @@ class GridTable:
         else:
             columns = [Column("ours" if self.compared else "", header, NUMBER, ours)]
         if any(intervals):
-            columns.append(Column(header, "95 % interval", NUMBER, shown(intervals)))
+            columns.append(Column(header, CI, NUMBER, shown(intervals)))
         if metric in self.compared:
             theirs = shown(texts[f"{metric}_published"])
             columns.append(Column(header, "published", NUMBER, theirs))
@@ -149,7 +143,7 @@ class GridTable:
 
 
 def grid_table(results: Results, grid: Grid) -> GridTable:
-    """Average over the seeds, put the published values beside, and decide every digit."""
+    """Average over the seeds, add the published values and format every number."""
     frame, metrics = results.of_grid(grid), grid.metrics
     if MAIN_METRIC not in metrics:
         metrics = (MAIN_METRIC, *metrics)
@@ -196,11 +190,6 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         ],
         comparisons=comparisons,
     )
-
-
-def record_path(cell: str) -> str:
-    """The record of a cell as linked from a page in the report's folder."""
-    return f"../records/{quote(cell)}.json"
 
 
 def with_spread(mean: str, sd: str) -> str:

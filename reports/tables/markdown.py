@@ -1,4 +1,4 @@
-"""Text that comes from records and data sets, made safe for GitHub's Markdown."""
+"""Escaping of text from records and data sets for GitHub's Markdown."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escape(value: Any) -> Markup:
-    """Show text as it is, on one line: no markup, no HTML, no end of a table's cell.
+    """Escape text, on one line: no markup, no HTML, no end of a table's cell.
 
     Args:
         value: anything; ``Markup`` is taken to be escaped already.

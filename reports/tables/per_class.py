@@ -1,4 +1,4 @@
-"""What the settings do on each category of the data set."""
+"""AP and miss rate per category of the data set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,12 +24,12 @@ MISS_RATE_ENTRY = ("analysis", "miss_rate", "lamr_per_class")
 
 
 def per_class_ap(results: Results) -> Tabled:
-    """AP of each category: a row per category, however many there are, a column per setting."""
+    """AP per category: a row per category, a column per setting."""
     return _per_class(results, AP_ENTRY, f"{MAIN_METRIC} (%) ↑", MAIN_METRIC, diverged=0.0)
 
 
 def per_class_miss_rate(results: Results) -> Tabled:
-    """The log-average miss rate of each category, in percent."""
+    """The log-average miss rate per category, in percent."""
     name = "log-average miss rate"
     return _per_class(results, MISS_RATE_ENTRY, f"{name} (%) ↓", name, diverged=1.0, scale=100.0)
 
@@ -45,7 +45,7 @@ def _per_class(
 ) -> Tabled:
     found = with_entry(contenders(results), *entry)
     if not any(one.records for one in found):
-        return Tabled(None, f"No record has the {what} of each category.")
+        return Tabled(None, f"No record has the {what} per category.")
     categories = _categories(results, found, entry)
     columns = [Column("", "category", AXIS, categories)]
     texts = {"category": categories}
@@ -69,7 +69,7 @@ def _entry_of(entry: tuple[str, ...], category: str) -> Callable[[Record], float
 
 
 def _categories(results: Results, found: Sequence[Contender], entry: tuple[str, ...]) -> list[str]:
-    """In the order of the data set; those that only records know come after."""
+    """The categories in the order of the data set, then those that only records have."""
     prepared = results.prepared.dataset if results.prepared else {}
     named = [str(name) for name in prepared.get("categories") or ()]
     for one in found:
@@ -80,7 +80,7 @@ def _categories(results: Results, found: Sequence[Contender], entry: tuple[str, 
 
 
 def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[str]]:
-    """Split -> how many objects each category has in it, where that is known."""
+    """Split -> the number of objects of each category, if known."""
     prepared: Mapping[str, Any] = results.prepared.dataset if results.prepared else {}
     counts = {}
     for split in ("train", "val"):
@@ -93,10 +93,12 @@ def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[st
 
 def _note(found: Sequence[Contender], what: str, diverged: float) -> str:
     seeds = max(one.planned for one in found)
-    over = f"mean over up to {counted(seeds, 'seed')}; " if seeds > 1 else ""
-    text = f"{what[0].upper()}{what[1:]} of each category, {over}the spread is in the CSV."
-    if seeds == 1:
-        text = f"{what[0].upper()}{what[1:]} of each category, one run each."
+    text = f"The {what} of each category comes from one run."
+    if seeds > 1:
+        text = (
+            f"The {what} of each category is a mean over up to {counted(seeds, 'seed')}. The CSV "
+            "file has the standard deviations."
+        )
     if any(one.diverged for one in found):
         text += f" A run that diverged counts as {100 * diverged:.1f}."
     return text

@@ -1,4 +1,4 @@
-"""What others have published: the files of ``ablations/reference``, and the proposal's table 2."""
+"""Published results: the files of ``ablations/reference`` and the proposal's table 2."""
 
 import csv
 from pathlib import Path
@@ -17,13 +17,13 @@ _AP = [metric for metric in METRICS if metric != SPEED]
 
 
 def reference_rows(name: str) -> list[dict[str, str]]:
-    """The lines of a file of published numbers: column -> text, as printed there."""
+    """The lines of a file of published numbers: column -> text as printed."""
     with (FOLDER / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def baselines() -> Tabled:
-    """The proposal's table 2, and beside it what two codebases publish for the same model."""
+    """The proposal's table 2 and the results that two codebases publish for the same model."""
     rows = [
         {"implementation": "the proposal's training", "source": "proposal of FL*, table 2"} | row
         for row in reference_rows(BASELINE_FILE)
@@ -35,7 +35,7 @@ def baselines() -> Tabled:
     columns.insert(1, Column("", "model", TEXT, frame["model"].to_list()))
     return Tabled(
         Table(columns, frame[["implementation", "model", *_AP, "source"]]),
-        "All are RetinaNets with ResNet-50-FPN, trained on COCO for about 12 epochs with the focal "
-        "loss and evaluated on val2017: what they differ by is the implementation, the schedule "
-        "and the training itself, and nothing of it is an effect of FL*, which none of them has.",
+        "All models are RetinaNets with ResNet-50-FPN, trained on COCO for about 12 epochs with "
+        "the focal loss and evaluated on val2017. They differ in implementation and schedule; "
+        "none of them uses FL*.",
     )

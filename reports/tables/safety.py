@@ -1,4 +1,4 @@
-"""What a detector overlooks, how often it cries wolf, and whether its scores can be believed."""
+"""Miss rate, recall and calibration of the settings, and the largest objects they missed."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,22 +15,26 @@ from reports.statistics.contenders import (
     contenders,
     measure,
     number_at,
-    seeds_columns,
-    seeds_texts,
     value_at,
     with_entry,
+)
+from reports.tables.measured import (
+    measured_column,
+    measured_texts,
+    seeds_columns,
+    seeds_texts,
 )
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
 
 FPPI = (0.1, 1.0)
-"""The false positives per image at which the miss rate is told."""
+"""The false positives per image at which the miss rate is reported."""
 
 SIZES = ("small", "medium", "large")
 
 PERCENT = 100.0
 
-MOST_MISSES = 5
-"""How many of a setting's worst misses are listed."""
+MAX_MISSES = 5
+"""The number of missed objects that are listed per setting."""
 
 MISS_RATE, RECALL = "miss rate (%) ↓", "recall (%) ↑"
 
@@ -38,7 +42,7 @@ MISS_RATE, RECALL = "miss rate (%) ↓", "recall (%) ↑"
 def safety(results: Results) -> Tabled:
     """Miss rates, recall by size and at a high precision, and the calibration error.
 
-    A run that diverged detects nothing: it misses all.
+    A diverged run counts as a detector without detections.
     """
     found = with_entry(contenders(results), "analysis")
     records = [record for one in found for record in one.records]
@@ -49,10 +53,10 @@ def safety(results: Results) -> Tabled:
     precision = _distinct(records, "recall", "at_precision", "precision")
     for name, group, header, value, diverged in _measures(precision):
         if not any(math.isfinite(value(record)) for record in records):
-            diverged = NAN  # the data set has no such objects
+            diverged = NAN  # e.g. the data set has no large objects
         cells = measure(found, value, diverged=diverged, scale=PERCENT)
-        columns.append(cells.column(group, header))
-        texts |= cells.texts(name)
+        columns.append(measured_column(cells, group, header))
+        texts |= measured_texts(cells, name)
     columns += seeds_columns(found)
     texts |= seeds_texts(found)
     note = _note(found, precision, _distinct(records, "miss_rate", "iou"))
@@ -60,7 +64,7 @@ def safety(results: Results) -> Tabled:
 
 
 def _measures(precision: str) -> list[tuple[str, str, str, Callable[[Record], float], float]]:
-    """Name in the CSV, group, header, how it is read, and what a run that diverged has."""
+    """Name in the CSV, group, header, reader of a record, and the value of a diverged run."""
     return [
         ("lamr", MISS_RATE, "log-average", partial(_number, keys=("miss_rate", "lamr")), 1.0),
         *(
@@ -83,7 +87,7 @@ def _measures(precision: str) -> list[tuple[str, str, str, Callable[[Record], fl
 
 
 def missed_objects(results: Results) -> Tabled:
-    """The worst misses of each setting: those that most of its seeds list, then the largest."""
+    """The missed objects of each setting: those of most seeds first, then the largest."""
     lines = []
     for one in contenders(results):
         listed: dict[tuple, list[dict[str, Any]]] = {}
@@ -94,9 +98,9 @@ def missed_objects(results: Results) -> Tabled:
         ranked = sorted(
             listed.items(), key=lambda item: (-len(item[1]), -_finite(item[1][0], "area"), item[0])
         )
-        lines += [_line(one, misses) for _, misses in ranked[:MOST_MISSES]]
+        lines += [_line(one, misses) for _, misses in ranked[:MAX_MISSES]]
     if not lines:
-        return Tabled(None, "No record lists objects that were missed.")
+        return Tabled(None, "No record lists missed objects.")
     frame = pd.DataFrame(lines, dtype=object)
     columns = [
         Column("", header, kind, shown(frame[name]))
@@ -115,8 +119,9 @@ def missed_objects(results: Results) -> Tabled:
         columns.append(Column("", "missed by seeds", NUMBER, list(seeds)))
     return Tabled(
         Table(columns, frame),
-        "Best score: the highest of a detection of the object's category that overlaps it; best "
-        "IoU: the highest overlap of any detection. Each run lists its largest misses alone.",
+        "Best score is the highest score of a detection of the object's category that overlaps it "
+        "sufficiently; best IoU is the highest overlap with any detection. Each run lists only its "
+        "largest missed objects.",
     )
 
 
@@ -135,7 +140,7 @@ def _miss_rate_at(record: Record, fppi: float) -> float:
 
 
 def _recall_at_precision(record: Record) -> float:
-    """0 where no score is that precise: nothing can be found at that precision."""
+    """0 if no score threshold reaches the precision."""
     if not isinstance(value_at(record, "analysis", "recall", "at_precision"), dict):
         return NAN
     recall = _number(record, ("recall", "at_precision", "recall"))
@@ -143,23 +148,25 @@ def _recall_at_precision(record: Record) -> float:
 
 
 def _distinct(records: Sequence[Record], *keys: str) -> str:
-    """A number that the records should agree on; each different one."""
+    """A number that is the same in all records, else each distinct value."""
     values = {_number(record, keys) for record in records}
     return " or ".join(f"{value:g}" for value in sorted(values) if not math.isnan(value)) or "–"
 
 
 def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
     text = (
-        f"Objects are found at IoU {iou}. Log-average: the geometric mean of the miss rate at nine "
-        "numbers of false positives per image (FPPI) from 0.01 to 1. Recall by size is at any "
-        f"score; at precision {precision} it is that of the lowest score threshold that is as "
-        "precise, 0 where none is. ECE: expected calibration error of the scores. ↓ lower is "
-        "better, ↑ higher."
+        f"Detections match objects from IoU {iou} on. The log-average is the geometric mean of "
+        "the miss rate at nine numbers of false positives per image (FPPI) from 0.01 to 1. Recall "
+        f"by size counts detections of any score; recall at precision {precision} uses the lowest "
+        "score threshold with this precision, and is 0 if there is none. ECE is the expected "
+        "calibration error of the scores. Lower is better for ↓, higher for ↑."
     )
     if any(one.planned > 1 for one in found):
-        text += " Mean ± sample standard deviation over the seeds; no difference is tested."
+        text += (
+            " Values are mean ± sample standard deviation over the seeds; no difference is tested."
+        )
     if any(one.diverged for one in found):
-        text += " A run that diverged counts as one that detects nothing, and has no ECE."
+        text += " A diverged run counts as a detector without detections and has no ECE."
     return text
 
 
@@ -169,7 +176,7 @@ def _misses(record: Record) -> list[dict[str, Any]]:
 
 
 def _line(one: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """An object that was missed, all texts; ``misses``: what each seed says of it."""
+    """The texts of a missed object; ``misses``: its entry in the record of each seed."""
     first = misses[0]
     box = first.get("bbox")
     numbers = box if isinstance(box, list) else []
@@ -187,7 +194,7 @@ def _line(one: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _finite(miss: dict[str, Any], key: str) -> float:
-    """A number of a miss, -1 where there is none."""
+    """A number of a miss, -1 if it has none."""
     value = miss.get(key)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else -1.0
 

@@ -1,6 +1,6 @@
-"""A table: columns of texts, decided once, and its renderings as HTML, Markdown, LaTeX and CSV.
+"""A table of texts and its renderings as HTML, Markdown, LaTeX and CSV.
 
-The renderings only arrange and escape the texts, so that they are equal to the digit.
+The renderings only arrange and escape the texts, so they agree to the digit.
 """
 
 import re
@@ -17,17 +17,16 @@ from pandas.io.formats.style import Styler
 from reports.tables import latex, markdown, spreadsheets
 
 NOTHING = "–"
-"""What a reader sees where there is nothing; a CSV has an empty field there."""
+"""The text of a missing value; a CSV has an empty field instead."""
 
 AXIS, NUMBER, TEXT, LINKS = "axis", "number", "text", "records"
-"""The kinds of columns: what a row is called by, and what it says; classes in HTML."""
+"""The kinds of columns, which are classes in HTML; ``AXIS`` columns label the rows."""
 
 BOLD, GREY, STALE = "bold", "grey", "stale"
-"""What a value may carry: a difference that survives its test, one that does not, and what no
-longer counts. The texts say it as well, but for bold."""
+"""The emphasis of a significant difference, of one that is not, and of a stale value."""
 
 SMALL = 6
-"""A table of so many columns or fewer need not fill the page."""
+"""A table with at most this number of columns does not fill the page."""
 
 _HtmlStyler = Styler.from_custom_template(str(Path(__file__).parent), html_table="table.html.tpl")
 
@@ -44,14 +43,14 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What stands at one place of a table.
+class TableCell:
+    """A cell of a table.
 
     Attributes:
-        text: plain text, escaped where it is shown.
+        text: plain text, escaped by the renderings.
         emphasis: "", ``BOLD``, ``GREY`` or ``STALE``.
-        sort: what it is sorted by where that is not the number that the text begins with.
-        links: in place of the text.
+        sort: the sort key, by default the number that the text begins with.
+        links: replace the text.
     """
 
     text: str
@@ -61,7 +60,7 @@ class Cell:
 
     @property
     def sort_key(self) -> str:
-        """A number as text; "" where the cell has none."""
+        """A number as text; "" if the cell has none."""
         if self.sort is not None:
             return f"{self.sort:.15g}"
         found = _LEADING_NUMBER.match(self.text)
@@ -76,20 +75,22 @@ class Column:
         group: the header over it and its neighbours of the same group; "" for none.
         header: its own.
         kind: ``AXIS``, ``NUMBER``, ``TEXT`` or ``LINKS``.
-        values: a text or a :class:`Cell` per row; of ``LINKS``, a sequence of :class:`Link`.
+        values: a text or a :class:`TableCell` per row; of ``LINKS``, a sequence of :class:`Link`.
     """
 
     group: str
     header: str
     kind: str
-    values: Sequence[str | Cell | Sequence[Link]]
+    values: Sequence[str | TableCell | Sequence[Link]]
 
     @cached_property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TableCell]:
         """A cell per row."""
         if self.kind == LINKS:
-            return [Cell("", links=tuple(links)) for links in self.values]
-        return [value if isinstance(value, Cell) else Cell(value) for value in self.values]
+            return [TableCell("", links=tuple(links)) for links in self.values]
+        return [
+            value if isinstance(value, TableCell) else TableCell(value) for value in self.values
+        ]
 
     @property
     def name(self) -> str:
@@ -160,21 +161,25 @@ class Table:
         styler = self._frame(columns).style.hide(axis="index")
         styler.format(_latex)
         self._format_headers(styler, columns, latex.escape)
-        tabular = styler.to_latex(
+        text = styler.set_table_styles(latex.TABLE_STYLES).to_latex(
             column_format="".join("r" if column.kind == NUMBER else "l" for column in columns),
             hrules=True,
             multicol_align="c",
+            position="htbp",
+            position_float="centering",
+            caption=latex.escape(caption),
+            label=re.sub("[^A-Za-z0-9:_-]", "", label),
         )
         if _is_grouped(columns):
-            tabular = latex.with_cmidrules(tabular, [column.group for column in columns])
-        return latex.table(tabular, caption, label)
+            text = latex.with_cmidrules(text, [column.group for column in columns])
+        return f"% needs {latex.PREAMBLE}\n{text}"
 
     def to_csv(self) -> str:
         """``texts``; nothing in it is a formula to a spreadsheet."""
         columns = [column for column in self.columns if column.kind != LINKS]
         texts = self.texts
         if texts is None:
-            # Not by name: columns that are called after categories may share one.
+            # A list, not a dictionary: columns that are named after categories may share a name.
             rows = [[_number_text(cell.text) for cell in row] for row in self._rows(columns)]
             texts = pd.DataFrame(rows, columns=[column.name for column in columns], dtype=object)
         safe = texts.apply(lambda column: column.map(spreadsheets.cell))
@@ -182,7 +187,7 @@ class Table:
         return safe.to_csv(index=False, lineterminator="\n")
 
     @staticmethod
-    def _rows(columns: Sequence[Column]) -> Iterable[tuple[Cell, ...]]:
+    def _rows(columns: Sequence[Column]) -> Iterable[tuple[TableCell, ...]]:
         return zip(*(column.cells for column in columns), strict=True)
 
     def _frame(self, columns: Sequence[Column]) -> pd.DataFrame:
@@ -205,10 +210,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Tabled:
-    """A table and what is to be said under it; where there is none, why.
+    """A table and the note under it.
 
     Attributes:
-        table: None where nothing is known that could stand in it.
+        table: None if there are no data; the note says why.
         note: plain text.
     """
 
@@ -217,7 +222,7 @@ class Tabled:
 
 
 def shown(texts: Iterable[str]) -> list[str]:
-    """Texts as a reader sees them: ``NOTHING`` where there is none."""
+    """Texts with ``NOTHING`` in place of ""."""
     return [text or NOTHING for text in texts]
 
 
@@ -231,11 +236,11 @@ def _is_grouped(columns: Sequence[Column]) -> bool:
 
 
 def _number_text(text: str) -> str:
-    """A shown text as a CSV has it: nothing for ``NOTHING``, and a minus sign that is ASCII."""
+    """A text for a CSV: "" for ``NOTHING``, and an ASCII minus sign."""
     return "" if text == NOTHING else re.sub(r"−(?=\d)", "-", text)
 
 
-def _html(cell: Cell) -> Markup:
+def _html(cell: TableCell) -> Markup:
     links = [
         Markup('<a href="{}" aria-label="{}">{}</a>').format(
             link.target, link.spoken or link.text, link.text
@@ -248,14 +253,14 @@ def _html(cell: Cell) -> Markup:
     return Markup("<strong>{}</strong>").format(text) if cell.emphasis == BOLD else text
 
 
-def _markdown(cell: Cell) -> Markup:
+def _markdown(cell: TableCell) -> Markup:
     if cell.links:
         return Markup(", ").join(markdown.link(link.text, link.target) for link in cell.links)
     text = markdown.escape(cell.text or NOTHING)
     return Markup(f"**{text}**") if cell.emphasis == BOLD else text
 
 
-def _latex(cell: Cell) -> str:
+def _latex(cell: TableCell) -> str:
     text = latex.escape(cell.text or NOTHING)
     if cell.emphasis == BOLD:
         return latex.strong(text)

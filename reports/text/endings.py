@@ -1,33 +1,31 @@
-"""How runs ended that did not end well: texts for the report's last section."""
+"""Texts about the runs that failed or diverged."""
 
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ablations.records.record import DIVERGED, FAILED
-from reports.results.load import Results
+from reports.results.load import Results, record_path
 from reports.results.states import state_text
-from reports.tables.grids import record_path
-from reports.tables.table import Link
 from reports.text.sentences import counted
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What a run that failed or diverged left behind.
+    """A run that failed or diverged.
 
     Attributes:
         cell: its id.
-        state: how it ended.
-        error: what its record says.
-        files: its record and its log, where it is there.
-        evidence: what is known of a divergence: names and texts.
+        state: for example ``diverged at iteration 37``.
+        error: the message in its record.
+        files: names and percent-quoted paths of its record and, where there is one, its log.
+        evidence: names and values of what is known about a divergence.
     """
 
     cell: str
     state: str
     error: str
-    files: tuple[Link, ...]
+    files: tuple[tuple[str, str], ...]
     evidence: list[tuple[str, str]]
 
 
@@ -39,24 +37,23 @@ def bad_endings(results: Results) -> list[Ending]:
             continue
         record = results.records[cell["cell"]]
         log = results.layout.cell_log(record.cell)
-        name = log.relative_to(results.layout.root)
-        files = [Link("record", record_path(record.cell))]
+        name = log.relative_to(results.layout.root).as_posix()
+        files = [("record", record_path(record.cell))]
         if log.is_file():
-            files.append(Link(name.as_posix(), f"../{quote(name.as_posix())}"))
+            files.append((name, f"../{quote(name)}"))
         endings.append(
             Ending(
                 cell=record.cell,
                 state=state_text(cell),
-                error=record.error.strip() or "No error is recorded.",
+                error=record.error.strip() or "The record has no error message.",
                 files=tuple(files),
-                evidence=_evidence(record.result.get("divergence"), name.parent.as_posix()),
+                evidence=_evidence(record.result.get("divergence"), name.rpartition("/")[0]),
             )
         )
     return endings
 
 
 def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
-    """What is known of a divergence: names and texts."""
     if not isinstance(divergence, dict):
         return []
     images = [
@@ -64,20 +61,20 @@ def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
     ]
     found = [
         ("First bad iteration", divergence.get("iteration")),
-        ("What was bad", "; ".join(divergence.get("bad", ()))),
-        ("Gradients not finite", _named(divergence.get("bad_gradients"))),
-        ("Weights not finite", _named(divergence.get("bad_weights"))),
+        ("Bad values", "; ".join(divergence.get("bad", ()))),
+        ("Non-finite gradients", _parameters(divergence.get("bad_gradients"))),
+        ("Non-finite weights", _parameters(divergence.get("bad_weights"))),
         ("Images", ", ".join(map(str, images))),
-        ("Command that replays it", divergence.get("replay")),
-        ("OUTPUT_DIR there", folder if divergence.get("replay") else ""),
+        ("Replay command", divergence.get("replay")),
+        ("OUTPUT_DIR in this command", folder if divergence.get("replay") else ""),
     ]
     return [(name, str(text)) for name, text in found if text not in (None, "")]
 
 
-def _named(parameters: dict[str, Any] | None) -> str:
-    """For example ``12 parameters, among them a.weight, a.bias``; "" for none."""
-    if not parameters or not parameters["count"]:
+def _parameters(about: dict[str, Any] | None) -> str:
+    """For example ``12 parameters, including a.weight, a.bias``; "" for none."""
+    if not about or not about["count"]:
         return ""
-    count, first = parameters["count"], parameters["first"]
-    also = "" if count == len(first) else "among them "
-    return f"{counted(count, 'parameter')}, {also}{', '.join(first)}"
+    count, first = about["count"], about["first"]
+    including = "" if count == len(first) else "including "
+    return f"{counted(count, 'parameter')}, {including}{', '.join(first)}"

@@ -1,4 +1,4 @@
-"""The report's words that depend on numbers: plain text, escaped where it is shown."""
+"""Generated sentences about a study: plain text, escaped where it is shown."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,14 @@ from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
 from reports.results.provenance import dataset_name
 from reports.statistics.comparisons import Comparison, compare
-from reports.statistics.inference import Agreement
+from reports.statistics.inference import CONFIDENCE, Agreement
 
-SAME_ORDER = "1 is the same order, 0 no relation, −1 the reverse"
+CI = f"{100 * CONFIDENCE:g} % CI"
+"""The name of every confidence interval."""
 
 
 def title(results: Results) -> str:
-    """The study's own title, unless it was run on other data than that speaks of."""
+    """The study's title; with the name of the data set if the study ran on other data."""
     name = dataset_name(results)
     if name == results.study.dataset:
         return results.study.title
@@ -22,73 +23,72 @@ def title(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """Which study, on what, how much of it, and how many seeds."""
+    """The study, the data set, the number of seeds and the number of cells in each state."""
     counts = results.counts
     states = [f"{counts[DONE]} done"]
     states += [f"{n} {state}" for state, n in counts.items() if state != DONE and n]
     return (
         f"The study {results.study.name} trains {counted(sum(counts.values()), 'cell')} on "
-        f"{dataset_name(results)}, every setting with {seeds(results)}: {', '.join(states)}."
+        f"{dataset_name(results)}, with {seeds(results)}: {', '.join(states)}."
     )
 
 
 def seeds(results: Results) -> str:
-    """For example ``1 seed, 3 in table headline``."""
-    (most, _), *others = _seed_numbers(results).items()
-    return counted(most, "seed") + "".join(f", {n} in {tables(names)}" for n, names in others)
+    """For example ``1 seed per setting (3 in table headline)``."""
+    (usual, _), *others = _seed_numbers(results).items()
+    exceptions = ", ".join(f"{n} in {tables(names)}" for n, names in others)
+    return f"{counted(usual, 'seed')} per setting" + (f" ({exceptions})" if exceptions else "")
 
 
 def staleness(results: Results) -> str:
-    """That it is unknown whether the records still count, where it is; else ""."""
+    """A warning if it is unknown whether the records are stale; else ""."""
     if not (results.unchecked and results.records):
         return ""
-    return f"Whether records are stale is unknown: {results.unchecked}."
+    return f"It is unknown whether records are stale: {results.unchecked}."
 
 
 def seeds_warning(results: Results) -> str:
-    """What the numbers of seeds allow to say."""
+    """The conclusions that the numbers of seeds allow."""
     numbers = _seed_numbers(results)
     several = {number: names for number, names in numbers.items() if number > 1}
     means = f"with their sample standard deviation. {_tested(results)}"
     if 1 not in numbers:
-        return f"Means over few seeds {means}"
+        return f"Values are means over few seeds {means}"
     single = (
-        "each number is one training run: the spread between seeds is unknown, so a difference "
-        "between two of them is not a finding."
+        "ach value comes from a single run: the spread between seeds is unknown, and a difference "
+        "between two values is no evidence of an effect."
     )
     if not several:
-        return single[0].upper() + single[1:]
+        return f"E{single}"
     where = [f"{number} seeds in {tables(names)}" for number, names in several.items()]
-    return f"Means over {listed(where)}, {means} Elsewhere, {single}"
+    return f"Values are means over {listed(where)}, {means} Elsewhere, e{single}"
 
 
-def untested(names: Sequence[str], found: Sequence[Comparison]) -> str:
-    """Which rows are not tested, and why; "" if all are."""
+def untested(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+    """The rows that are not tested, with the reasons; "" if all are tested."""
     reasons: dict[str, list[str]] = {}
-    for name, comparison in zip(names, found, strict=True):
+    for name, comparison in zip(names, comparisons, strict=True):
         if comparison.why_not:
             reasons.setdefault(comparison.why_not, []).append(name)
     return " ".join(f"Not tested ({why}): {listed(rows)}." for why, rows in reasons.items())
 
 
-def difference_text(found: Comparison) -> str:
-    """For example ``+1.2 AP (95 % interval +0.3 to +2.1, p = 0.012)``, with Holm's p-value."""
+def difference_text(comparison: Comparison) -> str:
+    """For example ``+1.2 AP (95 % CI +0.3 to +2.1, p = 0.012)``, with Holm's p-value."""
     facts = []
-    if not math.isnan(found.difference_low):
-        low, high = (
-            difference_number(found.difference_low),
-            difference_number(found.difference_high),
-        )
-        over = "" if found.tested else f" over {found.difference_over}"
-        facts.append(f"95 % interval {low} to {high}{over}")
-    if found.tested:
-        facts.append(p_text(found.p_holm))
-    text = f"{difference_number(found.difference)} {MAIN_METRIC}"
+    if not math.isnan(comparison.difference_low):
+        low = difference_number(comparison.difference_low)
+        high = difference_number(comparison.difference_high)
+        over = "" if comparison.tested else f" over {comparison.difference_over}"
+        facts.append(f"{CI} {low} to {high}{over}")
+    if comparison.tested:
+        facts.append(p_text(comparison.p_holm))
+    text = f"{difference_number(comparison.difference)} {MAIN_METRIC}"
     return f"{text} ({', '.join(facts)})" if facts else text
 
 
 def difference_number(value: float) -> str:
-    """One decimal with its sign, 0.0 without one."""
+    """One decimal with its sign; 0.0 has none."""
     text = f"{value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
@@ -99,27 +99,23 @@ def p_text(p_value: float) -> str:
 
 
 def agreement(found: Agreement) -> str:
-    """Kendall's tau-b between our AP and the published, in words."""
-    left_out = (
-        f"; {counted(found.left_out, 'row')} without a value left out" if found.left_out else ""
-    )
+    """Kendall's tau-b between our AP and the published AP."""
+    rows = f"{counted(found.n, 'row')}"
+    if found.left_out:
+        rows += f"; {counted(found.left_out, 'row')} without a value"
     if found.tau is None:
         return (
-            f"Kendall's τ-b between our AP and the published AP is undefined: {found.undefined} "
-            f"({counted(found.n, 'row')} compared{left_out})."
+            "The rank correlation between our AP and the published AP (Kendall's τ-b) is "
+            f"undefined: {found.undefined} ({rows})."
         )
     return (
-        f"Order of the rows against the published order: Kendall's τ-b = {signed(found.tau)} "
-        f"({p_text(found.p_value)}, {counted(found.n, 'row')}{left_out})."
+        "The rank correlation between our AP and the published AP is Kendall's τ-b = "
+        f"{signed(found.tau)} ({p_text(found.p_value)}, {rows})."
     )
 
 
 def orders(agreements: dict[str, Agreement]) -> str:
-    """How far the tables have the published order; "" where none can be compared.
-
-    Args:
-        agreements: name of a table -> its agreement.
-    """
+    """Kendall's tau-b of every table (name -> agreement) that has one; "" if none has."""
     known = [
         f"{signed(found.tau)} in table {name}"
         for name, found in agreements.items()
@@ -128,8 +124,8 @@ def orders(agreements: dict[str, Agreement]) -> str:
     if not known:
         return ""
     return (
-        f"Agreement with the published order of the rows, as Kendall's τ-b: {', '.join(known)} "
-        f"({SAME_ORDER})."
+        "The rank correlation between our AP and the published AP (Kendall's τ-b) is "
+        f"{', '.join(known)}. 1 means the same order, 0 no relation, −1 the reverse order."
     )
 
 
@@ -162,30 +158,30 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def tables(names: Sequence[str]) -> str:
+    """For example ``table alpha``, ``tables alpha and gamma``."""
+    return f"table{'s' if len(names) > 1 else ''} {listed(names)}"
+
+
 def _tested(results: Results) -> str:
-    """In which tables differences are tested."""
+    """The tables in which differences are tested."""
     names = [
         grid.name
         for grid in results.study.grids
         if any(comparison.tested for comparison in compare(results, grid))
     ]
     if not names:
-        return "No difference has been tested for significance."
+        return "No difference was tested for significance."
     every = len(names) == len(results.study.grids) > 1
     return (
-        "Differences to the reference row are tested in "
+        "Differences from the reference row are tested in "
         f"{'every table' if every else tables(names)}, with Holm's correction within a table."
     )
 
 
 def _seed_numbers(results: Results) -> dict[int, list[str]]:
-    """Number of seeds -> the tables whose rows have so many, that of most tables first."""
+    """Number of seeds -> the tables whose rows have so many; the most frequent number first."""
     study, numbers = results.study, {}
     for grid in study.grids:
         numbers.setdefault(len(study.seeds_of(grid)), []).append(grid.name)
     return dict(sorted(numbers.items(), key=lambda item: -len(item[1])))
-
-
-def tables(names: Sequence[str]) -> str:
-    """For example ``table alpha``, ``tables alpha and gamma``."""
-    return f"table{'s' if len(names) > 1 else ''} {listed(names)}"

@@ -83,6 +83,7 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MACROS = {
     r"\ensuremath{\pm}": "±",
     r"\ensuremath{-}": "−",
+    r"\ensuremath{\geq}": "≥",
     r"\ensuremath{\dagger}": "†",
     r"\ensuremath{\alpha}": "α",
     r"\ensuremath{\downarrow}": "↓",

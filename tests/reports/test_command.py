@@ -64,7 +64,7 @@ def test_two_processes_write_the_same_bytes(output):
 def test_seconds_must_be_a_number_to_wait(wrong, capsys):
     with pytest.raises(SystemExit):
         main(["--study", "mini", *wrong])
-    assert f"{wrong[1]} is no number of seconds to wait" in capsys.readouterr().err
+    assert f"{wrong[1]} is not a positive, finite number of seconds" in capsys.readouterr().err
 
 
 def test_missing_cells_are_marked_said_and_exit_1(output, capsys):
@@ -137,7 +137,8 @@ import sys
 
 ALLOWED = (
     "focal_star", "focal_star.io", "focal_star.io.image_files", "focal_star.io.temporary",
-    "focal_star.io.writing", "focal_star.identity", "focal_star.identity.loss_code", "focal_star.identity.sources",
+    "focal_star.io.writing", "focal_star.identity",
+    "focal_star.identity.loss_code", "focal_star.identity.sources",
 )  # fmt: skip
 
 class Block:

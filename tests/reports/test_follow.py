@@ -89,9 +89,9 @@ def page_of(folder) -> str:
 
 def test_the_page_keeps_up_with_the_records_and_ends_when_told(folder, start):
     process = start(folder)
-    until(lambda: "1 of 5 cells have ended" in page_of(folder))
+    until(lambda: "1 of 5 cells have finished" in page_of(folder))
     folder.add(folder.cell(0, 1), 5.0)
-    until(lambda: "2 of 5 cells have ended" in page_of(folder))
+    until(lambda: "2 of 5 cells have finished" in page_of(folder))
     for cell in folder.study.cells():
         folder.add(cell, 5.0)
     until(lambda: "5 done" in page_of(folder))

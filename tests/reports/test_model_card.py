@@ -90,7 +90,7 @@ def test_the_card_says_what_the_record_says(tmp_path):
     # The mean over the seeds is 31.5, their sample standard deviation 3 / sqrt(2).
     row = next(line for line in body.splitlines() if line.startswith("| AP |"))
     assert "| 30.0 |" in row and "| 31.5 ± 2.1 |" in row and len(re.findall(" to ", row)) == 2
-    assert "2 seeds (1, 2)" in body
+    assert "are over the 2 seeds 1, 2 of this setting" in body
     for text in ("| α | 0.25 |", "| γ | 0.5 |", "| π | 0.01 |", "| seed | 1 |", "| cat | 12.3 |"):
         assert text in body
     for text in ("| learning rate | 0.003 |", "| iterations | 600 |", "ResNet-18", "torch: 2.15.0"):
@@ -106,7 +106,7 @@ def test_the_card_says_what_the_record_says(tmp_path):
 def test_one_seed_is_shown_as_one(tmp_path):
     other = replace(record(2), setting={"loss": "focal", "alpha": 0.25, "gamma": 0.5}, cell="other")
     _, body = written(study(tmp_path, record(1), other)[0])
-    assert "±" not in body and "One seed of this setting" in body
+    assert "±" not in body and "trained with one seed" in body
 
 
 def test_seeds_of_another_config_are_not_averaged(tmp_path):
@@ -146,7 +146,7 @@ def test_of_a_folder_those_that_are_done(tmp_path, capsys):
     assert model_card.main(["--record", str(tmp_path / "records")]) == 0
     assert capsys.readouterr().out.count("README.md") == 1
     assert model_card.main(["--record", str(paths[1])]) == 2
-    assert "its status is failed" in capsys.readouterr().err
+    assert "the status is failed" in capsys.readouterr().err
 
 
 def test_what_has_no_card_is_said(tmp_path, capsys):

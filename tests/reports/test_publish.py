@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from reports.figures import illustration
 from reports.page.contents import published_agreement
 from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
 from reports.results.load import ReportError
@@ -49,6 +50,29 @@ def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
     assert [path.name for path in kept.parent.iterdir()] == ["mini"]
 
 
+def test_publishing_twice_changes_no_byte_and_writes_only_what_the_pages_show(
+    elsewhere, monkeypatch
+):
+    def publish(moment):
+        monkeypatch.setattr(illustration, "_KNOWN", {})  # figures are drawn anew
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(moment))
+        assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
+        readme, kept = elsewhere / "README.md", elsewhere / "published" / "mini"
+        paths = [path for path in kept.rglob("*") if path.is_file()]
+        return {path: path.read_bytes() for path in (readme, *paths)}
+
+    first = publish(0)
+    assert first == publish(10**9)
+    report = elsewhere / "published" / "mini" / "report"
+    beside = {path.relative_to(report).as_posix() for path in first if report in path.parents}
+    text = (report / "report.md").read_text()
+    page = (report / "index.html").read_text()
+    shown = set(re.findall(r"\]\((figures/[^)]+)\)", text))
+    assert shown and beside == shown | {"report.md", "index.html"}
+    assert set(re.findall(r'href="((?:figures|tables)/[^"]+)"', page)) == shown
+    assert "tables/" not in text and "without the other formats" in text
+
+
 def test_a_failed_publishing_loses_nothing(elsewhere, capsys):
     arguments = ["--study", "mini", "--output", str(elsewhere / "output")]
     assert main(arguments) == 0
@@ -66,7 +90,7 @@ def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
     arguments = ["--study", "mini", "--output", str(elsewhere / "output")]
     assert main(arguments) == 0
 
-    def full(results):
+    def full(results, **options):
         raise OSError("no space left on device")
 
     monkeypatch.setattr("reports.publish.write_report", full)
@@ -77,7 +101,7 @@ def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
 
 def test_an_unknown_block_is_named():
     text = "<!-- report: nothing -->\n<!-- /report -->"
-    with pytest.raises(ReportError, match="no block nothing; there are: answer, headline, best"):
+    with pytest.raises(ReportError, match="block nothing; known blocks: answer, headline"):
         fill(text, published("mini"))
 
 

@@ -63,6 +63,16 @@ def test_the_numbers_are_those_of_cocos_evaluation():
     assert found["calibration"]["mce"] == pytest.approx(max(gaps), abs=1e-4)
 
 
+def test_the_matches_are_written_beside_the_numbers(tmp_path):
+    content, results = scenes(1)
+    path = tmp_path / "matches.json"
+    found = analyse(content, results, 0, path)
+    assert found == analyse(content, results, 0)
+    matched = [number for number in json.loads(path.read_text())["found"] if number >= 0]
+    things = [a for a in content["annotations"] if not a["iscrowd"]]
+    assert len(matched) / len(things) == pytest.approx(found["recall"]["all"], abs=1e-5)
+
+
 def test_the_same_images_give_the_same_resamples():
     """So that replicates of two detectors pair up: equal detectors, equal APs."""
     content, results = scenes(2)

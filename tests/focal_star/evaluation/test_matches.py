@@ -1,13 +1,21 @@
 """Matches: the same from both backends, and those that can be counted by hand."""
 
+import json
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
+from ablations.storage.layout import Layout
 from focal_star.evaluation import matches as module
 from focal_star.evaluation.ap import coco_eval, essentials
-from focal_star.evaluation.matches import find_matches
+from focal_star.evaluation.matches import (
+    FALSE,
+    IGNORED,
+    MATCHES_FILE,
+    find_matches,
+    write_matches,
+)
 from tests.focal_star.evaluation.scenes import content_of, results_of, scenes, with_ids
 
 
@@ -91,3 +99,46 @@ def test_nothing_to_find_and_nothing_found(backend):
     empty = matches_of(content | {"annotations": []}, results, backend)
     assert len(empty.score) == len(results) and not empty.is_true.any()
     assert empty.found_score.shape == (10, 0)
+
+
+def written(path, found, num_detections):
+    write_matches(path, found, num_detections, 0.5)
+    return json.loads(path.read_text())
+
+
+def test_the_written_matches_are_those_of_hotcoco(tmp_path):
+    content, results = scenes(3)
+    evaluation = coco_eval(essentials(content), results)
+    evaluation.params.iouThrs = [0.5]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.params.maxDets = [100]
+    evaluation.evaluate()
+    oracle = evaluation.image_diagnostics(iou_thr=0.5)
+    expected = [IGNORED] * len(results)
+    for number, status in oracle["dt_status"].items():
+        expected[number - 1] = oracle["dt_match"][number] - 1 if status == "tp" else FALSE
+    path = Layout(tmp_path).cell_matches("cell")
+    assert path.name == MATCHES_FILE
+    path.parent.mkdir(parents=True)
+    about = written(path, matches_of(content, results), len(results))
+    assert about == {"iou": 0.5, "found": expected}
+    assert {FALSE, IGNORED} < set(expected)
+
+
+def test_written_matches_counted_by_hand(tmp_path):
+    box, crowd = (10, 10, 100, 100), (150, 150, 200, 200)
+    content = content_of(2, [(1, 17, crowd, True), (2, 17, box)])
+    results = results_of(
+        [
+            (2, 17, box, 0.3),
+            (2, 17, box, 0.9),
+            (1, 17, (160, 160, 20, 20), 0.5),
+            *[(1, 17, (300, 10, 9, 9), 0.8)] * 101,  # one more than count
+        ]
+    )
+    path = tmp_path / "matches.json"
+    found = written(path, matches_of(content, results), len(results))["found"]
+    # The detection on the crowd has the lowest score of image 1, so it is not among its 100 either.
+    assert found[:3] == [FALSE, 1, IGNORED]
+    assert sorted(found[3:]) == [IGNORED] + [FALSE] * 100
+    assert written(path, matches_of(content, []), 0)["found"] == []

@@ -11,7 +11,7 @@ from focal_star.data.images import ImageError, read_image
 from focal_star.io import image_files
 from focal_star.io.image_files import PhotographError, decode, find_conversions, read_photograph
 from reports.detections.dataset_images import DatasetImages
-from reports.detections.matching import PictureError
+from reports.detections.outcomes import PictureError
 from tests.focal_star.io.unusual_images import write_png, write_tiff
 
 HEIGHT, WIDTH = 30, 40

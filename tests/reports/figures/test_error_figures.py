@@ -191,7 +191,7 @@ def test_rows_without_it_are_named(folder, make):
         add(folder, CE, seed, measured={"version": 1})
         folder.add(folder.cell(0, STAR, seed), status="diverged")
     found = make(folder.load())
-    assert "Without it: CE, FL* (diverged)." in found.note
+    assert "No data: CE, FL* (diverged)." in found.note
     assert re.search(r"\bFL\b", found.figure.alternative)
     assert not re.search(r"\bCE\b", found.figure.alternative)
 
@@ -201,7 +201,7 @@ def test_a_mean_says_of_how_many_seeds_it_is(folder, make):
     complete = make(folder.load()).note
     folder.add(folder.cell(0, STAR, 2), status="diverged")
     assert "fewer seeds" not in complete
-    assert "Of fewer seeds: FL* (1 of 2, 1 diverged)." in make(folder.load()).note
+    assert "Fewer seeds: FL* (1 of 2, 1 diverged)." in make(folder.load()).note
 
 
 @pytest.mark.parametrize("make", MEASURED)

@@ -167,8 +167,8 @@ def test_its_training_has_a_line_for_each_stage(make_folder, given):
     assert first.validation == ([39], [0.3])
     note = captions.curves(results.of_grid(grid), 1)
     assert note == (
-        "Of Faster R-CNN, a detector in two stages, the darker line is of the second stage, and "
-        "the lighter one of its proposals."
+        "Faster R-CNN is a two-stage detector: the darker line is its second stage, the lighter "
+        "line its region proposals."
     )
     assert captions.curves(results.of_grid(grid)[:4], 1) == ""
 
@@ -179,7 +179,7 @@ def test_the_table_says_that_its_rows_are_another_detector(results):
     assert table.row_labels[-1] == "Faster R-CNN, depth 34 (101), 128 (600) px"
     assert list(table.texts["AP_published"])[-2:] == ["", "36.2"]
     note = captions.under_table(results, grid, table)
-    assert "The rows of Faster R-CNN are of another detector, which has no focal loss" in note
+    assert "Faster R-CNN has no focal loss; it was trained on the same data" in note
     dots = captions.dots(results.of_grid(grid), has_published=True)
     assert dots.endswith("; Faster R-CNN is purple.")
     without = replace(grid, rows=grid.rows[:4])

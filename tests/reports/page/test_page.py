@@ -137,7 +137,8 @@ def test_a_name_that_is_an_attack_is_text(visit, hostile):
     assert page.locator("img[src=x]").count() == 0
     assert HOSTILE in page.locator("#making").inner_text()
     assert HOSTILE in page.locator("#table-missed_objects").inner_text()
-    assert page.locator("#figure-photo img").get_attribute("alt") == HOSTILE
+    card = page.locator("#figure-photo .card")
+    assert card.get_attribute("aria-label") == HOSTILE
     page.locator("#figure-photo").get_by_role("button", name="Enlarge").click()
     assert page.get_by_role("dialog").get_attribute("aria-label") == HOSTILE
     twin = hostile.with_name("report.md").read_text(encoding="utf-8")

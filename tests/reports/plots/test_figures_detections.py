@@ -6,7 +6,7 @@ import pytest
 from reports import plots
 from reports.figures.detections import DASHES, MARKERS, SHADES
 from reports.plots import ErrorBars, Line, Reliability
-from reports.plots.detections import LEAST_MISS_RATE
+from reports.plots.detections import MIN_MISS_RATE
 from tests.reports.readable import assert_readable
 
 NAN = float("nan")
@@ -61,7 +61,7 @@ def test_miss_rate_is_on_logarithmic_scales(rates, lowest):
     ticks = axes.get_yticks()
     assert (ticks[0], ticks[-1]) == (lowest, 100) and 2 <= len(ticks) <= 10
     assert axes.get_ylim()[0] <= min(axes.lines[0].get_ydata())
-    assert min(axes.lines[0].get_ydata()) >= LEAST_MISS_RATE
+    assert min(axes.lines[0].get_ydata()) >= MIN_MISS_RATE
     assert_readable(axes.figure)
 
 

@@ -120,7 +120,7 @@ def test_bars_are_the_intervals_of_several_seeds(make_folder, watch):
         assert (curve.low[1], curve.high[1]) == (expected.low, expected.high)
     assert (dots.low[1], dots.high[1]) == (expected.low, expected.high)
     assert np.isnan(dots.low[2]), "one seed has no bar"
-    assert "95 % intervals" in note
+    assert "95 % CI" in note
 
 
 def test_ap_over_scale_has_a_line_for_each_depth_and_loss(make_folder, watch):
@@ -174,7 +174,7 @@ def test_heat_maps_have_the_settings_of_the_studys_own_model(make_folder, watch)
     # γ = 0 is the same cross entropy; of the other setting one run is 20 and one diverged.
     np.testing.assert_array_equal(star.values, [[np.nan, 11], [10, np.nan]])
     assert star.marks == [["", ""], ["×", ""]]
-    assert "hatched" in found.note and "× marks" in found.note
+    assert "hatched" in found.note and "× a setting with a diverged run" in found.note
     assert "FL*, γ = 0.5, α = 0.25: 10.0×" in found.figure.alternative
     assert "FL, γ = 2, α = 0.25: no value" in found.figure.alternative
     assert_readable(axes[0].figure)

@@ -69,8 +69,8 @@ def test_what_a_stale_record_says_does_not_count(broken_folder):
 @pytest.mark.parametrize(
     ("described", "changed_files", "said"),
     [
-        (False, False, "nothing says what they were prepared from"),
-        (True, True, "the config's files have changed since"),
+        (False, False, "the output folder does not say how they were prepared"),
+        (True, True, "the config files have changed since the study was prepared"),
         (True, False, ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""The tables that look closer than AP: categories, safety, kinds of errors."""
+"""The tables that look closer than AP: categories, safety, types of errors."""
 
 import csv
 import io
@@ -205,7 +205,7 @@ def test_error_types(folder):
     # AP50 of 1.7 * 20 and 1.7 * 22; the deltas are the same in all
     assert (fl["AP50"], fl["AP50_sd"], fl["Cls"], fl["FN"]) == ("35.7", "2.4", "14.8", "7.5")
     assert fl["Cls_count"] == "907.0" and fl["seeds_done"] == "2"
-    assert "Runs that diverged are left out" in found.note
+    assert "Diverged runs are excluded" in found.note
 
 
 TABLES = (

@@ -7,8 +7,8 @@ import pytest
 
 from ablations.storage.reading import names_of
 from ablations.study.study import HERE, load_study
+from reports.results.rows import row_label, translation, value_text
 from reports.tables.grids import grid_table
-from reports.tables.rows import row_label, translation, value_text
 from reports.tables.table import LINKS
 from tests.reports.analyses import analysis
 from tests.reports.readers import (
@@ -22,11 +22,11 @@ from tests.reports.readers import (
 
 
 def html_of(table):
-    return TableReader(str(table.to_html("caption")))
+    return TableReader(str(table.table.to_html("caption")))
 
 
 def markdown_of(table):
-    lines = str(table.to_markdown()).splitlines()
+    lines = str(table.table.to_markdown()).splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -65,7 +65,7 @@ def test_html_markdown_and_csv_show_the_same_digits(one_seed):
     ]
     columns = ("alpha", "AP", "AP_published", "AP_difference", "AP50", "AP50_published",
                "AP75", "AP75_published")  # fmt: skip
-    rows = csv.DictReader(io.StringIO(table.to_csv()))
+    rows = csv.DictReader(io.StringIO(table.table.to_csv()))
     assert [[row[column] for column in columns] for row in rows] == expected
     shown = [[text.replace("-", "−") for text in row] for row in expected]
     assert [row[:8] for row in markdown_of(table)[2:]] == shown
@@ -83,7 +83,7 @@ def test_the_difference_is_that_of_the_printed_values(make_folder):
 
 def test_one_seed_is_shown_as_one_seed(one_seed):
     table = table_of(one_seed)
-    page, text = html_of(table), str(table.to_markdown())
+    page, text = html_of(table), str(table.table.to_markdown())
     assert "±" not in text and "±" not in str(page.texts())
     assert "seeds" not in markdown_of(table)[0]
     assert set(table.texts["AP_sd"]) == {""}
@@ -95,7 +95,7 @@ def test_without_a_test_no_number_is_bold(folder, request):
     page = html_of(table)
     assert not page.tags & {"b", "strong", "em", "mark"}
     assert not any("style" in attributes for row in page.rows for _, attributes, _ in row)
-    assert "**" not in str(table.to_markdown())
+    assert "**" not in str(table.table.to_markdown())
 
 
 def test_several_seeds_have_mean_spread_and_count(three_seeds):
@@ -181,7 +181,7 @@ def test_a_wide_table_compares_ap_and_speed_alone(broken_folder):
         "depth", "scale (px)", "AP ours", "AP published", "AP difference", "ours AP₅₀",
         "ours AP₇₅", "ours APₛ", "ms per image ours", "ms per image published", "status", "records",
     ]  # fmt: skip
-    row = next(csv.DictReader(io.StringIO(table.to_csv())))
+    row = next(csv.DictReader(io.StringIO(table.table.to_csv())))
     assert (row["AP50_published"], row["ms_per_image_published"]) == ("47.8", "64")
     assert "ms_per_image_difference" not in row
     (milliseconds,) = [i for i, t in enumerate(markdown_of(table)[0]) if t == "ms per image ours"]
@@ -194,7 +194,7 @@ def test_the_paper_s_value_stands_in_parentheses(broken_folder):
         ["18 (50)", "88 (400)"], ["18 (50)", "128 (600)"],
     ]  # fmt: skip
     assert table.row_labels[0] == "depth 18 (50), 88 (400) px"
-    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    rows = list(csv.DictReader(io.StringIO(table.table.to_csv())))
     assert [(row["depth"], row["depth_paper"]) for row in rows[1:3]] == [
         ("18", "50"),
         ("34", "101"),
@@ -216,7 +216,8 @@ def test_a_table_of_words_and_of_what_a_row_has_not():
     assert re.fullmatch(r"OHEM, batch \d+ \(128\), NMS 0\.7", labels[0]) and labels[-2] == "FL"
     assert [value_text(grid.rows[-2], c) for c in grid.columns] == ["FL", "", ""]
     assert translation(grid) == (
-        "All rows have depth 34; the paper's have 101. In parentheses: the paper's batch size."
+        "All rows have depth 34, where the paper has 101. Parentheses contain "
+        "the paper's batch size."
     )
     caps = load_study("mini", ["weight_cap_star"]).grids[0]
     assert value_text(caps.rows[0], "weight_cap") == "none"
@@ -239,7 +240,7 @@ def test_headers_have_scopes_and_rows_lead_to_their_records(one_seed):
     assert all(c[0] == "th" and c[1]["scope"] == "col" and c[2] for c in header)
     assert first[0] == ["th", {"scope": "row", "class": "axis", "data-sort": "0.25"}, "0.25"]
     assert all(c[1]["class"] == "number" for c in first[1:-1])
-    html = str(table_of(one_seed).to_html("caption"))
+    html = str(table_of(one_seed).table.to_html("caption"))
     assert 'href="../records/ce-alpha0.25-seed1.json"' in html
     assert "<caption>caption</caption>" in html
 
@@ -247,12 +248,12 @@ def test_headers_have_scopes_and_rows_lead_to_their_records(one_seed):
 def test_seeds_have_an_interval_and_one_seed_has_none(three_seeds, one_seed):
     table = table_of(three_seeds)
     header, _, first, second, third = markdown_of(table)
-    interval = header.index("AP 95 % interval")
+    interval = header.index("AP 95 % CI")
     for row, found in zip((first, second), table.comparisons, strict=False):
         assert found.low < found.mean < found.high
         assert row[interval] == f"{found.low:.1f} to {found.high:.1f} (seeds alone)"
     assert third[interval] == "–", "a run that diverged is no noise"
-    assert "AP 95 % interval" not in markdown_of(table_of(one_seed))[0]
+    assert "AP 95 % CI" not in markdown_of(table_of(one_seed))[0]
 
 
 RUNS = ((30.0, 30.6, 30.1), (25.0, 25.5, 24.8), (30.2, 30.5, 30.9), (12.0, 26.0, 40.0))
@@ -281,7 +282,7 @@ def column_of(table, name):
     return [column for column in table.table.columns if column.name == name][0]
 
 
-DIFFERENCE = "AP against the reference difference [95 %]"
+DIFFERENCE = "AP vs reference difference [95 % CI]"
 
 
 def test_differences_to_the_reference_row(tested):
@@ -297,20 +298,20 @@ def test_differences_to_the_reference_row(tested):
     # 25.1 - 30.533
     assert cells[1].text.startswith("−5.4 [") and found[1].difference_high < 0
     assert (cells[2].text, cells[2].emphasis) == ("reference", "")
-    p_values = column_of(table, "AP against the reference p (Holm)").cells
+    p_values = column_of(table, "AP vs reference p (Holm)").cells
     assert [cell.text for cell in p_values] == [
         "–" if one.is_reference else "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
         for one in found
     ]
     assert p_values[1].text == "< 0.001" and p_values[1].sort == found[1].p_holm
-    assert "<strong>−5.4 [" in table.to_html("caption")
-    assert "**−5.4 " in table.to_markdown()
-    assert r"\textbf{\ensuremath{-}5.4 [" in table.to_latex("caption", "label")
+    assert "<strong>−5.4 [" in table.table.to_html("caption")
+    assert "**−5.4 " in table.table.to_markdown()
+    assert r"\textbf{\ensuremath{-}5.4 [" in table.table.to_latex("caption", "label")
 
 
 def test_the_csv_has_what_the_test_was(tested):
     table = table_of(tested())
-    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    rows = list(csv.DictReader(io.StringIO(table.table.to_csv())))
     one = table.comparisons[1]
     assert {key: rows[1][key] for key in rows[1] if key.startswith(("reference", "AP_"))} == {
         "AP_sd": "0.4",
@@ -325,20 +326,29 @@ def test_the_csv_has_what_the_test_was(tested):
         "reference_difference_interval_over": "seeds and images",
         "reference_p": f"{one.p_value:.1e}",
         "reference_p_holm": f"{one.p_holm:.1e}",
-        "reference_verdict": "survives",
+        "reference_verdict": "significant",
     }
-    assert [row["reference_verdict"] for row in rows] == ["n.s.", "survives", "reference", "n.s."]
+    assert [row["reference_verdict"] for row in rows] == [
+        "n.s.",
+        "significant",
+        "reference",
+        "n.s.",
+    ]
     assert rows[REFERENCE]["reference_difference"] == ""
 
 
 def test_without_seeds_nothing_is_tested(tested):
     table = table_of(tested([(20.0,), (25.0,), (30.0,), ()], seeds=1))
-    cells = column_of(table, "AP against the reference difference").cells
+    cells = column_of(table, "AP vs reference difference").cells
     assert [(cell.text, cell.emphasis) for cell in cells] == [
         ("−10.0 (1 seed)", "grey"), ("−5.0 (1 seed)", "grey"), ("reference", ""), ("–", ""),
     ]  # fmt: skip
-    assert "Holm" not in table.to_markdown() and "strong" not in table.to_html("caption")
-    verdicts = [row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.to_csv()))]
+    assert "Holm" not in table.table.to_markdown() and "strong" not in table.table.to_html(
+        "caption"
+    )
+    verdicts = [
+        row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.table.to_csv()))
+    ]
     assert verdicts == ["one seed", "one seed", "reference", "no value"]
 
 
@@ -351,8 +361,10 @@ def test_a_row_that_diverged_is_not_tested(tested):
 
 def test_a_table_without_a_reference_row_compares_nothing(three_seeds):
     table = table_of(three_seeds)
-    assert "reference" not in table.to_markdown()
-    verdicts = [row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.to_csv()))]
+    assert "reference" not in table.table.to_markdown()
+    verdicts = [
+        row["reference_verdict"] for row in csv.DictReader(io.StringIO(table.table.to_csv()))
+    ]
     assert verdicts == ["the table has no reference row"] * 3
 
 
@@ -361,8 +373,8 @@ def test_all_four_outputs_are_equal_to_the_digit(folder, request):
     found = request.getfixturevalue(folder)
     found = found() if callable(found) else found
     for number in range(len(found.study.grids)):
-        table = table_of(found, number)
-        width = sum(column.kind != LINKS for column in table.table.columns)
+        table = table_of(found, number).table
+        width = sum(column.kind != LINKS for column in table.columns)
         html, markdown = ([row[:width] for row in of(table)] for of in (html_rows, markdown_rows))
         assert html == markdown == latex_rows(table)
         header, *rows = csv_rows(table)

@@ -32,7 +32,7 @@ def test_the_proposal_s_baseline_stands_beside_what_others_publish():
     assert rows[0][3:8] == ["50.1", "35.0", "17.4", "35.3", "43.8"]
     assert rows[1][3:8] == ["–"] * 5, "its page has AP alone"
     assert all(line[-1] for line in rows)
-    assert "nothing of it is an effect of FL*" in found.note
+    assert "none of them uses FL*" in found.note
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
@@ -60,20 +60,20 @@ def test_the_data_set_s_card(make_folder):
     assert card["images"] == ["80", "40", "200,000"]
     assert card["objects"] == ["310", "310", "1.5 million"]
     assert card["categories"] == ["2", "2", "80"]
-    assert card["objects an image, mean"] == ["3.9", "3.9", "7.5"]
-    assert card["small objects (under 32² px)"] == ["100", "100", "–"]
-    assert card["width of an image (px): least, median, most"][0] == "96 / 128 / 128"
-    assert card["height of an image (px): least, median, most"][0] == "64.0 / 112.5 / 128.0"
+    assert card["objects per image, mean"] == ["3.9", "3.9", "7.5"]
+    assert card["small objects (< 32² px)"] == ["100", "100", "–"]
+    assert card["image width (px): min, median, max"][0] == "96 / 128 / 128"
+    assert card["image height (px): min, median, max"][0] == "64.0 / 112.5 / 128.0"
     assert card["image resolution"] == ["–", "–", "Varied"]
     assert csv_rows(found.table)[1] == ["images", "80", "40", "200,000"]
-    assert "as printed there" in found.note and "digits" in found.note
+    assert "not measured here" in found.note and "digits" in found.note
 
 
 def test_the_card_says_which_images_are_converted(make_folder):
     line = "3 of 80 images (such as 'a_1.png'): 16 bits per value: reduced to 8 bits"
     train = SPLIT | {"conversions": [line]}
     found = described(make_folder(), train=train, val=SPLIT | {"conversions": []})
-    assert f"Images that are converted when they are read: train: {line}. " in found.note
+    assert f"Some images are converted when they are read: train: {line}. " in found.note
     rows = html_rows(found.table)
     nothing = described(make_folder(), train=SPLIT, val=SPLIT)
     assert "converted" not in nothing.note and html_rows(nothing.table) == rows
@@ -84,7 +84,7 @@ def test_an_older_description_has_fewer_rows(make_folder):
     card = {line[0]: line[1] for line in html_rows(described(make_folder(), train=about).table)}
     # 310 / 80, and the categories are counted
     assert card == {
-        "images": "80", "objects": "310", "categories": "2", "objects an image, mean": "3.9",
+        "images": "80", "objects": "310", "categories": "2", "objects per image, mean": "3.9",
         "image resolution": "–",
     }  # fmt: skip
 

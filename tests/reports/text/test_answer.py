@@ -1,4 +1,4 @@
-"""The words against the numbers: every way in which the question can stand."""
+"""The comparison of FL* with FL: every outcome."""
 
 from dataclasses import replace
 
@@ -31,7 +31,8 @@ HEADLINE = Grid(
     reference=FL,
 )
 
-QUESTION = "Whether FL* (α = 0.75, γ = 0.125) beats FL (α = 0.25, γ = 1) on digits_in_scenes"
+PAIR = "FL* (α = 0.75, γ = 0.125) is {} FL (α = 0.25, γ = 1) on digits_in_scenes"
+UNKNOWN = f"It is unknown whether {PAIR.format('better than')}"
 
 
 @pytest.fixture
@@ -65,8 +66,8 @@ def test_better_and_surviving(folder):
     difference, low, high, p_value = numbers(study)
     assert difference == "+5.0" and low.startswith("+"), "35.3 - 30.3"
     assert answer(study.load()).verdict == (
-        "FL* (α = 0.75, γ = 0.125) is better than FL (α = 0.25, γ = 1) on digits_in_scenes: 35.3 "
-        f"against 30.3 AP, a difference of +5.0 AP (95 % interval {low} to {high}, {p_value})."
+        f"{PAIR.format('significantly better than')}: 35.3 "
+        f"against 30.3 AP, a difference of +5.0 AP (95 % CI {low} to {high}, {p_value})."
     )
 
 
@@ -75,8 +76,8 @@ def test_worse_and_surviving(folder):
     _, low, high, p_value = numbers(study)
     assert high.startswith("−")
     assert answer(study.load()).verdict == (
-        "FL* (α = 0.75, γ = 0.125) is worse than FL (α = 0.25, γ = 1) on digits_in_scenes: 25.3 "
-        f"against 30.3 AP, a difference of −5.0 AP (95 % interval {low} to {high}, {p_value})."
+        f"{PAIR.format('significantly worse than')}: 25.3 "
+        f"against 30.3 AP, a difference of −5.0 AP (95 % CI {low} to {high}, {p_value})."
     )
 
 
@@ -85,8 +86,8 @@ def test_not_surviving(folder):
     _, low, high, p_value = numbers(study)
     assert (low[0], high[0]) == ("−", "+")
     assert answer(study.load()).verdict == (
-        f"{QUESTION} cannot be told: 30.8 against 30.3 AP, a difference of +0.5 AP "
-        f"(95 % interval {low} to {high}, {p_value})."
+        f"{PAIR.format('not significantly different from')}: 30.8 against 30.3 AP, a difference "
+        f"of +0.5 AP (95 % CI {low} to {high}, {p_value})."
     )
 
 
@@ -94,7 +95,7 @@ def test_not_surviving(folder):
 def test_trainings_that_learnt_nothing_are_not_compared_in_silence(folder, best, warned):
     study = folder(3, {STAR: [best] * 3, FL: [0.1, 0.0, 0.2], CE: [0.0, 0.0, 0.0]})
     said = answer(study.load()).verdict
-    assert ("No row reaches 1 AP: the trainings have learnt too little" in said) == warned
+    assert ("No row reaches 1 AP: the models have learnt too little" in said) == warned
 
 
 def test_an_interval_without_zero_that_does_not_survive_the_correction(folder):
@@ -103,10 +104,10 @@ def test_an_interval_without_zero_that_does_not_survive_the_correction(folder):
     found = compare(study.load(), study.study.grids[0])[STAR]
     assert found.p_value < 0.05 < found.p_holm and found.difference_low > 0
     verdict = answer(study.load()).verdict
-    assert verdict.startswith(f"{QUESTION} cannot be told: 31.8 against 30.3 AP")
+    assert verdict.startswith(f"{PAIR.format('not significantly different from')}: 31.8 against")
     assert verdict.endswith(
-        "The interval, which is of this comparison alone, leaves out 0; with 3 rows tested the "
-        "difference does not survive Holm's correction."
+        "The interval of this single comparison excludes 0, but the difference is not significant "
+        "after Holm's correction for 3 tested rows."
     )
 
 
@@ -115,11 +116,11 @@ def test_one_seed_each(folder):
     _, low, high, _ = numbers(study)
     found = answer(study.load())
     assert found.verdict == (
-        f"{QUESTION} cannot be told: each has one seed, and the spread between trainings is "
-        f"unknown. It is 35.0 against 30.0 AP, a difference of +5.0 AP (95 % interval {low} to "
-        f"{high} over images alone), and the interval leaves that spread out."
+        f"{UNKNOWN}: each loss has one seed, so the spread between seeds is unknown. The result is "
+        f"35.0 against 30.0 AP, a difference of +5.0 AP (95 % CI {low} to {high} over images "
+        "alone); the interval does not include that spread."
     )
-    assert found.basis == "Each of one seed, on 40 validation images."
+    assert found.basis == "Each value comes from one seed, on 40 validation images."
 
 
 def test_one_seed_without_resamples_has_no_interval_to_speak_of(make_folder):
@@ -127,8 +128,8 @@ def test_one_seed_without_resamples_has_no_interval_to_speak_of(make_folder):
     study.add(study.cell(0, STAR), 35.0)
     study.add(study.cell(0, FL), 30.0)
     assert answer(study.load()).verdict == (
-        f"{QUESTION} cannot be told: each has one seed, and the spread between trainings is "
-        "unknown. It is 35.0 against 30.0 AP, a difference of +5.0 AP."
+        f"{UNKNOWN}: each loss has one seed, so the spread between seeds is unknown. The result is "
+        "35.0 against 30.0 AP, a difference of +5.0 AP."
     )
 
 
@@ -136,32 +137,28 @@ def test_one_seed_of_three_says_what_became_of_the_others(folder):
     study = folder(3, {STAR: [35.0, 35.4, 35.5], FL: [30.0]})
     study.add(study.cell(0, FL, 2), status="failed")
     verdict = answer(study.load()).verdict
-    assert "cannot be told: FL has one seed (seed 2 failed; seed 3 missing), and the" in verdict
+    assert ": FL has one seed (seed 2 failed; seed 3 missing), so the spread" in verdict
 
 
 def test_no_result(folder):
     study = folder(2, {FL: FL_RUNS[:2]})
     study.add(study.cell(0, STAR, 1), status="failed")
     found = answer(study.load())
-    assert found.verdict == (
-        f"{QUESTION} cannot be told: FL* has no result (seed 1 failed; seed 2 missing)."
-    )
+    assert found.verdict == (f"{UNKNOWN}: FL* has no result (seed 1 failed; seed 2 missing).")
     assert found.others == ("Not tested (no value): FL*, capped (α = 0.25, γ = 1, cap 5) and CE "
                             "(no α).",)  # fmt: skip
 
 
 def test_no_result_of_the_reference_row(folder):
     study = folder(2, {STAR: FL_RUNS[:2]})
-    assert answer(study.load()).verdict == (
-        f"{QUESTION} cannot be told: FL has no result (missing)."
-    )
+    assert answer(study.load()).verdict == (f"{UNKNOWN}: FL has no result (missing).")
 
 
 def test_a_run_diverged(folder):
     study = folder(3, {STAR: [36.0, 36.0], FL: FL_RUNS})
     study.add(study.cell(0, STAR, 3), status="diverged")
     assert answer(study.load()).verdict == (
-        f"{QUESTION} cannot be told: 1 of 3 runs of FL* diverged, which counts as AP 0.0. It is "
+        f"{UNKNOWN}: 1 of 3 runs of FL* diverged and counts as AP 0.0. The result is "
         "24.0 against 30.3 AP, a difference of −6.3 AP."
     )
 
@@ -169,7 +166,7 @@ def test_a_run_diverged(folder):
 def test_a_run_of_the_reference_row_diverged(folder):
     study = folder(3, {STAR: FL_RUNS, FL: [30.0, 30.0]})
     study.add(study.cell(0, FL, 3), status="diverged")
-    assert "cannot be told: 1 of 3 runs of FL diverged" in answer(study.load()).verdict
+    assert "digits_in_scenes: 1 of 3 runs of FL diverged" in answer(study.load()).verdict
 
 
 def test_without_resampled_images(make_folder):
@@ -178,7 +175,7 @@ def test_without_resampled_images(make_folder):
         study.add(study.cell(0, STAR, seed), 35.0 + seed)
         study.add(study.cell(0, FL, seed), 30.0 + seed)
     verdict = answer(study.load()).verdict
-    assert "cannot be told: there is no test (no resampled images). It is 36.5 against" in verdict
+    assert "there is no test (no resampled images). The result is 36.5 against" in verdict
     assert "over seeds alone)" in verdict
 
 
@@ -187,36 +184,36 @@ def test_the_other_losses_against_fl(folder):
     _, low, high, p_value = numbers(study, CAPPED)
     found = answer(study.load())
     assert found.others == (
-        "FL*, capped (α = 0.25, γ = 1, cap 5) is worse than FL: −10.1 AP "
-        f"(95 % interval {low} to {high}, {p_value}).",
+        "FL*, capped (α = 0.25, γ = 1, cap 5) is significantly worse than FL: −10.1 AP "
+        f"(95 % CI {low} to {high}, {p_value}).",
         "Not tested (one seed): CE (no α).",
     )
     assert found.basis.startswith(
-        "Each a mean over the runs that ended, of 3 seeds, on 40 validation images. The intervals "
-        "are over other seeds and other images, each of one comparison alone; the p-values are "
-        "corrected for the 2 rows tested (Holm)."
+        "Each value is a mean over the finished runs of 3 seeds, on 40 validation images. Each "
+        "interval covers a single comparison and the variation in seeds and images, not in the "
+        "training data. The p-values are corrected for 2 tested rows (Holm)."
     )
 
 
-def test_another_loss_that_cannot_be_told_from_fl(folder):
+def test_another_loss_that_is_not_significantly_different(folder):
     study = folder(3, {STAR: FL_RUNS, FL: FL_RUNS, CE: FL_RUNS})
-    told, not_tested = answer(study.load()).others
-    assert told.startswith("CE (no α) cannot be told from FL: 0.0 AP (95 % interval −")
+    tested, not_tested = answer(study.load()).others
+    assert tested.startswith("CE (no α) is not significantly different from FL: 0.0 AP (95 % CI −")
     assert not_tested.startswith("Not tested (no value): FL*, capped")
-    assert answer(study.load()).verdict.startswith(f"{QUESTION} cannot be told: 30.3 against 30.3")
+    assert " is not significantly different from FL (" in answer(study.load()).verdict
 
 
 def test_the_basis_counts_the_settings_that_the_best_was_chosen_from(folder):
     results = folder(1, {STAR: [35.0], FL: [30.0], CAPPED: [31.0]}).load()
     assert best.tried(results) == {"focal_star": 2, "focal": 1}
     basis = answer(results).basis
-    assert "Settings with a result in this study: 2 of FL* and 1 of FL;" in basis
-    assert "flattered" in basis
+    assert "This study has results for 2 settings of FL* and 1 setting of FL." in basis
+    assert "biased upwards" in basis
 
 
 def test_another_data_set_is_named(folder):
     study = folder(1, {STAR: [35.0], FL: [30.0]}, dataset={"name": "<b>cells</b>"})
-    assert "on <b>cells</b> cannot be told" in answer(study.load()).verdict
+    assert "on <b>cells</b>: each loss has one seed" in answer(study.load()).verdict
 
 
 @pytest.mark.parametrize(
@@ -233,5 +230,5 @@ def test_another_data_set_is_named(folder):
 )
 def test_a_study_that_does_not_ask_the_question(folder, grid, why):
     found = answer(folder(2, {}, grid).load())
-    assert found.verdict == f"Whether FL* beats FL is not answered here: {why}"
+    assert found.verdict == f"This report does not compare FL* with FL: {why}"
     assert found.others == () and found.basis == ""

@@ -26,10 +26,10 @@ def test_one_seed_claims_no_difference(make_folder):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 5.0)
     text = under_table(folder)
-    assert "One seed per row" in text and "no difference between rows is claimed" in text
-    assert "only the order" in text and "The noise floor is unknown" in text
+    assert "Each row has one seed" in text and "no difference between rows is claimed" in text
+    assert "compare the order of the rows" in text and "The noise floor is unknown" in text
     assert "±" not in text
-    assert "is not a finding" in sentences.seeds_warning(folder.load())
+    assert "no evidence of an effect" in sentences.seeds_warning(folder.load())
 
 
 def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
@@ -41,11 +41,11 @@ def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
     text = under_table(folder)
     # {10, 12}: sqrt(2 / 1) = 1.414; with the diverged run's 0.0 it would be sqrt(452 / 2) = 15.0
     # and the least difference is 12.7062 sqrt(2 / 2) 1.414.
-    assert "pooled standard deviation of 1.4 AP (1 row, 1 degree of freedom); two rows" in text
+    assert "deviation between seeds is 1.4 AP (1 row, 1 degree of freedom); two rows" in text
     assert "two rows of 2 seeds each must differ by more than 18.0 AP to exceed it." in text
-    assert "No difference between rows has been tested: the table has no reference row." in text
+    assert "No difference between rows was tested: the table has no reference row." in text
     assert "A run that diverged counts as AP 0.0." in text
-    assert "only the order" not in under_table(folder, 1)
+    assert "compare the order" not in under_table(folder, 1)
 
 
 def test_the_noise_floor_is_unknown_without_two_runs_of_a_row(make_folder):
@@ -61,9 +61,11 @@ def test_a_table_of_one_seed_has_the_yardstick_of_one_with_several(make_folder):
         folder.add(folder.cell(1, 1, seed), ap)
     text = under_table(folder)
     # {20, 22}: sd 1.414; the least difference of two runs is 12.7062 sqrt(2) 1.414 = 25.4.
-    assert "standard deviation of 1.4 AP (1 setting of table star, 1 degree of freedom)" in text
+    assert (
+        "deviation between seeds is 1.4 AP (1 setting of table star, 1 degree of freedom)" in text
+    )
     assert "two single runs must differ by more than 25.4 AP to exceed it." in text
-    assert "One seed per row" in text and "±" not in text
+    assert "Each row has one seed" in text and "±" not in text
 
 
 def compared_folder(make_folder, make_study, seeds):
@@ -77,19 +79,17 @@ def compared_folder(make_folder, make_study, seeds):
     return folder
 
 
-def test_under_a_table_stands_what_bold_and_grey_mean_where_rows_are_tested(
-    make_folder, make_study
-):
+def test_a_tested_table_explains_bold_and_grey(make_folder, make_study):
     folder = compared_folder(make_folder, make_study, 3)
     text = under_table(folder)
     assert (
-        "Reference row: α = 0.75. Bold: the difference to the reference row survives Holm's "
-        "correction at 5 %; grey: it does not. Intervals: 95 %, over seeds and images, of each "
-        "row alone. Not tested (no value): α = 0.5."
+        "The reference row is α = 0.75. Bold: the difference from the reference row is significant "
+        "at 5 % after Holm's correction; grey: it is not. Each 95 % CI is over seeds and images "
+        "and covers a single comparison. Not tested (no value): α = 0.5."
     ) in text
     assert "tested:" not in text
     # FL* has no reference row, and its first setting is CE's α = 0.75.
-    assert "No difference between rows has been tested" in under_table(folder, 1)
+    assert "No difference between rows was tested" in under_table(folder, 1)
     assert "Bold" not in under_table(folder, 1)
 
 
@@ -101,14 +101,14 @@ def test_with_one_seed_nothing_is_said_of_bold(make_folder, make_study):
 def test_the_warning_names_the_tables_whose_differences_are_tested(make_folder, make_study):
     warning = sentences.seeds_warning(compared_folder(make_folder, make_study, 3).load())
     assert warning == (
-        "Means over few seeds with their sample standard deviation. Differences to the reference "
-        "row are tested in table alpha, with Holm's correction within a table."
+        "Values are means over few seeds with their sample standard deviation. Differences from "
+        "the reference row are tested in table alpha, with Holm's correction within a table."
     )
 
 
 def test_the_warning_says_where_nothing_is_tested(make_folder):
     warning = sentences.seeds_warning(make_folder(2).load())
-    assert warning.endswith("No difference has been tested for significance.")
+    assert warning.endswith("No difference was tested for significance.")
 
 
 @pytest.mark.parametrize(
@@ -129,25 +129,27 @@ def test_the_title_does_not_speak_of_other_data(make_folder):
 
 def test_the_summary_counts_what_is_there(broken_folder):
     text = sentences.summary(broken_folder.load())
-    assert "small trains 9 cells on digits_in_scenes, every setting with 1 seed" in text
+    assert "small trains 9 cells on digits_in_scenes, with 1 seed per setting:" in text
     assert "3 done, 1 diverged, 1 failed, 1 stale, 1 running, 2 missing" in text
 
 
 def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
     results = make_folder(1, more_seeds={"star": (1, 2, 3)}).load()
     # 3 and 3 rows of which one is shared: 5 cells of seed 1, and 3 of either other seed.
-    assert "trains 11 cells on digits_in_scenes, every setting with 1 seed, 3 in table star:" in (
+    assert "trains 11 cells on digits_in_scenes, with 1 seed per setting (3 in table star):" in (
         sentences.summary(results)
     )
     warning = sentences.seeds_warning(results)
-    assert warning.startswith("Means over 3 seeds in table star, with their sample standard")
-    assert "Elsewhere, each number is one training run" in warning
+    assert warning.startswith(
+        "Values are means over 3 seeds in table star, with their sample standard"
+    )
+    assert "Elsewhere, each value comes from a single run" in warning
 
 
 def test_one_number_of_seeds_is_said_once(make_folder):
     results = make_folder(2).load()
-    assert "every setting with 2 seeds:" in sentences.summary(results)
-    assert sentences.seeds_warning(results).startswith("Means over few seeds with")
+    assert "with 2 seeds per setting:" in sentences.summary(results)
+    assert sentences.seeds_warning(results).startswith("Values are means over few seeds with")
 
 
 def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_folder):
@@ -155,7 +157,8 @@ def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_fol
     assert sentences.staleness(folder.load()) == ""
     folder.add(folder.cell(0, 0), 5.0)
     assert sentences.staleness(folder.load()) == (
-        "Whether records are stale is unknown: nothing says what they were prepared from."
+        "It is unknown whether records are stale: the output folder does not say how they were "
+        "prepared."
     )
     folder.describe()
     assert sentences.staleness(folder.load()) == ""
@@ -163,20 +166,20 @@ def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_fol
 
 def test_under_a_table_of_speed_stands_what_was_timed(broken_folder):
     text = under_table(broken_folder, 2)
-    assert "ms per image: the median over 30 images after 10 for warm-up" in text
-    assert "on Example CPU, 1 thread, while other cells of the study ran beside it" in text
+    assert "ms per image is the median time over 30 images after 10 warm-up images of one" in text
+    assert "on Example CPU, 1 thread while other cells of the study were running" in text
     assert "timed on an Nvidia M40" in text
-    assert "In parentheses: the paper's depth and scale (px)." in text
-    assert "The published AP₅₀, AP₇₅ and APₛ are in the CSV." in text
-    assert "† marks what a stale record says: it counts nowhere." in text
+    assert "Parentheses contain the paper's depth and scale (px)." in text
+    assert "The CSV file has the published AP₅₀, AP₇₅ and APₛ." in text
+    assert "† marks a stale record, which is excluded from every comparison." in text
     assert "ms per image" not in under_table(broken_folder, 0)
 
 
 def test_the_caption_of_the_dots_says_what_is_drawn(make_folder):
     one, several = make_folder(1), make_folder(2)
-    assert captions.dots(frame_of(one), True) == ("AP of each row; each side has its own scale.")
+    assert captions.dots(frame_of(one), True) == ("AP of each row; each panel has its own scale.")
     assert captions.dots(frame_of(several, 1), False) == (
-        "AP of each row, mean over seeds, with its 95 % interval over seeds and images; "
+        "AP of each row, mean over seeds with its 95 % CI over seeds and images; "
         "CE is grey, FL* is orange."
     )
 
@@ -214,9 +217,7 @@ def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
     results = broken_folder.load()
     # FL has a result at 88 px alone, and at its own 128 px only a stale one.
     assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
-    assert best.compared(broken_folder.study) == (
-        "Compared at the study's own model and data: depth 18, 128 px."
-    )
+    assert best.compared(broken_folder.study) == ("All compared settings use depth 18, 128 px.")
 
 
 def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
@@ -240,11 +241,11 @@ def test_no_best_setting_without_a_result(make_folder):
         (Agreement(0.8095, 0.0107, 7, 0), "Kendall's τ-b = 0.81 (p = 0.011, 7 rows)."),
         (
             Agreement(-0.5, 0.0001, 6, 1),
-            "−0.50 (p < 0.001, 6 rows; 1 row without a value left out)",
+            "−0.50 (p < 0.001, 6 rows; 1 row without a value)",
         ),
         (
             Agreement(None, None, 3, 0, "all our values are equal"),
-            "undefined: all our values are equal (3 rows compared)",
+            "undefined: all our values are equal (3 rows)",
         ),
     ],
 )

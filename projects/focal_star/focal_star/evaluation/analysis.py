@@ -1,8 +1,8 @@
-"""What an evaluation says beyond AP: how sure it is, which errors, how dangerous, how calibrated.
+"""The analysis of detections beyond AP: bootstrap, error types, calibration, misses.
 
-Fractions are 0..1, as are precision, recall and miss rates; AP and its differences are percent.
-Undefined numbers are None. An object is found by a detection of its category with an IoU of at
-least ``IOU``, matched as COCOeval does; crowds are not to be found.
+Precision, recall, miss rates and other fractions are 0..1; AP and its differences are percent.
+Undefined numbers are None. COCOeval matches detections and objects of one category from an IoU of
+``IOU`` on; crowds are not objects.
 """
 
 import json
@@ -15,7 +15,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils.file_io import PathManager
 
 from focal_star.evaluation.ap import coco_eval, essentials
-from focal_star.evaluation.matches import Matches, find_matches
+from focal_star.evaluation.matches import MATCHES_FILE, Matches, find_matches, write_matches
 from focal_star.evaluation.miss_rate import REFERENCE_FPPI, log_average, miss_rates
 from focal_star.evaluation.recall import recall_at_precision, recall_by_size, worst_misses
 from focal_star.evaluation.resampling import SEED, average_precision, image_weights
@@ -23,10 +23,10 @@ from focal_star.evaluation.resampling import SEED, average_precision, image_weig
 VERSION = 1
 IOU = 0.5
 BACKGROUND_IOU = 0.1
-"""TIDE: below it, a detection is on no object at all."""
+"""TIDE: a detection with a lower IoU is a background error."""
 
-LEAST_PRECISION = 0.9
-"""At which the recall is told: what a detector finds that may cry wolf once in ten times."""
+MIN_PRECISION = 0.9
+"""The precision at which recall is reported."""
 
 TIDE_ERRORS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 TIDE_SPECIAL = ("FP", "FN")
@@ -36,6 +36,8 @@ NUM_BINS = 10
 def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> dict[str, Any]:
     """:func:`analyse` of a registered data set and of the detections that its evaluation wrote.
 
+    The matches are written beside the detections, as ``MATCHES_FILE``.
+
     Args:
         dataset_name: of a data set that :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
         results_file: its ``RESULTS_FILE``.
@@ -43,36 +45,41 @@ def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> di
     """
     path = PathManager.get_local_path(MetadataCatalog.get(dataset_name).json_file)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
-    return analyse(content, results_file, resamples)
+    return analyse(content, results_file, resamples, results_file.with_name(MATCHES_FILE))
 
 
 def analyse(
-    content: dict[str, Any], results: list[dict[str, Any]] | Path, resamples: int
+    content: dict[str, Any],
+    results: list[dict[str, Any]] | Path,
+    resamples: int,
+    matches_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Analyse detections; hotcoco matches them, whatever computed the AP.
+    """Analyse detections. hotcoco matches them, even if pycocotools computes the AP.
 
     Args:
         content: the data set, in COCO's format.
         results: the detections, in COCO's format, or a file of them.
         resamples: of the images, for ``bootstrap``; 0 for none.
+        matches_file: where the matches at ``IOU`` are written, see
+            :func:`focal_star.evaluation.matches.write_matches`; None for nowhere.
 
     Returns:
         Plain values, None for undefined ones:
 
-        - ``counts``: ``images``, ``instances`` (objects, crowds left out), ``detections`` (at most
-          100 an image and category).
+        - ``counts``: ``images``, ``instances`` (objects without crowds), ``detections`` (at most
+          100 per image and category).
         - ``bootstrap``: ``AP`` of resamples of the images, see
           :mod:`focal_star.evaluation.resampling`; None without resamples.
         - ``precision_recall``: for the IoU thresholds "0.50", "0.75" and "mean" (over all, 0.50
           to 0.95) COCOeval's precision at the recalls 0, .01 .. 1, mean over categories with
           objects.
-        - ``tide``: how much AP50 would rise if one kind of error were mended, and how many there
-          are (Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors",
+        - ``tide``: the rise of AP50 if one type of error were fixed, and the number of errors
+          (Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors",
           arXiv:2008.08115, sections 2.2 and 2.3), by hotcoco.
-        - ``calibration``: whether detections of score s are true as often as s says: the expected
-          and the maximum calibration error over equal bins (Guo et al., "On Calibration of Modern
-          Neural Networks", arXiv:1706.04599, equations 3 and 5; a detection's score stands for
-          the confidence, whether it is true for the accuracy), by hotcoco.
+        - ``calibration``: the expected and the maximum calibration error of the scores over equal
+          bins (Guo et al., "On Calibration of Modern Neural Networks", arXiv:1706.04599,
+          equations 3 and 5; the confidence is a detection's score, the accuracy is whether it
+          is true), by hotcoco.
         - ``miss_rate``: at nine numbers of false positives per image, mean over categories with
           objects, and its log-average; see :mod:`focal_star.evaluation.miss_rate`.
         - ``recall``, ``worst_misses``: see :mod:`focal_star.evaluation.recall`.
@@ -87,8 +94,10 @@ def analyse(
         "calibration": _calibration(evaluation),
     }
     matches = find_matches(evaluation)
+    if matches_file:
+        write_matches(matches_file, matches, len(evaluation.cocoDt.getAnnIds()), IOU)
     area = np.array([annotation["area"] for annotation in truth["annotations"]], float)
-    recall, score = recall_at_precision(matches, LEAST_PRECISION, IOU)
+    recall, score = recall_at_precision(matches, MIN_PRECISION, IOU)
     return {
         "version": VERSION,
         "counts": {
@@ -103,7 +112,7 @@ def analyse(
             "iou": IOU,
             **_rounded(recall_by_size(matches, area[matches.object_id - 1], IOU)),
             "at_precision": _rounded(
-                {"precision": LEAST_PRECISION, "recall": recall, "score": score}
+                {"precision": MIN_PRECISION, "recall": recall, "score": score}
             ),
         },
         "worst_misses": [

@@ -10,7 +10,7 @@ RESULTS_FILE = "coco_instances_results.json"
 
 
 class APEvaluator(COCOEvaluator):
-    """Detectron2's COCOEvaluator for boxes, with the choice of what computes AP.
+    """Detectron2's COCOEvaluator for boxes with a choice of the backend.
 
     hotcoco and pycocotools give the same numbers; hotcoco takes seconds where pycocotools takes
     a minute.
@@ -24,7 +24,7 @@ class APEvaluator(COCOEvaluator):
             backend: "hotcoco" or "pycocotools".
         """
         super().__init__(dataset_name, ("bbox",), True, output_dir)
-        # Detectron2 would write the detections a second time, as a pickle.
+        # Detectron2 would also write the detections as a pickle.
         self._folder, self._output_dir = output_dir, None
         self._backend = backend
 
@@ -57,7 +57,7 @@ class APEvaluator(COCOEvaluator):
 
 
 def coco_eval(truth: dict, results: list[dict] | Path, backend: str = "hotcoco"):
-    """A COCOeval of boxes that is yet to evaluate. No detection at all is a detector of AP 0.
+    """A COCOeval of boxes before its evaluation. Without detections, AP is 0.
 
     Args:
         truth: what :func:`essentials` returned.
@@ -89,11 +89,11 @@ def _indexed(coco, content: dict):
 
 
 def essentials(content: dict) -> dict:
-    """What AP needs of a COCO file, in the one form that both backends read alike.
+    """The parts of a COCO file that AP needs, in a form that both backends read alike.
 
-    hotcoco refuses a file for the type of a key that nobody reads; pycocotools needs ``area`` and
-    ``iscrowd`` on every annotation, and takes an annotation with the id 0 for unmatched: ids are
-    given anew, from 1 on.
+    hotcoco refuses files with unexpected types of unused keys; pycocotools needs ``area`` and
+    ``iscrowd`` in every annotation and takes a match with the id 0 for no match. Therefore the
+    annotations get the ids 1, 2, ...
     """
     annotations = []
     for number, annotation in enumerate(content["annotations"], start=1):

@@ -1,24 +1,30 @@
-"""Which detection found which object, as COCO's evaluation decides it, in compact arrays."""
+"""The matches of detections and objects by COCO's evaluation, in compact arrays and as a file."""
 
 import itertools
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from focal_star.io.writing import write_whole
+
+MATCHES_FILE = "matches.json"
+FALSE, IGNORED = -1, -2
+"""In ``MATCHES_FILE``: a false positive; a detection on a crowd or beyond the 100 that count."""
+
 IMAGES_AT_ONCE = 25
-"""COCOeval's Python objects of 5,000 images take gigabytes; those of some images are read, and
-freed, before those of the next. With few at once, memory is used again and the garbage collector
-seldom runs."""
+"""COCOeval's Python objects of 5,000 images take gigabytes; they are read in batches."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What AP, miss rate and recall are computed from: I images, K categories, T IoU thresholds.
+    """The basis of AP, miss rate and recall: I images, K categories, T IoU thresholds.
 
-    Of the D detections (at most 100 an image and category) those of a category follow each other,
-    highest score first, equal scores in the order of COCOeval: by image, then as they were given.
-    Of the G objects, crowds left out, those of a category follow each other, by image.
+    The D detections (at most 100 per image and category) are sorted by category, then by falling
+    score, then by image, then in the given order. The G objects, without crowds, are sorted by
+    category, then by image.
 
     Attributes:
         image_ids: (I,) int64, ascending; ``*_image`` below are positions here.
@@ -28,12 +34,14 @@ class Matches:
         score: (D,) float64.
         image: (D,) int64.
         category: (D,) int64.
-        is_true: (T, D) bool, whether it found an object.
-        is_ignored: (T, D) bool, whether it counts neither as true nor as false: it is on a crowd.
+        detection_id: (D,) int64, 1 for the first of the given detections.
+        is_true: (T, D) bool, whether it matches an object.
+        is_ignored: (T, D) bool, whether it is on a crowd and neither true nor false.
         object_image: (G,) int64.
         object_category: (G,) int64.
         object_id: (G,) int64, the annotation's id.
-        found_score: (T, G) float64, the score of the detection that found it, NaN if none did.
+        finder: (T, G) int64, the id of the detection that matches it, 0 if none does.
+        found_score: (T, G) float64, the score of that detection, NaN if there is none.
     """
 
     image_ids: np.ndarray
@@ -43,11 +51,13 @@ class Matches:
     score: np.ndarray
     image: np.ndarray
     category: np.ndarray
+    detection_id: np.ndarray
     is_true: np.ndarray
     is_ignored: np.ndarray
     object_image: np.ndarray
     object_category: np.ndarray
     object_id: np.ndarray
+    finder: np.ndarray
     found_score: np.ndarray
 
     def at(self, iou: float) -> int:
@@ -56,17 +66,16 @@ class Matches:
 
     @property
     def category_starts(self) -> np.ndarray:
-        """(K + 1,) int64: detections n to m of a category are its entries ``starts[k]`` and
-        ``starts[k + 1]``."""
+        """(K + 1,) int64: the detections of category k are ``starts[k] : starts[k + 1]``."""
         return np.searchsorted(self.category, np.arange(len(self.category_ids) + 1))
 
 
 def find_matches(evaluation) -> Matches:
-    """Evaluate over objects of all sizes, and keep what matched.
+    """Match detections and objects of all sizes.
 
     Args:
         evaluation: a COCOeval of boxes, hotcoco's or pycocotools', with its truth and detections.
-            It is evaluated here; its parameters are left changed.
+            It is evaluated here, and its parameters change.
     """
     params = evaluation.params
     params.areaRng, params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -91,7 +100,7 @@ def find_matches(evaluation) -> Matches:
     detections, score = detections[:, by_score], score[by_score]
     is_ignored = is_ignored[:, by_score]
     objects, finder = objects[:, by_image], finder[:, by_image]
-    # By the detection's id. Ids start from 1; the finder 0 is none.
+    # By the detection's id. Ids start from 1; the finder 0 means none.
     category, image, ids = detections
     finds = np.zeros((num_ious, ids.max(initial=0) + 1), bool)
     np.put_along_axis(finds, finder, True, axis=1)
@@ -105,13 +114,38 @@ def find_matches(evaluation) -> Matches:
         score=score,
         image=image,
         category=category,
+        detection_id=ids,
         is_true=finds[:, ids],
         is_ignored=is_ignored,
         object_image=objects[1],
         object_category=objects[0],
         object_id=objects[2],
+        finder=finder,
         found_score=score_of_id[finder],
     )
+
+
+def write_matches(path: Path, matches: Matches, num_detections: int, iou: float) -> None:
+    """Write the matches at one IoU threshold, for pictures of detections.
+
+    The file is JSON with ``iou`` and ``found``, an integer for each detection in the given order:
+    the position (from 0) of the object that it matches among the annotations, ``FALSE`` or
+    ``IGNORED``.
+
+    Args:
+        path: of the file.
+        matches: of annotations with the ids 1, 2, ..., see
+            :func:`focal_star.evaluation.ap.essentials`.
+        num_detections: the number of given detections.
+        iou: one of the IoU thresholds.
+    """
+    threshold = matches.at(iou)
+    found = np.full(num_detections, IGNORED)
+    counted = ~matches.is_ignored[threshold]
+    found[matches.detection_id[counted] - 1] = FALSE
+    matched = matches.finder[threshold] > 0
+    found[matches.finder[threshold, matched] - 1] = matches.object_id[matched] - 1
+    write_whole(path, json.dumps({"iou": iou, "found": found.tolist()}).encode())
 
 
 def _read(
@@ -119,10 +153,10 @@ def _read(
     places: tuple[dict[int, int], dict[int, int]],
     num_ious: int,
 ) -> tuple[np.ndarray, ...]:
-    """What COCOeval says about some images and categories.
+    """The entries of COCOeval for some images and categories as arrays.
 
-    Ids of images and categories are replaced by their places at once, as Python's integers: an id
-    of more than 53 bits that goes through a float becomes its neighbour's.
+    Ids of images and categories are replaced by their places while they are Python integers: a
+    float cannot represent every id of more than 53 bits.
 
     Args:
         entries: COCOeval's ``evalImgs``, without None.

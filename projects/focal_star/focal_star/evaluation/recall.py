@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 from pycocotools.mask import iou as box_iou
 
+from focal_star.data.description import MEDIUM, SMALL
 from focal_star.evaluation.matches import Matches
-
-SMALL, MEDIUM = 32.0**2, 96.0**2
-"""COCO's sizes by area, px^2: small below the first, large from the second on."""
 
 LOW_SCORE = 0.05
 """An object found with a lower score only counts as missed; Detectron2 keeps none by default."""

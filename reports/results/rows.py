@@ -1,18 +1,18 @@
-"""How a grid's row is called: by the study's values, with the paper's in parentheses."""
+"""Labels of a grid's rows: the study's values, with the paper's values in parentheses."""
 
 from ablations.study.grid import Grid, Row
 from reports.results.labels import axis_label, axis_text, labelled
 
 
 def value_text(row: Row, column: str) -> str:
-    """The study's value of a row's column; "" where the row has none."""
+    """The study's value in a column; "" if the row has none."""
     if column in row.ours:
         return axis_text(column, row.ours[column])
     return axis_text(column, row.values[column]) if column in row.values else ""
 
 
 def paper_text(row: Row, column: str) -> str:
-    """The paper's value, "" where it is the study's as well."""
+    """The paper's value in a column; "" if it is the same as the study's."""
     if row.ours.get(column) == row.values.get(column) or column not in row.ours:
         return ""
     return axis_text(column, row.values[column])
@@ -24,7 +24,7 @@ def with_paper(ours: str, papers: str) -> str:
 
 
 def row_label(row: Row, columns: tuple[str, ...]) -> str:
-    """For example ``γ = 2, α = 0.25``; what the row has no value of is left out."""
+    """For example ``γ = 2, α = 0.25``; columns without a value are left out."""
     return ", ".join(
         _labelled(row, column, with_paper(value_text(row, column), paper_text(row, column)))
         for column in columns
@@ -33,7 +33,7 @@ def row_label(row: Row, columns: tuple[str, ...]) -> str:
 
 
 def paper_label(row: Row, columns: tuple[str, ...]) -> str:
-    """:func:`row_label` in the paper's terms alone."""
+    """:func:`row_label` with the paper's values only."""
     return ", ".join(
         _labelled(row, column, axis_text(column, row.values[column]))
         for column in columns
@@ -42,7 +42,7 @@ def paper_label(row: Row, columns: tuple[str, ...]) -> str:
 
 
 def translation(grid: Grid) -> str:
-    """What the parentheses in a grid's rows mean, and what its rows share; "" if nothing."""
+    """The meaning of the parentheses and the values that all rows share; "" if there are none."""
     differing = {
         axis: (axis_text(axis, row.ours[axis]), paper_text(row, axis))
         for row in grid.rows
@@ -50,13 +50,13 @@ def translation(grid: Grid) -> str:
         if paper_text(row, axis)
     }
     sentences = [
-        f"All rows have {labelled(axis, ours)}; the paper's have {papers}."
+        f"All rows have {labelled(axis, ours)}, where the paper has {papers}."
         for axis, (ours, papers) in differing.items()
         if axis not in grid.columns
     ]
     named = [axis_label(column).header for column in grid.columns if column in differing]
     if named:
-        sentences.append(f"In parentheses: the paper's {' and '.join(named)}.")
+        sentences.append(f"Parentheses contain the paper's {' and '.join(named)}.")
     return " ".join(sentences)
 
 

@@ -1,0 +1,32 @@
+"""Columns of what was measured of the contenders."""
+
+from collections.abc import Sequence
+
+from reports.statistics.contenders import Contender, Measured
+from reports.tables.table import NUMBER, Column, shown
+
+
+def measured_column(measured: Measured, group: str, header: str) -> Column:
+    """Means with their spread."""
+    return Column(group, header, NUMBER, shown(measured.texts))
+
+
+def measured_texts(measured: Measured, name: str) -> dict[str, list[str]]:
+    """The columns ``name`` and ``<name>_sd`` of a CSV."""
+    return {name: measured.means, f"{name}_sd": measured.sds}
+
+
+def seeds_columns(contenders: Sequence[Contender]) -> list[Column]:
+    """The number of runs that were measured; no column in a study of one seed."""
+    if all(one.planned == 1 for one in contenders):
+        return []
+    return [Column("", "seeds", NUMBER, [one.seeds for one in contenders])]
+
+
+def seeds_texts(contenders: Sequence[Contender]) -> dict[str, list[str]]:
+    """The number of runs that were measured, as columns of a CSV."""
+    return {
+        "seeds_done": [str(len(one.records) + one.diverged) for one in contenders],
+        "seeds_diverged": [str(one.diverged) for one in contenders],
+        "seeds_planned": [str(one.planned) for one in contenders],
+    }
