@@ -56,6 +56,7 @@ setup(
         "hotcoco>=1.3",
         "jinja2>=3.1.4",
         "matplotlib>=3.9",
+        "msgspec>=0.19",
         "numpy>=1.26",
         "pandas>=2.2",
         "Pillow>=10.3",

@@ -22,7 +22,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ablations.records.record import DONE, Record, RecordError, load, load_folder, write_whole
+from ablations.records.record import DONE, Record, RecordError, load, load_folder
+from ablations.storage.json_files import write_whole
 from ablations.storage.layout import Layout
 from reports.results.labels import (
     METRICS,

@@ -1,4 +1,4 @@
-"""What stands before the cells: the resolved config, the data set and the initial weights."""
+"""What is made before the cells: the resolved config, the data set and the initial weights."""
 
 import hashlib
 import json
@@ -15,21 +15,18 @@ from typing import Any
 import yaml
 
 from ablations.identity import environment
-from ablations.identity.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
+from ablations.identity.fingerprint import Identity, ResolvedConfig, flat
 from ablations.identity.snapshot import CONFIGS, Code, checkout
-from ablations.records.record import write_json
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import ROOT, Layout
-from ablations.storage.reading import PlanError, shown
-from ablations.study.cell import AXES, Cell, Setting
+from ablations.storage.reading import PlanError
+from ablations.storage.schemas import shown
+from ablations.study.axes import AXES, RETINANET
+from ablations.study.cell import Cell, Setting
 from ablations.study.study import Study
 
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]
-
-LOSS = AXES["loss"].key
-
-WEIGHTS_AXES = ("depth",)
-"""The axes whose values need initial weights of their own."""
 
 
 class PrepareError(RuntimeError):
@@ -112,19 +109,19 @@ class Prepared:
 
 
 def _loss_of(config: ResolvedConfig, setting: Setting) -> str:
-    """The loss that a setting is trained with; "" where its detector has none to choose."""
-    values = {key: config[key] for key in (DETECTOR, LOSS) if key in config} | setting.config()
-    return values.get(LOSS, "") if values.get(DETECTOR, RETINANET) == RETINANET else ""
+    """The loss that a setting is trained with; "" if its detector has none to choose."""
+    detector, loss = AXES["detector"].key, AXES["loss"].key
+    values = {key: config[key] for key in (detector, loss) if key in config} | setting.config()
+    return values.get(loss, "") if values.get(detector, RETINANET) == RETINANET else ""
 
 
 def variant(setting: Setting) -> str:
     """The ``KEY VALUE`` pairs of a setting that decide which initial weights it needs."""
-    values = setting.as_dict()
     return shlex.join(
         text
-        for axis in WEIGHTS_AXES
-        if axis in values
-        for text in (AXES[axis].key, str(values[axis]))
+        for axis, value in setting.values
+        if AXES[axis].changes_weights
+        for text in (AXES[axis].key, str(value))
     )
 
 

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ablations.records.record import Record, RecordError, load, write_json
+from ablations.records.record import Record, RecordError, load
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 
 FOLDER, RECORD = "cell", "record.json"

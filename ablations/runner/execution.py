@@ -13,19 +13,11 @@ from typing import IO, Any
 from ablations.identity import environment
 from ablations.identity.prepared import tail
 from ablations.records import earlier
-from ablations.records.record import (
-    DIVERGED,
-    DONE,
-    FAILED,
-    Record,
-    RecordError,
-    load,
-    save,
-    write_json,
-)
+from ablations.records.record import DIVERGED, DONE, FAILED, Record, RecordError, load, save
 from ablations.runner.job import Job, mark_of
 from ablations.runner.processes import CellProcess, Start, start_new
 from ablations.storage import locks
+from ablations.storage.json_files import write_json
 from ablations.storage.locks import is_running
 
 USELESS_TO_RETRY = (2, 5)

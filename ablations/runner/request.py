@@ -39,11 +39,9 @@ class Request:
 
     @property
     def processes(self) -> int:
-        """The processes that a cell trains with, one per GPU."""
-        gpus = self.gpus
-        if not gpus and self.engine == "slurm":
-            gpus = self.study.slurm.get("gpus_per_node") or 0
-        return max(1, gpus)
+        """The processes of a cell, one per GPU."""
+        of_cluster = self.study.slurm.gpus_per_node if self.engine == "slurm" else None
+        return max(1, self.gpus or of_cluster or 0)
 
     def data_overrides(self) -> list[str]:
         """The ``KEY VALUE`` pairs that say where the data are."""

@@ -14,7 +14,6 @@ from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared, config_files_beyond, variant
 from ablations.identity.snapshot import Code
 from ablations.records import earlier
-from ablations.records.record import write_json
 from ablations.runner.execution import CellRun
 from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
@@ -24,6 +23,7 @@ from ablations.status import overview
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, status
 from ablations.storage import locks
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
 from ablations.study.cell import Cell

@@ -1,7 +1,7 @@
 """Runs cells as tasks of a SLURM job array, submitted through submitit.
 
-A task runs its cell as a local run does, by :class:`ablations.runner.execution.CellRun`. Its result is the
-cell's record on the shared disk, which the submitter waits for.
+A task runs its cell as a local run does, with :class:`ablations.runner.cell_run.CellRun`. Its
+result is the cell's record on the shared disk, which the submitter waits for.
 """
 
 import signal
@@ -23,7 +23,6 @@ from ablations.runner.request import Request, RunError
 from ablations.runner.slurm_arrays import Arrays, state_of
 from ablations.status.progress import Progress
 from ablations.storage.locks import is_running
-from ablations.study.slurm_options import with_defaults
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0
@@ -79,7 +78,7 @@ def run_on_slurm(request: Request, jobs: list[Job]) -> None:
     if not jobs:
         return
     gpus = {"gpus_per_node": request.gpus} if request.gpus else {}
-    options = with_defaults(request.study.slurm | gpus)
+    options = request.study.slurm.given() | gpus
     jobs = [_as_task(job, request, options) for job in jobs]
     arrays = Arrays(request.layout.slurm)
     with _cancelling(arrays):

@@ -14,9 +14,9 @@ from submitit import AutoExecutor
 from submitit.core.utils import JobPaths
 
 from ablations.identity.prepared import tail
-from ablations.records.record import write_json
 from ablations.runner.job import Job
 from ablations.runner.request import RunError
+from ablations.storage.json_files import write_json
 
 MAX_CELLS = 1000
 """Of one array; clusters have a limit, as a rule this one."""

@@ -8,8 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ablations.records.record import write_whole
 from ablations.status.status import RUNNING
+from ablations.storage.json_files import write_whole
 from reports.page import blocks, contents
 from reports.results.load import Results
 from reports.tables import markdown

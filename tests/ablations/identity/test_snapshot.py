@@ -11,10 +11,11 @@ import pytest
 
 from ablations.identity import snapshot
 from ablations.identity.snapshot import CONFIGS, PACKAGE, TRAIN_NET
-from ablations.records.record import DONE, FAILED, write_json
+from ablations.records.record import DONE, FAILED
 from ablations.runner.run import run
 from ablations.status import today
 from ablations.status.status import status
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.locks import take
 
@@ -27,7 +28,9 @@ def layout(workplace):
 
 
 def write_loss(workplace, factor):
-    (workplace.root / PACKAGE / "losses" / "__init__.py").write_text(LOSS.format(factor))
+    path = workplace.root / PACKAGE / "losses" / "__init__.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(LOSS.format(factor))
 
 
 def losses_text(code):
@@ -86,7 +89,7 @@ def test_old_snapshots_are_removed_and_those_in_use_are_not(layout, workplace):
 def test_the_training_and_the_runner_hash_alike(tmp_path):
     """The real package, and the process that imports it from a snapshot."""
     code = snapshot.take(Layout(tmp_path))
-    hashed = "from focal_star import sources; print(sources.SHA256, sources.__file__)"
+    hashed = "from focal_star.identity import sources; print(sources.SHA256, sources.__file__)"
     ended = subprocess.run(
         [sys.executable, "-c", hashed],
         cwd=ROOT, env=os.environ | code.variables(), capture_output=True, text=True, check=True,
@@ -152,7 +155,7 @@ def test_a_process_that_imports_another_package_fails(workplace):
     """Belt and braces: something comes before the snapshot on the way to ``focal_star``."""
     other = "import sys; sys.modules['focal_star.identity.sources'].SHA256 = 'af' * 32\n"
     text = workplace.train_net.read_text()
-    marker = "from focal_star import sources\n"
+    marker = "from focal_star.identity import sources\n"
     workplace.train_net.write_text(text.replace(marker, marker + other))
     assert run(workplace.request(0.5)) == 1
     record = workplace.records()[workplace.cell(0.5).id]

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ablations.identity import snapshot
@@ -19,6 +20,7 @@ from ablations.runner.processes import ForkServer
 from ablations.runner.request import RunError
 from ablations.runner.run import run
 from ablations.storage.layout import Layout
+from ablations.study.slurm_options import SlurmOptions
 
 
 def test_done_cells_are_recorded(workplace):
@@ -149,7 +151,8 @@ def test_a_record_that_cannot_be_read_is_made_again_without_training(workplace, 
     assert run(request) == 0
     assert len(workplace.started()) == 1
     assert workplace.records() == {
-        cell: replace(record, run=workplace.records()[cell].run) for cell, record in whole.items()
+        cell: msgspec.structs.replace(record, run=workplace.records()[cell].run)
+        for cell, record in whole.items()
     }
 
 
@@ -401,7 +404,7 @@ def test_one_gpu_and_none_are_one_process(workplace):
     run(workplace.request(0.5))
     run(workplace.request(0.5, gpus=1))
     assert len(workplace.started()) == 1
-    slurm = {"gpus_per_node": 4}
+    slurm = SlurmOptions(gpus_per_node=4)
     request = workplace.request(0.5, engine="slurm")
     request = replace(request, study=replace(request.study, slurm=slurm))
     assert request.processes == 4 and replace(request, gpus=2).processes == 2

@@ -7,7 +7,8 @@ from rich.console import Console
 from ablations.status import overview
 from ablations.status.costs import Estimate, Kind, estimate
 from ablations.status.status import STATES, Status
-from ablations.study.cell import Layout, Setting
+from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 

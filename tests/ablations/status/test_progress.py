@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ablations.status import progress as progress_module
 from ablations.status.progress import REFRESH_SECONDS, Progress, duration, last_line, outcome
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 
 
 @pytest.fixture
