@@ -1,9 +1,9 @@
 """``python -m ablations [run|plan|doctor|status]``: runs a study, or shows its state.
 
-``run`` trains the cells that have no result yet. ``plan`` lists the cells by state, with an estimate
-of time and disk, and trains nothing. ``doctor`` checks that this machine has what they need, see
-``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder, also while it
-runs, here or on another machine with the same disk.
+``run`` trains the cells that have no result yet. ``plan`` lists the cells by state, with an
+estimate of time and disk, and trains nothing. ``doctor`` checks that this machine has what they
+need, see ``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder, also
+while it runs, here or on another machine with the same disk.
 """
 
 import argparse

@@ -98,6 +98,22 @@ class ResolvedConfig:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def part(self, prefix: str) -> dict[str, Any]:
+        """The hashed keys that begin with a prefix, and their values."""
+        return {key: self._values[key] for key in self._texts if key.startswith(prefix)}
+
+    def differences(self, values: Mapping[str, Any]) -> list[str]:
+        """One line for each dotted key with another value than this config's.
+
+        Args:
+            values: dotted key -> value.
+        """
+        return [
+            f"{key} is {self._values.get(key)!r}, not {value!r}"
+            for key, value in values.items()
+            if _canonical(self._values.get(key)) != _canonical(value)
+        ]
+
     def sha256(self, changes: Mapping[str, Any]) -> str:
         """SHA-256 of the config with some keys changed.
 

@@ -14,7 +14,7 @@ from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared, config_files_beyond, variant
 from ablations.identity.snapshot import Code
 from ablations.records import earlier
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
@@ -176,6 +176,7 @@ def _job(
         retries=request.retries,
         code=code,
         inputs=inputs,
+        config_values=prepared.config_values(request.study, cell),
     )
 
 

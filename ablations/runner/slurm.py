@@ -17,7 +17,7 @@ from submitit import JobEnvironment
 from submitit.helpers import Checkpointable
 
 from ablations.records.record import FAILED, Record, RecordError, load
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.job import Job
 from ablations.runner.request import Request, RunError
 from ablations.runner.slurm_arrays import Arrays, state_of

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from submitit import AutoExecutor
 from submitit.core.utils import JobPaths
 
-from ablations.identity.prepared import tail
 from ablations.runner.job import Job
 from ablations.runner.request import RunError
 from ablations.storage.json_files import write_json
+from ablations.storage.layout import tail
 
 MAX_CELLS = 1000
 """Of one array; clusters have a limit, as a rule this one."""

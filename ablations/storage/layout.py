@@ -115,7 +115,7 @@ class Layout:
         return self.locks / cell_id
 
     def cell_fingerprint(self, cell_id: str) -> Path:
-        """What the files of the cell's folder belong to, see :func:`ablations.runner.job.mark_of`."""
+        """What the cell's files belong to, see :func:`ablations.runner.job.mark_of`."""
         return self.cell(cell_id) / "fingerprint.json"
 
     def cell_config(self, cell_id: str) -> Path:
@@ -137,3 +137,8 @@ class Layout:
     def cell_result(self, cell_id: str) -> Path:
         """What the cell's process leaves when it ends by itself."""
         return self.cell(cell_id) / "result.json"
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The last lines of a log."""
+    return "\n".join(text.strip().splitlines()[-lines:])

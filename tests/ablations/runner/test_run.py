@@ -14,7 +14,7 @@ from ablations.identity import snapshot
 from ablations.identity.snapshot import Code
 from ablations.records.record import DIVERGED, DONE, FAILED
 from ablations.runner import run as runner
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import TooFewGpus
 from ablations.runner.processes import ForkServer
 from ablations.runner.request import RunError
@@ -68,10 +68,11 @@ def test_what_no_longer_holds_is_run_again(workplace, capsys, part):
         "dataset": prepared.dataset,
         "weights": prepared.weights[""],
     }[part]["BASE_LR" if part == "config" else "sha256"] = "other"
+    (workplace.root / "config.json").write_text(json.dumps(prepared.config))
     capsys.readouterr()
     assert run(request) == 0
     assert "0 done, 2 to run (2 stale: what determines them has changed)" in capsys.readouterr().out
-    assert len(workplace.ended()) == 4, "nothing of before was gone on from"
+    assert len(workplace.ended()) == 4, "no process resumed what was there"
     for cell, record in workplace.records().items():
         changed = {n for n, v in record.identity.items() if before[cell].identity[n] != v}
         assert changed == {part} and record.fingerprint != before[cell].fingerprint
@@ -109,7 +110,7 @@ def test_a_cell_that_fails_costs_the_others_nothing(workplace, capsys):
         records[workplace.cell(0.5).id].error
     )
     shown = capsys.readouterr().out
-    assert "ce-alpha0.5-seed1: its process died, started again (1 so far)" in shown
+    assert "ce-alpha0.5-seed1: its process died, restarted (1 so far)" in shown
     assert "[2/3] ce-alpha0.5-seed1: failed" in shown
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablations.records.record import DONE
-from ablations.runner.execution import is_running
+from ablations.storage.locks import is_running
 
 pytestmark = pytest.mark.slow
 

@@ -101,7 +101,7 @@ def test_a_lost_task_is_submitted_again(workplace, fake_slurm, request_, state, 
     assert run(request_) == 0
     assert fake_slurm.submitted == [ids(request_), [lost], [lost]]
     assert workplace.records()[lost].status == DONE
-    assert f"{lost}: its process died, started again (2 so far)" in capsys.readouterr().out
+    assert f"{lost}: its process died, restarted (2 so far)" in capsys.readouterr().out
 
 
 def test_a_task_is_not_submitted_for_ever(workplace, fake_slurm, request_):
