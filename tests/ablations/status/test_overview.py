@@ -106,7 +106,7 @@ def test_what_was_measured_is_told_from_what_was_not(mixed):
     found = Estimate(6, 510.0, 0.05, None, 0, 4, kinds, zoo=False)
     lines = printed(overview.print_plan, mixed, found, 1)[4:]
     assert lines[0] == (
-        "6 cells to run: about 8 min 30 s with 1 side by side, from 4 measured cells (50 ms an "
+        "6 cells to run: about 8 min 30 s with 1 side by side, from 4 measured cells (50 ms per "
         "iteration)."
     )
     assert lines[2:5] == [
