@@ -30,7 +30,7 @@ PRELOADED = (
     "torch.utils.cpp_extension",
     "torch.utils.tensorboard",
 )
-"""What takes long to import, in train_net.py and during a training. Missing packages are skipped."""
+"""What takes long to import, in train_net.py and later on. Missing packages are skipped."""
 
 _SERVER_DIED = 255
 """The exit code that multiprocessing gives to a process whose end it cannot know."""

@@ -65,41 +65,31 @@ def check(
     where = within.replace(".", ": ")
     problems += [f"{where}{unknown('key', [k], fields)}" for k in content if k not in fields]
     usable = {
-        name: _convert(content[name], field.type, f"{within}{name}", problems)
+        name: convert(content[name], field.type, f"{within}{name}", problems)
         for name, field in fields.items()
         if name in content
     }
     return {name: value for name, value in usable.items() if value is not ...}, problems
 
 
-def _convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
-    """The value as a type of the schema has it; ``...`` where it does not fit."""
-    origin = get_origin(kind)
-    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        before = len(problems)
-        found, more = check(value, kind, f"{name}.")
-        problems += more
-        return kind(**found) if len(problems) == before else ...
-    if isinstance(value, dict) and origin is dict and value:
-        key_kind, value_kind = get_args(kind)
-        before = len(problems)
-        found = {
-            _convert(key, key_kind, f"a key of {name}", problems): _convert(
-                one, value_kind, f"{name}.{name_of(key)}", problems
-            )
-            for key, one in value.items()
-        }
-        return found if len(problems) == before else ...
-    if origin is types.UnionType and types.NoneType in get_args(kind) and len(get_args(kind)) == 2:
-        if value is None:
-            return None
-        (kind,) = (one for one in get_args(kind) if one is not types.NoneType)
-        return _convert(value, kind, name, problems)
+def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
+    """The value as a type of a schema has it; ``...``, and lines in ``problems``, if it differs."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        problems.append(f"{name} is {shown(value)}: {_words(str(error), kind, name)}")
-        return ...
+        before, message = len(problems), str(error)
+    options = [one for one in get_args(kind) or [kind] if one is not types.NoneType]
+    inner = options[0] if isinstance(kind, types.UnionType) and len(options) == 1 else kind
+    if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        problems += check(value, inner, f"{name}.")[1]
+    elif isinstance(value, dict) and get_origin(inner) is dict:
+        key_kind, value_kind = get_args(inner)
+        for key, one in value.items():
+            convert(key, key_kind, f"a key of {name}", problems)
+            convert(one, value_kind, f"{name}.{name_of(key)}", problems)
+    if len(problems) == before:
+        problems.append(f"{name} is {shown(value)}: {_words(message, inner, name)}")
+    return ...
 
 
 def _words(message: str, kind: Any, name: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import read, refuse
-from ablations.storage.schemas import check, shown
+from ablations.storage.schemas import convert, shown
 from ablations.study.axes import AXES, DENSE, has_effect
 from ablations.study.cell import Setting
 
@@ -23,7 +23,7 @@ COLUMNS = ("AP", "AP50", "AP75")
 Value = int | float | str | None
 
 
-class Published(msgspec.Struct):
+class Published(msgspec.Struct, forbid_unknown_fields=True):
     """Schema of ``published`` in a grid's file: a file of ``reference/``, and where it is from."""
 
     file: str
@@ -31,7 +31,7 @@ class Published(msgspec.Struct):
     setup: str
 
 
-class GridFile(msgspec.Struct):
+class GridFile(msgspec.Struct, forbid_unknown_fields=True):
     """Schema of a grid's file; see :class:`Grid`."""
 
     title: str
@@ -41,12 +41,6 @@ class GridFile(msgspec.Struct):
     published: Published | None = None
     metrics: list[str] = []
     reference: dict[str, Value] | None = None
-
-
-class _Values(msgspec.Struct):
-    """What a row may hold; a row itself has other keys."""
-
-    row: dict[str, Value]
 
 
 @dataclass(frozen=True)
@@ -167,7 +161,9 @@ def _row(
     Raises:
         ValueError: what is wrong with the values.
     """
-    problems = [problem.removeprefix("row.") for problem in check({"row": values}, _Values)[1]]
+    problems: list[str] = []
+    convert(values, dict[str, Value], "row", problems)
+    problems = [problem.removeprefix("row.") for problem in problems]
     needed = [
         column
         for column in columns

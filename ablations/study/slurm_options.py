@@ -21,7 +21,7 @@ Line = Annotated[
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class SlurmOptions(msgspec.Struct, frozen=True):
+class SlurmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of one task, which runs one cell. The names are submitit's, most of them sbatch's.
 
     None leaves an option to the cluster.

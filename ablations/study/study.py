@@ -20,7 +20,7 @@ MAX_SEEDS = 1000
 Seeds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEEDS)]
 
 
-class StudyFile(msgspec.Struct):
+class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     """Schema of a study's file; see :class:`Study`."""
 
     title: str

@@ -32,8 +32,8 @@ def test_what_fits_is_returned_with_the_problems_of_the_rest(write):
         [
             "unknown key comon; known: title, common; did you mean common?",
             "unknown key size; known: title, common",
-            "common.a is 'x': expected a whole number, got text",
-            "common.b is True: expected a whole number, got true or false",
+            "common.a is 'x': expected a whole number or nothing, got text",
+            "common.b is True: expected a whole number or nothing, got true or false",
             "a key of common is 1: expected text, got a whole number",
         ],
     )
