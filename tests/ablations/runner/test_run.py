@@ -209,7 +209,7 @@ def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsy
     assert run(request) == 0
     assert order == [workplace.cell(alpha).id for alpha in (0.75, 0.25, 0.5)]
     assert sorted(workplace.started()) == sorted(order), "each was started once"
-    assert "1 at work already, of a run that was killed" in capsys.readouterr().out
+    assert "1 already running, started by a run that was killed" in capsys.readouterr().out
 
 
 def test_the_cores_are_shared(workplace, monkeypatch):
