@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from msgspec.structs import asdict
 
 ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":

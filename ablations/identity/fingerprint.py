@@ -98,10 +98,6 @@ class ResolvedConfig:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
-    def part(self, prefix: str) -> dict[str, Any]:
-        """The hashed keys that begin with a prefix, and their values."""
-        return {key: self._values[key] for key in self._texts if key.startswith(prefix)}
-
     def differences(self, values: Mapping[str, Any]) -> list[str]:
         """One line for each dotted key with another value than this config's.
 

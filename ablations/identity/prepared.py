@@ -21,12 +21,14 @@ from ablations.storage.json_files import read_object, write_json
 from ablations.storage.layout import ROOT, Layout, tail
 from ablations.storage.reading import PlanError
 from ablations.storage.schemas import shown
-from ablations.study.axes import AXES, RETINANET
+from ablations.study.axes import AXES, RETINANET, has_effect
 from ablations.study.cell import Cell, Setting
 from ablations.study.study import Study
 
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]
+
+SCHEDULE = ("SOLVER.MAX_ITER", "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
 
 
 class PrepareError(RuntimeError):
@@ -86,17 +88,22 @@ class Prepared:
         }
 
     def config_values(self, study: Study, cell: Cell) -> dict[str, Any]:
-        """Dotted key -> value: the axes, the seed and the solver as the cell's training has them.
+        """Dotted key -> value: the axes, the seed and the schedule that the cell's training has.
 
-        A training derives other keys (sizes, anchors) from these. Where Detectron2 scales the
-        solver with the number of processes, the solver is left out.
+        Keys that a training derives from others, such as sizes and anchors, are left out, and so is
+        the schedule if Detectron2 scales it with the number of processes.
         """
         config = ResolvedConfig(self.config)
         scales = "SOLVER.REFERENCE_WORLD_SIZE" in config and config["SOLVER.REFERENCE_WORLD_SIZE"]
-        solver = {} if scales else config.part("SOLVER.")
+        schedule = {} if scales else {key: config[key] for key in SCHEDULE if key in config}
         base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
-        axes = {AXES[a].key: value for a, value in base.items() if AXES[a].key in config}
-        return solver | axes | cell.setting.config() | {"SEED": cell.seed}
+        values = base | cell.setting.as_dict()
+        axes = {
+            AXES[axis].key: value
+            for axis, value in values.items()
+            if AXES[axis].key in config and has_effect(axis, values)
+        }
+        return schedule | axes | {"SEED": cell.seed}
 
     def files(self) -> list[str]:
         """The files that were hashed for the data set and the weights, without the images."""

@@ -224,7 +224,7 @@ def test_a_result_of_other_code_is_none(job, workplace):
 
 FOREIGN = {
     "alpha": ["MODEL.RETINANET.FOCAL_LOSS_ALPHA", "0.9"],
-    "an axis that the setting leaves to the config": ["MODEL.FOCAL_STAR.BETA", "0.5"],
+    "an axis that the setting leaves to the config": ["MODEL.RETINANET.PRIOR_PROB", "0.1"],
     "seed": ["SEED", "2"],
     "schedule": ["SOLVER.MAX_ITER", "10"],
 }

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ablations.identity.fingerprint import ResolvedConfig
-from ablations.identity.prepared import check_base
+from ablations.identity.prepared import Prepared, check_base
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
@@ -41,11 +41,15 @@ def test_every_cell_makes_a_config(name):
     from focal_star.config import load_config, resolve_config
 
     study = load_study(name)
-    resolved = ResolvedConfig(resolve_config(CONFIGS / study.config))
+    config = resolve_config(CONFIGS / study.config)
+    resolved, prepared = ResolvedConfig(config), Prepared(config, "", {}, {})
     check_base(study, resolved)
     for setting in dict.fromkeys(cell.setting for cell in study.cells()):
         cfg = load_config(CONFIGS / study.config, Cell(setting, 7).overrides())
         assert cfg.SEED == 7
+        values = prepared.config_values(study, Cell(setting, 7))
+        assert ResolvedConfig(yaml.safe_load(cfg.dump())).differences(values) == []
+        assert values.items() >= setting.config().items()
         for key, value in setting.config().items():
             found = cfg
             for part in key.split("."):
