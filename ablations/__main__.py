@@ -1,9 +1,9 @@
-"""``python -m ablations [run|plan|doctor|status]``: runs a study, or tells of it.
+"""``python -m ablations [run|plan|doctor|status]``: runs a study, or shows its state.
 
-``run`` trains what has no result yet. ``plan`` lists the cells by what is to be done with them,
-with an estimate of time and disk, and trains nothing. ``doctor`` looks whether this machine has
-what they need, see ``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder,
-also while it runs, here or on another machine of the same disk.
+``run`` trains the cells that have no result yet. ``plan`` lists the cells by state, with an
+estimate of time and disk, and trains nothing. ``doctor`` checks that this machine has what they
+need, see ``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder, also
+while it runs, here or on another machine with the same disk.
 """
 
 import argparse
@@ -27,16 +27,16 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a study, or tell of it.
+    """Run a study, or show its state.
 
     Returns:
         0 if every cell has a result, 1 if some failed (``status``: or are still to be run), 2 if
-        nothing could be run, 130 if it was interrupted. ``plan`` is 0 whatever it finds, and
-        ``doctor`` 1 where something is missing.
+        nothing could be run, 130 if it was interrupted. ``plan`` always returns 0, and ``doctor`` 1
+        if something is missing.
     """
     options = _parser().parse_args(argv)
-    # The cells' processes work in the repository's root, and so does this one: a path means the
-    # same in both, and a record's command can be repeated from there.
+    # Like the cells' processes, this one works in the repository's root: a path means the same in
+    # both, and a record's command can be repeated from there.
     output = _from_root(options.output)
     dataset = _from_root(options.dataset) if options.dataset else None
     os.chdir(ROOT)
@@ -58,10 +58,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         if options.what == "run":
             return run(request)
-        # The status is that of the last run, which may have had another number of GPUs.
+        # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
-        return _tell(request, options.what, processes)
+        return _show(request, options.what, processes)
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
@@ -70,10 +70,10 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _tell(request: Request, what: str, processes: int) -> int:
-    """Print the plan or the status of a study, or have a process look what is missing for it.
+def _show(request: Request, what: str, processes: int) -> int:
+    """Print the plan or the status of a study, or have a process check what this machine lacks.
 
-    Nothing is written into the study's folder, which may be another's, or in use.
+    Nothing is written into the study's folder, which may be another person's, or in use.
     """
     study, layout = request.study, request.layout
     prepared, code = preparing.load(layout), today.code(layout)
@@ -116,15 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what", nargs="?", default="run", choices=("run", "plan", "doctor", "status")
     )
-    parser.add_argument("--study", required=True, help="a file of ablations/studies")
-    parser.add_argument("--grids", help="names of grids, spaces between (default: the study's)")
+    parser.add_argument("--study", required=True, help="the name of a file in ablations/studies")
+    parser.add_argument(
+        "--grids", help="names of grids, separated by spaces (default: the study's)"
+    )
     parser.add_argument("--seeds", type=_positive, help="number of seeds (default: the study's)")
-    parser.add_argument("--dataset", type=Path, help="a folder of own data to train on")
+    parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(
         "--jobs",
         type=_positive,
-        help="cells side by side (default: one a core, or as many as there are GPUs for)",
+        help="cells side by side (default: one per core, or as many as there are GPUs for)",
     )
     parser.add_argument(
         "--engine",
@@ -136,12 +138,12 @@ def _parser() -> argparse.ArgumentParser:
         "--retries",
         type=_not_negative,
         default=RETRIES,
-        help=f"new starts of a cell whose process died (default: {RETRIES})",
+        help=f"restarts of a cell whose process died (default: {RETRIES})",
     )
     parser.add_argument(
         "--gpus",
         type=_not_negative,
-        help="GPUs of one cell (default: as the study says)",
+        help="GPUs per cell (default: the study's)",
     )
     return parser
 

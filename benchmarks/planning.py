@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ablations.status.status import status
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 from ablations.study.study import load_study
 from benchmarks.harness import Case, Side
 

@@ -25,10 +25,11 @@ from typing import Any
 import yaml
 
 from ablations.identity import prepared as preparing
-from ablations.identity.prepared import CONFIGS, ROOT
+from ablations.identity.snapshot import CONFIGS
 from ablations.runner.request import Request
 from ablations.runner.run import run
-from ablations.study.cell import Cell, Layout
+from ablations.storage.layout import ROOT, Layout
+from ablations.study.cell import Cell
 from ablations.study.study import Study, load_study
 from benchmarks.harness import Case, Side
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from ablations.records.record import DONE
+from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
-from ablations.study.cell import Layout
 from reports.follow import follow
 from reports.page.render import write_report
 from reports.results.load import ReportError, Results, find_study, load

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
-from ablations.study.cell import Layout
 from reports.page.contents import published_agreement, table_of_best
 from reports.page.render import write_report
 from reports.results import provenance

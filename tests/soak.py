@@ -19,17 +19,18 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from msgspec.structs import asdict
 
 ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in place of tests/, whose folders have the packages' names
 
 from ablations.records.record import Record, load_folder  # noqa: E402
-from ablations.study.cell import Layout  # noqa: E402
+from ablations.storage.layout import Layout  # noqa: E402
 from ablations.study.study import load_study  # noqa: E402
 
 STAND_INS = ROOT / "tests" / "ablations" / "stand_ins"

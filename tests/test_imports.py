@@ -59,8 +59,9 @@ print(len(names))
 """
 
 PLAN = """
-from ablations.study.study import HERE, load_study
-for path in sorted((HERE / "studies").glob("*.yaml")):
+from ablations.study.study import load_study
+from ablations.storage.layout import PACKAGE
+for path in sorted((PACKAGE / "studies").glob("*.yaml")):
     for cell in load_study(path.stem).cells():
         print(cell.id, *cell.overrides())
 """

@@ -3,13 +3,13 @@
 import random
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ablations.records.record import save
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 from tests.soak import Soak
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,8 @@ import pytest
 from ablations.identity.prepared import PrepareError
 from ablations.records.record import DIVERGED, DONE, load_folder
 from ablations.runner import run as runner
-from ablations.study.cell import Layout, Setting
+from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study, load_study
 from focal_star.config import CONFIGS

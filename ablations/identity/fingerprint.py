@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NUMERICS = 3
-"""Raised by every change of the code that moves a number, so that older records count as stale."""
+"""Raised by each change of the code that changes a number, so that older records become stale."""
 
 WITHOUT_EFFECT = (
     "CACHE_DIR",
@@ -26,34 +26,10 @@ WITHOUT_EFFECT = (
     "SOLVER.CHECKPOINT_PERIOD",
     "VERSION",
 )
-"""Keys (or, with a point at the end, parts) of the config that do not count here.
+"""Keys of the config, or parts of it (with a point at the end), that are not hashed.
 
-Either they change no result, or the data set's and the weights' own hashes stand for them.
+They change no result, or the hashes of the data set and the weights cover them.
 """
-
-DETECTOR, RETINANET = "MODEL.DETECTOR", "retinanet"
-"""The key that says which detector it is; at this value it does not count, as it once was not."""
-
-NEW = {
-    "INPUT.BIT_DEPTH": None,
-    "MODEL.FOCAL_STAR.CLIP_NORM": None,
-    "TEST.IMS_PER_BATCH": 1,
-    "TEST.LOSS_DISTRIBUTION_IMAGES": 0,
-}
-"""Key that was added -> the value at which it changes nothing, and does not count."""
-
-RENAMED = {"CachedGeneralizedRCNN": "GeneralizedRCNN", "CachedRetinaNet": "FocalStarRetinaNet"}
-"""Value that was added -> the one that stands for the same in older configs, and counts for it."""
-
-UNCOUNTED = {"loss": "", "processes": 1}
-"""Part of an identity that was added -> the value at which it does not count."""
-
-OF_ONE_DETECTOR = {
-    "MODEL.FASTER_RCNN.": "faster_rcnn",
-    "MODEL.FOCAL_STAR.": RETINANET,
-    "MODEL.OHEM.": RETINANET,
-}
-"""Part of the config -> the detector for which it counts; for others it has no effect."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +43,12 @@ class Identity:
         seed: the cell's.
         numerics: ``NUMERICS``.
         loss: SHA-256 of the code of the loss, see :mod:`focal_star.identity.loss_code`; "" for a
-            detector that has no loss to choose, where it does not count.
-        processes: that the cell trains with, GPUs times tasks: each has its own share of a batch
-            and its own random numbers. One is no part of it.
+            detector that has no loss to choose.
+        processes: the processes of the training, GPUs times tasks: each has its share of a batch
+            and its random numbers.
 
-    The kind of device and the versions of libraries are no parts: they are in the record's
-    environment, and the report names them where cells of one table differ.
+    The kind of device and the versions of libraries are not included: they are in the record's
+    environment, and the report names them where the cells of one table differ.
     """
 
     config: str
@@ -84,12 +60,8 @@ class Identity:
     processes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """The parts by name, those that count."""
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if not (name in UNCOUNTED and value == UNCOUNTED[name])
-        }
+        """The parts by name."""
+        return asdict(self)
 
     @property
     def fingerprint(self) -> str:
@@ -98,15 +70,14 @@ class Identity:
 
     def changed(self, recorded: Mapping[str, Any]) -> list[str]:
         """The names of the parts in which a record's identity differs."""
-        parts = self.as_dict()
-        names = [*parts, *(n for n in UNCOUNTED if n in recorded and n not in parts)]
-        return [name for name in names if recorded.get(name) != parts.get(name)]
+        return [name for name, value in self.as_dict().items() if recorded.get(name) != value]
 
 
 class ResolvedConfig:
-    """A study's config with every key, hashed for many settings quickly.
+    """A study's config with every key, which is quick to hash for many settings.
 
-    Key order, the form of a number (1, 1.0) and that of a sequence (list, tuple) do not count.
+    The hash does not depend on key order, nor on the form of a number (1, 1.0) or of a sequence
+    (list, tuple).
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -118,9 +89,8 @@ class ResolvedConfig:
         self._texts = {
             key: f"{key}={_canonical(value)}"
             for key, value in sorted(self._values.items())
-            if not _without_effect(key) and not (key in NEW and value == NEW[key])
+            if not _without_effect(key)
         }
-        self._texts_of: dict[str, dict[str, str]] = {}  # by detector
 
     def __getitem__(self, key: str) -> Any:
         """The value of a dotted key."""
@@ -128,6 +98,18 @@ class ResolvedConfig:
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
+
+    def differences(self, values: Mapping[str, Any]) -> list[str]:
+        """One line for each dotted key with another value than this config's.
+
+        Args:
+            values: dotted key -> value.
+        """
+        return [
+            f"{key} is {self._values.get(key)!r}, not {value!r}"
+            for key, value in values.items()
+            if _canonical(self._values.get(key)) != _canonical(value)
+        ]
 
     def sha256(self, changes: Mapping[str, Any]) -> str:
         """SHA-256 of the config with some keys changed.
@@ -141,29 +123,16 @@ class ResolvedConfig:
         unknown = [key for key in changes if key not in self._values]
         if unknown:
             raise KeyError(", ".join(unknown))
-        texts = self._of(changes.get(DETECTOR, self._values.get(DETECTOR, RETINANET)))
-        for key, value in changes.items():
-            if key in texts:
-                texts[key] = f"{key}={_canonical(value)}"
+        texts = self._texts | {
+            key: f"{key}={_canonical(value)}"
+            for key, value in changes.items()
+            if key in self._texts
+        }
         return _sha256("\n".join(texts.values()))
-
-    def _of(self, detector: str) -> dict[str, str]:
-        """Key -> text, of those that count for a detector: a new mapping."""
-        if detector not in self._texts_of:
-            self._texts_of[detector] = {
-                key: text for key, text in self._texts.items() if _counts_for(detector, key)
-            }
-        return dict(self._texts_of[detector])
-
-
-def _counts_for(detector: str, key: str) -> bool:
-    if key == DETECTOR:
-        return detector != RETINANET
-    return all(of == detector or not key.startswith(part) for part, of in OF_ONE_DETECTOR.items())
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value, of every key of nested mappings."""
+    """Dotted key and value of every key of nested mappings."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
@@ -182,9 +151,7 @@ def _canonical(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as floats, sequences as lists, renamed values under their old names."""
-    if isinstance(value, str):
-        return RENAMED.get(value, value)
+    """Numbers as floats, sequences as lists."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What stands before the cells: the resolved config, the data set and the initial weights."""
+"""What is made before the cells: the resolved config, the data set and the initial weights."""
 
 import hashlib
 import json
@@ -15,21 +15,20 @@ from typing import Any
 import yaml
 
 from ablations.identity import environment
-from ablations.identity.fingerprint import DETECTOR, RETINANET, Identity, ResolvedConfig, flat
+from ablations.identity.fingerprint import Identity, ResolvedConfig, flat
 from ablations.identity.snapshot import CONFIGS, Code, checkout
-from ablations.records.record import write_json
-from ablations.storage.layout import ROOT, Layout
-from ablations.storage.reading import PlanError, shown
-from ablations.study.cell import AXES, Cell, Setting
+from ablations.storage.json_files import read_object, write_json
+from ablations.storage.layout import ROOT, Layout, tail
+from ablations.storage.reading import PlanError
+from ablations.storage.schemas import shown
+from ablations.study.axes import AXES, RETINANET, has_effect
+from ablations.study.cell import Cell, Setting
 from ablations.study.study import Study
 
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]
 
-LOSS = AXES["loss"].key
-
-WEIGHTS_AXES = ("depth",)
-"""The axes whose values need initial weights of their own."""
+SCHEDULE = ("SOLVER.MAX_ITER", "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
 
 
 class PrepareError(RuntimeError):
@@ -59,8 +58,8 @@ class Prepared:
 
         Args:
             cells: the cells.
-            processes: that each of them trains with.
-            code: that they train with; by default the checkout's.
+            processes: the number of processes per cell.
+            code: the code that trains; by default the checkout's.
 
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.
@@ -88,16 +87,33 @@ class Prepared:
             for cell in cells
         }
 
+    def config_values(self, study: Study, cell: Cell) -> dict[str, Any]:
+        """Dotted key -> value: the axes, the seed and the schedule that the cell's training has.
+
+        Keys that a training derives from others, such as sizes and anchors, are left out, and so is
+        the schedule if Detectron2 scales it with the number of processes.
+        """
+        config = ResolvedConfig(self.config)
+        scales = "SOLVER.REFERENCE_WORLD_SIZE" in config and config["SOLVER.REFERENCE_WORLD_SIZE"]
+        schedule = {} if scales else {key: config[key] for key in SCHEDULE if key in config}
+        base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
+        values = base | cell.setting.as_dict()
+        axes = {
+            AXES[axis].key: value
+            for axis, value in values.items()
+            if AXES[axis].key in config and has_effect(axis, values)
+        }
+        return schedule | axes | {"SEED": cell.seed}
+
     def files(self) -> list[str]:
-        """The files that the hashes of data set and weights were made of, as far as it names them:
-        images are many, and not among them."""
+        """The files that were hashed for the data set and the weights, without the images."""
         splits = (self.dataset.get(split, {}) for split in ("train", "val"))
         found = [about.get("annotation_file") for about in splits if isinstance(about, dict)]
         found += [about.get("path") for about in self.weights.values()]
         return [path for path in found if isinstance(path, str) and path]
 
     def dataset_of_record(self) -> dict[str, Any]:
-        """What every record repeats of the data set: all but the lists that grow with it."""
+        """The data set's description in records, without the lists that grow with the data set."""
         return {
             name: {key: value for key, value in about.items() if key != "per_category"}
             if isinstance(about, dict)
@@ -106,25 +122,25 @@ class Prepared:
         }
 
     def _weights(self, config: ResolvedConfig, setting: Setting) -> str:
-        """The weights' hash; where there is none, their name as the config has it."""
+        """The weights' hash; if there is none, their name in the config."""
         weights = self.weights.get(variant(setting), {})
         return weights.get("sha256") or str(weights.get("path") or config["MODEL.WEIGHTS"])
 
 
 def _loss_of(config: ResolvedConfig, setting: Setting) -> str:
-    """The loss that a setting is trained with; "" where its detector has none to choose."""
-    values = {key: config[key] for key in (DETECTOR, LOSS) if key in config} | setting.config()
-    return values.get(LOSS, "") if values.get(DETECTOR, RETINANET) == RETINANET else ""
+    """The loss that a setting is trained with; "" if its detector has none to choose."""
+    detector, loss = AXES["detector"].key, AXES["loss"].key
+    values = {key: config[key] for key in (detector, loss) if key in config} | setting.config()
+    return values.get(loss, "") if values.get(detector, RETINANET) == RETINANET else ""
 
 
 def variant(setting: Setting) -> str:
     """The ``KEY VALUE`` pairs of a setting that decide which initial weights it needs."""
-    values = setting.as_dict()
     return shlex.join(
         text
-        for axis in WEIGHTS_AXES
-        if axis in values
-        for text in (AXES[axis].key, str(values[axis]))
+        for axis, value in setting.values
+        if AXES[axis].changes_weights
+        for text in (AXES[axis].key, str(value))
     )
 
 
@@ -137,19 +153,18 @@ def prepare(
     resolve_only: bool = False,
     gpus: int = 0,
 ) -> Prepared:
-    """Have the config resolved, and the data set and the initial weights made, by a process.
+    """Start a process that resolves the config and makes the data set and the initial weights.
 
     Args:
-        study: whose config and settings.
-        layout: gets ``prepared.json`` and ``prepare.log``.
-        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
-        code: that the process runs; by default the checkout's.
-        resolve_only: make neither data nor weights, and write nothing into the study's folder; what
-            is known of data and weights stays.
-        gpus: that this machine must have for a config on GPUs; 0 where other machines train.
+        study: its config and settings are used.
+        layout: its ``prepared.json`` and ``prepare.log`` are written.
+        data_overrides: the ``KEY VALUE`` pairs for the folders of the data.
+        code: the code that the process runs; by default the checkout's.
+        resolve_only: make neither data nor weights, and write nothing into the study's folder.
+        gpus: the GPUs that this machine must have; 0 if other machines train.
 
     Raises:
-        PrepareError: the process' own words.
+        PrepareError: the process's error message.
     """
     code = code or checkout()
     config_files = config_files_sha256(code.config_file(study.config))
@@ -180,7 +195,7 @@ def prepare(
 
 
 def _call(command: list[str], log: Path, code: Code) -> None:
-    """Run ``focal_star.tools.prepare``; its error as a PrepareError."""
+    """Run ``focal_star.tools.prepare``; raise its error as a PrepareError."""
     variables = environment.memory() | code.variables()
     with log.open("w", encoding="utf-8") as file:
         ended = subprocess.run(
@@ -198,14 +213,14 @@ def _call(command: list[str], log: Path, code: Code) -> None:
 def doctor(
     study: Study, data_overrides: list[str], *, output: Path, disk_bytes: float, gpus: int
 ) -> int:
-    """Have a process look, and print, what this machine lacks for a study; its exit code.
+    """Start a process that prints what this machine lacks for a study; return its exit code.
 
     Args:
-        study: whose config and settings.
-        data_overrides: the ``KEY VALUE`` pairs that say where the data are.
-        output: where the cells write.
-        disk_bytes: what they will need there.
-        gpus: of one cell, if its config is for GPUs; 0 where other machines run the cells.
+        study: its config and settings are used.
+        data_overrides: the ``KEY VALUE`` pairs for the folders of the data.
+        output: the folder that the cells write to.
+        disk_bytes: the space that they need there.
+        gpus: GPUs per cell, if its config is for GPUs; 0 if other machines run the cells.
     """
     variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
     command = [
@@ -220,14 +235,13 @@ def doctor(
 def load(layout: Layout) -> Prepared | None:
     """What was prepared last; None if nothing was, or if the file is broken."""
     try:
-        content = json.loads(layout.prepared.read_text(encoding="utf-8"))
-        return Prepared(**content)
-    except (OSError, ValueError, TypeError, RecursionError):
+        return Prepared(**read_object(layout.prepared))
+    except TypeError:
         return None
 
 
 def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bool:
-    """Whether the config's files are those that were resolved, and by a code with today's axes."""
+    """Whether the config's files are unchanged since they were resolved, and have today's axes."""
     file = (code or checkout()).config_file(study.config)
     config = ResolvedConfig(prepared.config)
     keys = {key for cell in study.cells() for key in cell.setting.config()}
@@ -235,7 +249,7 @@ def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bo
 
 
 def config_files_sha256(path: Path) -> str:
-    """SHA-256 of a config file and of those that it names as its ``_BASE_``, one after another.
+    """SHA-256 of a config file followed by its chain of ``_BASE_`` files.
 
     Raises:
         PrepareError: a file that cannot be read.
@@ -247,14 +261,14 @@ def config_files_sha256(path: Path) -> str:
 
 
 def config_files_beyond(code: Code, study: Study) -> list[Path]:
-    """The files of a study's config that a snapshot does not hold: they lie in other folders."""
+    """The files of a study's config that are in other folders, and so not in a snapshot."""
     inside = (ROOT / code.root).resolve()
     paths = [path for path, _, _ in _config_files(code.config_file(study.config))]
     return [path for path in paths if not (ROOT / path).resolve().is_relative_to(inside)]
 
 
 def written_config(study: Study) -> dict[str, Any]:
-    """Dotted key -> value, of the keys that the study's config file and its bases write.
+    """Dotted key -> value of the keys in the study's config file and its bases.
 
     Raises:
         PrepareError: a file that cannot be read.
@@ -264,7 +278,7 @@ def written_config(study: Study) -> dict[str, Any]:
 
 
 def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
-    """Path, content and keys of a config file and of its bases, the file first."""
+    """Path, content and keys of a config file and then of its bases."""
     seen = []
     while path:
         if path in seen:
@@ -284,13 +298,8 @@ def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
         path = path.parent / base if base else None
 
 
-def tail(text: str, lines: int = 12) -> str:
-    """The last lines of a log."""
-    return "\n".join(text.strip().splitlines()[-lines:])
-
-
 def check_base(study: Study, config: ResolvedConfig) -> None:
-    """Refuse a study whose ``base`` is not what its config has: cells would be mistaken."""
+    """Refuse a study whose ``base`` differs from its config: its cells would be others."""
     said = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
     wrong = [
         f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"

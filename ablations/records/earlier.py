@@ -1,18 +1,18 @@
-"""Trainings that are set aside: they belong to another fingerprint than the one that is wanted.
+"""Trainings that are set aside, because they belong to another fingerprint than the wanted one.
 
-Nothing that was trained is deleted. Where a cell's folder or record belongs to another fingerprint,
-it is moved to ``earlier/<cell>/<start of that fingerprint>/``, the folder as ``cell`` and the
-record as ``record.json``, and moved back when that fingerprint is wanted again. A person may delete
+Nothing that was trained is deleted. A cell's folder or record of another fingerprint is moved to
+``earlier/<cell>/<start of that fingerprint>/``, the folder as ``cell`` and the record as
+``record.json``, and moved back when that fingerprint is wanted again. A person may delete
 ``earlier/``, or a part of it, at any time.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ablations.records.record import Record, RecordError, load, write_json
+from ablations.records.record import Record, RecordError, load
+from ablations.storage.json_files import read_object, write_json
 from ablations.storage.layout import Layout
 
 FOLDER, RECORD = "cell", "record.json"
@@ -21,19 +21,16 @@ NAME_DIGITS = 12
 
 
 def mark_in(folder: Path) -> dict[str, Any]:
-    """What the files of a cell's folder belong to; empty if it does not say so."""
-    try:
-        content = json.loads((folder / "fingerprint.json").read_text(encoding="utf-8"))
-        return content if isinstance(content["fingerprint"], str) else {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
+    """The mark of a cell's folder, see :func:`ablations.runner.job.mark_of`; {} if it has none."""
+    content = read_object(folder / "fingerprint.json")
+    return content if isinstance(content.get("fingerprint"), str) else {}
 
 
 def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
     """Make a cell's folder and record those of this fingerprint; the caller holds the cell's lock.
 
-    A folder of another fingerprint is set aside, and what was set aside of this one comes back.
-    A record of another one stays until there is one of this.
+    A folder of another fingerprint is set aside; the folder of this one, if set aside, comes back.
+    A record of another fingerprint stays until there is one of this.
 
     Returns:
         Whether a record of this fingerprint came back.
@@ -63,7 +60,7 @@ def set_aside(layout: Layout, cell_id: str, name: str = "") -> Path:
     Args:
         layout: of the study.
         cell_id: the cell, whose lock the caller holds.
-        name: what it is called; by default the start of the fingerprint in the folder.
+        name: its new name; by default the start of the fingerprint in the folder.
     """
     folder = layout.cell(cell_id)
     name = name or mark_in(folder).get("fingerprint", "")[:NAME_DIGITS] or UNKNOWN
@@ -73,14 +70,14 @@ def set_aside(layout: Layout, cell_id: str, name: str = "") -> Path:
 
 
 def disown(layout: Layout, cell_id: str) -> None:
-    """Have a cell's folder belong to no fingerprint, so that it never comes back."""
+    """Make a cell's folder belong to no fingerprint, so that it never comes back."""
     mark = mark_in(layout.cell(cell_id))
     content = {"was_to_be": mark.get("fingerprint", "")} | mark | {"fingerprint": ""}
     write_json(layout.cell_fingerprint(cell_id), content)
 
 
 def keep_record(layout: Layout, cell_id: str, fingerprint: str) -> bool:
-    """Set a cell's record aside if it has another fingerprint; whether its place is free then."""
+    """Set a cell's record aside if it has another fingerprint; return whether its path is free."""
     path = layout.record(cell_id)
     found = _fingerprint_of_record(path)
     if found == fingerprint:
@@ -91,7 +88,7 @@ def keep_record(layout: Layout, cell_id: str, fingerprint: str) -> bool:
 
 
 def record_of(layout: Layout, cell_id: str, fingerprint: str) -> Record | None:
-    """The record of this fingerprint that is set aside, if there is one."""
+    """The set-aside record of this fingerprint, if there is one."""
     path = _find(layout, cell_id, fingerprint, RECORD)
     if path is None:
         return None
@@ -102,7 +99,7 @@ def record_of(layout: Layout, cell_id: str, fingerprint: str) -> Record | None:
 
 
 def cells(layout: Layout) -> set[str]:
-    """The ids of the cells of which something is set aside."""
+    """The ids of the cells with set-aside files."""
     try:
         return {path.name for path in layout.earlier.iterdir()}
     except OSError:
@@ -110,7 +107,7 @@ def cells(layout: Layout) -> set[str]:
 
 
 def disk_use(layout: Layout) -> tuple[int, int]:
-    """How many trainings are set aside, and the bytes that they take."""
+    """The number of trainings that are set aside, and their bytes."""
     folders = list(layout.earlier.glob(f"*/*/{FOLDER}"))
     size = 0
     for path in layout.earlier.rglob("*"):
@@ -120,7 +117,7 @@ def disk_use(layout: Layout) -> tuple[int, int]:
 
 
 def _holds_training(folder: Path) -> bool:
-    """Whether a cell's folder has more than the mark of what it is to hold."""
+    """Whether a cell's folder has more than its mark."""
     try:
         return any(
             path.name != "fingerprint.json" and not path.name.startswith(".fingerprint.json.")
@@ -131,7 +128,7 @@ def _holds_training(folder: Path) -> bool:
 
 
 def _find(layout: Layout, cell_id: str, fingerprint: str, part: str) -> Path | None:
-    """The folder or the record of a fingerprint, where it is set aside."""
+    """The set-aside folder or record of a fingerprint."""
     for path in _slots(layout, cell_id, fingerprint[:NAME_DIGITS]):
         found = path / part
         own = _fingerprint_of_record(found) if part == RECORD else mark_in(found).get("fingerprint")
@@ -149,7 +146,7 @@ def _slots(layout: Layout, cell_id: str, name: str) -> Iterator[Path]:
 
 
 def _free(layout: Layout, cell_id: str, name: str, part: str) -> Path:
-    """A path that nothing has yet."""
+    """A path that does not exist yet."""
     folder, number = layout.earlier / cell_id, 1
     while (path := folder / (name if number == 1 else f"{name}-{number}") / part).exists():
         number += 1
@@ -157,11 +154,8 @@ def _free(layout: Layout, cell_id: str, name: str, part: str) -> Path:
 
 
 def _fingerprint_of_record(path: Path) -> str:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
-        return found if isinstance(found, str) else ""
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
+    found = read_object(path).get("fingerprint")
+    return found if isinstance(found, str) else ""
 
 
 def _move(source: Path, target: Path) -> None:
@@ -170,7 +164,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _remove_empty(layout: Layout, cell_id: str) -> None:
-    """Remove the folders that nothing is left in."""
+    """Remove empty folders."""
     folder = layout.earlier / cell_id
     for path in [*_slots(layout, cell_id, ""), folder, layout.earlier]:
         with suppress(OSError):  # it is not empty, or not there

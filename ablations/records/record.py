@@ -5,20 +5,18 @@ determines: the same fingerprint on the same machine gives the same bytes. ``run
 differs from run to run: times, hardware, versions.
 """
 
-import json
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ablations.storage.reading import shown
-from focal_star.io.writing import write_whole
+import msgspec
+
+from ablations.storage.json_files import write_json
+from ablations.storage.schemas import check, shown
 
 SCHEMA = 2
 
-MOST_LEVELS = 20
-"""Lists and objects within one another in a record; those written here have six."""
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+"""The metrics in a result, percent."""
 
 DONE = "done"
 """The cell was trained to its end and evaluated."""
@@ -31,19 +29,21 @@ FAILED = "failed"
 
 STATUSES = (DONE, DIVERGED, FAILED)
 
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | None
+
 
 class RecordError(ValueError):
     """A record file that cannot be read; the message names the file and what is wrong."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One cell that has ended.
 
     Attributes:
         cell: the cell's id, also the stem of its file.
         fingerprint: hexadecimal SHA-256 of all that determines the result.
-        identity: the parts of the fingerprint, see :class:`ablations.identity.fingerprint.Identity`.
+        identity: the parts of the fingerprint, see
+            :class:`ablations.identity.fingerprint.Identity`.
         setting: axis name -> value (``loss``, ``alpha``, ``gamma``, ...).
         seed: the cell's seed.
         status: ``done``, ``diverged`` or ``failed``.
@@ -57,10 +57,10 @@ class Record:
             iteration) and ``loss_distribution`` (see the module of that name), each None where
             there is none.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
-            ``attempts`` (processes that the cell took), ``disk_bytes``, ``finished`` (UTC,
-            ISO 8601), ``commit``, ``snapshot_sha256`` (of the copy of the code that the process was
-            started from), ``code_sha256`` (of the sources of focal_star, as the process itself
-            reports it), ``environment`` (versions and hardware, name -> text).
+            ``attempts`` (the number of processes), ``disk_bytes``, ``finished`` (UTC, ISO 8601),
+            ``commit``, ``snapshot_sha256`` (the snapshot of the code that was run), ``code_sha256``
+            (the sources of focal_star, as the process reports it), ``environment`` (versions and
+            hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
             ``num_instances`` and what ``focal_star.data.validation.description`` counts.
     """
@@ -68,26 +68,46 @@ class Record:
     cell: str
     fingerprint: str
     identity: dict[str, Any]
-    setting: dict[str, Any]
+    setting: dict[str, Number | str]
     seed: int
-    status: str
+    status: Literal["done", "diverged", "failed"]
     command: str
     error: str = ""
-    result: dict[str, Any] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)
-    dataset: dict[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
+    result: dict[str, Any] = {}
+    run: dict[str, Any] = {}
+    dataset: dict[str, Any] = {}
+    schema: Literal[2] = SCHEMA
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as JSON; see :func:`focal_star.io.writing.write_whole`."""
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-    write_whole(path, f"{text}\n".encode())
+class _Result(msgspec.Struct):
+    """What is known of a result; it may hold more."""
+
+    metrics: dict[str, Number] = {}
+    per_class_AP: dict[str, Number] = {}
+    first_loss: dict[str, Number] = {}
+    curves: dict[str, list[Number]] = {}
+    iterations: Number = None
+    error_iteration: Number = None
+    divergence: dict[str, Any] | None = None
+    analysis: dict[str, Any] | None = None
+    validation: dict[str, list[Number]] | None = None
+    loss_distribution: dict[str, Any] | None = None
+
+
+class _Run(msgspec.Struct):
+    """What is known of a run; it may hold more."""
+
+    train_seconds: Number = None
+    eval_seconds: Number = None
+    wall_seconds: Number = None
+    ms_per_image: Number = None
+    disk_bytes: Number = None
+    environment: dict[str, Any] | None = None
 
 
 def save(record: Record, path: Path) -> None:
-    """Write a record (see :func:`write_json`)."""
-    write_json(path, asdict(record))
+    """Write a record."""
+    write_json(path, msgspec.structs.asdict(record))
 
 
 def load(path: Path, cell: str | None = None) -> Record:
@@ -95,33 +115,41 @@ def load(path: Path, cell: str | None = None) -> Record:
 
     Args:
         path: the file.
-        cell: the cell that it is of; by default the one that the file is named after.
+        cell: the record's cell; by default the file's stem.
 
     Raises:
-        RecordError: the file is not JSON, not a record, or of another schema.
+        RecordError: the file is not JSON, not a record, or has another schema.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would never end
             raise ValueError("it is not a regular file")
-        raw = path.read_bytes()
-        content = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_only_once, parse_constant=_no_constant
-        )
-        _check_values(content, closely=_is_unusual(raw))
+        content = msgspec.json.decode(path.read_bytes())
     except RecursionError as error:
         raise RecordError(f"{path}: cannot be read as JSON: nested too deeply") from error
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecordError(f"{path}: a record is a JSON object, this is {type(content).__name__}")
-    problems = _problems(content, cell or path.stem)
+    try:
+        record = msgspec.convert(content, Record)
+        msgspec.convert(record.result, _Result)
+        msgspec.convert(record.run, _Run)
+        problems = [
+            f"{name} is missing" for name in Record.__struct_fields__ if name not in content
+        ]
+    except msgspec.ValidationError:
+        problems = _problems(content)
+    if not problems and record.cell != (cell or path.stem):
+        problems.append(f"cell is {shown(record.cell)}, and the file is of {cell or path.stem!r}")
+    if not problems and record.status == DONE and "AP" not in record.result.get("metrics", {}):
+        problems.append("status is done, and result.metrics has no AP")
     if problems:
         raise RecordError(f"{path}: not a record: " + "; ".join(problems))
-    return Record(**content)
+    return record
 
 
 def load_folder(folder: Path) -> tuple[dict[str, Record], list[str]]:
-    """Read every record of a folder: (cell id -> record, one line for each file refused)."""
+    """Read every record of a folder: (cell id -> record, one line for each refused file)."""
     records, refused = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -133,164 +161,11 @@ def load_folder(folder: Path) -> tuple[dict[str, Record], list[str]]:
     return records, refused
 
 
-def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in content if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} is there twice")
-    return content
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-
-
-def _is_unusual(raw: bytes) -> bool:
-    """Whether a file may hold a whole number of more than 64 bits, or half a character."""
-    return b"\\u" in raw or b"0" * 19 in raw.translate(_AS_ZEROS)
-
-
-def _check_values(value: Any, closely: bool, level: int = 1) -> None:
-    """Refuse what would fail only where it is used.
-
-    Args:
-        value: as the JSON has it.
-        closely: look at every number and text, too; infinite numbers are always seen.
-        level: how deep it is.
-
-    Raises:
-        ValueError: lists and objects are nested too deeply, a number is not finite or has more
-            than 64 bits, a text is none that can be written.
-    """
-    if isinstance(value, dict):
-        values = [*value.values(), *value] if closely else value.values()
-    elif isinstance(value, list):
-        values = value
-    else:
-        if closely and isinstance(value, int) and not -_MOST <= value <= _MOST:
-            raise ValueError(f"{shown(value)} is too large")
-        if closely and isinstance(value, str):
-            value.encode()
-        return
-    if level > MOST_LEVELS:
-        raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
-    if math.inf in values or -math.inf in values:
-        raise ValueError("a number is too large")
-    if closely or not _PLAIN.issuperset(map(type, values)):
-        for item in values:
-            _check_values(item, closely, level + 1)
-
-
-_MOST = 2**63 - 1
-_PLAIN = {bool, float, int, str, type(None)}
-
-_TYPES = {
-    "cell": str,
-    "fingerprint": str,
-    "identity": dict,
-    "setting": dict,
-    "seed": int,
-    "status": str,
-    "command": str,
-    "error": str,
-    "result": dict,
-    "run": dict,
-    "dataset": dict,
-    "schema": int,
-}
-
-
-def _problems(content: dict[str, Any], stem: str) -> list[str]:
-    problems = [f"{name} is missing" for name in _TYPES if name not in content]
-    problems += [f"{shown(name)[1:-1]} is unknown" for name in content if name not in _TYPES]
-    for name, kind in _TYPES.items():
-        if name in content and not isinstance(content[name], kind):
-            problems.append(f"{name} is {shown(content[name])}, not of type {kind.__name__}")
-    if isinstance(content.get("seed"), bool):
-        problems.append(f"seed is {content['seed']}, not of type int")
-    if not problems:
-        if content["schema"] != SCHEMA:
-            problems.append(f"schema is {content['schema']}, this version reads {SCHEMA}")
-        if content["status"] not in STATUSES:
-            problems.append(
-                f"status is {shown(content['status'])}, not one of {', '.join(STATUSES)}"
-            )
-        if content["cell"] != stem:
-            problems.append(f"cell is {shown(content['cell'])}, and the file is of {stem!r}")
-        metrics = content["result"].get("metrics")
-        if content["status"] == DONE and not _are_metrics(metrics):
-            problems.append(f"status is done, and result.metrics is {shown(metrics)}; AP is needed")
-        problems += [
-            f"{part}.{shown(name)[1:-1]} is {shown(content[part][name])}, not {what}"
-            for part, name, is_valid, what in _parts(content)
-            if not is_valid(content[part][name])
-        ]
-    return problems
-
-
-def _parts(content: dict[str, Any]) -> Iterator[tuple[str, str, Callable[[Any], bool], str]]:
-    """What is known of the values within: (part, name, test, what it tests in words)."""
-    for name in content["setting"]:
-        yield "setting", name, _is_value, "a number or a name"
-    for part, about in _WITHIN.items():
-        for name in about.keys() & content[part].keys():
-            yield part, name, *about[name]
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or type(value) in (int, float)
-
-
-def _is_value(value: Any) -> bool:
-    return _is_number(value) or isinstance(value, str)
-
-
-def _is_mapping(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _are_curves(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(curve, list) and {float, int, type(None)}.issuperset(map(type, curve))
-        for curve in value.values()
-    )
-
-
-def _are_metrics(metrics: Any) -> bool:
-    """A mapping of names to percent or None, with AP."""
-    return _are_numbers(metrics) and "AP" in metrics
-
-
-_NUMBER = (_is_number, "a number")
-_NUMBERS = (_are_numbers, "names and their numbers")
-_CURVES = (_are_curves, "names and their lists of numbers")
-_MAPPING = (_is_mapping, "an object")
-_WITHIN = {
-    "result": {
-        "per_class_AP": _NUMBERS,
-        "first_loss": _NUMBERS,
-        "curves": _CURVES,
-        "iterations": _NUMBER,
-        "error_iteration": _NUMBER,
-        "divergence": _MAPPING,
-        "analysis": _MAPPING,
-        "validation": (lambda v: v is None or _are_curves(v), "names and their lists of numbers"),
-        "loss_distribution": _MAPPING,
-    },
-    "run": {
-        "train_seconds": _NUMBER,
-        "eval_seconds": _NUMBER,
-        "wall_seconds": _NUMBER,
-        "ms_per_image": _NUMBER,
-        "disk_bytes": _NUMBER,
-        "environment": _MAPPING,
-    },
-}
+def _problems(content: dict[str, Any]) -> list[str]:
+    """One line for each key that does not fit the schema."""
+    usable, problems = check(content, Record)
+    problems += [f"{key} is missing" for key in Record.__struct_fields__ if key not in content]
+    for part, schema in (("result", _Result), ("run", _Run)):
+        known = {k: v for k, v in usable.get(part, {}).items() if k in schema.__struct_fields__}
+        problems += check(known, schema, f"{part}.")[1]
+    return list(dict.fromkeys(problems))

@@ -1,6 +1,6 @@
-"""The GPUs of this machine, and which of them each of several cells side by side gets.
+"""The GPUs of this machine, and their division among cells that run side by side.
 
-torch, which would know as well, is not imported here.
+The module does not import torch.
 """
 
 import os
@@ -15,18 +15,18 @@ _NAME = re.compile(r"\(UUID: ((?:GPU|MIG)-[^)]+)\)")
 
 
 class TooFewGpus(RuntimeError):
-    """More GPUs are asked for than there are; the message says how many."""
+    """More GPUs are requested than exist; the message has both numbers."""
 
 
 def visible() -> list[str]:
     """The GPUs that a process started here sees, as ``CUDA_VISIBLE_DEVICES`` names them.
 
-    None are where neither that variable nor nvidia-smi tells of any. The variable is heeded as it
-    is: numbers, UUIDs, names of MIG. Of a GPU that is cut into MIG's slices, these are named.
+    The variable is used as it is: numbers, UUIDs, MIG names. Without it, nvidia-smi lists the GPUs;
+    a GPU that is divided by MIG is listed as its slices. The list is empty if neither names a GPU.
     """
     if VARIABLE in os.environ:
         names = (name.strip() for name in os.environ[VARIABLE].split(","))
-        # CUDA too takes those before the first that is none.
+        # CUDA also takes only those before the first invalid one.
         return list(takewhile(lambda name: name not in ("", "-1"), names))
     try:
         listed = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=60)
@@ -37,37 +37,37 @@ def visible() -> list[str]:
         for name in _NAME.findall(line):
             if name.startswith("GPU-"):
                 found.append([name])
-            elif found:  # of the GPU above, which itself then computes nothing
-                found[-1] = [own for own in found[-1] if own.startswith("MIG-")] + [name]
+            elif found:  # a slice of the GPU above, which then computes nothing itself
+                found[-1] = [one for one in found[-1] if one.startswith("MIG-")] + [name]
     return [name for names in found for name in names]
 
 
 def default_jobs(gpus: int) -> int:
-    """How many cells run side by side where nothing says it: on all GPUs, or one a core.
+    """The default number of cells side by side: as many as the GPUs allow, or one per core.
 
     Args:
-        gpus: of one cell; 0 for the CPU.
+        gpus: GPUs per cell; 0 for the CPU.
     """
     return max(1, len(visible()) // gpus) if gpus else len(os.sched_getaffinity(0))
 
 
 class Places:
-    """Where cells run side by side, and which GPUs each place has.
+    """The places in which cells run side by side, and the GPUs of each place.
 
-    Cells of several GPUs have them to themselves. Where a cell takes one, the places take the GPUs
-    in turn, and share them where there are more places. So they do where nothing is said of GPUs:
-    the study's config may name one. Where only one cell runs at a time, it sees what there is.
+    Cells on several GPUs have them to themselves. With one GPU per cell, the places take the GPUs
+    in turn, and share them if there are more places. So they do if no number of GPUs is given, as
+    the study's config may name one. A cell that runs alone sees all GPUs.
     """
 
     def __init__(self, jobs: int, gpus: int, held: int = 0):
         """
         Args:
-            jobs: how many cells run side by side.
-            gpus: of one cell; 0 for what its config says, the CPU or one.
-            held: cells of another runner that are at work on GPUs that nothing here knows of.
+            jobs: the number of cells side by side.
+            gpus: GPUs per cell; 0 for the config's device, the CPU or one GPU.
+            held: the number of running cells of an earlier runner, on unknown GPUs.
 
         Raises:
-            TooFewGpus: they do not suffice for all.
+            TooFewGpus: there are not enough for all places.
         """
         self._divided = gpus > 0 and jobs > 1
         self._held = held
@@ -87,13 +87,13 @@ class Places:
         self._free = [{VARIABLE: ",".join(share)} for share in shares]
 
     def take(self) -> Mapping[str, str] | None:
-        """The variables that a cell's process needs for its place; None while none is free."""
+        """The environment variables of a free place; None while no place is free."""
         if not self._free or (self._divided and self._held):
             return None
         return self._free.pop(0)
 
     def give_back(self, place: Mapping[str, str] | None) -> None:
-        """What :meth:`take` returned, free again; None for a cell of another runner."""
+        """Free a place that :meth:`take` returned; None for a cell of an earlier runner."""
         if place is None:
             self._held -= 1
         else:

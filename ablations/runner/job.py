@@ -1,8 +1,9 @@
-"""What the process of a cell is started with, and what is written down of it."""
+"""What a cell's process is started with, and what the cell's folder says about it."""
 
 import hashlib
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from ablations.study.cell import Cell
 
 @dataclass(frozen=True)
 class Input:
-    """A file that cells read, and how it was when the run looked at it.
+    """A file that cells read, and its state when the run read it.
 
     Attributes:
         path: relative to the checkout, or absolute.
         size: bytes; None where there is no such file.
         changed: nanoseconds, the time of its last change.
-        sha256: of its content; another study may make the same file again.
+        sha256: the content's; another study may write the same file again.
     """
 
     path: str
@@ -30,15 +31,15 @@ class Input:
 
     @classmethod
     def now(cls, path: str) -> "Input":
-        """The file as it is."""
+        """The file's present state."""
         try:
             found = (ROOT / path).stat()
             return cls(path, found.st_size, found.st_mtime_ns, _sha256(ROOT / path))
         except OSError:
             return cls(path, None, None)
 
-    def is_as_it_was(self) -> bool:
-        """Whether the file still has the content; it is read only where its time has changed."""
+    def is_unchanged(self) -> bool:
+        """Whether the content is the same; the file is read only if its time has changed."""
         try:
             found = (ROOT / self.path).stat()
             if (found.st_size, found.st_mtime_ns) == (self.size, self.changed):
@@ -57,14 +58,15 @@ class Job:
         identity: what determines its result.
         layout: where its files are.
         config: its config file, relative to ``projects/focal_star/configs``.
-        arguments: of train_net.py, as a person would repeat the cell with, without the config file
-            and OUTPUT_DIR.
-        prepared: ``KEY VALUE`` pairs that spare the process what was looked at before.
+        arguments: train_net.py's, with which a person would repeat the cell, without the config
+            file and OUTPUT_DIR.
+        prepared: ``KEY VALUE`` pairs that spare the process checks that were made before.
         dataset: the data set's description for the record.
-        threads: CPU threads of the process.
-        retries: how often the process is started again after it died without a result.
-        code: that it trains with.
-        inputs: the files that the identity's hashes were made of.
+        threads: the process's CPU threads.
+        retries: the max number of restarts of a process that died without a result.
+        code: the code that trains.
+        inputs: the files that the identity's hashes were computed from.
+        config_values: dotted key -> value that the process's config must have.
     """
 
     cell: Cell
@@ -78,6 +80,7 @@ class Job:
     retries: int
     code: Code
     inputs: tuple[Input, ...] = ()
+    config_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def process_arguments(self) -> tuple[str, ...]:
@@ -94,8 +97,8 @@ class Job:
         return shlex.join([TRAIN_NET, *config, *self.arguments, "OUTPUT_DIR", output])
 
     def changed_inputs(self) -> list[str]:
-        """The files that are not what the identity was made of any more."""
-        return [one.path for one in self.inputs if not one.is_as_it_was()]
+        """The files that changed since the identity was computed."""
+        return [one.path for one in self.inputs if not one.is_unchanged()]
 
 
 def _sha256(path: Path) -> str:
@@ -107,9 +110,9 @@ def _sha256(path: Path) -> str:
 
 
 def mark_of(job: Job) -> dict[str, Any]:
-    """What is written into a cell's folder when a process starts: what its record repeats.
+    """What is written into a cell's folder when a process starts, for its record.
 
-    So the record of a process says what that process was started with, whichever run records it.
+    The record thus says what the process was started with, whichever run writes it.
     """
     return {
         "fingerprint": job.identity.fingerprint,
@@ -120,6 +123,7 @@ def mark_of(job: Job) -> dict[str, Any]:
         "command": job.command,
         "threads": job.threads,
         "dataset": job.dataset,
+        "config_values": dict(job.config_values),
     }
 
 

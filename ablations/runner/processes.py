@@ -1,8 +1,7 @@
-"""Starts train_net.py for a cell: as a process of its own, or forked from one that has imported it.
+"""Starts train_net.py for a cell: as a new interpreter, or forked from one that has imported it.
 
-To import torch and Detectron2 takes seconds, and every cell needs them. So a run keeps one process
-that has imported them, and has done nothing else, and forks each cell from it: a cell still is a
-process of its own, with its own memory, its own log and its own end.
+Importing torch and Detectron2 takes seconds, and every cell needs them. A run therefore keeps one
+process that has imported them and done nothing else, and forks each cell's process from it.
 """
 
 import multiprocessing
@@ -31,8 +30,7 @@ PRELOADED = (
     "torch.utils.cpp_extension",
     "torch.utils.tensorboard",
 )
-"""What takes long to import: train_net.py's own, and what a training imports on its way. A package
-that is not there is passed over."""
+"""What takes long to import, in train_net.py and later on. Missing packages are skipped."""
 
 _SERVER_DIED = 255
 """The exit code that multiprocessing gives to a process whose end it cannot know."""
@@ -52,12 +50,12 @@ class Start:
     """What a cell's process is started with.
 
     Attributes:
-        code: that it trains with.
-        arguments: of train_net.py.
-        environment: variables that it has beside those of the runner.
-        log: the file that it writes to, at the end.
-        lock: the cell's; the process holds it until it is dead, and writes into it who it is, so
-            that there is no moment of not knowing.
+        code: the code that trains.
+        arguments: train_net.py's.
+        environment: variables in addition to the runner's.
+        log: the file that the output is appended to.
+        lock: the cell's lock file; the process holds it until it is dead, and writes its id and
+            host into it.
     """
 
     code: Code
@@ -91,7 +89,7 @@ def start_new(start: Start) -> CellProcess:
 class ForkServer:
     """The process that has imported what cells need, and forks them.
 
-    It ends with the runner, however that ends; cells that are at work then go on.
+    It ends with the runner, however that ends; running cells continue.
     """
 
     _imported: Code | None = None
@@ -100,15 +98,15 @@ class ForkServer:
     def __init__(self, threads: int, log: Path, code: Code):
         """
         Args:
-            threads: CPU threads of each cell.
-            log: gets what is printed while importing.
-            code: that the cells train with.
+            threads: CPU threads per cell.
+            log: the file for what is printed while importing.
+            code: the code that trains.
         """
         self._threads, self._log, self._code = threads, log, code
         self._context = multiprocessing.get_context("forkserver")
 
     def warm_up(self) -> None:
-        """Begin to import, and do not wait for the end of it; a failure shows where one starts."""
+        """Begin to import without waiting for it; a failure shows up in :meth:`start`."""
         with suppress(OSError):
             self._ensure_running()
 
@@ -119,7 +117,7 @@ class ForkServer:
                 return start_new(start)
             self._ensure_running()
             return self._fork(start)
-        except (OSError, EOFError):  # a disk that is full is so for this as well, which tells
+        except (OSError, EOFError):  # a full disk fails again there, with its error
             return start_new(start)
 
     def _ensure_running(self) -> None:
@@ -161,7 +159,7 @@ class _Forked:
     def poll(self) -> int | None:
         code = self._process.exitcode
         if code == _SERVER_DIED and _is_alive(self.pid):
-            return None  # only who would tell of its end is dead
+            return None  # only the server is dead, which would report its end
         return code
 
 

@@ -1,4 +1,4 @@
-"""What one call of the runner is asked for."""
+"""What one call of the runner is asked to do."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,17 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class Request:
-    """What one call of the runner was asked for.
+    """What one call of the runner is asked to do.
 
     Attributes:
-        study: the cells to run.
-        layout: where they are kept.
-        dataset: folder of own data that takes the place of the study's; None for the study's.
-        jobs: how many cells run side by side.
-        cache: where the data set and the pretrained backbones are kept.
+        study: the study whose cells are run.
+        layout: its folder.
+        dataset: folder of a user's data that replaces the study's; None for the study's.
+        jobs: the number of cells side by side.
+        cache: the folder of the data set and the pretrained backbones.
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
-        retries: how often a cell's process is started again after it died without a result.
-        gpus: GPUs that one cell trains on, by Detectron2's ``launch``; 0: as the config says.
+        retries: the max number of restarts of a process that died without a result.
+        gpus: GPUs per cell, for Detectron2's ``launch``; 0: the config's device.
     """
 
     study: Study
@@ -39,19 +39,17 @@ class Request:
 
     @property
     def processes(self) -> int:
-        """The processes that a cell trains with, one per GPU."""
-        gpus = self.gpus
-        if not gpus and self.engine == "slurm":
-            gpus = self.study.slurm.get("gpus_per_node") or 0
-        return max(1, gpus)
+        """The processes of a cell, one per GPU."""
+        of_cluster = self.study.slurm.gpus_per_node if self.engine == "slurm" else None
+        return max(1, self.gpus or of_cluster or 0)
 
     def data_overrides(self) -> list[str]:
-        """The ``KEY VALUE`` pairs that say where the data are."""
-        own = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
-        return ["CACHE_DIR", str(self.cache), *own]
+        """The ``KEY VALUE`` pairs for the folders of the data."""
+        folder = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
+        return ["CACHE_DIR", str(self.cache), *folder]
 
     def make_arguments(self) -> list[str]:
-        """What ``make ablations`` is given to repeat the request."""
+        """The arguments of ``make ablations`` that repeat the request."""
         study = self.study
         arguments = [
             f"STUDY={study.name}",

@@ -14,8 +14,7 @@ from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared, config_files_beyond, variant
 from ablations.identity.snapshot import Code
 from ablations.records import earlier
-from ablations.records.record import write_json
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
@@ -24,6 +23,7 @@ from ablations.status import overview
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, status
 from ablations.storage import locks
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
 from ablations.study.cell import Cell
@@ -31,13 +31,13 @@ from ablations.study.cell import Cell
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
 OWNER_SECONDS = 0.5
-"""How long the study's folder may be held by another: a look at it takes a moment."""
+"""How long another process may hold the study's folder: looking at it takes a moment."""
 
 
 def run(request: Request) -> int:
     """Run every cell that has no record of its fingerprint.
 
-    All that is run is run from a snapshot of the code, taken at the beginning.
+    All processes run a snapshot of the code that is taken at the beginning.
 
     Returns:
         0 if every cell ended with a result (done or diverged), 1 if some failed.
@@ -87,7 +87,7 @@ def run(request: Request) -> int:
 
 
 def study_file(request: Request, code: Code) -> dict[str, Any]:
-    """Content of ``study.json``: what was asked for, and what trains it."""
+    """Content of ``study.json``: the request and the code that trains."""
     study = request.study
     return {
         "study": study.name,
@@ -102,14 +102,14 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
 
 @contextmanager
 def _signals_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, or a terminal that closes, end the block as Ctrl-C does: processes and all."""
+    """Make SIGTERM, or a terminal that closes, interrupt the block as Ctrl-C does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in previous.items():
-        if handler is not signal.SIG_IGN:  # nohup has the terminal's end ignored
+        if handler is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, interrupt)
     try:
         yield
@@ -120,7 +120,7 @@ def _signals_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _sole_owner(layout: Layout) -> Iterator[None]:
-    """Hold the study's folder; the system lets go of it when the process ends, however it ends."""
+    """Lock the study's folder; the system unlocks it when the process ends, however it ends."""
     deadline = time.monotonic() + OWNER_SECONDS
     while (file := locks.take(layout.lock)) is None:
         if time.monotonic() > deadline:
@@ -131,13 +131,13 @@ def _sole_owner(layout: Layout) -> Iterator[None]:
 
 
 def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
-    """Put back what is set aside of the fingerprints that are wanted now."""
+    """Move back the set-aside records of the fingerprints that are wanted now."""
     set_aside = earlier.cells(layout)
     for cell, identity in identities.items():
         if cell.id not in set_aside:
             continue
         lock = locks.take(layout.cell_lock(cell.id))
-        if lock is None:  # a process is at work on the cell; what follows it does this
+        if lock is None:  # a process is running the cell; CellRun does this later
             continue
         with lock:
             if earlier.record_of(layout, cell.id, identity.fingerprint):
@@ -145,7 +145,7 @@ def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
 
 
 def _prune_snapshots(layout: Layout) -> None:
-    """Remove old snapshots that no process needs; tasks of a cluster may wait for any of them."""
+    """Remove old snapshots that no process needs; keep all if a cluster's tasks may need them."""
     if not snapshot.is_crowded(layout) or layout.slurm.is_dir():
         return
     at_work = [path.name for path in layout.locks.glob("*") if is_running(layout, path.name)]
@@ -169,18 +169,19 @@ def _job(
         layout=request.layout,
         config=request.study.config,
         arguments=(*gpus, *cell.overrides(), *request.data_overrides()),
-        # What was prepared need not be looked at again by each cell.
+        # A cell need not repeat the checks of the preparation.
         prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
         dataset=prepared.dataset_of_record(),
         threads=threads_of_cell(request.jobs * max(1, request.gpus)),
         retries=request.retries,
         code=code,
         inputs=inputs,
+        config_values=prepared.config_values(request.study, cell),
     )
 
 
 def threads_of_cell(jobs: int) -> int:
-    """CPU threads of a process of a cell where so many run side by side."""
+    """CPU threads per process if so many run side by side."""
     return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
@@ -190,11 +191,11 @@ def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
     queue = [job for job in jobs if job not in alive]
     running = [CellRun(job) for job in alive]
     places = Places(request.jobs, request.gpus, held=len(alive))
-    # A process that has imported torch need not be one that can fork for a GPU.
+    # A process that has imported torch may be unable to fork for a GPU.
     start = start_new if request.gpus else server.start
     with Progress(request.layout, len(jobs), request.jobs) as progress, _stopping(running):
         if alive:
-            print(f"{len(alive)} at work already, of a run that was killed", flush=True)
+            print(f"{len(alive)} already running, started by a run that was killed", flush=True)
         for job in alive:
             progress.started(job.cell.id)
         while queue or running:
@@ -219,7 +220,7 @@ def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
 
 @contextmanager
 def _stopping(running: list[CellRun]) -> Iterator[None]:
-    """Leave no process behind, however the block ends."""
+    """Stop all processes, however the block ends."""
     try:
         yield
     finally:
@@ -229,6 +230,6 @@ def _stopping(running: list[CellRun]) -> Iterator[None]:
             deadline = time.monotonic() + STOP_SECONDS
             while time.monotonic() < deadline and any(c.is_alive() for c in running):
                 time.sleep(POLL_SECONDS / 4)
-        finally:  # also where a second Ctrl-C cuts the wait short
+        finally:  # also if a second Ctrl-C ends the wait
             for cell_run in running:
                 cell_run.kill()

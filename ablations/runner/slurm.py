@@ -1,7 +1,7 @@
 """Runs cells as tasks of a SLURM job array, submitted through submitit.
 
-A task runs its cell as a local run does, by :class:`ablations.runner.execution.CellRun`. Its result is the
-cell's record on the shared disk, which the submitter waits for.
+A task runs its cell as a local run does, with :class:`ablations.runner.cell_run.CellRun`. Its
+result is the cell's record on the shared disk, which the submitter waits for.
 """
 
 import signal
@@ -17,28 +17,26 @@ from submitit import JobEnvironment
 from submitit.helpers import Checkpointable
 
 from ablations.records.record import FAILED, Record, RecordError, load
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.job import Job
 from ablations.runner.request import Request, RunError
 from ablations.runner.slurm_arrays import Arrays, state_of
 from ablations.status.progress import Progress
 from ablations.storage.locks import is_running
-from ablations.study.slurm_options import with_defaults
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0
 """Between two looks at the cluster's queue."""
 
 SETTLE_SECONDS = 15.0
-"""How long a shared disk may take to show the record of a task that has ended."""
+"""The delay with which a shared disk shows the record of a task that has ended."""
 
 
 class CellTask(Checkpointable):
-    """What a task of the array does: it runs one cell.
+    """The function of an array's task: it runs one cell.
 
-    SIGTERM (scancel, preemption) has the cell write a checkpoint and end. So does SIGUSR2, which
-    SLURM sends ahead of the time limit. Where SLURM does not do it by itself, submitit puts the
-    task back into the queue.
+    At SIGTERM (scancel, preemption), and at SIGUSR2, which SLURM sends before the time limit, the
+    cell writes a checkpoint and ends. Submitit requeues the task if SLURM does not.
     """
 
     def __init__(self, job: Job):
@@ -51,8 +49,8 @@ class CellTask(Checkpointable):
             signal.signal(number, lambda number, _: received.add(number))
         cell_run = CellRun(self.job)
         while not received:
-            # SLURM sends it to the cell's process too, which is not to die of it: what is blocked
-            # when a process starts stays blocked in it.
+            # SLURM also sends it to the cell's process, which must not die of it: a signal that is
+            # blocked when a process starts stays blocked in it.
             signal.pthread_sigmask(signal.SIG_BLOCK, {near_limit})
             record = cell_run.poll()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {near_limit})
@@ -60,26 +58,26 @@ class CellTask(Checkpointable):
                 return
             time.sleep(POLL_SECONDS)
         cell_run.stop()
-        while cell_run.is_alive():  # SLURM kills what does not listen
+        while cell_run.is_alive():  # SLURM kills a process that does not end
             time.sleep(POLL_SECONDS / 4)
-        # A task that is told to end and still counts as running is preempted; others are cancelled,
-        # or in the queue again already.
+        # A task that is asked to end and is still RUNNING is preempted; others are cancelled, or
+        # already requeued.
         if near_limit in received or state_of(JobEnvironment().job_id) == "RUNNING":
             requeue(near_limit, None)
         sys.exit(128 + signal.SIGTERM)
 
 
 def run_on_slurm(request: Request, jobs: list[Job]) -> None:
-    """Submit the cells that no task is at work on, and wait until all have a record.
+    """Submit the cells that no task is running, and wait until all have a record.
 
     Raises:
-        RunError: the cluster does not take them.
+        RunError: the cluster refuses them.
         KeyboardInterrupt: after the tasks were cancelled.
     """
     if not jobs:
         return
     gpus = {"gpus_per_node": request.gpus} if request.gpus else {}
-    options = with_defaults(request.study.slurm | gpus)
+    options = request.study.slurm.given() | gpus
     jobs = [_as_task(job, request, options) for job in jobs]
     arrays = Arrays(request.layout.slurm)
     with _cancelling(arrays):
@@ -88,7 +86,9 @@ def run_on_slurm(request: Request, jobs: list[Job]) -> None:
         arrays.forget_ended()
         new = [job for job in jobs if arrays.task(job).has_ended and not _has_result(job)]
         _submit(arrays, request, new, options)
-        print(f"{len(new)} cells submitted, {len(jobs) - len(new)} in the queue before", flush=True)
+        print(
+            f"{len(new)} cells submitted, {len(jobs) - len(new)} already in the queue", flush=True
+        )
         with Progress(
             request.layout, len(jobs), min(len(jobs), options["array_parallelism"])
         ) as progress:
@@ -102,7 +102,7 @@ def _wait(
     options: dict[str, Any],
     progress: Progress,
 ) -> None:
-    """Wait for the cells' records; submit again what was lost."""
+    """Wait for the cells' records; submit lost cells again."""
     waiting = {job.cell.id: job for job in jobs}
     started: dict[str, float] = {}
     ended: dict[str, float] = {}  # the task, without a record
@@ -111,7 +111,7 @@ def _wait(
     while waiting:
         now = time.monotonic()
         if now - looked > LOOK_SECONDS:
-            with suppress(RunError):  # a cluster that does not answer now will later
+            with suppress(RunError):  # the cluster may answer later
                 arrays.look()
             looked = now
         lost = []
@@ -130,7 +130,7 @@ def _wait(
                 ended.pop(cell, None)
             elif now - ended.setdefault(cell, now) > SETTLE_SECONDS:
                 del ended[cell]
-                # Preemption costs nothing.
+                # A preemption is no failed attempt.
                 times_lost[cell] += task.state != "PREEMPTED"
                 if times_lost[cell] > job.retries:
                     del waiting[cell]
@@ -146,7 +146,7 @@ def _wait(
 
 @contextmanager
 def _cancelling(arrays: Arrays) -> Iterator[None]:
-    """Leave no task behind where the block is broken off."""
+    """Cancel all tasks if the block is interrupted."""
     try:
         yield
     except BaseException:
@@ -156,13 +156,13 @@ def _cancelling(arrays: Arrays) -> Iterator[None]:
 
 def _submit(arrays: Arrays, request: Request, jobs: list[Job], options: dict[str, Any]) -> None:
     for job in jobs:
-        if _record_of(job) is not None:  # of a failure, which is not to be taken for the result
+        if _record_of(job) is not None:  # a failure, which must not be taken for the result
             job.layout.record(job.cell.id).unlink()
     arrays.submit(request.study.name, jobs, CellTask, _parameters(options))
 
 
 def _as_task(job: Job, request: Request, options: dict[str, Any]) -> Job:
-    """The job with the GPUs of its task, and the CPUs shared out among its processes."""
+    """The job with its task's GPUs, and the CPUs divided among its processes."""
     gpus = options.get("gpus_per_node")
     threads = max(1, options["cpus_per_task"] // (gpus or 1))
     more = () if request.gpus or not gpus else ("--num-gpus", str(gpus))
@@ -173,7 +173,7 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     """The options as submitit's AutoExecutor takes them."""
     general = ("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb")
     named = {name if name in general else f"slurm_{name}": v for name, v in options.items()}
-    # Newer versions of srun do not take the number of CPUs from the array's own options.
+    # Newer versions of srun ignore the array's number of CPUs.
     cpus = [f"--cpus-per-task={options['cpus_per_task']}"]
     return named | {"nodes": 1, "tasks_per_node": 1, "slurm_srun_args": cpus}
 

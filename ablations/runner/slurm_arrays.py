@@ -1,28 +1,32 @@
-"""The job arrays of a study: which task of SLURM has which cell, and how it fares."""
+"""The job arrays of a study: which SLURM task runs which cell, and the state of each task.
 
-import json
+submitit submits the arrays. Their states come from squeue, not from submitit: it asks sacct, which
+needs an accounting database that many clusters do not have, and it cannot find an array whose
+submitter died before the cluster returned the id.
+"""
+
 import re
 import subprocess
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from submitit import AutoExecutor
 from submitit.core.utils import JobPaths
 
-from ablations.identity.prepared import tail
-from ablations.records.record import write_json
 from ablations.runner.job import Job
 from ablations.runner.request import RunError
+from ablations.storage.json_files import write_json
+from ablations.storage.layout import tail
 
 MAX_CELLS = 1000
-"""Of one array; clusters have a limit, as a rule this one."""
+"""Cells of one array; clusters have a limit, usually this one."""
 
 MAX_TIMEOUTS = 100
-"""How often a cell may reach the time limit and go on."""
+"""The max number of times that a cell reaches the time limit and is requeued."""
 
 STOP_SECONDS = 8.0
 LOOK_SECONDS = 0.5
@@ -31,14 +35,14 @@ ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
     "PREEMPTED", "REVOKED", "TIMEOUT",
 }  # fmt: skip
-"""SLURM's states of a task that does not come back."""
+"""SLURM's states of a task that has ended."""
 
 GONE = "GONE"
-"""The state of a task that SLURM knows nothing of, or no more."""
+"""The state of a task that SLURM does not list."""
 
 
 class Task(NamedTuple):
-    """How the task of a cell fares: SLURM's state and exit code."""
+    """SLURM's state and exit code of a cell's task."""
 
     state: str
     exit_code: str = "unknown"
@@ -48,12 +52,11 @@ class Task(NamedTuple):
         return self.state in ENDED or self.state == GONE
 
 
-@dataclass
-class Array:
+class Array(msgspec.Struct):
     """A job array.
 
     Attributes:
-        name: of SLURM's job; no other has it.
+        name: the unique name of SLURM's job.
         cells: cell id -> fingerprint, in the order of the tasks.
         job_id: SLURM's; None until it is known.
     """
@@ -68,27 +71,26 @@ class Array:
 
 
 class Arrays:
-    """The arrays of a study's folder, also those of an earlier run that has died.
+    """The arrays of a study's folder, including those of an earlier run that died.
 
-    An array is written down before it is submitted, and found by its name: at no moment can the
-    cluster have one that a later run would not know of.
+    An array is written to ``arrays.json`` before it is submitted, and found by its name, so that a
+    later run knows every array of the cluster.
     """
 
     def __init__(self, folder: Path):
         self._folder = folder
         self._file = folder / "arrays.json"
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
-            self._arrays = [Array(**array) for array in content]
-        except (OSError, ValueError, TypeError, RecursionError):
+            self._arrays = msgspec.json.decode(self._file.read_bytes(), type=list[Array])
+        except (OSError, ValueError, RecursionError):
             self._arrays = []
         self._tasks: dict[tuple[str, int], Task] = {}
 
     def look(self) -> None:
-        """Ask the cluster how the tasks fare.
+        """Ask the cluster for the states of the tasks.
 
         Raises:
-            RunError: it does not answer; what it said last stays.
+            RunError: it does not answer; its last answer is kept.
         """
         if not self._arrays:
             return
@@ -105,12 +107,12 @@ class Arrays:
             self._tasks[name, int(index) if index.isdecimal() else 0] = Task(state, exit_code)
 
     def task(self, job: Job) -> Task:
-        """The cell's latest task, as the last look found it."""
+        """The cell's latest task at the last :meth:`look`."""
         array, index = self._place(job)
         return self._task(array, index) if array else Task(GONE)
 
     def what_is_known(self, job: Job) -> str:
-        """How the cell's latest task ended, and the ends of its logs."""
+        """The end of the cell's latest task, and the last lines of its logs."""
         array, index = self._place(job)
         task, paths = self._task(array, index), JobPaths(self._folder, array.task_id(index))
         logs = [paths.stderr, job.layout.cell_log(job.cell.id)]
@@ -122,13 +124,13 @@ class Arrays:
         """Put cells into the cluster's queue.
 
         Args:
-            study: is part of the arrays' names.
-            jobs: a cell each.
-            make_task: job -> what its task calls.
+            study: a part of the arrays' names.
+            jobs: one per cell.
+            make_task: job -> the function that its task calls.
             parameters: submitit's.
 
         Raises:
-            RunError: the cluster does not take them.
+            RunError: the cluster refuses them.
         """
         for start in range(0, len(jobs), MAX_CELLS):
             part = jobs[start : start + MAX_CELLS]
@@ -150,7 +152,7 @@ class Arrays:
             self._write()
 
     def cancel_outdated(self, jobs: list[Job]) -> None:
-        """End the tasks that train these cells as they were before something changed."""
+        """End the tasks that train these cells with another fingerprint."""
         wanted = {job.cell.id: job.identity.fingerprint for job in jobs}
         outdated = [
             array.task_id(index)
@@ -163,12 +165,12 @@ class Arrays:
             _call("scancel", *outdated)
 
     def forget_ended(self) -> None:
-        """Forget the arrays that have no task left."""
+        """Remove the arrays whose tasks have all ended."""
         self._arrays = self._at_work()
         self._write()
 
     def cancel(self) -> None:
-        """End all tasks, whose cells write a checkpoint first; wait for that, but not long."""
+        """End all tasks; wait up to ``STOP_SECONDS`` for their cells to write a checkpoint."""
         with suppress(RunError):
             self.look()
             job_ids = [array.job_id for array in self._at_work() if array.job_id]
@@ -196,11 +198,11 @@ class Arrays:
         ]
 
     def _write(self) -> None:
-        write_json(self._file, [asdict(array) for array in self._arrays])
+        write_json(self._file, msgspec.to_builtins(self._arrays))
 
 
 def state_of(task_id: str) -> str:
-    """SLURM's state of one task; empty if SLURM does not say."""
+    """SLURM's state of one task; empty if SLURM does not answer."""
     try:
         return _call("squeue", "--noheader", f"--jobs={task_id}", "--Format=State").strip()
     except RunError:
@@ -208,7 +210,7 @@ def state_of(task_id: str) -> str:
 
 
 def _call(*command: str) -> str:
-    """What one of SLURM's commands prints."""
+    """The output of one of SLURM's commands."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -13,17 +13,19 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ablations.records.record import DONE, Record
 from ablations.status.status import Status
+from ablations.storage.layout import PACKAGE
+from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 
-COST_AXES = ("detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size")
-"""The axes that change what an iteration takes."""
+MODEL = ("detector", "depth")
+COST_AXES = (*MODEL, *(a for a, axis in AXES.items() if axis.changes_cost and a not in MODEL))
+"""The axes that change the time of an iteration, those of the model zoo's models first."""
 
-ZOO_FILE = Path(__file__).parents[1] / "reference" / "zoo_speed.csv"
+ZOO_FILE = PACKAGE / "reference" / "zoo_speed.csv"
 ZOO_GPUS, ZOO_GPU, ZOO_IMAGES = 8, "V100", 16
 """What the zoo's seconds an iteration were measured on, and the images of an iteration."""
 ZOO_TRAIN_EDGES, ZOO_TEST_EDGE = (640, 672, 704, 736, 768, 800), 800
@@ -269,7 +271,7 @@ class _Measured:
     def _keys(self, setting: Mapping[str, Any]) -> list[tuple]:
         values = [self._reckoning.value(setting, axis) for axis in COST_AXES]
         unit = self._reckoning.zoo(setting) is None
-        return [(unit, *values), (unit, *values[:2]), (unit,)]
+        return [(unit, *values), (unit, *values[: len(MODEL)]), (unit,)]
 
 
 def _kinds(

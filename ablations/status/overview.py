@@ -13,29 +13,30 @@ from ablations.status.costs import (
     Estimate,
     zoo_models,
 )
-from ablations.status.progress import duration, last_line, outcome
+from ablations.status.progress import last_line, outcome
 from ablations.status.status import MISSING, RUNNING, STALE, STATES, Status
+from ablations.status.units import duration, megabytes
 from ablations.storage.layout import Layout
 
-MOST_LINES = 20
-"""Of cells of one state that are listed by name."""
+MAX_LINES = 20
+"""Cells of one state that are listed by name."""
 
 
 def print_plan(
     status: Status, estimate: Estimate, jobs: int, gpus: int = 0, console: Console | None = None
 ) -> None:
-    """What ``run`` would do: cells by state, by grid, and an estimate of time and disk.
+    """Print what ``run`` would do: cells by state and grid, and an estimate of time and disk.
 
     Args:
-        status: where the study stands.
-        estimate: what is left of it.
-        jobs: how many cells run side by side.
-        gpus: that each of them trains on; 0 for the CPU.
+        status: the cells' states.
+        estimate: the cost of the cells to run.
+        jobs: the number of cells side by side.
+        gpus: GPUs per cell; 0 for the CPU.
     """
     console = console or _console()
     _print_counts(status, console)
     if not estimate.cells:
-        console.print("Nothing is to be run.")
+        console.print("Nothing to run.")
     elif estimate.seconds is None:
         console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
     else:
@@ -57,7 +58,7 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) 
     if estimate.measured:
         words += f", from {estimate.measured} measured cells"
     if per_iteration:
-        words += f" ({1000 * per_iteration:.0f} ms an iteration)"
+        words += f" ({1000 * per_iteration:.0f} ms per iteration)"
     console.print(words + ".")
     if any(kind.measured < kind.cells for kind in estimate.kinds):
         console.print(_kinds(estimate, gpus))
@@ -67,7 +68,7 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) 
 
 def _kinds(estimate: Estimate, gpus: int) -> Table:
     table = Table(box=None)
-    for name in ("detector", "depth", "short edge", "cells", "a cell", "GPU-hours", "from"):
+    for name in ("detector", "depth", "short edge", "cells", "per cell", "GPU-hours", "from"):
         if gpus or name != "GPU-hours":
             left = name in ("detector", "from")
             table.add_column(name, justify="left" if left else "right")
@@ -112,7 +113,7 @@ def _zoo_note(estimate: Estimate) -> str:
 
 
 def print_status(status: Status, layout: Layout, console: Console | None = None) -> None:
-    """Where the study stands: cells by state, by grid, and those that run or failed by name."""
+    """Print the cells by state and grid; name all but those that are done or missing."""
     console = console or _console()
     _print_counts(status, console)
 
@@ -136,7 +137,7 @@ def print_status(status: Status, layout: Layout, console: Console | None = None)
 
 
 def print_set_aside(layout: Layout, console: Console | None = None) -> None:
-    """The disk that trainings of earlier fingerprints take, if there are any."""
+    """Print the disk use of the trainings that are set aside, if there are any."""
     number, size = earlier.disk_use(layout)
     if number:
         trainings = "1 earlier training" if number == 1 else f"{number} earlier trainings"
@@ -172,18 +173,13 @@ def _print_counts(status: Status, console: Console) -> None:
 
 
 def _print_named(status: Status, state: str, console: Console, text) -> None:
-    """A line for each cell of a state: its id and what ``text`` says of it."""
+    """Print a line for each cell of a state: its id and ``text`` of it."""
     cells = [cell for cell, found in status.states.items() if found == state]
-    for cell in cells[:MOST_LINES]:
+    for cell in cells[:MAX_LINES]:
         console.print(f"{state}: {cell.id}: {text(cell)}")
-    if len(cells) > MOST_LINES:
-        console.print(f"{state}: and {len(cells) - MOST_LINES} more")
+    if len(cells) > MAX_LINES:
+        console.print(f"{state}: and {len(cells) - MAX_LINES} more")
 
 
 def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
-
-
-def megabytes(number: float) -> str:
-    """For example ``15 MB`` or ``2.4 GB``."""
-    return f"{number / 1e6:.0f} MB" if number < 2e9 else f"{number / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""Shows how far a study is: a live display on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live display on a terminal, plain lines elsewhere."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ablations.records.record import DIVERGED, DONE, Record
+from ablations.status.units import duration
 from ablations.storage.layout import Layout
 
 REFRESH_SECONDS = 1.0
@@ -18,7 +19,7 @@ REFRESH_SECONDS = 1.0
 class Progress:
     """The progress of a run.
 
-    Use it as a context manager; tell it of every cell that starts and ends.
+    Use it as a context manager; call it for every cell that starts or ends.
     """
 
     def __init__(self, layout: Layout, num_cells: int, jobs: int, console: Console | None = None):
@@ -47,7 +48,7 @@ class Progress:
     def restarted(self, cell: str, died: int) -> None:
         """Print a line for a cell whose process died ``died`` times and was started again."""
         self._console.print(
-            f"{cell}: its process died, started again ({died} so far); see its process.log",
+            f"{cell}: its process died, restarted ({died} so far); see its process.log",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -140,16 +141,6 @@ def outcome(record: Record) -> str:
     if record.status == DIVERGED:
         return f"diverged at iteration {record.result['error_iteration']}"
     return record.status
-
-
-def duration(seconds: float) -> str:
-    """For example ``38 s``, ``4 min 05 s``, ``3 h 20 min`` or ``12 d 04 h``."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 48 * 60:
-        return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
-    if minutes >= 120:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def last_line(path: Path, size: int = 4096) -> dict:

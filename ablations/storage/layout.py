@@ -1,17 +1,21 @@
 """The files of a study's output folder."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.storage.json_files import read_object
+
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout. Paths that are written down are relative to it."""
+"""The checkout. Paths in files and records are relative to it."""
+
+PACKAGE = Path(__file__).parents[1]
+"""The folder of ``studies/``, ``grids/`` and ``reference/``."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The one owner of the file names of a study's output folder."""
+    """The only place that names the files of a study's output folder."""
 
     root: Path
 
@@ -41,12 +45,11 @@ class Layout:
 
     def _owner(self) -> tuple[str, Path | None] | None:
         """The study and the data set that the folder belongs to; None if nothing says so."""
-        try:
-            content = json.loads(self.study.read_text(encoding="utf-8"))
-            dataset = content["dataset"]
-            return content["study"], (ROOT / dataset).resolve() if dataset else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        content = read_object(self.study)
+        study, dataset = content.get("study"), content.get("dataset")
+        if not isinstance(study, str) or not isinstance(dataset, str):
             return None
+        return study, (ROOT / dataset).resolve() if dataset else None
 
     @property
     def study(self) -> Path:
@@ -112,7 +115,7 @@ class Layout:
         return self.locks / cell_id
 
     def cell_fingerprint(self, cell_id: str) -> Path:
-        """What the files of the cell's folder belong to, see :func:`ablations.runner.job.mark_of`."""
+        """What the cell's files belong to, see :func:`ablations.runner.job.mark_of`."""
         return self.cell(cell_id) / "fingerprint.json"
 
     def cell_config(self, cell_id: str) -> Path:
@@ -138,3 +141,8 @@ class Layout:
     def cell_result(self, cell_id: str) -> Path:
         """What the cell's process leaves when it ends by itself."""
         return self.cell(cell_id) / "result.json"
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The last lines of a log."""
+    return "\n".join(text.strip().splitlines()[-lines:])

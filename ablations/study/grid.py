@@ -4,18 +4,43 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ablations.storage.reading import names_in, read, refuse, shown
-from ablations.study.cell import AXES, DENSE, Setting, has_effect
+import msgspec
 
-HERE = Path(__file__).parents[1]
+from ablations.storage.layout import PACKAGE
+from ablations.storage.reading import read, refuse
+from ablations.storage.schemas import convert, shown
+from ablations.study.axes import AXES, DENSE, has_effect
+from ablations.study.cell import Setting
 
-LONGEST_ID = 200
-"""Of a setting, in characters: it becomes part of file names."""
+MAX_ID_LENGTH = 200
+"""Characters of a setting's id, which becomes part of file names."""
 
-METRICS = ("AP", "AP50", "AP75")
-"""The columns of results of a table that names none."""
+COLUMNS = ("AP", "AP50", "AP75")
+"""The metrics that a table shows where its file names none."""
+
+Value = int | float | str | None
+
+
+class Published(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of ``published`` in a grid's file: a file of ``reference/``, and where it is from."""
+
+    file: str
+    source: str
+    setup: str
+
+
+class GridFile(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of a grid's file; see :class:`Grid`."""
+
+    title: str
+    columns: list[str]
+    rows: Annotated[list, msgspec.Meta(min_length=1)]
+    common: dict[str, Value] = {}
+    published: Published | None = None
+    metrics: list[str] = []
+    reference: dict[str, Value] | None = None
 
 
 @dataclass(frozen=True)
@@ -23,9 +48,9 @@ class Row:
     """A row of a grid.
 
     Attributes:
-        values: column or axis -> value, in the terms of the grid's file: the paper's.
+        values: column or axis -> value, in the grid's (the paper's) terms.
         setting: what is trained, in the study's terms.
-        ours: axis -> the study's value, of the axes that the study translates.
+        ours: axis -> the study's value, for the axes that the study translates.
     """
 
     values: dict[str, Any]
@@ -40,11 +65,11 @@ class Grid:
     Attributes:
         name: the file's stem; also the table's anchor and the ``GRIDS`` argument.
         title: the table's title.
-        columns: what a row is labelled by: axes, or words that the rows give (``method``).
+        columns: what labels a row: axes, or words that the rows give (``method``).
         rows: in the order of the table.
-        metrics: the columns of results, by the names of the published files.
+        metrics: the columns of results, with the names of the published files.
         published: rows of the published table (strings as printed), empty if there is none.
-        source: where the published values are from.
+        source: the source of the published values.
         setup: what they were measured on.
         reference: index of the row that the others are compared with, None if there is none.
     """
@@ -53,7 +78,7 @@ class Grid:
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = COLUMNS
     published: tuple[dict[str, str], ...] = ()
     source: str = ""
     setup: str = ""
@@ -72,7 +97,7 @@ class Grid:
 
 def load_grid(
     name: str,
-    folder: Path = HERE / "grids",
+    folder: Path = PACKAGE / "grids",
     axes: dict[str, dict[Any, Any]] | None = None,
     base: dict[str, Any] | None = None,
 ) -> Grid:
@@ -80,22 +105,17 @@ def load_grid(
 
     Args:
         name: the grid.
-        folder: where it lies.
-        axes: axis -> the paper's value -> the study's; other axes are taken as they stand.
+        folder: its folder.
+        axes: axis -> the paper's value -> the study's; the values of other axes are unchanged.
         base: axis -> the value of the study's config, in the study's terms.
 
     Raises:
         PlanError: lists every problem of the file.
     """
     path = folder / f"{name}.yaml"
-    content, problems = read(
-        path, required={"title": str, "columns": list, "rows": list},
-        optional={"common": dict, "published": dict, "metrics": list, "reference": dict},
-    )  # fmt: skip
-    common, rows, given = content.get("common", {}), [], []
-    columns, metrics = (names_in(content, key, problems) for key in ("columns", "metrics"))
-    if content.get("rows") == []:
-        problems.append("there are no rows")
+    content, problems = read(path, GridFile)
+    common, columns = content.get("common", {}), tuple(content.get("columns", ()))
+    rows, given = [], []
     for number, values in enumerate(content.get("rows", ()), start=1):
         if not isinstance(values, dict):
             problems.append(f"row {number} is {shown(values)}, not a mapping of axes")
@@ -105,31 +125,29 @@ def load_grid(
             rows.append(_row(common | values, columns, axes or {}, base or {}))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
-    reference = None
-    if "reference" in content:
-        try:
+    reference, published, about = None, (), content.get("published")
+    try:
+        if content.get("reference") is not None:
             reference = _reference(content["reference"], given)
-        except ValueError as error:
-            problems.append(str(error))
-    published, source, setup = (), "", ""
-    if "published" in content:
-        about = content["published"]
-        try:
-            source, setup, file = (about[key] for key in ("source", "setup", "file"))
-            if not all(isinstance(text, str) for text in (source, setup, file)):
-                raise TypeError
-            published = _read_csv(folder.parent / "reference", file, columns)
-        except (KeyError, TypeError):
-            problems.append(
-                f"published is {shown(about)}; it takes 'file', 'source' and 'setup', texts"
-            )
-        except (OSError, ValueError) as error:
-            problems.append(f"published: {error}")
+    except ValueError as error:
+        problems.append(str(error))
+    try:
+        if about:
+            published = _read_csv(folder.parent / "reference", about.file, columns)
+    except (OSError, ValueError) as error:
+        problems.append(f"published: {error}")
     refuse(path, problems)
     return Grid(
-        name, content["title"], columns, tuple(rows), metrics or METRICS, published, source, setup,
-        reference,
-    )  # fmt: skip
+        name=name,
+        title=content["title"],
+        columns=columns,
+        rows=tuple(rows),
+        metrics=tuple(content.get("metrics") or COLUMNS),
+        published=published,
+        source=about.source if about else "",
+        setup=about.setup if about else "",
+        reference=reference,
+    )
 
 
 def _row(
@@ -138,24 +156,21 @@ def _row(
     axes: dict[str, dict[Any, Any]],
     base: dict[str, Any],
 ) -> Row:
-    """The row of these values: axes, and words for columns that are no axis.
+    """The row with these values: axes, and words for columns that are no axis.
 
     Raises:
         ValueError: what is wrong with the values.
     """
-    problems = [
-        f"{shown(axis)[1:-1]} is {shown(value)}, not a number or a name"
-        for axis, value in values.items()
-        if not isinstance(value, int | float | str | None)
+    problems: list[str] = []
+    convert(values, dict[str, Value], "row", problems)
+    problems = [problem.removeprefix("row.") for problem in problems]
+    needed = [
+        column
+        for column in columns
+        if column not in AXES
+        or (AXES[column].only_with in (None, DENSE) and has_effect(column, values))
     ]
-    problems += [f"{shown(axis)} is not a name" for axis in values if not isinstance(axis, str)]
-    missing = [c for c in columns if c not in values and c not in AXES]
-    missing += [
-        c
-        for c in columns
-        if c in AXES and c not in values and AXES[c].only_with in (None, DENSE)
-        and has_effect(c, values)
-    ]  # fmt: skip
+    missing = [column for column in needed if column not in values]
     if missing:
         problems.append(f"{', '.join(missing)} is a column and has no value")
     if problems:
@@ -170,7 +185,7 @@ def _row(
             )
         ours[axis] = axes[axis][of_axes[axis]]
     setting = Setting.of(base, **of_axes | ours)
-    if len(setting.id) > LONGEST_ID:
+    if len(setting.id) > MAX_ID_LENGTH:
         raise ValueError(f"its values make a file name of {len(setting.id)} characters")
     return Row(values, setting, ours)
 

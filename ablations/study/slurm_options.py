@@ -1,60 +1,57 @@
-"""What a study's ``slurm:`` may ask of the cluster, for each cell.
+"""What a study's ``slurm:`` may ask of the cluster, for each cell."""
 
-The names are submitit's, and most of them sbatch's too.
-"""
+from typing import Annotated, Any
 
-from typing import Any
+import msgspec
 
-OPTIONS: dict[str, tuple[type, Any]] = {
-    "partition": (str, None),
-    "account": (str, None),
-    "qos": (str, None),
-    "constraint": (str, None),
-    "exclude": (str, None),
-    "gres": (str, None),
-    "timeout_min": (int, 60),
-    "signal_delay_s": (int, 120),
-    "cpus_per_task": (int, 1),
-    "gpus_per_node": (int, None),
-    "mem_gb": (float, None),
-    "array_parallelism": (int, 256),
-    "setup": (list, None),
-    "additional_parameters": (dict, None),
-}
-"""Option -> (its type, its default; None: the cluster's).
+Word = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\A[^\s\x00-\x1f\x7f]+\Z", description="without spaces and breaks"),
+]
+"""Text that cannot add a line to the sbatch file, where it would be run as a command."""
 
-``timeout_min`` is the time limit of a task; a cell that needs more is requeued, and goes on from
-the checkpoint that it is told to write ``signal_delay_s`` seconds before. ``gpus_per_node`` is the
-number of GPUs that one cell trains on. At most ``array_parallelism`` cells run at a time. ``setup``
-are shell commands before each cell, ``additional_parameters`` further options of sbatch by name.
-"""
+Line = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]*\Z", description="that is on one line"
+    ),
+]
+"""As ``Word``, with spaces."""
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-def problems_of(options: dict[str, Any]) -> list[str]:
-    """One line for each option that cannot be used."""
-    found = [
-        f"slurm: unknown option {name}; known: {', '.join(OPTIONS)}"
-        for name in options
-        if name not in OPTIONS
-    ]
-    for name, (kind, _) in OPTIONS.items():
-        if name not in options:
-            continue
-        value, least = options[name], 0 if name == "gpus_per_node" else 1
-        if type(value) is not kind and not (kind is float and type(value) is int):
-            found.append(f"slurm: {name} is {value!r}, not a {kind.__name__}")
-        elif kind is int and value < least:
-            found.append(f"slurm: {name} is {value}; at least {least} is needed")
-        elif kind is float and value <= 0:
-            found.append(f"slurm: {name} is {value}; more than 0 is needed")
-        elif kind is list:
-            found += [
-                f"slurm: {name} has {v!r}, not a command" for v in value if type(v) is not str
-            ]
-    return found
+class SlurmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of one task, which runs one cell. The names are submitit's, most of them sbatch's.
 
+    None leaves an option to the cluster.
 
-def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, and the default of each that is missing."""
-    defaults = {name: default for name, (_, default) in OPTIONS.items() if default is not None}
-    return defaults | options
+    Attributes:
+        timeout_min: the time limit of a task, minutes; a cell that needs more is requeued and
+            resumes from the checkpoint that it writes ``signal_delay_s`` seconds before the limit.
+        gpus_per_node: the GPUs that one cell trains on.
+        mem_gb: memory, GB.
+        array_parallelism: the max number of cells that run at a time.
+        setup: shell commands before each cell.
+        additional_parameters: further options of sbatch, by name.
+    """
+
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    exclude: Word | None = None
+    gres: Word | None = None
+    timeout_min: _Count = 60
+    signal_delay_s: _Count = 120
+    cpus_per_task: _Count = 1
+    gpus_per_node: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    mem_gb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    array_parallelism: _Count = 256
+    setup: list[str] | None = None
+    additional_parameters: dict[Word, bool | int | float | Line] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Option -> value, without those that are left to the cluster."""
+        options = msgspec.structs.asdict(self)
+        return {name: value for name, value in options.items() if value is not None}

@@ -2,17 +2,37 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ablations.storage.reading import PlanError, names_of, read, refuse, shown
-from ablations.study.cell import AXES, Cell
-from ablations.study.grid import Grid, load_grid
-from ablations.study.slurm_options import problems_of
+import msgspec
 
-HERE = Path(__file__).parents[1]
+from ablations.storage.layout import PACKAGE
+from ablations.storage.reading import PlanError, names_of, read, refuse
+from ablations.storage.schemas import name_of, unknown
+from ablations.study.axes import AXES
+from ablations.study.cell import Cell
+from ablations.study.grid import Grid, Value, load_grid
+from ablations.study.slurm_options import SlurmOptions
 
-MOST_SEEDS = 1000
-"""Of a setting."""
+MAX_SEEDS = 1000
+"""Seeds of a setting."""
+
+Seeds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEEDS)]
+
+
+class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of a study's file; see :class:`Study`."""
+
+    title: str
+    config: str
+    dataset: str
+    grids: Annotated[list[str], msgspec.Meta(min_length=1)]
+    seeds: Seeds
+    more_seeds: dict[str, Seeds] = {}
+    axes: dict[str, dict] = {}
+    base: dict[str, Value] = {}
+    gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
+    slurm: SlurmOptions = SlurmOptions()
 
 
 @dataclass(frozen=True)
@@ -25,11 +45,11 @@ class Study:
         config: the cells' config file, relative to ``projects/focal_star/configs``.
         dataset: the data set's registered name.
         grids: the tables, in the order of the report.
-        seeds: the seeds that a setting is trained with.
-        more_seeds: grid -> the seeds of its settings, where it has others.
-        base: axis -> the value that the config has, in the study's terms.
-        gpus: of one cell, where the command does not say; 0 for the CPU.
-        slurm: options of the cluster, see :mod:`ablations.runner.slurm`.
+        seeds: the seeds that each setting is trained with.
+        more_seeds: grid -> the seeds of its settings, for grids with other seeds.
+        base: axis -> the config's value, in the study's terms.
+        gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
+        slurm: what each cell asks of a cluster.
     """
 
     name: str
@@ -41,10 +61,10 @@ class Study:
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
     gpus: int = 0
-    slurm: dict[str, Any] = field(default_factory=dict)
+    slurm: SlurmOptions = SlurmOptions()
 
     def seeds_of(self, grid: Grid) -> tuple[int, ...]:
-        """The seeds that a grid's settings are trained with."""
+        """The seeds of a grid's settings."""
         return self.more_seeds.get(grid.name, self.seeds)
 
     def requested(self) -> list[Cell]:
@@ -71,7 +91,7 @@ def load_study(
     name: str,
     grids: list[str] | None = None,
     seeds: int | None = None,
-    folder: Path = HERE,
+    folder: Path = PACKAGE,
 ) -> Study:
     """Read ``<folder>/studies/<name>.yaml`` and its grids.
 
@@ -79,62 +99,32 @@ def load_study(
         name: the study.
         grids: names of grids to take instead of the study's own.
         seeds: number of seeds to take for every grid instead of the study's own numbers.
-        folder: where ``studies/`` and ``grids/`` lie.
+        folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:
         PlanError: an unknown study or grid, or a file that cannot be used.
     """
-    if seeds is not None and seeds > MOST_SEEDS:
-        raise PlanError(f"{seeds} seeds were asked for; {MOST_SEEDS} at most")
+    if seeds is not None and seeds > MAX_SEEDS:
+        raise PlanError(f"{seeds} seeds were asked for; {MAX_SEEDS} at most")
     if Path(name).name != name:
         there = ", ".join(names_of(folder / "studies"))
-        raise PlanError(f"there is no studies/{shown(name)[1:-1]}.yaml; there are: {there}")
+        raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {there}")
     path = folder / "studies" / f"{name}.yaml"
-    content, problems = read(
-        path,
-        required={"title": str, "config": str, "dataset": str, "grids": list, "seeds": int},
-        optional={"more_seeds": dict, "axes": dict, "base": dict, "gpus": int, "slurm": dict},
-    )
-    problems += problems_of(content.get("slurm", {}))
-    if content.get("grids") == []:
-        problems.append("there are no grids")
-    if content.get("gpus", 0) < 0:
-        problems.append(f"gpus is {content['gpus']}; valid: a whole number, 0 for the CPU")
-    numbers = {"seeds": content.get("seeds", 1)}
-    numbers |= {f"more_seeds of {grid}": n for grid, n in content.get("more_seeds", {}).items()}
-    problems += [
-        f"{key} is {shown(n)}; valid: a whole number from 1 to {MOST_SEEDS}"
-        for key, n in numbers.items()
-        if type(n) is not int or not 1 <= n <= MOST_SEEDS
-    ]
+    content, problems = read(path, StudyFile)
     known = names_of(folder / "grids")
-    unknown = [str(grid) for grid in content.get("more_seeds", {}) if grid not in known]
-    if unknown:
-        problems.append(
-            f"more_seeds: unknown grids {', '.join(unknown)}; there are: {', '.join(known)}"
-        )
-    axes, base = content.get("axes", {}), content.get("base", {})
-    for key, mapping in (("axes", axes), ("base", base)):
-        unknown = [str(axis) for axis in mapping if axis not in AXES]
-        if unknown:
-            problems.append(f"{key}: unknown axis {', '.join(unknown)}; known: {', '.join(AXES)}")
-    problems += [
-        f"axes: {shown(axis)[1:-1]} is {shown(meaning)}, not a mapping of the paper's values to "
-        "the study's"
-        for axis, meaning in axes.items()
-        if not isinstance(meaning, dict)
-    ]
-    problems += [
-        f"base: {shown(axis)[1:-1]} is {shown(value)}, not a number or a name"
-        for axis, value in base.items()
-        if not isinstance(value, int | float | str | None)
-    ]
+    for key, names, what, valid in (
+        ("more_seeds", content.get("more_seeds", ()), "grid", known),
+        ("axes", content.get("axes", ()), "axis", AXES),
+        ("base", content.get("base", ()), "axis", AXES),
+    ):
+        if others := [one for one in names if one not in valid]:
+            problems.append(f"{key}: {unknown(what, others, valid)}")
     refuse(path, problems)
     names = list(grids or content["grids"])
-    unknown = [str(grid) for grid in names if grid not in known]
-    if unknown:
-        raise PlanError(f"unknown grids {', '.join(unknown)}; there are: {', '.join(known)}")
-    base = {axis: axes.get(axis, {}).get(value, value) for axis, value in base.items()}
+    if others := [grid for grid in names if grid not in known]:
+        raise PlanError(unknown("grid", others, known))
+    axes = content.get("axes", {})
+    base = {a: axes.get(a, {}).get(value, value) for a, value in content.get("base", {}).items()}
     loaded, refused = [], []
     for grid in dict.fromkeys(names):
         try:
@@ -154,5 +144,5 @@ def load_study(
         more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in names},
         base=base,
         gpus=content.get("gpus", 0),
-        slurm=content.get("slurm", {}),
+        slurm=content.get("slurm", SlurmOptions()),
     )

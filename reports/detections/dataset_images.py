@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ablations.identity.prepared import ROOT
+from ablations.storage.layout import ROOT
 from focal_star.io.image_files import MAX_BITS, MIN_BITS, PhotographError, read_photograph
 from reports.detections.outcomes import PictureError
 from reports.results.load import Results

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ablations.identity.prepared import ROOT
 from ablations.records.record import DONE, Record
 from ablations.status.status import MISSING, STALE
+from ablations.storage.layout import ROOT
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError

@@ -17,7 +17,8 @@ from ablations.status import today
 from ablations.status.status import ENDED, STALE, Status, status
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
-from ablations.study.cell import AXES, Cell
+from ablations.study.axes import AXES
+from ablations.study.cell import Cell
 from ablations.study.grid import Grid
 from ablations.study.study import Study, load_study
 from reports.results.labels import METRICS, SPEED

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ablations.records.record import DIVERGED
-from ablations.study.cell import AXES
+from ablations.study.axes import AXES
 from ablations.study.study import Study
 from reports.results.labels import (
     MAIN_METRIC,

@@ -14,13 +14,14 @@ from ablations.identity import snapshot
 from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared
 from ablations.identity.snapshot import Code
-from ablations.records.record import Record, load_folder, write_json
+from ablations.records.record import Record, load_folder
 from ablations.runner import job as jobs
 from ablations.runner import processes
 from ablations.runner import run as runner
 from ablations.runner.job import Job
 from ablations.runner.request import Request
 from ablations.storage import layout as layouts
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
@@ -100,7 +101,7 @@ class Workplace:
 
 @pytest.fixture
 def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """The workplace with the real preparation, which calls the stand-in of focal_star.tools.prepare."""
+    """The workplace with the real preparation, which calls a stand-in of its process."""
     monkeypatch.chdir(tmp_path)
     for module in ROOTED:
         monkeypatch.setattr(module, "ROOT", tmp_path)

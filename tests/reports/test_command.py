@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ablations.records.record import Record, save
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 from ablations.study.study import load_study
 from reports.__main__ import main
 

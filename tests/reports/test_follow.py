@@ -47,7 +47,7 @@ def folder(make_folder):
 FOLLOW = """
 import sys
 from pathlib import Path
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 from ablations.study.study import Study
 import pickle
 from reports.follow import follow

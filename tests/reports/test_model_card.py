@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
+from msgspec.structs import replace
 
 from ablations.records.record import DONE, FAILED, Record, save
 from ablations.storage.layout import Layout

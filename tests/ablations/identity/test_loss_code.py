@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from ablations.identity.fingerprint import Identity
 from ablations.identity.snapshot import PACKAGE, Code
 from ablations.storage.layout import ROOT
 from ablations.study.cell import Cell, Setting
@@ -63,14 +62,9 @@ def test_a_detector_without_a_loss_to_choose_has_none():
     config = CONFIG | {"MODEL": CONFIG["MODEL"] | {"DETECTOR": "faster_rcnn"}}
     cell = Cell(Setting.of(), 1)
     identity = prepared(config=config).identities([cell])[cell]
-    assert identity.loss == "" and "loss" not in identity.as_dict()
+    assert identity.loss == ""
 
 
 def test_a_loss_that_is_not_there_has_none_and_a_training_refuses_it():
     cell = Cell(Setting.of(loss="none"), 1)
     assert prepared().identities([cell])[cell].loss == ""
-
-
-def test_a_part_that_a_record_has_and_the_cell_has_not_is_named():
-    without, with_one = Identity("c0", "da", "3e", 1), Identity("c0", "da", "3e", 1, loss="ab")
-    assert without.changed(with_one.as_dict()) == with_one.changed(without.as_dict()) == ["loss"]

@@ -11,7 +11,6 @@ import pytest
 from ablations.identity import prepared as preparing
 from ablations.identity.fingerprint import ResolvedConfig
 from ablations.identity.prepared import (
-    CONFIGS,
     PrepareError,
     check_base,
     config_files_sha256,
@@ -20,6 +19,7 @@ from ablations.identity.prepared import (
     prepare,
     variant,
 )
+from ablations.identity.snapshot import CONFIGS
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
 from ablations.study.study import load_study

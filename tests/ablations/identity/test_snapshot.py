@@ -11,10 +11,11 @@ import pytest
 
 from ablations.identity import snapshot
 from ablations.identity.snapshot import CONFIGS, PACKAGE, TRAIN_NET
-from ablations.records.record import DONE, FAILED, write_json
+from ablations.records.record import DONE, FAILED
 from ablations.runner.run import run
 from ablations.status import today
 from ablations.status.status import status
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.locks import take
 

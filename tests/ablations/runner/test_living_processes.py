@@ -8,8 +8,9 @@ import pytest
 
 from ablations.records import earlier
 from ablations.records.record import DONE
-from ablations.runner import execution
-from ablations.runner.execution import CellRun, is_running
+from ablations.runner import cell_run as cell_runs
+from ablations.runner.cell_run import CellRun
+from ablations.storage.locks import is_running
 from tests.ablations.processes import (
     children_of,
     end_of,
@@ -109,7 +110,7 @@ def test_who_holds_a_lock_may_be_unknown(job, living, monkeypatch, text):
     signals = []
     with monkeypatch.context() as patch:
         for name in ("kill", "killpg"):
-            patch.setattr(execution.os, name, lambda pid, number: signals.append(pid))
+            patch.setattr(cell_runs.os, name, lambda pid, number: signals.append(pid))
         second.stop()
         second.kill()
     assert second.is_alive() and signals == []

@@ -13,7 +13,7 @@ import pytest
 from ablations.identity import environment
 from ablations.records.record import DONE, FAILED
 from ablations.runner import processes
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.processes import ForkServer, start_new
 from tests.ablations.processes import end_of, is_alive, wait_for
 
@@ -24,7 +24,8 @@ Path(sys.argv[-1]).mkdir(parents=True, exist_ok=True)
 words = {"argv": sys.argv, "cwd": os.getcwd(), "threads": os.environ["OMP_NUM_THREADS"],
          "place": os.environ.get("PLACE"), "pid": os.getpid(), "group": os.getpgid(0),
          "memory": os.environ.get("GLIBC_TUNABLES"),
-         "name": __name__, "path": sys.path[0], "imported": "focal_star.training.command" in sys.modules}
+         "name": __name__, "path": sys.path[0],
+         "imported": "focal_star.training.command" in sys.modules}
 Path("who.json").write_text(json.dumps(words))
 print("out"), print("err", file=sys.stderr)
 sys.exit(2)
@@ -106,7 +107,7 @@ def test_after_a_death_it_is_a_new_interpreter(job, workplace, server, monkeypat
     starts = []
     monkeypatch.setattr(processes, "start_new", start_new)
     monkeypatch.setattr(
-        "ablations.runner.execution.start_new",
+        "ablations.runner.cell_run.start_new",
         lambda start: starts.append(start) or start_new(start),
     )
     workplace.act({0.5: ["killed", "done"]})

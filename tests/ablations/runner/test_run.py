@@ -7,18 +7,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ablations.identity import snapshot
 from ablations.identity.snapshot import Code
 from ablations.records.record import DIVERGED, DONE, FAILED
 from ablations.runner import run as runner
-from ablations.runner.execution import CellRun
+from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import TooFewGpus
 from ablations.runner.processes import ForkServer
 from ablations.runner.request import RunError
 from ablations.runner.run import run
 from ablations.storage.layout import Layout
+from ablations.study.slurm_options import SlurmOptions
 
 
 def test_done_cells_are_recorded(workplace):
@@ -66,10 +68,11 @@ def test_what_no_longer_holds_is_run_again(workplace, capsys, part):
         "dataset": prepared.dataset,
         "weights": prepared.weights[""],
     }[part]["BASE_LR" if part == "config" else "sha256"] = "other"
+    (workplace.root / "config.json").write_text(json.dumps(prepared.config))
     capsys.readouterr()
     assert run(request) == 0
     assert "0 done, 2 to run (2 stale: what determines them has changed)" in capsys.readouterr().out
-    assert len(workplace.ended()) == 4, "nothing of before was gone on from"
+    assert len(workplace.ended()) == 4, "no process resumed what was there"
     for cell, record in workplace.records().items():
         changed = {n for n, v in record.identity.items() if before[cell].identity[n] != v}
         assert changed == {part} and record.fingerprint != before[cell].fingerprint
@@ -107,7 +110,7 @@ def test_a_cell_that_fails_costs_the_others_nothing(workplace, capsys):
         records[workplace.cell(0.5).id].error
     )
     shown = capsys.readouterr().out
-    assert "ce-alpha0.5-seed1: its process died, started again (1 so far)" in shown
+    assert "ce-alpha0.5-seed1: its process died, restarted (1 so far)" in shown
     assert "[2/3] ce-alpha0.5-seed1: failed" in shown
 
 
@@ -149,7 +152,8 @@ def test_a_record_that_cannot_be_read_is_made_again_without_training(workplace, 
     assert run(request) == 0
     assert len(workplace.started()) == 1
     assert workplace.records() == {
-        cell: replace(record, run=workplace.records()[cell].run) for cell, record in whole.items()
+        cell: msgspec.structs.replace(record, run=workplace.records()[cell].run)
+        for cell, record in whole.items()
     }
 
 
@@ -205,7 +209,7 @@ def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsy
     assert run(request) == 0
     assert order == [workplace.cell(alpha).id for alpha in (0.75, 0.25, 0.5)]
     assert sorted(workplace.started()) == sorted(order), "each was started once"
-    assert "1 at work already, of a run that was killed" in capsys.readouterr().out
+    assert "1 already running, started by a run that was killed" in capsys.readouterr().out
 
 
 def test_the_cores_are_shared(workplace, monkeypatch):
@@ -401,7 +405,7 @@ def test_one_gpu_and_none_are_one_process(workplace):
     run(workplace.request(0.5))
     run(workplace.request(0.5, gpus=1))
     assert len(workplace.started()) == 1
-    slurm = {"gpus_per_node": 4}
+    slurm = SlurmOptions(gpus_per_node=4)
     request = workplace.request(0.5, engine="slurm")
     request = replace(request, study=replace(request.study, slurm=slurm))
     assert request.processes == 4 and replace(request, gpus=2).processes == 2

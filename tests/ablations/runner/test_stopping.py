@@ -170,7 +170,7 @@ def test_cells_of_a_runner_that_was_killed_are_waited_for(in_root, layout, start
     assert all(is_alive(pid) for pid in pids), "they go on"
 
     second = start(waiting)
-    second.wait_for(lambda: "2 at work already" in second.log())
+    second.wait_for(lambda: "2 already running" in second.log())
     (in_root.root / "go").touch()
     assert second.end() == 0, second.log()
     assert sorted(in_root.started()) == sorted(in_root.ended()) == sorted(cells), "each once"
@@ -184,7 +184,7 @@ def test_a_signal_stops_cells_of_a_runner_that_was_killed(in_root, start, cells,
     pids = first.pids(*cells[:2])
     first.stop(signal.SIGKILL)
     second = start(hanging, stop_seconds=30.0 if action == "hang" else 0.2)
-    second.wait_for(lambda: "2 at work already" in second.log())
+    second.wait_for(lambda: "2 already running" in second.log())
     assert second.stop(signal.SIGTERM) == 130, second.log()
     wait_until_dead(*pids)
     assert sorted(in_root.started()) == cells[:2]

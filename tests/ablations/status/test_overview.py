@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablations.status import overview
+from ablations.status import overview, units
 from ablations.status.costs import Estimate, Kind, estimate
 from ablations.status.status import STATES, Status
-from ablations.study.cell import Layout, Setting
+from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 
@@ -61,7 +62,7 @@ def test_the_plan(mixed):
     # 5 to run of 60 s and 3 MB each, two side by side; 5 s for 100 iterations.
     assert lines[4] == (
         "5 cells to run: about 2 min 30 s with 2 side by side and 15 MB of disk, from 3 measured "
-        "cells (50 ms an iteration)."
+        "cells (50 ms per iteration)."
     )
     assert lines[5:] == ["stale: ce-alpha0.75-seed1: dataset"]
 
@@ -73,7 +74,7 @@ def test_what_is_named_even_where_there_is_none(mixed):
     assert lines[0] == ("tiny: 3 cells requested, 2 unique: 0 done, 0 failed, 0 stale, 2 missing")
     assert lines[-1] == "2 cells to run; no cell has been measured here yet."
     done = Status(study, dict.fromkeys(study.cells(), "done"), {}, [], {})
-    assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing is to be run."
+    assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing to run."
 
 
 def test_the_plan_of_a_study_on_gpus(mixed):
@@ -88,7 +89,7 @@ def test_the_plan_of_a_study_on_gpus(mixed):
         "each, and 3.0 GB of disk (2.0 GB more while they run)."
     )
     assert lines[1:4] == [
-        "detector depth short edge cells a cell GPU-hours from",
+        "detector depth short edge cells per cell GPU-hours from",
         "retinanet 50 600 px 2 2 h 00 min 16 model zoo",
         "retinanet 101 600 px 1 4 h 00 min 16 model zoo",
     ]
@@ -105,7 +106,7 @@ def test_what_was_measured_is_told_from_what_was_not(mixed):
     found = Estimate(6, 510.0, 0.05, None, 0, 4, kinds, zoo=False)
     lines = printed(overview.print_plan, mixed, found, 1)[4:]
     assert lines[0] == (
-        "6 cells to run: about 8 min 30 s with 1 side by side, from 4 measured cells (50 ms an "
+        "6 cells to run: about 8 min 30 s with 1 side by side, from 4 measured cells (50 ms per "
         "iteration)."
     )
     assert lines[2:5] == [
@@ -143,19 +144,19 @@ def test_a_line_of_numbers_may_lack_the_loss(mixed, tmp_path):
 
 
 def test_long_lists_are_cut(make_record):
-    study = study_of(*(number / 100 for number in range(overview.MOST_LINES + 5)))
+    study = study_of(*(number / 100 for number in range(overview.MAX_LINES + 5)))
     states = dict.fromkeys(study.cells(), "failed")
     records = {cell.id: make_record(cell=cell.id, error="it ended") for cell in states}
     lines = printed(
         overview.print_status, Status(study, states, records, [], {}), Layout(Path("x"))
     )
     named = [line for line in lines if line.startswith("failed: ce-")]
-    assert len(named) == overview.MOST_LINES
-    assert lines[-1] == f"failed: and {len(states) - overview.MOST_LINES} more"
+    assert len(named) == overview.MAX_LINES
+    assert lines[-1] == f"failed: and {len(states) - overview.MAX_LINES} more"
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 MB"), (15.4e6, "15 MB"), (1.9e9, "1900 MB"), (2.35e9, "2.4 GB")]
 )
 def test_sizes(number, text):
-    assert overview.megabytes(number) == text
+    assert units.megabytes(number) == text

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from ablations.status import progress as progress_module
-from ablations.status.progress import REFRESH_SECONDS, Progress, duration, last_line, outcome
-from ablations.study.cell import Layout
+from ablations.status.progress import REFRESH_SECONDS, Progress, last_line, outcome
+from ablations.status.units import duration
+from ablations.storage.layout import Layout
 
 
 @pytest.fixture

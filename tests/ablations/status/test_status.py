@@ -1,15 +1,17 @@
 import fcntl
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
+from msgspec.structs import asdict
 
 from ablations.identity.fingerprint import Identity
 from ablations.records.record import save
 from ablations.status.costs import estimate
 from ablations.status.status import STATES, status
-from ablations.study.cell import Layout, Setting
+from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 

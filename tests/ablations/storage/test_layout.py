@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.records.record import write_json
 from ablations.storage import layout as layouts
+from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 
 

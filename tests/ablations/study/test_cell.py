@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations.study.cell import AXES, Cell, Layout, Setting
+from ablations.storage.layout import Layout
+from ablations.study.axes import AXES
+from ablations.study.cell import Cell, Setting
 
 FOCAL = {"loss": "focal", "alpha": 0.25, "gamma": 2.0}
 

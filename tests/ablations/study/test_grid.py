@@ -6,8 +6,9 @@ import yaml
 
 from ablations.storage.reading import PlanError
 from ablations.study import grid as grid_module
-from ablations.study.cell import AXES, Setting
-from ablations.study.grid import METRICS, load_grid
+from ablations.study.axes import AXES
+from ablations.study.cell import Setting
+from ablations.study.grid import COLUMNS, load_grid
 
 FOLDER = Path(grid_module.__file__).parents[1]
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
@@ -33,7 +34,7 @@ def test_every_grid_of_the_repository(name):
     assert len({row.setting for row in grid.rows}) == len(grid.rows), "a row is there once"
     labels = [tuple(row.values.get(column) for column in grid.columns) for row in grid.rows]
     assert len(set(labels)) == len(labels), "two rows are told apart by their columns"
-    assert list(grid.metrics) == content.get("metrics", list(METRICS))
+    assert list(grid.metrics) == content.get("metrics", list(COLUMNS))
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if "published" in content_of(name)])
@@ -160,14 +161,15 @@ def test_a_column_may_be_a_word_that_is_no_axis(write):
 def test_all_problems_of_a_grid_are_listed_at_once(write):
     rows = [{"alpha": 0.5}, {"gamma": 2}, 7, {"alpha": 1, "gama": 2}, {"alpha": "x", "depth": 1.5}]
     published = {"file": "nowhere.csv", "source": "s", "setup": "p"}
-    content = GOOD | {"rows": rows, "published": published, "colour": "red", "metrics": ["AP", 1]}
+    content = GOOD | {"rows": rows, "published": published, "colum": "x", "metrics": ["AP", 1]}
     message = refusal(write("faulty.yaml", content))
     for words in (
-        "unknown key colour; known: title, columns, rows, common, published, metrics",
-        "metrics has 1, not a name",
+        "unknown key colum; known: title, columns, rows, common, published, metrics",
+        "; did you mean columns?",
+        "metrics is ['AP', 1]: expected text, got a whole number - at `metrics[1]`",
         "row 2: alpha is a column and has no value",
         "row 3 is 7, not a mapping",
-        f"row 4: unknown axis gama; known: {', '.join(AXES)}",
+        f"row 4: unknown axis gama; known: {', '.join(AXES)}; did you mean gamma?",
         "row 5: alpha is 'x', not a number; depth is 1.5, not a whole number",
         "nowhere.csv",
     ):
@@ -185,15 +187,15 @@ def test_faults_of_the_keys_hide_no_faults_of_the_rows(write):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (GOOD | {"rows": []}, "there are no rows"),
-        (GOOD | {"rows": {}}, "rows is {}, not a list"),
+        (GOOD | {"rows": []}, "rows is []: expected a list of length >= 1"),
+        (GOOD | {"rows": {}}, "rows is {}: expected a list"),
         (GOOD | {"published": {"file": "nowhere.csv", "source": "s", "setup": "p"}}, "nowhere.csv"),
-        (GOOD | {"published": {"source": "s", "setup": "p"}}, "'file'"),
-        (GOOD | {"published": {"file": 3, "source": "s", "setup": "p"}}, "'file'"),
-        (GOOD | {"columns": [["alpha"]]}, "columns has ['alpha'], not a name"),
+        (GOOD | {"published": {"source": "s", "setup": "p"}}, "published.file is missing"),
+        (GOOD | {"published": {"file": 3, "source": "s", "setup": "p"}}, "published.file is 3"),
+        (GOOD | {"columns": [["alpha"]]}, "columns is [['alpha']]: expected text"),
         (GOOD | {"rows": [{"alpha": [0.5]}]}, "row 1: alpha is [0.5]"),
         (GOOD | {"rows": [{"alpha": {}}]}, "row 1: alpha is {}"),
-        (GOOD | {"rows": [{1: 0.5, "alpha": 1}]}, "row 1: 1 is not a name"),
+        (GOOD | {"rows": [{1: 0.5, "alpha": 1}]}, "row 1: a key of row is 1: expected text"),
     ],
 )
 def test_a_faulty_grid_is_refused(write, content, words):
@@ -223,7 +225,7 @@ def test_a_grid_needs_no_reference(write):
         ({"gamma": None}, "fits no row; it takes values that one row has"),
         ({"loss": "ce"}, "fits rows 1, 2, 3"),
         ({}, "fits rows 1, 2, 3"),
-        (3, "reference is 3, not a dict"),
+        (3, "reference is 3: expected a mapping"),
     ],
 )
 def test_a_reference_that_is_not_one_row_is_refused(write, reference, words):

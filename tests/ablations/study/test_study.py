@@ -1,18 +1,17 @@
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import yaml
 
 from ablations.identity.fingerprint import ResolvedConfig
-from ablations.identity.prepared import check_base
+from ablations.identity.prepared import Prepared, check_base
+from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError
-from ablations.study import study
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Row
 from ablations.study.study import load_study
 
-FOLDER = Path(study.__file__).parent
+FOLDER = PACKAGE
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
 STUDIES = sorted(path.stem for path in (FOLDER / "studies").glob("*.yaml"))
 CONFIGS = FOLDER.parent / "projects" / "focal_star" / "configs"
@@ -42,11 +41,15 @@ def test_every_cell_makes_a_config(name):
     from focal_star.config import load_config, resolve_config
 
     study = load_study(name)
-    resolved = ResolvedConfig(resolve_config(CONFIGS / study.config))
+    config = resolve_config(CONFIGS / study.config)
+    resolved, prepared = ResolvedConfig(config), Prepared(config, "", {}, {})
     check_base(study, resolved)
     for setting in dict.fromkeys(cell.setting for cell in study.cells()):
         cfg = load_config(CONFIGS / study.config, Cell(setting, 7).overrides())
         assert cfg.SEED == 7
+        values = prepared.config_values(study, Cell(setting, 7))
+        assert ResolvedConfig(yaml.safe_load(cfg.dump())).differences(values) == []
+        assert values.items() >= setting.config().items()
         for key, value in setting.config().items():
             found = cfg
             for part in key.split("."):
@@ -159,29 +162,34 @@ def test_unknown_names_are_refused_with_the_valid_ones():
     assert all(study in str(refused.value) for study in STUDIES)
     with pytest.raises(PlanError) as refused:
         load_study("mini", grids=["gama", "alpha", "gamme"])
-    assert "unknown grids gama, gamme;" in str(refused.value)
+    assert "unknown grid gama, gamme; known: " in str(refused.value)
     assert all(grid in str(refused.value) for grid in GRIDS)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seeds": 0}, "seeds is 0; valid: a whole number from 1 to 1000"),
-        ({"seeds": 10**9}, "seeds is 1000000000; valid"),
+        ({"seeds": 0}, "seeds is 0: expected a whole number >= 1"),
+        ({"seeds": 10**9}, "seeds is 1000000000: expected a whole number <= 1000"),
         ({"seeds": True}, "seeds is True"),
-        ({"grids": []}, "there are no grids"),
-        ({"grids": [1]}, "unknown grids 1"),
+        ({"grids": []}, "grids is []: expected a list of length >= 1"),
+        ({"grids": [1]}, "grids is [1]: expected text"),
         ({"seeds": "3", "config": 4, "colour": 1}, "seeds is '3'"),
         ({"seeds": "3", "config": 4, "colour": 1}, "config is 4"),
         ({"seeds": "3", "config": 4, "colour": 1}, "unknown key colour"),
-        ({"more_seeds": {"good": 0}}, "more_seeds of good is 0; valid"),
-        ({"more_seeds": {"good": "3"}}, "more_seeds of good is '3'"),
-        ({"more_seeds": {"goood": 3}}, "more_seeds: unknown grids goood; there are: good"),
-        ({"more_seeds": [3]}, "more_seeds is [3], not a dict"),
+        ({"more_seeds": {"good": 0}}, "more_seeds.good is 0: expected"),
+        ({"more_seeds": {"good": "3"}}, "more_seeds.good is '3'"),
+        (
+            {"more_seeds": {"goood": 3}},
+            "more_seeds: unknown grid goood; known: good; did you mean good?",
+        ),
+        ({"more_seeds": [3]}, "more_seeds is [3]: expected a mapping"),
         ({"axes": {"scal": {}}}, "axes: unknown axis scal; known: detector, loss, alpha"),
-        ({"axes": {"scale": 128}}, "axes: scale is 128, not a mapping"),
+        ({"axes": {"scale": 128}}, "axes.scale is 128: expected a mapping"),
         ({"base": {"scal": 1}}, "base: unknown axis scal; known: detector, loss, alpha"),
-        ({"base": {"scale": [1]}}, "base: scale is [1], not a number or a name"),
+        ({"gpus": -1}, "gpus is -1: expected a whole number >= 0"),
+        ({"slurm": {"partition": "main\n#SBATCH --wrap=x"}}, "slurm.partition is 'main\\n"),
+        ({"base": {"scale": [1]}}, "base.scale is [1]: expected a number or text"),
     ],
 )
 def test_a_faulty_study_is_refused(write, change, words):
@@ -200,4 +208,4 @@ def test_the_problems_of_all_grids_are_listed_at_once(write):
     folder = write("studies/tiny.yaml", STUDY | {"grids": ["one", "two"]})
     with pytest.raises(PlanError) as refused:
         load_study("tiny", folder=folder)
-    assert "there are no rows" in str(refused.value) and "colour" in str(refused.value)
+    assert "rows is []" in str(refused.value) and "colour" in str(refused.value)

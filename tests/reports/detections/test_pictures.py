@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 
-from ablations.records.record import write_json
+from ablations.storage.json_files import write_json
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
 from reports.detections import gallery, outcomes, photographs

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
-from ablations.study.cell import Layout
 from ablations.study.study import load_study
 from reports.results.load import ReportError, find_study, load, published
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ablations.records.record import write_json
+from ablations.storage.json_files import write_json
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports.statistics.contenders import contenders

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import names_of
-from ablations.study.study import HERE, load_study
+from ablations.study.study import load_study
 from reports.results.rows import row_label, translation, value_text
 from reports.tables.grids import grid_table
 from reports.tables.table import LINKS
@@ -201,7 +202,7 @@ def test_the_paper_s_value_stands_in_parentheses(broken_folder):
     ]
 
 
-@pytest.mark.parametrize("name", names_of(HERE / "grids"))
+@pytest.mark.parametrize("name", names_of(PACKAGE / "grids"))
 def test_rows_of_every_grid_have_labels_of_their_own(name):
     grid = load_study("mini", [name]).grids[0]
     labels = [row_label(row, grid.columns) for row in grid.rows]

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from ablations.records.record import write_json
+from ablations.storage.json_files import write_json
 from reports.tables import dataset_card, references
 from reports.tables.references import FOLDER
 from tests.reports.readers import csv_rows, html_rows, latex_rows, markdown_rows

@@ -13,7 +13,7 @@ from typing import Any
 import ablations
 from ablations.records.record import Record, load_folder
 from ablations.runner.slurm_arrays import Array
-from ablations.study.cell import Layout
+from ablations.storage.layout import Layout
 
 STAND_INS = Path(__file__).parents[2] / "stand_ins"
 WAIT_SECONDS = 120

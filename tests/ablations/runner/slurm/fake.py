@@ -3,8 +3,9 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-from ablations.records.record import DONE, write_json
-from ablations.runner.execution import CellRun
+from ablations.records.record import DONE
+from ablations.runner.cell_run import CellRun
+from ablations.storage.json_files import write_json
 
 
 class Death(BaseException):

@@ -13,9 +13,9 @@ import pytest
 from ablations.identity.snapshot import Code
 from ablations.records.record import DONE
 from ablations.runner import slurm
-from ablations.runner.execution import is_running
 from ablations.runner.run import _job
 from ablations.runner.slurm import CellTask
+from ablations.storage.locks import is_running
 
 WAIT_SECONDS = 60
 """Only a test that is about to fail waits as long."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablations.records.record import DONE
-from ablations.runner.execution import is_running
+from ablations.storage.locks import is_running
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ def test_a_submitter_dies_and_tasks_are_preempted(cluster, checkout):
     assert "Submitted" in cluster.call(*urgent, "--wrap=true")
     second = checkout.submit(alphas, {alpha: ["hang"] for alpha in alphas[:2]})
     assert second.end() == 0, second.log()
-    assert "0 cells submitted, 3 in the queue before" in second.log()
+    assert "0 cells submitted, 3 already in the queue" in second.log()
     assert checkout.arrays() == [array], "SLURM has put the same tasks into its queue again"
     assert_whole(checkout, alphas)
     for alpha in alphas[:2]:

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.records.record import DONE, FAILED, save
 from ablations.runner import slurm, slurm_arrays
 from ablations.runner.request import RunError
 from ablations.runner.run import run
+from ablations.study.slurm_options import SlurmOptions
 from tests.ablations.runner.slurm.fake import Death, FakeSlurm
 
 
@@ -73,7 +75,7 @@ def test_what_is_done_is_not_submitted(workplace, fake_slurm, request_):
 
 def test_the_study_says_what_a_task_gets(workplace, fake_slurm, request_):
     options = {"cpus_per_task": 6, "gpus_per_node": 2, "partition": "gpu"}
-    request = replace(request_, study=replace(request_.study, slurm=options))
+    request = replace(request_, study=replace(request_.study, slurm=SlurmOptions(**options)))
     assert run(request) == 0
     assert fake_slurm.parameters.items() >= {
         "cpus_per_task": 6, "gpus_per_node": 2, "slurm_partition": "gpu", "nodes": 1,
@@ -85,7 +87,7 @@ def test_the_study_says_what_a_task_gets(workplace, fake_slurm, request_):
 
 
 def test_the_commands_gpus_go_before_the_studys(workplace, fake_slurm, request_):
-    study = replace(request_.study, slurm={"gpus_per_node": 2})
+    study = replace(request_.study, slurm=SlurmOptions(gpus_per_node=2))
     assert run(replace(request_, study=study, gpus=4)) == 0
     assert fake_slurm.parameters["gpus_per_node"] == 4
     for record in workplace.records().values():
@@ -99,7 +101,7 @@ def test_a_lost_task_is_submitted_again(workplace, fake_slurm, request_, state, 
     assert run(request_) == 0
     assert fake_slurm.submitted == [ids(request_), [lost], [lost]]
     assert workplace.records()[lost].status == DONE
-    assert f"{lost}: its process died, started again (2 so far)" in capsys.readouterr().out
+    assert f"{lost}: its process died, restarted (2 so far)" in capsys.readouterr().out
 
 
 def test_a_task_is_not_submitted_for_ever(workplace, fake_slurm, request_):
@@ -171,7 +173,7 @@ def test_a_stale_record_stays_until_the_new_one_is_there(workplace, fake_slurm, 
     assert run(request_) == 0
     cell = ids(request_)[1]
     path = request_.layout.record(cell)
-    save(replace(workplace.records()[cell], fingerprint="0" * 64), path)
+    save(msgspec.structs.replace(workplace.records()[cell], fingerprint="0" * 64), path)
     fake_slurm.does = {cell: ["RUNNING"]}
     fake_slurm.answers = [None, None, KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):

@@ -1,11 +1,13 @@
 """What a study file may ask of the cluster."""
 
+import msgspec
 import pytest
 from submitit import AutoExecutor
 from submitit.slurm.slurm import SlurmExecutor
 
 from ablations.runner.slurm import _parameters
-from ablations.study.slurm_options import OPTIONS, problems_of, with_defaults
+from ablations.storage.schemas import check
+from ablations.study.slurm_options import SlurmOptions
 
 ALL = {
     "partition": "gpu",
@@ -25,49 +27,60 @@ ALL = {
 }
 
 
-def test_every_option_is_taken():
-    assert set(ALL) == set(OPTIONS)
-    assert problems_of(ALL) == []
-    assert problems_of({}) == []
-    assert problems_of({"mem_gb": 1.5, "gpus_per_node": 0}) == []
+class File(msgspec.Struct):
+    slurm: SlurmOptions
+
+
+def problems_of(options):
+    return check({"slurm": options}, File)[1]
+
+
+@pytest.mark.parametrize("options", [ALL, {}, {"mem_gb": 1.5, "gpus_per_node": 0}])
+def test_valid_options(options):
+    assert problems_of(options) == []
+    defaults = SlurmOptions().given()
+    assert SlurmOptions(**options).given() == defaults | options
+    assert set(ALL) == set(SlurmOptions.__struct_fields__)
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"time": 5}, "unknown option time; known: partition, account, "),
-        ({"partition": 5}, "partition is 5, not a str"),
-        ({"timeout_min": "1h"}, "timeout_min is '1h', not a int"),
-        ({"timeout_min": True}, "timeout_min is True, not a int"),
-        ({"timeout_min": 0}, "timeout_min is 0; at least 1 is needed"),
-        ({"gpus_per_node": -1}, "gpus_per_node is -1; at least 0 is needed"),
-        ({"mem_gb": "32GB"}, "mem_gb is '32GB', not a float"),
-        ({"mem_gb": 0}, "mem_gb is 0; more than 0 is needed"),
-        ({"setup": "module load cuda"}, "setup is 'module load cuda', not a list"),
-        ({"setup": ["ls", 3]}, "setup has 3, not a command"),
-        ({"additional_parameters": []}, "additional_parameters is [], not a dict"),
+        ({"time": 5}, ": unknown key time; known: partition, account, "),
+        ({"partition": 5}, ".partition is 5: expected text"),
+        ({"timeout_min": "1h"}, ".timeout_min is '1h': expected a whole number"),
+        ({"timeout_min": True}, ".timeout_min is True: expected a whole number"),
+        ({"timeout_min": 0}, ".timeout_min is 0: expected a whole number >= 1"),
+        ({"gpus_per_node": -1}, ".gpus_per_node is -1: expected a whole number >= 0"),
+        ({"mem_gb": "32GB"}, ".mem_gb is '32GB': expected a number"),
+        ({"mem_gb": 0}, ".mem_gb is 0: expected a number > 0"),
+        ({"setup": "module load cuda"}, ".setup is 'module load cuda': expected a list"),
+        ({"setup": ["ls", 3]}, ".setup is ['ls', 3]: expected text"),
+        ({"additional_parameters": []}, ".additional_parameters is []: expected a mapping"),
     ],
 )
-def test_what_cannot_be_used_is_named(options, problem):
+def test_each_mistake_is_named(options, problem):
     (found,) = problems_of(options)
-    assert found.startswith(f"slurm: {problem}")
+    assert found.startswith(f"slurm{problem}")
+
+
+@pytest.mark.parametrize("end", ["\nrm x", "\rrm x", "\x0brm x", "\u2028rm x", "\n", "\0"])
+@pytest.mark.parametrize("option", ["partition", "account", "qos", "constraint", "gres", "exclude"])
+def test_no_option_adds_a_line_to_the_sbatch_file(option, end):
+    (found,) = problems_of({option: f"main{end}"})
+    assert "expected text without spaces and breaks" in found
+    assert len(problems_of({"additional_parameters": {f"a{end}": "b", "c": f"d e{end}"}})) == 2
+    assert problems_of({"additional_parameters": {"comment": "d e"}}) == []
 
 
 def test_all_mistakes_are_named_at_once():
-    assert len(problems_of({"time": 5, "partition": 5, "setup": [1, 2], "mem_gb": -1})) == 5
-
-
-def test_what_is_said_goes_before_the_defaults():
-    defaults = with_defaults({})
-    assert problems_of(defaults) == []
-    assert with_defaults({"timeout_min": 5}) == defaults | {"timeout_min": 5}
-    assert defaults["timeout_min"] != 5
+    assert len(problems_of({"time": 5, "partition": 5, "setup": [1, 2], "mem_gb": -1})) == 4
 
 
 def test_submitit_takes_every_option(tmp_path, monkeypatch):
     monkeypatch.setattr(SlurmExecutor, "affinity", classmethod(lambda cls: 2))
     executor = AutoExecutor(tmp_path, cluster="slurm")
-    executor.update_parameters(**_parameters(with_defaults(ALL)))
+    executor.update_parameters(**_parameters(SlurmOptions(**ALL).given()))
     text = executor._executor._make_submission_file_text("run", "id")
     expected = [
         "--partition=gpu", "--account=vision", "--qos=long", "--constraint=a100",

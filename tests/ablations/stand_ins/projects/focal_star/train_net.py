@@ -130,7 +130,23 @@ def say_who() -> None:
     Path("pids", f".{cell}").rename(Path("pids", cell))
 
 
+def write_config() -> None:
+    """Leave the config as Detectron2 does: every key, as YAML (here JSON, which is YAML)."""
+    config = json.loads(Path("config.json").read_text(encoding="utf-8"))
+    for key, text in options.items():
+        *parts, name = key.split(".")
+        node = config
+        for part in parts:
+            node = node.setdefault(part, {})
+        try:
+            node[name] = None if text == "None" else json.loads(text)
+        except ValueError:
+            node[name] = text
+    write("config.yaml", json.dumps(config))
+
+
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+write_config()
 note(started)
 action = find_action()
 if action == "crash":

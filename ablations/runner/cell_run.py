@@ -1,6 +1,5 @@
 """One cell from its start to its record, however often its process dies on the way."""
 
-import json
 import os
 import signal
 import time
@@ -10,34 +9,29 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
+
 from ablations.identity import environment
-from ablations.identity.prepared import tail
+from ablations.identity.fingerprint import ResolvedConfig
 from ablations.records import earlier
-from ablations.records.record import (
-    DIVERGED,
-    DONE,
-    FAILED,
-    Record,
-    RecordError,
-    load,
-    save,
-    write_json,
-)
+from ablations.records.record import DIVERGED, DONE, FAILED, Record, RecordError, load, save
 from ablations.runner.job import Job, mark_of
 from ablations.runner.processes import CellProcess, Start, start_new
 from ablations.storage import locks
+from ablations.storage.json_files import read_object, write_json
+from ablations.storage.layout import tail
 from ablations.storage.locks import is_running
 
 USELESS_TO_RETRY = (2, 5)
-"""Exit codes of train_net.py: a config or data that cannot be used, a disk that does not take."""
+"""Exit codes of train_net.py: an unusable config or data set, a disk that cannot be written."""
 
 
 class CellRun:
     """The processes of one cell.
 
-    Each goes on from the last checkpoint of the one before. The cell's lock is held by the process
-    itself, and so by nobody once it is dead; where a process of an earlier run still holds it,
-    that one is waited for. Nothing is started before the first :meth:`poll`.
+    Each process resumes from the last checkpoint of the one before. The process itself holds the
+    cell's lock, so that nobody holds it once the process is dead. A process of an earlier run that
+    still holds it is waited for. Nothing is started before the first :meth:`poll`.
     """
 
     def __init__(
@@ -50,7 +44,7 @@ class CellRun:
         Args:
             job: the cell.
             start: starts its first process; later ones are new interpreters.
-            place: variables of its processes, see :class:`ablations.runner.gpus.Places`.
+            place: its processes' variables, see :class:`ablations.runner.gpus.Places`.
         """
         self.job, self.place = job, place
         self._first_start = start
@@ -60,7 +54,7 @@ class CellRun:
         self._log_start = 0
 
     def poll(self) -> Record | None:
-        """The record once the cell has ended, saved; what is not at work is started, or again.
+        """Start the cell's process, or start it again; return the saved record once the cell ended.
 
         Raises:
             OSError: the disk is full or cannot be written; what the cell has done is kept.
@@ -70,12 +64,14 @@ class CellRun:
             if code is None:
                 return None
             outcome = self._outcome()
+            if outcome is not None and (fault := self._foreign(outcome)):
+                outcome = _failed(f"{fault}. The result does not count; {self._put_away()}")
             if outcome is None and (code in USELESS_TO_RETRY or self.attempts > self.job.retries):
                 outcome = self._failure(code)
             if outcome is not None:
                 return self._save(outcome)
             self._process = None
-        return self._go_on()
+        return self._start_or_take_over()
 
     def stop(self) -> None:
         """Ask the process to write a checkpoint and end."""
@@ -86,7 +82,7 @@ class CellRun:
         self._signal(signal.SIGKILL)
 
     def fail(self, error: str) -> Record:
-        """The record, saved, of a cell whose end no process reports."""
+        """Save and return the record of a cell whose end no process reports."""
         return self._save(_failed(error), mark_of(self.job))
 
     def is_alive(self) -> bool:
@@ -95,8 +91,8 @@ class CellRun:
             return self._process.poll() is None
         return is_running(self.job.layout, self.job.cell.id)
 
-    def _go_on(self) -> Record | None:
-        """Start the process, unless one of another run is at work or has ended with a result."""
+    def _start_or_take_over(self) -> Record | None:
+        """Start the process, unless one of another run is at work or has left a result."""
         lock = locks.take(self.job.layout.cell_lock(self.job.cell.id))
         if lock is None:
             return None
@@ -105,29 +101,33 @@ class CellRun:
             if record is not None:
                 return record
             outcome = self._outcome()
-            if outcome is not None:
+            if outcome is not None and self._foreign(outcome):
+                self._put_away()
+            elif outcome is not None:
                 return self._save(outcome)
             if changed := self.job.changed_inputs():
                 return self.fail(
-                    f"not started: {', '.join(changed)} changed since this run looked at it; the "
-                    "same command looks at it again"
+                    f"not started: {', '.join(changed)} changed since this run read it; the same "
+                    "command reads it again"
                 )
             self.attempts += 1
             self._process = self._start(lock)
             return None
 
     def _take_folder(self) -> Record | None:
-        """Have the cell's folder be of the job's fingerprint; its record, if it came back too.
+        """Make the cell's folder that of the job's fingerprint; return its record if it came back.
 
-        What belongs to another fingerprint is set aside. Where that has a result and no record yet
-        (its run was killed, and the process went on), the record is written first.
+        Files of another fingerprint are set aside. If they have a result and no record yet (the run
+        was killed, and the process ended later), the record is written first.
         """
         layout, cell_id = self.job.layout, self.job.cell.id
         fingerprint = self.job.identity.fingerprint
         mark = earlier.mark_in(layout.cell(cell_id))
         if mark.get("fingerprint", fingerprint) != fingerprint and "identity" in mark:
             outcome = self._outcome()
-            if outcome is not None and not self._is_recorded(mark["fingerprint"]):
+            if outcome is not None and self._foreign(outcome):
+                earlier.disown(layout, cell_id)
+            elif outcome is not None and not self._is_recorded(mark["fingerprint"]):
                 self._save(outcome)
         came_back = earlier.switch(layout, cell_id, fingerprint)
         if not came_back or not self._is_recorded(fingerprint):
@@ -135,7 +135,7 @@ class CellRun:
         return load(layout.record(cell_id))
 
     def _is_recorded(self, fingerprint: str) -> bool:
-        """Whether the cell has a record of this fingerprint that is a result."""
+        """Whether the cell has a result's record of this fingerprint."""
         try:
             record = load(self.job.layout.record(self.job.cell.id))
         except RecordError:
@@ -161,19 +161,47 @@ class CellRun:
         )
 
     def _outcome(self) -> dict[str, Any] | None:
-        """What the process left at its end; None if that is not whole, and it is renamed then."""
+        """What the process left at its end; None, and the file is renamed, if that is not whole."""
         path = self.job.layout.cell_result(self.job.cell.id)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found = {key: content[key] for key in ("status", "error", "result", "run")}
-            if isinstance(found["result"], dict) and isinstance(found["run"], dict):
-                return found
-        except FileNotFoundError:
+        if not path.is_file():
             return None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            pass
+        content = read_object(path)
+        found = {key: content.get(key) for key in ("status", "error", "result", "run")}
+        if isinstance(found["result"], dict) and isinstance(found["run"], dict):
+            return found
         path.rename(path.with_name("result.broken.json"))
         return None
+
+    def _foreign(self, outcome: dict[str, Any]) -> str:
+        """Why a result is not that of the process that was started; "" if it is.
+
+        Somebody may have run train_net.py in the cell's folder by hand, or another focal_star may
+        come first on the path of imports.
+        """
+        mark = self._mark()
+        planned, trained = mark["code_sha256"], outcome["run"].get("code_sha256", "")
+        if planned and planned != trained and outcome["status"] != FAILED:
+            return (
+                "the process trained with other sources of focal_star "
+                f"({trained[:12] or 'unknown'}) than those of its snapshot ({planned[:12]}, by "
+                "SHA-256): another focal_star is imported first"
+            )
+        try:
+            path = self.job.layout.cell_config(self.job.cell.id)
+            config = ResolvedConfig(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError, yaml.YAMLError, RecursionError):
+            return ""
+        others = config.differences(mark.get("config_values", {}))
+        return f"the process trained with another config: {'; '.join(others)}" if others else ""
+
+    def _put_away(self) -> str:
+        """Set aside the folder of a foreign result; where it is, in words."""
+        layout, cell_id = self.job.layout, self.job.cell.id
+        mark = self._mark()
+        earlier.disown(layout, cell_id)
+        kept = earlier.set_aside(layout, cell_id, "foreign")
+        write_json(layout.cell_fingerprint(cell_id), mark)
+        return f"it is kept in {kept}"
 
     def _failure(self, code: int | None) -> dict[str, Any]:
         log = self.job.layout.cell_log(self.job.cell.id)
@@ -184,16 +212,14 @@ class CellRun:
         return _failed(f"the process ended with {_exit_text(code)}{times}:\n{tail(text)}")
 
     def _save(self, outcome: dict[str, Any], mark: dict[str, Any] | None = None) -> Record:
-        """Save the record of an outcome; an older one is set aside.
+        """Save the record of an outcome; an older record is set aside.
 
         Args:
             outcome: ``status``, ``error``, ``result`` and ``run``.
             mark: what was started; by default what the cell's folder says.
         """
         layout, cell_id = self.job.layout, self.job.cell.id
-        mark = mark or self._mark()
-        outcome = self._of_this_code(outcome, mark)
-        record = self._record(outcome, mark)
+        record = self._record(outcome, mark or self._mark())
         earlier.keep_record(layout, cell_id, record.fingerprint)
         save(record, layout.record(cell_id))
         return record
@@ -203,21 +229,6 @@ class CellRun:
         unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": ""}
         mark = earlier.mark_in(self.job.layout.cell(self.job.cell.id))
         return mark_of(self.job) | (unknown if mark else {}) | mark
-
-    def _of_this_code(self, outcome: dict[str, Any], mark: dict[str, Any]) -> dict[str, Any]:
-        """The outcome; a failure where the process ran other code than it was started with."""
-        planned = mark["code_sha256"]
-        trained = outcome["run"].get("code_sha256", "")
-        if outcome["status"] == FAILED or not planned or planned == trained:
-            return outcome
-        layout, cell_id = self.job.layout, self.job.cell.id
-        earlier.disown(layout, cell_id)
-        kept = earlier.set_aside(layout, cell_id, "other-code")
-        return _failed(
-            f"the process trained with other sources of focal_star ({trained[:12] or 'unknown'}) "
-            f"than those of its snapshot ({planned[:12]}, by SHA-256): another focal_star is "
-            f"imported first. The result does not count; it is kept in {kept}"
-        )
 
     def _record(self, outcome: dict[str, Any], mark: dict[str, Any]) -> Record:
         job, layout = self.job, self.job.layout

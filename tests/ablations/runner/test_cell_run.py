@@ -3,6 +3,8 @@
 import errno
 import os
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from ablations.identity import snapshot
 from ablations.records import earlier
 from ablations.records.record import DIVERGED, DONE, FAILED, load
-from ablations.runner import execution, processes
-from ablations.runner.execution import CellRun
+from ablations.runner import cell_run as cell_runs
+from ablations.runner import processes
+from ablations.runner.cell_run import CellRun
 from ablations.runner.job import inputs_of
 from ablations.storage.locks import is_running
 from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
@@ -212,11 +215,56 @@ def test_a_result_of_other_code_is_none(job, workplace):
     record = end_of(planned)
     assert (record.status, record.result) == (FAILED, {})
     assert "trained with other sources of focal_star" in record.error and "5a5a5a" in record.error
-    (kept,) = job.layout.earlier.glob("*/other-code/cell/result.json")
+    (kept,) = job.layout.earlier.glob("*/foreign/cell/result.json")
     assert str(kept.parent) in record.error
     # It is no result of any fingerprint: the next try trains from the beginning.
     assert end_of(job).status == DONE and len(workplace.ended()) == 2
     assert kept.exists()
+
+
+FOREIGN = {
+    "alpha": ["MODEL.RETINANET.FOCAL_LOSS_ALPHA", "0.9"],
+    "an axis that the setting leaves to the config": ["MODEL.RETINANET.PRIOR_PROB", "0.1"],
+    "seed": ["SEED", "2"],
+    "schedule": ["SOLVER.MAX_ITER", "10"],
+}
+
+
+def run_by_hand(job, workplace, pairs):
+    """Run train_net.py in the cell's folder, with other values of the config."""
+    folder = str(job.layout.cell(job.cell.id))
+    words = [*job.arguments, *pairs, "OUTPUT_DIR", folder]
+    env = os.environ | {"OMP_NUM_THREADS": "1"} | job.code.variables()
+    subprocess.run([sys.executable, workplace.train_net, *words], check=True, env=env)
+
+
+@pytest.mark.parametrize("pairs", FOREIGN.values(), ids=FOREIGN)
+def test_a_result_of_another_config_is_set_aside_and_the_cell_trained(job, workplace, pairs):
+    workplace.act({0.5: ["killed"]})
+    assert end_of(replace(job, retries=0)).status == FAILED
+    run_by_hand(job, workplace, pairs)
+    record = end_of(job)
+    assert record.status == DONE and len(workplace.started()) == 3
+    assert record.run["resumed_at"] == [], "not from the checkpoint of the other config"
+    (kept,) = job.layout.earlier.glob("*/foreign/cell/result.json")
+    assert end_of(job).result == record.result and kept.exists()
+
+
+def test_a_result_of_the_same_config_counts_whoever_started_it(job, workplace):
+    workplace.act({0.5: ["killed"]})
+    assert end_of(replace(job, retries=0)).status == FAILED
+    run_by_hand(job, workplace, [])
+    assert end_of(job).status == DONE and len(workplace.started()) == 2
+
+
+def test_a_process_that_trains_with_another_config_fails(job, workplace):
+    other = replace(job, arguments=(*job.arguments, "SOLVER.MAX_ITER", "10"))
+    record = end_of(other)
+    assert (record.status, record.result) == (FAILED, {})
+    assert "trained with another config: SOLVER.MAX_ITER is 10, not 500" in record.error
+    (kept,) = job.layout.earlier.glob("*/foreign/cell")
+    assert str(kept) in record.error
+    assert end_of(job).status == DONE
 
 
 def test_data_that_changed_are_not_trained_on(job, workplace):
@@ -227,7 +275,7 @@ def test_data_that_changed_are_not_trained_on(job, workplace):
     os.utime(path, ns=(1, 1))
     record = end_of(job)
     assert record.status == FAILED and workplace.started() == []
-    assert "instances_train.json changed since this run looked at it" in record.error
+    assert "instances_train.json changed since this run read it" in record.error
     assert end_of(replace(job, inputs=inputs_of([path]))).status == DONE
 
 
@@ -254,7 +302,7 @@ def test_a_full_disk_costs_the_record_alone(job, workplace, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "save", full)
+        patch.setattr(cell_runs, "save", full)
         with pytest.raises(OSError, match="No space left on device"):
             end_of(job)
     assert end_of(job).status == DONE

@@ -1,0 +1,115 @@
+"""Compares values that were read with a schema, a :class:`msgspec.Struct`."""
+
+import difflib
+import re
+import reprlib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+MAX_SHOWN = 300
+"""Characters of a value in a message."""
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 3  # aliases of aliases can be billions
+_REPR.maxstring = _REPR.maxother = 120
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 10
+
+_KINDS = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "array": "a list", "object": "a mapping", "null": "nothing",
+}  # fmt: skip
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: quoted, and short however much of it there is."""
+    text = _REPR.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def name_of(key: Any) -> str:
+    """A key as a message names it: without quotes where it is text."""
+    return shown(key)[1:-1] if isinstance(key, str) else shown(key)
+
+
+def unknown(what: str, names: Iterable[Any], known: Iterable[str]) -> str:
+    """For example ``unknown axis gama; known: alpha, gamma; did you mean gamma?``."""
+    names, known = [name_of(name) for name in names], list(known)
+    close = [match for name in names for match in difflib.get_close_matches(name, known, 1, 0.7)]
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"unknown {what} {', '.join(names)}; known: {', '.join(known)}{hint}"
+
+
+def check(
+    content: Mapping[Any, Any], schema: type[msgspec.Struct], within: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """Compare the keys of a mapping with a schema, all of them.
+
+    Args:
+        content: plain values, as YAML or JSON has them.
+        schema: the keys, their types and bounds. No value is converted to another type, but a
+            whole number may take the place of a float.
+        within: what the names of keys begin with in messages.
+
+    Returns:
+        The values that fit, by name, and one line for each problem with the others.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(schema)}
+    problems = [
+        f"{within}{name} is missing"
+        for name, field in fields.items()
+        if field.required and name not in content
+    ]
+    where = within.replace(".", ": ")
+    problems += [f"{where}{unknown('key', [k], fields)}" for k in content if k not in fields]
+    usable = {
+        name: convert(content[name], field.type, f"{within}{name}", problems)
+        for name, field in fields.items()
+        if name in content
+    }
+    return {name: value for name, value in usable.items() if value is not ...}, problems
+
+
+def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
+    """The value as a type of a schema has it; ``...``, and lines in ``problems``, if it differs."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        before, message = len(problems), str(error)
+    options = [one for one in get_args(kind) or [kind] if one is not types.NoneType]
+    inner = options[0] if isinstance(kind, types.UnionType) and len(options) == 1 else kind
+    if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        problems += check(value, inner, f"{name}.")[1]
+    elif isinstance(value, dict) and get_origin(inner) is dict:
+        key_kind, value_kind = get_args(inner)
+        for key, one in value.items():
+            convert(key, key_kind, f"a key of {name}", problems)
+            convert(one, value_kind, f"{name}.{name_of(key)}", problems)
+    if len(problems) == before:
+        problems.append(f"{name} is {shown(value)}: {_words(message, inner, name)}")
+    return ...
+
+
+def _words(message: str, kind: Any, name: str) -> str:
+    """msgspec's message in the words of a person who writes YAML."""
+
+    def kinds(found: re.Match[str]) -> str:
+        names = found[1].split(" | ")
+        if "float" in names and "int" in names:
+            names.remove("int")
+        return "expected " + " or ".join(_KINDS.get(one, one) for one in names)
+
+    message = message.replace(" - at `$", f" - at `{name.rpartition('.')[2]}")
+    message = re.sub(r"got `(\w+)`", lambda found: f"got {_KINDS.get(found[1], found[1])}", message)
+    message = re.sub(r"Expected `([^`]*)`", kinds, message)
+    valid = ", ".join(map(str, get_args(kind)))
+    message = re.sub(r"Invalid enum value .*", lambda _: f"valid: {valid}", message)
+    return re.sub(r"matching regex '.*'", lambda _: _form_of(kind), message)
+
+
+def _form_of(kind: Any) -> str:
+    """The description of a type's pattern."""
+    metas = [one for one in getattr(kind, "__metadata__", ()) if one.pattern]
+    return metas[0].description if metas else next(filter(None, map(_form_of, get_args(kind))), "")

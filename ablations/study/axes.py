@@ -1,0 +1,96 @@
+"""What a grid can vary, in one table: the axes, their config keys, types and defaults.
+
+A new axis is one entry of ``AXES``; ``reports/results/labels.py`` has its label in reports.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class AllBut:
+    """Holds every name that is not one of these."""
+
+    names: tuple[str, ...]
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, str) and value not in self.names
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a grid can vary.
+
+    Attributes:
+        key: the config's key.
+        kind: the type of its values.
+        prefix: what precedes a value in a cell's id.
+        base: the value that every config of this project has, so that a setting need not name
+            it. A study may set another; axes without one are always named.
+        only_with: (axis, its values): with other values, and where that axis itself has no effect,
+            this axis has no effect and is left out.
+        of_model: whether it concerns the model or its data rather than the loss: losses are
+            compared where these axes have the same values.
+        changes_cost: whether an iteration takes another time.
+        changes_weights: whether its values need initial weights of their own.
+    """
+
+    key: str
+    kind: type
+    prefix: str
+    base: Any = ...
+    only_with: tuple[str, tuple[str, ...] | AllBut] | None = None
+    of_model: bool = False
+    changes_cost: bool = False
+    changes_weights: bool = False
+
+
+RETINANET = "retinanet"
+
+DENSE = ("detector", (RETINANET,))
+"""``only_with`` of the axes that a two-stage detector does not have."""
+
+_OHEM = ("ohem", ("ohem", "ohem_1_3"))
+_MODEL = {"of_model": True, "changes_cost": True}
+
+AXES = {
+    "detector": Axis("MODEL.DETECTOR", str, "", RETINANET, **_MODEL),
+    "loss": Axis("MODEL.FOCAL_STAR.LOSS", str, "", only_with=DENSE),
+    "alpha": Axis("MODEL.RETINANET.FOCAL_LOSS_ALPHA", float, "alpha", only_with=DENSE),
+    "gamma": Axis(
+        "MODEL.RETINANET.FOCAL_LOSS_GAMMA", float, "gamma", only_with=("loss", AllBut(("ce",)))
+    ),
+    "beta": Axis(
+        "MODEL.FOCAL_STAR.BETA", float, "beta", 0.0,
+        only_with=("loss", AllBut(("ce", "focal", "focal_star"))),
+    ),
+    "weight_cap": Axis(
+        "MODEL.FOCAL_STAR.WEIGHT_CAP", float, "cap", None,
+        only_with=("loss", AllBut(("ce", "focal", "focal_appendix"))),
+    ),
+    "prior": Axis("MODEL.RETINANET.PRIOR_PROB", float, "prior", 0.01, only_with=DENSE),
+    "ohem": Axis("MODEL.OHEM.METHOD", str, "", None, only_with=DENSE, **_MODEL),
+    "batch_size": Axis("MODEL.OHEM.BATCH_SIZE", int, "batch", only_with=_OHEM, **_MODEL),
+    "nms_thresh": Axis("MODEL.OHEM.NMS_THRESH", float, "nms", only_with=_OHEM, of_model=True),
+    "num_scales": Axis(
+        "MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3, only_with=DENSE, **_MODEL
+    ),
+    "num_aspect_ratios": Axis(
+        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3, only_with=DENSE, **_MODEL
+    ),
+    "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth", changes_weights=True, **_MODEL),
+    "scale": Axis("INPUT.SHORT_EDGE", int, "edge", **_MODEL),
+}  # fmt: skip
+"""Name of an axis in a grid -> what it is in a config. The order is the order of a cell's id."""
+
+MODEL_AXES = tuple(name for name, axis in AXES.items() if axis.of_model)
+LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
+"""The parameters of the loss."""
+
+
+def has_effect(axis: str, values: dict[str, Any]) -> bool:
+    """Whether an axis has an effect beside these values; an axis without a value has its base."""
+    if AXES[axis].only_with is None:
+        return True
+    other, with_values = AXES[axis].only_with
+    return has_effect(other, values) and values.get(other, AXES[other].base) in with_values

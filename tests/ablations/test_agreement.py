@@ -1,0 +1,37 @@
+"""The names that more than one package writes down agree."""
+
+import pytest
+
+from ablations.identity.fingerprint import flat
+from ablations.records.record import DIVERGED, DONE, METRICS
+from ablations.study.axes import AXES, LOSS_AXES, MODEL_AXES
+from ablations.study.grid import COLUMNS
+
+
+def test_metrics_and_statuses_are_those_that_a_training_reports():
+    from focal_star.training import outcome
+
+    assert outcome.METRICS == METRICS
+    assert (outcome.DONE, outcome.DIVERGED) == (DONE, DIVERGED)
+
+
+def test_reports_have_a_label_for_every_metric_and_axis():
+    from reports.results import labels
+
+    assert set(labels.METRICS) == {*METRICS, labels.SPEED}
+    assert set(COLUMNS) <= set(METRICS)
+    assert set(labels.AXES) >= set(AXES)
+    assert set(labels.MODEL_AXES) == set(MODEL_AXES)
+
+
+def test_losses_are_compared_where_the_model_is_the_same():
+    assert {*MODEL_AXES, *LOSS_AXES, "loss"} == set(AXES)
+    assert LOSS_AXES == ("alpha", "gamma", "beta", "weight_cap", "prior")
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_every_axis_is_a_key_of_the_config(name):
+    from focal_star.config import CONFIGS, resolve_config
+
+    config = resolve_config(CONFIGS / "Base-FocalStar-RetinaNet.yaml")
+    assert AXES[name].key in dict(flat(config))
