@@ -82,8 +82,8 @@ def commands() -> list[Command]:
     return list({command.text: command for command in found}.values())
 
 
-def marked(page: str, note: str) -> str:
-    """The text of the one block of a page of ``docs`` with this note."""
+def marked(page: str | Path, note: str) -> str:
+    """The text of the one block with this note; ``page`` is a path, or a name in ``docs``."""
     (found,) = [
         block.text
         for block in blocks(ROOT / "docs" / page, "python", "yaml")
