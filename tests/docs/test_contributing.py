@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md shows works as it is printed, and the files that it names are the right ones."""
+"""The examples in CONTRIBUTING.md work as printed, and its way of gamma names the right files."""
 
 import importlib
 import re
@@ -82,7 +82,7 @@ def test_a_new_figure_is_a_block_of_the_page(make_folder):
     assert plot(["a", "b"], [1.0, 3.0]).patches[1].get_width() == 3.0
 
 
-def test_a_new_metric_is_what_the_analysis_counts():
+def test_a_new_metric_agrees_with_the_analysis():
     image = {"width": 9, "height": 9}
     content = {
         "images": [{"id": i, "file_name": f"{i}.png"} | image for i in (1, 2)],
@@ -104,7 +104,7 @@ def test_a_new_metric_is_what_the_analysis_counts():
 
 @pytest.mark.parametrize(("where", "longest"), [("loss", 15), ("table", 10)])
 def test_the_way_of_gamma(where, longest):
-    """Each step is a file, and has in it what the page says of it."""
+    """Each step is a file that contains the names that the page gives."""
     text = PAGE.read_text(encoding="utf-8")
     steps = re.search(
         rf"<!-- test: the way to the {where} -->\n((?:\d+\. .*\n(?:   .*\n)*)+)", text
