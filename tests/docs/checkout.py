@@ -22,7 +22,7 @@ from tests.docs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
-    "ablations", "docs", "install", "projects", "reports", "tests/focal_star/losses",
+    "ablations", "docs", "install", "projects", "reports", "tests/focal_star/losses/test_losses.py",
     "CHANGELOG.md", "Makefile", "README.md", "pyproject.toml",
 )  # fmt: skip
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
