@@ -118,3 +118,10 @@ def test_the_way_of_gamma(where, longest):
         content = (ROOT / path).read_text(encoding="utf-8")
         for word in (name, *re.findall(r"`(\w+)`", rest)):
             assert re.search(rf"\b{word}\b", content), f"{path}: {word}"
+
+
+@pytest.mark.parametrize("package", ["projects/focal_star/focal_star", "ablations", "reports"])
+def test_every_room_is_on_the_map(package):
+    rooms = [path.parent.name for path in (ROOT / package).glob("*/__init__.py")]
+    links = re.findall(rf"^\| \[`(\w+)`\]\({package}/\w+\) \|", PAGE.read_text("utf-8"), re.M)
+    assert sorted(rooms) == sorted(links)
