@@ -124,4 +124,4 @@ def test_the_way_of_gamma(where, longest):
 def test_every_room_is_on_the_map(package):
     rooms = [path.parent.name for path in (ROOT / package).glob("*/__init__.py")]
     links = re.findall(rf"^\| \[`(\w+)`\]\({package}/\w+\) \|", PAGE.read_text("utf-8"), re.M)
-    assert sorted(rooms) == sorted(links)
+    assert rooms and set(rooms) <= set(links)
