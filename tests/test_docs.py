@@ -140,8 +140,8 @@ def test_the_differences_of_the_mini_study_match_its_config():
     recipe = digits_in_scenes.Recipe()
     clip = cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE
     for text in (
-        f"{cfg.MODEL.RETINANET.NUM_CLASSES} categories, {recipe.num_train:,} and {recipe.num_val} "
-        "images",
+        f"{cfg.MODEL.RETINANET.NUM_CLASSES} categories, {recipe.num_train:,} training and "
+        f"{recipe.num_val} validation images",
         f"ResNet-{cfg.MODEL.RESNETS.DEPTH} and -34 of width {cfg.MODEL.RESNETS.RES2_OUT_CHANNELS}, "
         f"FPN of {cfg.MODEL.FPN.OUT_CHANNELS}, {cfg.MODEL.RETINANET.NUM_CONVS} convolution",
         f"from {cfg.MODEL.ANCHOR_GENERATOR.SIZES[0][0]:g} px on",
