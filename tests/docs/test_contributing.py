@@ -61,11 +61,11 @@ def test_a_new_table_is_a_block_of_the_page(make_folder):
     names = example("a table") | {"tabled": contents.tabled}
     block = marked(PAGE, "a block of the table")
     (nothing,) = eval(block, names | {"results": folder.load()})
-    assert "No cell has been trained yet." in nothing.pieces
+    assert "No cell has been trained yet." in nothing.parts
     folder.add(folder.cell(0, 0), 4.0)
     table, note = eval(block, names | {"results": folder.load()})
     assert isinstance(table, TableBlock) and "31.0" in table.table.to_markdown()
-    assert note.pieces == ["Mean training time per cell, in seconds."]
+    assert note.parts == ("Mean training time per cell, in seconds.",)
 
 
 def test_a_new_figure_is_a_block_of_the_page(make_folder):
@@ -74,7 +74,7 @@ def test_a_new_figure_is_a_block_of_the_page(make_folder):
     names = example("a figure", train_times=plot) | {"illustrated": contents.illustrated}
     block = marked(PAGE, "a block of the figure")
     (nothing,) = eval(block, names | {"results": folder.load()})
-    assert "No cell has been trained yet." in nothing.pieces
+    assert "No cell has been trained yet." in nothing.parts
     folder.add(folder.cell(1, 0), 4.0)
     (figure,) = eval(block, names | {"results": folder.load()})
     assert isinstance(figure, FigureBlock) and figure.name == "train_times"
