@@ -15,7 +15,7 @@ DATASET =
 JOBS =
 ## where the cells run: local (processes on this machine) or slurm (a job array)
 ENGINE = local
-## how often a cell whose process died is resumed from its last checkpoint
+## how many times a cell is resumed from its last checkpoint after its process died
 RETRIES = 2
 ## number of GPUs per cell; empty: the study's number (coco: 8, mini: none)
 GPUS =
@@ -25,7 +25,7 @@ OUTPUT = output
 IMAGES =
 ## demo: the checkpoints, for example WEIGHTS="a.pth b.pth"
 WEIGHTS =
-## demo: the config of the checkpoints; empty: config.yaml in the folder of each
+## demo: the config of the checkpoints; empty: config.yaml in the folder of each checkpoint
 CONFIG =
 ## demo: the lowest score to show; empty: from result.json next to each checkpoint, or 0.5
 THRESHOLD =
@@ -66,7 +66,7 @@ help:
 ## create .venv with all packages, or update the environment of PYTHON
 setup:
 	@command -v "$(or $(PYTHON),python3)" >/dev/null || { \
-	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer that is (PYTHON=...)" >&2; exit 1; }
+	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer (PYTHON=...)" >&2; exit 1; }
 	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here)
 
 ## run or resume the study; update its report every minute and at the end
@@ -81,7 +81,7 @@ ablations: setup
 plan: setup
 	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS)
 
-## check whether this machine can run the study: data, weights, GPUs, disk, anchors
+## check if this machine can run the study: data, weights, GPUs, disk, anchors
 doctor: setup
 	@"$(PY)" -m ablations doctor $(STUDY_FLAGS) $(RUN_FLAGS)
 
@@ -131,12 +131,12 @@ test: setup lint
 ## run the tests of focal_star with the Detectron2 in the folder DETECTRON2
 upstream: setup
 	@[ -f "$(DETECTRON2)/detectron2/__init__.py" ] || { \
-	    echo "make upstream: there is no detectron2/__init__.py in '$(DETECTRON2)'; name the folder that holds the package (DETECTRON2=...)" >&2; exit 1; }
+	    echo "make upstream: there is no detectron2/__init__.py in '$(DETECTRON2)'; name the folder that contains the package (DETECTRON2=...)" >&2; exit 1; }
 	@mkdir -p .setup/upstream  # only the package: the checkout also has a package `tests`
 	@ln -sfn "$$(realpath "$(DETECTRON2)")/detectron2" .setup/upstream/detectron2
 	@PYTHONPATH="$(CURDIR)/.setup/upstream" "$(PY)" -m pytest tests/focal_star $(PYTEST_ARGS)
 
-## compare losses, training step, evaluation, a study and more with others; about 7 minutes
+## compare the speed with Detectron2 and others; about 7 minutes
 bench: setup
 	@"$(PY)" -m benchmarks --parts "$(BENCH)" --output "$(OUTPUT)/bench"
 

@@ -1,4 +1,4 @@
-"""What the distribution `focal_star` is: three packages in two places, and what they need."""
+"""The distribution `focal_star`: three packages in two places, and their requirements."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ PROJECT = "projects/focal_star"
 
 
 def read_version() -> str:
-    """The version as focal_star/__init__.py says it, read as text: importing needs torch."""
+    """The version in focal_star/__init__.py, read as text because importing it needs torch."""
     init = ROOT / PROJECT / "focal_star" / "__init__.py"
     found = re.search(r'^__version__ = "([^"]+)"', init.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
@@ -19,7 +19,7 @@ def read_version() -> str:
 
 
 def nested(*names: str) -> list[str]:
-    """Package names with one pattern each for their subpackages, as find_packages takes them."""
+    """Patterns for find_packages: each package and its subpackages."""
     return [pattern for name in names for pattern in (name, f"{name}.*")]
 
 
@@ -47,9 +47,8 @@ setup(
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
         "reports": ["page/templates/*", "tables/*.tpl"],
     },
-    # No detectron2 here: it has no wheel on the package index and its own install compiles C++.
-    # The set-up (`make setup`) keeps a Detectron2 that is there and else installs a pure-Python
-    # one; a requirement would make pip look for it on the index instead.
+    # detectron2 is not listed, because pip would look for it on the package index, which has no wheel
+    # of it. `make setup` keeps an installed Detectron2, or installs a pure-Python one.
     install_requires=[
         "adjustText>=1.2",
         "anyascii>=0.3.2",
@@ -70,7 +69,7 @@ setup(
         "submitit>=1.5.2",
         "tabulate>=0.9",
         "tensorboard>=2.17",
-        "torch>=2.4",  # AdamW's fused form on the CPU
+        "torch>=2.4",  # the first with a fused AdamW on the CPU
         "torchvision>=0.19",
     ],
     extras_require={

@@ -1,6 +1,6 @@
-"""What the READMEs and docs/ name is there: links, make targets, modules, config keys, messages.
+"""Links, make targets, modules, config keys and messages in the READMEs and docs/ exist.
 
-That their commands run is tested in tests/docs.
+tests/docs runs their commands.
 """
 
 import ast
@@ -44,13 +44,13 @@ def test_links_into_a_page_lead_to_a_heading(page):
 
 
 def anchors(page: Path) -> set[str]:
-    """Of its headings, as GitHub makes them."""
+    """The anchors that GitHub makes of its headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.replace("\\*", "")) for heading in headings)
     return {heading.strip().lower().replace(" ", "-") for heading in plain}
 
 
-def test_the_index_of_docs_is_whole():
+def test_the_index_of_docs_is_complete():
     linked = re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "README.md").read_text("utf-8"))
     assert sorted(["README.md", *linked]) == [path.name for path in DOCS]
 
@@ -86,17 +86,17 @@ def test_config_keys_exist(page):
             node = node[part]
 
 
-def test_the_table_of_losses_is_whole():
-    """Of the project's own: a loss of one's own needs no line there."""
+def test_the_table_of_losses_is_complete():
+    """It lists the losses of the project; a loss that a user adds needs no line there."""
     rows = re.findall(r"^\| `(\w+)` \|", READMES[1].read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == list(FUSED) == list(LOSSES)[: len(FUSED)]
 
 
-def test_the_changelog_tells_of_this_version():
+def test_the_changelog_has_this_version():
     assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_the_messages_of_troubleshooting_are_the_projects():
+def test_the_messages_in_troubleshooting_are_printed():
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(messages) > 15
@@ -106,7 +106,7 @@ def test_the_messages_of_troubleshooting_are_the_projects():
 
 @cache
 def printed() -> list[str]:
-    """Every text of the sources, with VARIES where something is put in, and the Makefile's."""
+    """Every text in the sources and in the Makefile, with VARIES for each inserted value."""
     files = [
         path
         for folder in ("ablations", "install", "projects", "reports")
@@ -118,7 +118,7 @@ def printed() -> list[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr | ast.Constant):
                 texts.append(_text(node))
-            elif isinstance(node, ast.BinOp):  # a sum of texts
+            elif isinstance(node, ast.BinOp):  # texts joined by +
                 texts.append(_text(node.left) + _text(node.right))
     return texts
 
@@ -134,14 +134,14 @@ def _text(node: ast.AST) -> str:
     return VARIES
 
 
-def test_what_differs_of_the_mini_study_is_its_configs():
+def test_the_differences_of_the_mini_study_match_its_config():
     page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
     cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml")
     recipe = digits_in_scenes.Recipe()
     clip = cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE
     for text in (
-        f"{cfg.MODEL.RETINANET.NUM_CLASSES} categories, {recipe.num_train:,} and {recipe.num_val} "
-        "images",
+        f"{cfg.MODEL.RETINANET.NUM_CLASSES} categories, {recipe.num_train:,} training and "
+        f"{recipe.num_val} validation images",
         f"ResNet-{cfg.MODEL.RESNETS.DEPTH} and -34 of width {cfg.MODEL.RESNETS.RES2_OUT_CHANNELS}, "
         f"FPN of {cfg.MODEL.FPN.OUT_CHANNELS}, {cfg.MODEL.RETINANET.NUM_CONVS} convolution",
         f"from {cfg.MODEL.ANCHOR_GENERATOR.SIZES[0][0]:g} px on",

@@ -1,7 +1,7 @@
-"""A copy of the checkout in which what the documentation says takes seconds.
+"""A copy of the checkout in which the documented commands take seconds.
 
-The commands stay as a reader types them. What is shorter is what they run on: 2 iterations, a few
-images, a few rows of each table. The copy shares the environment of the tests.
+The commands are the ones that a reader types. They run on less: 2 iterations, a few images, a few
+rows of each table. The copy uses the environment of the tests.
 """
 
 import os
@@ -22,16 +22,16 @@ from tests.docs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
-    "ablations", "docs", "install", "projects", "reports", "tests/focal_star/test_losses.py",
+    "ablations", "docs", "install", "projects", "reports", "tests/focal_star/losses/test_losses.py",
     "CHANGELOG.md", "Makefile", "README.md", "pyproject.toml",
 )  # fmt: skip
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 
 ONE = "output/one"
-"""Where the first single training of the pages writes."""
+"""The folder of the first single training run in the pages."""
 
 GRIDS = ("headline",)
-"""Of the study, in place of all."""
+"""The grids of the study, instead of all."""
 
 SHORT = {
     "IMS_PER_BATCH: 8": "IMS_PER_BATCH: 2",
@@ -44,17 +44,17 @@ SHORT = {
     "LOSS_PERIOD: 100": "LOSS_PERIOD: 0",
     "LOSS_DISTRIBUTION_IMAGES: 128": "LOSS_DISTRIBUTION_IMAGES: 2",
 }
-"""Text of the mini study's config -> what stands there in the copy."""
+"""Text of the mini study's config -> its replacement in the copy."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left.
+    """The result of a command.
 
     Attributes:
         code: its exit code.
         text: what it printed.
-        report: the mini study's ``report.md``, as it then was.
+        report: the mini study's ``report.md`` at that time.
     """
 
     code: int
@@ -82,13 +82,13 @@ class Checkout:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, root / name)
         self._shorten()
-        self._give_an_environment()
-        self._put_what_pages_name()
+        self._make_environment()
+        self._write_named_inputs()
 
     def run(self, command: str) -> Ran:
-        """Run a command of a page as bash does, in the copy's root; one that was run is not again.
+        """Run a command with bash in the copy's root; a repeated command is not run again.
 
-        ``OUTPUT_DIR`` is that of the training that ``docs/first_run.md`` starts.
+        ``OUTPUT_DIR`` is the folder of the training run in ``docs/first_run.md``.
         """
         if command not in self._ran:
             ran = subprocess.run(
@@ -116,7 +116,7 @@ class Checkout:
         return {k: v for k, v in os.environ.items() if k not in left_out} | own
 
     def put_checkpoints(self) -> None:
-        """The files that commands name, of the training ``ONE``."""
+        """Copy the checkpoints that commands name from the training run ``ONE``."""
         for name in ("a.pth", "b.pth", "A.pth", "B.pth", "model_final.pth"):
             shutil.copy(self.root / ONE / "model_final.pth", self.root / name)
         shutil.copy(self.root / ONE / "config.yaml", self.root)
@@ -142,8 +142,8 @@ class Checkout:
             content |= {"grids": list(GRIDS), "more_seeds": {}}
             path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
 
-    def _give_an_environment(self) -> None:
-        """A ``.venv`` whose Python is that of the tests, warm, and imports from the copy."""
+    def _make_environment(self) -> None:
+        """A ``.venv`` whose Python is the warm one of the tests and imports from the copy."""
         folder = self.root / ".venv" / "bin"
         folder.mkdir(parents=True)
         python, address = folder / "python", self._short / "socket"
@@ -167,7 +167,7 @@ class Checkout:
         self._server.wait()
         shutil.rmtree(self._short)
 
-    def _put_what_pages_name(self) -> None:
+    def _write_named_inputs(self) -> None:
         digits_in_scenes.write(
             self.root / "path" / "to" / "folder", digits_in_scenes.Recipe(num_train=8, num_val=4)
         )
@@ -181,7 +181,7 @@ class Checkout:
 
 
 def _keep_few_rows(path: Path) -> None:
-    """Leave a grid's file its first row and its reference row, as their lines stand."""
+    """Keep only the first row and the reference row of a grid's file, unchanged."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     wanted, common = content.get("reference"), content.get("common", {})
     rows = [common | row for row in content["rows"]]
@@ -195,7 +195,7 @@ def _keep_few_rows(path: Path) -> None:
 
 
 def _write_voc(folder: Path, images: Path) -> None:
-    """Two images to train on and one to test on, with an object each."""
+    """Two images to train on and one to test on, with one object per image."""
     for part in ("Annotations", "ImageSets/Main", "JPEGImages"):
         (folder / part).mkdir(parents=True)
     names = {"train": ("a", "b"), "val": ("c",)}

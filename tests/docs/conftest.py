@@ -24,7 +24,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="session")
 def trained(checkout: Checkout) -> Checkout:
-    """The copy after the commands of docs/first_run.md, which others go on from."""
+    """The copy after the commands of docs/first_run.md; other commands use their results."""
     for block in blocks(ROOT / "docs" / "first_run.md", *SHELL):
         for command in block.commands:
             ran = checkout.run(command.text)

@@ -1,9 +1,9 @@
 """The commands and snippets of the documentation, as a reader sees them.
 
-Above a block, a comment may say what is done with it in the tests:
+A comment above a block may say what the tests do with it:
 
-* ``<!-- not run: WORDS, WORDS (why) -->``: the commands that have these words are not run;
-* ``<!-- test: ... -->``: it is not a command; a test of its own takes it.
+* ``<!-- not run: WORDS, WORDS (why) -->``: commands with any of these words are not run;
+* ``<!-- test: ... -->``: the block is not a command; a separate test uses it.
 """
 
 import re
@@ -28,10 +28,10 @@ class Block:
     """A fenced block.
 
     Attributes:
-        page: where it stands.
+        page: the file that contains it.
         kind: the language of the fence.
-        text: what it holds.
-        note: of the comment above it.
+        text: its content.
+        note: the text of the comment above it.
     """
 
     page: Path
@@ -41,8 +41,8 @@ class Block:
 
     @property
     def commands(self) -> list["Command"]:
-        """Its lines, those that end in a backslash joined with the next; settings of variables
-        belong to the command after them."""
+        """The commands: a line that ends in a backslash is joined with the next one, and a line
+        that sets a variable belongs to the command after it."""
         whole = _ENDS_IN_COMMENT.sub("", self.text).replace("\\\n", " ")
         left_out = re.match(r"not run: (.*?)(?: \(.*\))?$", self.note, re.DOTALL)
         words = left_out[1].split(", ") if left_out else []
@@ -67,7 +67,7 @@ class Command:
 
 
 def blocks(page: Path, *kinds: str) -> list[Block]:
-    """The fenced blocks of a page that are in one of these languages."""
+    """The fenced blocks of a page in one of these languages."""
     found = _BLOCK.finditer(page.read_text(encoding="utf-8"))
     return [
         Block(page, one["kind"], one["text"], one["note"] or "")
@@ -77,13 +77,13 @@ def blocks(page: Path, *kinds: str) -> list[Block]:
 
 
 def commands() -> list[Command]:
-    """All commands, each once, in the order of the pages."""
+    """All distinct commands, in the order of the pages."""
     found = [c for page in PAGES for block in blocks(page, *SHELL) for c in block.commands]
     return list({command.text: command for command in found}.values())
 
 
-def marked(page: str, note: str) -> str:
-    """The text of the one block of a page of ``docs`` with this note."""
+def marked(page: str | Path, note: str) -> str:
+    """The text of the one block with this note; ``page`` is a path, or a name in ``docs``."""
     (found,) = [
         block.text
         for block in blocks(ROOT / "docs" / page, "python", "yaml")

@@ -1,4 +1,4 @@
-"""The commands of the READMEs and of docs/ are run; those that cannot be here are planned."""
+"""The commands of the READMEs and docs/ are run; those that cannot run here are planned."""
 
 import re
 import shlex
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.slow
 
 COMMANDS = commands()
 SYNOPSIS = re.compile(r"\[|\.\.\.")
-"""A command that shows what may be given, and not what is typed."""
+"""A synopsis of options, which nobody types as it is."""
 
 MISSING_HERE = {"make doctor STUDY=coco": 2}
-"""Command -> its exit code where there is neither COCO nor a GPU."""
+"""Command -> its exit code without COCO and without a GPU."""
 
 
 def is_run(command: Command) -> bool:
@@ -48,7 +48,7 @@ def test_a_command_runs(command, trained):
 @pytest.mark.parametrize(
     "command", [command for command in COMMANDS if not is_run(command)], ids=names
 )
-def test_what_is_not_run_is_planned(command, checkout):
+def test_a_command_that_is_not_run_is_planned(command, checkout):
     line = command.text.splitlines()[-1]
     program, *words = shlex.split(line)
     if program == "make":
@@ -77,6 +77,6 @@ def subcommand(words: list[str]) -> list[str]:
 
 
 def test_a_command_that_fails_is_noticed(checkout):
-    """What the tests above would say of a flag that does not exist."""
+    """The tests above would fail for a name that does not exist."""
     assert checkout.run("make plan GRIDS=gama").code != 0
     assert checkout.run("make -n plans").code != 0

@@ -1,4 +1,4 @@
-"""A new loss and a new table, as docs/ has them, come to their rows in the report."""
+"""The new loss and the new table of docs/ get their rows in the report."""
 
 import re
 import textwrap
@@ -43,7 +43,7 @@ def test_a_new_table_is_in_the_report(trained):
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_changed_loss_is_trained_again(trained, changed):
-    """By what it computes alone: a comment in it changes nothing."""
+    """Only a change of the computation counts; a comment changes nothing."""
     losses = trained.root / "projects/focal_star/focal_star/losses/poly1.py"
     before = losses.read_text(encoding="utf-8")
     old = "        return softplus(-s) + gamma * torch.sigmoid(-s)\n"
@@ -51,17 +51,17 @@ def test_a_changed_loss_is_trained_again(trained, changed):
     assert before.count(old) == 1
     try:
         losses.write_text(before.replace(old, new), encoding="utf-8")
-        # A space more, so that it is not the command that was run before.
-        told = trained.run(f"make plan  GRIDS=headline {'#' * (1 + changed)}").text
+        # One more space, so that it differs from the command that was run before.
+        plan = trained.run(f"make plan  GRIDS=headline {'#' * (1 + changed)}").text
     finally:
         losses.write_text(before, encoding="utf-8")
-    assert ("stale: poly1-alpha0.25-gamma1-seed1: loss" in told) == changed, told
-    assert ("1 stale" in told) == changed
+    assert ("stale: poly1-alpha0.25-gamma1-seed1: loss" in plan) == changed, plan
+    assert ("1 stale" in plan) == changed
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda block: str(block.page.relative_to(ROOT)))
 def test_a_snippet_runs(snippet, checkout, tmp_path):
-    """In the copy, where the loss of docs/own_loss.md is."""
+    """In the copy, which has the loss of docs/own_loss.md."""
     script = checkout.root / f"snippet_{SNIPPETS.index(snippet)}.py"
     script.write_text(textwrap.dedent(snippet.text), encoding="utf-8")
     ran = checkout.run(f"python {script.name}")

@@ -1,9 +1,9 @@
-"""A Python that has its libraries imported: dozens of commands, one import of torch.
+"""A Python with imported libraries: dozens of commands share one import of torch.
 
-``warm.py serve SOCKET EXECUTABLE`` imports them and waits. A client, :data:`CLIENT`, which takes
-the place of ``python``, hands it a command; a fork of the server runs it, with the arguments,
-variables, folder, input and output of the client. Modules of this project are imported by each
-command anew.
+``warm.py serve SOCKET EXECUTABLE`` imports the libraries and waits. The client, :data:`CLIENT`,
+replaces ``python`` and sends a command to the server. A fork of the server runs the command with
+the arguments, variables, folder, input and output of the client. Each command imports the modules
+of this project again.
 """
 
 import array
@@ -43,15 +43,15 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda number, _: os.kill(pid, number))
 sys.exit(int.from_bytes(channel.recv(8, socket.MSG_WAITALL), "big"))
 """
-"""With the real Python and the socket put in."""
+"""The script of the client; ``python`` and ``socket`` are filled in."""
 
 
 def serve(address: str, executable: str) -> None:
-    """Wait for commands, for ever.
+    """Answer commands until the process is killed.
 
     Args:
-        address: of the socket; it is there once the libraries are imported.
-        executable: what commands start further processes by: the client.
+        address: the path of the socket; it exists once the libraries are imported.
+        executable: the client, with which commands start further processes.
     """
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
@@ -94,7 +94,7 @@ def _answer(channel: socket.socket, executable: str) -> None:
 def _become(
     words: list[str], folder: str, variables: dict[str, str], files: list[int], executable: str
 ) -> None:
-    """Run a module or a script as ``python`` does, and end."""
+    """Run a module or a script as ``python`` does, and exit."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     for file in files:
