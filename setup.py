@@ -47,10 +47,9 @@ setup(
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
         "reports": ["page/templates/*", "tables/*.tpl"],
     },
-    # detectron2 is not listed, because pip would look for it on the package index, which has no wheel
-    # of it. `make setup` keeps an installed Detectron2, or installs a pure-Python one.
+    # detectron2 is not listed, because pip would look for it on the package index, which has no
+    # wheel of it. `make setup` keeps an installed Detectron2, or installs a pure-Python one.
     install_requires=[
-        "adjustText>=1.2",
         "anyascii>=0.3.2",
         "fvcore>=0.1.5.post20221221",
         "hotcoco>=1.3",
@@ -60,7 +59,6 @@ setup(
         "numpy>=1.26",
         "pandas>=2.2",
         "Pillow>=10.3",
-        "pooch>=1.8",
         "pycocotools>=2.0.8",
         "PyYAML>=6.0.1",
         "rich>=13.7",
