@@ -116,7 +116,7 @@ check: setup
 describe: setup
 	@"$(PY)" -m focal_star.data describe $(if $(DATASET),"$(DATASET)")
 
-## load DATASET with Detectron2 and show the config keys that train on it
+## load DATASET with Detectron2 and show the config keys for training on it
 register: setup
 	@"$(PY)" -m focal_star.data register $(if $(DATASET),"$(DATASET)")
 
