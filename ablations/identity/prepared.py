@@ -279,8 +279,10 @@ def written_config(study: Study) -> dict[str, Any]:
 
 def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
     """Path, content and keys of a config file and then of its bases."""
-    seen = []
-    while path:
+    seen: list[Path] = []
+    following: Path | None = path
+    while following:
+        path = following
         if path in seen:
             raise PrepareError(f"{path}: is its own _BASE_")
         seen.append(path)
@@ -295,7 +297,7 @@ def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
         except RecursionError as error:
             raise PrepareError(f"{path}: nested too deeply") from error
         yield path, content, keys
-        path = path.parent / base if base else None
+        following = path.parent / base if base else None
 
 
 def check_base(study: Study, config: ResolvedConfig) -> None:

@@ -47,9 +47,10 @@ def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
             _move(folder, _free(layout, cell_id, UNKNOWN, FOLDER))
         _move(kept, folder)
     kept = _find(layout, cell_id, fingerprint, RECORD)
-    came_back = bool(kept) and keep_record(layout, cell_id, fingerprint)
-    if came_back:
+    came_back = False
+    if kept and keep_record(layout, cell_id, fingerprint):
         _move(kept, record)
+        came_back = True
     _remove_empty(layout, cell_id)
     return came_back
 

@@ -6,14 +6,14 @@ differs from run to run: times, hardware, versions.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from ablations.storage.json_files import write_json
 from ablations.storage.schemas import check, shown
 
-SCHEMA = 2
+SCHEMA: Final = 2
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """The metrics in a result, percent."""

@@ -265,7 +265,7 @@ class CellRun:
             return
         with suppress(OSError, ValueError, OverflowError):
             if self._process is not None:
-                pid, host = self._process.pid, os.uname().nodename
+                pid, host = str(self._process.pid), os.uname().nodename
             else:
                 lock = self.job.layout.cell_lock(self.job.cell.id)
                 pid, host = lock.read_text(encoding="utf-8").split()

@@ -44,7 +44,8 @@ class CellTask(Checkpointable):
 
     def __call__(self) -> None:
         near_limit = getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
-        requeue, received = signal.getsignal(near_limit), set()
+        requeue = signal.getsignal(near_limit)
+        received: set[int] = set()
         for number in (signal.SIGTERM, near_limit):
             signal.signal(number, lambda number, _: received.add(number))
         cell_run = CellRun(self.job)
@@ -63,6 +64,7 @@ class CellTask(Checkpointable):
         # A task that is asked to end and is still RUNNING is preempted; others are cancelled, or
         # already requeued.
         if near_limit in received or state_of(JobEnvironment().job_id) == "RUNNING":
+            assert callable(requeue)  # submitit's handler
             requeue(near_limit, None)
         sys.exit(128 + signal.SIGTERM)
 

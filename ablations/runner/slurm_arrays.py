@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,13 +115,20 @@ class Arrays:
     def what_is_known(self, job: Job) -> str:
         """The end of the cell's latest task, and the last lines of its logs."""
         array, index = self._place(job)
+        assert array is not None, f"{job.cell.id} was never submitted"
         task, paths = self._task(array, index), JobPaths(self._folder, array.task_id(index))
         logs = [paths.stderr, job.layout.cell_log(job.cell.id)]
         ends = [tail(log.read_text(errors="replace")) for log in logs if log.exists()]
         ended = f"SLURM's task {paths.job_id} ended as {task.state}, exit code {task.exit_code}"
         return "\n".join([f"{ended}, without a result:", *ends])
 
-    def submit(self, study: str, jobs: list[Job], make_task, parameters: dict[str, Any]) -> None:
+    def submit(
+        self,
+        study: str,
+        jobs: list[Job],
+        make_task: Callable[[Job], Callable[[], None]],
+        parameters: dict[str, Any],
+    ) -> None:
         """Put cells into the cluster's queue.
 
         Args:

@@ -83,12 +83,14 @@ def _faults(text: str) -> Iterator[str]:
             continue
         if not isinstance(event, yaml.NodeEvent):
             continue
-        where = f"line {event.start_mark.line + 1}"
-        if getattr(event, "tag", None) is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        line = event.start_mark.line  # type: ignore[union-attr]  # the parser sets every mark
+        where = f"line {line + 1}"
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
             yield f"{where}: the tag {shown(tag)}; only plain values are read"
-        if open_nodes and open_nodes[-1][0] is not None:
-            keys, is_key = open_nodes[-1]
+        keys, is_key = open_nodes[-1] if open_nodes else (None, False)
+        if keys is not None:
             open_nodes[-1] = keys, not is_key
             if is_key and isinstance(event, yaml.ScalarEvent):
                 if event.value in keys:

@@ -51,7 +51,7 @@ DENSE = ("detector", (RETINANET,))
 """``only_with`` of the axes that a two-stage detector does not have."""
 
 _OHEM = ("ohem", ("ohem", "ohem_1_3"))
-_MODEL = {"of_model": True, "changes_cost": True}
+_MODEL: dict[str, Any] = {"of_model": True, "changes_cost": True}
 
 AXES = {
     "detector": Axis("MODEL.DETECTOR", str, "", RETINANET, **_MODEL),
@@ -90,7 +90,8 @@ LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
 
 def has_effect(axis: str, values: dict[str, Any]) -> bool:
     """Whether an axis has an effect beside these values; an axis without a value has its base."""
-    if AXES[axis].only_with is None:
+    only_with = AXES[axis].only_with
+    if only_with is None:
         return True
-    other, with_values = AXES[axis].only_with
+    other, with_values = only_with
     return has_effect(other, values) and values.get(other, AXES[other].base) in with_values

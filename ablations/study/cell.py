@@ -48,7 +48,7 @@ class Setting:
             ValueError: names every axis that does not exist and every value of another type.
         """
         problems = [unknown("axis", [axis], AXES) for axis in values if axis not in AXES]
-        typed = {}
+        typed: dict[str, Any] = {}
         for axis, value in values.items():
             if axis in AXES:
                 try:
@@ -57,8 +57,7 @@ class Setting:
                     problems.append(f"{axis} is {shown(value)}, {error}")
         if problems:
             raise ValueError("; ".join(problems))
-        loss = typed.get("loss")
-        neutral = _NEUTRAL_GAMMA.get(loss, math.nan)
+        neutral = _NEUTRAL_GAMMA.get(typed.get("loss") or "", math.nan)
         if typed.get("gamma") == neutral and not typed.get("beta"):
             typed["loss"] = "ce"
         common = {axis: about.base for axis, about in AXES.items()} | (base or {})

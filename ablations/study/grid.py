@@ -125,7 +125,8 @@ def load_grid(
             rows.append(_row(common | values, columns, axes or {}, base or {}))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
-    reference, published, about = None, (), content.get("published")
+    reference, about = None, content.get("published")
+    published: tuple[dict[str, str], ...] = ()
     try:
         if content.get("reference") is not None:
             reference = _reference(content["reference"], given)
