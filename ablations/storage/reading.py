@@ -10,13 +10,13 @@ import yaml
 from ablations.storage.schemas import check, name_of, shown
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The quick one where PyYAML was built with it; both are safe."""
+"""The fast loader if PyYAML was built with it; both are safe."""
 
 MAX_BYTES = 10 * 2**20
-"""A file's size. A grid of 10,000 rows has under one million."""
+"""The max size of a file. A grid of 10,000 rows has less than one million bytes."""
 
 MAX_LEVELS = 20
-"""Lists and mappings within one another. The quick loader would crash at some ten thousand."""
+"""The max depth of nested lists and mappings. The fast loader crashes at about ten thousand."""
 
 
 class PlanError(ValueError):
@@ -52,10 +52,10 @@ def refuse(path: Path, problems: list[str]) -> None:
 
 
 def _content(path: Path) -> Any:
-    """What a file holds, in plain values.
+    """The content of a file in plain values.
 
     Raises:
-        PlanError: it is not YAML, or YAML that means something else than it seems to.
+        PlanError: it is not YAML, or it has something that :func:`_faults` finds.
     """
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
@@ -68,14 +68,14 @@ def _content(path: Path) -> Any:
         return yaml.load(text, LOADER)
     except PlanError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date or number
         raise PlanError(f"{path}: not YAML: {error}") from error
 
 
 def _faults(text: str) -> Iterator[str]:
-    """What YAML allows and this project does not, before any value is made of it."""
-    # For each list or mapping that is open: the keys so far (None: a list), and whether the next
-    # node is a key.
+    """One line for each use of YAML that this project refuses; no value is created."""
+    # For each open list or mapping: the keys so far (None for a list), and whether the next node is
+    # a key.
     open_nodes: list[tuple[set[str] | None, bool]] = []
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionEndEvent):
