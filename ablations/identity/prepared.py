@@ -241,7 +241,7 @@ def load(layout: Layout) -> Prepared | None:
 
 
 def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bool:
-    """Whether the config's files are unchanged since then and the config has every axis."""
+    """Whether the config's files are unchanged and the resolved config has every axis."""
     file = (code or checkout()).config_file(study.config)
     config = ResolvedConfig(prepared.config)
     keys = {key for cell in study.cells() for key in cell.setting.config()}
@@ -261,7 +261,7 @@ def config_files_sha256(path: Path) -> str:
 
 
 def config_files_beyond(code: Code, study: Study) -> list[Path]:
-    """The files of a study's config that are outside the checkout and not in a snapshot."""
+    """The files of a study's config outside the code's folder, which no snapshot contains."""
     inside = (ROOT / code.root).resolve()
     paths = [path for path, _, _ in _config_files(code.config_file(study.config))]
     return [path for path in paths if not (ROOT / path).resolve().is_relative_to(inside)]

@@ -44,7 +44,7 @@ class Layout:
         return plain if was_moved and not other.root.exists() else other
 
     def _owner(self) -> tuple[str, Path | None] | None:
-        """The study and the data set of the folder, by its ``study.json``; None if they are unknown."""
+        """The study and the data set in the folder's ``study.json``; None if they are unknown."""
         content = read_object(self.study)
         study, dataset = content.get("study"), content.get("dataset")
         if not isinstance(study, str) or not isinstance(dataset, str):
