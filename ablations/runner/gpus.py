@@ -56,7 +56,7 @@ class Places:
 
     Cells on several GPUs have them to themselves. With one GPU per cell, the places take the GPUs
     in turn, and share them if there are more places. So they do if no number of GPUs is given, as
-    the study's config may name one. A cell that runs alone sees all GPUs.
+    the study's config may name one. The only cell that runs sees all GPUs.
     """
 
     def __init__(self, jobs: int, gpus: int, held: int = 0):

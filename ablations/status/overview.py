@@ -110,7 +110,7 @@ def _zoo_note(estimate: Estimate) -> str:
         f"{edges}, on {ZOO_GPUS} {ZOO_GPU}: {seconds}. Times are in proportion to the input's "
         "pixels"
         + (
-            ", times the ratio at which the measured cells stand to it."
+            ", multiplied by the ratio of the measured to the estimated times."
             if estimate.measured
             else ". On other GPUs they differ: the first cell that is done takes the zoo's place."
         )
