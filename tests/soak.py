@@ -38,7 +38,7 @@ TRAIN_NET = Path("projects/focal_star/train_net.py")
 ENDED_WITHIN = 60.0
 """Seconds that a process may take to notice that the runner is gone, and to take itself down."""
 
-MOST_CALLS_AFTER_THE_KILLS = 5
+MAX_CALLS_AFTER_THE_KILLS = 5
 JOBS = 2
 
 ROWS = [
@@ -142,7 +142,7 @@ class Soak:
 
     def run_with_kills(self, output: str, kills: int) -> int:
         """Run the study to its end, killing on the way; return how many kills were made."""
-        made, calls_left = 0, MOST_CALLS_AFTER_THE_KILLS
+        made, calls_left = 0, MAX_CALLS_AFTER_THE_KILLS
         while calls_left:
             runner = self.start(output)
             while made < kills and runner.poll() is None:

@@ -47,7 +47,7 @@ def look_of(folder: Path) -> dict[str, tuple]:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
-def test_bad_input_is_refused_in_words_and_left_as_it_was(given, tmp_path, capfd, name):
+def test_bad_input_is_refused_with_a_message_and_unchanged(given, tmp_path, capfd, name):
     kind = KINDS[name]
     kind.spoil(given)
     before = look_of(given)
@@ -64,7 +64,7 @@ def test_bad_input_is_refused_in_words_and_left_as_it_was(given, tmp_path, capfd
     assert list((tmp_path / "empty").iterdir()) == [], "no code was run"
 
 
-def test_sound_input_is_taken(given, tmp_path):
+def test_valid_input_is_accepted(given, tmp_path):
     output = tmp_path / "output"
     assert of_data.check_data(given, output) == 0
     assert of_configs.read_config(given, output) == 0
@@ -72,13 +72,13 @@ def test_sound_input_is_taken(given, tmp_path):
     assert of_checkpoints.show()(given, output) == 0
 
 
-def test_code_in_a_checkpoint_is_run_where_it_is_trusted(given, tmp_path, capfd):
+def test_code_in_a_trusted_checkpoint_runs(given, tmp_path, capfd):
     KINDS["checkpoint: code in it"].spoil(given)
     assert of_checkpoints.show("--trust-checkpoints")(given, tmp_path / "output") == 2
     assert (tmp_path / "empty" / "made-by-a-pickle").is_dir(), "or the table would not see it"
 
 
-def test_there_are_many_kinds():
+def test_number_of_kinds():
     assert len(KINDS) >= 40
     sorts = {name.partition(":")[0] for name in KINDS}
     assert sorts >= {

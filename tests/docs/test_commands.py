@@ -26,7 +26,7 @@ def names(command: Command) -> str:
     return command.text
 
 
-def test_no_command_is_overlooked():
+def test_every_command_block_is_read():
     """A block without a language, or with another, would not be read."""
     for page in PAGES:
         pieces = re.split(r"^```(.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -76,7 +76,7 @@ def subcommand(words: list[str]) -> list[str]:
     return [word for word in words[2:3] if words[0] == "-m" and word.isalpha()]
 
 
-def test_a_command_that_fails_is_noticed(checkout):
+def test_failing_command_is_detected(checkout):
     """The tests above would fail for a name that does not exist."""
     assert checkout.run("make plan GRIDS=gama").code != 0
     assert checkout.run("make -n plans").code != 0

@@ -29,7 +29,7 @@ from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
-LONGEST_MESSAGE = 20_000
+MAX_MESSAGE = 20_000
 """Characters of a refusal, of a small case."""
 
 
@@ -60,7 +60,7 @@ def annotations(folder: Path) -> Reader:
         split.annotation_file.write_bytes(case)
         with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
             check = check_split(split)
-        assert all(len(problem.message) < LONGEST_MESSAGE for problem in check.problems)
+        assert all(len(problem.message) < MAX_MESSAGE for problem in check.problems)
         if check.problems:
             return False
         check.describe()
@@ -180,7 +180,7 @@ READERS = {
 
 def _check_message(error: Exception, path: Path | None = None) -> None:
     text = str(error)
-    assert 10 < len(text) < LONGEST_MESSAGE, f"{len(text)} characters"
+    assert 10 < len(text) < MAX_MESSAGE, f"{len(text)} characters"
     assert path is None or str(path) in text, "the message does not name the file"
 
 

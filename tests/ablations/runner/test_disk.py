@@ -53,7 +53,7 @@ def fill(folder: Path) -> Path:
             return ballast
 
 
-def test_a_full_disk_is_one_line_and_costs_nothing(workplace, disk, call):
+def test_full_disk_prints_one_line_and_loses_nothing(workplace, disk, call):
     assert call(0.25) == (0, [])
     before = workplace.records()
     ballast = fill(disk)
@@ -68,7 +68,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(workplace, disk, call):
     assert {record.status for record in workplace.records().values()} == {DONE}
 
 
-def test_a_disk_that_fills_up_while_cells_run(workplace, disk, call):
+def test_disk_fills_up_while_cells_run(workplace, disk, call):
     workplace.act({0.5: "fills the disk"})
     code, lines = call(0.25, 0.5, 0.75)
     assert code == 2
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_while_cells_run(workplace, disk, call):
     assert sorted(workplace.ended()) == [workplace.cell(a).id for a in (0.25, 0.5, 0.75)]
 
 
-def test_a_read_only_disk_is_one_line_and_costs_nothing(workplace, disk, call):
+def test_read_only_disk_prints_one_line_and_loses_nothing(workplace, disk, call):
     assert call(0.25) == (0, [])
     before = workplace.records()
     forkserver._forkserver._stop()  # its log is open there, as it is as long as a run is at work
@@ -97,7 +97,7 @@ def test_a_read_only_disk_is_one_line_and_costs_nothing(workplace, disk, call):
     assert len(workplace.started()) == 2
 
 
-def test_a_folder_of_somebody_else_is_one_line(workplace, call, monkeypatch):
+def test_unwritable_folder_prints_one_line(workplace, call, monkeypatch):
     def refuse(path, *_, **__):
         raise PermissionError(13, "Permission denied", str(path))
 
