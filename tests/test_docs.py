@@ -87,7 +87,7 @@ def test_config_keys_exist(page):
 
 
 def test_the_table_of_losses_is_complete():
-    """It lists the losses of the project; a loss that a user adds needs no line there."""
+    """It lists the losses of the project; a user's loss needs no line in the table."""
     rows = re.findall(r"^\| `(\w+)` \|", READMES[1].read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == list(FUSED) == list(LOSSES)[: len(FUSED)]
 

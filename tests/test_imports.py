@@ -22,7 +22,7 @@ PARTS = {
 """Part -> (its folder, the packages that it must not import)."""
 
 SHARED = {"focal_star.identity.loss_code", "focal_star.identity.sources"}
-"""The modules of focal_star that the runner imports: they need the standard library alone."""
+"""The modules of focal_star that the runner imports; they need only the standard library."""
 
 WRITING = {"focal_star.io.writing", "focal_star.io.temporary"}
 
@@ -30,8 +30,8 @@ ALLOWED = {
     "ablations": {*SHARED, *WRITING},
     "reports": {*SHARED, *WRITING, "focal_star.io.image_files"},
 }
-"""Part -> the modules of such packages that it may import all the same. The reader of images is
-one, so that a report shows the pixels that a detector was given."""
+"""Part -> the modules of these packages that it may import. The reader of images is one, so that a
+report shows the same pixels as the detector saw."""
 
 BLOCKER = """
 import sys
@@ -75,7 +75,7 @@ sys.exit(main(sys.argv[1:]))
 def run_without(
     blocked: set[str], code: str, *arguments: str, allowed: set[str] = frozenset()
 ) -> subprocess.CompletedProcess:
-    """Run code in a process where these packages cannot be imported, but for allowed modules."""
+    """Run code in a process that can import only the allowed modules of these packages."""
     names = [",".join(sorted(blocked)), ",".join(sorted(allowed))]
     return subprocess.run(
         [sys.executable, "-c", BLOCKER + code, *names, *arguments],
@@ -169,7 +169,7 @@ def test_losses_need_only_torch():
 
 
 def imported(source: str, package: str, allowed: set[str] = frozenset()) -> set[str]:
-    """The top-level packages that a module of ``package`` imports, wherever it does.
+    """The top-level packages that a module of ``package`` imports, at its top or in a function.
 
     Allowed modules do not count, where they are imported by their full names.
     """
@@ -235,7 +235,7 @@ MINI = "focal_star.mini"
 
 
 def imports_of_mini(source: str) -> set[str]:
-    """The modules of ``focal_star.mini`` that a module of focal_star imports, wherever it does."""
+    """The modules of ``focal_star.mini`` that a module imports, at its top or in a function."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

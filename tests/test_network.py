@@ -1,4 +1,4 @@
-"""Importing the packages reaches for no network."""
+"""Importing the packages does not use the network."""
 
 import subprocess
 import sys

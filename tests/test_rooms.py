@@ -13,11 +13,11 @@ PACKAGES = {
     "install": ROOT,
     "reports": ROOT,
 }
-"""Package -> the folder that it is in."""
+"""Package -> its parent folder."""
 
 
 def module_files(packages: dict[str, Path]) -> dict[str, Path]:
-    """Dotted name -> file of every module; a package's name stands for its ``__init__.py``."""
+    """Dotted name -> file of every module; a package's name is that of its ``__init__.py``."""
     files = {}
     for package, parent in packages.items():
         for path in (parent / package).rglob("*.py"):
@@ -57,7 +57,7 @@ def folder_graph(packages: dict[str, Path]) -> dict[Path, set[Path]]:
 
 
 def circle(packages: dict[str, Path]) -> list[str]:
-    """Folders that import each other in a circle; [] where there is none."""
+    """Folders that import each other in a cycle; [] if there are none."""
     try:
         TopologicalSorter(folder_graph(packages)).prepare()
     except CycleError as error:

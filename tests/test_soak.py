@@ -1,4 +1,4 @@
-"""A small soak (see soak.py), and that it sees what it is there to see."""
+"""A small soak test (see soak.py), and its detection of errors."""
 
 import random
 import subprocess
@@ -35,7 +35,7 @@ def test_soak_loses_nothing(flags):
 
 @pytest.fixture(scope="module")
 def soak(tmp_path_factory):
-    """A study that was run twice, and left alone both times."""
+    """A study that was run twice, undisturbed both times."""
     root = tmp_path_factory.mktemp("soak") / "checkout"
     soak = Soak(root, num_cells=2, longest=1.0, random=random.Random(1))
     soak.make_checkout(iterations=4)
@@ -48,7 +48,7 @@ def soak(tmp_path_factory):
 
 @pytest.fixture
 def faults(soak):
-    """A function: what is wrong with the second study, in one text."""
+    """A function that returns the differences of the second study as one text."""
 
     def faults():
         soak.check("round1", "alone")

@@ -1,4 +1,4 @@
-"""A whole study as a person runs it: real trainings, records, report."""
+"""A whole study with real trainings, records and a report."""
 
 import json
 import re
@@ -151,7 +151,7 @@ def test_bad_data_is_refused_before_anything_is_trained(tiny_data, tmp_path):
 
 
 def test_the_mini_study_has_each_cell_once():
-    """So are the default cell of (b), (c) and (e), and alpha-CE of (a), (b) and (b*)."""
+    """Tables share cells: (b), (c) and (e) the default cell; (a), (b) and (b*) the alpha-CE."""
     study = load_study("mini")
     cells = study.cells()
     assert len(cells) == len(set(cells)) < len(study.requested())

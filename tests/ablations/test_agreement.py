@@ -1,4 +1,4 @@
-"""The names that more than one package writes down agree."""
+"""The names that several packages define agree."""
 
 import pytest
 

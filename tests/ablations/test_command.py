@@ -15,7 +15,7 @@ from ablations.storage.locks import take
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
-    """The requests that reach the runner, which runs nothing."""
+    """The requests to the runner, which runs nothing."""
     requests = []
     monkeypatch.chdir(tmp_path)  # and back, after the command has gone to the root
     monkeypatch.setattr(command, "run", lambda request: requests.append(request) or 0)
@@ -119,13 +119,13 @@ def test_failed_cells_set_the_exit_code(asked, monkeypatch):
 
 
 def contents(folder):
-    """File -> content, of a folder."""
+    """File -> content, for all files of a folder."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
 def study(workplace, monkeypatch):
-    """A study of the workplace, to run, plan and show by the command."""
+    """A study of the workplace, for the command to run, plan and show."""
     monkeypatch.setattr(command, "ROOT", workplace.root)
     request = workplace.request(0.5, 0.75)
     monkeypatch.setattr(command, "load_study", lambda *_: request.study)
@@ -167,7 +167,7 @@ def test_a_config_that_changed_makes_records_stale_in_the_plan(study, workplace,
 
 @pytest.mark.parametrize("what", ["plan", "status"])
 def test_plan_and_status_write_nothing(in_root, monkeypatch, capsys, what):
-    """Also where the config has changed, which a process then resolves: the real preparation."""
+    """Also if the config has changed: the real preparation then resolves it in a process."""
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
     monkeypatch.setattr(command, "load_study", lambda *_: request.study)

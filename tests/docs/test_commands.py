@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 COMMANDS = commands()
 SYNOPSIS = re.compile(r"\[|\.\.\.")
-"""A synopsis of options, which nobody types as it is."""
+"""A synopsis of options, which is not a command."""
 
 MISSING_HERE = {"make doctor STUDY=coco": 2}
 """Command -> its exit code without COCO and without a GPU."""
@@ -27,7 +27,7 @@ def names(command: Command) -> str:
 
 
 def test_every_command_block_is_read():
-    """A block without a language, or with another, would not be read."""
+    """A block without a language, or with another one, is not read."""
     for page in PAGES:
         pieces = re.split(r"^```(.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         fences, texts = pieces[1::2], pieces[2::2]

@@ -1,4 +1,4 @@
-"""The examples in CONTRIBUTING.md work as printed, and its way of gamma names the right files."""
+"""The examples in CONTRIBUTING.md work as printed, and its path of gamma names the right files."""
 
 import importlib
 import re

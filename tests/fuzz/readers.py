@@ -30,7 +30,7 @@ from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
 MAX_MESSAGE = 20_000
-"""Characters of a refusal, of a small case."""
+"""The max number of characters of an error message for a small case."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def overrides(folder: Path) -> Reader:
 
 
 class _NoThreads:
-    """In place of threads, which take longer to start than two small images to decode."""
+    """Replaces threads, which take longer to start than two small images to decode."""
 
     map = staticmethod(map)
 
@@ -185,7 +185,7 @@ def _check_message(error: Exception, path: Path | None = None) -> None:
 
 
 def _copied(node: Any) -> Any:
-    """A copy of a config, ten times as quick as its own ``clone``."""
+    """A copy of a config, ten times as fast as its ``clone``."""
     if isinstance(node, CfgNode):
         copy = CfgNode()
         for name, value in node.items():

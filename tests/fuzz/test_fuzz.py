@@ -1,4 +1,4 @@
-"""A few thousand cases on each reader; `make soak` has a million."""
+"""Each reader gets a few thousand cases; `make soak` has a million."""
 
 import random
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_same_seed_gives_the_same_cases_and_another_seed_others(reader):
 
 
 def brittle(folder: Path) -> Reader:
-    """One that fails now and then."""
+    """A reader that fails occasionally."""
 
     def accepts(case: int) -> bool:
         if case == 7:

@@ -1,4 +1,4 @@
-"""The same fingerprint for what is the same, another for what is not: over random configs."""
+"""Equal configs have equal fingerprints, different ones have different ones (random configs)."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ FORMS = (
     repr, "{:+}".format, "{:g}".format, "{:.17g}".format, "{:.1e}".format, "{:.6E}".format,
     lambda number: f"{number:.0e}".replace("e-0", "e-"),  # 1e-3
 )  # fmt: skip
-"""Ways to write a number; those that lose digits are passed over where they do."""
+"""Formats of a number; a format is skipped for a number that loses digits in it."""
 
 
 def random_value(random: random.Random) -> Any:
@@ -43,7 +43,7 @@ def random_value(random: random.Random) -> Any:
 
 
 def random_config(random: random.Random) -> dict[str, Any]:
-    """Two levels of keys, as a config of Detectron2 has them, with all that has no effect."""
+    """A config with two levels of keys, like Detectron2's, and all keys without effect."""
     config: dict[str, Any] = {}
     for key in WITHOUT_EFFECT:
         *parts, name = (key + "MAX_ITER" if key.endswith(".") else key).split(".")
@@ -87,7 +87,7 @@ def get(config: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def text_of(value: Any, random: random.Random, means: Callable[[str, Any], bool]) -> str:
-    """A value in YAML, a number in one of the forms that mean it."""
+    """A value in YAML; a number in a random equivalent form."""
     if isinstance(value, list):
         return "[" + ", ".join(text_of(item, random, means) for item in value) + "]"
     if type(value) in (int, float):
@@ -101,7 +101,7 @@ def means_in_yaml(text: str, number: float) -> bool:
 
 
 def means_in_a_config(text: str, number: float) -> bool:
-    """To yacs 1e-3 is a number also where YAML 1.1 has it a string; 2.0 is no whole one."""
+    """For yacs, 1e-3 is a number, which is a string in YAML 1.1, and 2.0 is not an integer."""
     read = CfgNode._decode_cfg_value(yaml.safe_load(text))
     return read == number and type(read) is type(number)
 
@@ -112,7 +112,7 @@ def as_yaml(
     means: Callable[[str, Any], bool] = means_in_yaml,
     indent: str = "",
 ) -> str:
-    """The config written another way: key order, number formats, comments, blank lines."""
+    """The config in another notation: key order, number formats, comments, blank lines."""
     lines = []
     for key in random.sample(list(config), len(config)):
         comment = random.choice(("", "  # why", f"\n{indent}# a line of its own", "\n"))
@@ -181,7 +181,7 @@ def test_different_configs_have_different_hashes():
 
 
 def differs(one: Any, other: Any) -> bool:
-    """Whether two values mean something else: True is not 1, and "2" is not 2."""
+    """Whether two values differ in meaning: True is not 1, and "2" is not 2."""
     both_numbers = type(one) in (int, float) and type(other) in (int, float)
     return one != other or (type(one) is not type(other) and not both_numbers)
 
@@ -201,7 +201,7 @@ def test_equal_values_in_different_forms_are_equal(one, other):
     assert sha256({"KEY": one}) == sha256({"KEY": other})
 
 
-def test_swapped_identity_parts_change_the_fingerprint():
+def test_different_keys_change_the_hash():
     # A text that holds what another key's line would be.
     assert sha256({"A": "x", "B": "y"}) != sha256({"A": 'x"\nB="y', "C": "y"})
     assert sha256({"A": {"B": 1}}) != sha256({"A": {"C": 1}})
@@ -308,7 +308,7 @@ def test_names_replace_missing_hashes():
 
 @pytest.mark.slow
 def test_equal_config_files_have_equal_hashes(tmp_path):
-    """Through the files and the merging that a real cell's config goes through."""
+    """The configs are written, loaded and merged as for a real cell."""
     from focal_star.config import CONFIGS, resolve_config
 
     source = random.Random(3)

@@ -1,4 +1,4 @@
-"""What stands before the cells, made by the stand-in of focal_star.tools.prepare."""
+"""The preparation of the cells, with a stand-in for focal_star.tools.prepare."""
 
 import json
 import subprocess
@@ -178,7 +178,7 @@ def test_axis_without_a_config_key_is_refused(workplace):
 
 @pytest.fixture
 def configs(tmp_path, monkeypatch):
-    """A function that writes a config file; the configs' root is a folder of its own."""
+    """A function that writes a config file into a separate folder of configs."""
     monkeypatch.setattr(preparing, "ROOT", tmp_path)
 
     def write(name, text):

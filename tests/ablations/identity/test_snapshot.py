@@ -1,4 +1,4 @@
-"""The code that a run trains with: a copy, which no edit of the checkout changes."""
+"""A run trains with a copy of the code, which edits of the checkout do not change."""
 
 import errno
 import json
@@ -99,7 +99,7 @@ def test_training_and_runner_compute_the_same_hash(tmp_path):
 
 
 def edit(workplace):
-    """Edit everything in the checkout that trains, in a way that would be seen."""
+    """Edit all code in the checkout that trains, in a detectable way."""
     write_loss(workplace, 2)
     workplace.train_net.write_text("raise SystemExit('the edited code ran')")
     (workplace.root / CONFIGS / "tiny.yaml").write_text("# edited")
@@ -152,7 +152,7 @@ def test_edited_loss_is_trained_and_restored_loss_is_not(workplace):
 
 
 def test_a_process_that_imports_another_package_fails(workplace):
-    """Belt and braces: something comes before the snapshot on the way to ``focal_star``."""
+    """Another ``focal_star`` comes before the snapshot in the import path."""
     other = "import sys; sys.modules['focal_star.identity.sources'].SHA256 = 'af' * 32\n"
     text = workplace.train_net.read_text()
     marker = "from focal_star.identity import sources\n"

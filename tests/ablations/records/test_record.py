@@ -15,7 +15,7 @@ FAULTS = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
 
 @pytest.fixture
 def write(tmp_path, make_record):
-    """A function: the file of a record with fields replaced, whatever they are."""
+    """A function that writes a record's file with some fields replaced."""
 
     def write(**changes):
         content = {k: v for k, v in (asdict(make_record()) | changes).items() if v != NOT_WRITTEN}

@@ -1,4 +1,4 @@
-"""One cell, with the stand-in of train_net.py: what its process may do, and what is kept."""
+"""One cell, with a stand-in for train_net.py: its process ends, fails, dies or is replaced."""
 
 import errno
 import os
@@ -58,7 +58,7 @@ def test_retries_are_limited(job, workplace):
         f"the process ended with exit code -9 (SIGKILL), in the last of {1 + job.retries} tries:\n"
     )
     assert record.error.endswith("a line before the end")
-    assert record.error.count("a line before the end") == 1, "the last process' log alone"
+    assert record.error.count("a line before the end") == 1, "only the last process's log"
     assert record.run["attempts"] == 1 + job.retries
 
 
@@ -68,7 +68,7 @@ def test_zero_retries_means_one_attempt(job, workplace):
     assert workplace.started() == [job.cell.id]
     assert record.error.startswith("the process ended with exit code 1:\n")
     assert record.error.endswith("MemoryError: no room for the anchors")
-    assert "line 99" in record.error and "line 1\n" not in record.error, "the log's end alone"
+    assert "line 99" in record.error and "line 1\n" not in record.error, "only the log's end"
 
 
 def test_unusable_config_is_not_retried(job, workplace):

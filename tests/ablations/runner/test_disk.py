@@ -1,4 +1,4 @@
-"""A full and a read-only disk: one line, nothing lost, and on it goes where there is room again."""
+"""A full or read-only disk causes a one-line error; nothing is lost, and the run can resume."""
 
 import subprocess
 from multiprocessing import forkserver
@@ -10,12 +10,12 @@ from ablations import __main__ as command
 from ablations.records.record import DONE
 
 ROOM = 256 * 1024
-"""Bytes of the disk that a study writes to."""
+"""The size of the disk for the study, bytes."""
 
 
 @pytest.fixture
 def disk(workplace, monkeypatch):
-    """The folder ``output`` as a small disk of its own."""
+    """The folder ``output`` on a separate small disk."""
     folder = workplace.root / "output"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
@@ -32,7 +32,7 @@ def disk(workplace, monkeypatch):
 
 @pytest.fixture
 def call(workplace, monkeypatch, capsys):
-    """A function: the exit code and the lines of error of a call on a study of these alphas."""
+    """A function that runs a study of these alphas; it returns the exit code and error lines."""
 
     def call(*alphas):
         request = workplace.request(*alphas)

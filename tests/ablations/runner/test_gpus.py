@@ -8,7 +8,7 @@ from ablations.runner.gpus import Places, TooFewGpus, default_jobs, visible
 
 @pytest.fixture
 def nvidia_smi(tmp_path, monkeypatch):
-    """A function: put an nvidia-smi that does this first on the path."""
+    """A function that puts an nvidia-smi with this script first on the path."""
     monkeypatch.delenv(gpus.VARIABLE, raising=False)
 
     def nvidia_smi(script):

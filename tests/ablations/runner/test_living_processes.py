@@ -1,4 +1,4 @@
-"""The lock of a cell, and processes that live on after their runner."""
+"""The lock of a cell, and processes that outlive their runner."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.ablations.processes import (
 
 @pytest.fixture
 def start(job):
-    """A function that starts a run of the cell; what is left of it is ended."""
+    """A function that starts a run of the cell; its processes are killed at the end."""
     runs = []
 
     def start(changed=None):
@@ -47,7 +47,7 @@ def test_a_lock_file_that_nobody_holds_is_taken_over(job, text):
 
 @pytest.fixture
 def living(job, workplace, start):
-    """A cell's process that waits for a file ``go``, and whose runner knows nothing more of it."""
+    """A cell's process that waits for a file ``go`` and has no runner."""
     workplace.act({0.5: ["wait"]})
     start()
     path = workplace.root / "pids" / job.cell.id

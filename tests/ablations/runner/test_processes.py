@@ -1,4 +1,4 @@
-"""How a cell's process is started: as a new interpreter, or forked from one that has imported."""
+"""A cell's process starts as a new interpreter, or is forked from a server."""
 
 import json
 import os
@@ -34,7 +34,7 @@ sys.exit(2)
 
 @pytest.fixture
 def server(job):
-    """The one fork server of this process, which a test may kill."""
+    """The only fork server of this process, which a test may kill."""
     job.layout.root.mkdir(parents=True, exist_ok=True)
     return ForkServer(threads=1, log=job.layout.workers_log, code=job.code)
 
@@ -131,7 +131,7 @@ def test_killed_server_loses_no_cell(job, workplace, server):
 
 
 def test_zombie_process_has_ended():
-    """As of a server that is dead, in a container whose first process collects no orphans."""
+    """The server is dead, and the container's first process does not collect orphans."""
     child = subprocess.Popen(["sleep", "60"])
     forked = processes._Forked(SimpleNamespace(pid=child.pid, exitcode=processes._SERVER_DIED))
     assert forked.poll() is None

@@ -287,7 +287,7 @@ def words_of(workplace, request, monkeypatch):
 
 
 def starts_of(request, monkeypatch):
-    """What the processes of a run's cells are started with."""
+    """The arguments of the processes of a run's cells."""
     starts = []
 
     def watched(real):

@@ -1,4 +1,4 @@
-"""The runner in a process of its own, which is told to stop, or killed, while its cells run."""
+"""The runner in a separate process, which is stopped or killed while its cells run."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ sys.exit(command.main(sys.argv[2:]))
 
 
 class Runner:
-    """A runner at work on the workplace's own study."""
+    """A running runner on the workplace's study."""
 
     def __init__(self, root: Path, stop_seconds: float, what: str = "run"):
         self.root = root
@@ -60,7 +60,7 @@ class Runner:
             time.sleep(0.01)
 
     def pids(self, *names: str) -> list[int]:
-        """The processes of cells, or of the preparation, as soon as all are there."""
+        """The processes of cells, or of the preparation, as soon as all have started."""
         paths = [self.root / "pids" / name for name in names]
         self.wait_for(lambda: all(path.exists() for path in paths))
         return [int(path.read_text()) for path in paths]
@@ -140,7 +140,7 @@ def test_a_second_ctrl_c_waits_no_longer(start, cells):
     runner = start({cells[0]: "deaf", cells[1]: "hang"}, stop_seconds=WAIT_SECONDS)
     pids = runner.pids(*cells[:2])
     runner.process.send_signal(signal.SIGINT)
-    wait_until_dead(pids[1])  # the runner has told the cells to stop
+    wait_until_dead(pids[1])  # the runner has stopped the cells
     assert runner.process.poll() is None, "it waits for the one that does not listen"
     assert runner.stop(signal.SIGINT) == 130
     wait_until_dead(pids[0])

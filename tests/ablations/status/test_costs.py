@@ -1,4 +1,4 @@
-"""What is left of a study will take: from records, from the model zoo, from both."""
+"""The estimated cost of a study's remaining cells, by records and by the model zoo."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ FULL = {"SOLVER.MAX_ITER": 90_000, "SOLVER.IMS_PER_BATCH": 16}
 
 @pytest.fixture
 def status_of(make_record):
-    """A function: the status of a study of these settings, some of which have a record."""
+    """A function that returns the status of a study of these settings, some with records."""
 
     def status_of(base, settings, records=()):
         rows = tuple(Row({}, Setting.of(base, **setting)) for setting in settings)
@@ -219,7 +219,7 @@ def test_the_sizes_of_weights_are_those_of_the_models(detector, depth):
 
 
 def test_the_size_of_a_detection(tmp_path):
-    """As the evaluation writes it, in JSON and for torch."""
+    """The evaluation writes a detection as JSON and with torch."""
     import torch
 
     torch.manual_seed(0)

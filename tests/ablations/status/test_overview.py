@@ -24,7 +24,7 @@ def study_of(*alphas, seeds=1):
 
 @pytest.fixture
 def mixed(make_record):
-    """A cell in every state, one more seed of the first two, and what was measured."""
+    """A cell in every state, a second seed of two cells, and the measured costs."""
     study = study_of(*ALPHAS)
     states = dict(zip(study.cells(), (*STATES, "done", "missing"), strict=True))
     records = {

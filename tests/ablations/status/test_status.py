@@ -44,7 +44,7 @@ def identities(study=STUDY, **changes):
 
 @contextmanager
 def held(layout, cell):
-    """A process that works on the cell."""
+    """A process that runs the cell."""
     layout.cell_lock(cell.id).parent.mkdir(parents=True, exist_ok=True)
     with layout.cell_lock(cell.id).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Which folder a study has, and that no two data sets share one."""
+"""The folder of a study; no two data sets share one."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def output(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run_on(output, tmp_path):
-    """A function that says of a study and a data set that they were run; the folder's name."""
+    """A function that writes the study file of a run and returns the folder's name."""
 
     def run_on(dataset=None, study="mini"):
         if dataset:

@@ -11,7 +11,7 @@ class Schema(msgspec.Struct):
 
 @pytest.fixture
 def write(tmp_path):
-    """A function: the file of a text."""
+    """A function that writes a text into a file."""
 
     def write(text):
         path = tmp_path / "grids" / "tried.yaml"

@@ -17,7 +17,7 @@ STUDIES = sorted(path.stem for path in (FOLDER / "studies").glob("*.yaml"))
 CONFIGS = FOLDER.parent / "projects" / "focal_star" / "configs"
 
 NUM_CELLS = 10_000
-"""Of the studies that a plan must be quick with."""
+"""The number of cells of the study that must be planned quickly."""
 
 
 def content_of(name):

@@ -1,4 +1,4 @@
-"""What a task does with its cell, and with the signals that SLURM sends."""
+"""A task runs its cell and handles the signals that SLURM sends."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from ablations.runner.slurm import CellTask
 from ablations.storage.locks import is_running
 
 WAIT_SECONDS = 60
-"""Only a test that is about to fail waits as long."""
+"""The max wait, which only a failing test reaches."""
 
 REQUEUED = 7
 
@@ -32,14 +32,14 @@ def job(workplace):
 
 @pytest.fixture
 def start(job, workplace, monkeypatch):
-    """A function that starts the task in a process, where SLURM has it in this state."""
+    """A function that starts the task in a process; SLURM reports this state of it."""
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     started = []
 
     def requeue(*_):
-        """Stands for submitit's."""
+        """Replaces submitit's class."""
         sys.exit(1 if is_running(job.layout, job.cell.id) else REQUEUED)
 
     def in_process():

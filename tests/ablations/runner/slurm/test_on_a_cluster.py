@@ -1,4 +1,4 @@
-"""The whole of it on a real SLURM: arrays of processes that are killed, cancelled and requeued."""
+"""Arrays on a real SLURM, whose processes are killed, cancelled and requeued."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def task_of(checkout, alpha) -> str:
 
 
 def assert_whole(checkout, alphas):
-    """Every cell has its result, and was trained to the end once, every step once."""
+    """Every cell has its result and did every step exactly once."""
     records = checkout.records()
     assert set(records) == {checkout.cell(alpha) for alpha in alphas}
     assert {record.status for record in records.values()} == {DONE}

@@ -1,4 +1,4 @@
-"""The submitter, beside a cluster that is a stand-in."""
+"""The submitter, with a fake cluster."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def in_file(request):
 
 @pytest.fixture
 def died(request_, fake_slurm, monkeypatch):
-    """A function: a submitter has its cells submitted, looks at them, and dies; they go on."""
+    """A function: a submitter submits cells, looks at them, and dies; the cells continue."""
 
     def die(does, looks=1):
         with monkeypatch.context() as patch:
