@@ -1,9 +1,9 @@
 """``python -m ablations [run|plan|doctor|status]``: runs a study, or shows its state.
 
-``run`` trains the cells that have no result yet. ``plan`` lists the cells by state, with an
-estimate of time and disk, and trains nothing. ``doctor`` checks that this machine has what they
-need, see ``python -m focal_star.tools.doctor``. ``status`` shows the study from its folder, also
-while it runs, here or on another machine with the same disk.
+``run`` trains the cells that have no result yet. ``plan`` counts the cells by state and estimates
+time and disk space; it trains nothing. ``doctor`` checks that this machine has what the cells need,
+see ``python -m focal_star.tools.doctor``. ``status`` shows the state of the study, also while it
+runs, on this machine or on another with the same disk.
 """
 
 import argparse
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         if something is missing.
     """
     options = _parser().parse_args(argv)
-    # Like the cells' processes, this one works in the repository's root: a path means the same in
-    # both, and a record's command can be repeated from there.
+    # Like the cells' processes, this process works in the repository's root: a path means the same
+    # in both, and a record's command can be repeated from there.
     output = _from_root(options.output)
     dataset = _from_root(options.dataset) if options.dataset else None
     os.chdir(ROOT)
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show(request: Request, what: str, processes: int) -> int:
-    """Print the plan or the status of a study, or have a process check what this machine lacks.
+    """Print the plan or the status of a study, or start the process that checks this machine.
 
     Nothing is written into the study's folder, which may be another person's, or in use.
     """
@@ -83,7 +83,7 @@ def _show(request: Request, what: str, processes: int) -> int:
             study, layout, request.data_overrides(), code=code, resolve_only=True
         )
     identities = prepared.identities(study.cells(), processes, code) if prepared else None
-    gc.disable()  # all that is read is kept: 10,000 records take half the time so
+    gc.disable()  # everything that is read is kept; this halves the time for 10,000 records
     try:
         found = status(study, layout, identities)
     finally:
@@ -153,16 +153,16 @@ def _from_root(path: Path) -> Path:
 
 
 def _positive(text: str) -> int:
-    return _number(text, least=1)
+    return _number(text, minimum=1)
 
 
 def _not_negative(text: str) -> int:
-    return _number(text, least=0)
+    return _number(text, minimum=0)
 
 
-def _number(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+def _number(text: str, minimum: int) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and order of all tests."""
 
 from pathlib import Path
 

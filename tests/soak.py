@@ -1,4 +1,4 @@
-"""Kills a study at random moments until it is done, and compares it with one left alone.
+"""Kills a study at random moments until it is done, and compares it with an undisturbed one.
 
     python tests/soak.py --kills 50 --cells 12 [--seed S] [--stand-ins]
 
@@ -36,9 +36,9 @@ from ablations.study.study import load_study  # noqa: E402
 STAND_INS = ROOT / "tests" / "ablations" / "stand_ins"
 TRAIN_NET = Path("projects/focal_star/train_net.py")
 ENDED_WITHIN = 60.0
-"""Seconds that a process may take to notice that the runner is gone, and to take itself down."""
+"""The max seconds in which a process notices that the runner is dead, and ends."""
 
-MOST_CALLS_AFTER_THE_KILLS = 5
+MAX_CALLS_AFTER_THE_KILLS = 5
 JOBS = 2
 
 ROWS = [
@@ -64,12 +64,12 @@ finally:
     if result.exists():
         Path("ended.txt").open("a").write(result.parent.name + "\\n")
 """
-"""Stands before train_net.py and counts the processes that start and those that leave a result."""
+"""Wraps train_net.py and counts the processes that start and those that write a result."""
 
 
 @dataclass
 class Soak:
-    """A checkout of its own, in which a study is run again and again.
+    """A separate checkout, in which a study is run again and again.
 
     Attributes:
         root: the checkout.
@@ -79,8 +79,8 @@ class Soak:
         dataset: a folder to train on, None with stand-ins.
         environment: of all processes.
         victims: victim -> number of kills.
-        faults: what should not have been.
-        tables: of the study that was left alone, file name -> content.
+        faults: the differences and errors that were found.
+        tables: file name -> content, for the tables of the undisturbed study.
     """
 
     root: Path
@@ -97,7 +97,7 @@ class Soak:
         """Copy what a study needs, with a study of this size.
 
         Args:
-            iterations: of a training; a stand-in's steps are set by the environment.
+            iterations: the iterations of a training; the environment sets a stand-in's steps.
         """
         parts = ["ablations", "reports", "projects/focal_star/configs"]
         if self.dataset is not None:
@@ -134,15 +134,15 @@ class Soak:
             )  # fmt: skip
 
     def run_alone(self, output: str) -> float:
-        """Run the study and leave it alone; return the seconds that it took."""
+        """Run the study undisturbed; return its duration in seconds."""
         started = time.monotonic()
         if code := self.start(output).wait():
             sys.exit(f"the study fails by itself, with {code}:\n{self.log(output)}")
         return time.monotonic() - started
 
     def run_with_kills(self, output: str, kills: int) -> int:
-        """Run the study to its end, killing on the way; return how many kills were made."""
-        made, calls_left = 0, MOST_CALLS_AFTER_THE_KILLS
+        """Run the study to its end with kills; return the number of kills."""
+        made, calls_left = 0, MAX_CALLS_AFTER_THE_KILLS
         while calls_left:
             runner = self.start(output)
             while made < kills and runner.poll() is None:
@@ -161,7 +161,7 @@ class Soak:
         return made
 
     def check(self, output: str, alone: str) -> None:
-        """Note what is not as in the study that was left alone."""
+        """Note every difference from the undisturbed study."""
         note = self.faults.append
         if left := self._left_behind():
             note(f"{output}: processes left behind: {left}")
@@ -200,7 +200,7 @@ class Soak:
         self.victims[f"{victim}, {moment}"] += 1
 
     def _left_behind(self) -> list[int]:
-        """The processes that are still there some time after the runner's end."""
+        """The processes that still run some time after the runner's end."""
         deadline = time.monotonic() + ENDED_WITHIN
         while (left := self._processes()) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -232,7 +232,7 @@ class Soak:
         return Layout.of(self.root / output, "soak", self.dataset)
 
     def _tables(self, output: str) -> dict[str, bytes]:
-        """File name -> content of the report's tables; that of the runs tells when they ran."""
+        """File name -> content of the report's tables, except the table of runs (it has times)."""
         subprocess.run(
             self._command("reports", output),
             cwd=self.root, env=self.environment, check=False, capture_output=True,
@@ -262,7 +262,7 @@ def differences(expected: dict[str, Record], found: dict[str, Record], where: st
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return 0 if nothing was lost, and 1 otherwise."""
+    """Return 0 if nothing was lost, otherwise 1."""
     options = _parser().parse_args(argv)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / "checkout"
@@ -275,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
             soak.dataset = root / "data" / "tiny"
             digits_in_scenes.write(soak.dataset, digits_in_scenes.Recipe(num_train=24, num_val=8))
         soak.make_checkout(options.iterations)
-        print(f"seed {options.seed}: {options.cells} cells left alone", flush=True)
+        print(f"seed {options.seed}: {options.cells} cells undisturbed", flush=True)
         seconds = soak.run_alone("alone")
         soak.check("alone", "alone")
         study = load_study("soak", folder=root / "ablations")
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
             soak.check(f"round{rounds}", "alone")
             print(f"round {rounds}: {kills} kills", flush=True)
         print(
-            f"{options.cells} cells, {seconds:.0f} s left alone; {made} kills in {rounds} rounds: "
+            f"{options.cells} cells, {seconds:.0f} s undisturbed; {made} kills in {rounds} rounds: "
             + ", ".join(f"{number} of {victim}" for victim, number in sorted(soak.victims.items()))
         )
     for fault in soak.faults:

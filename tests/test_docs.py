@@ -87,7 +87,7 @@ def test_config_keys_exist(page):
 
 
 def test_the_table_of_losses_is_complete():
-    """It lists the losses of the project; a loss that a user adds needs no line there."""
+    """It lists the losses of the project; a user's loss needs no line in the table."""
     rows = re.findall(r"^\| `(\w+)` \|", READMES[1].read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == list(FUSED) == list(LOSSES)[: len(FUSED)]
 
@@ -96,7 +96,7 @@ def test_the_changelog_has_this_version():
     assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_the_messages_in_troubleshooting_are_printed():
+def test_troubleshooting_messages_exist_in_the_code():
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(messages) > 15

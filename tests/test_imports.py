@@ -22,7 +22,7 @@ PARTS = {
 """Part -> (its folder, the packages that it must not import)."""
 
 SHARED = {"focal_star.identity.loss_code", "focal_star.identity.sources"}
-"""The modules of focal_star that the runner imports: they need the standard library alone."""
+"""The modules of focal_star that the runner imports; they need only the standard library."""
 
 WRITING = {"focal_star.io.writing", "focal_star.io.temporary"}
 
@@ -30,8 +30,8 @@ ALLOWED = {
     "ablations": {*SHARED, *WRITING},
     "reports": {*SHARED, *WRITING, "focal_star.io.image_files"},
 }
-"""Part -> the modules of such packages that it may import all the same. The reader of images is
-one, so that a report shows the pixels that a detector was given."""
+"""Part -> the modules of these packages that it may import. The reader of images is one, so that a
+report shows the same pixels as the detector saw."""
 
 BLOCKER = """
 import sys
@@ -75,7 +75,7 @@ sys.exit(main(sys.argv[1:]))
 def run_without(
     blocked: set[str], code: str, *arguments: str, allowed: set[str] = frozenset()
 ) -> subprocess.CompletedProcess:
-    """Run code in a process where these packages cannot be imported, but for allowed modules."""
+    """Run code in a process that can import only the allowed modules of these packages."""
     names = [",".join(sorted(blocked)), ",".join(sorted(allowed))]
     return subprocess.run(
         [sys.executable, "-c", BLOCKER + code, *names, *arguments],
@@ -87,13 +87,13 @@ def run_without(
 
 
 @pytest.mark.parametrize("blocked", sorted({"torch", "detectron2", "pandas"}))
-def test_what_is_blocked_cannot_be_imported(blocked):
+def test_blocked_module_cannot_be_imported(blocked):
     ended = run_without({blocked}, f"import {blocked}")
     assert ended.returncode == 1
     assert f"ImportError: {blocked} is blocked" in ended.stderr
 
 
-def test_of_a_blocked_package_an_allowed_module_alone_is_imported():
+def test_only_allowed_modules_of_a_blocked_package_are_imported():
     allowed = ALLOWED["reports"]
     code = "import focal_star.io.image_files\nimport focal_star.io.kept_folders"
     ended = run_without({"focal_star"}, code, allowed=allowed)
@@ -105,7 +105,7 @@ IDENTITY = ROOT / "projects" / "focal_star" / "focal_star" / "identity"
 
 
 @pytest.mark.parametrize("path", sorted(IDENTITY.glob("*.py")), ids=lambda path: path.stem)
-def test_what_identifies_a_loss_needs_the_standard_library_alone(path):
+def test_loss_hash_needs_only_the_standard_library(path):
     others = imported(path.read_text(), "focal_star", {"focal_star.identity.loss_code"})
     assert others <= set(sys.stdlib_module_names)
     name = f"focal_star.identity.{path.stem}"
@@ -161,7 +161,7 @@ def test_a_report_is_rendered_without_the_others(tmp_path):
     assert f"1 of {num_cells} cells done" in ended.stdout and page.is_file()
 
 
-def test_the_losses_need_torch_alone():
+def test_losses_need_only_torch():
     others = {"detectron2", "fvcore", "torchvision", "iopath", "yacs", "ablations", "reports"}
     ended = run_without(others, "import focal_star.losses\nprint('torch' in sys.modules)")
     assert ended.returncode == 0, ended.stderr
@@ -169,7 +169,7 @@ def test_the_losses_need_torch_alone():
 
 
 def imported(source: str, package: str, allowed: set[str] = frozenset()) -> set[str]:
-    """The top-level packages that a module of ``package`` imports, wherever it does.
+    """The top-level packages that a module of ``package`` imports, at its top or in a function.
 
     Allowed modules do not count, where they are imported by their full names.
     """
@@ -202,7 +202,7 @@ def test_imports_are_found(source, packages):
     "source",
     ["import a.b", "from a.b import c, d", "def f():\n    from a.b import c"],
 )
-def test_an_allowed_module_does_not_count_and_its_neighbours_do(source):
+def test_allowed_module_is_not_counted_but_its_neighbours_are(source):
     assert imported(source, "here", {"a.b"}) == set()
     for other in ("a", "a.c", "a.b.d"):
         assert imported(source.replace("a.b", other), "here", {"a.b"}) == {"a"}
@@ -235,7 +235,7 @@ MINI = "focal_star.mini"
 
 
 def imports_of_mini(source: str) -> set[str]:
-    """The modules of ``focal_star.mini`` that a module of focal_star imports, wherever it does."""
+    """The modules of ``focal_star.mini`` that a module imports, at its top or in a function."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Importing the packages reaches for no network."""
+"""Importing the packages does not use the network."""
 
 import subprocess
 import sys
@@ -52,6 +52,6 @@ def test_no_module_needs_the_network_to_be_imported():
         "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')",
     ],
 )
-def test_what_reaches_for_it_is_seen(code):
+def test_use_of_the_network_is_detected(code):
     ended = run(code)
     assert ended.returncode == 1 and "PermissionError: " in ended.stderr

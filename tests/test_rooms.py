@@ -13,11 +13,11 @@ PACKAGES = {
     "install": ROOT,
     "reports": ROOT,
 }
-"""Package -> the folder that it is in."""
+"""Package -> its parent folder."""
 
 
 def module_files(packages: dict[str, Path]) -> dict[str, Path]:
-    """Dotted name -> file of every module; a package's name stands for its ``__init__.py``."""
+    """Dotted name -> file of every module; a package's name is that of its ``__init__.py``."""
     files = {}
     for package, parent in packages.items():
         for path in (parent / package).rglob("*.py"):
@@ -57,7 +57,7 @@ def folder_graph(packages: dict[str, Path]) -> dict[Path, set[Path]]:
 
 
 def circle(packages: dict[str, Path]) -> list[str]:
-    """Folders that import each other in a circle; [] where there is none."""
+    """Folders that import each other in a cycle; [] if there are none."""
     try:
         TopologicalSorter(folder_graph(packages)).prepare()
     except CycleError as error:
@@ -65,7 +65,7 @@ def circle(packages: dict[str, Path]) -> list[str]:
     return []
 
 
-def test_no_folder_is_imported_by_what_it_imports():
+def test_folders_do_not_import_each_other():
     assert len(folder_graph(PACKAGES)) > 20
     assert circle(PACKAGES) == []
 
@@ -74,7 +74,7 @@ def test_no_folder_is_imported_by_what_it_imports():
     "line",
     ["import p.a.one", "from p.a import one", "from ..a import one", "from ..a.one import x"],
 )
-def test_a_circle_of_folders_is_found(tmp_path, line):
+def test_import_cycle_is_detected(tmp_path, line):
     for name, text in {
         "p/__init__.py": "",
         "p/a/__init__.py": "",

@@ -1,4 +1,4 @@
-"""A small soak (see soak.py), and that it sees what it is there to see."""
+"""A small soak test (see soak.py), and its detection of errors."""
 
 import random
 import subprocess
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
     ],
     ids=["stand-ins", "real"],
 )
-def test_nothing_is_lost(flags):
+def test_soak_loses_nothing(flags):
     ended = subprocess.run(
         [sys.executable, "tests/soak.py", *flags], cwd=ROOT, capture_output=True, text=True
     )
@@ -35,7 +35,7 @@ def test_nothing_is_lost(flags):
 
 @pytest.fixture(scope="module")
 def soak(tmp_path_factory):
-    """A study that was run twice, and left alone both times."""
+    """A study that was run twice, undisturbed both times."""
     root = tmp_path_factory.mktemp("soak") / "checkout"
     soak = Soak(root, num_cells=2, longest=1.0, random=random.Random(1))
     soak.make_checkout(iterations=4)
@@ -48,7 +48,7 @@ def soak(tmp_path_factory):
 
 @pytest.fixture
 def faults(soak):
-    """A function: what is wrong with the second study, in one text."""
+    """A function that returns the differences of the second study as one text."""
 
     def faults():
         soak.check("round1", "alone")
@@ -67,7 +67,7 @@ def recorded(soak):
     save(record, path)
 
 
-def test_another_result_is_seen(faults, recorded):
+def test_changed_result_is_detected(faults, recorded):
     record, path = recorded
     metrics = dict.fromkeys(record.result["metrics"], 99.0)
     save(replace(record, result=record.result | {"metrics": metrics}), path)
@@ -75,14 +75,14 @@ def test_another_result_is_seen(faults, recorded):
     assert f"round1: {record.cell}: result is " in found and "tables differ" in found
 
 
-def test_times_may_differ(faults, recorded):
+def test_different_times_are_allowed(faults, recorded):
     record, path = recorded
     save(replace(record, run={"wall_seconds": 99.0}), path)
     assert faults() == ""
 
 
 @pytest.mark.parametrize("text", [None, "{"])
-def test_a_lost_cell_is_seen(faults, recorded, text):
+def test_lost_cell_is_detected(faults, recorded, text):
     record, path = recorded
     path.unlink()
     if text:
@@ -92,13 +92,13 @@ def test_a_lost_cell_is_seen(faults, recorded, text):
     assert ("cannot be read as JSON" in found) == (text is not None)
 
 
-def test_what_was_trained_twice_is_seen(soak, faults, recorded):
+def test_cell_trained_twice_is_detected(soak, faults, recorded):
     cell = recorded[0].cell
     (soak.root / "ended.txt").write_text(f"{cell}\n{cell}\n")
     assert faults() == f"round1: {cell} was trained to its end 2 times"
 
 
-def test_a_process_that_is_left_behind_is_seen(soak, faults, monkeypatch):
+def test_leftover_process_is_detected(soak, faults, monkeypatch):
     monkeypatch.setattr("tests.soak.ENDED_WITHIN", 0.5)
     left = subprocess.Popen(["sleep", "600"], cwd=soak.root)
     try:
@@ -108,7 +108,7 @@ def test_a_process_that_is_left_behind_is_seen(soak, faults, monkeypatch):
         left.wait()
 
 
-def test_a_study_that_never_ends_is_seen(soak, faults):
+def test_endless_study_is_detected(soak, faults):
     (soak.root / "actions.json").write_text('{"prepare": "refuse"}')
     assert soak.run_with_kills("round2", kills=0) == 0
     (soak.root / "actions.json").unlink()

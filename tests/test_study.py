@@ -1,4 +1,4 @@
-"""A whole study as a person runs it: real trainings, records, report."""
+"""A whole study with real trainings, records and a report."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def request(
     return runner.Request(study, layout, data, jobs=2, cache=folder / "output" / "cache")
 
 
-def test_a_study_is_run_once_reported_and_repeats_to_the_bit(tiny_data, tmp_path, capfd):
+def test_study_is_reported_and_repeats_bit_identically(tiny_data, tmp_path, capfd):
     rows = [
         {"loss": "ce", "alpha": 0.75, "gamma": 0.0},
         {"loss": "focal", "alpha": 0.75, "gamma": 0.0},  # the same cell
@@ -78,7 +78,7 @@ def test_a_study_is_run_once_reported_and_repeats_to_the_bit(tiny_data, tmp_path
         assert repeated[cell].fingerprint == record.fingerprint
 
 
-def test_a_diverged_cell_is_a_row_and_the_others_go_on(tiny_data, tmp_path):
+def test_diverged_cell_is_a_row_and_the_others_continue(tiny_data, tmp_path):
     rows = [
         {"loss": "focal", "alpha": 0.25, "gamma": 2.0},
         {"loss": "focal_star", "alpha": 0.25, "gamma": 2.0},
@@ -97,7 +97,7 @@ def test_a_diverged_cell_is_a_row_and_the_others_go_on(tiny_data, tmp_path):
     assert "diverged at iteration" in (asked.layout.report / "report.md").read_text()
 
 
-def test_another_detector_goes_the_same_way(tiny_data, tmp_path, capfd):
+def test_study_with_another_detector(tiny_data, tmp_path, capfd):
     rows = [
         {"detector": "retinanet", "loss": "focal", "alpha": 0.25, "gamma": 2.0},
         {"detector": "faster_rcnn"},
@@ -151,7 +151,7 @@ def test_bad_data_is_refused_before_anything_is_trained(tiny_data, tmp_path):
 
 
 def test_the_mini_study_has_each_cell_once():
-    """So are the default cell of (b), (c) and (e), and alpha-CE of (a), (b) and (b*)."""
+    """Tables share cells: (b), (c) and (e) the default cell; (a), (b) and (b*) the alpha-CE."""
     study = load_study("mini")
     cells = study.cells()
     assert len(cells) == len(set(cells)) < len(study.requested())

@@ -6,16 +6,16 @@ KEPT_MEMORY = ":".join(
     f"glibc.malloc.{name}={size}"
     for name, size in {"mmap_threshold": 2**30, "trim_threshold": 2**30, "top_pad": 2**26}.items()
 )
-"""For glibc to keep the memory that a training frees, sizes in bytes. It would give it back to the
-system and take it again, hundreds of pages in every iteration, which makes a short one a twelfth
-slower."""
+"""Makes glibc keep the memory that a training frees (sizes in bytes). By default, glibc returns
+hundreds of pages to the system in every iteration and requests them again, which makes a short
+iteration a twelfth slower."""
 
 
 def memory() -> dict[str, str]:
-    """Of a training on the CPU; what the user has set stays."""
+    """The variables for a training on the CPU; a value that the user has set is kept."""
     return {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", KEPT_MEMORY)}
 
 
 def threads(number: int) -> dict[str, str]:
-    """Of a training with so many CPU threads; it is decided when torch is imported."""
+    """The variables for a training with this number of CPU threads; torch reads them at import."""
     return {"OMP_NUM_THREADS": str(number)}

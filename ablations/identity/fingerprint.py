@@ -1,4 +1,4 @@
-"""What determines a cell's result, as hashes: the same fingerprint, the same result."""
+"""Hashes of what determines a cell's result: an equal fingerprint means an equal result."""
 
 import hashlib
 import json
@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NUMERICS = 3
-"""Raised by each change of the code that changes a number, so that older records become stale."""
+"""The version of the numerics. Raise it with each change that changes a result: older records
+become stale."""
 
 WITHOUT_EFFECT = (
     "CACHE_DIR",
@@ -26,7 +27,7 @@ WITHOUT_EFFECT = (
     "SOLVER.CHECKPOINT_PERIOD",
     "VERSION",
 )
-"""Keys of the config, or parts of it (with a point at the end), that are not hashed.
+"""Keys of the config, or sections (with a dot at the end), that are not hashed.
 
 They change no result, or the hashes of the data set and the weights cover them.
 """
@@ -38,14 +39,14 @@ class Identity:
 
     Attributes:
         config: SHA-256 of the resolved config, see :meth:`ResolvedConfig.sha256`.
-        dataset: SHA-256 of the data set's content; its name where the content is not hashed.
-        weights: SHA-256 of the initial weights; their name where they are not made here.
-        seed: the cell's.
+        dataset: SHA-256 of the data set's content; its name if the content is not hashed.
+        weights: SHA-256 of the initial weights; their name if this project does not make them.
+        seed: the cell's seed.
         numerics: ``NUMERICS``.
         loss: SHA-256 of the code of the loss, see :mod:`focal_star.identity.loss_code`; "" for a
             detector that has no loss to choose.
-        processes: the processes of the training, GPUs times tasks: each has its share of a batch
-            and its random numbers.
+        processes: the number of training processes, one per GPU: each has its share of a batch and
+            its own random numbers.
 
     The kind of device and the versions of libraries are not included: they are in the record's
     environment, and the report names them where the cells of one table differ.

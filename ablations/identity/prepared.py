@@ -1,4 +1,4 @@
-"""What is made before the cells: the resolved config, the data set and the initial weights."""
+"""Prepares what cells need: the resolved config, the data set and the initial weights."""
 
 import hashlib
 import json
@@ -113,7 +113,7 @@ class Prepared:
         return [path for path in found if isinstance(path, str) and path]
 
     def dataset_of_record(self) -> dict[str, Any]:
-        """The data set's description in records, without the lists that grow with the data set."""
+        """The data set's description for records, without the lists that grow with the data set."""
         return {
             name: {key: value for key, value in about.items() if key != "per_category"}
             if isinstance(about, dict)
@@ -160,8 +160,8 @@ def prepare(
         layout: its ``prepared.json`` and ``prepare.log`` are written.
         data_overrides: the ``KEY VALUE`` pairs for the folders of the data.
         code: the code that the process runs; by default the checkout's.
-        resolve_only: make neither data nor weights, and write nothing into the study's folder.
-        gpus: the GPUs that this machine must have; 0 if other machines train.
+        resolve_only: make neither data nor weights, and write nothing to the study's folder.
+        gpus: the number of GPUs that this machine must have; 0 if other machines train.
 
     Raises:
         PrepareError: the process's error message.
@@ -219,8 +219,8 @@ def doctor(
         study: its config and settings are used.
         data_overrides: the ``KEY VALUE`` pairs for the folders of the data.
         output: the folder that the cells write to.
-        disk_bytes: the space that they need there.
-        gpus: GPUs per cell, if its config is for GPUs; 0 if other machines run the cells.
+        disk_bytes: the space that the cells need there.
+        gpus: GPUs per cell if the config is for GPUs; 0 if other machines run the cells.
     """
     variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
     command = [
@@ -233,7 +233,7 @@ def doctor(
 
 
 def load(layout: Layout) -> Prepared | None:
-    """What was prepared last; None if nothing was, or if the file is broken."""
+    """The content of ``prepared.json``; None if the file is missing or broken."""
     try:
         return Prepared(**read_object(layout.prepared))
     except TypeError:
@@ -241,7 +241,7 @@ def load(layout: Layout) -> Prepared | None:
 
 
 def is_current(prepared: Prepared, study: Study, code: Code | None = None) -> bool:
-    """Whether the config's files are unchanged since they were resolved, and have today's axes."""
+    """Whether the config's files are unchanged and the resolved config has every axis."""
     file = (code or checkout()).config_file(study.config)
     config = ResolvedConfig(prepared.config)
     keys = {key for cell in study.cells() for key in cell.setting.config()}
@@ -261,14 +261,14 @@ def config_files_sha256(path: Path) -> str:
 
 
 def config_files_beyond(code: Code, study: Study) -> list[Path]:
-    """The files of a study's config that are in other folders, and so not in a snapshot."""
+    """The files of a study's config outside the code's folder, which no snapshot contains."""
     inside = (ROOT / code.root).resolve()
     paths = [path for path, _, _ in _config_files(code.config_file(study.config))]
     return [path for path in paths if not (ROOT / path).resolve().is_relative_to(inside)]
 
 
 def written_config(study: Study) -> dict[str, Any]:
-    """Dotted key -> value of the keys in the study's config file and its bases.
+    """Dotted key -> value, for the keys in the study's config file and its bases.
 
     Raises:
         PrepareError: a file that cannot be read.
@@ -279,8 +279,10 @@ def written_config(study: Study) -> dict[str, Any]:
 
 def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
     """Path, content and keys of a config file and then of its bases."""
-    seen = []
-    while path:
+    seen: list[Path] = []
+    following: Path | None = path
+    while following:
+        path = following
         if path in seen:
             raise PrepareError(f"{path}: is its own _BASE_")
         seen.append(path)
@@ -295,15 +297,15 @@ def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
         except RecursionError as error:
             raise PrepareError(f"{path}: nested too deeply") from error
         yield path, content, keys
-        path = path.parent / base if base else None
+        following = path.parent / base if base else None
 
 
 def check_base(study: Study, config: ResolvedConfig) -> None:
-    """Refuse a study whose ``base`` differs from its config: its cells would be others."""
-    said = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
+    """Raise a PrepareError if a study's ``base`` differs from its config."""
+    assumed = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
     wrong = [
         f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"
-        for axis, value in (said | study.base).items()
+        for axis, value in (assumed | study.base).items()
         if AXES[axis].key in config and config[AXES[axis].key] != value
     ]
     if wrong:

@@ -1,8 +1,8 @@
-"""The code that trains, as it was when a run began.
+"""Snapshots of the code that trains, taken at the start of a run.
 
-A run takes long, and its checkout may be edited meanwhile. So it begins with a copy of what trains
-(train_net.py, the configs, the package ``focal_star``), and everything it starts runs from that
-copy: what it recorded at its beginning stays true for its last cell.
+A run takes long, and its checkout may be edited meanwhile. A run therefore starts with a copy of
+the code that trains (train_net.py, the configs, the package ``focal_star``), and all its processes
+use that copy. What the run recorded at its start is still true for its last cell.
 """
 
 import os
@@ -25,7 +25,7 @@ PACKAGE = PROJECT / "focal_star"
 IGNORED = ("__pycache__",)
 NAME_DIGITS = 12
 MAX_SNAPSHOTS = 5
-"""Of a study's folder, beside those that a process at work still needs."""
+"""The max number of snapshots in a study's folder, beside those that a running process needs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Code:
         sha256: hash of all the files; "" for the checkout, whose files may change.
         package_sha256: hash of the package's sources, as the training process reports it; "" for
             the checkout.
-        commit: the checkout's, with "-dirty" where files differ from it; "" outside git.
+        commit: the checkout's commit, with "-dirty" where files differ from it; "" outside git.
     """
 
     root: Path
@@ -70,7 +70,7 @@ class Code:
 
 
 def checkout() -> Code:
-    """The checkout as it is, which an edit changes."""
+    """The files of the checkout, which may be edited during a run."""
     return Code(ROOT)
 
 
@@ -102,7 +102,7 @@ def find(layout: Layout, sha256: str) -> Code | None:
 
 
 def prune(layout: Layout, needed: set[str]) -> None:
-    """Remove the oldest snapshots; those with these hashes stay, and the newest few."""
+    """Remove the oldest snapshots, but keep those with these hashes and the newest few."""
     folders = sorted(layout.code.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     names = {sha256[:NAME_DIGITS] for sha256 in needed}
     for folder in folders[MAX_SNAPSHOTS:]:
@@ -126,7 +126,7 @@ def commit() -> str:
 
 
 def _read(root: Path) -> dict[str, bytes]:
-    """Name -> content, of the files that train; names are relative to ``root``, as posix."""
+    """Name -> content of the files that train; a name is the posix path relative to ``root``."""
     project = root / PROJECT
     paths = [
         *project.glob("*.py"),
@@ -141,7 +141,7 @@ def _read(root: Path) -> dict[str, bytes]:
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write files so that the folder is there whole, or not at all."""
+    """Write files into a new folder, which appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:

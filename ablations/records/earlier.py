@@ -1,8 +1,8 @@
-"""Trainings that are set aside, because they belong to another fingerprint than the wanted one.
+"""Sets trainings aside that do not belong to the requested fingerprint.
 
 Nothing that was trained is deleted. A cell's folder or record of another fingerprint is moved to
 ``earlier/<cell>/<start of that fingerprint>/``, the folder as ``cell`` and the record as
-``record.json``, and moved back when that fingerprint is wanted again. A person may delete
+``record.json``, and moved back when that fingerprint is requested again. You may delete
 ``earlier/``, or a part of it, at any time.
 """
 
@@ -29,11 +29,11 @@ def mark_in(folder: Path) -> dict[str, Any]:
 def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
     """Make a cell's folder and record those of this fingerprint; the caller holds the cell's lock.
 
-    A folder of another fingerprint is set aside; the folder of this one, if set aside, comes back.
-    A record of another fingerprint stays until there is one of this.
+    A folder of another fingerprint is set aside. The folder of this fingerprint is moved back if it
+    was set aside. A record of another fingerprint stays until this fingerprint has a record.
 
     Returns:
-        Whether a record of this fingerprint came back.
+        Whether a record of this fingerprint was moved back.
 
     Raises:
         OSError: something cannot be moved; nothing is lost.
@@ -47,18 +47,19 @@ def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
             _move(folder, _free(layout, cell_id, UNKNOWN, FOLDER))
         _move(kept, folder)
     kept = _find(layout, cell_id, fingerprint, RECORD)
-    came_back = bool(kept) and keep_record(layout, cell_id, fingerprint)
-    if came_back:
+    came_back = False
+    if kept and keep_record(layout, cell_id, fingerprint):
         _move(kept, record)
+        came_back = True
     _remove_empty(layout, cell_id)
     return came_back
 
 
 def set_aside(layout: Layout, cell_id: str, name: str = "") -> Path:
-    """Move a cell's folder out of the way; return where it is.
+    """Move a cell's folder out of the way; return its new path.
 
     Args:
-        layout: of the study.
+        layout: the study's files.
         cell_id: the cell, whose lock the caller holds.
         name: its new name; by default the start of the fingerprint in the folder.
     """
@@ -70,7 +71,7 @@ def set_aside(layout: Layout, cell_id: str, name: str = "") -> Path:
 
 
 def disown(layout: Layout, cell_id: str) -> None:
-    """Make a cell's folder belong to no fingerprint, so that it never comes back."""
+    """Make a cell's folder belong to no fingerprint, so that it is never moved back."""
     mark = mark_in(layout.cell(cell_id))
     content = {"was_to_be": mark.get("fingerprint", "")} | mark | {"fingerprint": ""}
     write_json(layout.cell_fingerprint(cell_id), content)
@@ -131,8 +132,10 @@ def _find(layout: Layout, cell_id: str, fingerprint: str, part: str) -> Path | N
     """The set-aside folder or record of a fingerprint."""
     for path in _slots(layout, cell_id, fingerprint[:NAME_DIGITS]):
         found = path / part
-        own = _fingerprint_of_record(found) if part == RECORD else mark_in(found).get("fingerprint")
-        if own == fingerprint:
+        mark = (
+            _fingerprint_of_record(found) if part == RECORD else mark_in(found).get("fingerprint")
+        )
+        if mark == fingerprint:
             return found
     return None
 
@@ -164,7 +167,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _remove_empty(layout: Layout, cell_id: str) -> None:
-    """Remove empty folders."""
+    """Remove the cell's empty folders in ``earlier/``."""
     folder = layout.earlier / cell_id
     for path in [*_slots(layout, cell_id, ""), folder, layout.earlier]:
         with suppress(OSError):  # it is not empty, or not there

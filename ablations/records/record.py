@@ -6,14 +6,14 @@ differs from run to run: times, hardware, versions.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from ablations.storage.json_files import write_json
 from ablations.storage.schemas import check, shown
 
-SCHEMA = 2
+SCHEMA: Final = 2
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """The metrics in a result, percent."""
@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         cell: the cell's id, also the stem of its file.
-        fingerprint: hexadecimal SHA-256 of all that determines the result.
+        fingerprint: hexadecimal SHA-256 of everything that determines the result.
         identity: the parts of the fingerprint, see
             :class:`ablations.identity.fingerprint.Identity`.
         setting: axis name -> value (``loss``, ``alpha``, ``gamma``, ...).
@@ -54,8 +54,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ``first_loss`` (``predicted`` and ``measured`` loss_cls), ``iterations``,
             ``weights_sha256``, ``error_iteration``, ``divergence``; ``analysis`` (see
             ``focal_star.evaluation.analysis``), ``validation`` (losses on validation images by
-            iteration) and ``loss_distribution`` (see the module of that name), each None where
-            there is none.
+            iteration) and ``loss_distribution`` (see the module of that name), each None if it
+            was not recorded.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (the number of processes), ``disk_bytes``, ``finished`` (UTC, ISO 8601),
             ``commit``, ``snapshot_sha256`` (the snapshot of the code that was run), ``code_sha256``
@@ -80,7 +80,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class _Result(msgspec.Struct):
-    """What is known of a result; it may hold more."""
+    """The keys of a result that are checked; a result may have more."""
 
     metrics: dict[str, Number] = {}
     per_class_AP: dict[str, Number] = {}
@@ -95,7 +95,7 @@ class _Result(msgspec.Struct):
 
 
 class _Run(msgspec.Struct):
-    """What is known of a run; it may hold more."""
+    """The keys of ``run`` that are checked; it may have more."""
 
     train_seconds: Number = None
     eval_seconds: Number = None

@@ -1,1 +1,1 @@
-"""Runs the cells of a study, here or on SLURM."""
+"""Runs the cells of a study, on this machine or on SLURM."""

@@ -1,4 +1,4 @@
-"""One cell from its start to its record, however often its process dies on the way."""
+"""Runs one cell from its start to its record, and restarts its process if it dies."""
 
 import os
 import signal
@@ -23,15 +23,15 @@ from ablations.storage.layout import tail
 from ablations.storage.locks import is_running
 
 USELESS_TO_RETRY = (2, 5)
-"""Exit codes of train_net.py: an unusable config or data set, a disk that cannot be written."""
+"""Exit codes of train_net.py: an unusable config or data set, an unwritable disk."""
 
 
 class CellRun:
     """The processes of one cell.
 
-    Each process resumes from the last checkpoint of the one before. The process itself holds the
-    cell's lock, so that nobody holds it once the process is dead. A process of an earlier run that
-    still holds it is waited for. Nothing is started before the first :meth:`poll`.
+    Each process resumes from the last checkpoint of the previous one. The process itself holds the
+    cell's lock, so that the lock is free once the process is dead. If a process of an earlier run
+    still holds it, this class waits for it. The first :meth:`poll` starts the first process.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class CellRun:
         Args:
             job: the cell.
             start: starts its first process; later ones are new interpreters.
-            place: its processes' variables, see :class:`ablations.runner.gpus.Places`.
+            place: its processes' environment variables, see
+                :class:`ablations.runner.gpus.Places`.
         """
         self.job, self.place = job, place
         self._first_start = start
@@ -54,10 +55,10 @@ class CellRun:
         self._log_start = 0
 
     def poll(self) -> Record | None:
-        """Start the cell's process, or start it again; return the saved record once the cell ended.
+        """Start the cell's process, or restart it; return the saved record once the cell has ended.
 
         Raises:
-            OSError: the disk is full or cannot be written; what the cell has done is kept.
+            OSError: the disk is full or cannot be written; the cell's files are kept.
         """
         if self._process is not None:
             code = self._process.poll()
@@ -78,11 +79,11 @@ class CellRun:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process and those that it started, at once."""
+        """Kill the process and its children."""
         self._signal(signal.SIGKILL)
 
     def fail(self, error: str) -> Record:
-        """Save and return the record of a cell whose end no process reports."""
+        """Save and return a failed record, for a cell whose process reports no result."""
         return self._save(_failed(error), mark_of(self.job))
 
     def is_alive(self) -> bool:
@@ -92,7 +93,7 @@ class CellRun:
         return is_running(self.job.layout, self.job.cell.id)
 
     def _start_or_take_over(self) -> Record | None:
-        """Start the process, unless one of another run is at work or has left a result."""
+        """Start the process, unless a process of another run is running or has left a result."""
         lock = locks.take(self.job.layout.cell_lock(self.job.cell.id))
         if lock is None:
             return None
@@ -115,10 +116,10 @@ class CellRun:
             return None
 
     def _take_folder(self) -> Record | None:
-        """Make the cell's folder that of the job's fingerprint; return its record if it came back.
+        """Make the cell's folder that of the job's fingerprint; return its record if it has one.
 
-        Files of another fingerprint are set aside. If they have a result and no record yet (the run
-        was killed, and the process ended later), the record is written first.
+        Files of another fingerprint are set aside. If they have a result but no record (the run was
+        killed, and the process ended later), the record is written first.
         """
         layout, cell_id = self.job.layout, self.job.cell.id
         fingerprint = self.job.identity.fingerprint
@@ -135,7 +136,7 @@ class CellRun:
         return load(layout.record(cell_id))
 
     def _is_recorded(self, fingerprint: str) -> bool:
-        """Whether the cell has a result's record of this fingerprint."""
+        """Whether the cell has a record of this fingerprint, with a result."""
         try:
             record = load(self.job.layout.record(self.job.cell.id))
         except RecordError:
@@ -161,7 +162,7 @@ class CellRun:
         )
 
     def _outcome(self) -> dict[str, Any] | None:
-        """What the process left at its end; None, and the file is renamed, if that is not whole."""
+        """The content of the result file; None if it is missing or broken (then it is renamed)."""
         path = self.job.layout.cell_result(self.job.cell.id)
         if not path.is_file():
             return None
@@ -173,10 +174,10 @@ class CellRun:
         return None
 
     def _foreign(self, outcome: dict[str, Any]) -> str:
-        """Why a result is not that of the process that was started; "" if it is.
+        """The reason why a result is not that of the started process; "" if it is.
 
-        Somebody may have run train_net.py in the cell's folder by hand, or another focal_star may
-        come first on the path of imports.
+        A person may have run train_net.py in the cell's folder, or Python may have imported another
+        focal_star.
         """
         mark = self._mark()
         planned, trained = mark["code_sha256"], outcome["run"].get("code_sha256", "")
@@ -195,7 +196,7 @@ class CellRun:
         return f"the process trained with another config: {'; '.join(others)}" if others else ""
 
     def _put_away(self) -> str:
-        """Set aside the folder of a foreign result; where it is, in words."""
+        """Set aside the folder of a foreign result; return a phrase with its new path."""
         layout, cell_id = self.job.layout, self.job.cell.id
         mark = self._mark()
         earlier.disown(layout, cell_id)
@@ -216,7 +217,7 @@ class CellRun:
 
         Args:
             outcome: ``status``, ``error``, ``result`` and ``run``.
-            mark: what was started; by default what the cell's folder says.
+            mark: the mark of the started process; by default the one in the cell's folder.
         """
         layout, cell_id = self.job.layout, self.job.cell.id
         record = self._record(outcome, mark or self._mark())
@@ -225,7 +226,7 @@ class CellRun:
         return record
 
     def _mark(self) -> dict[str, Any]:
-        """What the newest process in the cell's folder was started with."""
+        """The mark of the newest process in the cell's folder."""
         unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": ""}
         mark = earlier.mark_in(self.job.layout.cell(self.job.cell.id))
         return mark_of(self.job) | (unknown if mark else {}) | mark
@@ -260,19 +261,19 @@ class CellRun:
         )
 
     def _signal(self, number: int) -> None:
-        """Send a signal to the process; SIGKILL, which it cannot pass on, to its whole group."""
+        """Send a signal to the process; SIGKILL goes to its group, since it cannot pass it on."""
         if not self.is_alive():
             return
         with suppress(OSError, ValueError, OverflowError):
             if self._process is not None:
-                pid, host = self._process.pid, os.uname().nodename
+                pid, host = str(self._process.pid), os.uname().nodename
             else:
                 lock = self.job.layout.cell_lock(self.job.cell.id)
                 pid, host = lock.read_text(encoding="utf-8").split()
-            # 0 and below, of a broken file, would be whole groups of processes.
+            # A broken file may have 0 or a negative number, which means a group of processes.
             if int(pid) > 1 and host == os.uname().nodename:
                 if number == signal.SIGKILL:
-                    with suppress(OSError):  # one that has just been forked leads no group yet
+                    with suppress(OSError):  # a process that was just forked has no group yet
                         os.killpg(int(pid), number)
                 os.kill(int(pid), number)
 

@@ -26,7 +26,7 @@ def visible() -> list[str]:
     """
     if VARIABLE in os.environ:
         names = (name.strip() for name in os.environ[VARIABLE].split(","))
-        # CUDA also takes only those before the first invalid one.
+        # Like CUDA, take only the names before the first invalid one.
         return list(takewhile(lambda name: name not in ("", "-1"), names))
     try:
         listed = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=60)
@@ -37,8 +37,8 @@ def visible() -> list[str]:
         for name in _NAME.findall(line):
             if name.startswith("GPU-"):
                 found.append([name])
-            elif found:  # a slice of the GPU above, which then computes nothing itself
-                found[-1] = [one for one in found[-1] if one.startswith("MIG-")] + [name]
+            elif found:  # a slice of the GPU above, which itself cannot be used
+                found[-1] = [other for other in found[-1] if other.startswith("MIG-")] + [name]
     return [name for names in found for name in names]
 
 
@@ -56,7 +56,7 @@ class Places:
 
     Cells on several GPUs have them to themselves. With one GPU per cell, the places take the GPUs
     in turn, and share them if there are more places. So they do if no number of GPUs is given, as
-    the study's config may name one. A cell that runs alone sees all GPUs.
+    the study's config may name one. The only cell that runs sees all GPUs.
     """
 
     def __init__(self, jobs: int, gpus: int, held: int = 0):

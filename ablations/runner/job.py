@@ -1,4 +1,4 @@
-"""What a cell's process is started with, and what the cell's folder says about it."""
+"""Describes a cell's process: its arguments, its inputs, and its mark in the cell's folder."""
 
 import hashlib
 import shlex
@@ -19,9 +19,9 @@ class Input:
 
     Attributes:
         path: relative to the checkout, or absolute.
-        size: bytes; None where there is no such file.
-        changed: nanoseconds, the time of its last change.
-        sha256: the content's; another study may write the same file again.
+        size: bytes; None if the file does not exist.
+        changed: the time of its last change, nanoseconds.
+        sha256: the hash of its content, since another study may write the same file again.
     """
 
     path: str
@@ -51,18 +51,18 @@ class Input:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a cell's process needs; it can be sent to another machine of one disk.
+    """Everything that a cell's process needs. Another machine with the same disk can run it.
 
     Attributes:
         cell: the cell.
         identity: what determines its result.
-        layout: where its files are.
+        layout: the study's files.
         config: its config file, relative to ``projects/focal_star/configs``.
-        arguments: train_net.py's, with which a person would repeat the cell, without the config
-            file and OUTPUT_DIR.
-        prepared: ``KEY VALUE`` pairs that spare the process checks that were made before.
+        arguments: the arguments of train_net.py that repeat the cell, without the config file and
+            OUTPUT_DIR.
+        prepared: ``KEY VALUE`` pairs with which the process omits checks that were made before.
         dataset: the data set's description for the record.
-        threads: the process's CPU threads.
+        threads: the number of CPU threads.
         retries: the max number of restarts of a process that died without a result.
         code: the code that trains.
         inputs: the files that the identity's hashes were computed from.
@@ -91,14 +91,14 @@ class Job:
 
     @property
     def command(self) -> str:
-        """What a person types in the checkout to repeat the cell, without its variables."""
+        """The command that repeats the cell in the checkout, without environment variables."""
         output = f"{self.layout.root}/repeated/{self.cell.id}"
         config = ("--config-file", str(CONFIGS / self.config))
         return shlex.join([TRAIN_NET, *config, *self.arguments, "OUTPUT_DIR", output])
 
     def changed_inputs(self) -> list[str]:
         """The files that changed since the identity was computed."""
-        return [one.path for one in self.inputs if not one.is_unchanged()]
+        return [file.path for file in self.inputs if not file.is_unchanged()]
 
 
 def _sha256(path: Path) -> str:
@@ -110,9 +110,9 @@ def _sha256(path: Path) -> str:
 
 
 def mark_of(job: Job) -> dict[str, Any]:
-    """What is written into a cell's folder when a process starts, for its record.
+    """The mark, which is written into a cell's folder when a process starts.
 
-    The record thus says what the process was started with, whichever run writes it.
+    The cell's record contains it. Any later run can write the record and describe the process.
     """
     return {
         "fingerprint": job.identity.fingerprint,

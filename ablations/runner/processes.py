@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from ablations.identity import environment
 from ablations.identity.snapshot import Code
@@ -30,10 +31,10 @@ PRELOADED = (
     "torch.utils.cpp_extension",
     "torch.utils.tensorboard",
 )
-"""What takes long to import, in train_net.py and later on. Missing packages are skipped."""
+"""The modules that a training imports slowly. Missing packages are skipped."""
 
 _SERVER_DIED = 255
-"""The exit code that multiprocessing gives to a process whose end it cannot know."""
+"""multiprocessing's exit code of a process whose real exit code was lost with the server."""
 
 
 class CellProcess(Protocol):
@@ -54,8 +55,8 @@ class Start:
         arguments: train_net.py's.
         environment: variables in addition to the runner's.
         log: the file that the output is appended to.
-        lock: the cell's lock file; the process holds it until it is dead, and writes its id and
-            host into it.
+        lock: the cell's lock file; the process holds it until it ends, and writes its id and host
+            into it.
     """
 
     code: Code
@@ -81,7 +82,7 @@ def start_new(start: Start) -> CellProcess:
             stdout=log,
             stderr=log,
             env=os.environ | start.environment,
-            start_new_session=True,  # Ctrl-C reaches the runner alone, which then stops them
+            start_new_session=True,  # Ctrl-C reaches only the runner, which stops them
             pass_fds=[start.lock.fileno()],
         )
 
@@ -89,11 +90,11 @@ def start_new(start: Start) -> CellProcess:
 class ForkServer:
     """The process that has imported what cells need, and forks them.
 
-    It ends with the runner, however that ends; running cells continue.
+    It ends when the runner ends, even if the runner is killed; running cells continue.
     """
 
     _imported: Code | None = None
-    """What the one server of this process has imported."""
+    """The code that the only server of this process has imported."""
 
     def __init__(self, threads: int, log: Path, code: Code):
         """
@@ -117,13 +118,13 @@ class ForkServer:
                 return start_new(start)
             self._ensure_running()
             return self._fork(start)
-        except (OSError, EOFError):  # a full disk fails again there, with its error
+        except (OSError, EOFError):  # start_new reports a full disk
             return start_new(start)
 
     def _ensure_running(self) -> None:
         script = self._code.script.resolve()
         if not self._is_imported():  # a server keeps what it has imported
-            forkserver._forkserver._stop()
+            forkserver._forkserver._stop()  # type: ignore[attr-defined]  # not public
             ForkServer._imported = replace(self._code, root=script.parents[2])
         self._context.set_forkserver_preload(list(PRELOADED))
         variables = environment.threads(self._threads) | environment.memory()
@@ -153,13 +154,14 @@ class ForkServer:
 
 
 class _Forked:
-    def __init__(self, process: multiprocessing.Process):
+    def __init__(self, process: BaseProcess):
+        assert process.pid is not None  # it has been started
         self._process, self.pid = process, process.pid
 
     def poll(self) -> int | None:
         code = self._process.exitcode
         if code == _SERVER_DIED and _is_alive(self.pid):
-            return None  # only the server is dead, which would report its end
+            return None  # only the server has died
         return code
 
 
@@ -173,12 +175,19 @@ def _is_alive(pid: int) -> bool:
 
 
 class _Described:
-    """A :class:`Start` on its way to another process."""
+    """A :class:`Start` that is sent to another process, where it has these attributes."""
+
+    root: str
+    argv: list[str]
+    environment: dict[str, str]
+    log: str
+    lock: Any
+    """A copy of the lock file's descriptor; ``detach`` returns its number."""
 
     def __init__(self, start: Start):
         self._start = start
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         start = self._start
         return {
             "root": str(ROOT),
@@ -190,7 +199,7 @@ class _Described:
 
 
 def _run(start: _Described) -> None:
-    """Be the process of a cell."""
+    """Run train_net.py in the forked process of a cell."""
     os.setsid()
     log = os.open(start.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
@@ -207,7 +216,7 @@ def _run(start: _Described) -> None:
 
 @contextmanager
 def _beside(script: Path) -> Iterator[None]:
-    """Look for imports beside a script first, as Python does when it runs the script."""
+    """Search a script's folder first for imports, as Python does when it runs the script."""
     sys.path.insert(0, str(script.parent))
     try:
         yield
@@ -230,7 +239,7 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _stderr_to(file: IO[bytes]) -> Iterator[None]:
-    """Have the processes that are started within write their errors to a file."""
+    """Redirect the standard error of the processes that the block starts to a file."""
     sys.stderr.flush()
     before = os.dup(2)
     os.dup2(file.fileno(), 2)

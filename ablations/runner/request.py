@@ -1,4 +1,4 @@
-"""What one call of the runner is asked to do."""
+"""The request of one command to the runner."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class Request:
-    """What one call of the runner is asked to do.
+    """The request of one command to the runner.
 
     Attributes:
         study: the study whose cells are run.
@@ -25,7 +25,7 @@ class Request:
         cache: the folder of the data set and the pretrained backbones.
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
         retries: the max number of restarts of a process that died without a result.
-        gpus: GPUs per cell, for Detectron2's ``launch``; 0: the config's device.
+        gpus: GPUs per cell, for Detectron2's ``launch``; 0 for the config's device.
     """
 
     study: Study

@@ -31,13 +31,13 @@ from ablations.study.cell import Cell
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
 OWNER_SECONDS = 0.5
-"""How long another process may hold the study's folder: looking at it takes a moment."""
+"""The wait for the lock of the study's folder, which ``is_at_work`` holds for a moment."""
 
 
 def run(request: Request) -> int:
     """Run every cell that has no record of its fingerprint.
 
-    All processes run a snapshot of the code that is taken at the beginning.
+    All processes run the snapshot of the code that is taken at the start.
 
     Returns:
         0 if every cell ended with a result (done or diverged), 1 if some failed.
@@ -102,7 +102,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
 
 @contextmanager
 def _signals_as_ctrl_c() -> Iterator[None]:
-    """Make SIGTERM, or a terminal that closes, interrupt the block as Ctrl-C does."""
+    """Make SIGTERM and a closed terminal (SIGHUP) interrupt the block as Ctrl-C does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -120,7 +120,7 @@ def _signals_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _sole_owner(layout: Layout) -> Iterator[None]:
-    """Lock the study's folder; the system unlocks it when the process ends, however it ends."""
+    """Lock the study's folder; the system unlocks it when the process ends, even after a kill."""
     deadline = time.monotonic() + OWNER_SECONDS
     while (file := locks.take(layout.lock)) is None:
         if time.monotonic() > deadline:
@@ -131,7 +131,7 @@ def _sole_owner(layout: Layout) -> Iterator[None]:
 
 
 def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
-    """Move back the set-aside records of the fingerprints that are wanted now."""
+    """Move the set-aside records of the current fingerprints back."""
     set_aside = earlier.cells(layout)
     for cell, identity in identities.items():
         if cell.id not in set_aside:
@@ -181,7 +181,7 @@ def _job(
 
 
 def threads_of_cell(jobs: int) -> int:
-    """CPU threads per process if so many run side by side."""
+    """CPU threads per process if this number of processes run side by side."""
     return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
@@ -220,7 +220,7 @@ def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
 
 @contextmanager
 def _stopping(running: list[CellRun]) -> Iterator[None]:
-    """Stop all processes, however the block ends."""
+    """Stop all processes at the end of the block, even after an error."""
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ from ablations.storage.locks import is_running
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0
-"""Between two looks at the cluster's queue."""
+"""The time between two queries of the cluster's queue."""
 
 SETTLE_SECONDS = 15.0
 """The delay with which a shared disk shows the record of a task that has ended."""
@@ -44,13 +44,14 @@ class CellTask(Checkpointable):
 
     def __call__(self) -> None:
         near_limit = getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
-        requeue, received = signal.getsignal(near_limit), set()
+        requeue = signal.getsignal(near_limit)
+        received: set[int] = set()
         for number in (signal.SIGTERM, near_limit):
             signal.signal(number, lambda number, _: received.add(number))
         cell_run = CellRun(self.job)
         while not received:
-            # SLURM also sends it to the cell's process, which must not die of it: a signal that is
-            # blocked when a process starts stays blocked in it.
+            # SLURM also sends the signal to the cell's process, which must not end: a signal that
+            # is blocked when a process starts stays blocked in it.
             signal.pthread_sigmask(signal.SIG_BLOCK, {near_limit})
             record = cell_run.poll()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {near_limit})
@@ -60,9 +61,10 @@ class CellTask(Checkpointable):
         cell_run.stop()
         while cell_run.is_alive():  # SLURM kills a process that does not end
             time.sleep(POLL_SECONDS / 4)
-        # A task that is asked to end and is still RUNNING is preempted; others are cancelled, or
-        # already requeued.
+        # A task that received SIGTERM and is still RUNNING is preempted. Other tasks are cancelled,
+        # or already requeued.
         if near_limit in received or state_of(JobEnvironment().job_id) == "RUNNING":
+            assert callable(requeue)  # submitit's handler
             requeue(near_limit, None)
         sys.exit(128 + signal.SIGTERM)
 
@@ -105,7 +107,7 @@ def _wait(
     """Wait for the cells' records; submit lost cells again."""
     waiting = {job.cell.id: job for job in jobs}
     started: dict[str, float] = {}
-    ended: dict[str, float] = {}  # the task, without a record
+    ended: dict[str, float] = {}  # when the task was seen to have ended without a record
     times_lost: Counter[str] = Counter()
     looked = time.monotonic()
     while waiting:
@@ -134,7 +136,7 @@ def _wait(
                 times_lost[cell] += task.state != "PREEMPTED"
                 if times_lost[cell] > job.retries:
                     del waiting[cell]
-                    record = CellRun(job).fail(arrays.what_is_known(job))
+                    record = CellRun(job).fail(arrays.describe_end(job))
                     progress.ended(record, now - started[cell])
                 else:
                     lost.append(job)
@@ -156,7 +158,7 @@ def _cancelling(arrays: Arrays) -> Iterator[None]:
 
 def _submit(arrays: Arrays, request: Request, jobs: list[Job], options: dict[str, Any]) -> None:
     for job in jobs:
-        if _record_of(job) is not None:  # a failure, which must not be taken for the result
+        if _record_of(job) is not None:  # an earlier failure; it is not the result of the new task
             job.layout.record(job.cell.id).unlink()
     arrays.submit(request.study.name, jobs, CellTask, _parameters(options))
 

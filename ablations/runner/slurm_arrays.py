@@ -1,7 +1,7 @@
 """The job arrays of a study: which SLURM task runs which cell, and the state of each task.
 
-submitit submits the arrays. Their states come from squeue, not from submitit: it asks sacct, which
-needs an accounting database that many clusters do not have, and it cannot find an array whose
+submitit submits the arrays. Their states come from squeue, not from submitit. submitit asks sacct,
+which needs an accounting database that many clusters do not have, and it cannot find an array whose
 submitter died before the cluster returned the id.
 """
 
@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from ablations.storage.json_files import write_json
 from ablations.storage.layout import tail
 
 MAX_CELLS = 1000
-"""Cells of one array; clusters have a limit, usually this one."""
+"""The max number of cells in an array; this is the usual limit of clusters."""
 
 MAX_TIMEOUTS = 100
 """The max number of times that a cell reaches the time limit and is requeued."""
@@ -58,7 +59,7 @@ class Array(msgspec.Struct):
     Attributes:
         name: the unique name of SLURM's job.
         cells: cell id -> fingerprint, in the order of the tasks.
-        job_id: SLURM's; None until it is known.
+        job_id: SLURM's id; None until it is known.
     """
 
     name: str
@@ -73,8 +74,8 @@ class Array(msgspec.Struct):
 class Arrays:
     """The arrays of a study's folder, including those of an earlier run that died.
 
-    An array is written to ``arrays.json`` before it is submitted, and found by its name, so that a
-    later run knows every array of the cluster.
+    An array is written to ``arrays.json`` before it is submitted. Its state is queried by its name,
+    so that a later run finds every array on the cluster.
     """
 
     def __init__(self, folder: Path):
@@ -87,21 +88,21 @@ class Arrays:
         self._tasks: dict[tuple[str, int], Task] = {}
 
     def look(self) -> None:
-        """Ask the cluster for the states of the tasks.
+        """Query the cluster for the states of the tasks.
 
         Raises:
-            RunError: it does not answer; its last answer is kept.
+            RunError: the cluster does not answer; the last known states are kept.
         """
         if not self._arrays:
             return
         by_name = {array.name: array for array in self._arrays}
-        said = _call(
+        listed = _call(
             "squeue", "--me", "--array", "--noheader", "--states=all",
             "--name=" + ",".join(by_name),
             "--Format=Name:100,ArrayJobID:20,ArrayTaskID:20,State:20,exit_code:20",
         )  # fmt: skip
         self._tasks = {}
-        for line in said.splitlines():
+        for line in listed.splitlines():
             name, job_id, index, state, exit_code = line.split()
             by_name[name].job_id = job_id
             self._tasks[name, int(index) if index.isdecimal() else 0] = Task(state, exit_code)
@@ -111,23 +112,30 @@ class Arrays:
         array, index = self._place(job)
         return self._task(array, index) if array else Task(GONE)
 
-    def what_is_known(self, job: Job) -> str:
+    def describe_end(self, job: Job) -> str:
         """The end of the cell's latest task, and the last lines of its logs."""
         array, index = self._place(job)
+        assert array is not None, f"{job.cell.id} was never submitted"
         task, paths = self._task(array, index), JobPaths(self._folder, array.task_id(index))
         logs = [paths.stderr, job.layout.cell_log(job.cell.id)]
         ends = [tail(log.read_text(errors="replace")) for log in logs if log.exists()]
         ended = f"SLURM's task {paths.job_id} ended as {task.state}, exit code {task.exit_code}"
         return "\n".join([f"{ended}, without a result:", *ends])
 
-    def submit(self, study: str, jobs: list[Job], make_task, parameters: dict[str, Any]) -> None:
+    def submit(
+        self,
+        study: str,
+        jobs: list[Job],
+        make_task: Callable[[Job], Callable[[], None]],
+        parameters: dict[str, Any],
+    ) -> None:
         """Put cells into the cluster's queue.
 
         Args:
             study: a part of the arrays' names.
-            jobs: one per cell.
+            jobs: one job per cell.
             make_task: job -> the function that its task calls.
-            parameters: submitit's.
+            parameters: submitit's parameters.
 
         Raises:
             RunError: the cluster refuses them.
@@ -214,7 +222,9 @@ def _call(*command: str) -> str:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise RunError(f"there is no {command[0]}: this machine knows no SLURM cluster") from None
+        raise RunError(
+            f"there is no {command[0]}: this machine is not part of a SLURM cluster"
+        ) from None
     if ended.returncode:
         raise RunError(f"{command[0]}: {ended.stderr.strip()}")
     return ended.stdout

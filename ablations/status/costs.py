@@ -1,16 +1,16 @@
-"""What the cells of a study will take, before they are run: time, GPU-hours and disk.
+"""Estimates what the cells of a study will cost before they run: time, GPU-hours and disk.
 
-A cell costs what the records say of cells like it (``COST_AXES``). Where there is none, it costs
-what Detectron2's model zoo gives for its detector and depth, in proportion to the pixels of its
-input, times the ratio at which the cells that were measured stand to the same reckoning. Anchors,
-OHEM and the loss are not in it; nor is that a GPU is less busy on small images, so that small
-scales take somewhat longer than it says.
+The cost of a cell is the measured cost of similar cells (the same ``COST_AXES``). If no similar
+cell has a record, the estimate uses the speed that Detectron2's model zoo gives for the detector
+and depth, scales it with the number of input pixels, and multiplies it by the median ratio of
+measured to estimated cost. This estimate ignores anchors, OHEM and the loss. It also ignores that a
+GPU is less busy on small images, so small scales take somewhat longer than estimated.
 """
 
 import csv
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,12 +27,12 @@ COST_AXES = (*MODEL, *(a for a, axis in AXES.items() if axis.changes_cost and a 
 
 ZOO_FILE = PACKAGE / "reference" / "zoo_speed.csv"
 ZOO_GPUS, ZOO_GPU, ZOO_IMAGES = 8, "V100", 16
-"""What the zoo's seconds an iteration were measured on, and the images of an iteration."""
+"""The number and model of the zoo's GPUs, and the images per iteration."""
 ZOO_TRAIN_EDGES, ZOO_TEST_EDGE = (640, 672, 704, 736, 768, 800), 800
-"""The zoo's short edges, px; in training, one is drawn for each image."""
+"""The zoo's short edges, px. In training, each image gets a random one."""
 
 COCO_TEST_IMAGES = 5000
-"""Of val2017: how many images are evaluated where no data set has been looked at."""
+"""The number of evaluated images (val2017) if the data set has not been prepared yet."""
 
 WEIGHTS_BYTES = {
     ("retinanet", 50): 152_000_000,
@@ -40,24 +40,25 @@ WEIGHTS_BYTES = {
     ("faster_rcnn", 50): 167_000_000,
     ("faster_rcnn", 101): 243_000_000,
 }
-"""(detector, depth) -> ``model_final.pth`` for 80 classes, 9 anchors a location."""
+"""(detector, depth) -> size of ``model_final.pth`` for 80 classes, 9 anchors per location."""
 
 CHECKPOINTS = 3
-"""In a cell's folder at most, while it trains: two, and one that is being written."""
+"""The max number in a cell's folder while it trains: two, and one that is being written."""
 PER_PARAMETER = 2
-"""Numbers that a checkpoint keeps of a parameter: itself and its momentum."""
+"""The numbers per parameter in a checkpoint: its value and its momentum."""
 
 DETECTIONS_PER_IMAGE, BYTES_PER_DETECTION = 100, 240
-"""At most; in JSON and in Detectron2's own file."""
+"""Upper bounds; the bytes are those of the JSON file and of Detectron2's own file."""
 
 
 @dataclass(frozen=True)
 class Zoo:
-    """What the model zoo tells of a model, on ``ZOO_GPUS`` GPUs.
+    """The model zoo's speed of a model.
+
 
     Attributes:
-        seconds_per_iteration: of training, ``ZOO_IMAGES`` images.
-        seconds_per_image: of inference, one image on one GPU.
+        seconds_per_iteration: in training, for ``ZOO_IMAGES`` images on ``ZOO_GPUS`` GPUs.
+        seconds_per_image: in inference, on one GPU.
     """
 
     seconds_per_iteration: float
@@ -69,10 +70,10 @@ class Kind:
     """The cells to run of one detector, depth and input scale.
 
     Attributes:
-        detector, depth, scale: ``scale`` is the short edge, px; None where nothing says it.
-        cells: how many.
-        seconds: of one of them, the mean; None if unknown.
-        measured: how many of them are like a cell that was measured.
+        detector, depth, scale: ``scale`` is the short edge, px; None if it is unknown.
+        cells: their number.
+        seconds: the mean per cell; None if it is unknown.
+        measured: the number of cells that are similar to a measured cell.
     """
 
     detector: str
@@ -85,17 +86,17 @@ class Kind:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the cells that are to be run will take.
+    """The estimated cost of the cells to run.
 
     Attributes:
-        cells: how many.
-        seconds: of all, one after another; None where nothing is known of some.
-        seconds_per_iteration: the median of what was measured, None while nothing was.
-        disk_bytes: of all when they are done; None as for ``seconds``.
-        running_bytes: what one cell takes beside that while it trains; 0 where it is not known.
-        measured: how many records it is from.
+        cells: their number.
+        seconds: the time of all cells, one after another; None if it is unknown for some.
+        seconds_per_iteration: the measured median; None if no cell has been measured.
+        disk_bytes: the space of all cells when they are done; None if it is unknown for some.
+        running_bytes: the additional space of one cell while it trains; 0 if it is unknown.
+        measured: the number of records that the estimate uses.
         kinds: the same by detector, depth and scale.
-        zoo: whether the model zoo stands for some cells that were not measured.
+        zoo: whether the estimate of some cells comes from the model zoo.
     """
 
     cells: int
@@ -111,29 +112,29 @@ class Estimate:
 def estimate(
     status: Status, config: Mapping[str, Any] | None = None, gpus: int = 0, test_images: int = 0
 ) -> Estimate:
-    """What is left of a study will take so much.
+    """Estimate the cost of the cells of a study that are still to be run.
 
     Args:
-        status: where the study stands.
-        config: dotted key -> value, of the study's config as far as it is known.
-        gpus: that each cell trains on; 0 for the CPU.
-        test_images: that each cell is evaluated on; 0 for COCO's.
+        status: the cells' states and records.
+        config: dotted key -> value, for the known keys of the study's config.
+        gpus: GPUs per cell; 0 for the CPU.
+        test_images: the number of images in the evaluation; 0 for COCO's.
     """
     config = config or {}
-    reckoning = _Reckoning(status, config, test_images or COCO_TEST_IMAGES)
+    cost_model = _CostModel(status, config, test_images or COCO_TEST_IMAGES)
     measured = [
         record
         for record in status.records.values()
         if record.status == DONE and record.run.get("wall_seconds")
     ]
-    disk = _Measured(measured, reckoning, lambda record: record.run.get("disk_bytes") or 0.0)
+    disk = _Measured(measured, cost_model, lambda record: record.run.get("disk_bytes") or 0.0)
     time = _Measured(
         measured,
-        reckoning,
+        cost_model,
         lambda record: (
             record.run["wall_seconds"]
             * gpus_of(record)
-            / reckoning.gpu_seconds(record.setting, record.result.get("iterations"))
+            / cost_model.gpu_seconds(record.setting, record.result.get("iterations"))
         ),
     )
     seconds: dict[Cell, float | None] = {}
@@ -141,12 +142,12 @@ def estimate(
     for cell in status.to_run:
         setting = cell.setting.as_dict()
         ratio = time.of(setting)
-        if ratio is None and reckoning.zoo(setting):
+        if ratio is None and cost_model.zoo(setting):
             ratio = 1.0
-        seconds[cell] = ratio and ratio * reckoning.gpu_seconds(setting) / max(gpus, 1)
+        seconds[cell] = ratio and ratio * cost_model.gpu_seconds(setting) / max(gpus, 1)
         sizes[cell] = disk.of(setting)
         if sizes[cell] is None:
-            sizes[cell] = reckoning.final_bytes(setting)
+            sizes[cell] = cost_model.final_bytes(setting)
     per_iteration = [
         record.run["train_seconds"] / record.result["iterations"]
         for record in measured
@@ -158,12 +159,12 @@ def estimate(
         seconds_per_iteration=statistics.median(per_iteration) if per_iteration else None,
         disk_bytes=_sum(sizes.values()),
         running_bytes=max(
-            (reckoning.running_bytes(c.setting.as_dict()) for c in seconds), default=0
+            (cost_model.running_bytes(c.setting.as_dict()) for c in seconds), default=0
         ),
         measured=len(measured),
-        kinds=_kinds(seconds, reckoning, time),
+        kinds=_kinds(seconds, cost_model, time),
         zoo=any(
-            reckoning.zoo(c.setting.as_dict()) and not time.has(c.setting.as_dict())
+            cost_model.zoo(c.setting.as_dict()) and not time.has(c.setting.as_dict())
             for c in seconds
         ),
     )
@@ -171,7 +172,7 @@ def estimate(
 
 @cache
 def zoo_models() -> dict[tuple[str, int], Zoo]:
-    """(detector, depth) -> what the zoo tells of it."""
+    """(detector, depth) -> the zoo's speed of that model."""
     with ZOO_FILE.open(encoding="utf-8", newline="") as file:
         return {
             (row["detector"], int(row["depth"])): Zoo(
@@ -182,13 +183,13 @@ def zoo_models() -> dict[tuple[str, int], Zoo]:
 
 
 def gpus_of(record: Record) -> int:
-    """The number of GPUs that a cell was trained on, as its command says; 1 for a CPU."""
+    """The number of GPUs in a cell's command; 1 for a CPU."""
     found = re.search(r"--num-gpus[ =](\d+)", record.command)
     return max(1, int(found[1])) if found else 1
 
 
-class _Reckoning:
-    """What a setting costs by the model zoo; where that has no such model, by its pixels alone."""
+class _CostModel:
+    """The cost of a setting by the model zoo; by its pixels if the zoo does not have the model."""
 
     def __init__(self, status: Status, config: Mapping[str, Any], test_images: int):
         self._base = {"detector": "retinanet"} | status.study.base
@@ -197,23 +198,24 @@ class _Reckoning:
         self._test_images = test_images
 
     def value(self, setting: Mapping[str, Any], axis: str) -> Any:
-        """A setting's value of an axis, the study's where it names none."""
+        """A setting's value of an axis; the study's value if the setting has none."""
         return setting.get(axis, self._base.get(axis))
 
     def zoo(self, setting: Mapping[str, Any]) -> Zoo | None:
-        """The zoo's numbers; None too where the iterations or the study's scale are not known."""
+        """The zoo's speed; None if the model, the iterations or the study's scale are unknown."""
         if not self._iterations or not self._base.get("scale"):
             return None
         return zoo_models().get(self._model(setting))
 
     def gpu_seconds(self, setting: Mapping[str, Any], iterations: int | None = None) -> float:
-        """Training and evaluation on one of the zoo's GPUs; in a unit of its own without the zoo.
+        """The time of training and evaluation on one of the zoo's GPUs.
 
-        The same for all settings where the study's scale is not known.
+        If the zoo does not have the model, the unit is pixels times iterations, not seconds. If the
+        study's scale is unknown, the scale has no effect.
 
         Args:
             setting: axis -> value.
-            iterations: of the training; None for the config's.
+            iterations: the training's iterations; None for the config's.
         """
         scale = self.value(setting, "scale") if self._base.get("scale") else 1
         zoo, trained = self.zoo(setting), iterations if self._iterations else None
@@ -226,13 +228,13 @@ class _Reckoning:
         return training + testing
 
     def final_bytes(self, setting: Mapping[str, Any]) -> float | None:
-        """Weights and detections of a cell that is done; None for a model that is not known."""
+        """The size of the weights and detections of a finished cell; None for an unknown model."""
         weights = WEIGHTS_BYTES.get(self._model(setting))
         detections = self._test_images * DETECTIONS_PER_IMAGE * BYTES_PER_DETECTION
         return None if weights is None else weights + detections
 
     def running_bytes(self, setting: Mapping[str, Any]) -> float:
-        """The checkpoints of a cell while it trains; 0 for a model that is not known."""
+        """The size of a cell's checkpoints while it trains; 0 for an unknown model."""
         return CHECKPOINTS * PER_PARAMETER * WEIGHTS_BYTES.get(self._model(setting), 0)
 
     def _model(self, setting: Mapping[str, Any]) -> tuple[str, Any]:
@@ -240,18 +242,18 @@ class _Reckoning:
 
 
 class _Measured:
-    """The median of a measure over the records that are most like a setting."""
+    """The median of a measure over the records that are most similar to a setting."""
 
     def __init__(
-        self, records: list[Record], reckoning: _Reckoning, measure: Callable[[Record], float]
+        self, records: list[Record], cost_model: _CostModel, measure: Callable[[Record], float]
     ):
         """
         Args:
-            records: of cells that were done.
-            reckoning: for the study's own values of the axes.
-            measure: what a record tells, such that it can be said of other cells.
+            records: the records of cells that are done.
+            cost_model: gives the study's values of the axes.
+            measure: record -> a quantity that is comparable between cells.
         """
-        self._reckoning = reckoning
+        self._cost_model = cost_model
         groups: dict[tuple, list[float]] = {}
         for record in records:
             for key in self._keys(record.setting):
@@ -259,40 +261,47 @@ class _Measured:
         self._medians = {key: statistics.median(found) for key, found in groups.items()}
 
     def has(self, setting: Mapping[str, Any]) -> bool:
-        """Whether a cell was measured that costs the same."""
+        """Whether a cell with the same cost axes was measured."""
         return self._keys(setting)[0] in self._medians
 
     def of(self, setting: Mapping[str, Any]) -> float | None:
-        """Of those that cost the same; else of the same detector and depth; else of all."""
+        """The median of cells with the same cost axes, or the same model, or of all cells."""
         return next(
             (self._medians[key] for key in self._keys(setting) if key in self._medians), None
         )
 
     def _keys(self, setting: Mapping[str, Any]) -> list[tuple]:
-        values = [self._reckoning.value(setting, axis) for axis in COST_AXES]
-        unit = self._reckoning.zoo(setting) is None
+        values = [self._cost_model.value(setting, axis) for axis in COST_AXES]
+        unit = self._cost_model.zoo(setting) is None
         return [(unit, *values), (unit, *values[: len(MODEL)]), (unit,)]
 
 
 def _kinds(
-    seconds: dict[Cell, float | None], reckoning: _Reckoning, time: _Measured
+    seconds: dict[Cell, float | None], cost_model: _CostModel, time: _Measured
 ) -> tuple[Kind, ...]:
-    groups: dict[tuple, list[Cell]] = {}
+    groups: dict[tuple[str, int | None, int | None], list[Cell]] = {}
     for cell in seconds:
-        setting = cell.setting.as_dict()
-        key = tuple(reckoning.value(setting, axis) for axis in ("detector", "depth", "scale"))
-        groups.setdefault(key, []).append(cell)
+        detector, depth, scale = (
+            cost_model.value(cell.setting.as_dict(), axis)
+            for axis in ("detector", "depth", "scale")
+        )
+        groups.setdefault((detector, depth, scale), []).append(cell)
     kinds = []
-    for key, cells in groups.items():
+    for (detector, depth, scale), cells in groups.items():
         total = _sum(seconds[cell] for cell in cells)
+        mean = None if total is None else total / len(cells)
         like = sum(time.has(cell.setting.as_dict()) for cell in cells)
-        kinds.append(Kind(*key, len(cells), None if total is None else total / len(cells), like))
+        kinds.append(Kind(detector, depth, scale, len(cells), mean, like))
     return tuple(
         sorted(kinds, key=lambda k: (k.detector != "retinanet", k.depth or 0, k.scale or 0))
     )
 
 
-def _sum(values) -> float | None:
-    """None where one of the values is."""
-    values = list(values)
-    return None if None in values else sum(values)
+def _sum(values: Iterable[float | None]) -> float | None:
+    """The sum; None if one of the values is None."""
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total

@@ -1,5 +1,7 @@
 """Prints the plan and the status of a study."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +19,7 @@ from ablations.status.progress import last_line, outcome
 from ablations.status.status import MISSING, RUNNING, STALE, STATES, Status
 from ablations.status.units import duration, megabytes
 from ablations.storage.layout import Layout
+from ablations.study.cell import Cell
 
 MAX_LINES = 20
 """Cells of one state that are listed by name."""
@@ -37,14 +40,15 @@ def print_plan(
     _print_counts(status, console)
     if not estimate.cells:
         console.print("Nothing to run.")
-    elif estimate.seconds is None:
-        console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
     else:
         _print_estimate(estimate, jobs, gpus, console)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
 
 
 def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) -> None:
+    if estimate.seconds is None:
+        console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
+        return
     per_iteration = estimate.seconds_per_iteration
     ends = f"{duration(estimate.seconds / jobs)} with {jobs} side by side"
     if gpus:
@@ -93,11 +97,12 @@ def _kinds(estimate: Estimate, gpus: int) -> Table:
 
 
 def _zoo_note(estimate: Estimate) -> str:
-    zoo, models = zoo_models(), dict.fromkeys((k.detector, k.depth) for k in estimate.kinds)
+    zoo = zoo_models()
+    models = dict.fromkeys((k.detector, k.depth) for k in estimate.kinds if k.depth is not None)
     seconds = ", ".join(
-        f"{detector} {depth}: {zoo[detector, depth].seconds_per_iteration} s"
-        for detector, depth in models
-        if (detector, depth) in zoo
+        f"{model[0]} {model[1]}: {zoo[model].seconds_per_iteration} s"
+        for model in models
+        if model in zoo
     )
     edges = f"{min(ZOO_TRAIN_EDGES)} to {max(ZOO_TRAIN_EDGES)} px"
     return (
@@ -105,7 +110,7 @@ def _zoo_note(estimate: Estimate) -> str:
         f"{edges}, on {ZOO_GPUS} {ZOO_GPU}: {seconds}. Times are in proportion to the input's "
         "pixels"
         + (
-            ", times the ratio at which the measured cells stand to it."
+            ", multiplied by the ratio of the measured to the estimated times."
             if estimate.measured
             else ". On other GPUs they differ: the first cell that is done takes the zoo's place."
         )
@@ -113,18 +118,18 @@ def _zoo_note(estimate: Estimate) -> str:
 
 
 def print_status(status: Status, layout: Layout, console: Console | None = None) -> None:
-    """Print the cells by state and grid; name all but those that are done or missing."""
+    """Print the number of cells by state and grid; list those that are not done or missing."""
     console = console or _console()
     _print_counts(status, console)
 
-    def at_work(cell) -> str:
+    def at_work(cell: Cell) -> str:
         line = last_line(layout.cell_metrics(cell.id))
         if "iteration" not in line:
             return "starting"
         loss = f", loss_cls {line['loss_cls']:.3g}" if "loss_cls" in line else ""
         return f"iteration {line['iteration']}{loss}"
 
-    def reason(cell) -> str:
+    def reason(cell: Cell) -> str:
         return status.records[cell.id].error.splitlines()[0]
 
     _print_named(status, RUNNING, console, at_work)
@@ -172,8 +177,8 @@ def _print_counts(status: Status, console: Console) -> None:
     console.print(table)
 
 
-def _print_named(status: Status, state: str, console: Console, text) -> None:
-    """Print a line for each cell of a state: its id and ``text`` of it."""
+def _print_named(status: Status, state: str, console: Console, text: Callable[[Cell], str]) -> None:
+    """Print a line for each cell of a state: its id and ``text(cell)``."""
     cells = [cell for cell, found in status.states.items() if found == state]
     for cell in cells[:MAX_LINES]:
         console.print(f"{state}: {cell.id}: {text(cell)}")

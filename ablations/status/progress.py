@@ -29,8 +29,8 @@ class Progress:
         self._console = console or Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._running: dict[str, float] = {}  # cell id -> when it started
-        self._seconds: list[float] = []  # of each cell that has ended
-        self._best: tuple[float, str] | None = None  # highest AP so far, and whose it is
+        self._seconds: list[float] = []  # the times of the cells that have ended
+        self._best: tuple[float, str] | None = None  # highest AP so far, and its cell
         self._shown = 0.0
 
     def __enter__(self) -> "Progress":
@@ -81,7 +81,7 @@ class Progress:
             self._live.update(self._table(), refresh=True)
 
     def seconds_left(self) -> float | None:
-        """Estimated seconds until the last cell ends; None while nothing is known."""
+        """Estimated seconds until the last cell ends; None if it is unknown."""
         guess = self._seconds_per_cell()
         if guess is None:
             return None
@@ -107,7 +107,7 @@ class Progress:
         return sum(guesses) / len(guesses) if guesses else None
 
     def _training_left(self, cell: str) -> float | None:
-        """What Detectron2 estimates of a running cell, in seconds; None before its first line."""
+        """Detectron2's estimate for a running cell, seconds; None before the first iterations."""
         return last_line(self._layout.cell_metrics(cell)).get("eta_seconds")
 
     def _table(self) -> Table:
@@ -144,7 +144,7 @@ def outcome(record: Record) -> str:
 
 
 def last_line(path: Path, size: int = 4096) -> dict:
-    """The last whole line of a file of JSON lines; empty if there is none."""
+    """The last complete line of a file of JSON lines; empty if there is none."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Where every cell of a study stands."""
+"""The state of every cell of a study."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from ablations.study.grid import Grid
 from ablations.study.study import Study
 
 RUNNING = "running"
-"""A process is at work on the cell."""
+"""A process is running the cell."""
 
 STALE = "stale"
 """The cell has a record, and what determines its result has changed since."""
@@ -25,18 +25,18 @@ MISSING = "missing"
 STATES = (DONE, DIVERGED, FAILED, STALE, RUNNING, MISSING)
 
 ENDED = (DONE, DIVERGED)
-"""The states in which nothing is to be run."""
+"""The states of cells that need no run."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a study stands.
+    """The state of a study.
 
     Attributes:
         study: the study.
         states: cell -> one of ``STATES``, each cell once.
-        records: cell id -> record, of every readable record of the folder; where a record of
-            today's fingerprint is set aside, that one: the next run moves it back.
+        records: cell id -> record, for every readable record of the folder. If a record of today's
+            fingerprint is set aside, it is used instead: the next run moves it back.
         refused: one line for each record file that cannot be used.
         changed: stale cell -> the parts of its identity that have changed.
     """
@@ -54,7 +54,7 @@ class Status:
 
     @property
     def to_run(self) -> list[Cell]:
-        """The cells without a result that counts, in the study's order."""
+        """The cells without a current result, in the study's order."""
         return [cell for cell, state in self.states.items() if state not in ENDED]
 
     @property
@@ -73,8 +73,8 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
     Args:
         study: the study.
         layout: its folder.
-        identities: cell -> what determines its result today; None: unknown, and then no record
-            counts as stale.
+        identities: cell -> what determines its result today; None if that is unknown: then no
+            record is stale.
     """
     records, refused = load_folder(layout.records)
     states, changed, set_aside = {}, {}, earlier.cells(layout)
@@ -97,7 +97,7 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
 def _set_aside(
     layout: Layout, cell: Cell, fingerprint: str, records: dict[str, Record]
 ) -> dict[str, Record]:
-    """The cell's id and its record of this fingerprint, where only a set-aside one has it."""
+    """The cell's id and its set-aside record of this fingerprint, if the folder has none."""
     if cell.id in records and records[cell.id].fingerprint == fingerprint:
         return {}
     record = earlier.record_of(layout, cell.id, fingerprint)

@@ -1,4 +1,4 @@
-"""What a study's records are compared with: the code, and the last request."""
+"""The code and the last request, with which a study's records are compared."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ def asked(layout: Layout) -> dict[str, Any]:
 
 
 def processes(layout: Layout, study: Study) -> int:
-    """The processes per cell in the last run; before the first run, as the study says."""
+    """The processes per cell in the last run; before the first run, the study's number."""
     number = asked(layout).get("processes")
     return number if type(number) is int and number > 0 else max(1, study.gpus)
 
 
 def code(layout: Layout) -> Code:
-    """The code that trains: the snapshot of a run that is at work, otherwise the checkout."""
+    """The code that trains: the snapshot of the current run; if none is running, the checkout."""
     found = None
     if is_at_work(layout):
         found = snapshot.find(layout, str(asked(layout).get("snapshot_sha256", "")))

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Formats times and sizes."""
 
 
 def duration(seconds: float) -> str:

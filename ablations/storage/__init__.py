@@ -1,1 +1,1 @@
-"""Where a study's files are, and how they are read."""
+"""The paths of a study's files, and their reading and writing."""

@@ -8,7 +8,7 @@ from focal_star.io.writing import write_whole
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none, or the file cannot be read."""
+    """The object in a JSON file; empty if the file cannot be read or has no object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -21,7 +21,7 @@ class Layout:
 
     @classmethod
     def of(cls, output: Path, study: str, dataset: Path | None = None) -> "Layout":
-        """The layout of a study; each data set that it is run on has a folder of its own.
+        """The layout of a study; each of its data sets has its own folder.
 
         The folder is named ``<study>-<name of the data set's folder>``. Where that name already
         belongs to another data set (``study.json`` there names it), six digits of the path's hash
@@ -29,9 +29,9 @@ class Layout:
         and the fingerprints show whether its content is still the same.
 
         Args:
-            output: where studies write.
+            output: the folder of all studies.
             study: the study's name.
-            dataset: the folder that takes the place of the study's data set.
+            dataset: the folder of a user's data that replaces the study's data set.
         """
         where = dataset.resolve() if dataset else None
         plain = cls(output / (f"{study}-{where.name}" if where else study))
@@ -44,7 +44,7 @@ class Layout:
         return plain if was_moved and not other.root.exists() else other
 
     def _owner(self) -> tuple[str, Path | None] | None:
-        """The study and the data set that the folder belongs to; None if nothing says so."""
+        """The study and the data set in the folder's ``study.json``; None if they are unknown."""
         content = read_object(self.study)
         study, dataset = content.get("study"), content.get("dataset")
         if not isinstance(study, str) or not isinstance(dataset, str):
@@ -53,12 +53,12 @@ class Layout:
 
     @property
     def study(self) -> Path:
-        """What was asked for: study, grids, seeds, data set, processes, code."""
+        """The last request: study, grids, seeds, data set, processes, code."""
         return self.root / "study.json"
 
     @property
     def prepared(self) -> Path:
-        """What is made before the cells: the config, the data set, the initial weights."""
+        """What cells need: the config, the data set, the initial weights."""
         return self.root / "prepared.json"
 
     @property
@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Held by the one run that is at work in the folder."""
+        """The lock that the only run in the folder holds."""
         return self.root / ".lock"
 
     @property
@@ -86,7 +86,7 @@ class Layout:
 
     @property
     def workers_log(self) -> Path:
-        """What the process prints that cells are forked from."""
+        """The output of the process that cells are forked from."""
         return self.root / "workers.log"
 
     @property
@@ -95,7 +95,7 @@ class Layout:
 
     @property
     def slurm(self) -> Path:
-        """The folder of what SLURM and submitit write."""
+        """The folder for the files of SLURM and submitit."""
         return self.root / "slurm"
 
     def record(self, cell_id: str) -> Path:
@@ -111,11 +111,11 @@ class Layout:
         return self.root / "locks"
 
     def cell_lock(self, cell_id: str) -> Path:
-        """Held by the cell's process as long as it lives."""
+        """The lock that the cell's process holds as long as it lives."""
         return self.locks / cell_id
 
     def cell_fingerprint(self, cell_id: str) -> Path:
-        """What the cell's files belong to, see :func:`ablations.runner.job.mark_of`."""
+        """The mark of the cell's files, see :func:`ablations.runner.job.mark_of`."""
         return self.cell(cell_id) / "fingerprint.json"
 
     def cell_config(self, cell_id: str) -> Path:
@@ -131,7 +131,7 @@ class Layout:
         return self.cell(cell_id) / "metrics.json"
 
     def cell_detections(self, cell_id: str) -> Path:
-        """What the cell's detector found on the validation images, in COCO's results format."""
+        """The cell's detections on the validation images, in COCO's results format."""
         return self.cell(cell_id) / "inference" / "coco_instances_results.json"
 
     def cell_matches(self, cell_id: str) -> Path:
@@ -139,7 +139,7 @@ class Layout:
         return self.cell(cell_id) / "inference" / "matches.json"
 
     def cell_result(self, cell_id: str) -> Path:
-        """What the cell's process leaves when it ends by itself."""
+        """The result that the cell's process writes at its end."""
         return self.cell(cell_id) / "result.json"
 
 

@@ -1,4 +1,4 @@
-"""Locks that the system lets go of when their process ends, however it ends."""
+"""File locks. The system releases a lock when its process ends, even after a kill."""
 
 import fcntl
 from pathlib import Path
@@ -8,7 +8,7 @@ from ablations.storage.layout import Layout
 
 
 def is_running(layout: Layout, cell_id: str) -> bool:
-    """Whether a process holds the cell, on this machine or on one of the same disk."""
+    """Whether a process holds the cell, on this machine or on another that shares the disk."""
     return _is_held(layout.cell_lock(cell_id))
 
 
@@ -18,7 +18,7 @@ def is_at_work(layout: Layout) -> bool:
 
 
 def take(path: Path) -> IO[str] | None:
-    """The lock's file, locked until it is closed everywhere; None while another holds it."""
+    """The lock's file, locked until every process closes it; None if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+", encoding="utf-8")
     try:

@@ -10,13 +10,13 @@ import yaml
 from ablations.storage.schemas import check, name_of, shown
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The quick one where PyYAML was built with it; both are safe."""
+"""The fast loader if PyYAML was built with it; both are safe."""
 
 MAX_BYTES = 10 * 2**20
-"""A file's size. A grid of 10,000 rows has under one million."""
+"""The max size of a file. A grid of 10,000 rows has less than one million bytes."""
 
 MAX_LEVELS = 20
-"""Lists and mappings within one another. The quick loader would crash at some ten thousand."""
+"""The max depth of nested lists and mappings. The fast loader crashes at about ten thousand."""
 
 
 class PlanError(ValueError):
@@ -52,10 +52,10 @@ def refuse(path: Path, problems: list[str]) -> None:
 
 
 def _content(path: Path) -> Any:
-    """What a file holds, in plain values.
+    """The content of a file in plain values.
 
     Raises:
-        PlanError: it is not YAML, or YAML that means something else than it seems to.
+        PlanError: it is not YAML, or it has something that :func:`_faults` finds.
     """
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
@@ -68,14 +68,14 @@ def _content(path: Path) -> Any:
         return yaml.load(text, LOADER)
     except PlanError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date or number
         raise PlanError(f"{path}: not YAML: {error}") from error
 
 
 def _faults(text: str) -> Iterator[str]:
-    """What YAML allows and this project does not, before any value is made of it."""
-    # For each list or mapping that is open: the keys so far (None: a list), and whether the next
-    # node is a key.
+    """One line for each use of YAML that this project refuses; no value is created."""
+    # For each open list or mapping: the keys so far (None for a list), and whether the next node is
+    # a key.
     open_nodes: list[tuple[set[str] | None, bool]] = []
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionEndEvent):
@@ -83,12 +83,14 @@ def _faults(text: str) -> Iterator[str]:
             continue
         if not isinstance(event, yaml.NodeEvent):
             continue
-        where = f"line {event.start_mark.line + 1}"
-        if getattr(event, "tag", None) is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        line = event.start_mark.line  # type: ignore[union-attr]  # the parser sets every mark
+        where = f"line {line + 1}"
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            tag = tag.replace("tag:yaml.org,2002:", "!!")
             yield f"{where}: the tag {shown(tag)}; only plain values are read"
-        if open_nodes and open_nodes[-1][0] is not None:
-            keys, is_key = open_nodes[-1]
+        keys, is_key = open_nodes[-1] if open_nodes else (None, False)
+        if keys is not None:
             open_nodes[-1] = keys, not is_key
             if is_key and isinstance(event, yaml.ScalarEvent):
                 if event.value in keys:

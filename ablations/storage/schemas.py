@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 MAX_SHOWN = 300
-"""Characters of a value in a message."""
+"""The max number of characters of a value in a message."""
 
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 3  # aliases of aliases can be billions
@@ -24,13 +24,13 @@ _KINDS = {
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: quoted, and short however much of it there is."""
+    """A value as a message shows it: quoted, and cut if it is long."""
     text = _REPR.repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def name_of(key: Any) -> str:
-    """A key as a message names it: without quotes where it is text."""
+    """A key as a message shows it: without quotes if it is text."""
     return shown(key)[1:-1] if isinstance(key, str) else shown(key)
 
 
@@ -45,13 +45,13 @@ def unknown(what: str, names: Iterable[Any], known: Iterable[str]) -> str:
 def check(
     content: Mapping[Any, Any], schema: type[msgspec.Struct], within: str = ""
 ) -> tuple[dict[str, Any], list[str]]:
-    """Compare the keys of a mapping with a schema, all of them.
+    """Compare all keys of a mapping with a schema.
 
     Args:
         content: plain values, as YAML or JSON has them.
         schema: the keys, their types and bounds. No value is converted to another type, but a
             whole number may take the place of a float.
-        within: what the names of keys begin with in messages.
+        within: the prefix of the keys' names in messages.
 
     Returns:
         The values that fit, by name, and one line for each problem with the others.
@@ -73,7 +73,7 @@ def check(
 
 
 def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
-    """The value as a type of a schema has it; ``...``, and lines in ``problems``, if it differs."""
+    """The value as a type of a schema; if it does not fit, ``...`` and lines in ``problems``."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -93,7 +93,7 @@ def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
 
 
 def _words(message: str, kind: Any, name: str) -> str:
-    """msgspec's message in the words of a person who writes YAML."""
+    """msgspec's message in the words of YAML."""
 
     def kinds(found: re.Match[str]) -> str:
         names = found[1].split(" | ")

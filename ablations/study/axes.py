@@ -1,4 +1,4 @@
-"""What a grid can vary, in one table: the axes, their config keys, types and defaults.
+"""The axes, which a grid can vary: their config keys, types and defaults.
 
 A new axis is one entry of ``AXES``; ``reports/results/labels.py`` has its label in reports.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AllBut:
-    """Holds every name that is not one of these."""
+    """Contains every name except these."""
 
     names: tuple[str, ...]
 
@@ -19,20 +19,20 @@ class AllBut:
 
 @dataclass(frozen=True)
 class Axis:
-    """What a grid can vary.
+    """A property that a grid can vary.
 
     Attributes:
         key: the config's key.
         kind: the type of its values.
-        prefix: what precedes a value in a cell's id.
+        prefix: the text before a value in a cell's id.
         base: the value that every config of this project has, so that a setting need not name
             it. A study may set another; axes without one are always named.
-        only_with: (axis, its values): with other values, and where that axis itself has no effect,
-            this axis has no effect and is left out.
+        only_with: (axis, its values): this axis has an effect only if that axis has one of these
+            values and has an effect itself. Otherwise it is left out.
         of_model: whether it concerns the model or its data rather than the loss: losses are
             compared where these axes have the same values.
-        changes_cost: whether an iteration takes another time.
-        changes_weights: whether its values need initial weights of their own.
+        changes_cost: whether it changes the time of an iteration.
+        changes_weights: whether each value needs its own initial weights.
     """
 
     key: str
@@ -51,7 +51,7 @@ DENSE = ("detector", (RETINANET,))
 """``only_with`` of the axes that a two-stage detector does not have."""
 
 _OHEM = ("ohem", ("ohem", "ohem_1_3"))
-_MODEL = {"of_model": True, "changes_cost": True}
+_MODEL: dict[str, Any] = {"of_model": True, "changes_cost": True}
 
 AXES = {
     "detector": Axis("MODEL.DETECTOR", str, "", RETINANET, **_MODEL),
@@ -81,7 +81,7 @@ AXES = {
     "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth", changes_weights=True, **_MODEL),
     "scale": Axis("INPUT.SHORT_EDGE", int, "edge", **_MODEL),
 }  # fmt: skip
-"""Name of an axis in a grid -> what it is in a config. The order is the order of a cell's id."""
+"""Name of an axis in a grid -> the axis. The order is that of a cell's id."""
 
 MODEL_AXES = tuple(name for name, axis in AXES.items() if axis.of_model)
 LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
@@ -89,8 +89,9 @@ LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
 
 
 def has_effect(axis: str, values: dict[str, Any]) -> bool:
-    """Whether an axis has an effect beside these values; an axis without a value has its base."""
-    if AXES[axis].only_with is None:
+    """Whether an axis has an effect with these values; an axis without a value has its base."""
+    only_with = AXES[axis].only_with
+    if only_with is None:
         return True
-    other, with_values = AXES[axis].only_with
+    other, with_values = only_with
     return has_effect(other, values) and values.get(other, AXES[other].base) in with_values

@@ -1,8 +1,8 @@
 """Settings and cells.
 
 A setting is a table row: a point on the axes (``loss``, ``alpha``, ``gamma``, ...). A cell is a
-setting with a seed: one training run. Settings that mean the same run are equal, so that a cell is
-trained once, however many tables show it.
+setting with a seed: one training run. Settings that mean the same run are equal, so that a cell of
+several tables is trained once.
 """
 
 import math
@@ -14,7 +14,7 @@ from ablations.storage.schemas import shown, unknown
 from ablations.study.axes import AXES, has_effect
 
 MAX_VALUE = 1e15
-"""A value's greatest magnitude: up to it, every whole number is exact as a float."""
+"""The max magnitude of a value: every whole number up to it is exact as a float."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 """A valid name as a value: it becomes part of file names."""
@@ -28,7 +28,7 @@ class Setting:
     """A point on the axes in canonical form; :meth:`of` builds it.
 
     Attributes:
-        values: (axis, value) pairs in the order of ``AXES``, each of its axis' type or None.
+        values: (axis, value) pairs in the order of ``AXES``; a value has its axis' type or is None.
     """
 
     values: tuple[tuple[str, Any], ...]
@@ -41,14 +41,14 @@ class Setting:
         study's config, is left out.
 
         Args:
-            base: axis -> the value that the study's config has, beside those of ``AXES``.
+            base: axis -> the value of the study's config, in addition to those of ``AXES``.
             values: axis -> value.
 
         Raises:
             ValueError: names every axis that does not exist and every value of another type.
         """
         problems = [unknown("axis", [axis], AXES) for axis in values if axis not in AXES]
-        typed = {}
+        typed: dict[str, Any] = {}
         for axis, value in values.items():
             if axis in AXES:
                 try:
@@ -57,8 +57,7 @@ class Setting:
                     problems.append(f"{axis} is {shown(value)}, {error}")
         if problems:
             raise ValueError("; ".join(problems))
-        loss = typed.get("loss")
-        neutral = _NEUTRAL_GAMMA.get(loss, math.nan)
+        neutral = _NEUTRAL_GAMMA.get(typed.get("loss") or "", math.nan)
         if typed.get("gamma") == neutral and not typed.get("beta"):
             typed["loss"] = "ce"
         common = {axis: about.base for axis, about in AXES.items()} | (base or {})

@@ -15,16 +15,16 @@ from ablations.study.axes import AXES, DENSE, has_effect
 from ablations.study.cell import Setting
 
 MAX_ID_LENGTH = 200
-"""Characters of a setting's id, which becomes part of file names."""
+"""The max number of characters of a setting's id, which becomes part of file names."""
 
 COLUMNS = ("AP", "AP50", "AP75")
-"""The metrics that a table shows where its file names none."""
+"""The metrics that a table shows if its file names none."""
 
 Value = int | float | str | None
 
 
 class Published(msgspec.Struct, forbid_unknown_fields=True):
-    """Schema of ``published`` in a grid's file: a file of ``reference/``, and where it is from."""
+    """Schema of ``published`` in a grid's file: a file of ``reference/`` and its source."""
 
     file: str
     source: str
@@ -65,13 +65,13 @@ class Grid:
     Attributes:
         name: the file's stem; also the table's anchor and the ``GRIDS`` argument.
         title: the table's title.
-        columns: what labels a row: axes, or words that the rows give (``method``).
-        rows: in the order of the table.
+        columns: the labels of a row: axes, or words that the rows give (``method``).
+        rows: the table's rows, in its order.
         metrics: the columns of results, with the names of the published files.
         published: rows of the published table (strings as printed), empty if there is none.
         source: the source of the published values.
-        setup: what they were measured on.
-        reference: index of the row that the others are compared with, None if there is none.
+        setup: the data set, model and hardware that they were measured with.
+        reference: index of the row that the others are compared with; None without such a row.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Grid:
     reference: int | None = None
 
     def published_values(self, row: Row) -> dict[str, float]:
-        """The published metrics of a row (percent, ms); empty where none is published."""
+        """The published metrics of a row (percent, ms); empty if none are published."""
         for printed in self.published:
             if all(
                 column in printed and _same(printed[column], row.values.get(column))
@@ -125,7 +125,8 @@ def load_grid(
             rows.append(_row(common | values, columns, axes or {}, base or {}))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
-    reference, published, about = None, (), content.get("published")
+    reference, about = None, content.get("published")
+    published: tuple[dict[str, str], ...] = ()
     try:
         if content.get("reference") is not None:
             reference = _reference(content["reference"], given)
@@ -156,10 +157,10 @@ def _row(
     axes: dict[str, dict[Any, Any]],
     base: dict[str, Any],
 ) -> Row:
-    """The row with these values: axes, and words for columns that are no axis.
+    """The row with these values: of axes, and words for the other columns.
 
     Raises:
-        ValueError: what is wrong with the values.
+        ValueError: lists every problem with the values.
     """
     problems: list[str] = []
     convert(values, dict[str, Value], "row", problems)
@@ -214,7 +215,7 @@ def _reference(wanted: dict[str, Any], given: list[tuple[int, dict[str, Any]]]) 
 
 
 def _same(printed: str, value: Any) -> bool:
-    """Whether a published table's text means the value: 0.10 is 0.1, an empty field is None."""
+    """Whether a published table's text equals the value: 0.10 is 0.1, an empty field is None."""
     if value is None:
         return printed == ""
     try:
@@ -227,8 +228,8 @@ def _read_csv(folder: Path, name: str, columns: tuple[str, ...]) -> tuple[dict[s
     """The rows of a published table: texts of its columns, and numbers under all other names.
 
     Raises:
-        OSError: it is not there, or cannot be read.
-        ValueError: it is not in the folder, or no such table; the message says where.
+        OSError: the file does not exist or cannot be read.
+        ValueError: it is not in the folder, or not a table; the message names the row.
     """
     if Path(name).name != name or "\0" in name:
         raise ValueError(f"{shown(name)} is not the name of a file of {folder.name}/")

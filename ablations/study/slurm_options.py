@@ -1,4 +1,4 @@
-"""What a study's ``slurm:`` may ask of the cluster, for each cell."""
+"""The options under ``slurm:`` in a study's file."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ Word = Annotated[
     str,
     msgspec.Meta(pattern=r"\A[^\s\x00-\x1f\x7f]+\Z", description="without spaces and breaks"),
 ]
-"""Text that cannot add a line to the sbatch file, where it would be run as a command."""
+"""Text that cannot add a line to the sbatch file, which the shell would run as a command."""
 
 Line = Annotated[
     str,
@@ -16,7 +16,7 @@ Line = Annotated[
         pattern=r"\A[^\x00-\x1f\x7f\x85\u2028\u2029]*\Z", description="that is on one line"
     ),
 ]
-"""As ``Word``, with spaces."""
+"""Like ``Word``, but spaces are allowed."""
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 

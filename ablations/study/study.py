@@ -1,4 +1,4 @@
-"""Studies as read from their YAML files, and the cells they come to."""
+"""Studies as read from their YAML files, and their cells."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
 MAX_SEEDS = 1000
-"""Seeds of a setting."""
+"""The max number of seeds per setting."""
 
 Seeds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEEDS)]
 
@@ -37,7 +37,7 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Study:
-    """What one command runs.
+    """A config, a data set, and the grids and seeds to train.
 
     Attributes:
         name: the file's stem.
@@ -49,7 +49,7 @@ class Study:
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
         base: axis -> the config's value, in the study's terms.
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
-        slurm: what each cell asks of a cluster.
+        slurm: the options of a cell's task on a cluster.
     """
 
     name: str
@@ -68,15 +68,15 @@ class Study:
         return self.more_seeds.get(grid.name, self.seeds)
 
     def requested(self) -> list[Cell]:
-        """A cell for every grid, row and seed: one that several grids show is there as often.
+        """A cell for every grid, row and seed; a cell of several grids appears several times.
 
-        All settings come with the first seed before any comes with the second, so that an
-        unfinished study has whole tables.
+        The first seed of all settings comes before the second seed of any, so that an unfinished
+        study has complete tables.
         """
-        most = max(max(self.seeds_of(grid)) for grid in self.grids)
+        num_seeds = max(max(self.seeds_of(grid)) for grid in self.grids)
         return [
             Cell(row.setting, seed)
-            for seed in range(1, most + 1)
+            for seed in range(1, num_seeds + 1)
             for grid in self.grids
             if seed in self.seeds_of(grid)
             for row in grid.rows
@@ -97,8 +97,8 @@ def load_study(
 
     Args:
         name: the study.
-        grids: names of grids to take instead of the study's own.
-        seeds: number of seeds to take for every grid instead of the study's own numbers.
+        grids: names of grids to use instead of the study's.
+        seeds: number of seeds of every grid, instead of the study's numbers.
         folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:
@@ -107,8 +107,8 @@ def load_study(
     if seeds is not None and seeds > MAX_SEEDS:
         raise PlanError(f"{seeds} seeds were asked for; {MAX_SEEDS} at most")
     if Path(name).name != name:
-        there = ", ".join(names_of(folder / "studies"))
-        raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {there}")
+        known_studies = ", ".join(names_of(folder / "studies"))
+        raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {known_studies}")
     path = folder / "studies" / f"{name}.yaml"
     content, problems = read(path, StudyFile)
     known = names_of(folder / "grids")

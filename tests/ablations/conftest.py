@@ -1,4 +1,4 @@
-"""A workplace: a root with stand-ins for what trains and prepares; the runner is the real one."""
+"""A workplace: a root with stand-ins for training and preparation; the runner is real."""
 
 import copy
 import json
@@ -42,7 +42,7 @@ PREPARED = Prepared(
 
 
 class Workplace:
-    """The root that the runner is pointed at.
+    """The root in which the runner works.
 
     Attributes:
         root: takes the place of the repository's root; it is the working directory.
@@ -60,7 +60,7 @@ class Workplace:
         return Cell(Setting.of(loss="ce", alpha=alpha), seed)
 
     def act(self, actions: dict[float | str, str | list[str]]) -> None:
-        """Say what the stand-ins do: alpha of a cell of seed 1, cell id or "prepare" -> action."""
+        """Set the stand-ins' actions: alpha of a seed-1 cell, cell id or "prepare" -> action."""
         by_name = {
             self.cell(key).id if isinstance(key, float) else key: action
             for key, action in actions.items()
@@ -101,7 +101,7 @@ class Workplace:
 
 @pytest.fixture
 def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """The workplace with the real preparation, which calls a stand-in of its process."""
+    """The workplace with the real preparation, whose process is a stand-in."""
     monkeypatch.chdir(tmp_path)
     for module in ROOTED:
         monkeypatch.setattr(module, "ROOT", tmp_path)
@@ -111,7 +111,7 @@ def in_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
 
 @pytest.fixture
 def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """The workplace where what is prepared is said, and no process needed for it."""
+    """The workplace with given prepared content, without a process."""
     config_files = preparing.config_files_sha256(snapshot.CONFIGS / "tiny.yaml")
     in_root.prepared = replace(in_root.prepared, config_files=config_files)
 
@@ -136,7 +136,7 @@ def job(workplace: Workplace) -> Job:
 
 @pytest.fixture
 def undisturbed(job: Job, workplace: Workplace) -> dict:
-    """The result of the cell when nothing happens to it; ask for it before anything does."""
+    """The result of an undisturbed cell; request this fixture before the cell runs."""
     record = end_of(job)
     shutil.rmtree(workplace.root / "output")
     for name in ("started.txt", "ended.txt"):
@@ -146,7 +146,7 @@ def undisturbed(job: Job, workplace: Workplace) -> dict:
 
 @pytest.fixture
 def make_record() -> Callable[..., Record]:
-    """A function: a record of a done cell, with fields replaced."""
+    """A function that returns the record of a done cell, with some fields replaced."""
 
     def make(**changes) -> Record:
         cell = Cell(Setting.of(loss="focal", alpha=0.25, gamma=2), 1)

@@ -1,4 +1,4 @@
-"""What tests do with the processes of cells."""
+"""Helpers of tests for the processes of cells."""
 
 import json
 import time
@@ -12,11 +12,11 @@ from ablations.runner.cell_run import CellRun
 from ablations.runner.job import Job
 
 WAIT_SECONDS = 60
-"""Only a test that is about to fail waits as long."""
+"""The max wait, which only a failing test reaches."""
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
-    """What a function returns as soon as it is something."""
+    """Call a function until it returns a true value; return the value."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not (found := what()):
         assert time.monotonic() < deadline
@@ -25,7 +25,7 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 
 def end_of(job: Job) -> Record:
-    """The record of a cell that is run to its end."""
+    """Run a cell to its end and return its record."""
     return wait_for(CellRun(job).poll)
 
 
@@ -41,7 +41,7 @@ def with_other_data(job: Job) -> Job:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be collected does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
@@ -50,6 +50,6 @@ def is_alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """The child processes of a process."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text(encoding="utf-8").split()]

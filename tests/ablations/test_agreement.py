@@ -1,4 +1,4 @@
-"""The names that more than one package writes down agree."""
+"""The names that several packages define agree."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from ablations.study.axes import AXES, LOSS_AXES, MODEL_AXES
 from ablations.study.grid import COLUMNS
 
 
-def test_metrics_and_statuses_are_those_that_a_training_reports():
+def test_metrics_and_statuses_match_the_training():
     from focal_star.training import outcome
 
     assert outcome.METRICS == METRICS
@@ -24,7 +24,7 @@ def test_reports_have_a_label_for_every_metric_and_axis():
     assert set(labels.MODEL_AXES) == set(MODEL_AXES)
 
 
-def test_losses_are_compared_where_the_model_is_the_same():
+def test_losses_are_compared_for_the_same_model():
     assert {*MODEL_AXES, *LOSS_AXES, "loss"} == set(AXES)
     assert LOSS_AXES == ("alpha", "gamma", "beta", "weight_cap", "prior")
 

@@ -15,14 +15,14 @@ from ablations.storage.locks import take
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
-    """The requests that reach the runner, which runs nothing."""
+    """The requests to the runner, which runs nothing."""
     requests = []
     monkeypatch.chdir(tmp_path)  # and back, after the command has gone to the root
     monkeypatch.setattr(command, "run", lambda request: requests.append(request) or 0)
     return requests
 
 
-def test_an_unknown_study_is_one_line(asked, capsys):
+def test_unknown_study_prints_one_line(asked, capsys):
     assert command.main(["--study", "mnii"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("ablations: ")
@@ -30,7 +30,7 @@ def test_an_unknown_study_is_one_line(asked, capsys):
     assert asked == []
 
 
-def test_an_unknown_grid_is_one_line(asked, capsys):
+def test_unknown_grid_prints_one_line(asked, capsys):
     assert command.main(["--study", "mini", "--grids", "alpha gama"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and "gama;" in lines[0] and "gamma_star" in lines[0]
@@ -39,7 +39,7 @@ def test_an_unknown_grid_is_one_line(asked, capsys):
 
 @pytest.mark.parametrize("flag", ["--seeds", "--jobs"])
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", ""])
-def test_a_number_that_is_none_is_refused(asked, capsys, flag, value):
+def test_invalid_number_is_refused(asked, capsys, flag, value):
     with pytest.raises(SystemExit) as refused:
         command.main(["--study", "mini", f"{flag}={value}"])
     assert refused.value.code == 2
@@ -48,7 +48,7 @@ def test_a_number_that_is_none_is_refused(asked, capsys, flag, value):
     assert asked == []
 
 
-def test_what_was_asked_for_reaches_the_runner(asked, monkeypatch):
+def test_options_reach_the_runner(asked, monkeypatch):
     monkeypatch.chdir(command.ROOT)
     code = command.main(
         ["--study", "mini", "--grids", "gamma alpha", "--seeds", "2", "--jobs", "3"]
@@ -61,7 +61,7 @@ def test_what_was_asked_for_reaches_the_runner(asked, monkeypatch):
     assert request.layout.root == Path("output/mini") and request.cache == Path("output/cache")
 
 
-def test_what_runs_the_cells_reaches_the_runner(asked):
+def test_engine_options_reach_the_runner(asked):
     command.main(["--study", "mini", "--engine", "slurm", "--retries", "0", "--gpus", "2"])
     (request,) = asked
     assert (request.engine, request.retries, request.gpus) == ("slurm", 0, 2)
@@ -70,7 +70,7 @@ def test_what_runs_the_cells_reaches_the_runner(asked):
 @pytest.mark.parametrize(
     "flags", [["--engine", "cloud"], ["--retries", "-1"], ["--retries", "x"], ["--gpus", "-1"]]
 )
-def test_what_cannot_be_is_refused(asked, capsys, flags):
+def test_invalid_option_is_refused(asked, capsys, flags):
     with pytest.raises(SystemExit) as refused:
         command.main(["--study", "mini", *flags])
     assert refused.value.code == 2 and asked == []
@@ -78,12 +78,12 @@ def test_what_cannot_be_is_refused(asked, capsys, flags):
 
 
 @pytest.mark.parametrize("grids", [[], ["--grids", ""], ["--grids", " "]])
-def test_without_grids_the_study_has_its_own(asked, grids):
+def test_default_grids_are_the_studys(asked, grids):
     command.main(["--study", "mini", *grids])
     assert len(asked[0].study.grids) > 1
 
 
-def test_paths_mean_the_same_from_wherever_it_is_called(asked, tmp_path):
+def test_paths_are_relative_to_the_callers_folder(asked, tmp_path):
     command.main(["--study", "mini", "--output", "here", "--dataset", "own/"])
     (request,) = asked
     assert Path.cwd() == command.ROOT
@@ -103,7 +103,7 @@ def test_paths_mean_the_same_from_wherever_it_is_called(asked, tmp_path):
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_what_stops_the_runner_is_one_line(asked, monkeypatch, capsys, error, code, words):
+def test_runner_error_prints_one_line(asked, monkeypatch, capsys, error, code, words):
     def stop(request):
         raise error
 
@@ -113,19 +113,19 @@ def test_what_stops_the_runner_is_one_line(asked, monkeypatch, capsys, error, co
     assert len(lines) == 1 and words in lines[0]
 
 
-def test_failed_cells_are_the_exit_code(asked, monkeypatch):
+def test_failed_cells_set_the_exit_code(asked, monkeypatch):
     monkeypatch.setattr(command, "run", lambda request: 1)
     assert command.main(["--study", "mini"]) == 1
 
 
 def contents(folder):
-    """File -> content, of a folder."""
+    """File -> content, for all files of a folder."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
 def study(workplace, monkeypatch):
-    """A study of the workplace, to run, plan and show by the command."""
+    """A study of the workplace, for the command to run, plan and show."""
     monkeypatch.setattr(command, "ROOT", workplace.root)
     request = workplace.request(0.5, 0.75)
     monkeypatch.setattr(command, "load_study", lambda *_: request.study)
@@ -140,7 +140,7 @@ def test_plan_and_status_run_nothing(study, workplace, capsys):
     assert workplace.started() == [] and not study.layout.root.exists()
 
 
-def test_status_tells_where_all_is_done(study, workplace, capsys):
+def test_status_returns_zero_if_all_cells_are_done(study, workplace, capsys):
     assert command.main(["run", "--study", "tiny"]) == 0
     assert command.main(["status", "--study", "tiny"]) == 0
     assert "2 unique: 2 done, 0 failed, 0 stale, 0 missing" in capsys.readouterr().out
@@ -166,8 +166,8 @@ def test_a_config_that_changed_makes_records_stale_in_the_plan(study, workplace,
 
 
 @pytest.mark.parametrize("what", ["plan", "status"])
-def test_to_look_writes_nothing(in_root, monkeypatch, capsys, what):
-    """Also where the config has changed, which a process then resolves: the real preparation."""
+def test_plan_and_status_write_nothing(in_root, monkeypatch, capsys, what):
+    """Also if the config has changed: the real preparation then resolves it in a process."""
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
     monkeypatch.setattr(command, "load_study", lambda *_: request.study)
@@ -187,7 +187,7 @@ def test_to_look_writes_nothing(in_root, monkeypatch, capsys, what):
     assert contents(request.layout.root) == before
 
 
-def test_the_status_is_of_the_processes_that_ran(study, capsys):
+def test_status_uses_the_last_number_of_processes(study, capsys):
     assert command.main(["run", "--study", "tiny", "--gpus", "4", "--jobs", "1"]) == 0
     assert command.main(["status", "--study", "tiny"]) == 0
     assert command.main(["status", "--study", "tiny", "--gpus", "8"]) == 1
@@ -197,7 +197,7 @@ def test_the_status_is_of_the_processes_that_ran(study, capsys):
     assert "2 stale" in capsys.readouterr().out
 
 
-def test_the_status_says_what_is_set_aside(study, workplace, capsys):
+def test_status_shows_set_aside_trainings(study, workplace, capsys):
     assert command.main(["run", "--study", "tiny"]) == 0
     workplace.prepared.dataset["sha256"] = "other"
     assert command.main(["run", "--study", "tiny"]) == 0
@@ -221,7 +221,7 @@ def test_help(what):
         assert flag in shown
 
 
-def test_the_studys_gpus_are_those_where_none_are_asked_for(asked, monkeypatch):
+def test_default_gpus_are_the_studys(asked, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
     for flags, expected in (
         ([], (8, 1)),
@@ -233,7 +233,7 @@ def test_the_studys_gpus_are_those_where_none_are_asked_for(asked, monkeypatch):
         assert (asked[-1].gpus, asked[-1].jobs) == expected, flags
 
 
-def test_the_doctor_is_told_what_the_study_needs(monkeypatch, tmp_path):
+def test_doctor_gets_the_studys_needs(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(command.preparing, "doctor", lambda *a, **k: calls.append((a, k)) or 1)
     flags = ["--study", "coco", "--output", str(tmp_path)]

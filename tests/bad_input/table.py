@@ -1,4 +1,4 @@
-"""The table of bad input: its rows are entered by the modules beside this one."""
+"""The table of bad input; the other modules of this folder add its rows."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Spoil = Callable[[Path], None]
-"""Makes bad input of the sound input in a folder."""
+"""A function that damages the valid input in a folder."""
 
 Command = Callable[[Path, Path], int]
 """(folder of input, folder to write to) -> exit code."""
@@ -17,7 +17,7 @@ KINDS: dict[str, "Kind"] = {}
 
 
 BILLION = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 15))
-"""YAML of lists of lists of lists: short, and too long to be written out."""
+"""YAML of nested lists: short, but too long if every list is written out."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Kind:
     """A kind of bad input.
 
     Attributes:
-        spoil: makes it.
-        command: gets it.
-        words: each must be said.
+        spoil: makes the bad input.
+        command: reads it.
+        words: the message must contain each of them.
     """
 
     spoil: Spoil
@@ -36,7 +36,7 @@ class Kind:
 
 
 def kind(name: str, command: Command, spoil: Spoil, *words: str) -> None:
-    """Enter a row."""
+    """Add a row."""
     assert name not in KINDS and words, name
     KINDS[name] = Kind(spoil, command, words)
 
@@ -73,4 +73,4 @@ def changed(path: str, change: Callable[[Any], object]) -> Spoil:
 
 
 def nothing(folder: Path) -> None:
-    """The input is sound; what the command is told is not."""
+    """The input stays valid; the command's arguments are bad."""

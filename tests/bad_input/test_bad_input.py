@@ -1,4 +1,4 @@
-"""Every kind of bad input is refused in words, without a traceback, and left as it was."""
+"""Every kind of bad input is refused with a message, without a traceback, and unchanged."""
 
 import hashlib
 import shutil
@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input import of_checkpoints, of_configs, of_data, of_studies
+from tests.bad_input import bad_checkpoints, bad_configs, bad_data, bad_studies
 from tests.bad_input.table import KINDS
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory) -> Path:
-    """A folder with sound input of every sort."""
+    """A folder with valid input of every sort."""
     folder = tmp_path_factory.mktemp("sound") / "input"
     folder.mkdir()
-    of_data.write(folder / "data")
-    for sort in (of_configs, of_studies, of_checkpoints):
+    bad_data.write(folder / "data")
+    for sort in (bad_configs, bad_studies, bad_checkpoints):
         sort.write(folder)
     return folder
 
 
 @pytest.fixture
 def given(sound, tmp_path, monkeypatch) -> Path:
-    """A copy of it, to be spoiled; the working directory is empty."""
+    """A copy of ``sound``, to be damaged; the working directory is empty."""
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
@@ -32,7 +32,7 @@ def given(sound, tmp_path, monkeypatch) -> Path:
 
 
 def look_of(folder: Path) -> dict[str, tuple]:
-    """Path -> what is there: its mode, and its content or where it leads."""
+    """Path -> its mode, and its content or link target."""
     found = {}
     for path in sorted(folder.rglob("*")):
         about = path.lstat()
@@ -47,7 +47,7 @@ def look_of(folder: Path) -> dict[str, tuple]:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
-def test_bad_input_is_refused_in_words_and_left_as_it_was(given, tmp_path, capfd, name):
+def test_bad_input_is_refused_with_a_message_and_unchanged(given, tmp_path, capfd, name):
     kind = KINDS[name]
     kind.spoil(given)
     before = look_of(given)
@@ -64,21 +64,21 @@ def test_bad_input_is_refused_in_words_and_left_as_it_was(given, tmp_path, capfd
     assert list((tmp_path / "empty").iterdir()) == [], "no code was run"
 
 
-def test_sound_input_is_taken(given, tmp_path):
+def test_valid_input_is_accepted(given, tmp_path):
     output = tmp_path / "output"
-    assert of_data.check_data(given, output) == 0
-    assert of_configs.read_config(given, output) == 0
-    assert of_studies.plan()(given, output) == 0
-    assert of_checkpoints.show()(given, output) == 0
+    assert bad_data.check_data(given, output) == 0
+    assert bad_configs.read_config(given, output) == 0
+    assert bad_studies.plan()(given, output) == 0
+    assert bad_checkpoints.show()(given, output) == 0
 
 
-def test_code_in_a_checkpoint_is_run_where_it_is_trusted(given, tmp_path, capfd):
+def test_code_in_a_trusted_checkpoint_runs(given, tmp_path, capfd):
     KINDS["checkpoint: code in it"].spoil(given)
-    assert of_checkpoints.show("--trust-checkpoints")(given, tmp_path / "output") == 2
+    assert bad_checkpoints.show("--trust-checkpoints")(given, tmp_path / "output") == 2
     assert (tmp_path / "empty" / "made-by-a-pickle").is_dir(), "or the table would not see it"
 
 
-def test_there_are_many_kinds():
+def test_number_of_kinds():
     assert len(KINDS) >= 40
     sorts = {name.partition(":")[0] for name in KINDS}
     assert sorts >= {

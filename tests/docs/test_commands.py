@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 COMMANDS = commands()
 SYNOPSIS = re.compile(r"\[|\.\.\.")
-"""A synopsis of options, which nobody types as it is."""
+"""A synopsis of options, which is not a command."""
 
 MISSING_HERE = {"make doctor STUDY=coco": 2}
 """Command -> its exit code without COCO and without a GPU."""
@@ -26,8 +26,8 @@ def names(command: Command) -> str:
     return command.text
 
 
-def test_no_command_is_overlooked():
-    """A block without a language, or with another, would not be read."""
+def test_every_command_block_is_read():
+    """A block without a language, or with another one, is not read."""
     for page in PAGES:
         pieces = re.split(r"^```(.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         fences, texts = pieces[1::2], pieces[2::2]
@@ -76,7 +76,7 @@ def subcommand(words: list[str]) -> list[str]:
     return [word for word in words[2:3] if words[0] == "-m" and word.isalpha()]
 
 
-def test_a_command_that_fails_is_noticed(checkout):
+def test_failing_command_is_detected(checkout):
     """The tests above would fail for a name that does not exist."""
     assert checkout.run("make plan GRIDS=gama").code != 0
     assert checkout.run("make -n plans").code != 0

@@ -103,7 +103,7 @@ def test_a_new_metric_agrees_with_the_analysis():
 
 
 @pytest.mark.parametrize(("where", "longest"), [("loss", 15), ("table", 10)])
-def test_the_way_of_gamma(where, longest):
+def test_described_path_of_gamma_exists(where, longest):
     """Each step is a file that contains the names that the page gives."""
     text = PAGE.read_text(encoding="utf-8")
     steps = re.search(

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: gives each reader as many cases as are asked for.
+"""``python -m tests.fuzz``: gives each reader the requested number of cases.
 
 Ends with 1 at the first case that a reader does not read or refuse as documented, and shows it.
 """
@@ -14,18 +14,18 @@ from tests.fuzz.readers import READERS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return 0 if every reader did as documented, and 1 otherwise."""
+    """Return 0 if every reader behaves as documented, otherwise 1."""
     options = _parser().parse_args(argv)
     failed = []
     for name in options.readers or READERS:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             reader = READERS[name](Path(folder) / name)
 
-            def tell(count: Count, name: str = name) -> None:
+            def report(count: Count, name: str = name) -> None:
                 print(f"{name}: {count}", flush=True)
 
             try:
-                fuzz(reader, options.cases, options.seed, tell)
+                fuzz(reader, options.cases, options.seed, report)
             except FuzzError:
                 traceback.print_exc()
                 failed.append(name)

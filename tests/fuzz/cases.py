@@ -1,4 +1,4 @@
-"""What the readers are fuzzed with: valid documents with a few changes, damaged bytes, and noise.
+"""Cases for fuzzing the readers: valid documents with a few changes, damaged bytes, and noise.
 
 All of it is drawn from a ``random.Random``. In the tests that is Hypothesis's, which makes a case
 that fails small; in the soak it is Python's, which is ten times quicker.
@@ -17,7 +17,7 @@ VALUES = [
     "\u202e", "\ufeff", "é𝛼", "x" * 300, "%s%n{0}", "<script>", "'", '"', "ce", "focal", "AP",
     [], {}, [[]], [{}], {"": None}, {"a": {"b": []}}, [None], [1, 2, 3, 4], ["a"], [0, 0, 1, 1],
 ]  # fmt: skip
-"""What a value of a document is replaced by."""
+"""Values that replace a value of a document."""
 
 JSON_TOKENS = [
     b"{", b"}", b"[", b"]", b",", b":", b'"', b'""', b"null", b"true", b"NaN", b"-Infinity", b"-",
@@ -82,7 +82,7 @@ def change(random: Random, document: Any) -> None:
 
 
 def damaged(random: Random, text: bytes, tokens: Sequence[bytes]) -> bytes:
-    """A file's bytes with one to three pieces cut out, put in, or put in another's place."""
+    """A file's bytes with one to three pieces removed, inserted or replaced."""
     content = bytearray(text)
     for _ in range(random.randrange(1, 4)):
         start = random.randrange(len(content) + 1)
@@ -93,12 +93,12 @@ def damaged(random: Random, text: bytes, tokens: Sequence[bytes]) -> bytes:
 
 
 def noise(random: Random, most: int) -> bytes:
-    """Random bytes, fewer than so many."""
+    """Random bytes, fewer than this number."""
     return bytes(random.randrange(256) for _ in range(random.randrange(most)))
 
 
 def text(random: Random, most: int = 8) -> str:
-    """A random text of fewer than so many characters."""
+    """A random text with fewer characters than this number."""
     return "".join(random.choice(CHARACTERS) for _ in range(random.randrange(most)))
 
 

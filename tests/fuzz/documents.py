@@ -1,4 +1,4 @@
-"""Small valid documents, which tests then spoil."""
+"""Small valid documents, which tests damage."""
 
 from typing import Any
 
@@ -68,4 +68,4 @@ rows:
   - alpha: 0.5
     prior: 0.01
 """
-"""A grid as a person writes it."""
+"""A grid with comments, as a person writes it."""

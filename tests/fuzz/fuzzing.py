@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tests.fuzz.readers import Reader
 
 PERIOD = 10_000
-"""Cases between two words on the progress."""
+"""The number of cases between two progress reports."""
 
 
 @dataclass
 class Count:
-    """How far a reader has come."""
+    """The progress of a reader."""
 
     cases: int = 0
     accepted: int = 0
@@ -26,7 +26,7 @@ class Count:
 
 
 class FuzzError(AssertionError):
-    """A reader did with a case what it does not document; the message has the case."""
+    """A reader treated a case in an undocumented way; the message has the case."""
 
 
 def fuzz(

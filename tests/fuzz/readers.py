@@ -29,8 +29,8 @@ from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
-LONGEST_MESSAGE = 20_000
-"""Characters of a refusal, of a small case."""
+MAX_MESSAGE = 20_000
+"""The max number of characters of an error message for a small case."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def annotations(folder: Path) -> Reader:
         split.annotation_file.write_bytes(case)
         with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
             check = check_split(split)
-        assert all(len(problem.message) < LONGEST_MESSAGE for problem in check.problems)
+        assert all(len(problem.message) < MAX_MESSAGE for problem in check.problems)
         if check.problems:
             return False
         check.describe()
@@ -159,7 +159,7 @@ def overrides(folder: Path) -> Reader:
 
 
 class _NoThreads:
-    """In place of threads, which take longer to start than two small images to decode."""
+    """Replaces threads, which take longer to start than two small images to decode."""
 
     map = staticmethod(map)
 
@@ -180,12 +180,12 @@ READERS = {
 
 def _check_message(error: Exception, path: Path | None = None) -> None:
     text = str(error)
-    assert 10 < len(text) < LONGEST_MESSAGE, f"{len(text)} characters"
+    assert 10 < len(text) < MAX_MESSAGE, f"{len(text)} characters"
     assert path is None or str(path) in text, "the message does not name the file"
 
 
 def _copied(node: Any) -> Any:
-    """A copy of a config, ten times as quick as its own ``clone``."""
+    """A copy of a config, ten times as fast as its ``clone``."""
     if isinstance(node, CfgNode):
         copy = CfgNode()
         for name, value in node.items():

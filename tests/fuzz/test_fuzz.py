@@ -1,4 +1,4 @@
-"""A few thousand cases on each reader; `make soak` has a million."""
+"""Each reader gets a few thousand cases; `make soak` has a million."""
 
 import random
 from pathlib import Path
@@ -20,13 +20,13 @@ def reader(request, tmp_path_factory) -> Reader:
     return READERS[request.param](tmp_path_factory.mktemp("fuzz") / request.param)
 
 
-def test_a_reader_reads_or_refuses_as_documented(reader):
+def test_reader_accepts_or_refuses_as_documented(reader):
     count = fuzz(reader, CASES, seed=1)
     assert count.cases == CASES
     assert 0.02 < count.accepted / CASES < 0.5, "the cases are neither all bad nor all good"
 
 
-def test_hypothesis_finds_no_case_that_is_neither(reader):
+def test_hypothesis_finds_no_other_behaviour(reader):
     tried = []
 
     @seed(1)
@@ -42,7 +42,7 @@ def test_hypothesis_finds_no_case_that_is_neither(reader):
     assert len(tried) >= BY_HYPOTHESIS
 
 
-def test_a_seed_gives_the_same_cases_and_another_others(reader):
+def test_same_seed_gives_the_same_cases_and_another_seed_others(reader):
     def some(number: int) -> list:
         generator = random.Random(number)
         return [reader.cases(generator) for _ in range(20)]
@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_cases_and_another_others(reader):
 
 
 def brittle(folder: Path) -> Reader:
-    """One that fails now and then."""
+    """A reader that fails occasionally."""
 
     def accepts(case: int) -> bool:
         if case == 7:
@@ -61,12 +61,12 @@ def brittle(folder: Path) -> Reader:
     return Reader("brittle", lambda generator: generator.randrange(50), accepts)
 
 
-def test_a_reader_that_fails_is_told_with_its_case(tmp_path):
+def test_failing_reader_is_reported_with_its_case(tmp_path):
     with pytest.raises(FuzzError, match=r"brittle, case \d+ of seed 3: KeyError: 'seven'\n7"):
         fuzz(brittle(tmp_path), 1000, seed=3)
 
 
-def test_the_soak_tells_how_far_it_came_and_what_failed(tmp_path, monkeypatch, capsys):
+def test_soak_reports_progress_and_failures(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(soak.READERS, "brittle", brittle)
     flags = ["--cases", "400", "--folder", str(tmp_path), "--readers"]
     assert soak.main([*flags, "record"]) == 0

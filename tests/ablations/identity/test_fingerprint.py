@@ -1,4 +1,4 @@
-"""The same fingerprint for what is the same, another for what is not: over random configs."""
+"""Equal configs have equal fingerprints, different ones have different ones (random configs)."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ FORMS = (
     repr, "{:+}".format, "{:g}".format, "{:.17g}".format, "{:.1e}".format, "{:.6E}".format,
     lambda number: f"{number:.0e}".replace("e-0", "e-"),  # 1e-3
 )  # fmt: skip
-"""Ways to write a number; those that lose digits are passed over where they do."""
+"""Formats of a number; a format is skipped for a number that loses digits in it."""
 
 
 def random_value(random: random.Random) -> Any:
@@ -43,7 +43,7 @@ def random_value(random: random.Random) -> Any:
 
 
 def random_config(random: random.Random) -> dict[str, Any]:
-    """Two levels of keys, as a config of Detectron2 has them, with all that has no effect."""
+    """A config with two levels of keys, like Detectron2's, and all keys without effect."""
     config: dict[str, Any] = {}
     for key in WITHOUT_EFFECT:
         *parts, name = (key + "MAX_ITER" if key.endswith(".") else key).split(".")
@@ -87,7 +87,7 @@ def get(config: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def text_of(value: Any, random: random.Random, means: Callable[[str, Any], bool]) -> str:
-    """A value in YAML, a number in one of the forms that mean it."""
+    """A value in YAML; a number in a random equivalent form."""
     if isinstance(value, list):
         return "[" + ", ".join(text_of(item, random, means) for item in value) + "]"
     if type(value) in (int, float):
@@ -101,7 +101,7 @@ def means_in_yaml(text: str, number: float) -> bool:
 
 
 def means_in_a_config(text: str, number: float) -> bool:
-    """To yacs 1e-3 is a number also where YAML 1.1 has it a string; 2.0 is no whole one."""
+    """For yacs, 1e-3 is a number, which is a string in YAML 1.1, and 2.0 is not an integer."""
     read = CfgNode._decode_cfg_value(yaml.safe_load(text))
     return read == number and type(read) is type(number)
 
@@ -112,7 +112,7 @@ def as_yaml(
     means: Callable[[str, Any], bool] = means_in_yaml,
     indent: str = "",
 ) -> str:
-    """The config written another way: key order, number formats, comments, blank lines."""
+    """The config in another notation: key order, number formats, comments, blank lines."""
     lines = []
     for key in random.sample(list(config), len(config)):
         comment = random.choice(("", "  # why", f"\n{indent}# a line of its own", "\n"))
@@ -134,7 +134,7 @@ def sha256(config: dict[str, Any], **changes: Any) -> str:
     return ResolvedConfig(config).sha256(changes)
 
 
-def test_what_is_the_same_in_1000_configs():
+def test_equal_configs_have_equal_hashes():
     source = random.Random(1)
     for _ in range(NUM_CONFIGS):
         config = random_config(source)
@@ -157,7 +157,7 @@ def test_what_is_the_same_in_1000_configs():
                 assert sha256(put(config, path, float(value))) == expected
 
 
-def test_what_is_not_the_same_in_1000_configs():
+def test_different_configs_have_different_hashes():
     source = random.Random(2)
     seen: dict[str, str] = {}
     for _ in range(NUM_CONFIGS):
@@ -181,7 +181,7 @@ def test_what_is_not_the_same_in_1000_configs():
 
 
 def differs(one: Any, other: Any) -> bool:
-    """Whether two values mean something else: True is not 1, and "2" is not 2."""
+    """Whether two values differ in meaning: True is not 1, and "2" is not 2."""
     both_numbers = type(one) in (int, float) and type(other) in (int, float)
     return one != other or (type(one) is not type(other) and not both_numbers)
 
@@ -190,18 +190,18 @@ def differs(one: Any, other: Any) -> bool:
     ("one", "other"),
     [(1, True), (0, False), (2, "2"), (None, "null"), ([1, 2], [[1], 2]), ([], "")],
 )
-def test_what_only_looks_alike_differs(one, other):
+def test_similar_values_differ(one, other):
     assert sha256({"KEY": one}) != sha256({"KEY": other})
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [(2, 2.0), ([1, 2], (1.0, 2.0)), (1e-3, 0.001), ([[1]], ((1,),))]
 )
-def test_what_only_looks_different_is_alike(one, other):
+def test_equal_values_in_different_forms_are_equal(one, other):
     assert sha256({"KEY": one}) == sha256({"KEY": other})
 
 
-def test_no_part_stands_for_another():
+def test_different_keys_change_the_hash():
     # A text that holds what another key's line would be.
     assert sha256({"A": "x", "B": "y"}) != sha256({"A": 'x"\nB="y', "C": "y"})
     assert sha256({"A": {"B": 1}}) != sha256({"A": {"C": 1}})
@@ -209,7 +209,7 @@ def test_no_part_stands_for_another():
     assert sha256({"PRETRAINING_": 1}) != sha256({"PRETRAINING_": 2})
 
 
-def test_a_key_that_the_config_has_not_is_refused():
+def test_unknown_config_key_is_refused():
     with pytest.raises(KeyError, match="GAMA, LOSSS"):
         sha256({"GAMMA": 2.0}, GAMA=1, LOSSS="ce")
 
@@ -221,7 +221,7 @@ IDENTITY = Identity("c0", "da", "3e", 1)
     ("part", "value"),
     [("config", "c1"), ("dataset", "db"), ("weights", "3f"), ("seed", 2), ("numerics", -1)],
 )
-def test_each_part_of_the_identity_counts_and_is_named(part, value):
+def test_each_identity_part_changes_the_fingerprint(part, value):
     other = Identity(**IDENTITY.as_dict() | {part: value})
     assert other.fingerprint != IDENTITY.fingerprint
     assert other.changed(IDENTITY.as_dict()) == [part]
@@ -279,7 +279,7 @@ def test_cells_of_a_study():
     assert [identity.seed for identity in found.values()] == [cell.seed for cell in cells]
 
 
-def test_what_is_prepared_determines_the_cells_and_its_paths_do_not():
+def test_prepared_hashes_determine_cells_but_paths_do_not():
     cell = Cell(Setting.of(loss="ce", alpha=0.5), 1)
     (expected,) = fingerprints(prepared(), cell)
     moved = {"": {"path": "/elsewhere/a.pth", "sha256": "3e", "accuracy": 1.0}}
@@ -293,7 +293,7 @@ def test_what_is_prepared_determines_the_cells_and_its_paths_do_not():
         assert fingerprints(prepared(**changes), cell) != [expected], changes
 
 
-def test_where_nothing_is_hashed_the_names_count():
+def test_names_replace_missing_hashes():
     cell = Cell(Setting.of(loss="ce", alpha=0.5), 1)
     found = {
         fingerprints(prepared(dataset={"name": name, "sha256": ""}, weights=weights), cell)[0]
@@ -307,8 +307,8 @@ def test_where_nothing_is_hashed_the_names_count():
 
 
 @pytest.mark.slow
-def test_what_is_the_same_in_config_files(tmp_path):
-    """Through the files and the merging that a real cell's config goes through."""
+def test_equal_config_files_have_equal_hashes(tmp_path):
+    """The configs are written, loaded and merged as for a real cell."""
     from focal_star.config import CONFIGS, resolve_config
 
     source = random.Random(3)

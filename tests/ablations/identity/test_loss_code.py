@@ -19,7 +19,7 @@ def identities(code=None):
     return {loss: found[cell] for loss, cell in CELLS.items()}
 
 
-def test_it_is_always_a_part():
+def test_identity_always_has_the_loss_hash():
     found = identities()
     assert {loss: identity.loss for loss, identity in found.items()} == hashes()
     for loss, identity in found.items():
@@ -58,13 +58,13 @@ def test_an_edit_makes_the_cells_of_that_loss_stale(tmp_path, file, old, new, st
     assert {loss for loss in CELLS if after[loss].fingerprint != before[loss].fingerprint} == stale
 
 
-def test_a_detector_without_a_loss_to_choose_has_none():
+def test_detector_without_a_loss_has_no_loss_hash():
     config = CONFIG | {"MODEL": CONFIG["MODEL"] | {"DETECTOR": "faster_rcnn"}}
     cell = Cell(Setting.of(), 1)
     identity = prepared(config=config).identities([cell])[cell]
     assert identity.loss == ""
 
 
-def test_a_loss_that_is_not_there_has_none_and_a_training_refuses_it():
+def test_unknown_loss_has_no_hash_and_training_refuses_it():
     cell = Cell(Setting.of(loss="none"), 1)
     assert prepared().identities([cell])[cell].loss == ""

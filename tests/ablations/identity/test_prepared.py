@@ -1,4 +1,4 @@
-"""What stands before the cells, made by the stand-in of focal_star.tools.prepare."""
+"""The preparation of the cells, with a stand-in for focal_star.tools.prepare."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def with_depths(request, *depths):
     return replace(request, study=replace(request.study, grids=(replace(grid, rows=tuple(rows)),)))
 
 
-def test_what_was_prepared_is_kept(in_root, request_):
+def test_prepared_file_is_written_and_loaded(in_root, request_):
     prepared = prepare_for(request_)
     assert prepared.config == json.loads((in_root.root / "config.json").read_text())
     assert prepared.dataset["name"] == "digits"
@@ -57,7 +57,7 @@ def test_what_was_prepared_is_kept(in_root, request_):
     assert "composing the data set" in request_.layout.prepare_log.read_text()
 
 
-def test_what_an_older_code_prepared_has_not_the_keys_of_today_s_axes(request_):
+def test_prepared_file_without_an_axis_is_not_current(request_):
     prepared, grid = prepare_for(request_), request_.study.grids[0]
     row = replace(grid.rows[0], setting=Setting.of(detector="faster_rcnn", depth=34))
     study = replace(request_.study, grids=(replace(grid, rows=(row,)),))
@@ -69,11 +69,11 @@ def test_what_an_older_code_prepared_has_not_the_keys_of_today_s_axes(request_):
     assert not is_current(replace(prepared, config=prepared.config | config), study)
 
 
-def test_own_data_reach_the_preparation(request_):
+def test_user_data_overrides_reach_the_preparation(request_):
     assert prepare_for(replace(request_, dataset=Path("own"))).dataset["sha256"] == "own"
 
 
-def test_each_variant_has_weights_of_its_own(request_):
+def test_each_variant_has_its_own_weights(request_):
     prepared = prepare_for(with_depths(request_, 34, 18))
     assert {name: about["sha256"] for name, about in prepared.weights.items()} == {
         DEEP: f"of {DEEP!r}", "": "of ''",
@@ -82,7 +82,7 @@ def test_each_variant_has_weights_of_its_own(request_):
     assert variant(Setting.of(loss="ce", scale=88)) == ""
 
 
-def test_what_other_grids_needed_is_not_forgotten(in_root, request_):
+def test_weights_for_other_grids_are_kept(in_root, request_):
     deep = with_depths(request_, 34, 18)
     before = prepare_for(deep)
     prepare_for(request_)
@@ -94,7 +94,7 @@ def test_what_other_grids_needed_is_not_forgotten(in_root, request_):
     assert set(prepare_for(replace(request_, dataset=Path("own"))).weights) == {""}
 
 
-def test_resolving_keeps_what_is_known_of_data_and_weights(in_root, request_):
+def test_resolving_keeps_the_known_data_and_weights(in_root, request_):
     before = prepare_for(request_)
     config = json.loads((in_root.root / "config.json").read_text())
     config["SOLVER"]["BASE_LR"] = 0.5
@@ -109,12 +109,12 @@ def test_resolving_keeps_what_is_known_of_data_and_weights(in_root, request_):
     assert found == files, "nothing is written"
 
 
-def test_resolving_needs_nothing_from_before(request_):
+def test_resolving_works_without_an_earlier_preparation(request_):
     prepared = prepare_for(request_, resolve_only=True)
     assert (prepared.dataset, prepared.weights) == ({}, {})
 
 
-def test_data_that_cannot_be_used_are_one_message(in_root, request_, capfd):
+def test_unusable_data_raise_one_message(in_root, request_, capfd):
     in_root.act({"prepare": "refuse"})
     with pytest.raises(PrepareError) as refused:
         prepare_for(request_)
@@ -131,7 +131,7 @@ def test_a_crash_shows_the_end_of_its_log(in_root, request_):
     assert str(refused.value).endswith("MemoryError: no room for the images")
 
 
-def test_what_was_prepared_outlives_a_failure(in_root, request_):
+def test_failed_preparation_keeps_the_last_file(in_root, request_):
     before = prepare_for(request_)
     in_root.act({"prepare": "crash"})
     with pytest.raises(PrepareError):
@@ -143,14 +143,14 @@ def test_what_was_prepared_outlives_a_failure(in_root, request_):
 
 
 @pytest.mark.parametrize("text", ["", '{"config": {', "[]", "3", "{}", '{"colour": "red"}', "\0"])
-def test_a_broken_file_is_no_preparation(request_, text):
+def test_broken_prepared_file_is_ignored(request_, text):
     prepare_for(request_)
     request_.layout.prepared.write_text(text)
     assert load(request_.layout) is None
     assert prepare_for(request_) == load(request_.layout), "it is made again"
 
 
-def test_a_study_that_is_mistaken_about_its_config_is_refused(request_):
+def test_study_base_that_differs_from_its_config_is_refused(request_):
     study = replace(request_.study, base={"depth": 50, "scale": 128})
     with pytest.raises(PrepareError) as refused:
         prepare_for(replace(request_, study=study))
@@ -168,7 +168,7 @@ def test_a_config_without_the_common_base_is_refused(request_):
         assert words in str(refused.value)
 
 
-def test_an_axis_that_the_config_has_not_is_refused(workplace):
+def test_axis_without_a_config_key_is_refused(workplace):
     del workplace.prepared.config["MODEL"]["RESNETS"]
     cell = Cell(Setting.of(loss="ce", alpha=0.5, depth=34), 1)
     words = "ce-alpha0.5-depth34: the config has no key 'MODEL.RESNETS.DEPTH'"
@@ -178,7 +178,7 @@ def test_an_axis_that_the_config_has_not_is_refused(workplace):
 
 @pytest.fixture
 def configs(tmp_path, monkeypatch):
-    """A function that writes a config file; the configs' root is a folder of its own."""
+    """A function that writes a config file into a separate folder of configs."""
     monkeypatch.setattr(preparing, "ROOT", tmp_path)
 
     def write(name, text):
@@ -190,7 +190,7 @@ def configs(tmp_path, monkeypatch):
     return write
 
 
-def test_a_change_of_any_file_that_a_config_is_made_of_is_seen(configs):
+def test_change_in_any_base_config_file_is_detected(configs):
     path = configs("mini/a.yaml", "_BASE_: ../base.yaml\n")
     configs("base.yaml", "_BASE_: deep/root.yaml\nSEED: 1\n")
     configs("deep/root.yaml", "VERSION: 2\n")
@@ -222,7 +222,7 @@ def test_config_files_that_cannot_be_read_are_named(configs, text, words):
 
 
 @pytest.mark.parametrize("gpus", [0, 8])
-def test_the_doctor_is_called_as_it_takes_it(monkeypatch, tmp_path, gpus):
+def test_doctor_accepts_the_arguments(monkeypatch, tmp_path, gpus):
     from focal_star.tools.doctor.__main__ import _parser
 
     commands = []

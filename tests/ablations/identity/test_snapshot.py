@@ -1,4 +1,4 @@
-"""The code that a run trains with: a copy, which no edit of the checkout changes."""
+"""A run trains with a copy of the code, which edits of the checkout do not change."""
 
 import errno
 import json
@@ -49,13 +49,13 @@ def test_an_equal_snapshot_is_used_again(layout, workplace):
     assert {path.name for path in layout.code.iterdir()} == {first.root.name, other.root.name}
 
 
-def test_a_snapshot_that_was_edited_is_made_again(layout):
+def test_edited_snapshot_is_replaced(layout):
     first = snapshot.take(layout)
     first.script.write_text("# edited")
     assert snapshot.take(layout) == first and first.script.read_text() != "# edited"
 
 
-def test_what_python_compiles_is_no_part_of_it(layout, workplace):
+def test_compiled_files_are_not_in_the_snapshot(layout, workplace):
     first = snapshot.take(layout)
     for root in (workplace.root, layout.root / "code" / first.root.name):
         (root / PACKAGE / "__pycache__").mkdir()
@@ -63,7 +63,7 @@ def test_what_python_compiles_is_no_part_of_it(layout, workplace):
     assert snapshot.take(layout) == first
 
 
-def test_a_full_disk_leaves_no_half_of_it(layout, monkeypatch):
+def test_full_disk_leaves_no_partial_snapshot(layout, monkeypatch):
     def full(path, _):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -86,7 +86,7 @@ def test_old_snapshots_are_removed_and_those_in_use_are_not(layout, workplace):
     assert kept == {code.root.name for code in [taken[0], *taken[-snapshot.MAX_SNAPSHOTS :]]}
 
 
-def test_the_training_and_the_runner_hash_alike(tmp_path):
+def test_training_and_runner_compute_the_same_hash(tmp_path):
     """The real package, and the process that imports it from a snapshot."""
     code = snapshot.take(Layout(tmp_path))
     hashed = "from focal_star.identity import sources; print(sources.SHA256, sources.__file__)"
@@ -99,14 +99,14 @@ def test_the_training_and_the_runner_hash_alike(tmp_path):
 
 
 def edit(workplace):
-    """Edit everything in the checkout that trains, in a way that would be seen."""
+    """Edit all code in the checkout that trains, in a detectable way."""
     write_loss(workplace, 2)
     workplace.train_net.write_text("raise SystemExit('the edited code ran')")
     (workplace.root / CONFIGS / "tiny.yaml").write_text("# edited")
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["first start", "retry"])
-def test_edits_during_a_run_reach_none_of_its_cells(workplace, monkeypatch, again):
+def test_edits_during_a_run_do_not_reach_its_cells(workplace, monkeypatch, again):
     write_loss(workplace, 1)
     workplace.act({0.75: ["killed"]} if again else {})
     request = workplace.request(0.5, 0.75)
@@ -134,7 +134,7 @@ def test_edits_during_a_run_reach_none_of_its_cells(workplace, monkeypatch, agai
         assert TRAIN_NET in record.command and "/code/" not in record.command
 
 
-def test_a_loss_that_is_edited_between_runs_is_trained_and_one_edited_back_is_not(workplace):
+def test_edited_loss_is_trained_and_restored_loss_is_not(workplace):
     request = workplace.request(0.5)
     write_loss(workplace, 1)
     assert run(request) == 0
@@ -152,7 +152,7 @@ def test_a_loss_that_is_edited_between_runs_is_trained_and_one_edited_back_is_no
 
 
 def test_a_process_that_imports_another_package_fails(workplace):
-    """Belt and braces: something comes before the snapshot on the way to ``focal_star``."""
+    """Another ``focal_star`` comes before the snapshot in the import path."""
     other = "import sys; sys.modules['focal_star.identity.sources'].SHA256 = 'af' * 32\n"
     text = workplace.train_net.read_text()
     marker = "from focal_star.identity import sources\n"
@@ -162,7 +162,7 @@ def test_a_process_that_imports_another_package_fails(workplace):
     assert record.status == FAILED and "other sources of focal_star (afafaf" in record.error
 
 
-def test_while_a_run_is_at_work_records_are_compared_with_its_code(workplace, layout):
+def test_during_a_run_records_are_compared_with_its_snapshot(workplace, layout):
     write_loss(workplace, 1)
     code = snapshot.take(layout)
     write_json(layout.study, {"snapshot_sha256": code.sha256, "processes": 4})
@@ -174,7 +174,7 @@ def test_while_a_run_is_at_work_records_are_compared_with_its_code(workplace, la
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", '{"processes": "4"}', '{"processes": -1}'])
-def test_without_a_run_the_study_says_how_many_processes(workplace, layout, text):
+def test_before_the_first_run_the_study_gives_the_number_of_processes(workplace, layout, text):
     if text is not None:
         layout.root.mkdir(parents=True)
         layout.study.write_text(text)

@@ -15,7 +15,7 @@ FAULTS = [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
 
 @pytest.fixture
 def write(tmp_path, make_record):
-    """A function: the file of a record with fields replaced, whatever they are."""
+    """A function that writes a record's file with some fields replaced."""
 
     def write(**changes):
         content = {k: v for k, v in (asdict(make_record()) | changes).items() if v != NOT_WRITTEN}
@@ -55,7 +55,7 @@ def test_a_record_is_readable_by_others(tmp_path):
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
 @pytest.mark.parametrize("error", FAULTS)
-def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, function, error):
+def test_failed_save_keeps_the_old_file(tmp_path, monkeypatch, function, error):
     path = tmp_path / "x.json"
     write_json(path, {"old": True})
 
@@ -77,7 +77,7 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path, monkeypatch, function, er
     [float("nan"), float("inf"), -float("inf"), object()],
     ids=lambda value: repr(value)[:7],
 )
-def test_what_json_cannot_hold_is_refused(tmp_path, value):
+def test_non_json_values_are_refused(tmp_path, value):
     path = tmp_path / "x.json"
     with pytest.raises((TypeError, ValueError)):
         write_json(path, {"a": 1, "b": value})
@@ -85,20 +85,20 @@ def test_what_json_cannot_hold_is_refused(tmp_path, value):
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"cell": "a', "\x00" * 10, "[" * 100_000])
-def test_what_is_not_json_is_refused(tmp_path, text):
+def test_invalid_json_is_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
     assert "cannot be read as JSON" in refusal(path)
 
 
-def test_what_is_not_text_is_refused(tmp_path):
+def test_invalid_utf8_is_refused(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b'{"cell": "\xff"}')
     assert "cannot be read as JSON" in refusal(path)
     assert "cannot be read as JSON" in refusal(tmp_path / "missing.json")
 
 
-def test_a_record_cut_anywhere_is_refused(write):
+def test_truncated_record_is_refused(write):
     path = write()
     whole = path.read_text(encoding="utf-8")
     load(path)
@@ -108,7 +108,7 @@ def test_a_record_cut_anywhere_is_refused(write):
 
 
 @pytest.mark.parametrize("content", [[], "text", 3, None])
-def test_another_json_value_is_refused(tmp_path, content):
+def test_json_that_is_not_an_object_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     assert f"this is {type(content).__name__}" in refusal(path)
@@ -151,11 +151,11 @@ def test_every_problem_is_named_at_once(write):
         ({"result": {"metrics": {"AP": 1}, "iterations": 10**400}}, "result.iterations is 1000"),
     ],
 )
-def test_a_value_that_is_not_valid_is_refused(write, changes, words):
+def test_invalid_value_is_refused(write, changes, words):
     assert words in refusal(write(**changes))
 
 
-def test_no_key_may_be_missing(write, make_record):
+def test_missing_key_is_refused(write, make_record):
     for name in asdict(make_record()):
         assert f"{name} is missing" in refusal(write(**{name: NOT_WRITTEN}))
 
@@ -178,7 +178,7 @@ def test_done_needs_metrics(write, result):
     assert "result.metrics" in refusal(write(result=result))
 
 
-def test_done_takes_whole_numbers_and_undefined_metrics(write):
+def test_done_accepts_whole_and_undefined_metrics(write):
     assert load(write(result={"metrics": {"AP": None, "AP50": 3}})).result["metrics"]["AP50"] == 3
 
 
@@ -187,7 +187,7 @@ def test_a_record_of_another_cell_is_refused(write, tmp_path):
     assert "the file is of 'other'" in refusal(path)
 
 
-def test_a_folder_keeps_what_is_good_and_says_what_is_not(tmp_path, make_record):
+def test_folder_loads_valid_records_and_lists_the_others(tmp_path, make_record):
     good = [make_record(), make_record(cell="another", status="failed")]
     for record in good:
         save(record, tmp_path / f"{record.cell}.json")
@@ -202,5 +202,5 @@ def test_a_folder_keeps_what_is_good_and_says_what_is_not(tmp_path, make_record)
     assert all(name in line for name, line in zip(named, refused, strict=True))
 
 
-def test_a_folder_that_is_not_there_has_no_records(tmp_path):
+def test_missing_folder_has_no_records(tmp_path):
     assert load_folder(tmp_path / "missing") == ({}, [])

@@ -1,4 +1,4 @@
-"""One cell, with the stand-in of train_net.py: what its process may do, and what is kept."""
+"""One cell, with a stand-in for train_net.py: its process ends, fails, dies or is replaced."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from ablations.storage.locks import is_running
 from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
 
 
-def test_a_cell_that_is_done(job, workplace):
+def test_cell_ends_with_a_done_record(job, workplace):
     cell_run = CellRun(job)
     assert workplace.started() == [], "nothing is started before the first poll"
     record = wait_for(cell_run.poll)
@@ -39,7 +39,7 @@ def test_a_cell_that_is_done(job, workplace):
     assert cell_run.attempts == 1 and not cell_run.is_alive()
 
 
-def test_a_process_that_was_killed_goes_on_from_its_checkpoint(job, workplace, undisturbed):
+def test_killed_process_resumes_from_its_checkpoint(job, workplace, undisturbed):
     workplace.act({0.5: ["killed", "killed"]})
     record = end_of(job)
     assert (record.status, record.run["attempts"]) == (DONE, 3)
@@ -49,7 +49,7 @@ def test_a_process_that_was_killed_goes_on_from_its_checkpoint(job, workplace, u
     assert record.run["wall_seconds"] == 1.5 + 0.5, "of training and evaluation, over all processes"
 
 
-def test_a_budget_of_retries_is_spent(job, workplace):
+def test_retries_are_limited(job, workplace):
     workplace.act({0.5: "killed"})
     record = end_of(job)
     assert workplace.started() == [job.cell.id] * (1 + job.retries)
@@ -58,20 +58,20 @@ def test_a_budget_of_retries_is_spent(job, workplace):
         f"the process ended with exit code -9 (SIGKILL), in the last of {1 + job.retries} tries:\n"
     )
     assert record.error.endswith("a line before the end")
-    assert record.error.count("a line before the end") == 1, "the last process' log alone"
+    assert record.error.count("a line before the end") == 1, "only the last process's log"
     assert record.run["attempts"] == 1 + job.retries
 
 
-def test_without_a_budget_nothing_is_tried_again(job, workplace):
+def test_zero_retries_means_one_attempt(job, workplace):
     workplace.act({0.5: "crash"})
     record = end_of(replace(job, retries=0))
     assert workplace.started() == [job.cell.id]
     assert record.error.startswith("the process ended with exit code 1:\n")
     assert record.error.endswith("MemoryError: no room for the anchors")
-    assert "line 99" in record.error and "line 1\n" not in record.error, "the log's end alone"
+    assert "line 99" in record.error and "line 1\n" not in record.error, "only the log's end"
 
 
-def test_what_cannot_be_used_is_not_tried_again(job, workplace):
+def test_unusable_config_is_not_retried(job, workplace):
     workplace.act({0.5: "unusable"})
     record = end_of(job)
     assert workplace.started() == [job.cell.id]
@@ -88,7 +88,7 @@ def test_divergence_is_a_result(job, workplace):
 
 
 @pytest.mark.parametrize("action", ["truncated", "a list", "half a result"])
-def test_a_broken_result_is_made_again(job, workplace, undisturbed, action):
+def test_broken_result_is_computed_again(job, workplace, undisturbed, action):
     workplace.act({0.5: [action]})
     record = end_of(job)
     assert (record.status, record.run["attempts"]) == (DONE, 2)
@@ -96,14 +96,14 @@ def test_a_broken_result_is_made_again(job, workplace, undisturbed, action):
 
 
 @pytest.mark.parametrize("action", ["truncated", "a list", "half a result"])
-def test_a_result_that_stays_broken_is_a_failure(job, workplace, action):
+def test_repeatedly_broken_result_is_a_failure(job, workplace, action):
     workplace.act({0.5: action})
     record = end_of(job)
     assert (record.status, record.result) == (FAILED, {})
     assert "exit code 0, in the last of 3 tries" in record.error
 
 
-def test_a_process_killed_after_its_result_has_one(job, workplace, undisturbed):
+def test_process_killed_after_its_result_counts(job, workplace, undisturbed):
     workplace.act({0.5: "killed at the end"})
     record = end_of(job)
     assert record.status == DONE and record.result == undisturbed
@@ -120,7 +120,7 @@ def test_a_result_without_a_record_is_recorded_without_training(job, workplace):
     assert load(job.layout.record(job.cell.id)) == record
 
 
-def test_what_belongs_to_another_fingerprint_is_set_aside_and_comes_back(job, workplace):
+def test_files_of_another_fingerprint_are_set_aside_and_moved_back(job, workplace):
     workplace.act({0.5: ["killed"]})
     end_of(replace(job, retries=0))
     assert steps_of(job) == [1, 2]
@@ -141,7 +141,7 @@ def test_what_belongs_to_another_fingerprint_is_set_aside_and_comes_back(job, wo
     assert earlier.disk_use(job.layout)[0] == 1
 
 
-def test_nothing_that_is_set_aside_is_overwritten(job, workplace):
+def test_set_aside_files_are_not_overwritten(job, workplace):
     folder, log = job.layout.cell(job.cell.id), job.layout.cell_log(job.cell.id)
     for number in range(3):
         folder.mkdir(parents=True)
@@ -176,7 +176,7 @@ def test_a_kill_between_two_moves_loses_nothing(job, workplace, monkeypatch):
     assert len(workplace.started()) == 2
 
 
-def test_what_cannot_be_set_aside_is_not_resumed_from(job, monkeypatch):
+def test_files_that_cannot_be_set_aside_are_not_resumed(job, monkeypatch):
     end_of(job)
 
     def refuse(path, _):
@@ -210,7 +210,7 @@ def test_the_record_says_what_the_process_was_started_with(job):
     assert (record.run["commit"], record.dataset) == ("c0ffee", first.dataset)
 
 
-def test_a_result_of_other_code_is_none(job, workplace):
+def test_result_of_other_code_is_refused(job, workplace):
     planned = replace(job, code=replace(job.code, package_sha256="5a" * 32))
     record = end_of(planned)
     assert (record.status, record.result) == (FAILED, {})
@@ -267,7 +267,7 @@ def test_a_process_that_trains_with_another_config_fails(job, workplace):
     assert end_of(job).status == DONE
 
 
-def test_data_that_changed_are_not_trained_on(job, workplace):
+def test_changed_data_are_not_trained_on(job, workplace):
     path = workplace.root / "instances_train.json"
     path.write_text("{}")
     job = replace(job, inputs=inputs_of([path, "there is no such file"]))
@@ -279,7 +279,7 @@ def test_data_that_changed_are_not_trained_on(job, workplace):
     assert end_of(replace(job, inputs=inputs_of([path]))).status == DONE
 
 
-def test_data_that_were_made_again_alike_are_trained_on(job, workplace):
+def test_data_rewritten_with_equal_content_are_trained_on(job, workplace):
     path = workplace.root / "instances_train.json"
     path.write_text("{}")
     job = replace(job, inputs=inputs_of([path]))
@@ -289,7 +289,7 @@ def test_data_that_were_made_again_alike_are_trained_on(job, workplace):
 
 
 @pytest.mark.parametrize("text", ["", '{"status": "do', "[]", "{}", "\x00", "null"])
-def test_a_result_file_that_is_none_is_made_again(job, workplace, text):
+def test_invalid_result_file_is_computed_again(job, workplace, text):
     expected = end_of(job)
     job.layout.cell_result(job.cell.id).write_text(text)
     record = end_of(job)
@@ -297,7 +297,7 @@ def test_a_result_file_that_is_none_is_made_again(job, workplace, text):
     assert workplace.started() == [job.cell.id] * 2 and steps_of(job) == [1, 2, 3, 4]
 
 
-def test_a_full_disk_costs_the_record_alone(job, workplace, monkeypatch):
+def test_full_disk_loses_only_the_record(job, workplace, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
@@ -309,7 +309,7 @@ def test_a_full_disk_costs_the_record_alone(job, workplace, monkeypatch):
     assert workplace.started() == [job.cell.id], "the result was kept"
 
 
-def test_a_full_disk_before_the_start_costs_nothing(job, workplace, monkeypatch):
+def test_full_disk_before_the_start_loses_nothing(job, workplace, monkeypatch):
     real = Path.open
 
     def full(path, *arguments, **options):
@@ -325,7 +325,7 @@ def test_a_full_disk_before_the_start_costs_nothing(job, workplace, monkeypatch)
     assert end_of(job).status == DONE
 
 
-def test_a_process_that_cannot_be_started_costs_nothing(job, monkeypatch):
+def test_unstartable_process_loses_nothing(job, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
@@ -337,7 +337,7 @@ def test_a_process_that_cannot_be_started_costs_nothing(job, monkeypatch):
     assert end_of(job).status == DONE
 
 
-def test_the_command_is_what_a_person_would_type(job):
+def test_command_can_be_typed_by_hand(job):
     words = shlex.split(end_of(job).command)
     assert words[:3] == [f"OMP_NUM_THREADS={job.threads}", "python", snapshot.TRAIN_NET]
     assert words[3:5] == ["--config-file", str(snapshot.CONFIGS / job.config)]

@@ -1,4 +1,4 @@
-"""A full and a read-only disk: one line, nothing lost, and on it goes where there is room again."""
+"""A full or read-only disk causes a one-line error; nothing is lost, and the run can resume."""
 
 import subprocess
 from multiprocessing import forkserver
@@ -10,12 +10,12 @@ from ablations import __main__ as command
 from ablations.records.record import DONE
 
 ROOM = 256 * 1024
-"""Bytes of the disk that a study writes to."""
+"""The size of the disk for the study, bytes."""
 
 
 @pytest.fixture
 def disk(workplace, monkeypatch):
-    """The folder ``output`` as a small disk of its own."""
+    """The folder ``output`` on a separate small disk."""
     folder = workplace.root / "output"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
@@ -32,7 +32,7 @@ def disk(workplace, monkeypatch):
 
 @pytest.fixture
 def call(workplace, monkeypatch, capsys):
-    """A function: the exit code and the lines of error of a call on a study of these alphas."""
+    """A function that runs a study of these alphas; it returns the exit code and error lines."""
 
     def call(*alphas):
         request = workplace.request(*alphas)
@@ -53,7 +53,7 @@ def fill(folder: Path) -> Path:
             return ballast
 
 
-def test_a_full_disk_is_one_line_and_costs_nothing(workplace, disk, call):
+def test_full_disk_prints_one_line_and_loses_nothing(workplace, disk, call):
     assert call(0.25) == (0, [])
     before = workplace.records()
     ballast = fill(disk)
@@ -68,7 +68,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(workplace, disk, call):
     assert {record.status for record in workplace.records().values()} == {DONE}
 
 
-def test_a_disk_that_fills_up_while_cells_run(workplace, disk, call):
+def test_disk_fills_up_while_cells_run(workplace, disk, call):
     workplace.act({0.5: "fills the disk"})
     code, lines = call(0.25, 0.5, 0.75)
     assert code == 2
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_while_cells_run(workplace, disk, call):
     assert sorted(workplace.ended()) == [workplace.cell(a).id for a in (0.25, 0.5, 0.75)]
 
 
-def test_a_read_only_disk_is_one_line_and_costs_nothing(workplace, disk, call):
+def test_read_only_disk_prints_one_line_and_loses_nothing(workplace, disk, call):
     assert call(0.25) == (0, [])
     before = workplace.records()
     forkserver._forkserver._stop()  # its log is open there, as it is as long as a run is at work
@@ -97,7 +97,7 @@ def test_a_read_only_disk_is_one_line_and_costs_nothing(workplace, disk, call):
     assert len(workplace.started()) == 2
 
 
-def test_a_folder_of_somebody_else_is_one_line(workplace, call, monkeypatch):
+def test_unwritable_folder_prints_one_line(workplace, call, monkeypatch):
     def refuse(path, *_, **__):
         raise PermissionError(13, "Permission denied", str(path))
 

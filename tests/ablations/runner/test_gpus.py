@@ -8,7 +8,7 @@ from ablations.runner.gpus import Places, TooFewGpus, default_jobs, visible
 
 @pytest.fixture
 def nvidia_smi(tmp_path, monkeypatch):
-    """A function: put an nvidia-smi that does this first on the path."""
+    """A function that puts an nvidia-smi with this script first on the path."""
     monkeypatch.delenv(gpus.VARIABLE, raising=False)
 
     def nvidia_smi(script):
@@ -27,7 +27,7 @@ def nvidia_smi(tmp_path, monkeypatch):
         ("0,-1,2", ["0"]), ("GPU-8932f937,GPU-a", ["GPU-8932f937", "GPU-a"]),
     ],
 )  # fmt: skip
-def test_the_variable_goes_first(nvidia_smi, monkeypatch, value, names):
+def test_variable_overrides_nvidia_smi(nvidia_smi, monkeypatch, value, names):
     nvidia_smi("echo GPU-1")
     monkeypatch.setenv(gpus.VARIABLE, value)
     assert visible() == names
@@ -40,7 +40,7 @@ def test_without_the_variable_nvidia_smi_is_asked(nvidia_smi):
     assert visible() == ["GPU-8a", "GPU-b"]
 
 
-def test_of_a_gpu_in_slices_the_slices_are_named(nvidia_smi):
+def test_mig_slices_replace_their_gpu(nvidia_smi):
     lines = [
         "GPU 0: NVIDIA A100 (UUID: GPU-a)",
         "  MIG 3g.20gb Device 0: (UUID: MIG-1)",
@@ -63,14 +63,14 @@ def test_no_nvidia_smi_means_no_gpus(monkeypatch, tmp_path):
     assert visible() == []
 
 
-def test_as_many_cells_as_there_are_gpus_for(monkeypatch):
+def test_default_jobs_use_all_gpus(monkeypatch):
     monkeypatch.setenv(gpus.VARIABLE, "0,1,2,3,4,5,6,7")
     assert [default_jobs(number) for number in (1, 2, 3, 8)] == [8, 4, 2, 1]
     assert default_jobs(16) == 1, "to be refused where it is run, and planned anywhere"
     assert default_jobs(0) == len(os.sched_getaffinity(0))
 
 
-def test_each_place_has_gpus_of_its_own(monkeypatch):
+def test_each_place_has_its_own_gpus(monkeypatch):
     monkeypatch.setenv(gpus.VARIABLE, "4,5,6,7,8")
     places = Places(jobs=2, gpus=2)
     first, second = places.take(), places.take()
@@ -87,7 +87,7 @@ def test_cells_of_one_gpu_take_them_in_turn(monkeypatch):
         assert [places.take()[gpus.VARIABLE] for _ in range(3)] == ["3", "5", "3"]
 
 
-def test_gpus_that_another_runners_cells_hold_are_waited_for(monkeypatch):
+def test_gpus_held_by_another_runner_are_waited_for(monkeypatch):
     monkeypatch.setenv(gpus.VARIABLE, "0,1")
     places = Places(jobs=2, gpus=1, held=2)
     assert places.take() is None
@@ -98,14 +98,14 @@ def test_gpus_that_another_runners_cells_hold_are_waited_for(monkeypatch):
 
 
 @pytest.mark.parametrize(("jobs", "number"), [(3, 0), (1, 8)])
-def test_one_cell_and_cells_on_the_cpu_share_what_is_there(monkeypatch, jobs, number):
+def test_single_cell_and_cpu_cells_get_no_variable(monkeypatch, jobs, number):
     monkeypatch.setenv(gpus.VARIABLE, "")
     places = Places(jobs, number, held=1)
     assert [places.take() for _ in range(jobs)] == [{}] * jobs
     assert places.take() is None
 
 
-def test_too_few_gpus_are_said_with_the_numbers(monkeypatch):
+def test_too_few_gpus_error_has_the_numbers(monkeypatch):
     monkeypatch.setenv(gpus.VARIABLE, "0,1,2")
     with pytest.raises(TooFewGpus, match="2 cells .* 4 GPUs, and there are 3, .*fewer JOBS or"):
         Places(jobs=2, gpus=2)

@@ -1,4 +1,4 @@
-"""The lock of a cell, and processes that live on after their runner."""
+"""The lock of a cell, and processes that outlive their runner."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.ablations.processes import (
 
 @pytest.fixture
 def start(job):
-    """A function that starts a run of the cell; what is left of it is ended."""
+    """A function that starts a run of the cell; its processes are killed at the end."""
     runs = []
 
     def start(changed=None):
@@ -47,7 +47,7 @@ def test_a_lock_file_that_nobody_holds_is_taken_over(job, text):
 
 @pytest.fixture
 def living(job, workplace, start):
-    """A cell's process that waits for a file ``go``, and whose runner knows nothing more of it."""
+    """A cell's process that waits for a file ``go`` and has no runner."""
     workplace.act({0.5: ["wait"]})
     start()
     path = workplace.root / "pids" / job.cell.id
@@ -77,7 +77,7 @@ def test_a_living_process_that_dies_is_started_again(job, workplace, undisturbed
     assert steps_of(job) == [1, 2, 3, 4] and len(workplace.started()) == 2
 
 
-def test_a_living_process_of_another_fingerprint_has_a_record_of_its_own(job, workplace, living):
+def test_living_process_of_another_fingerprint_gets_its_own_record(job, workplace, living):
     other = with_other_data(job)
     other = replace(other, code=replace(job.code, commit="later"))
     second = CellRun(other)
@@ -103,7 +103,7 @@ def test_a_living_process_of_another_run_can_be_ended(job, living, signalled):
 @pytest.mark.parametrize(
     "text", ["", "garbage", "{pid}", "0 {host}", "-1 {host}", "{pid} another", "{pid} {host} x"]
 )
-def test_who_holds_a_lock_may_be_unknown(job, living, monkeypatch, text):
+def test_lock_without_a_readable_holder(job, living, monkeypatch, text):
     text = text.format(pid=living, host=os.uname().nodename)
     job.layout.cell_lock(job.cell.id).write_text(text)
     second = CellRun(job)
@@ -116,7 +116,7 @@ def test_who_holds_a_lock_may_be_unknown(job, living, monkeypatch, text):
     assert second.is_alive() and signals == []
 
 
-def test_the_process_is_told_to_stop_and_goes_on_later(job, workplace, start):
+def test_stopped_process_resumes_later(job, workplace, start):
     workplace.act({0.5: ["hang"]})
     first = start()
     wait_for((workplace.root / "pids" / job.cell.id).exists)
@@ -126,7 +126,7 @@ def test_the_process_is_told_to_stop_and_goes_on_later(job, workplace, start):
     assert end_of(job).status == DONE and steps_of(job) == [1, 2, 3, 4]
 
 
-def test_what_a_process_started_is_killed_with_it(job, workplace, start):
+def test_child_processes_are_killed_too(job, workplace, start):
     child = "import subprocess, sys; subprocess.run(['sleep', '600'])"
     workplace.train_net.write_text(child)
     first = start()
@@ -135,6 +135,6 @@ def test_what_a_process_started_is_killed_with_it(job, workplace, start):
     wait_for(lambda: not is_alive(pid))
 
 
-def test_looking_needs_no_right_to_write(job, living):
+def test_status_needs_no_write_permission(job, living):
     job.layout.cell_lock(job.cell.id).chmod(0o444)
     assert is_running(job.layout, job.cell.id)

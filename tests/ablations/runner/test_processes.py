@@ -1,4 +1,4 @@
-"""How a cell's process is started: as a new interpreter, or forked from one that has imported."""
+"""A cell's process starts as a new interpreter, or is forked from a server."""
 
 import json
 import os
@@ -34,7 +34,7 @@ sys.exit(2)
 
 @pytest.fixture
 def server(job):
-    """The one fork server of this process, which a test may kill."""
+    """The only fork server of this process, which a test may kill."""
     job.layout.root.mkdir(parents=True, exist_ok=True)
     return ForkServer(threads=1, log=job.layout.workers_log, code=job.code)
 
@@ -44,7 +44,7 @@ def start(request, server):
     return start_new if request.param == "new" else server.start
 
 
-def test_both_are_train_net_with_its_arguments(job, workplace, start):
+def test_both_run_train_net_with_its_arguments(job, workplace, start):
     workplace.train_net.write_text(WHO)
     run = CellRun(job, start, {"PLACE": "here"})
     record = wait_for(run.poll)
@@ -65,7 +65,7 @@ def test_both_are_train_net_with_its_arguments(job, workplace, start):
     assert record.status == FAILED and "exit code 2" in record.error
 
 
-def test_only_the_forked_one_has_imported(job, workplace, start, server):
+def test_only_the_forked_process_has_imported(job, workplace, start, server):
     workplace.train_net.write_text(WHO)
     wait_for(CellRun(job, start).poll)
     who = json.loads((workplace.root / "who.json").read_text())
@@ -73,7 +73,7 @@ def test_only_the_forked_one_has_imported(job, workplace, start, server):
 
 
 @pytest.mark.parametrize("own", [None, "glibc.malloc.arena_max=1"])
-def test_the_forked_one_keeps_its_memory_unless_the_user_decides(
+def test_forked_process_keeps_its_memory_unless_the_user_overrides_it(
     job, workplace, server, monkeypatch, own
 ):
     forkserver._forkserver._stop()
@@ -87,7 +87,7 @@ def test_the_forked_one_keeps_its_memory_unless_the_user_decides(
     forkserver._forkserver._stop()
 
 
-def test_to_warm_up_is_to_import_before_a_cell_is_there(job, server):
+def test_warm_up_imports_before_the_first_cell(job, server):
     forkserver._forkserver._stop()
     server.warm_up()
     pid = forkserver._forkserver._forkserver_pid
@@ -96,14 +96,14 @@ def test_to_warm_up_is_to_import_before_a_cell_is_there(job, server):
     assert forkserver._forkserver._forkserver_pid == pid, "the cell was forked from it"
 
 
-def test_both_end_alike(job, workplace, start):
+def test_both_report_the_same_exit_codes(job, workplace, start):
     for status, action in ((DONE, "done"), ("diverged", "diverged"), (FAILED, "unusable")):
         workplace.act({0.5: action})
         assert wait_for(CellRun(job, start).poll).status == status
         job.layout.cell_result(job.cell.id).unlink(missing_ok=True)
 
 
-def test_after_a_death_it_is_a_new_interpreter(job, workplace, server, monkeypatch):
+def test_restart_uses_a_new_interpreter(job, workplace, server, monkeypatch):
     starts = []
     monkeypatch.setattr(processes, "start_new", start_new)
     monkeypatch.setattr(
@@ -115,7 +115,7 @@ def test_after_a_death_it_is_a_new_interpreter(job, workplace, server, monkeypat
     assert len(starts) == 1
 
 
-def test_a_server_that_is_killed_costs_nothing(job, workplace, server):
+def test_killed_server_loses_no_cell(job, workplace, server):
     workplace.act({0.5: ["wait"]})
     run = CellRun(job, server.start)
     run.poll()
@@ -130,8 +130,8 @@ def test_a_server_that_is_killed_costs_nothing(job, workplace, server):
     assert wait_for(again.poll).status == DONE
 
 
-def test_a_process_whose_end_nobody_collects_has_ended():
-    """As of a server that is dead, in a container whose first process collects no orphans."""
+def test_zombie_process_has_ended():
+    """The server is dead, and the container's first process does not collect orphans."""
     child = subprocess.Popen(["sleep", "60"])
     forked = processes._Forked(SimpleNamespace(pid=child.pid, exitcode=processes._SERVER_DIED))
     assert forked.poll() is None
@@ -140,7 +140,7 @@ def test_a_process_whose_end_nobody_collects_has_ended():
     assert child.wait() == -signal.SIGKILL
 
 
-def test_a_server_that_does_not_start_is_done_without(job, server, monkeypatch):
+def test_without_a_server_a_new_interpreter_starts(job, server, monkeypatch):
     def refuse(*_):
         raise OSError("no more processes")
 
@@ -149,14 +149,14 @@ def test_a_server_that_does_not_start_is_done_without(job, server, monkeypatch):
     assert wait_for(CellRun(job, server.start).poll).status == DONE
 
 
-def test_what_is_not_there_to_import_is_imported_later(job, server, monkeypatch):
+def test_missing_preloaded_module_is_skipped(job, server, monkeypatch):
     forkserver._forkserver._stop()
     monkeypatch.setattr(processes, "PRELOADED", ("there_is_no_such_module",))
     assert wait_for(CellRun(job, server.start).poll).status == DONE
     forkserver._forkserver._stop()
 
 
-def test_a_kill_reaches_what_the_process_started(job, workplace, start):
+def test_kill_reaches_child_processes(job, workplace, start):
     workplace.act({0.5: ["hang"]})
     run = CellRun(job, start)
     run.poll()
@@ -166,7 +166,7 @@ def test_a_kill_reaches_what_the_process_started(job, workplace, start):
     assert wait_for(run.poll).status == DONE and end_of(job).status == DONE
 
 
-def test_nothing_of_the_runner_is_changed(job, server):
+def test_runner_process_is_unchanged(job, server):
     before = dict(os.environ), list(sys.path), os.fstat(2).st_ino
     wait_for(CellRun(job, server.start).poll)
     assert (dict(os.environ), list(sys.path), os.fstat(2).st_ino) == before

@@ -38,7 +38,7 @@ def test_done_cells_are_recorded(workplace):
         assert record.dataset == workplace.prepared.dataset
 
 
-def test_what_is_done_is_not_run_again(workplace, capsys):
+def test_done_cells_are_not_run_again(workplace, capsys):
     request = workplace.request(0.5, 0.75)
     run(request)
     files = {path: path.read_bytes() for path in request.layout.records.iterdir()}
@@ -49,7 +49,7 @@ def test_what_is_done_is_not_run_again(workplace, capsys):
     assert "2 cells, 2 done, 0 to run\n" in capsys.readouterr().out
 
 
-def test_only_what_is_missing_is_run(workplace):
+def test_only_missing_cells_are_run(workplace):
     run(workplace.request(0.5))
     run(workplace.request(0.25, 0.5, seeds=2))
     assert sorted(workplace.started()) == sorted(
@@ -58,7 +58,7 @@ def test_only_what_is_missing_is_run(workplace):
 
 
 @pytest.mark.parametrize("part", ["config", "dataset", "weights"])
-def test_what_no_longer_holds_is_run_again(workplace, capsys, part):
+def test_stale_cells_are_run_again(workplace, capsys, part):
     request = workplace.request(0.5, 0.75)
     run(request)
     before = workplace.records()
@@ -78,7 +78,7 @@ def test_what_no_longer_holds_is_run_again(workplace, capsys, part):
         assert changed == {part} and record.fingerprint != before[cell].fingerprint
 
 
-def test_what_has_no_effect_is_not_run_again(workplace):
+def test_change_without_effect_runs_nothing_again(workplace):
     request = workplace.request(0.5)
     run(request)
     workplace.prepared.config["OUTPUT_DIR"] = "elsewhere"
@@ -101,7 +101,7 @@ def test_a_cell_that_diverged_has_a_result(workplace):
     assert len(workplace.started()) == 1, "it would diverge again"
 
 
-def test_a_cell_that_fails_costs_the_others_nothing(workplace, capsys):
+def test_failed_cell_does_not_affect_the_others(workplace, capsys):
     workplace.act({0.5: "crash"})
     assert run(workplace.request(0.25, 0.5, 0.75, retries=1)) == 1
     records = workplace.records()
@@ -114,7 +114,7 @@ def test_a_cell_that_fails_costs_the_others_nothing(workplace, capsys):
     assert "[2/3] ce-alpha0.5-seed1: failed" in shown
 
 
-def test_a_cell_whose_process_dies_once_costs_a_retry(workplace, capsys):
+def test_died_process_is_restarted(workplace, capsys):
     workplace.act({0.5: ["killed"]})
     assert run(workplace.request(0.25, 0.5, 0.75, jobs=2)) == 0
     assert {record.status for record in workplace.records().values()} == {DONE}
@@ -122,7 +122,7 @@ def test_a_cell_whose_process_dies_once_costs_a_retry(workplace, capsys):
     assert capsys.readouterr().out.count("its process died") == 1
 
 
-def test_what_failed_is_tried_again_from_its_checkpoint(workplace):
+def test_failed_cell_resumes_from_its_checkpoint(workplace):
     workplace.act({0.5: "killed"})
     request = workplace.request(0.25, 0.5, retries=0)
     assert run(request) == 1
@@ -134,7 +134,7 @@ def test_what_failed_is_tried_again_from_its_checkpoint(workplace):
     assert workplace.records()[workplace.cell(0.5).id].status == DONE
 
 
-def test_a_failure_leaves_no_result_of_before(workplace):
+def test_failure_leaves_no_earlier_result(workplace):
     request = workplace.request(0.5)
     run(request)
     workplace.prepared.dataset["sha256"] = "other"
@@ -144,7 +144,7 @@ def test_a_failure_leaves_no_result_of_before(workplace):
 
 
 @pytest.mark.parametrize("text", ["", '{"cell": "ce', "[]", "{}", "\x00\xff", "null"])
-def test_a_record_that_cannot_be_read_is_made_again_without_training(workplace, text):
+def test_broken_record_is_written_again_without_training(workplace, text):
     request = workplace.request(0.5)
     run(request)
     whole = workplace.records()
@@ -159,7 +159,7 @@ def test_a_record_that_cannot_be_read_is_made_again_without_training(workplace, 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", "null"])
 @pytest.mark.parametrize("name", ["study", "prepared", "lock", "prepare_log"])
-def test_a_broken_file_of_the_study_is_made_again(workplace, name, text):
+def test_broken_study_file_is_written_again(workplace, name, text):
     request = workplace.request(0.5)
     run(request)
     path = getattr(request.layout, name)
@@ -170,7 +170,7 @@ def test_a_broken_file_of_the_study_is_made_again(workplace, name, text):
         assert isinstance(json.loads(path.read_text()), dict)
 
 
-def test_cells_run_side_by_side_and_no_more_than_asked_for(workplace, monkeypatch):
+def test_no_more_than_jobs_cells_run_side_by_side(workplace, monkeypatch):
     # Each of the first two waits until it sees the other: one at a time would not end well.
     workplace.act({0.25: "meet", 0.5: "meet"})
     alive, most = set(), []
@@ -191,7 +191,7 @@ def test_cells_run_side_by_side_and_no_more_than_asked_for(workplace, monkeypatc
     assert [path.read_text() for path in (workplace.root / "met").iterdir()] == ["2", "2"]
 
 
-def test_what_is_at_work_already_is_taken_on_first(workplace, monkeypatch, capsys):
+def test_running_cells_are_taken_over_first(workplace, monkeypatch, capsys):
     workplace.act({0.75: ["wait"]})
     request, cell, order = workplace.request(0.25, 0.5, 0.75), workplace.cell(0.75), []
     identity = workplace.prepared.identities([cell])[cell]
@@ -232,7 +232,7 @@ def test_a_second_run_in_the_folder_is_refused(workplace):
     assert run(request) == 0, "a lock that nobody holds is no hindrance"
 
 
-def test_the_folder_is_held_while_cells_run(workplace, monkeypatch):
+def test_folder_is_locked_while_cells_run(workplace, monkeypatch):
     refusals = []
 
     class Second(runner.Progress):
@@ -246,7 +246,7 @@ def test_the_folder_is_held_while_cells_run(workplace, monkeypatch):
     assert len(refusals) == 1 and len(workplace.started()) == 1
 
 
-def test_another_folder_is_another_study(workplace):
+def test_another_folder_can_run_at_the_same_time(workplace):
     request = workplace.request(0.5)
     other = Layout(Path("output/other"))
     other.root.mkdir(parents=True)
@@ -287,7 +287,7 @@ def words_of(workplace, request, monkeypatch):
 
 
 def starts_of(request, monkeypatch):
-    """What the processes of a run's cells are started with."""
+    """The arguments of the processes of a run's cells."""
     starts = []
 
     def watched(real):
@@ -304,7 +304,7 @@ def starts_of(request, monkeypatch):
     return starts
 
 
-def test_a_cell_is_told_what_was_prepared(workplace, monkeypatch):
+def test_prepared_weights_reach_the_cell(workplace, monkeypatch):
     words = words_of(workplace, workplace.request(0.5), monkeypatch)
     for key, value in (
         ("MODEL.WEIGHTS", "output/cache/weights.pth"),
@@ -315,7 +315,7 @@ def test_a_cell_is_told_what_was_prepared(workplace, monkeypatch):
     assert "--num-gpus" not in words
 
 
-def test_own_data_and_gpus_reach_the_cell(workplace, monkeypatch):
+def test_user_data_and_gpus_reach_the_cell(workplace, monkeypatch):
     request = workplace.request(0.5, dataset=Path("data/own"), gpus=2)
     words = words_of(workplace, request, monkeypatch)
     assert words[words.index("DATASETS.FOLDER") + 1] == "data/own"
@@ -324,7 +324,7 @@ def test_own_data_and_gpus_reach_the_cell(workplace, monkeypatch):
     assert recorded[recorded.index("DATASETS.FOLDER") + 1] == "data/own"
 
 
-def test_cells_side_by_side_have_gpus_of_their_own(workplace, monkeypatch):
+def test_cells_side_by_side_have_their_own_gpus(workplace, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b,c,d,e")
     request = workplace.request(0.1, 0.2, 0.3, 0.4, jobs=2, gpus=2)
     starts = starts_of(request, monkeypatch)
@@ -335,20 +335,20 @@ def test_cells_side_by_side_have_gpus_of_their_own(workplace, monkeypatch):
         assert start.arguments[start.arguments.index("--num-gpus") + 1] == "2"
 
 
-def test_a_cell_alone_has_all_gpus(workplace, monkeypatch):
+def test_single_cell_has_all_gpus(workplace, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "a,b")
     (start,) = starts_of(workplace.request(0.1, gpus=2), monkeypatch)
     assert "CUDA_VISIBLE_DEVICES" not in start.environment
 
 
-def test_more_gpus_than_there_are_are_refused(workplace, monkeypatch):
+def test_too_many_gpus_are_refused(workplace, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     with pytest.raises(TooFewGpus, match="2 cells .* on 2 GPUs each need 4 GPUs, and there are 3"):
         run(workplace.request(0.1, jobs=2, gpus=2))
     assert workplace.started() == []
 
 
-def test_the_study_file_says_what_was_asked_for(workplace):
+def test_study_file_has_the_request(workplace):
     request = workplace.request(0.5, seeds=2, dataset=Path("data/own"))
     run(request)
     content = json.loads(request.layout.study.read_text(encoding="utf-8"))
@@ -359,7 +359,7 @@ def test_the_study_file_says_what_was_asked_for(workplace):
     ]  # fmt: skip
 
 
-def test_where_grids_have_seeds_of_their_own_no_number_is_asked_for(workplace):
+def test_study_file_has_no_seeds_if_grids_have_their_own(workplace):
     request = workplace.request(0.5)
     study = replace(request.study, more_seeds={"alpha": (1, 2)})
     run(replace(request, study=study))
@@ -369,7 +369,7 @@ def test_where_grids_have_seeds_of_their_own_no_number_is_asked_for(workplace):
     assert len(workplace.started()) == 2
 
 
-def test_what_is_prepared_determines_the_cells(in_root):
+def test_prepared_content_determines_the_cells(in_root):
     request = in_root.request(0.5)
     assert run(request) == 0
     assert run(request) == 0
@@ -385,7 +385,7 @@ def test_outside_git_there_is_no_commit(workplace, monkeypatch):
     assert snapshot.commit() == ""
 
 
-def test_another_number_of_processes_is_another_training(workplace, capsys):
+def test_number_of_processes_is_part_of_the_fingerprint(workplace, capsys):
     workplace.act({0.5: "killed"})
     assert run(workplace.request(0.5, gpus=8, retries=0)) == 1
     cell, layout = workplace.cell(0.5).id, workplace.request(0.5).layout
@@ -401,7 +401,7 @@ def test_another_number_of_processes_is_another_training(workplace, capsys):
     assert json.loads(layout.study.read_text())["processes"] == 8
 
 
-def test_one_gpu_and_none_are_one_process(workplace):
+def test_one_gpu_and_cpu_are_one_process(workplace):
     run(workplace.request(0.5))
     run(workplace.request(0.5, gpus=1))
     assert len(workplace.started()) == 1
@@ -411,7 +411,7 @@ def test_one_gpu_and_none_are_one_process(workplace):
     assert request.processes == 4 and replace(request, gpus=2).processes == 2
 
 
-def test_data_that_change_during_a_run_end_it_for_the_cells_to_come(workplace, monkeypatch):
+def test_data_changed_during_a_run_stop_later_cells(workplace, monkeypatch):
     path = workplace.root / "instances_val.json"
     path.write_text("{}")
     workplace.prepared.dataset["val"] = {"annotation_file": str(path)}
@@ -428,7 +428,7 @@ def test_data_that_change_during_a_run_end_it_for_the_cells_to_come(workplace, m
     assert "instances_val.json changed" in records[workplace.cell(0.75).id].error
 
 
-def test_a_config_beyond_the_snapshot_is_watched(workplace):
+def test_config_outside_the_snapshot_is_watched(workplace):
     elsewhere = workplace.root / "mine" / "own.yaml"
     elsewhere.parent.mkdir()
     elsewhere.write_text(f"_BASE_: {workplace.root / snapshot.CONFIGS / 'tiny.yaml'}\n")

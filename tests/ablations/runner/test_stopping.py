@@ -1,4 +1,4 @@
-"""The runner in a process of its own, which is told to stop, or killed, while its cells run."""
+"""The runner in a separate process, which is stopped or killed while its cells run."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ sys.exit(command.main(sys.argv[2:]))
 
 
 class Runner:
-    """A runner at work on the workplace's own study."""
+    """A running runner on the workplace's study."""
 
     def __init__(self, root: Path, stop_seconds: float, what: str = "run"):
         self.root = root
@@ -60,7 +60,7 @@ class Runner:
             time.sleep(0.01)
 
     def pids(self, *names: str) -> list[int]:
-        """The processes of cells, or of the preparation, as soon as all are there."""
+        """The processes of cells, or of the preparation, as soon as all have started."""
         paths = [self.root / "pids" / name for name in names]
         self.wait_for(lambda: all(path.exists() for path in paths))
         return [int(path.read_text()) for path in paths]
@@ -116,7 +116,7 @@ def test_stopping_takes_less_than_ten_seconds():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_stops_the_cells_and_keeps_what_is_done(in_root, layout, start, cells, number):
+def test_signal_stops_the_cells_and_keeps_their_work(in_root, layout, start, cells, number):
     first, *hanging = cells[:3]
     runner = start(dict.fromkeys(hanging, ["hang"]))
     pids = runner.pids(*hanging)
@@ -140,13 +140,13 @@ def test_a_second_ctrl_c_waits_no_longer(start, cells):
     runner = start({cells[0]: "deaf", cells[1]: "hang"}, stop_seconds=WAIT_SECONDS)
     pids = runner.pids(*cells[:2])
     runner.process.send_signal(signal.SIGINT)
-    wait_until_dead(pids[1])  # the runner has told the cells to stop
+    wait_until_dead(pids[1])  # the runner has stopped the cells
     assert runner.process.poll() is None, "it waits for the one that does not listen"
     assert runner.stop(signal.SIGINT) == 130
     wait_until_dead(pids[0])
 
 
-def test_a_cell_that_does_not_listen_is_killed(start, cells):
+def test_cell_that_ignores_the_signal_is_killed(start, cells):
     runner = start({cells[0]: "deaf", cells[1]: "hang"}, stop_seconds=0.2)
     pids = runner.pids(*cells[:2])
     assert runner.stop(signal.SIGTERM) == 130
@@ -190,7 +190,7 @@ def test_a_signal_stops_cells_of_a_runner_that_was_killed(in_root, start, cells,
     assert sorted(in_root.started()) == cells[:2]
 
 
-def test_everything_killed_at_once_goes_on(in_root, layout, start, cells):
+def test_run_resumes_after_everything_was_killed(in_root, layout, start, cells):
     hanging = dict.fromkeys(cells[:2], ["hang"])
     first = start(hanging)
     pids = first.pids(*cells[:2])
@@ -205,7 +205,7 @@ def test_everything_killed_at_once_goes_on(in_root, layout, start, cells):
         assert len(layout.cell_metrics(cell).read_text().splitlines()) == 4, "no step twice"
 
 
-def test_a_second_runner_is_refused_and_status_is_not(in_root, start, cells):
+def test_second_runner_is_refused_but_status_works(in_root, start, cells):
     waiting = dict.fromkeys(cells[:2], ["wait"])
     first = start(waiting)
     first.pids(*cells[:2])

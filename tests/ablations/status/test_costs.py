@@ -1,4 +1,4 @@
-"""What is left of a study will take: from records, from the model zoo, from both."""
+"""The estimated cost of a study's remaining cells, by records and by the model zoo."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ FULL = {"SOLVER.MAX_ITER": 90_000, "SOLVER.IMS_PER_BATCH": 16}
 
 @pytest.fixture
 def status_of(make_record):
-    """A function: the status of a study of these settings, some of which have a record."""
+    """A function that returns the status of a study of these settings, some with records."""
 
     def status_of(base, settings, records=()):
         rows = tuple(Row({}, Setting.of(base, **setting)) for setting in settings)
@@ -51,7 +51,7 @@ def fl(**values):
     return {"loss": "focal", "alpha": 0.25, "gamma": 2.0, **values}
 
 
-def test_what_costs_the_same_is_told_by_what_was_measured(status_of):
+def test_similar_cells_have_the_measured_cost(status_of):
     settings = [fl(alpha=a) for a in (0.1, 0.2, 0.3, 0.4)]
     settings += [fl(alpha=a, depth=34) for a in (0.1, 0.2)]
     records = [measured(10.0), measured(20.0), measured(90.0), None, measured(50.0, disk=5e6)]
@@ -68,7 +68,7 @@ def test_what_costs_the_same_is_told_by_what_was_measured(status_of):
     )
 
 
-def test_another_scale_costs_by_its_pixels(status_of):
+def test_cost_scales_with_pixels(status_of):
     settings = [fl(), fl(depth=34), fl(scale=50), fl(scale=200, depth=34), fl(scale=200, depth=99)]
     found = estimate(status_of(BASE, settings, [measured(10.0), measured(30.0)]))
     # A quarter of 10 s; four times 30 s; and, for a depth of which nothing is known, four times
@@ -78,20 +78,20 @@ def test_another_scale_costs_by_its_pixels(status_of):
 
 
 @pytest.mark.parametrize(("iterations", "seconds"), [(100, 10.0), (200, 5.0), (50, 20.0)])
-def test_a_record_of_another_number_of_iterations_counts_by_them(status_of, iterations, seconds):
+def test_cost_scales_with_iterations(status_of, iterations, seconds):
     record = measured(10.0, iterations=iterations, stale=True)
     found = estimate(status_of(BASE, [fl()], [record]), {"SOLVER.MAX_ITER": 100})
     assert found.seconds == pytest.approx(seconds)
 
 
-def test_a_study_whose_scale_is_not_known_is_not_scaled(status_of):
+def test_unknown_scale_is_not_scaled(status_of):
     settings = [fl(), fl(scale=50)]
     found = estimate(status_of({}, settings, [measured(10.0)]))
     assert found.seconds == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged"])
-def test_only_what_was_done_is_a_measurement(status_of, status):
+def test_only_done_cells_are_measurements(status_of, status):
     settings = [fl(alpha=a) for a in (0.1, 0.2, 0.3)]
     without_times = measured(1.0, run={})
     found = estimate(status_of(BASE, settings, [measured(1.0, status=status), without_times]))
@@ -101,7 +101,7 @@ def test_only_what_was_done_is_a_measurement(status_of, status):
     assert found.seconds == pytest.approx(14.0)
 
 
-def test_where_all_is_done_nothing_is_estimated(status_of):
+def test_nothing_is_estimated_if_all_is_done(status_of):
     found = estimate(status_of(BASE, [fl()], [measured(10.0)]))
     assert (found.cells, found.seconds, found.disk_bytes, found.kinds) == (0, 0, 0, ())
 
@@ -131,7 +131,7 @@ def test_half_the_images_and_iterations_are_a_quarter_of_the_work(status_of):
     assert ours.seconds == pytest.approx(zoo.seconds / 4, rel=1e-4)
 
 
-def test_a_measured_cell_says_how_the_machine_stands_to_the_zoos(status_of):
+def test_measured_cell_calibrates_the_zoo_times(status_of):
     settings = [fl(), fl(alpha=0.5), fl(depth=101), fl(detector="faster_rcnn")]
     by_zoo = estimate(status_of(COCO, settings), FULL, gpus=8)
     of_kind = {(kind.detector, kind.depth): kind.seconds for kind in by_zoo.kinds}
@@ -156,11 +156,11 @@ def test_a_measured_cell_says_how_the_machine_stands_to_the_zoos(status_of):
         ("python train_net.py --num-gpus 0", 1),
     ],
 )
-def test_the_gpus_of_a_record(make_record, command, gpus):
+def test_gpus_of_a_record(make_record, command, gpus):
     assert gpus_of(make_record(command=command)) == gpus
 
 
-def test_without_the_number_of_iterations_nothing_is_known(status_of):
+def test_unknown_iterations_give_no_estimate(status_of):
     assert estimate(status_of(COCO, [fl()]), {}, gpus=8).seconds is None
     assert estimate(status_of(BASE, [fl()]), FULL, gpus=8).seconds is None, "no such model"
 
@@ -189,7 +189,7 @@ def test_the_studys_own_config_is_read_without_the_package(name):
     assert config["MODEL.META_ARCHITECTURE"] == names[name]
 
 
-def test_a_study_of_no_config_is_refused():
+def test_study_without_a_config_file_is_refused():
     study = Study("tiny", "", "nowhere.yaml", "", (), (1,))
     with pytest.raises(PrepareError, match="nowhere.yaml"):
         written_config(study)
@@ -219,7 +219,7 @@ def test_the_sizes_of_weights_are_those_of_the_models(detector, depth):
 
 
 def test_the_size_of_a_detection(tmp_path):
-    """As the evaluation writes it, in JSON and for torch."""
+    """The evaluation writes a detection as JSON and with torch."""
     import torch
 
     torch.manual_seed(0)

@@ -24,7 +24,7 @@ def study_of(*alphas, seeds=1):
 
 @pytest.fixture
 def mixed(make_record):
-    """A cell in every state, one more seed of the first two, and what was measured."""
+    """A cell in every state, a second seed of two cells, and the measured costs."""
     study = study_of(*ALPHAS)
     states = dict(zip(study.cells(), (*STATES, "done", "missing"), strict=True))
     records = {
@@ -67,7 +67,7 @@ def test_the_plan(mixed):
     assert lines[5:] == ["stale: ce-alpha0.75-seed1: dataset"]
 
 
-def test_what_is_named_even_where_there_is_none(mixed):
+def test_some_states_are_shown_even_if_zero(mixed):
     study = study_of(0.5)
     missing = Status(study, dict.fromkeys(study.cells(), "missing"), {}, [], {})
     lines = printed(overview.print_plan, missing, estimate(missing), 1)
@@ -97,7 +97,7 @@ def test_the_plan_of_a_study_on_gpus(mixed):
     assert "the first cell that is done takes the zoo's place" in lines[4]
 
 
-def test_what_was_measured_is_told_from_what_was_not(mixed):
+def test_plan_distinguishes_measured_from_estimated_cells(mixed):
     kinds = (
         Kind("retinanet", 18, 128, 2, 60.0, 2),
         Kind("retinanet", 18, 168, 3, 100.0, 1),
@@ -135,7 +135,7 @@ def test_the_status(mixed, tmp_path):
     )
 
 
-def test_a_line_of_numbers_may_lack_the_loss(mixed, tmp_path):
+def test_metrics_line_without_a_loss(mixed, tmp_path):
     layout = Layout(tmp_path)
     running = mixed.study.cells()[4].id
     layout.cell(running).mkdir(parents=True)

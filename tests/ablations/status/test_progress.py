@@ -44,7 +44,7 @@ def printed(progress):
     return progress._console.file.getvalue()
 
 
-def test_plain_lines_where_there_is_no_terminal(layout, clock, make_record):
+def test_plain_lines_without_a_terminal(layout, clock, make_record):
     name = "focal_star-alpha0.25-gamma0.125-with-a-name-far-longer-than-the-eighty-columns-seed1"
     with plain(layout, 3) as progress:
         for cell in (name, "b"):
@@ -107,7 +107,7 @@ def test_ended_cells_give_the_estimate(layout, clock, make_record, metrics):
     assert progress.seconds_left() == pytest.approx(18)
 
 
-def test_the_rest_is_never_less_than_a_running_cell_needs(layout, clock, make_record):
+def test_time_left_covers_the_running_cells(layout, clock, make_record):
     progress = plain(layout, 2, jobs=2)
     progress.started("a")
     progress.ended(make_record(cell="a"), 30.0)
@@ -155,7 +155,7 @@ def test_a_terminal_is_drawn_at_most_once_a_second(terminal, clock):
 @pytest.mark.parametrize(
     "last", ['{"iteration": 59, "loss', '{"iteration": 59, "loss_cls": 9.0}', ""]
 )
-def test_a_line_that_is_being_written_is_left_out(layout, metrics, last):
+def test_incomplete_line_is_ignored(layout, metrics, last):
     metrics("a", {"iteration": 19}, {"iteration": 39}, last)
     assert last_line(layout.cell("a") / "metrics.json") == {"iteration": 39}
 
@@ -167,7 +167,7 @@ def test_only_the_end_of_a_long_file_is_read(layout, metrics):
 
 
 @pytest.mark.parametrize("lines", [[], ["garbage\n"], ["\xff\n"], ["{"]])
-def test_a_file_without_a_whole_line_says_nothing(layout, metrics, lines):
+def test_file_without_a_complete_line_gives_nothing(layout, metrics, lines):
     assert last_line(layout.cell("a") / "metrics.json") == {}
     metrics("a", *lines)
     assert last_line(layout.cell("a") / "metrics.json") == {}

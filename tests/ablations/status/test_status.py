@@ -44,7 +44,7 @@ def identities(study=STUDY, **changes):
 
 @contextmanager
 def held(layout, cell):
-    """A process that works on the cell."""
+    """A process that runs the cell."""
     layout.cell_lock(cell.id).parent.mkdir(parents=True, exist_ok=True)
     with layout.cell_lock(cell.id).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,18 +100,18 @@ def test_each_part_of_the_identity_makes_a_record_stale(layout, record_of, part)
     assert set(map(tuple, found.changed.values())) == {(part,)}
 
 
-def test_where_nothing_was_prepared_nothing_is_stale(layout, mixed):
+def test_nothing_is_stale_without_a_preparation(layout, mixed):
     found = status(STUDY, layout, None)
     assert found.states[mixed[0.75]] == "done" and found.changed == {}
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.75])
-def test_what_is_run_again_is_running(layout, mixed, alpha):
+def test_rerun_cell_is_running(layout, mixed, alpha):
     with held(layout, mixed[alpha]):
         assert status(STUDY, layout, identities()).states[mixed[alpha]] == "running"
 
 
-def test_a_lock_that_nobody_holds_means_nothing(layout):
+def test_unheld_lock_is_ignored(layout):
     cell = STUDY.cells()[0]
     with held(layout, cell):
         pass
@@ -126,7 +126,7 @@ def test_a_record_that_cannot_be_read_is_missing_and_named(layout, mixed):
     assert len(found.refused) == 1 and mixed[0.1].id in found.refused[0]
 
 
-def test_a_study_that_was_never_run(layout):
+def test_study_that_was_never_run(layout):
     found = status(STUDY, layout, None)
     assert found.counts["missing"] == len(ALPHAS)
     assert found.to_run == STUDY.cells()

@@ -1,4 +1,4 @@
-"""Which folder a study has, and that no two data sets share one."""
+"""The folder of a study; no two data sets share one."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def output(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run_on(output, tmp_path):
-    """A function that says of a study and a data set that they were run; the folder's name."""
+    """A function that writes the study file of a run and returns the folder's name."""
 
     def run_on(dataset=None, study="mini"):
         if dataset:
@@ -30,21 +30,21 @@ def run_on(output, tmp_path):
     return run_on
 
 
-def test_data_sets_of_one_name_have_folders_of_their_own(run_on):
+def test_data_sets_with_the_same_name_have_their_own_folders(run_on):
     names = [run_on(f"{parent}/VOCdevkit") for parent in ("a", "b", "c")]
     assert names[0] == "mini-VOCdevkit" and len(set(names)) == 3
     assert all(name.startswith("mini-VOCdevkit-") and len(name) == 21 for name in names[1:])
     assert [run_on(f"{parent}/VOCdevkit") for parent in ("c", "b", "a")] == names[::-1]
 
 
-def test_the_path_counts_and_not_how_it_is_written(run_on, tmp_path, output):
+def test_equivalent_paths_share_a_folder(run_on, tmp_path, output):
     name = run_on("a/VOCdevkit")
     (tmp_path / "link").symlink_to(tmp_path / "a")
     for path in (tmp_path / "a/VOCdevkit", Path("a/../a/VOCdevkit/"), Path("link/VOCdevkit")):
         assert Layout.of(output, "mini", path).root.name == name
 
 
-def test_a_study_and_a_data_set_may_come_to_one_name(run_on):
+def test_name_clash_between_a_study_and_a_data_set(run_on):
     own = run_on("a/own")
     assert run_on(study="mini-own") != own == "mini-own"
     assert run_on() == "mini"
@@ -61,7 +61,7 @@ def test_a_data_set_that_was_moved_keeps_its_folder(run_on, tmp_path, output):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"study": "mini"}', "\x00"])
-def test_a_broken_file_of_the_study_claims_nothing(run_on, output, tmp_path, text):
+def test_folder_with_a_broken_study_file_has_no_owner(run_on, output, tmp_path, text):
     run_on("a/VOCdevkit")
     (output / "mini-VOCdevkit" / "study.json").write_text(text)
     assert Layout.of(output, "mini", tmp_path / "b/VOCdevkit").root.name == "mini-VOCdevkit"

@@ -11,7 +11,7 @@ class Schema(msgspec.Struct):
 
 @pytest.fixture
 def write(tmp_path):
-    """A function: the file of a text."""
+    """A function that writes a text into a file."""
 
     def write(text):
         path = tmp_path / "grids" / "tried.yaml"
@@ -22,7 +22,7 @@ def write(tmp_path):
     return write
 
 
-def test_what_fits_is_returned_with_the_problems_of_the_rest(write):
+def test_valid_keys_are_returned_with_problems_of_the_others(write):
     assert read(write("title: t\ncommon: {a: null}\n"), Schema) == (
         {"title": "t", "common": {"a": None}}, [],
     )  # fmt: skip
@@ -54,21 +54,21 @@ def test_what_fits_is_returned_with_the_problems_of_the_rest(write):
         ("title: !!python/tuple [1]", "line 1: the tag '!!python/tuple'"),
     ],
 )
-def test_a_file_that_is_none_is_refused_by_name(write, text, words):
+def test_unreadable_file_is_refused_by_name(write, text, words):
     path = write(text)
     with pytest.raises(PlanError) as refused:
         read(path, Schema)
     assert str(path) in str(refused.value) and words in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_refused_with_those_that_are(write):
+def test_missing_file_error_lists_the_existing_ones(write):
     path = write("title: t")
     path.with_stem("another").touch()
     with pytest.raises(PlanError, match="there is no grids/x.yaml; there are: another, tried"):
         read(path.with_stem("x"), Schema)
 
 
-def test_a_python_tag_runs_nothing(write, tmp_path):
+def test_python_tag_runs_no_code(write, tmp_path):
     mark = tmp_path / "mark"
     with pytest.raises(PlanError):
         read(write(f"title: !!python/object/apply:os.mkdir ['{mark}']"), Schema)
@@ -82,7 +82,7 @@ def test_names_of_a_folder(write):
     assert names_of(path.parent) == ["another", "tried"]
 
 
-def test_problems_are_one_error(write):
+def test_all_problems_raise_one_error(write):
     path = write("")
     refuse(path, [])
     with pytest.raises(PlanError, match=f"{path}: one; two"):

@@ -36,7 +36,7 @@ ANOTHER = {
         {"gamma": 0, "loss": "focal"},
     ],
 )
-def test_what_means_the_cross_entropy_is_the_cross_entropy(values):
+def test_settings_equal_to_the_cross_entropy_become_it(values):
     expected = Setting.of(loss="ce", alpha=0.5)
     assert Setting.of(alpha=0.5, **values) == expected
     assert expected.as_dict() == {"loss": "ce", "alpha": 0.5}
@@ -56,7 +56,7 @@ def test_what_means_the_cross_entropy_is_the_cross_entropy(values):
         FOCAL | {"prior": 0.1, "depth": 34, "scale": 88},
     ],
 )
-def test_other_settings_stay_what_they_are(values):
+def test_other_settings_are_unchanged(values):
     assert Setting.of(**values).as_dict() == values
 
 
@@ -85,7 +85,7 @@ def test_another_detector_has_no_loss_and_no_anchors_of_retinanet():
     assert Setting.of(**FOCAL, detector="retinanet") == Setting.of(**FOCAL)
 
 
-def test_a_study_of_the_other_detector_alone():
+def test_study_of_only_the_other_detector():
     base = {"detector": "faster_rcnn"}
     assert Setting.of(base, **FOCAL, **TWO_STAGE).as_dict() == {"depth": 34, "scale": 88}
     assert Setting.of(base, **FOCAL, detector="retinanet").as_dict() == FOCAL | {
@@ -109,7 +109,7 @@ def test_a_value_that_the_study_has_is_left_out():
     assert Setting.of({"prior": 0.1}, **FOCAL, prior=0.1).as_dict() == FOCAL
 
 
-def test_the_same_number_written_otherwise_is_the_same_setting():
+def test_equal_numbers_in_different_forms_are_one_setting():
     assert Setting.of(alpha=0.10, gamma=2, loss="focal") == Setting.of(
         loss="focal", gamma=2.0, alpha=1e-1
     )
@@ -144,7 +144,7 @@ def test_a_value_of_another_type_is_refused(values, words):
     assert words in str(refused.value)
 
 
-def test_all_that_is_wrong_is_named_at_once_with_the_known_axes():
+def test_all_problems_are_listed_with_the_known_axes():
     with pytest.raises(ValueError) as refused:
         Setting.of(alpha="x", depth=1.5, gama=2, losss="ce")
     for words in ("alpha is 'x'", "depth is 1.5", "unknown axis gama", "unknown axis losss", *AXES):
@@ -193,7 +193,7 @@ def test_every_axis_is_in_the_id_and_in_the_config():
     assert len(ids) == 1 + len(AXES)
 
 
-def test_overrides_say_nothing_of_an_axis_that_the_setting_leaves_out():
+def test_overrides_omit_absent_axes():
     assert Cell(Setting.of(loss="ce", alpha=0.5, gamma=7), 1).overrides() == [
         AXES["loss"].key, "ce", AXES["alpha"].key, "0.5", "SEED", "1",
     ]  # fmt: skip
@@ -227,12 +227,12 @@ def test_layout_keeps_the_files_of_cells_apart():
     assert layout.record("ce-alpha0.1-seed1").stem == "ce-alpha0.1-seed1", "a dot is no suffix"
 
 
-def test_a_cell_that_is_wiped_keeps_its_lock():
+def test_lock_is_outside_the_cells_folder():
     layout = Layout(Path("output/mini"))
     assert layout.cell("a") not in layout.cell_lock("a").parents
 
 
-def test_a_loss_of_ones_own_has_all_options():
+def test_user_loss_has_all_axes():
     values = {"loss": "mine", "alpha": 0.25, "gamma": 0.0, "beta": 1.0, "weight_cap": 5.0}
     setting = Setting.of(**values)
     assert setting.as_dict() == values

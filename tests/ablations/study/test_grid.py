@@ -38,7 +38,7 @@ def test_every_grid_of_the_repository(name):
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if "published" in content_of(name)])
-def test_published_values_stand_beside_their_rows(name):
+def test_published_values_belong_to_their_rows(name):
     grid, printed = load_grid(name, axes=AXES_OF_MINI), printed_of(content_of(name))
     metrics = [column for column in printed[0] if column not in grid.columns]
     # A row of our own among the paper's has none.
@@ -50,7 +50,7 @@ def test_published_values_stand_beside_their_rows(name):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_every_grid_names_the_row_that_the_others_are_compared_with(name):
+def test_every_grid_has_a_reference_row(name):
     reference, grid = content_of(name)["reference"], load_grid(name, axes=AXES_OF_MINI)
     values = grid.rows[grid.reference].values
     assert {key: values[key] for key in reference} == reference
@@ -58,7 +58,7 @@ def test_every_grid_names_the_row_that_the_others_are_compared_with(name):
     assert len(fitting) == 1
 
 
-def test_the_other_detector_of_table_e_is_the_one_of_the_published_plot():
+def test_faster_rcnn_of_table_e_is_the_published_one():
     grid = load_grid("depth_scale")
     found = [
         grid.published_values(row) for row in grid.rows if "loss" not in dict(row.setting.values)
@@ -83,7 +83,7 @@ def test_nothing_is_published_for_focal_star(name):
     assert not any(grid.published_values(row) for row in grid.rows)
 
 
-def test_a_study_says_what_stands_for_the_papers_values():
+def test_study_translates_the_papers_values():
     axes = {"depth": {50: 18, 101: 34}, "scale": {400: 88, 600: 128}}
     content = content_of("depth_scale")
     with pytest.raises(PlanError, match="scale 500 has no meaning in this study; known: 400, 600"):
@@ -140,7 +140,7 @@ def test_published_values_need_every_column_and_leave_out_empty_fields(write):
     ]  # fmt: skip
 
 
-def test_a_column_may_be_a_word_that_is_no_axis(write):
+def test_column_can_be_a_word_instead_of_an_axis(write):
     content = {
         "title": "t",
         "columns": ["method", "batch_size"],
@@ -177,7 +177,7 @@ def test_all_problems_of_a_grid_are_listed_at_once(write):
     assert "row 1" not in message, "what is right is not blamed"
 
 
-def test_faults_of_the_keys_hide_no_faults_of_the_rows(write):
+def test_problems_of_keys_and_rows_are_both_listed(write):
     content = {"columns": "alpha", "common": [], "rows": [{"gama": 2}]}
     message = refusal(write("faulty.yaml", content))
     for words in ("title is missing", "columns is 'alpha'", "common is []", "unknown axis gama"):
@@ -209,7 +209,7 @@ REFERENCE_ROWS = [{"alpha": 0.5}, {"alpha": 0.75, "weight_cap": None}, {"alpha":
     ("reference", "index"),
     [({"alpha": 0.9}, 2), ({"alpha": 0.50, "loss": "ce"}, 0), ({"weight_cap": None}, 1)],
 )
-def test_the_reference_is_the_one_row_that_has_its_values(write, reference, index):
+def test_reference_is_the_only_row_with_its_values(write, reference, index):
     content = GOOD | {"rows": REFERENCE_ROWS, "reference": reference}
     assert load_grid("g", write("grids/g.yaml", content)).reference == index
 

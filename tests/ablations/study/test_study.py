@@ -17,7 +17,7 @@ STUDIES = sorted(path.stem for path in (FOLDER / "studies").glob("*.yaml"))
 CONFIGS = FOLDER.parent / "projects" / "focal_star" / "configs"
 
 NUM_CELLS = 10_000
-"""Of the studies that a plan must be quick with."""
+"""The number of cells of the study that must be planned quickly."""
 
 
 def content_of(name):
@@ -60,7 +60,7 @@ def test_every_cell_makes_a_config(name):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_each_cell_is_there_once_and_seed_by_seed(name):
+def test_cells_are_unique_and_ordered_by_seed(name):
     study = load_study(name, seeds=3)
     cells = study.cells()
     settings = {row.setting for grid in study.grids for row in grid.rows}
@@ -77,7 +77,7 @@ def test_cells_come_in_the_order_of_the_tables():
     assert [cell.setting for cell in study.cells()][: len(first)] == first
 
 
-def test_where_something_is_claimed_there_are_more_seeds():
+def test_headline_has_more_seeds():
     study = load_study("mini", grids=["headline", "alpha"])
     counts = Counter(cell.setting for cell in study.cells())
     of_headline = {row.setting for row in study.grids[0].rows}

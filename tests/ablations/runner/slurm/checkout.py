@@ -1,4 +1,4 @@
-"""A checkout whose cells are no trainings, and the processes that submit them to a cluster."""
+"""A checkout with a fake training, and the processes that submit its cells to a cluster."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from ablations.storage.layout import Layout
 
 STAND_INS = Path(__file__).parents[2] / "stand_ins"
 WAIT_SECONDS = 120
-"""Only a test that is about to fail waits as long."""
+"""The max wait, which only a failing test reaches."""
 
 SUBMITTER = """
 import signal, sys
@@ -40,7 +40,7 @@ STUDY = {
 
 
 class Checkout:
-    """A checkout of its own, where train_net.py and focal_star are stand-ins.
+    """A separate checkout, where train_net.py and focal_star are stand-ins.
 
     The tasks of a cluster are processes of their own, which no test can reach into: they find
     there what they import and start.
@@ -113,7 +113,7 @@ class Submitter:
         return self.log_file.read_text(encoding="utf-8")
 
     def wait_for(self, what: Callable[[], Any]) -> Any:
-        """What a function returns as soon as it is something."""
+        """Call a function until it returns a true value; return the value."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not (found := what()):
             assert self.process.poll() is None, self.log()
@@ -122,7 +122,7 @@ class Submitter:
         return found
 
     def pid(self, alpha: float) -> int:
-        """The cell's process, once it has taken half of its steps and waits."""
+        """The cell's process, which has done half of its steps and waits."""
         path = self.checkout.root / "pids" / self.checkout.cell(alpha)
         self.wait_for(path.exists)
         return int(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A real SLURM on this host: munged, slurmctld, slurmd, on loopback, in a folder of their own."""
+"""A real SLURM on this host: munged, slurmctld and slurmd, on loopback, in one folder."""
 
 import getpass
 import os
@@ -63,7 +63,7 @@ PartitionName=urgent Nodes=node MaxTime=60 PriorityTier=2
 
 
 class Cannot(Exception):
-    """SLURM cannot be had here; the message says why."""
+    """SLURM is unavailable here; the message has the reason."""
 
 
 class Cluster:
@@ -104,14 +104,14 @@ class Cluster:
         self._wait_until("the node", lambda: "idle" in self.call("sinfo", "-h", "-o", "%T"))
 
     def call(self, *command: str) -> str:
-        """What one of SLURM's commands prints; its errors are printed too."""
+        """The output of one of SLURM's commands; its errors are printed."""
         ended = subprocess.run(
             command, env=os.environ | self.env, capture_output=True, text=True, check=False
         )
         return ended.stdout + ended.stderr
 
     def cancel_all(self) -> None:
-        """End every job, and wait for it."""
+        """End every job and wait until it has ended."""
         deadline = time.monotonic() + STOP_SECONDS
         while self.call("squeue", "--noheader") and time.monotonic() < deadline:
             self.call("scancel", f"--user={getpass.getuser()}")
@@ -126,7 +126,7 @@ class Cluster:
         for _, daemon in reversed(self.daemons):
             with suppress(subprocess.TimeoutExpired):
                 daemon.wait(STOP_SECONDS)
-        # Whatever is left was started by this cluster: nobody else knows its configuration.
+        # This cluster has started all of these: no other process uses its configuration.
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -170,7 +170,7 @@ class Cluster:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports of the loopback device that nobody listens on."""
+    """Free ports of the loopback device."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [server.getsockname()[1] for server in sockets]
     for server in sockets:
@@ -179,7 +179,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def install() -> None:
-    """Have Debian's packages where SLURM's programs are missing."""
+    """Install Debian's packages if SLURM's programs are missing."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if not missing:
         return

@@ -1,4 +1,4 @@
-"""A SLURM that runs, and a checkout whose cells are submitted to it."""
+"""A running SLURM, and a checkout whose cells are submitted to it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.ablations.runner.slurm.cluster import Cannot, Cluster, install
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A SLURM that runs, or a skipped test."""
+    """A running SLURM; if there is none, the test is skipped."""
     # A short path: that of a socket is limited to 108 bytes.
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)  # munged has its socket where everybody can reach it
@@ -29,7 +29,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def checkout(cluster: Cluster, tmp_path: Path) -> Iterator[Checkout]:
-    """A checkout whose submitters find the cluster, which is empty afterwards."""
+    """A checkout whose submitters use the cluster; at the end all jobs are removed."""
     checkout = Checkout(tmp_path, cluster.env)
     yield checkout
     for submitter in checkout.submitters:

@@ -1,4 +1,4 @@
-"""A cluster that does in this process what it is told to."""
+"""A fake cluster in this process."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -9,11 +9,11 @@ from ablations.storage.json_files import write_json
 
 
 class Death(BaseException):
-    """Of the submitter, which then cancels nothing."""
+    """The submitter dies and cancels nothing."""
 
 
 class FakeSlurm:
-    """Takes what submitit and SLURM's commands are told.
+    """Replaces submitit and SLURM's commands.
 
     Attributes:
         does: cell id -> what its tasks come to, one after another: "DONE" (the cell's record),
@@ -85,7 +85,7 @@ class FakeSlurm:
 
 
 def leave_result(job):
-    """What a cell's process leaves at its end, of which only the record is missing."""
+    """Write the files of a cell whose process has ended, without the record."""
     layout, cell = job.layout, job.cell.id
     write_json(layout.cell_fingerprint(cell), {"fingerprint": job.identity.fingerprint})
     result = {"metrics": {"AP": 10.0}}

@@ -1,4 +1,4 @@
-"""What a task does with its cell, and with the signals that SLURM sends."""
+"""A task runs its cell and handles the signals that SLURM sends."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from ablations.runner.slurm import CellTask
 from ablations.storage.locks import is_running
 
 WAIT_SECONDS = 60
-"""Only a test that is about to fail waits as long."""
+"""The max wait, which only a failing test reaches."""
 
 REQUEUED = 7
 
@@ -32,14 +32,14 @@ def job(workplace):
 
 @pytest.fixture
 def start(job, workplace, monkeypatch):
-    """A function that starts the task in a process, where SLURM has it in this state."""
+    """A function that starts the task in a process; SLURM reports this state of it."""
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     started = []
 
     def requeue(*_):
-        """Stands for submitit's."""
+        """Replaces submitit's class."""
         sys.exit(1 if is_running(job.layout, job.cell.id) else REQUEUED)
 
     def in_process():
@@ -80,7 +80,7 @@ def test_a_cell_is_run(job, workplace, start):
     assert workplace.records()[job.cell.id].status == DONE
 
 
-def test_ahead_of_the_time_limit_the_cell_ends_and_the_task_is_requeued(job, workplace, start):
+def test_before_the_time_limit_the_cell_stops_and_the_task_is_requeued(job, workplace, start):
     task = start("RUNNING", ["hang"])
     pid_of_cell(job)
     os.kill(task.pid, signal.SIGUSR2)
@@ -94,7 +94,7 @@ def test_ahead_of_the_time_limit_the_cell_ends_and_the_task_is_requeued(job, wor
     ("state", "code"),
     [("RUNNING", REQUEUED), ("COMPLETING", 143), ("PENDING", 143), ("", 143)],
 )
-def test_a_task_that_is_told_to_end_is_requeued_unless_it_is_cancelled(job, start, state, code):
+def test_terminated_task_is_requeued_unless_cancelled(job, start, state, code):
     task = start(state, "hang")
     pid_of_cell(job)
     os.kill(task.pid, signal.SIGTERM)
@@ -102,7 +102,7 @@ def test_a_task_that_is_told_to_end_is_requeued_unless_it_is_cancelled(job, star
     assert not is_running(job.layout, job.cell.id)
 
 
-def test_the_cell_does_not_die_of_the_signal_for_the_task(job, start):
+def test_signal_to_the_task_does_not_end_the_cell(job, start):
     task = start("RUNNING", "hang")
     pid = pid_of_cell(job)
     status = Path(f"/proc/{pid}/status").read_text().split("\n")
@@ -113,7 +113,7 @@ def test_the_cell_does_not_die_of_the_signal_for_the_task(job, start):
     assert end(task) == REQUEUED
 
 
-def test_what_goes_back_into_the_queue_is_the_same_cell(job):
+def test_requeued_task_has_the_same_cell(job):
     task = pickle.loads(pickle.dumps(CellTask(job)))
     again = task.checkpoint()
     assert again.function.job == job and (again.args, again.kwargs) == ((), {})

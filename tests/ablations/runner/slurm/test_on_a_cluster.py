@@ -1,4 +1,4 @@
-"""The whole of it on a real SLURM: arrays of processes that are killed, cancelled and requeued."""
+"""Arrays on a real SLURM, whose processes are killed, cancelled and requeued."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def task_of(checkout, alpha) -> str:
 
 
 def assert_whole(checkout, alphas):
-    """Every cell has its result, and was trained to the end once, every step once."""
+    """Every cell has its result and did every step exactly once."""
     records = checkout.records()
     assert set(records) == {checkout.cell(alpha) for alpha in alphas}
     assert {record.status for record in records.values()} == {DONE}
@@ -34,7 +34,7 @@ def assert_whole(checkout, alphas):
         assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4]
 
 
-def test_an_array_of_which_tasks_are_killed_cancelled_and_timed_out(cluster, checkout):
+def test_killed_cancelled_and_timed_out_tasks(cluster, checkout):
     timed_out, cancelled, killed, died, *others = alphas = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
     submitter = checkout.submit(
         alphas,
@@ -65,7 +65,7 @@ def test_an_array_of_which_tasks_are_killed_cancelled_and_timed_out(cluster, che
     assert sorted(lost) == sorted(checkout.cell(alpha) for alpha in (cancelled, killed))
 
 
-def test_a_signal_cancels_the_array_and_the_same_command_goes_on(cluster, checkout):
+def test_signal_cancels_the_array_and_the_same_command_resumes(cluster, checkout):
     alphas = [0.1, 0.25, 0.5]
     submitter = checkout.submit(alphas, {alpha: ["hang"] for alpha in alphas[:2]})
     pids = [submitter.pid(alpha) for alpha in alphas[:2]]
@@ -99,7 +99,7 @@ def test_a_submitter_dies_and_tasks_are_preempted(cluster, checkout):
         assert checkout.records()[checkout.cell(alpha)].run["resumed_at"] == [2]
 
 
-def test_what_the_cluster_does_not_take(cluster, checkout):
+def test_cluster_refuses_options(cluster, checkout):
     checkout.env["SBATCH_RESERVATION"] = "none"
     submitter = checkout.submit([0.1, 0.25], {})
     assert submitter.end() == 2

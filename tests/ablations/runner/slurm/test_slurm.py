@@ -1,4 +1,4 @@
-"""The submitter, beside a cluster that is a stand-in."""
+"""The submitter, with a fake cluster."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def in_file(request):
 
 @pytest.fixture
 def died(request_, fake_slurm, monkeypatch):
-    """A function: a submitter has its cells submitted, looks at them, and dies; they go on."""
+    """A function: a submitter submits cells, looks at them, and dies; the cells continue."""
 
     def die(does, looks=1):
         with monkeypatch.context() as patch:
@@ -57,7 +57,7 @@ def died(request_, fake_slurm, monkeypatch):
     return die
 
 
-def test_the_cells_are_one_array(workplace, fake_slurm, request_):
+def test_cells_are_submitted_as_one_array(workplace, fake_slurm, request_):
     assert run(request_) == 0
     assert fake_slurm.submitted == [ids(request_)]
     assert {record.status for record in workplace.records().values()} == {DONE}
@@ -65,7 +65,7 @@ def test_the_cells_are_one_array(workplace, fake_slurm, request_):
     assert fake_slurm.commands == []
 
 
-def test_what_is_done_is_not_submitted(workplace, fake_slurm, request_):
+def test_done_cells_are_not_submitted(workplace, fake_slurm, request_):
     assert run(workplace.request(0.5)) == 0
     assert run(request_) == 0
     assert fake_slurm.submitted == [[ids(request_)[0], ids(request_)[2]]]
@@ -73,7 +73,7 @@ def test_what_is_done_is_not_submitted(workplace, fake_slurm, request_):
     assert len(fake_slurm.submitted) == 1
 
 
-def test_the_study_says_what_a_task_gets(workplace, fake_slurm, request_):
+def test_study_options_reach_the_task(workplace, fake_slurm, request_):
     options = {"cpus_per_task": 6, "gpus_per_node": 2, "partition": "gpu"}
     request = replace(request_, study=replace(request_.study, slurm=SlurmOptions(**options)))
     assert run(request) == 0
@@ -86,7 +86,7 @@ def test_the_study_says_what_a_task_gets(workplace, fake_slurm, request_):
         assert "--num-gpus 2" in record.command
 
 
-def test_the_commands_gpus_go_before_the_studys(workplace, fake_slurm, request_):
+def test_gpus_of_the_command_override_the_study(workplace, fake_slurm, request_):
     study = replace(request_.study, slurm=SlurmOptions(gpus_per_node=2))
     assert run(replace(request_, study=study, gpus=4)) == 0
     assert fake_slurm.parameters["gpus_per_node"] == 4
@@ -104,7 +104,7 @@ def test_a_lost_task_is_submitted_again(workplace, fake_slurm, request_, state, 
     assert f"{lost}: its process died, restarted (2 so far)" in capsys.readouterr().out
 
 
-def test_a_task_is_not_submitted_for_ever(workplace, fake_slurm, request_):
+def test_lost_task_is_resubmitted_at_most_retries_times(workplace, fake_slurm, request_):
     lost = ids(request_)[1]
     fake_slurm.does = {lost: ["OUT_OF_MEMORY"] * 10}
     log = request_.layout.cell_log(lost)
@@ -120,7 +120,7 @@ def test_a_task_is_not_submitted_for_ever(workplace, fake_slurm, request_):
     assert rest[-1] == "slurmstepd: error: killed"
 
 
-def test_preemption_costs_nothing(workplace, fake_slurm, request_):
+def test_preemption_is_not_a_failed_attempt(workplace, fake_slurm, request_):
     lost = ids(request_)[1]
     fake_slurm.does = {lost: ["PREEMPTED"] * 3}
     assert run(replace(request_, retries=0)) == 0
@@ -128,7 +128,7 @@ def test_preemption_costs_nothing(workplace, fake_slurm, request_):
     assert workplace.records()[lost].status == DONE
 
 
-def test_a_task_that_slurm_has_forgotten_is_lost(fake_slurm, request_, monkeypatch):
+def test_unlisted_task_counts_as_lost(fake_slurm, request_, monkeypatch):
     lost = ids(request_)[1]
     fake_slurm.does = {lost: ["RUNNING"]}
 
@@ -159,7 +159,7 @@ def test_a_lost_task_whose_process_still_trains_is_waited_for(
     assert set(looks) == {lost} and len(looks) > 20
 
 
-def test_a_failure_of_before_is_not_mistaken_for_the_result(workplace, fake_slurm, request_):
+def test_earlier_failure_is_not_the_result(workplace, fake_slurm, request_):
     cell = ids(request_)[1]
     fake_slurm.does = {cell: ["TIMEOUT"] * 3}
     assert run(request_) == 1
@@ -169,7 +169,7 @@ def test_a_failure_of_before_is_not_mistaken_for_the_result(workplace, fake_slur
     assert workplace.records()[cell].status == DONE
 
 
-def test_a_stale_record_stays_until_the_new_one_is_there(workplace, fake_slurm, request_):
+def test_stale_record_is_kept_until_the_new_one_exists(workplace, fake_slurm, request_):
     assert run(request_) == 0
     cell = ids(request_)[1]
     path = request_.layout.record(cell)
@@ -206,7 +206,7 @@ def test_an_array_whose_submitter_died_is_waited_for(workplace, fake_slurm, requ
     assert fake_slurm.commands == []
 
 
-def test_death_between_submitting_and_knowing_it(fake_slurm, request_, died):
+def test_submitter_dies_before_it_knows_the_job_id(fake_slurm, request_, died):
     fake_slurm.dies_at = 2
     died({cell: ["RUNNING"] for cell in ids(request_)})
     fake_slurm.pauses = 2
@@ -214,7 +214,7 @@ def test_death_between_submitting_and_knowing_it(fake_slurm, request_, died):
     assert fake_slurm.submitted == [ids(request_)]
 
 
-def test_an_array_that_was_found_can_be_cancelled(fake_slurm, request_, died):
+def test_array_of_a_dead_submitter_can_be_cancelled(fake_slurm, request_, died):
     fake_slurm.dies_at = 2
     died({})
     fake_slurm.does = {cell: ["RUNNING"] for cell in ids(request_)}
@@ -224,16 +224,14 @@ def test_an_array_that_was_found_can_be_cancelled(fake_slurm, request_, died):
     assert fake_slurm.commands == [["scancel", "1"]]
 
 
-def test_only_what_the_dead_ones_array_lacks_is_submitted(workplace, fake_slurm, request_, died):
+def test_only_cells_outside_the_old_array_are_submitted(workplace, fake_slurm, request_, died):
     died({ids(request_)[0]: ["CANCELLED"], ids(request_)[1]: ["RUNNING"]}, looks=2)
     more = workplace.request(0.25, 0.5, 0.75, 0.9, engine="slurm")
     assert run(more) == 0
     assert fake_slurm.submitted == [ids(request_), [ids(request_)[0], ids(more)[3]]]
 
 
-def test_an_array_of_something_that_has_changed_is_cancelled(
-    workplace, fake_slurm, request_, died, capsys
-):
+def test_outdated_array_is_cancelled(workplace, fake_slurm, request_, died, capsys):
     died({cell: ["RUNNING"] for cell in ids(request_)})
     workplace.prepared = replace(workplace.prepared, dataset={"name": "digits", "sha256": "other"})
     fake_slurm.pauses = 1
@@ -243,7 +241,7 @@ def test_an_array_of_something_that_has_changed_is_cancelled(
     assert "started again" not in capsys.readouterr().out, "it costs no retry"
 
 
-def test_arrays_that_have_ended_are_forgotten(workplace, fake_slurm, request_):
+def test_ended_arrays_are_removed(workplace, fake_slurm, request_):
     assert run(request_) == 0
     more = workplace.request(0.9, engine="slurm")
     assert run(more) == 0
@@ -251,7 +249,7 @@ def test_arrays_that_have_ended_are_forgotten(workplace, fake_slurm, request_):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "[{}]", "{}"])
-def test_a_broken_list_of_arrays_is_as_none(fake_slurm, request_, text):
+def test_broken_array_list_is_ignored(fake_slurm, request_, text):
     request_.layout.slurm.mkdir(parents=True)
     (request_.layout.slurm / "arrays.json").write_text(text)
     assert run(request_) == 0
@@ -259,14 +257,14 @@ def test_a_broken_list_of_arrays_is_as_none(fake_slurm, request_, text):
 
 
 @pytest.mark.parametrize("answers_before", [0, 1])
-def test_a_cluster_that_does_not_answer_for_a_while(fake_slurm, request_, answers_before):
+def test_cluster_does_not_answer_for_a_while(fake_slurm, request_, answers_before):
     silence = RunError("squeue: slurm_load_jobs error: Unable to contact slurm controller")
     fake_slurm.answers = [None] * answers_before + [silence] * 50
     assert run(request_) == 0
     assert fake_slurm.submitted == [ids(request_)] and fake_slurm.answers == []
 
 
-def test_an_array_that_may_be_at_work_is_not_submitted_again(fake_slurm, request_, died):
+def test_array_that_may_be_running_is_not_resubmitted(fake_slurm, request_, died):
     died({cell: ["RUNNING"] for cell in ids(request_)})
     fake_slurm.answers = [RunError("squeue: no answer")]
     with pytest.raises(RunError, match="no answer"):
@@ -274,13 +272,13 @@ def test_an_array_that_may_be_at_work_is_not_submitted_again(fake_slurm, request
     assert len(fake_slurm.submitted) == 1
 
 
-def test_cells_that_are_refused(fake_slurm, request_):
+def test_cluster_refuses_the_cells(fake_slurm, request_):
     fake_slurm.refusal = RuntimeError("sbatch: error: invalid partition specified: gpus")
     with pytest.raises(RunError, match="cannot be submitted: sbatch: error: invalid partition"):
         run(request_)
 
 
-def test_an_array_has_a_largest_size(workplace, fake_slurm, monkeypatch):
+def test_arrays_have_a_max_size(workplace, fake_slurm, monkeypatch):
     monkeypatch.setattr(slurm_arrays, "MAX_CELLS", 2)
     request = workplace.request(0.1, 0.25, 0.5, 0.75, 0.9, engine="slurm")
     assert run(request) == 0

@@ -1,4 +1,4 @@
-"""What a study file may ask of the cluster."""
+"""The SLURM options in a study's file."""
 
 import msgspec
 import pytest

@@ -1,12 +1,13 @@
-"""Takes train_net.py's arguments and leaves what it leaves, without training.
+"""Takes train_net.py's arguments and writes the same files, without training.
 
-It works in steps, each into a checkpoint, and with ``--resume`` goes on from the last one. A
-number that each step makes from the one before stands for the weights: it tells whether every
-step was taken once, in order. STEPS and STEP_SECONDS of the environment say how many and how long.
+It works in steps and writes a checkpoint after each; with ``--resume`` it resumes from the last
+one. A number, which each step computes from the previous one, replaces the weights: it shows
+whether every step was done once, in order. The environment variables STEPS and STEP_SECONDS set
+the number of steps and their duration.
 
-``actions.json`` in the working directory says what a cell does: one word for all its processes, or
-a list, a word for each; without one it is "done". ``started.txt`` and ``ended.txt`` there get a
-line for every process that starts and that has trained to the end.
+``actions.json`` in the working directory gives the action of a cell: one word for all its
+processes, or a list with a word for each; the default is "done". ``started.txt`` and ``ended.txt``
+there get a line for every process that starts, and for every one that has trained to the end.
 """
 
 import hashlib
@@ -54,7 +55,7 @@ def find_action() -> str:
 
 
 def take_steps(last: int) -> str:
-    """Go on to this step; return what stands for the weights."""
+    """Work until this step; return the number that replaces the weights."""
     checkpoint = folder / "checkpoint.json"
     resume = "--resume" in sys.argv and checkpoint.exists()
     step, weights = json.loads(checkpoint.read_text()) if resume else (0, cell)
@@ -108,7 +109,7 @@ def leave(status: str, error: str, ap: float) -> None:
 
 
 def meet() -> None:
-    """Wait until another cell does the same, and leave how many were seen."""
+    """Wait until another cell does the same; write the number of cells seen."""
     alive, met = Path("alive"), Path("met")
     alive.mkdir(exist_ok=True)
     met.mkdir(exist_ok=True)
@@ -124,14 +125,14 @@ def meet() -> None:
 
 
 def say_who() -> None:
-    """Leave the process' number in ``pids/<cell>``."""
+    """Write the process's id into ``pids/<cell>``."""
     Path("pids").mkdir(exist_ok=True)
     Path("pids", f".{cell}").write_text(str(os.getpid()))
     Path("pids", f".{cell}").rename(Path("pids", cell))
 
 
 def write_config() -> None:
-    """Leave the config as Detectron2 does: every key, as YAML (here JSON, which is YAML)."""
+    """Write the config as Detectron2 does: every key, as YAML (here JSON, which is YAML)."""
     config = json.loads(Path("config.json").read_text(encoding="utf-8"))
     for key, text in options.items():
         *parts, name = key.split(".")

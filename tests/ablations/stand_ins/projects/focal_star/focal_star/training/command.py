@@ -1,3 +1,3 @@
-"""Stands for what train_net.py imports."""
+"""Replaces the module that train_net.py imports."""
 
 from focal_star.identity import sources as sources

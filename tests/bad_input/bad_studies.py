@@ -27,8 +27,8 @@ def plan(*arguments: str) -> Command:
     """``python -m ablations plan`` of the study in the folder."""
 
     def run(folder: Path, output: Path) -> int:
-        there = partial(load_study, folder=folder)
-        with mock.patch.object(ablations, "load_study", there):
+        load = partial(load_study, folder=folder)
+        with mock.patch.object(ablations, "load_study", load):
             flags = ["--study", "s", "--output", str(output)]
             return ablations.main(["plan", *flags, *arguments])
 
