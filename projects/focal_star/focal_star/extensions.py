@@ -34,7 +34,7 @@ class Extension:
         """Config key -> its :data:`Rule`."""
         return {}
 
-    def trainer_class(self, trainer: type) -> type:
+    def trainer_class(self, trainer: type[Any]) -> type[Any]:
         """The subclass of ``focal_star.training.trainer.Trainer`` to train with."""
         return trainer
 
@@ -97,7 +97,7 @@ def dataset_folder(cfg: CfgNode, create: bool = True) -> Path | None:
     return next((folder for folder in folders if folder is not None), None)
 
 
-def trainer_class(cfg: CfgNode, trainer: type) -> type:
+def trainer_class(cfg: CfgNode, trainer: type[Any]) -> type[Any]:
     """The trainer of a config: the given one, or the subclass of it from an extension."""
     for extension in load(cfg.EXTENSIONS):
         trainer = extension.trainer_class(trainer)

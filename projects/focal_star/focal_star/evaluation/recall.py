@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from pycocotools.mask import iou as box_iou
 
-from focal_star.data.description import MEDIUM, SMALL
+from focal_star.data.validation.description import MEDIUM, SMALL
 from focal_star.evaluation.matches import Matches
 
 LOW_SCORE = 0.05

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         interruption.exit_with_parent()
     _spare_the_garbage_collector()
     logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
-    code = 0
+    code: Any = 0  # or a text, which sys.exit prints
     try:
         _run(args)
     except SystemExit as end:

@@ -62,13 +62,14 @@ def pass_sigterm_on() -> None:
 def exit_with_parent() -> None:
     """From now on, this process ends when the one that started it has ended, even by a kill."""
     parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def end() -> None:
         parent.join()
         _exit()
 
-    if parent is not None:
-        threading.Thread(target=end, daemon=True).start()
+    threading.Thread(target=end, daemon=True).start()
 
 
 @contextmanager

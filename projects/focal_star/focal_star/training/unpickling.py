@@ -14,14 +14,14 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy 1
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]  # the other of two names
 
 
 class RefusedPickle(pickle.UnpicklingError):
@@ -72,7 +72,8 @@ class _Array(np.ndarray):
         if not isinstance(content, bytes):
             raise RefusedPickle("an array of Python objects")
         _check(shape, content, kind)
-        super().__setstate__((1, shape, kind.dtype, bool(is_fortran), content))
+        state = (1, shape, kind.dtype, bool(is_fortran), content)
+        super().__setstate__(state)  # type: ignore[arg-type]  # numpy's type wants its own bool
 
 
 def _check(shape: tuple, content: bytes, kind: _Type) -> None:
@@ -89,7 +90,9 @@ def _array(kind: object, shape: tuple, dtype: Any) -> np.ndarray:
     return _Array((0,), np.int8)
 
 
-def _frombuffer(content: bytes, kind: _Type, shape: tuple, order: str) -> np.ndarray:
+def _frombuffer(
+    content: bytes, kind: _Type, shape: tuple, order: Literal["C", "F", "A"]
+) -> np.ndarray:
     """How numpy pickles an array by protocol 5."""
     if not isinstance(content, bytes | bytearray | pickle.PickleBuffer):
         raise RefusedPickle("an array of Python objects")

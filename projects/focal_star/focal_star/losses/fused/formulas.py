@@ -9,13 +9,14 @@ positive. q = sigmoid(t) = 1 - p_t, and softplus(t) = -log(p_t).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from focal_star.losses.base import largest_logit
 
-Number = float | Tensor
+Number: TypeAlias = float | Tensor
 """A float, or a tensor of no dimensions, which a compiler does not take for a constant."""
 
 FAST_POWERS = (0.5, 1.0, 2.0, 3.0)
