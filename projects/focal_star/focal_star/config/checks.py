@@ -38,7 +38,7 @@ def check_config(cfg: CfgNode) -> None:
     """Refuse values of another type than their default's, or out of their range.
 
     Raises:
-        ConfigError: lists every key at fault, with what is valid.
+        ConfigError: lists every invalid key, with its valid values.
     """
     values, types = dict(leaves(cfg)), _types(tuple(cfg.EXTENSIONS))
     _refuse(
@@ -263,7 +263,7 @@ def check_device(cfg: CfgNode) -> None:
     """Refuse a GPU that is not there.
 
     Raises:
-        ConfigError: says how to do without.
+        ConfigError: says how to train without one.
     """
     if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")

@@ -4,7 +4,7 @@ A loss is a function of a file with ``@named("x")`` above it. Its hash covers th
 files of the project that it imports, directly or indirectly. Comments, docstrings and formatting
 do not count, and the hash is the same under Python 3.10 to 3.14.
 
-This module needs the standard library alone, so that cells are listed where torch is not installed.
+This module needs only the standard library, so that cells can be listed without torch.
 :mod:`focal_star.identity.running_loss` checks that a process runs what its files contain.
 """
 

@@ -1,9 +1,9 @@
 """The hash of the loss that runs in this process, checked against the files that it was read from.
 
-A hash of a file alone would be wrong where the file was edited after this process had imported it,
-where Python took old bytecode, or where a function was replaced. So each file is read once, those
-of ``focal_star.losses`` right after their import, and what they compile to is compared with what
-runs.
+The hash of a file would be wrong if the file was edited after this process had imported it,
+if Python took old bytecode, or if a function was replaced. So each file is read once, those of
+``focal_star.losses`` right after their import, and the code that they compile to is compared with
+the code that runs.
 """
 
 import ast

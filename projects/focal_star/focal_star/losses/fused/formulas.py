@@ -117,7 +117,7 @@ class Loss:
 
 
 def computed_type(logits: Tensor) -> torch.dtype:
-    """What a loss of these logits is computed in: float32, or float64 for float64."""
+    """The type in which a loss of these logits is computed: float32, or float64 for float64."""
     return torch.promote_types(logits.dtype, torch.float32)
 
 
