@@ -1,6 +1,6 @@
 """FL*, the modified focal loss, and the RetinaNet that trains with it.
 
-The submodules are imported by name (``focal_star.losses`` needs torch alone), so this file
+The submodules are imported by name (``focal_star.losses`` needs only torch), so this file
 imports none of them.
 """
 

@@ -14,15 +14,15 @@ MOMENTUM = 0.9
 def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
     """Update and return the running number of positive anchors that RetinaNet divides by.
 
-    Both have it as ``model.loss_normalizer``; Detectron2 0.5 sets the attribute when the model is
-    built, main at the first update. There it is a float. Here it stays on the device, in the same
-    float64 arithmetic, so that the host need not wait for it.
+    Both versions keep it as ``model.loss_normalizer``; Detectron2 0.5 sets the attribute when the
+    model is built, main at the first update. In both it is a float. Here it stays on the device,
+    with the same float64 arithmetic, so that the host need not wait for it.
 
     Args:
-        num_pos_anchors: a whole number, of no dimensions.
+        num_pos_anchors: a whole number; a tensor without dimensions.
 
     Returns:
-        float64, of no dimensions, on the device of ``num_pos_anchors``.
+        A float64 tensor without dimensions, on the device of ``num_pos_anchors``.
     """
     old = getattr(model, "loss_normalizer", INITIAL_NORMALIZER)
     new = num_pos_anchors.clamp(min=1).double()

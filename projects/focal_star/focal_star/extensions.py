@@ -1,8 +1,9 @@
 """Extensions: what a config adds to the core by ``EXTENSIONS: [mini]``.
 
 An extension is a package ``focal_star.<name>`` whose module ``extension`` has an
-:class:`Extension` named ``EXTENSION``. A config loads it by its name, and the names are those of
-:data:`NAMES`, so a config cannot import any other module. The core imports no extension otherwise.
+:class:`Extension` named ``EXTENSION``. A config loads it by its name. Only the names in
+:data:`NAMES` are valid, so a config cannot import any other module. The core imports no extension
+by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class Extension:
         """Config key -> its :data:`Rule`."""
         return {}
 
-    def trainer_class(self, trainer: type) -> type:
+    def trainer_class(self, trainer: type[Any]) -> type[Any]:
         """The subclass of ``focal_star.training.trainer.Trainer`` to train with."""
         return trainer
 
@@ -46,7 +47,7 @@ class Extension:
             create: whether to write the data set if it is not there yet.
 
         Returns:
-            None for a data set of somebody else.
+            None if the data set is not one of this extension.
         """
 
     def makes_weights(self, cfg: CfgNode) -> bool:
@@ -97,7 +98,7 @@ def dataset_folder(cfg: CfgNode, create: bool = True) -> Path | None:
     return next((folder for folder in folders if folder is not None), None)
 
 
-def trainer_class(cfg: CfgNode, trainer: type) -> type:
+def trainer_class(cfg: CfgNode, trainer: type[Any]) -> type[Any]:
     """The trainer of a config: the given one, or the subclass of it from an extension."""
     for extension in load(cfg.EXTENSIONS):
         trainer = extension.trainer_class(trainer)

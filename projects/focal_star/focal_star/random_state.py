@@ -11,7 +11,8 @@ import torch
 
 def random_state() -> dict[str, Any]:
     """The states of the random generators of Python, numpy, torch and this process's GPU."""
-    kind, key, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()  # a tuple; its type is that of both forms
+    kind, key, *rest = numpy_state
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(key.astype(np.int64)), *rest),

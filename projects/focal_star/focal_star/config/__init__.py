@@ -1,7 +1,7 @@
 """Reads a config: Detectron2's keys and this project's, merged, checked and derived."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ MAX_SHOWN = 1000
 """Characters of a library's message that an error repeats."""
 
 
-def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
+def load_config(config_file: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
     """Return the config to train with, mutable: :func:`resolve_config`, then :func:`derive`.
 
     Raises:
@@ -52,7 +52,7 @@ def load_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
     return cfg
 
 
-def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNode:
+def resolve_config(config_file: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
     """Merge and check a config file and ``KEY VALUE`` pairs; the result is mutable.
 
     The keys that :func:`derive` sets keep the values of the file.
@@ -76,7 +76,7 @@ def resolve_config(config_file: str | Path, overrides: list[str] = ()) -> CfgNod
     return cfg
 
 
-def merge_overrides(cfg: CfgNode, overrides: list[str]) -> None:
+def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
     """Merge ``KEY VALUE`` pairs into a config, and check the whole.
 
     Raises:
@@ -104,7 +104,7 @@ def _refuse_trust(cfg: CfgNode) -> None:
 
 
 def load_variants(
-    config_file: str, variants: Iterable[str], overrides: list[str]
+    config_file: str, variants: Iterable[str], overrides: Sequence[str]
 ) -> dict[str, CfgNode]:
     """Read a config in several variants.
 

@@ -3,8 +3,7 @@
 import math
 import os
 import reprlib
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,7 +38,7 @@ def check_config(cfg: CfgNode) -> None:
     """Refuse values of another type than their default's, or out of their range.
 
     Raises:
-        ConfigError: lists every key at fault, with what is valid.
+        ConfigError: lists every invalid key, with its valid values.
     """
     values, types = dict(leaves(cfg)), _types(tuple(cfg.EXTENSIONS))
     _refuse(
@@ -61,10 +60,9 @@ def _refuse(problems: Iterable[str], where: str = "config") -> None:
 
 def _rules(cfg: CfgNode) -> dict[str, Rule]:
     """Key -> its rule."""
-    of_extensions = [extension.rules() for extension in extensions.load(cfg.EXTENSIONS)]
     loss, mines_1_3 = cfg.MODEL.FOCAL_STAR.LOSS, cfg.MODEL.OHEM.METHOD == "ohem_1_3"
     has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
-    return {
+    rules: dict[str, Rule] = {
         "MODEL.DETECTOR": _one_of(DETECTORS),
         "MODEL.WEIGHTS": (_is_weights, "a file that is there, an address without .., or empty"),
         # Detectron2 unpickles proposals, which runs the code in them, and no detector of this
@@ -141,7 +139,10 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             ),
             f"a list of {', '.join(SERVICES)}, or []",
         ),
-    } | ChainMap(*of_extensions)
+    }
+    for extension in extensions.load(cfg.EXTENSIONS):
+        rules |= extension.rules()
+    return rules
 
 
 def _one_of(names: Iterable[Any], none: str = "") -> Rule:
@@ -160,17 +161,17 @@ def _count_or_0(of: str, zero: str) -> Rule:
     return lambda value: value == 0 or _is_count(value), words
 
 
-def _is_count(value: object, maximum: float = math.inf) -> bool:
+def _is_count(value: Any, maximum: float = math.inf) -> bool:
     """Whether it is an int (a bool is none) from 1 to the maximum."""
     return type(value) is int and 1 <= value <= maximum
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     """Whether it is a number that a float can hold; a bool is none."""
     return type(value) in (int, float) and -1e300 < value < 1e300
 
 
-def _is_above_0(value: object) -> bool:
+def _is_above_0(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
@@ -213,7 +214,7 @@ def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
     return sources | {"MODEL.ROI_HEADS.NUM_CLASSES": "MODEL.RETINANET.NUM_CLASSES"}
 
 
-def check_no_conflict(cfg: CfgNode, overrides: list[str]) -> None:
+def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:
     """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would override.
 
     Raises:
@@ -262,7 +263,7 @@ def check_device(cfg: CfgNode) -> None:
     """Refuse a GPU that is not there.
 
     Raises:
-        ConfigError: says how to do without.
+        ConfigError: says how to train without one.
     """
     if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")

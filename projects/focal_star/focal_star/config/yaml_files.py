@@ -50,9 +50,9 @@ def _faults(text: str) -> Iterator[str]:
             continue
         if not isinstance(event, yaml.NodeEvent):
             continue
-        where = f"line {event.start_mark.line + 1}"
-        if open_nodes and open_nodes[-1][0] is not None:
-            keys, is_key = open_nodes[-1]
+        where = f"line {event.start_mark.line + 1}"  # type: ignore[union-attr]  # a parser sets it
+        keys, is_key = open_nodes[-1] if open_nodes else (None, False)
+        if keys is not None:
             open_nodes[-1] = keys, not is_key
             if is_key and isinstance(event, yaml.ScalarEvent):
                 if event.value in keys:

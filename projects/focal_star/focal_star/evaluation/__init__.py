@@ -1,1 +1,1 @@
-"""What a trained detector is measured by."""
+"""Measures a trained detector: AP, the analysis of its errors, losses and speed."""

@@ -67,9 +67,9 @@ def coco_eval(truth: dict, results: list[dict] | Path, backend: str = "hotcoco")
     """
     if backend == "hotcoco":
         from hotcoco import COCO, COCOeval
-    else:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
+    else:  # of the same interface, which the types do not know
+        from pycocotools.coco import COCO  # type: ignore[no-redef]
+        from pycocotools.cocoeval import COCOeval  # type: ignore[no-redef]
 
     coco = _indexed(COCO(), truth)
     if isinstance(results, Path):

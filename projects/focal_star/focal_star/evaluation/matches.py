@@ -171,7 +171,8 @@ def _read(
     """
 
     def joined(key: str, dtype: type, shape: tuple[int, ...] = (0,)) -> np.ndarray:
-        parts = [np.empty(shape, dtype), *(np.asarray(entry[key], dtype) for entry in entries)]
+        parts: list[np.ndarray] = [np.empty(shape, dtype)]
+        parts += (np.asarray(entry[key], dtype) for entry in entries)
         return np.concatenate(parts, axis=-1)
 
     categories, images = places

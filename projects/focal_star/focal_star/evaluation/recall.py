@@ -45,12 +45,12 @@ def recall_at_precision(matches: Matches, precision: float, iou: float) -> tuple
 
     Args:
         matches: what was found.
-        precision: the least, 0..1.
+        precision: the minimum, 0..1.
         iou: one of the IoU thresholds.
 
     Returns:
         The recall, 0..1, and the threshold: the lowest score at which the detections of that score
-        or above are as precise. NaN both where no threshold is, or where there are no objects.
+        or above are as precise. Both are NaN if there is no such threshold, or no object.
     """
     threshold = matches.at(iou)
     counts = ~matches.is_ignored[threshold]
@@ -67,7 +67,7 @@ def recall_at_precision(matches: Matches, precision: float, iou: float) -> tuple
 def worst_misses(
     matches: Matches, truth: dict[str, Any], detections, iou: float
 ) -> list[dict[str, Any]]:
-    """The largest objects that are missed: the plainest to see, and the gravest to overlook.
+    """The largest objects that are missed: the easiest to see.
 
     An object is missed where no detection of its category with a score of at least ``LOW_SCORE``
     overlaps it by the IoU threshold, be it matched to another object. Crowds are left out.
@@ -86,7 +86,7 @@ def worst_misses(
     """
     names = {category["id"]: category["name"] for category in truth["categories"]}
     files = {image["id"]: image.get("file_name", "") for image in truth["images"]}
-    # What COCOeval matched to a detection of that score is overlapped; most objects are.
+    # An object that COCOeval matched to a detection of that score is not missed; most are not.
     maybe_missed = ~(matches.found_score[matches.at(iou)] >= LOW_SCORE)
     ids = set(matches.object_id[maybe_missed].tolist())
     objects = [annotation for annotation in truth["annotations"] if annotation["id"] in ids]

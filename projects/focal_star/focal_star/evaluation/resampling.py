@@ -45,7 +45,7 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
     It is what COCOeval gives for a data set in which each image, with its objects and detections,
     is repeated as often, one copy after the other. A category without objects there does not count.
 
-    Precision over recall is attained at true detections alone, so that only they are visited: for
+    Only true detections can be the maxima of precision over recall, so only they are visited: for
     each resample one cumulative sum over all detections, and a few over the true ones.
 
     Args:

@@ -64,5 +64,5 @@ class InferenceTimer:
 
 
 def _counts(model: nn.Module, inputs: tuple) -> bool:
-    """Whether it is a call of an evaluation with one image; a training GPU is not synchronised."""
+    """Whether a call is timed: one image, in evaluation mode."""
     return not model.training and len(inputs[0]) == 1

@@ -4,7 +4,7 @@ A loss is a function of a file with ``@named("x")`` above it. Its hash covers th
 files of the project that it imports, directly or indirectly. Comments, docstrings and formatting
 do not count, and the hash is the same under Python 3.10 to 3.14.
 
-This module needs the standard library alone, so that cells are listed where torch is not installed.
+This module needs only the standard library, so that cells can be listed without torch.
 :mod:`focal_star.identity.running_loss` checks that a process runs what its files contain.
 """
 
@@ -150,7 +150,8 @@ def hashes(package: Path = PACKAGE) -> dict[str, str]:
     Args:
         package: the folder of a package ``focal_star``.
     """
-    sources, found = Sources(), {}
+    sources = Sources()
+    found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
         if f"{DECORATOR}(".encode() in path.read_bytes() and (source := sources.get(path)):
             found |= {loss: sources.sha256(loss, path) for loss in source.losses()}
@@ -163,9 +164,10 @@ def registered_name(decorator: ast.expr) -> str | None:
         return None
     called = getattr(decorator.func, "id", getattr(decorator.func, "attr", None))
     values = [*decorator.args, *(keyword.value for keyword in decorator.keywords)]
-    if called != DECORATOR or len(values) != 1 or not isinstance(values[0], ast.Constant):
+    if called != DECORATOR or len(values) != 1:
         return None
-    return values[0].value
+    (name,) = values
+    return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else None
 
 
 def is_installed(file: Path) -> bool:
@@ -211,8 +213,11 @@ def _is_docstring(node: object) -> bool:
 
 def _pieces(node: ast.JoinedStr) -> list[str]:
     """The texts and values of an f-string; versions of Python split its texts differently."""
-    pieces = []
-    for is_text, group in groupby(node.values, lambda value: isinstance(value, ast.Constant)):
-        values = list(group)
-        pieces += [ascii("".join(v.value for v in values))] if is_text else map(_text, values)
+    pieces: list[str] = []
+    for is_text, values in groupby(node.values, lambda value: isinstance(value, ast.Constant)):
+        if is_text:
+            texts = [str(value.value) for value in values if isinstance(value, ast.Constant)]
+            pieces.append(ascii("".join(texts)))
+        else:
+            pieces += map(_text, values)
     return [piece for piece in pieces if piece != "''"]

@@ -1,9 +1,9 @@
 """The hash of the loss that runs in this process, checked against the files that it was read from.
 
-A hash of a file alone would be wrong where the file was edited after this process had imported it,
-where Python took old bytecode, or where a function was replaced. So each file is read once, those
-of ``focal_star.losses`` right after their import, and what they compile to is compared with what
-runs.
+The hash of a file would be wrong if the file was edited after this process had imported it,
+if Python took old bytecode, or if a function was replaced. So each file is read once, those of
+``focal_star.losses`` right after their import, and the code that they compile to is compared with
+the code that runs.
 """
 
 import ast
@@ -50,8 +50,7 @@ def loss_sha256(name: str, loss: Callable[..., Any]) -> str:
     namespace = _namespace(loss)
     path = Path(namespace.get("__file__", ""))
     source = _SOURCES.get(path)
-    defined = source.losses().get(name) if source else None
-    if defined is None or namespace.get(defined) is not loss:
+    if source is None or namespace.get(source.losses().get(name, "")) is not loss:
         raise LossCodeError(
             f"loss {name!r} is {loss!r}, and no file defines it below @named({name!r}): define it "
             "in a file, as docs/own_loss.md shows"
@@ -59,9 +58,9 @@ def loss_sha256(name: str, loss: Callable[..., Any]) -> str:
     sources = {source.path: source for source in _SOURCES.used_by(path)}
     names = tuple(path.name for path in sources)
     running = {
-        Path(module.__file__).resolve(): vars(module)
+        Path(file).resolve(): vars(module)
         for module in list(sys.modules.values())
-        if (getattr(module, "__file__", None) or "").endswith(names)
+        if (file := getattr(module, "__file__", None) or "").endswith(names)
     } | {source.path: namespace}
     for source in sources.values():
         if source.path in running:  # else it is not imported yet
@@ -94,11 +93,11 @@ def _check(loss: str, source: Source, namespace: Namespace, sources: Mapping[Pat
     for name, value in namespace.items():
         module = value if isinstance(value, ModuleType) else None
         module = module or sys.modules.get(getattr(value, "__module__", None) or "")
-        if not getattr(module, "__file__", None) or (
-            value is module and module.__name__ == f"{namespace['__name__']}.{name}"
-        ):
-            continue  # built in, or an attribute that the import of a submodule made
-        file = Path(module.__file__).resolve()
+        if module is None or not (path := getattr(module, "__file__", None)):
+            continue  # built in
+        if value is module and module.__name__ == f"{namespace['__name__']}.{name}":
+            continue  # an attribute that the import of a submodule made
+        file = Path(path).resolve()
         if file not in sources and not is_installed(file):
             raise LossCodeError(
                 f"loss {loss!r}: {source.path} uses {name} of {file}, which its hash does not "
@@ -108,7 +107,7 @@ def _check(loss: str, source: Source, namespace: Namespace, sources: Mapping[Pat
 
 def _is_old_bytecode(source: Source, namespace: Namespace, code: CodeType) -> bool:
     """Whether Python takes bytecode for a file that is not of its source."""
-    spec = namespace.get("__spec__")
+    spec: Any = namespace.get("__spec__")
     if not getattr(spec, "cached", None) or not hasattr(spec.loader, "get_code"):
         return False
     try:
@@ -164,7 +163,7 @@ def _has_value(node: ast.stmt, name: str, code: CodeType, value: object) -> bool
         return _runs(node, codes, value)
     if isinstance(node, ast.ImportFrom) and not node.level:
         (alias,) = (a for a in node.names if name == (a.asname or a.name))
-        given = getattr(sys.modules.get(node.module), alias.name, value)
+        given = getattr(sys.modules.get(node.module or ""), alias.name, value)
         return value is given or not callable(given)
     if isinstance(node, ast.Import):
         (alias,) = (a for a in node.names if name == (a.asname or a.name.partition(".")[0]))
@@ -175,7 +174,7 @@ def _has_value(node: ast.stmt, name: str, code: CodeType, value: object) -> bool
     return True
 
 
-def _runs(node: Definition, codes: list[CodeType], value: object) -> bool:
+def _runs(node: Definition, codes: list[CodeType], value: Any) -> bool:
     """Whether a function runs the code of its definition, with the defaults there."""
     function = inspect.unwrap(getattr(value, "__func__", value))
     plain = ("staticmethod", "classmethod")
@@ -193,6 +192,8 @@ def _runs(node: Definition, codes: list[CodeType], value: object) -> bool:
 
 def _is_written(written: ast.expr | None, value: object) -> bool:
     """Whether a value is that of a constant expression; yes for any other expression."""
+    if written is None:  # an argument without a default
+        return True
     try:
         constant = ast.literal_eval(written)
     except (ValueError, TypeError, AttributeError):

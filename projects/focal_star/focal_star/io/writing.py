@@ -6,7 +6,7 @@ from pathlib import Path
 from focal_star.io.temporary import temporary_file
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path``, through a temporary file beside it that is on the disk first.
 
     Raises:
@@ -18,7 +18,7 @@ def write_whole(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: bytes | memoryview) -> None:
     with temporary_file(path) as (file, temporary):
         file.write(content)
         file.flush()

@@ -106,7 +106,7 @@ def largest_logit(dtype: torch.dtype, growth: float) -> float:
     """The largest |x| at which a loss that grows as exp(growth |x|) is exact.
 
     Args:
-        dtype: what the loss is computed in.
+        dtype: the type in which the loss is computed.
         growth: >= 0; 0 for a loss that grows no faster than |x|.
     """
     largest = 1e30  # leaves room for the products of x with gamma

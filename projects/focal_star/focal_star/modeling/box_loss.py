@@ -1,7 +1,7 @@
 """RetinaNet's loss of the boxes, without waiting for a GPU where Detectron2's own would.
 
-Detectron2 takes the positive anchors out of all by a mask, and looks whether all anchors have an
-area: on a GPU both make the host wait until everything before is computed.
+Detectron2 selects the positive anchors by a mask, and checks that all anchors have an area. On a
+GPU both make the host wait until all earlier work is done.
 """
 
 import torch
@@ -26,8 +26,8 @@ def dense_box_loss(
     """The sum of the loss over the positive anchors, in float32 or better.
 
     N images, R anchors over all levels. On a CPU, and for a ``loss_type`` other than
-    ``smooth_l1``, it is Detectron2's own of the positives alone; elsewhere the same terms are
-    summed in another order.
+    ``smooth_l1``, Detectron2's own function computes it from the positives only; elsewhere the same
+    terms are summed in another order.
 
     Args:
         anchors: the anchors of each level.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property, partial
 from inspect import signature
+from typing import Any
 
 import torch
 from detectron2.layers import cat
@@ -47,7 +48,7 @@ class ClassificationLoss:
         taken = signature(LOSSES[name]).parameters
         special = {"weight_cap": weight_cap, "beta": beta}
         special = {option: value for option, value in special.items() if option in taken}
-        options = {"alpha": alpha, "gamma": gamma, **special}
+        options: dict[str, Any] = {"alpha": alpha, "gamma": gamma, **special}
         self.loss_name = name
         self.classification_loss = partial(LOSSES[name], reduction="sum", **options)
         self.classification_loss(

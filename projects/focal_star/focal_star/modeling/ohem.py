@@ -33,7 +33,7 @@ def select_anchors(
 
     With "ohem_1_3" positives are at most a quarter of the batch, the negatives three times the
     positives that are taken. An image from which no positive is taken counts as if it had one: it
-    gives three negatives, so that background alone still teaches something.
+    gives three negatives, so that the model also learns from images of background only.
 
     Args:
         losses: (R,) float, the loss of each anchor, summed over classes.
@@ -41,7 +41,7 @@ def select_anchors(
         positive: (R,) bool, those matched to an object.
         boxes: (R, 4) float, the anchors, x1 y1 x2 y2 in px.
         method: "ohem" or "ohem_1_3".
-        batch_size: most anchors to take, >= 1; >= 4 for "ohem_1_3".
+        batch_size: maximum number of anchors to take, >= 1; >= 4 for "ohem_1_3".
         nms_thresh: an anchor is dropped where its IoU with one of higher loss that is kept is
             above this, in [0, 1].
 
@@ -51,7 +51,7 @@ def select_anchors(
     candidates = valid.nonzero().squeeze(1)
     ranked = candidates[losses[candidates].argsort(descending=True, stable=True)]
     positive, boxes = positive[ranked], boxes[ranked]
-    # Whether greedy NMS keeps an anchor depends on those before it alone. So the first few of the
+    # Whether greedy NMS keeps an anchor depends only on those before it. So the first few of the
     # ranking are tried, and more only if too few of these are kept.
     tried, taken, complete = batch_size, ranked[:0], False
     while not complete:

@@ -1,8 +1,8 @@
-"""The checkpoints of a training, on the disk: whole or not there, and checked before they are used.
+"""Writes the checkpoints of a training whole, and checks them before they are used.
 
 While a training runs, the two newest of ``model_0000099.pth``, ``model_0000199.pth`` ... are kept,
-numbered by the last iteration that they hold. When it is done, ``model_final.pth`` stays, the
-model's weights alone. ``last_checkpoint`` names the newest, as Detectron2 has it.
+numbered by the last iteration that they include. When it is done, only ``model_final.pth`` stays,
+the model's weights. ``last_checkpoint`` names the newest checkpoint, as in Detectron2.
 """
 
 import io
@@ -51,7 +51,7 @@ class Checkpointer(DetectionCheckpointer):
         """
         Args:
             args: as Detectron2's.
-            trusted: run what code the files hold.
+            trusted: whether to run code that the files contain.
             kwargs: as Detectron2's.
         """
         super().__init__(*args, **kwargs)
@@ -155,7 +155,7 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
 
     Args:
         path: of torch, or (``.pkl``) of Detectron2's model zoo.
-        trusted: run what code it holds; if False, none is run.
+        trusted: whether to run code that the file contains.
 
     Raises:
         ConfigError: it is broken, or holds something else than tensors and plain values.
@@ -253,7 +253,7 @@ def newest_usable(folder: Path) -> Path | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what serves only to resume a training, and what a kill cut short."""
+    """Remove the files that only serve to resume a training, and incomplete ones."""
     (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
     for path in [*numbered(folder), *folder.glob("model_*.pth.unusable")]:
         path.unlink()

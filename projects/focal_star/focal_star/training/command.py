@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         interruption.exit_with_parent()
     _spare_the_garbage_collector()
     logging.raiseExceptions = False  # a log that cannot be written is no reason for tracebacks
-    code = 0
+    code: Any = 0  # or a text, which sys.exit prints
     try:
         _run(args)
     except SystemExit as end:
@@ -94,8 +95,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _spare_the_garbage_collector() -> None:
-    """What was imported lives to the end: looking through it again and again takes a second of a
-    short training."""
+    """Exclude the imported modules from garbage collection, and collect less often.
+
+    They live to the end, and checking them repeatedly takes a second of a short training.
+    """
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
 
@@ -149,7 +152,7 @@ def _log_to(cfg: CfgNode) -> None:
 
 @contextmanager
 def _log_held_back(cfg: CfgNode) -> Iterator[None]:
-    """Write what is logged meanwhile only at the end: ``log.txt`` may be moved until then."""
+    """Hold back log messages until the end of the block: ``log.txt`` may be moved until then."""
     logger, held_back = logging.getLogger("focal_star"), MemoryHandler(sys.maxsize, sys.maxsize)
     logger.setLevel(logging.DEBUG)
     logger.addHandler(held_back)

@@ -176,7 +176,7 @@ def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:
 
 
 def _changed_content(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """What lies at a path that did not change, and is other than it was."""
+    """A message for each path that did not change and whose content did."""
     found = []
     for key, digest in recorded["content"].items():
         path = recorded["prepared"].get(key, recorded["values"][key])

@@ -220,7 +220,7 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
 def p_t_of_batch(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Any]:
     """The histogram of p_t over a batch, from one more forward pass of a RetinaNet.
 
-    Nothing of the model changes but BatchNorm's running statistics, if it has any.
+    Only BatchNorm's running statistics change in the model, if it has any.
 
     Returns:
         What :func:`p_t_histogram` returns, over all images.

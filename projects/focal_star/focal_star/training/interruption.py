@@ -1,10 +1,11 @@
-"""What SIGTERM and Ctrl-C do to a training: it ends, and ``--resume`` continues it.
+"""Ends a training on SIGTERM or Ctrl-C, so that ``--resume`` can continue it.
 
 SIGTERM ends it at once or after a checkpoint, Ctrl-C always at once. A separate thread waits for
-the signals: Python's handlers run in the main thread alone, which may be deep in a library, or wait
+the signals: Python's handlers run only in the main thread, which may be deep in a library, or wait
 for another process in vain.
 
-Imported before torch, which takes seconds: this module needs the standard library alone.
+This module needs only the standard library, so that it can be imported before torch, which takes
+seconds.
 """
 
 import multiprocessing
@@ -24,14 +25,14 @@ CTRL_C = 128 + signal.SIGINT
 """Exit code of a training that Ctrl-C ended, as shells have it."""
 
 CTRL_C_SECONDS = 5.0
-"""A process that has not ended this long after Ctrl-C is given up."""
+"""A process that has not ended this long after Ctrl-C is killed."""
 
 REPEAT_SECONDS = 1.0
 """A SIGTERM within this time of another is the same one: it may come from a cluster and from a
 parent process that the cluster signalled too."""
 
 MAX_SECONDS = 20.0
-"""An iteration that is not over this long after SIGTERM is given up."""
+"""An iteration that has not ended this long after SIGTERM is abandoned."""
 
 
 class Interrupted(SystemExit):
@@ -62,13 +63,14 @@ def pass_sigterm_on() -> None:
 def exit_with_parent() -> None:
     """From now on, this process ends when the one that started it has ended, even by a kill."""
     parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def end() -> None:
         parent.join()
         _exit()
 
-    if parent is not None:
-        threading.Thread(target=end, daemon=True).start()
+    threading.Thread(target=end, daemon=True).start()
 
 
 @contextmanager
@@ -85,7 +87,9 @@ def ctrl_c_ends() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within, SIGTERM is noted (:func:`is_requested`); a second one ends it, or a long time."""
+    """Within the block, SIGTERM is only noted (:func:`is_requested`).
+
+    A second SIGTERM, or ``MAX_SECONDS`` after the first, ends the process."""
     _State.deferred, _State.requested = True, False
     try:
         yield
@@ -95,7 +99,7 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def not_deferred() -> Iterator[None]:
-    """Within a deferred stretch, a part that SIGTERM ends at once: it can simply be repeated."""
+    """Let SIGTERM end the process at once, within :func:`deferred`: the block can be repeated."""
     before, _State.deferred = _State.deferred, False
     if is_requested():
         _exit()

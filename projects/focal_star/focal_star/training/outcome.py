@@ -70,7 +70,7 @@ class Watch(HookBase):
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
 
     def seconds(self) -> dict[str, float]:
         """Return the times: ``train_seconds`` of all attempts, the others of this one."""
@@ -104,7 +104,7 @@ def result_of(
         },
         "iterations": trainer.max_iter if done else trainer.iter,
         "error_iteration": None if done else trainer.iter,
-        "divergence": None if done else diverged.evidence,
+        "divergence": None if diverged is None else diverged.evidence,
         "weights_sha256": weights_sha256,
     }
 

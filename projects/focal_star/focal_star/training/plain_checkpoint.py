@@ -2,7 +2,7 @@
 
 Only training differs from Detectron2's own detectors, so a ``model_final.pth`` fits Detectron2's
 RetinaNet. Its config does not, because it has this project's keys. Beside each
-``model_final.pth``, ``detectron2.yaml`` is that config in Detectron2's keys alone.
+``model_final.pth``, ``detectron2.yaml`` is that config with Detectron2's keys only.
 
 Detectron2 builds ResNet-18 and -34 at a width of 64 only. For narrower ones
 
@@ -62,7 +62,7 @@ _WIDENED = """\
 
 
 def plain_config(cfg: CfgNode) -> CfgNode:
-    """The config of the same detector in Detectron2's keys alone.
+    """The config of the same detector with Detectron2's keys only.
 
     It is for inference: nothing in it trains this project's losses. An alpha of None, which
     Detectron2 does not have, is -1, its word for no weighting.

@@ -1,4 +1,4 @@
-"""What only the first of several processes does, with the others waiting for it."""
+"""Runs a function on the first of several processes only; the others wait for it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def on_main_process(function: Callable[[], T]) -> T:
-    """What ``function`` returns on the main process, on every process; its exceptions likewise.
+    """Run a function on the main process; return its result, or raise its error, on every process.
 
     Every process must call this. With one process, ``function`` is simply called.
     """

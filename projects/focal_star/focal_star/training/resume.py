@@ -41,7 +41,7 @@ HISTORY = 1000
 class CheckpointHook(HookBase):
     """Writes checkpoints: every ``period`` iterations, after the last, and when SIGTERM asks.
 
-    Register it last: what the other hooks do in an iteration is then in its checkpoint.
+    Register it last: its checkpoint then includes the effect of the other hooks.
     """
 
     def __init__(self, period: int, config: dict[str, Any]):
@@ -83,7 +83,7 @@ class Start:
 
 
 def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
-    """Look at what is in ``OUTPUT_DIR``, before anything is written there.
+    """Find out from ``OUTPUT_DIR`` where a training starts, before anything is written there.
 
     An earlier training that is not resumed is moved to ``earlier/<number>/`` there.
 
@@ -117,7 +117,7 @@ def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
 
 @contextmanager
 def _refusing_foreign_content(path: Path) -> Iterator[None]:
-    """Turn what a file raises that no training wrote into a ConfigError."""
+    """Turn the exceptions that a foreign file causes into a ConfigError."""
     try:
         yield
     except (AttributeError, KeyError, TypeError) as error:
@@ -128,7 +128,7 @@ def _refusing_foreign_content(path: Path) -> Iterator[None]:
 
 
 def _checkpoint(cfg: CfgNode, resume: bool, config_file: str) -> Path | None:
-    """Find the checkpoint to resume from; without one, move away what is in the folder."""
+    """Find the checkpoint to resume from; without one, move an earlier training away."""
     folder = Path(cfg.OUTPUT_DIR)
     remove_abandoned(folder)
     path = checkpoints.newest_usable(folder) if resume else None

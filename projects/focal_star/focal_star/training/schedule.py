@@ -1,4 +1,4 @@
-"""Looks at a schedule before it is trained: whether it ever reaches the learning rate it names."""
+"""Checks before the training whether a schedule ever reaches its learning rate."""
 
 import torch
 from detectron2.config import CfgNode
@@ -6,9 +6,9 @@ from detectron2.solver import build_lr_scheduler
 
 
 def schedule_warnings(cfg: CfgNode) -> list[str]:
-    """Say what of ``SOLVER`` does not happen within ``MAX_ITER`` iterations; a text for each."""
+    """Return one warning for each part of ``SOLVER`` that takes no effect within ``MAX_ITER``."""
     options, found = cfg.SOLVER, []
-    # By a cosine, what the warm-up leads to is small already where it is half of the training.
+    # With a cosine, the rate is already low after a warm-up of half the training.
     if 0 < options.MAX_ITER <= 2 * options.WARMUP_ITERS:
         rate = _highest_rate(cfg)
         if options.MAX_ITER <= options.WARMUP_ITERS or rate < options.BASE_LR / 2:

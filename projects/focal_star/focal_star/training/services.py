@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -79,7 +80,7 @@ class Services(EventWriter):
         self._finishes: list[Finish] = []
         folder, config = Path(cfg.OUTPUT_DIR).resolve(), yaml.safe_load(cfg.dump())
         for service in cfg.OUTPUT_WRITERS:
-            self._try(service, lambda start=_STARTS[service]: start(folder, config))
+            self._try(service, partial(_STARTS[service], folder, config))
 
     def write(self) -> None:
         """Nothing: the services read the TensorBoard files."""

@@ -1,4 +1,4 @@
-"""Keeps what an earlier training, or another one, left in a folder: nothing is written over."""
+"""Keeps the files that an earlier training left in a folder: nothing is overwritten."""
 
 import itertools
 import shutil
@@ -36,7 +36,7 @@ def holds_training(folder: Path) -> bool:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """What belongs to the training in a folder, in the order in which it is to be moved."""
+    """The files and folders of the training in a folder, in the order in which to move them."""
     found = (path for name in FILES for path in sorted(folder.glob(name)))
     return list(dict.fromkeys(found))
 

@@ -8,7 +8,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.engine.hooks import IterationTimer, PeriodicCheckpointer, PeriodicWriter
-from detectron2.engine.train_loop import TrainerBase
+from detectron2.engine.train_loop import SimpleTrainer, TrainerBase
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
 
@@ -41,6 +41,9 @@ class Trainer(DefaultTrainer):
 
     It writes checkpoints where :class:`focal_star.training.resume.CheckpointHook` is registered.
     """
+
+    iter: int
+    _trainer: SimpleTrainer
 
     def __init__(self, cfg: CfgNode, start: dict[str, Any] | None = None, trusted: bool = False):
         """
@@ -129,7 +132,7 @@ class Trainer(DefaultTrainer):
         if self.start is None:
             self.resume_or_load(resume=False)
         else:
-            self._load_start()
+            self._load_start(self.start)
         if self.cfg.VIS_PERIOD > 0:
             self._draw_pictures(self.checkpointer.model)
 
@@ -143,10 +146,10 @@ class Trainer(DefaultTrainer):
 
         model.visualize_training = draw_aside
 
-    def _load_start(self) -> None:
+    def _load_start(self, start: dict[str, Any]) -> None:
         try:
-            self.checkpointer.model.load_state_dict(self.start["model"])
-            self.load_state_dict(self.start["trainer"])
+            self.checkpointer.model.load_state_dict(start["model"])
+            self.load_state_dict(start["trainer"])
         except (KeyError, RuntimeError, ValueError) as error:
             first_lines = " ".join(str(error).split("\n\t")[:2])
             raise ConfigError(f"the checkpoint is of another config: {first_lines}") from error

@@ -4,9 +4,9 @@ Detectron2's model zoo, its ImageNet weights (``R-50.pkl``) and Caffe2's are pic
 build objects, and may call any function on the way. Here such a program may build numpy arrays of
 plain numbers and texts and Python's plain containers, and nothing else.
 
-numpy's types and arrays take from a pickle what they do not check: with flags of its choice, bytes
-of the file become addresses of Python objects. So the program never gets hold of numpy's types;
-what it builds in their place checks what it is given.
+numpy's types and arrays do not check the state that a pickle gives them: with certain flags, bytes
+of the file become addresses of Python objects. So the program never gets numpy's own types; their
+replacements here check the state that they are given.
 """
 
 import math
@@ -14,14 +14,14 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy 1
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]  # the other of two names
 
 
 class RefusedPickle(pickle.UnpicklingError):
@@ -46,7 +46,7 @@ _ORDERS = ("<", ">", "=", "|")
 
 
 class _Type:
-    """Stands for a numpy.dtype in a pickle."""
+    """Replaces numpy.dtype in a pickle."""
 
     def __init__(self, name: str, align: bool = False, copy: bool = False):
         dtype = np.dtype(name) if isinstance(name, str) else None
@@ -72,11 +72,12 @@ class _Array(np.ndarray):
         if not isinstance(content, bytes):
             raise RefusedPickle("an array of Python objects")
         _check(shape, content, kind)
-        super().__setstate__((1, shape, kind.dtype, bool(is_fortran), content))
+        state = (1, shape, kind.dtype, bool(is_fortran), content)
+        super().__setstate__(state)  # type: ignore[arg-type]  # numpy's type wants its own bool
 
 
 def _check(shape: tuple, content: bytes, kind: _Type) -> None:
-    """Refuse a shape that is none, or that the content does not fill."""
+    """Refuse an invalid shape, or one that does not fit the size of the content."""
     is_shape = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
     if not is_shape or math.prod(shape) * kind.dtype.itemsize != len(content):
         raise RefusedPickle("an array whose content is not of its shape")
@@ -89,7 +90,9 @@ def _array(kind: object, shape: tuple, dtype: Any) -> np.ndarray:
     return _Array((0,), np.int8)
 
 
-def _frombuffer(content: bytes, kind: _Type, shape: tuple, order: str) -> np.ndarray:
+def _frombuffer(
+    content: bytes, kind: _Type, shape: tuple, order: Literal["C", "F", "A"]
+) -> np.ndarray:
     """How numpy pickles an array by protocol 5."""
     if not isinstance(content, bytes | bytearray | pickle.PickleBuffer):
         raise RefusedPickle("an array of Python objects")
@@ -113,7 +116,7 @@ def _latin_1(text: str, encoding: str) -> bytes:
 
 
 _NDARRAY = object()
-"""Stands for numpy.ndarray, which a pickle names and need not call."""
+"""Replaces numpy.ndarray, which a pickle names and need not call."""
 
 _OF_NUMPY: dict[str, Callable] = {
     "multiarray._reconstruct": _array,

@@ -10,6 +10,7 @@ that count, and with loss and gradient from one pass over the logits.
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def fused_or_none(
     kernel: str = "eager",
     num_classes: int = 1,
     device: torch.device | str = "cpu",
-    **options: float | None,
+    **options: Any,
 ) -> Callable[..., Tensor] | None:
     """The fused form of a loss with its options bound; None where the loss itself is to be used.
 

@@ -9,13 +9,14 @@ positive. q = sigmoid(t) = 1 - p_t, and softplus(t) = -log(p_t).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from focal_star.losses.base import largest_logit
 
-Number = float | Tensor
+Number: TypeAlias = float | Tensor
 """A float, or a tensor of no dimensions, which a compiler does not take for a constant."""
 
 FAST_POWERS = (0.5, 1.0, 2.0, 3.0)
@@ -116,7 +117,7 @@ class Loss:
 
 
 def computed_type(logits: Tensor) -> torch.dtype:
-    """What a loss of these logits is computed in: float32, or float64 for float64."""
+    """The type in which a loss of these logits is computed: float32, or float64 for float64."""
     return torch.promote_types(logits.dtype, torch.float32)
 
 
