@@ -58,7 +58,7 @@ OF_LOGIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 def cumulative_loss(
     s: np.ndarray, counts: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What share of a loss the easiest examples carry, as in figure 4 of arXiv:1708.02002.
+    """The share of a loss that the easiest examples contribute, as in figure 4 of arXiv:1708.02002.
 
     Args:
         s: (N,) logits of p_t; all examples of a bin count as if they lay in its middle.
