@@ -109,7 +109,7 @@ def named(error: object, results: Results) -> str:
 
 
 def reason(what: str, parts: Sequence[str]) -> str:
-    """A sentence about what is not shown and why; "" without a reason."""
+    """A sentence that says why something is not shown; "" without a reason."""
     return f"{what}: {'; '.join(dict.fromkeys(parts))}." if parts else ""
 
 
