@@ -1,4 +1,4 @@
-"""``python -m reports``: renders a study's report from its records alone."""
+"""``python -m reports``: renders a study's report from its records only."""
 
 import argparse
 import sys

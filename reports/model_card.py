@@ -13,7 +13,7 @@ Exit codes: 0 if all cards were written, 2 if not (each error is reported).
 import argparse
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -253,8 +253,8 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
 
 def _runs(records: Sequence[Record], metric: str) -> Runs:
     """The runs of these records, with their resamples if all have the same ones."""
-    values = [record.result["metrics"].get(metric) for record in records]
-    values = np.array([math.nan if value is None else value for value in values])
+    measured = [record.result["metrics"].get(metric) for record in records]
+    values = np.array([math.nan if value is None else value for value in measured])
     analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]
     kinds = {tuple(one.get(key) for key in ("images", "resamples", "seed")) for one in analyses}
     found = [one.get(metric) for one in analyses]
@@ -275,7 +275,7 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.low:.1f} to {estimate.high:.1f}"
 
 
-def _same_setting(record: Record, others: Sequence[Record]) -> list[Record]:
+def _same_setting(record: Record, others: Iterable[Record]) -> list[Record]:
     """The done records that differ from this one only in the seed, including itself."""
 
     def without_seed(one: Record) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PUBLISHED = ROOT / "reports" / "published"
 README = ROOT / "README.md"
 
 FORMATS = ("png",)
-"""Of the files beside the published pages: what report.md and README.md show."""
+"""The formats of the files beside the published pages, which report.md and README.md show."""
 
 _BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
 

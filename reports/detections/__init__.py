@@ -1,1 +1,1 @@
-"""Photographs of the data set with what detectors find on them."""
+"""Photographs of the data set with the detections on them."""

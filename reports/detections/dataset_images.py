@@ -53,7 +53,7 @@ class DatasetImages:
             image = read_photograph(path, self.bit_depth)
         except PhotographError as error:
             raise PictureError(f"{path} cannot be read as an image: {error}") from error
-        extent = (0, 0, *image.size) if window is None else _within(window, image.size)
+        extent = _within(window or (0, 0, *image.size), image.size)
         image = image.crop(extent)
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
         return np.asarray(image), extent
@@ -79,7 +79,8 @@ def dataset_images(results: Results) -> DatasetImages:
     Raises:
         PictureError: their folder is unknown or does not exist.
     """
-    dataset = results.prepared.dataset if results.prepared else {}
+    prepared = results.prepared
+    dataset, config = (prepared.dataset, prepared.config) if prepared else ({}, {})
     annotation_file, image_root = _places(dataset)
     try:
         there = (ROOT / image_root).is_dir()
@@ -88,9 +89,7 @@ def dataset_images(results: Results) -> DatasetImages:
     if not there:
         raise PictureError(f"the data set's images are not in {image_root!r}")
     name = dataset.get("name") or (ROOT / annotation_file).parent.name
-    return DatasetImages(
-        str(name), ROOT / annotation_file, ROOT / image_root, _bit_depth(results.prepared.config)
-    )
+    return DatasetImages(str(name), ROOT / annotation_file, ROOT / image_root, _bit_depth(config))
 
 
 def _bit_depth(config: Mapping[str, Any]) -> int | None:
@@ -104,16 +103,18 @@ def _places(dataset: Mapping[str, Any]) -> tuple[str, str]:
     """The validation split's annotation file, and the folder of its images."""
     val = dataset.get("val")
     if isinstance(val, Mapping):
-        places = val.get("annotation_file"), val.get("image_root")
-        if all(isinstance(place, str) and place for place in places):
-            return places
+        annotations, images = val.get("annotation_file"), val.get("image_root")
+        if isinstance(annotations, str) and isinstance(images, str) and annotations and images:
+            return annotations, images
     folder = dataset.get("folder")
     if not folder or not isinstance(folder, str):
         raise PictureError("the folder of the data set is unknown")
     return f"{folder}/instances_val.json", f"{folder}/images"
 
 
-def _within(window: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, ...]:
+def _within(
+    window: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
     """The part of a window inside an image in whole px, at least 1 x 1."""
     left, top = (min(max(int(at), 0), edge - 1) for at, edge in zip(window[:2], size, strict=True))
     right, bottom = (min(int(at) + 1, edge) for at, edge in zip(window[2:], size, strict=True))

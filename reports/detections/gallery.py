@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from PIL import Image
 
 from ablations.records.record import DONE, Record
@@ -109,13 +109,15 @@ def named(error: object, results: Results) -> str:
 
 
 def reason(what: str, parts: Sequence[str]) -> str:
-    """A sentence about what is not shown and why; "" without a reason."""
+    """A sentence that says why something is not shown; "" without a reason."""
     return f"{what}: {'; '.join(dict.fromkeys(parts))}." if parts else ""
 
 
-def render(figure: Figure, name: str, title: str, caption: str, alternative: str) -> Picture:
-    """The files of a drawn picture."""
-    png, webp = drawing.to_png(figure), io.BytesIO()
+def render(
+    panels: Sequence[Axes], name: str, title: str, caption: str, alternative: str
+) -> Picture:
+    """The files of drawn photographs."""
+    png, webp = drawing.to_png(drawing.figure_of(panels[0])), io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").save(webp, "WEBP", quality=_QUALITY, method=6)
     return Picture(name, title, caption, alternative, png, webp.getvalue())

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from reports.plots.drawing import GREY, WIDTH, styled
 
@@ -74,8 +76,10 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
     tallest = [max(_aspect(photograph) for photograph in row) for row in rows]
     there = {box.kind for row in rows for photograph in row for box in photograph.boxes}
     kinds = [kind for kind in KINDS if kind in there]
-    figure = Figure(figsize=(WIDTH, sum(width * tall + 0.3 for tall in tallest) + 0.35))
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    figure = Figure(
+        figsize=(WIDTH, sum(width * tall + 0.3 for tall in tallest) + 0.35),
+        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01),
+    )
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=tallest)
     drawn = []
     for number, (row, panels) in enumerate(zip(rows, grid, strict=True)):
@@ -138,7 +142,7 @@ def _write_words(axes: Axes, photograph: Photograph) -> None:
 
     A label without a free place is omitted.
     """
-    taken = []
+    taken: list[Bbox] = []
     for box in sorted(photograph.boxes, key=lambda box: KINDS.index(box.kind), reverse=True):
         places = _places(box, photograph.extent) if box.text else ()
         for x, y, horizontal, vertical in places:

@@ -60,7 +60,7 @@ MAX_OBJECTS = 12
 """Images with more objects are not shown: their panels are illegible."""
 
 _PIXELS = 640
-"""The maximum edge of an image in a picture, about twice the edge of a panel."""
+"""The maximum edge of each image in a picture, about twice the edge of a panel."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def _detectors(
     Returns:
         Loss -> detector in the order of the rows, and a text for each missing one.
     """
-    chosen, problems = None, {}
+    chosen: tuple[int, dict[str, Outcomes]] | None = None
+    problems: dict[str, str] = {}
     for seed in seeds:
         found = {}
         for loss, row in rows.items():
@@ -169,7 +170,8 @@ def _readable(
     images: DatasetImages, truth: Truth, ranking: Sequence[int]
 ) -> tuple[dict[int, Photograph], list[PictureError]]:
     """The first images of a ranking that can be read, and the errors of those before them."""
-    shown, unreadable = {}, []
+    shown: dict[int, Photograph] = {}
+    unreadable: list[PictureError] = []
     for image in ranking:
         if len(shown) == SHOWN or len(unreadable) == SHOWN:
             break
@@ -200,7 +202,7 @@ def _compared(
             row.append(replace(photograph, boxes=boxes, title=title, note=note))
         rows.append(row)
     return render(
-        photographs(rows)[0].figure,
+        photographs(rows),
         name=f"{side}_images",
         title=f"{LOSSES[CANDIDATE].short} against {LOSSES[BASELINE].short}: {side} images",
         caption=_caption(side, images.name, len(truth.files), detectors, len(shown)),
@@ -242,7 +244,7 @@ def _truth_boxes(truth: Truth, image: int) -> list[Box]:
 
 
 def _boxes(truth: Truth, detector: _Detector, image: int) -> list[Box]:
-    """The true positives, false positives and missed objects of a detector on an image."""
+    """The true positives, false positives and missed objects of a detector on one image."""
     outcomes = detector.outcomes
     kept = (outcomes.images == image) & (outcomes.scores >= detector.threshold)
     found = np.flatnonzero(kept & (outcomes.found >= 0))

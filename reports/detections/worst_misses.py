@@ -27,7 +27,7 @@ SHOWN = 5
 _CONTEXT = 2.0
 """The ratio of the edge of a crop to the longer edge of its object."""
 _MIN_EDGE = 48.0
-"""Of a crop, px."""
+"""The minimum edge of a crop, px."""
 _PIXELS = 480
 
 
@@ -59,7 +59,7 @@ def worst_misses(results: Results) -> Gallery:
     if not drawn:
         return Gallery(why_not=reason("No misses are shown", problems))
     picture = render(
-        photographs([crops for _, _, crops in drawn], [short for short, _, _ in drawn])[0].figure,
+        photographs([crops for _, _, crops in drawn], [short for short, _, _ in drawn]),
         name="worst_misses",
         title="Largest missed objects, FL and FL*",
         caption=f"The largest objects of the validation images of {images.name} that no detection "
@@ -87,7 +87,8 @@ def _crops(record: Record, images: DatasetImages) -> tuple[list[Photograph], lis
         raise PictureError(f"the record of {record.cell} lists no misses")
     if not misses:
         raise PictureError(f"{record.cell} missed nothing")
-    crops, unreadable = [], []
+    crops: list[Photograph] = []
+    unreadable: list[PictureError] = []
     for miss in misses:
         if len(crops) == SHOWN or len(unreadable) == SHOWN:
             break

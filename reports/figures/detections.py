@@ -175,8 +175,10 @@ def error_types(results: Results) -> Illustrated:
     panels, texts = [], []
     for look, values in found:
         mean = values.mean(0)
-        bars = (np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0)))
-        panels.append(plots.ErrorBars(look.name, *bars, look.colour))
+        bars, low, high = (
+            np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0))
+        )
+        panels.append(plots.ErrorBars(look.name, bars, low, high, look.colour))
         parts = [
             f"{label} {value:.1f}"
             for label, value in zip(TIDE_ERRORS.values(), mean, strict=True)
@@ -213,7 +215,8 @@ def _measured(
         Each setting, restricted to the records with the quantity, and an array (seeds, ...); and
         a text about settings without it and missing seeds, "" if there are none.
     """
-    found, without, fewer, used, shape = [], [], [], {}, None
+    found, without, fewer, shape = [], [], [], None
+    used: dict[str, int] = {}
     for number, one in enumerate(contenders(results)):
         loss = str(one.records[0].setting.get("loss")) if one.records else ""
         shades = SHADES.get(loss, (UNORDERED_COLOUR,))

@@ -41,7 +41,7 @@ CURVE_POINTS = 120
 DETECTORS_FILE = "published_detectors.csv"
 """The detectors of the focal loss paper's figure 2."""
 
-POINTS_ALONE = "none"
+NO_LINE = "none"
 """The dashes of points without a line."""
 
 _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
@@ -136,12 +136,8 @@ def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustrat
 
 def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
     """The bounds of each row's interval; NaN for one seed, see ``interval_cells``."""
-    known = [one.seeds > 1 for one in found]
-    return tuple(
-        [getattr(one, end) if several else math.nan
-         for one, several in zip(found, known, strict=True)]
-        for end in ("low", "high")
-    )  # fmt: skip
+    bounds = [(one.low, one.high) if one.seeds > 1 else (math.nan, math.nan) for one in found]
+    return [low for low, _ in bounds], [high for _, high in bounds]
 
 
 def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
@@ -157,7 +153,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
     groups: dict[str, list[int]] = {}
     for number in np.flatnonzero(usable):
         label = (paper_label if of else row_label)(grid.rows[number], tuple(others))
-        groups.setdefault(label, []).append(number)
+        groups.setdefault(label, []).append(int(number))
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
     found = []
     for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_STYLES), strict=False):
@@ -172,7 +168,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
                        for row in rows],
                 colour=UNORDERED_COLOUR if of and not other else _colour(rows[0]),
                 marker=marker,
-                dashes=POINTS_ALONE if other else dashes,
+                dashes=NO_LINE if other else dashes,
                 low=() if of else low[numbers],
                 high=() if of else high[numbers],
                 filled=not of,
@@ -209,7 +205,7 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPan
         notes=[row["detector"] for row in rows],
         colour="#8a8a8a",
         marker="D",
-        dashes=POINTS_ALONE,
+        dashes=NO_LINE,
     )
     return [panel("published", [detectors, *found])]
 

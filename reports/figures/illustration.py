@@ -73,7 +73,7 @@ def drawn(
         with _uncollected():
             found = draw(*numbers, **options)
             axes = found if isinstance(found, Axes) else found[0]
-            _KNOWN[name] = known = digest, drawing.to_files(axes.figure, name)
+            _KNOWN[name] = known = digest, drawing.to_files(drawing.figure_of(axes), name)
     files = known[1]
     return Illustration(name, alternative, files.svg, files.png, files.pdf, window)
 

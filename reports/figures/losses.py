@@ -28,6 +28,8 @@ The gammas of FL are those of the paper's figure 4.
 
 KINDS = "foreground", "background"
 
+_Histograms = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
 POINTS = 400
 """The approximate maximum number of points of a line."""
 
@@ -62,10 +64,11 @@ def cumulative_loss(results: Results) -> list[Illustrated]:
     for loss in GAMMAS:
         one = next(
             (
-                (contender.name, record)
+                (contender.name, record, histograms)
                 for contender in contenders(results)
                 for record in sorted(contender.records, key=lambda record: record.seed)
-                if record.setting.get("loss") == loss and _histograms(record) is not None
+                if record.setting.get("loss") == loss
+                and (histograms := _histograms(record)) is not None
             ),
             None,
         )
@@ -76,20 +79,18 @@ def cumulative_loss(results: Results) -> list[Illustrated]:
     ]
 
 
-def _of_model(results: Results, trained_with: str, name: str, record: Record) -> Illustrated:
-    histograms = _histograms(record)
+def _of_model(
+    results: Results, trained_with: str, name: str, record: Record, histograms: _Histograms
+) -> Illustrated:
     rows: dict[str, dict[str, list[plots.Line]]] = {}
     hardest: dict[str, list[str]] = {}
     for loss, gammas in GAMMAS.items():
         short = loss_label(loss).short
         rows[short] = {}
         for kind in KINDS:
-            s, counts = histograms[kind]
             lines = []
             for gamma, colour, dashes in gammas:
-                x, y = formulas.cumulative_loss(
-                    s, counts, lambda s, loss=loss, gamma=gamma: formulas.OF_LOGIT[loss](s, gamma)
-                )
+                x, y = _shares(histograms[kind], loss, gamma)
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
                 lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
                 share = 100 * (1 - np.interp(0.8, x, y))
@@ -118,11 +119,18 @@ def _of_model(results: Results, trained_with: str, name: str, record: Record) ->
     )
 
 
+def _shares(
+    histogram: tuple[np.ndarray, np.ndarray], loss: str, gamma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shares of the examples and of the loss, see :func:`formulas.cumulative_loss`."""
+    return formulas.cumulative_loss(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
+
+
 def _listed(shares: Mapping[str, list[str]]) -> str:
     return "; ".join(f"{name}: {', '.join(values)}" for name, values in shares.items())
 
 
-def _histograms(record: Record) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+def _histograms(record: Record) -> _Histograms | None:
     """Kind -> the centres of the bins of logit(p_t) and the counts; None if a kind is empty."""
     entry = value_at(record, "loss_distribution")
     if not isinstance(entry, dict):

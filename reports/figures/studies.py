@@ -12,7 +12,7 @@ from ablations.status.status import ENDED
 from ablations.study.grid import Grid, Row
 from reports import plots
 from reports.figures.grids import (
-    POINTS_ALONE,
+    NO_LINE,
     curves,
     intervals,
     loss_of,
@@ -182,7 +182,7 @@ def heat_maps(results: Results) -> Illustrated:
 def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]]:
     """The map of a loss, and its values as text."""
     gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
-    alphas = sorted({float(a) for a in cells["alpha"].dropna()})
+    alphas: list[float | None] = [*sorted({float(a) for a in cells["alpha"].dropna()})]
     alphas += [None] if cells["alpha"].isna().any() else []
     shape = len(gammas), len(alphas)
     values, planned = np.full(shape, np.nan), np.zeros(shape, bool)
@@ -221,7 +221,7 @@ def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curv
         if other and label in {one.label for one in named}:
             continue
         number = len(named)
-        dashes = POINTS_ALONE if other else _DASHES[number % len(_DASHES)]
+        dashes = NO_LINE if other else _DASHES[number % len(_DASHES)]
         named.append(
             replace(
                 curve,

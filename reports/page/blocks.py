@@ -12,7 +12,7 @@ from markupsafe import Markup
 from reports.detections.gallery import Picture
 from reports.figures import Illustration
 from reports.page.runs import Run, entry_of
-from reports.tables.table import LINKS, Column, Link, Table
+from reports.tables.table import LINKS, Column, Link, Table, linked
 
 FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
 FORMATS = FIGURE_FORMATS + TABLE_FORMATS
@@ -28,11 +28,14 @@ class Block:
 
     Attributes:
         kind: the name of the block in the templates.
-        suffixes: the formats of its files.
     """
 
     kind: ClassVar[str]
-    suffixes = ()
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """The formats of its files."""
+        return ()
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         """The path of the file of this format, from the page's folder, and its content."""
@@ -224,7 +227,8 @@ def files(blocks: Sequence[Block], formats: Sequence[str] = FORMATS) -> dict[str
 def _to_entries(column: Column) -> Column:
     if column.kind != LINKS:
         return column
-    values = [
-        [replace(link, target=entry_of(link.target)) for link in links] for links in column.values
+    links = [
+        [replace(link, target=entry_of(link.target)) for link in cell.links]
+        for cell in column.cells
     ]
-    return replace(column, values=values)
+    return replace(column, values=linked(links))

@@ -13,8 +13,18 @@ from reports.results import provenance
 from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
 from reports.results.load import Results, record_path
 from reports.results.states import state_text
-from reports.tables import table
-from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, shown
+from reports.tables.table import (
+    AXIS,
+    LINKS,
+    NUMBER,
+    TEXT,
+    Column,
+    Link,
+    Table,
+    TableCell,
+    linked,
+    shown,
+)
 from reports.text import sentences
 
 CONFIGS = "projects/focal_star/configs"
@@ -94,7 +104,7 @@ def table_of_runs(results: Results) -> Table:
         [
             *columns,
             Column("", "finished (UTC)", TEXT, shown(finished)),
-            Column("", "record", LINKS, links),
+            Column("", "record", LINKS, linked(links)),
         ]
     )
 
@@ -163,11 +173,11 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     )
 
 
-def _number(value: float, digits: str) -> table.TableCell:
+def _number(value: float, digits: str) -> TableCell:
     """A formatted number that is sorted by its value."""
     if math.isnan(value):
-        return table.TableCell("")
-    return table.TableCell(format(value, digits), sort=value)
+        return TableCell("")
+    return TableCell(format(value, digits), sort=value)
 
 
 def _span(moments: Iterable[Any]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots.drawing import WIDTH, settle, styled, wrapped, write_notes
+from reports.plots.drawing import WIDTH, Numbers, settle, styled, wrapped, write_notes
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Curve:
     """
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Numbers
+    y: Numbers
     notes: Sequence[str]
     colour: str
     marker: str = "o"
     dashes: str = "-"
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
+    low: Numbers = ()
+    high: Numbers = ()
     filled: bool = True
 
 
@@ -51,7 +51,7 @@ class SpeedPanel:
 
     title: str
     curves: Sequence[Curve]
-    envelope: tuple[Sequence[float], Sequence[float]] = ((), ())
+    envelope: tuple[Numbers, Numbers] = ((), ())
 
 
 @styled
@@ -94,7 +94,7 @@ def ap_over_scale(curves: Sequence[Curve]) -> Axes:
     return axes
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], offsets: Sequence[float] = ()) -> None:
+def _draw(axes: Axes, curves: Sequence[Curve], offsets: Numbers = ()) -> None:
     for number, curve in enumerate(curves):
         x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
         usable = np.isfinite(x) & np.isfinite(y)

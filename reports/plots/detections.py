@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from reports.plots.drawing import WIDTH, legend_outside, reach, styled, wrapped
+from reports.plots.drawing import WIDTH, Numbers, legend_outside, reach, styled, wrapped
 from reports.plots.losses import Line, draw_lines
 
 MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)
@@ -34,10 +34,10 @@ class Reliability:
     """
 
     title: str
-    edges: Sequence[float]
-    confidence: Sequence[float]
-    accuracy: Sequence[float]
-    counts: Sequence[float]
+    edges: Numbers
+    confidence: Numbers
+    accuracy: Numbers
+    counts: Numbers
     colour: str
 
 
@@ -54,9 +54,9 @@ class ErrorBars:
     """
 
     title: str
-    values: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
+    values: Numbers
+    low: Numbers
+    high: Numbers
     colour: str
 
 
@@ -134,14 +134,14 @@ def error_types(
     extra = max(title.count("\n") for title in titles)
     figure = Figure(figsize=(WIDTH, 0.5 + (0.35 + 0.15 * extra + 0.2 * len(kinds)) * lines))
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    places = np.arange(len(kinds))
+    places = range(len(kinds))
     highest = max((max(reach(panel.values), reach(panel.high)) for panel in panels), default=0)
     for axes, panel, title in zip(grid, panels, titles, strict=False):
         axes.set_title(title, loc="left", fontsize=9)
         axes.grid(False, axis="y")
         values = np.asarray(panel.values, float)
         axes.barh(places, np.nan_to_num(values), height=0.72, color=panel.colour, zorder=2)
-        for place, value in zip(places, values, strict=True):
+        for place, value in enumerate(values):
             if not np.isfinite(value):
                 continue
             end = value
@@ -154,7 +154,7 @@ def error_types(
                 va="center", fontsize=9,
             )  # fmt: skip
     grid[0].set_xlim(0, 1.28 * highest if highest > 0 else 1.0)
-    grid[0].set_yticks([p for p in places if kinds[p]], [kind for kind in kinds if kind])
+    grid[0].set_yticks([place for place in places if kinds[place]], list(filter(None, kinds)))
     grid[0].set_ylim(len(kinds) - 0.5, -0.5)
     for axes in grid:
         axes.tick_params(axis="y", length=0)
@@ -186,7 +186,7 @@ def miss_rate(lines: Sequence[Line]) -> Axes:
         for line in held
         for values in (line.y, *([line.low] if len(line.low) else []))
     )
-    shown = MISS_RATES[max(bisect_right(MISS_RATES, lowest) - 1, 0) :]
+    shown: Sequence[float] = MISS_RATES[max(bisect_right(MISS_RATES, lowest) - 1, 0) :]
     if len(shown) > 8:
         shown = [rate for rate in shown if f"{rate:g}".strip("0.") in {*"125"}]
     axes.set_ylim(0.98 * shown[0], 105)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -22,15 +23,22 @@ from matplotlib.text import Annotation
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
+Numbers = Sequence[float] | np.ndarray
+"""A number per point, row or bin."""
+
 WIDTH = 7.6
 """The width of every figure, in inches."""
 
 PNG_DPI = 160
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _LEGEND_MARK = 0.95
 """The width of a legend's line with its gaps, in inches."""
 
 GREY = "#6b6b6b"
+_FONT = "DejaVu Sans"
 _STYLE = {
     "axes.edgecolor": "#9a9a9a",
     "axes.grid": True,
@@ -42,7 +50,7 @@ _STYLE = {
     "axes.titlesize": 10,
     "axes.titley": 1.0,  # no tick is above the axes; a search for one takes time
     "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",
+    "font.family": _FONT,
     "font.size": 10,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.8,
@@ -61,11 +69,11 @@ _STYLE = {
 }
 
 
-def styled(function):
+def styled(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Apply the style of all figures to a drawing function."""
 
     @wraps(function)
-    def draw(*args, **kwargs):
+    def draw(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with matplotlib.rc_context(_STYLE):
             return function(*args, **kwargs)
 
@@ -118,7 +126,7 @@ def write_notes(
 
 def _places(axes: Axes, text: Annotation, covered: np.ndarray) -> Iterator[tuple[tuple, Bbox]]:
     """The places where a text is inside the axes and covers none of the points."""
-    size, pixels = text.get_window_extent().size, axes.figure.dpi / 72
+    size, pixels = np.asarray(text.get_window_extent().size), axes.figure.dpi / 72
     anchor = axes.transData.transform(text.xy)
     for place in _PLACES:
         right, up, horizontal, vertical = place
@@ -144,7 +152,7 @@ def wrapped(text: str, inches: float, size: float = 9) -> str:
         inches: the maximum length of a line.
         size: of the font, in points.
     """
-    font = FontProperties(family=_STYLE["font.family"], size=size)
+    font = FontProperties(family=_FONT, size=size)
 
     def fits(line: str) -> bool:
         width, _, _ = text_to_path.get_text_width_height_descent(line, font, ismath=False)
@@ -169,7 +177,7 @@ def _broken(text: str, fits: Callable[[str], bool], joints: Sequence[str]) -> li
     return lines
 
 
-def reach(values: Sequence[float]) -> float:
+def reach(values: Numbers) -> float:
     """The largest finite value, 0 if there is none."""
     return max((float(value) for value in values if np.isfinite(value)), default=0.0)
 
@@ -184,11 +192,17 @@ def legend_outside(axes: Axes, columns: int = 3) -> None:
         if texts == labels:
             break
     lines = -(-len(texts) // columns) * (1 + max(text.count("\n") for text in texts))
-    figure = axes.figure  # a legend with wrapped labels must not shrink the panels
+    figure = figure_of(axes)  # a legend with wrapped labels must not shrink the panels
     figure.set_figheight(figure.get_figheight() + 0.17 * (lines - expected))
     figure.legend(
         handles, texts, loc="outside lower center", ncols=columns, fontsize=9, handlelength=3.6
     )
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The figure of these axes; no figure here has subfigures."""
+    assert isinstance(axes.figure, Figure)
+    return axes.figure
 
 
 @dataclass(frozen=True)

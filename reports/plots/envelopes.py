@@ -1,11 +1,11 @@
 """The upper envelope of models over cost and value."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from reports.plots.drawing import Numbers
 
-def envelope(costs: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+
+def envelope(costs: Numbers, values: Numbers) -> tuple[np.ndarray, np.ndarray]:
     """The Pareto front: the points for which no other point has a higher value at no higher cost.
 
     Args:

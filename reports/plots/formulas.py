@@ -1,7 +1,7 @@
-"""The losses in numpy: what the report draws without needing torch.
+"""The losses in numpy, so that the report can draw them without torch.
 
 p_t is the probability that the model gives to the true label, s its logit; alpha_t is 1 here. The
-losses that are trained with live in ``focal_star.losses``; a test holds the two together.
+losses for training are in ``focal_star.losses``; a test compares the two.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 SATURATES_AT = 0.78 * math.log(np.finfo(np.float32).max)
-"""gamma |s| beyond which the training holds FL* at its value there."""
+"""Beyond this gamma |s|, the training keeps FL* at its value there."""
 
 
 def cross_entropy(p_t: np.ndarray) -> np.ndarray:
@@ -58,11 +58,11 @@ OF_LOGIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 def cumulative_loss(
     s: np.ndarray, counts: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What share of a loss the easiest examples carry, as in figure 4 of arXiv:1708.02002.
+    """The share of a loss that the easiest examples contribute, as in figure 4 of arXiv:1708.02002.
 
     Args:
         s: (N,) logits of p_t; all examples of a bin count as if they lay in its middle.
-        counts: (N,) how many examples there are of each.
+        counts: (N,) the number of examples of each.
         loss: falls with s.
 
     Returns:

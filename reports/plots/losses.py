@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots.drawing import WIDTH, styled
+from reports.plots.drawing import WIDTH, Numbers, styled
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Line:
     """
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Numbers
+    y: Numbers
     colour: str
     dashes: str | tuple = "-"
     marker: str = ""
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
+    low: Numbers = ()
+    high: Numbers = ()
 
 
 @styled

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.plots.drawing import GREY, WIDTH, reach, styled
+from reports.plots.drawing import GREY, WIDTH, Numbers, reach, styled
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Dots:
     """
 
     label: str
-    values: Sequence[float]
+    values: Numbers
     colours: Sequence[str]
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
+    low: Numbers = ()
+    high: Numbers = ()
     crossed: Sequence[bool] = ()
     notes: Sequence[str] = ()
     filled: bool = True

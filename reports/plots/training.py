@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from reports.plots.drawing import GREY, WIDTH, styled, wrapped
+from reports.plots.drawing import GREY, WIDTH, Numbers, styled, wrapped
 
 VALIDATION_COLOUR = "#333333"
 _DASHES = (0, (3, 1.5))
@@ -34,11 +34,11 @@ class Run:
         validation_colour: of that line.
     """
 
-    iterations: Sequence[float]
-    loss: Sequence[float]
+    iterations: Numbers
+    loss: Numbers
     colour: str
     diverged: bool = False
-    validation: tuple[Sequence[float], Sequence[float]] = ((), ())
+    validation: tuple[Numbers, Numbers] = ((), ())
     validation_colour: str = VALIDATION_COLOUR
 
 
@@ -71,7 +71,11 @@ def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> Ax
     above = 0.24 + 0.15 * max(title.count("\n") for title in titles)
     lines = -(-len(panels) // columns)
     height = lines * (above + _TALL) + (lines - 1) * 0.12 + _BELOW
-    axes = Figure(figsize=(WIDTH, height), layout="none").add_axes((0, 0, 1, 1))
+    figure = Figure(
+        figsize=(WIDTH, height),
+        layout="none",  # type: ignore[arg-type]  # matplotlib's types lack "none"
+    )
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     axes.set(xlim=(0, WIDTH), ylim=(0, height))
     end = max([1.0, *(x[-1] for p in panels for r in p.runs for x, _ in _lines(r) if len(x))])
@@ -100,7 +104,7 @@ class _Place:
     left: float
     bottom: float
     wide: float
-    ticks: Sequence[float]
+    ticks: Numbers
     end: float
     is_lowest: bool
 
@@ -114,7 +118,7 @@ class _Canvas:
             kind: [] for kind in ("grid", "frame", "training", "validation")
         }
 
-    def line(self, kind: str, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    def line(self, kind: str, x: Numbers, y: Numbers, colour: str) -> None:
         self._lines[kind].append((np.column_stack([x, y]), colour))
 
     def finish(self) -> None:
@@ -142,22 +146,22 @@ def _draw(canvas: _Canvas, panel: Panel, title: str, place: _Place) -> None:
     values = [y for run in panel.runs for _, losses in _lines(run) for y in losses]
     scale = _LogScale(values) if values else None
     for tick in place.ticks:
-        x = left + place.wide * tick / place.end
+        at_tick = left + place.wide * tick / place.end
         if scale:
-            canvas.line("grid", [x, x], [bottom, top], _GRID)
-        canvas.line("frame", [x, x], [bottom, bottom - 0.04], _FRAME)
+            canvas.line("grid", [at_tick, at_tick], [bottom, top], _GRID)
+        canvas.line("frame", [at_tick, at_tick], [bottom, bottom - 0.04], _FRAME)
         if place.is_lowest:
-            text(x, bottom - 0.08, f"{tick:g}", ha="center", va="top", fontsize=9, color=_INK)
+            text(at_tick, bottom - 0.08, f"{tick:g}", ha="center", va="top", fontsize=9, color=_INK)
     if panel.note:
         at = (left + right) / 2, (bottom + top) / 2
         text(*at, panel.note, ha="center", va="center", color=GREY, fontsize=9)
     if scale is None:
         return
     for tick in scale.ticks:
-        y = bottom + _TALL * float(scale(tick))
-        canvas.line("grid", [left, right], [y, y], _GRID)
-        canvas.line("frame", [left - 0.04, left], [y, y], _FRAME)
-        text(left - 0.08, y, f"{tick:g}", ha="right", va="center", fontsize=9, color=_INK)
+        at_tick = bottom + _TALL * float(scale(tick))
+        canvas.line("grid", [left, right], [at_tick, at_tick], _GRID)
+        canvas.line("frame", [left - 0.04, left], [at_tick, at_tick], _FRAME)
+        text(left - 0.08, at_tick, f"{tick:g}", ha="right", va="center", fontsize=9, color=_INK)
     for run in panel.runs:
         colours = run.colour, run.validation_colour
         for kind, (x, y), colour in zip(
@@ -177,8 +181,8 @@ def _draw(canvas: _Canvas, panel: Panel, title: str, place: _Place) -> None:
 def _lines(run: Run) -> list[tuple[np.ndarray, np.ndarray]]:
     """The drawable iterations and losses of training and validation."""
     found = []
-    for x, y in ((run.iterations, run.loss), run.validation):
-        x, y = np.asarray(x, float), np.asarray(y, float)
+    for iterations, losses in ((run.iterations, run.loss), run.validation):
+        x, y = np.asarray(iterations, float), np.asarray(losses, float)
         usable = np.isfinite(y) & (y > 0)
         found.append((x[usable], y[usable]))
     return found
@@ -187,10 +191,10 @@ def _lines(run: Run) -> list[tuple[np.ndarray, np.ndarray]]:
 class _LogScale:
     """From 0 to 1 over some positive values, logarithmically, with a few plain numbers."""
 
-    def __init__(self, values: Sequence[float]) -> None:
+    def __init__(self, values: Numbers) -> None:
         self.low, self.high = min(values) / 1.3, max(values) * 1.3
         decades = math.log10(self.high / self.low)
-        locator = MaxNLocator(4)
+        locator: MaxNLocator | LogLocator = MaxNLocator(4)
         if decades > 0.5:
             subs = (1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)
             locator = LogLocator(subs=subs, numticks=5)

@@ -220,7 +220,7 @@ def axis_text(axis: str, value: Any) -> str:
 
 
 def setting_text(values: Mapping[str, Any]) -> str:
-    """For example ``α = 0.25, γ = 2``, without what :func:`short_name` says.
+    """For example ``α = 0.25, γ = 2``, without the loss and the detector.
 
     Args:
         values: axis -> value.

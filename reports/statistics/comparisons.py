@@ -26,7 +26,7 @@ from reports.statistics.inference import (
 
 NAN = float("nan")
 
-SEEDS_AND_IMAGES, SEEDS_ALONE, IMAGES_ALONE = "seeds and images", "seeds alone", "images alone"
+SEEDS_AND_IMAGES, SEEDS_ONLY, IMAGES_ONLY = "seeds and images", "seeds only", "images only"
 """The sources of variation that an interval covers. Only an interval over both supports a claim."""
 
 ONE_SEED, DIVERGED_RUN, NO_VALUE = "one seed", "a run diverged", "no value"
@@ -48,7 +48,7 @@ class Interval:
         mean: over the seeds that have a value, NaN if none has; a diverged run counts as 0.
         low: lower bound, NaN if there is none.
         high: upper bound.
-        over: ``SEEDS_AND_IMAGES``, ``SEEDS_ALONE``, ``IMAGES_ALONE``; "" without an interval.
+        over: ``SEEDS_AND_IMAGES``, ``SEEDS_ONLY``, ``IMAGES_ONLY``; "" without an interval.
         seeds: the number of seeds that have a value.
     """
 
@@ -153,7 +153,8 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
         None if no setting has two finished runs.
     """
     seeds = results.of_grid(grid)["seed"].nunique()
-    groups, tables = _seeds_of_settings(results, [grid]), ()
+    groups = _seeds_of_settings(results, [grid])
+    tables: tuple[str, ...] = ()
     if not groups:
         sources = [g for g in results.study.grids if _seeds_of_settings(results, [g])]
         groups, tables = _seeds_of_settings(results, sources), tuple(g.name for g in sources)
@@ -185,13 +186,13 @@ class _Row:
 def _row(results: Results, frame: pd.DataFrame) -> _Row:
     ended = frame[frame[MAIN_METRIC].notna()]
     found = [_resampled(results.records[cell]) for cell in ended["cell"]]
-    images = {of_images for of_images, _ in found}
+    images = {key for key, _ in found}
     values, setting = ended[MAIN_METRIC].to_numpy(float), frame["setting"].iloc[0]
     diverged = bool((ended["state"] == DIVERGED).any())
-    if len(images) != 1 or images == {None}:
+    of_images = images.pop() if len(images) == 1 else None
+    if of_images is None:
         differs = not diverged and len(images) > 1 and None not in images
         return _Row(setting, Runs(values), None, differs, diverged)
-    (of_images,) = images
     replicates = np.array([replicates for _, replicates in found])
     return _Row(setting, Runs(values, replicates, of_images[0]), of_images, False, diverged)
 
@@ -286,8 +287,8 @@ def _over(found: Estimate) -> str:
     if np.isnan(found.low):
         return ""
     if found.over_seeds:
-        return SEEDS_AND_IMAGES if found.over_images else SEEDS_ALONE
-    return IMAGES_ALONE
+        return SEEDS_AND_IMAGES if found.over_images else SEEDS_ONLY
+    return IMAGES_ONLY
 
 
 def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[float]]:

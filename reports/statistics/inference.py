@@ -3,7 +3,7 @@
 The model behind the intervals. The value of run s of setting i, on the images that it was
 evaluated on, is
 
-    A_is = mu_i + (seed s) + (images, alike for all seeds of i) + (images, for seed s alone)
+    A_is = mu_i + (seed s) + (images, alike for all seeds of i) + (images, for seed s only)
 
 The intervals cover the variation in seeds and in images of the same kind. They do not cover
 variation in the training data.
@@ -103,6 +103,7 @@ class Runs:
 
         It is the variance over the resamples within a run, without the part that all seeds share.
         """
+        assert self.replicates is not None
         centred = self.replicates - self.replicates.mean(-1, keepdims=True)
         apart = centred - centred.mean(-2, keepdims=True)
         return (apart**2).sum((-1, -2)) / ((self.seeds - 1) * (centred.shape[-1] - 1))
@@ -165,7 +166,7 @@ def difference(ours: Runs, theirs: Runs) -> Estimate:
     A percentile bootstrap over so few seeds would be too narrow: its variance is (n - 1) / n of
     s^2 / n (two thirds for three seeds), and its quantiles ignore the uncertainty of s^2.
 
-    If a setting has one seed, its spread is unknown and the interval is over images alone.
+    If a setting has one seed, its spread is unknown and the interval covers only the images.
     """
     return _estimate([(1, ours), (-1, theirs)], power=2)
 
@@ -178,14 +179,15 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
         power: of the shares of the variance in 1 / freedom = sum of share^power / freedom_k;
             2 is Welch and Satterthwaite's.
     """
-    value = sum(sign * runs.values.mean(-1) for sign, runs in terms)
+    value = np.sum([sign * runs.values.mean(-1) for sign, runs in terms], axis=0)
     over_seeds = all(runs.seeds > 1 for _, runs in terms)
-    over_images = all(runs.replicates is not None for _, runs in terms)
+    resamples = [(sign, runs.replicates) for sign, runs in terms if runs.replicates is not None]
+    over_images = len(resamples) == len(terms)
     parts = []
     if over_seeds:
         parts += [(runs.between / runs.seeds, runs.seeds - 1) for _, runs in terms]
     if over_images:
-        resampled = sum(sign * runs.replicates.mean(-2) for sign, runs in terms)
+        resampled = np.sum([sign * one.mean(-2) for sign, one in resamples], axis=0)
         variance = resampled.var(-1, ddof=1)
         if over_seeds:
             variance = variance - sum(runs.own / runs.seeds for _, runs in terms)
@@ -208,10 +210,10 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
     p_(0) <= p_(1) <= ... are the m defined values; NaN stays NaN and is not counted.
     """
-    p_values = np.asarray(p_values, dtype=float)
-    order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]  # NaN is sorted last
-    adjusted = np.full_like(p_values, math.nan)
-    steps = p_values[order] * np.arange(len(order), 0, -1)
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN is sorted last
+    adjusted = np.full_like(p, math.nan)
+    steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
 
@@ -274,11 +276,11 @@ def window_medians(
     Returns:
         The last x of each window, the median y, and the windows' length (1: unchanged).
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    window = max(1, math.ceil(len(x) / points))
-    starts = range(0, len(x), window)
+    xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    window = max(1, math.ceil(len(xs) / points))
+    starts = range(0, len(xs), window)
     return (
-        np.array([x[start : start + window][-1] for start in starts]),
-        np.array([np.median(y[start : start + window]) for start in starts]),
+        np.array([xs[start : start + window][-1] for start in starts]),
+        np.array([np.median(ys[start : start + window]) for start in starts]),
         window,
     )

@@ -66,7 +66,7 @@ def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
 def interval_cells(found: Sequence[Comparison]) -> list[str]:
     """Each row's interval, for example ``30.1 to 32.0``; "" for no interval and for one seed.
 
-    The interval of one seed is over images alone and would look like the others.
+    The interval of one seed is over images only and would look like the others.
     """
     cells = []
     for one in found:

@@ -156,7 +156,7 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
 
 def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
     """The reference row, and the meaning of bold and grey."""
-    if not any(comparison.tested for comparison in found):
+    if grid.reference is None or not any(comparison.tested for comparison in found):
         reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
         why = f": {'; '.join(reasons)}" if reasons else ""
         return f"No difference between rows was tested{why}."
@@ -186,7 +186,7 @@ def _noise_floor(floor: NoiseFloor | None) -> str:
 
 
 def _timing(records: list[Record]) -> str:
-    """What was timed and on which hardware; "" if nothing was timed."""
+    """The timed call and the hardware; "" if nothing was timed."""
     timed = [record for record in records if record.run.get(SPEED) is not None]
     if not timed:
         return ""

@@ -64,7 +64,7 @@ def _conversions(splits: Mapping[str, Mapping[str, Any]]) -> str:
     return "Some images are converted when they are read: " + " ".join(lines) + " " if lines else ""
 
 
-def _splits(results: Results) -> dict[str, Mapping[str, Any]]:
+def _splits(results: Results) -> dict[str, dict[str, Any]]:
     """Split -> its description: as prepared, else from the first record that has one."""
     sources = [results.prepared.dataset] if results.prepared else []
     sources += [record.dataset for record in results.records.values()]

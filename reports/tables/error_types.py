@@ -7,6 +7,7 @@ import pandas as pd
 from reports.results.labels import METRICS, TIDE_ERRORS
 from reports.results.load import Results
 from reports.statistics.contenders import (
+    Measured,
     contenders,
     measure,
     number_at,
@@ -30,7 +31,11 @@ def error_types(results: Results) -> Tabled:
     if not any(one.records for one in found):
         return Tabled(None, "No record has its errors split by type.")
     ap50 = METRICS["AP50"].header
-    base = measure(found, lambda record: number_at(record, *_TIDE, "AP50"))
+
+    def measured(*keys: str) -> Measured:
+        return measure(found, lambda record: number_at(record, *_TIDE, *keys))
+
+    base = measured("AP50")
     columns = [
         Column("", "setting", AXIS, [one.name for one in found]),
         measured_column(base, "", ap50),
@@ -38,12 +43,10 @@ def error_types(results: Results) -> Tabled:
     texts = {"setting": [one.name for one in found]} | measured_texts(base, "AP50")
     counts = {}
     for name, label in TIDE_ERRORS.items():
-        cells = measure(
-            found, lambda record, name=name: number_at(record, *_TIDE, "delta_AP50", name)
-        )
+        cells = measured("delta_AP50", name)
         columns.append(measured_column(cells, f"Δ{ap50} by error", label))
         texts |= measured_texts(cells, name)
-        number = measure(found, lambda record, name=name: number_at(record, *_TIDE, "counts", name))
+        number = measured("counts", name)
         if number:
             counts[f"{name}_count"] = number.means
     columns += seeds_columns(found)

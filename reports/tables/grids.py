@@ -36,6 +36,7 @@ from reports.tables.table import (
     Link,
     Table,
     TableCell,
+    linked,
     shown,
     signed,
 )
@@ -107,7 +108,7 @@ class GridTable:
             columns.append(Column("", "seeds", NUMBER, list(done)))
         if (texts["status"] != "").any():
             columns.append(Column("", "status", TEXT, [s or DONE for s in texts["status"]]))
-        columns.append(Column("", "records", LINKS, list(map(_links, self.records))))
+        columns.append(Column("", "records", LINKS, linked(map(_links, self.records))))
         return columns
 
     def _columns_of(self, metric: str) -> list[Column]:

@@ -114,7 +114,7 @@ def _character(character: str) -> str:
     if shift:
         plain = "".join(map(_character, unicodedata.normalize("NFKD", character)))
         return f"\\{shift}{{{plain}}}"
-    letter, *marks = unicodedata.normalize("NFD", character)
+    letter, *marks = list(unicodedata.normalize("NFD", character))
     if len(marks) == 1 and marks[0] in _ACCENTS and letter.isascii():
         return f"\\{_ACCENTS[marks[0]]}{{{letter}}}"
     text = anyascii(character)

@@ -1,4 +1,4 @@
-"""Columns of what was measured of the contenders."""
+"""Table columns and CSV texts of quantities that were measured for each contender."""
 
 from collections.abc import Sequence
 

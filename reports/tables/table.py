@@ -75,19 +75,17 @@ class Column:
         group: the header over it and its neighbours of the same group; "" for none.
         header: its own.
         kind: ``AXIS``, ``NUMBER``, ``TEXT`` or ``LINKS``.
-        values: a text or a :class:`TableCell` per row; of ``LINKS``, a sequence of :class:`Link`.
+        values: a text or a :class:`TableCell` per row; in ``LINKS``, a cell with links.
     """
 
     group: str
     header: str
     kind: str
-    values: Sequence[str | TableCell | Sequence[Link]]
+    values: Sequence[str | TableCell]
 
     @cached_property
     def cells(self) -> list[TableCell]:
         """A cell per row."""
-        if self.kind == LINKS:
-            return [TableCell("", links=tuple(links)) for links in self.values]
         return [
             value if isinstance(value, TableCell) else TableCell(value) for value in self.values
         ]
@@ -219,6 +217,11 @@ class Tabled:
 
     table: Table | None
     note: str
+
+
+def linked(links: Iterable[Iterable[Link]]) -> list[TableCell]:
+    """A cell with links per row."""
+    return [TableCell("", links=tuple(of_row)) for of_row in links]
 
 
 def shown(texts: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from reports.results.provenance import dataset_card, dataset_name
 from reports.statistics import best
 from reports.statistics.comparisons import (
     DIVERGED_RUN,
-    IMAGES_ALONE,
+    IMAGES_ONLY,
     NO_VALUE,
     OF_REFERENCE,
     ONE_SEED,
@@ -70,13 +70,13 @@ def answer(results: Results) -> Answer:
     grid = next((grid for grid in results.study.grids if grid.name == HEADLINE), None)
     if grid is None:
         return Answer(f"{no_answer}: the report has no table {HEADLINE}.")
-    reference = None if grid.reference is None else grid.rows[grid.reference]
-    if reference is None or reference.setting.as_dict().get("loss") != BASELINE:
+    number = grid.reference
+    if number is None or grid.rows[number].setting.as_dict().get("loss") != BASELINE:
         return Answer(f"{no_answer}: {theirs} is not the reference row of table {HEADLINE}.")
     settings = [row.setting.as_dict() for row in grid.rows]
     candidates = [
-        number
-        for number, setting in enumerate(settings)
+        index
+        for index, setting in enumerate(settings)
         if setting.get("loss") == CANDIDATE and "weight_cap" not in setting
     ]
     if not candidates:
@@ -90,7 +90,7 @@ def answer(results: Results) -> Answer:
             strict=True,
         )
     ]
-    first, reference = lines[candidates[0]], lines[grid.reference]
+    first, reference = lines[candidates[0]], lines[number]
     others = [line for line in lines if line is not first and line is not reference]
     tested = [f"{_relation(line, theirs)}: {difference_text(line.found)}." for line in others
               if line.found.tested]  # fmt: skip
@@ -165,7 +165,7 @@ def _reason(ours: _Line, theirs: _Line, values: str) -> str:
         )
     if why.startswith(ONE_SEED):
         who = "each loss" if ours.found.seeds == theirs.found.seeds else name
-        excluded = ours.found.difference_over == IMAGES_ALONE
+        excluded = ours.found.difference_over == IMAGES_ONLY
         return (
             f"{who} has one seed{f' ({status})' if status else ''}, so the spread between seeds "
             f"is unknown. The result is {values}"

@@ -103,7 +103,7 @@ def agreement(found: Agreement) -> str:
     rows = f"{counted(found.n, 'row')}"
     if found.left_out:
         rows += f"; {counted(found.left_out, 'row')} without a value"
-    if found.tau is None:
+    if found.tau is None or found.p_value is None:
         return (
             "The rank correlation between our AP and the published AP (Kendall's τ-b) is "
             f"undefined: {found.undefined} ({rows})."
@@ -181,7 +181,7 @@ def _tested(results: Results) -> str:
 
 def _seed_numbers(results: Results) -> dict[int, list[str]]:
     """Number of seeds -> the tables whose rows have so many; the most frequent number first."""
-    study, numbers = results.study, {}
-    for grid in study.grids:
-        numbers.setdefault(len(study.seeds_of(grid)), []).append(grid.name)
+    numbers: dict[int, list[str]] = {}
+    for grid in results.study.grids:
+        numbers.setdefault(len(results.study.seeds_of(grid)), []).append(grid.name)
     return dict(sorted(numbers.items(), key=lambda item: -len(item[1])))

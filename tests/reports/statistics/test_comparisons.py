@@ -84,8 +84,8 @@ def test_one_seed_has_an_interval_over_images_and_no_claim(folder):
     add(study, 0, [5.0])
     add(study, REFERENCE, [30.0])
     row, _, reference = compared(study)
-    assert row.difference_high < -20 and row.difference_over == row.over == "images alone"
-    assert reference.low < 30 < reference.high and reference.over == "images alone"
+    assert row.difference_high < -20 and row.difference_over == row.over == "images only"
+    assert reference.low < 30 < reference.high and reference.over == "images only"
     assert not row.survives and not row.tested and math.isnan(row.p_holm)
     assert (row.seeds, row.why_not, row.emphasis) == (1, "one seed", "")
 
@@ -96,7 +96,7 @@ def test_one_seed_of_the_reference_row_is_blamed_on_it(folder):
     add(study, REFERENCE, THEIRS[:1])
     row = compared(study)[0]
     assert row.why_not == "one seed in the reference row"
-    assert (row.over, row.difference_over) == ("seeds and images", "images alone")
+    assert (row.over, row.difference_over) == ("seeds and images", "images only")
 
 
 def test_a_run_that_diverged_counts_as_zero_and_is_not_tested(folder):
@@ -203,7 +203,7 @@ def test_without_usable_resamples_the_interval_is_over_seeds_alone(folder, found
         study.add(study.cell(0, 0, seed), 20.0 + seed, analysis=found)
     row = compared(study)[0]
     assert (row.why_not, row.survives) == ("no resampled images", False)
-    assert row.over == row.difference_over == "seeds alone"
+    assert row.over == row.difference_over == "seeds only"
     expected = inference.difference(Runs(np.array([21.0, 22.0])), Runs(np.array(THEIRS[:2])))
     assert row.difference_low == expected.low
 

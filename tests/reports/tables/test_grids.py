@@ -252,7 +252,7 @@ def test_seeds_have_an_interval_and_one_seed_has_none(three_seeds, one_seed):
     interval = header.index("AP 95 % CI")
     for row, found in zip((first, second), table.comparisons, strict=False):
         assert found.low < found.mean < found.high
-        assert row[interval] == f"{found.low:.1f} to {found.high:.1f} (seeds alone)"
+        assert row[interval] == f"{found.low:.1f} to {found.high:.1f} (seeds only)"
     assert third[interval] == "–", "a run that diverged is no noise"
     assert "AP 95 % CI" not in markdown_of(table_of(one_seed))[0]
 

@@ -16,6 +16,7 @@ from reports.tables.table import (
     Link,
     Table,
     TableCell,
+    linked,
 )
 from tests.reports.readers import (
     TableReader,
@@ -52,7 +53,8 @@ def table():
             ]),
             Column("against", "p", NUMBER, [TableCell("< 0.001", sort=3.1e-5), "–", "0.880"]),
             Column("", "state", TEXT, ["done", "stale", ""]),
-            Column("", "records", LINKS, [[Link("1", "a.json"), Link("2", "b.json")], [], []]),
+            Column("", "records", LINKS,
+                   linked([[Link("1", "a.json"), Link("2", "b.json")], [], []])),
         ]
     )  # fmt: skip
 

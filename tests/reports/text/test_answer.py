@@ -176,7 +176,7 @@ def test_without_resampled_images(make_folder):
         study.add(study.cell(0, FL, seed), 30.0 + seed)
     verdict = answer(study.load()).verdict
     assert "there is no test (no resampled images). The result is 36.5 against" in verdict
-    assert "over seeds alone)" in verdict
+    assert "over seeds only)" in verdict
 
 
 def test_the_other_losses_against_fl(folder):

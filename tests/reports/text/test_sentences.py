@@ -195,7 +195,7 @@ def test_the_best_setting_of_each_loss(make_folder):
     assert ce == {
         "loss": "CE", "setting": "α = 0.5", "AP": "11.5 ± 0.7", "seeds": "2 of 2", "settings": "2",
         # 11.5 +- 12.7062 sqrt(0.5 / 2)
-        "interval": "5.1 to 17.9 (seeds alone)",
+        "interval": "5.1 to 17.9 (seeds only)",
     }  # fmt: skip
     assert (star["loss"], star["AP"], star["seeds"]) == ("FL*", "0.0", "1 of 2, 1 diverged")
     assert star["interval"] == ""
