@@ -1,4 +1,4 @@
-"""The examples in CONTRIBUTING.md work as printed, and its list of the files that gamma passes is right."""
+"""The examples in CONTRIBUTING.md work as printed, and the files that gamma passes are right."""
 
 import importlib
 import re
