@@ -113,9 +113,10 @@ def download_sdist(
 def unpack(sdist: Path, folder: Path) -> Path:
     """Unpack an sdist and return the one folder that it holds."""
     with tarfile.open(sdist) as archive:
-        # Pythons before 3.10.12 and 3.11.4 know no filters; the hash vouches for the file.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(folder, **safely)
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Pythons before 3.10.12 and 3.11.4 have no filters; the hash vouches for the file
+            archive.extractall(folder)
     (sources,) = folder.iterdir()
     return sources
 
@@ -155,7 +156,7 @@ def apply_patch(patch: str, root: Path) -> None:
     texts, misfits = {}, []
     for section in re.split(r"^--- ", patch, flags=re.M)[1:]:
         head, *hunks = re.split(r"^@@.*\n", section, flags=re.M)
-        name = re.search(r"^\+\+\+ b/(\S+)", head, re.M).group(1)
+        name = re.findall(r"^\+\+\+ b/(\S+)", head, re.M)[0]
         path = root / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for hunk in hunks:

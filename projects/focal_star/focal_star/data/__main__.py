@@ -12,6 +12,7 @@ Exit codes: 0 the data set is valid, 1 it has problems, 2 it cannot be read.
 """
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -49,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     """Return one of the exit codes."""
     options = _parser().parse_args(argv)
     # File and category names may have characters that the terminal's encoding lacks.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return options.run(options)
     except DatasetError as error:
@@ -111,7 +113,7 @@ def _register(options: argparse.Namespace) -> int:
             keys += ["CACHE_DIR", str(options.cache)]
     else:
         _checked(options.dataset)
-        names = tuple(f"{options.dataset}_{split}" for split in ("train", "val"))
+        names = f"{options.dataset}_train", f"{options.dataset}_val"
         keys = ["DATASETS.TRAIN", f"('{names[0]}',)", "DATASETS.TEST", f"('{names[1]}',)"]
     for name in names:
         records = DatasetCatalog.get(name)

@@ -7,7 +7,7 @@ that what was trained on is passed over without being read.
 
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class TrainBatches:
             self._is_wide = [record["width"] > record["height"] for record in records]
         self._num_workers = parts["num_workers"]
         self._seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
-        self._streams: weakref.WeakSet[Iterator] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
         self.map_by(mapper)
 
     def map_by(self, mapper: Mapper) -> None:
@@ -78,7 +78,7 @@ class TrainBatches:
         for stream in list(self._streams):
             stream.close()
 
-    def _stream(self) -> Iterator[list[dict[str, Any]]]:
+    def _stream(self) -> Generator[list[dict[str, Any]], None, None]:
         numbered = enumerate(batches_of(self._sampler, self._batch_size, self._is_wide))
         yield from EndingLoader(
             self._batches,

@@ -73,13 +73,15 @@ def _signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if callable(handler):
             signal.signal(signal.SIGINT, handler)
-        if received:
-            handler(*received[0])
+            if received:
+                handler(*received[0])
 
 
 def _end_with_parent(worker: int) -> None:
     sys.excepthook = _report
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_without_batch)
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(  # type: ignore[attr-defined]  # private
+        _end_without_batch
+    )
     signal.set_wakeup_fd(-1)  # the parent's, which is not to hear of a worker's signals
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -100,13 +102,14 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     """Print a traceback, but not where the training has hung up: it is ending, on purpose."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
-    if issubclass(kind, OSError) and error.errno in _TOO_MANY_FILES:
+    if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
         os._exit(1)  # multiprocessing's thread that hands out batches would try without an end
 
 
 def _watch(parent: int) -> None:
     """End this process when its parent dies, or sends SIGTERM, as torch and multiprocessing do."""
     process = multiprocessing.parent_process()
+    assert process is not None, "this runs in a worker, which has a parent"
     while os.getppid() == parent and process.is_alive():
         received = signal.sigtimedwait({signal.SIGTERM}, WATCH_SECONDS)
         if received is not None and received.si_pid == process.pid:

@@ -56,7 +56,7 @@ class _Rows:
 
     def __getitem__(self, row: int) -> np.ndarray:
         array = np.empty(self._shape, self._dtype)
-        read = os.preadv(self._file.fileno(), [array], self._start + row * self._row_bytes)
+        read = os.preadv(self._file.fileno(), [array.data], self._start + row * self._row_bytes)
         if read != self._row_bytes:
             raise OSError(f"{self._file.name} ends within row {row}")
         return array

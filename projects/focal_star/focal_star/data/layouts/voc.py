@@ -21,7 +21,6 @@ A file is XML without a document type: entities are not expanded.
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,11 +73,12 @@ class Converted:
             ):
                 write_whole(split.annotation_file, content)
 
-    def splits(self, into: Path) -> tuple[Split, ...]:
+    def splits(self, into: Path) -> tuple[Split, Split]:
         """The splits as they are, or will be, in the folder that :meth:`write` is given."""
-        return tuple(
+        train, val = (
             Split(name, into / f"instances_{name}.json", self.image_root) for name in SPLITS
         )
+        return train, val
 
 
 def is_voc(folder: Path | str) -> bool:
@@ -250,9 +250,10 @@ def _size(root: ElementTree.Element, image: Path) -> tuple[int, int]:
             return read_photograph(image).size
         except PhotographError as error:
             raise ValueError(f"it gives no size, and {shown(image.name)}: {error}") from error
-    if not all(text and text.isdecimal() and len(text) < 10 for text in given):
+    sides = [int(text) for text in given if text and text.isdecimal() and len(text) < 10]
+    if len(sides) != 2:
         raise ValueError(f"width and height must be whole numbers of px, got {shown(given)}")
-    return int(given[0]), int(given[1])
+    return sides[0], sides[1]
 
 
 def _object(element: ElementTree.Element) -> dict[str, Any]:
@@ -272,17 +273,17 @@ def _object(element: ElementTree.Element) -> dict[str, Any]:
     }
 
 
-def _corners(element: ElementTree.Element) -> Iterator[float]:
+def _corners(element: ElementTree.Element) -> list[float]:
     texts = [_text(element, f"bndbox/{corner}") for corner in CORNERS]
     try:
-        values = [float(text) for text in texts]
-    except (TypeError, ValueError):
+        values = [float(text or "") for text in texts]
+    except ValueError:
         values = [math.nan]
     if not all(map(math.isfinite, values)):
         raise ValueError(f"<bndbox> must have {', '.join(CORNERS)}, got {shown(texts)}")
     if values[2] < values[0] or values[3] < values[1]:
         raise ValueError(f"xmax and ymax must not be below xmin and ymin, got {shown(texts)}")
-    return iter(values)
+    return values
 
 
 def _text(element: ElementTree.Element, path: str) -> str | None:

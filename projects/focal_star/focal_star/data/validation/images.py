@@ -108,7 +108,8 @@ def describe_conversions(
         if not of_kind:
             continue
         if kind == SIXTEEN_BITS:
-            words = _sixteen_bits(max(conversions[n].max_value for n in of_kind), bit_depth)
+            values = (conversions[n].max_value for n in of_kind)
+            words = _sixteen_bits(max(value for value in values if value is not None), bit_depth)
         example = shown(file_names[of_kind[0]])
         lines.append(f"{len(of_kind)} of {len(conversions)} images (such as {example}): {words}")
     return lines
