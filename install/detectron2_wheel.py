@@ -21,8 +21,8 @@ SDIST = "detectron2-cdo==0.5"
 SDIST_SHA256 = "53c9e79e9cc943e80419c588ea44b5479507a8628ed14a4e06bd093e29311b18"
 
 BUILD_TOOLS = (("pip==25.3", "setuptools==80.9.0"), ("pip>=23.2,<26.3", "setuptools>=77"))
-"""What fetches and builds it, in a temporary folder; the second where an index lacks the first. The
-metadata of the sdist names a dependency by URL, which pip 26.3 refuses even to download."""
+"""The tools that fetch and build it, in a temporary folder; the second if an index lacks the first.
+The metadata of the sdist names a dependency by URL, which pip 26.3 refuses even to download."""
 
 # What training takes of it; its layers load the compiled operators where there are any. Not the
 # model zoo: upstream's needs a pkg_resources that new versions of setuptools no longer have.
@@ -72,7 +72,7 @@ def is_ours(version: str | None) -> bool:
 def _build_and_install(environment: Environment, folder: Path, draw: bool) -> None:
     tools, sdist, project = folder / "tools", folder / "sdist", folder / "project"
     folder.mkdir()
-    # The site's constraints are for what is kept; these tools are gone in a minute.
+    # The site's constraints are for packages that are kept; these tools are temporary.
     with_tools = {"PYTHONPATH": str(tools), "PIP_CONSTRAINT": "/dev/null"}
     install = ("install", "--quiet", "--target", tools)
     exact, ranges = BUILD_TOOLS

@@ -3,8 +3,8 @@
 A data set is a folder in COCO's format or of Pascal VOC, or a name that Detectron2 knows in the
 folder DETECTRON2_DATASETS, such as ``coco_2017``.
 
-``check`` lists every problem of its annotations and images. ``describe`` checks it and shows what
-it holds. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
+``check`` lists every problem of its annotations and images. ``describe`` checks it and shows its
+content. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
 it. Nothing is written into the data set's folder; ``register`` stores the conversion of a VOC
 folder in the cache.
 
@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
         ("check", _check, "list every problem of a data set"),
-        ("describe", _describe, "check a data set, and show what it holds"),
+        ("describe", _describe, "check a data set, and show its content"),
         ("register", _register, "check a data set, and load it with Detectron2"),
     ):
         command = commands.add_parser(name, help=text, description=text)

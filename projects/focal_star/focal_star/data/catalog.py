@@ -92,7 +92,7 @@ def describe_names(names: Sequence[str]) -> dict[str, Any]:
     """Describe registered splits together; see
     :func:`focal_star.data.validation.description.describe`.
 
-    Images are not read: ``sha256`` covers the annotation files alone, and is "" where one of the
+    Images are not read: ``sha256`` covers only the annotation files, and is "" if one of the
     splits has none. The categories are those of the first split.
 
     Raises:

@@ -127,7 +127,7 @@ def _register(folder: Path) -> tuple[str, str]:
 
 
 def _register_split(name: str, json_file: str, image_root: str) -> None:
-    """As Detectron2's ``register_coco_instances``, but reads the file once per process."""
+    """Register a split as Detectron2 does, but read its file only once per process."""
 
     @cache
     def records() -> list:

@@ -1,7 +1,7 @@
 """Reads a photograph, whatever a camera or a program has written, as RGB with 8 bits per value.
 
 Training, tests, the check of a data set, the demo and the pictures of a report all read images
-here, so that a report shows what a detector was given. The module needs NumPy and Pillow alone.
+here, so that a report shows what a detector was given. The module needs only NumPy and Pillow.
 """
 
 import io
@@ -36,13 +36,13 @@ CONVERSIONS = {
     HIGH_BYTE: "16 bits per value, in a form of which Pillow reads the upper 8: these are read",
     SEVERAL_IMAGES: "several images in one file: the first one is read",
 }
-"""Kind of conversion that may lose something -> what the file has, and what becomes of it."""
+"""Kind of conversion that may lose something -> the file's property, and how it is converted."""
 
 MIN_BITS, MAX_BITS = 8, 16
 """The bits per value that ``bit_depth`` may say."""
 
 _NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
-"""Of TIFF: PhotometricInterpretation -> number of bands that are colours."""
+"""TIFF's PhotometricInterpretation -> number of bands that are colours."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
 
@@ -120,7 +120,7 @@ def read_photograph(path: Path, bit_depth: int | None = None) -> Image.Image:
 def decode(
     source: Source, bit_depth: int | None = None, max_pixels: int | None = None
 ) -> Photograph:
-    """As :func:`read_photograph`, with what was done to the pixels.
+    """Do the same as :func:`read_photograph`, and report the conversions.
 
     Args:
         source: the file, or its content.
@@ -142,7 +142,7 @@ def decode(
 
 
 def find_conversions(source: Source) -> Conversions:
-    """What :func:`read_photograph` does to the pixels of a file; mostly from its header alone.
+    """What :func:`read_photograph` does to the pixels of a file; mostly from its header.
 
     Raises:
         PhotographError: it cannot be read as an image.
@@ -219,7 +219,7 @@ def _read(
     if image.mode == "CMYK":
         found.add(CMYK)
     if has_extra:
-        image = _colours_alone(image)
+        image = _only_colours(image)
     elif {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
@@ -318,7 +318,7 @@ def _eight_bits(file: ImageFile.ImageFile, values: np.ndarray, bits: int) -> Ima
     return Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
 
 
-def _colours_alone(image: Image.Image) -> Image.Image:
+def _only_colours(image: Image.Image) -> Image.Image:
     """An image of mode L, RGB, P or CMYK without the band beyond them, if it has one."""
     if image.mode in ("LA", "La"):
         return image.getchannel(0)
@@ -328,7 +328,7 @@ def _colours_alone(image: Image.Image) -> Image.Image:
 
 
 def _raw_mode(file: ImageFile.ImageFile) -> str:
-    """How the file has its pixels, as Pillow calls it; "" where Pillow does not say."""
+    """Pillow's name for the layout of the file's pixels; "" where Pillow does not say."""
     args = file.tile[0][3] if file.tile else ""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""

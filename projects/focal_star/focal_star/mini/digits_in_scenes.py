@@ -30,7 +30,7 @@ class Recipe:
 
     Attributes:
         num_train, num_val: images in each split.
-        image_size: height and width of an image, px.
+        image_size: height and width of each image, px.
         num_objects: minimum and maximum number of objects per image; an object for which no free
             place is found is left out.
         height: smallest and largest height of a digit, px; its logarithm is uniform.

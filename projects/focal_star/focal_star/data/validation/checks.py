@@ -176,4 +176,6 @@ def _shared_images(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:
             for check in (train, val)
         ]
         text = f"the image {shown(name)} is in both splits ({', '.join(stories)})"
-        yield Problem("both", "split-overlap", f"{text}: a model is not tested on what it saw")
+        yield Problem(
+            "both", "split-overlap", f"{text}: a model must not be tested on its training images"
+        )

@@ -1,4 +1,4 @@
-"""Reads each image of a split once: for its hash, its faults, and what its conversion may lose."""
+"""Reads each image of a split once: for its hash, its faults, and losses in its conversion."""
 
 import hashlib
 import os
@@ -116,7 +116,7 @@ def describe_conversions(
 
 
 def _sixteen_bits(max_value: int, bit_depth: int | None) -> str:
-    """What is done to images of 16 bits per value of which this is the greatest value."""
+    """Describe the conversion of images of 16 bits per value with this greatest value."""
     words = f"{CONVERSIONS[SIXTEEN_BITS]}; the greatest value is {max_value}"
     if bit_depth is not None:
         return f"{words}, and INPUT.BIT_DEPTH {bit_depth} makes {2**bit_depth - 1} white"

@@ -34,7 +34,7 @@ MAX_ID = 2**63 - 1
 """Libraries store ids in 64 bits."""
 
 MAX_SIDE = 2**31 - 1
-"""Width or height of an image, px; no format allows more."""
+"""Width or height, px; no image format allows more."""
 
 EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
 """COCO's own annotation file -> ids of its images with a box without area, which the loader leaves
