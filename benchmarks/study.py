@@ -2,8 +2,8 @@
 
 This project's side is what ``make ablations`` runs when the data set and the pretrained backbone
 are there: cells side by side, one per core, and the frozen layers' features computed once. Its
-cells also record what the plain ones do not: losses on validation images, kinds of errors, calibration,
-resamples of the images.
+cells also record what the plain ones do not: losses on validation images, kinds of errors,
+calibration, resamples of the images.
 
 The plain side is ``plain_train_net.py``, one process per cell, one after another, with all cores:
 the same data, model, initial weights, batches of as many images, iterations and schedule;
