@@ -417,5 +417,5 @@ def test_the_published_archives_are_whole():
         assert len(bytes.fromhex(one.md5)) == 16 and one.path.endswith(one.file_name)
     gigabytes = archives._peak_bytes(Path("nowhere"), list(archives.COCO_2017), False) / 1e9
     loaded = sum(one.num_bytes for one in archives.COCO_2017) / 1e9
-    assert f"{loaded:.1f} GB to load" in archives.__doc__
+    assert f"a download of {loaded:.1f} GB" in archives.__doc__
     assert f"{gigabytes:.0f} GB of disk" in archives.__doc__
