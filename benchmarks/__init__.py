@@ -1,1 +1,1 @@
-"""What `make bench` runs: this project side by side with what it stands in for."""
+"""The benchmarks of `make bench`: this project beside the implementations that it replaces."""

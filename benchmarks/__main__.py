@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: runs the parts and writes the results, what ``make bench`` calls."""
+"""``python -m benchmarks``: runs the parts and writes the results; ``make bench`` calls it."""
 
 import argparse
 import importlib
@@ -17,11 +17,11 @@ PARTS = ("loss", "step", "evaluation", "planning", "rendering", "study")
 """Modules of this package, each with ``TITLE``, ``cases`` and ``build``."""
 
 ON_REQUEST = ("study_full",)
-"""Those that take long, and are run where they are named."""
+"""Parts that take long, and run only if they are named."""
 
 
 class CaseError(RuntimeError):
-    """A case that could not be run; the message has the end of what its process said."""
+    """A case that could not be run; the message has the end of its process's output."""
 
 
 def run_part(part: str, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,12 +18,12 @@ SIZE = 640
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
-    """A fifth of COCO's validation set; all of it takes pycocotools a minute a round."""
+    """A fifth of COCO's validation set; all of it takes pycocotools a minute per round."""
     return [{"num_images": 1000, "num_detections": 60_000, "threads": 1}]
 
 
 def build(num_images: int, num_detections: int, threads: int) -> Case:
-    """Detections of which about half lie on an object, seven objects an image."""
+    """Detections of which about half lie on an object, seven objects per image."""
     truth, results = _synthetic(num_images, num_detections)
     sides = {"this project, hotcoco": "hotcoco", "pycocotools": "pycocotools"}
     return Case(
@@ -38,7 +38,7 @@ def build(num_images: int, num_detections: int, threads: int) -> Case:
 
 def _evaluate(truth: dict, results: list[dict], backend: str) -> list[float]:
     with contextlib.redirect_stdout(io.StringIO()):
-        # pycocotools writes into what it is given.
+        # pycocotools changes its arguments.
         evaluation = coco_eval(copy.copy(truth), [dict(result) for result in results], backend)
         evaluation.evaluate()
         evaluation.accumulate()

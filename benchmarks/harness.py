@@ -15,7 +15,7 @@ class Side:
     Attributes:
         name: as the table shows it.
         run: does it once; on a GPU it waits until it is done.
-        whole: what its time is multiplied by where it does a share of the work; its name says so.
+        whole: factor of its time if it does only a share of the work; its name says so.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Case:
         title: names the case in the table: the shapes and the type.
         sides: the ways to do it.
         baseline: the side that the others are compared with; None where there is one side.
-        rounds: that are timed.
-        budget_seconds: after which no round is begun.
-        warmup: rounds before.
-        input_bytes: what the peak memory is shown as a multiple of; None for no such size.
+        rounds: number of timed rounds.
+        budget_seconds: no round begins after this time.
+        warmup: number of rounds before the timed ones.
+        input_bytes: the unit that the peak memory is also shown in; None for no such unit.
         measure_memory: whether each side is run once more for its peak memory.
     """
 
@@ -71,8 +71,8 @@ def time_sides(
 ) -> list[list[float]]:
     """The seconds of each side in each round.
 
-    In every round each side runs once, forwards and backwards by turns, so that what else the
-    machine does falls on all sides alike.
+    Each side runs once per round, in an order that is reversed every second round, so that other
+    load on the machine affects all sides alike.
 
     Args:
         sides: at least one.
@@ -82,7 +82,7 @@ def time_sides(
         clock: gives seconds.
 
     Returns:
-        For each side, a time a round.
+        For each side, the time of each round.
     """
     found: list[list[float]] = [[] for _ in sides]
     first = clock()

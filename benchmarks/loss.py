@@ -17,14 +17,14 @@ from focal_star.losses.fused import FORMS, fused_or_none
 TITLE = "Classification loss (FL, γ = 2, α = 0.25), forward and backward"
 
 SHAPES = {"mini": (16, 3069, 10), "COCO": (2, 100_000, 80)}
-"""Name -> images, anchors an image, classes."""
+"""Name -> images, anchors per image, classes."""
 
 OPTIONS = {"alpha": 0.25, "gamma": 2.0}
 NORMALIZER = 100.0
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
-    """On a GPU the number of threads says nothing."""
+    """On a GPU the number of threads does not matter."""
     return [
         {"shape": list(shape), "name": name, "dtype": dtype, "threads": threads}
         for name, shape in SHAPES.items()
@@ -43,7 +43,7 @@ def build(shape: list[int], name: str, dtype: str, threads: int) -> Case:
     }
     size = " × ".join(f"{number:,}" for number in shape)
     sides = [Side(path, partial(_step, loss, logits, labels)) for path, loss in paths.items()]
-    if device == "cuda":  # what a kernel that reads logits and writes gradients once cannot beat
+    if device == "cuda":  # the bound of a kernel that reads logits and writes gradients once
         sides.append(Side("no loss, the logits copied", partial(_copy, logits)))
     return Case(
         title=f"{name}: {size}, {dtype}",

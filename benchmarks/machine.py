@@ -1,4 +1,4 @@
-"""What the times were measured on."""
+"""Describes the machine that the times were measured on."""
 
 import os
 import platform
@@ -44,7 +44,7 @@ def _cpu_name() -> str:
 
 
 def _commit() -> str | None:
-    """Of this checkout, with a ``+`` where files differ from it; None outside git."""
+    """The commit of this checkout, with a ``+`` if files differ from it; None outside git."""
     root = Path(__file__).resolve().parents[1]
     try:
         head, changes = (

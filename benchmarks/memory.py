@@ -1,4 +1,4 @@
-"""How much memory something takes while it runs."""
+"""Measures how much memory a function takes while it runs."""
 
 import ctypes
 import gc
@@ -11,12 +11,12 @@ CLEAR = Path("/proc/self/clear_refs")
 
 
 def peak_extra_bytes(run: Callable[[], object], on_gpu: bool = False) -> int | None:
-    """The most memory that ``run`` has at a time, beyond what there was before.
+    """The peak memory of ``run``, minus the memory in use before it.
 
     On a CPU it is the resident memory of the process, as Linux counts it; None on other systems.
 
     Args:
-        run: has been run before, so that what it keeps for good is there already.
+        run: a function that has run before, so that memory which it keeps is allocated already.
         on_gpu: count torch's memory on the current GPU instead.
     """
     gc.collect()

@@ -1,7 +1,7 @@
 """One training as Detectron2's own ``tools/train_net.py`` does it: a cell of the plain loop.
 
 ``DefaultTrainer``, ``RetinaNet`` with fvcore's focal loss, Detectron2's data loader and optimizer,
-``COCOEvaluator`` with pycocotools. Of this project it has the narrow ResNet's builder alone, as
+``COCOEvaluator`` with pycocotools. It uses only the narrow ResNet's builder of this project, as
 Detectron2's own has no ResNet-18 but one of 64 channels: the two sides are to train one model.
 """
 

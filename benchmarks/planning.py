@@ -1,4 +1,4 @@
-"""Reading a study and telling where it stands, over its number of cells."""
+"""Reads a study and computes its status, for several numbers of cells."""
 
 import tempfile
 from functools import partial
@@ -20,7 +20,7 @@ def cases(on_gpu: bool) -> list[dict[str, Any]]:
 
 
 def build(num_cells: int, threads: int) -> Case:
-    """One grid of that many settings, none of which has a record."""
+    """One grid with this number of settings, none of which has a record."""
     held = tempfile.TemporaryDirectory()  # until the case is forgotten
     folder = Path(held.name)
     for name in ("studies", "grids"):

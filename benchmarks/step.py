@@ -30,11 +30,11 @@ from focal_star.training.optimizer import build_optimizer
 TITLE = "Training step (FL): losses, gradients, optimizer"
 
 NUM_BOXES = 7
-"""Objects an image."""
+"""Objects per image."""
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
-    """On a GPU the number of threads says nothing."""
+    """On a GPU the number of threads does not matter."""
     threads = (1,) if on_gpu else (1, 2)
     mini = {"name": "mini", "config": "mini/retinanet_R_18_FPN.yaml", "num_images": 16}
     coco = {"name": "COCO", "config": "coco/retinanet_R_50_FPN_1x_600_FL.yaml", "num_images": 2}
@@ -45,7 +45,7 @@ def cases(on_gpu: bool) -> list[dict[str, Any]]:
 
 
 def build(name: str, config: str, num_images: int, size: list[int], threads: int) -> Case:
-    """This project as its config trains, each thing that it does besides taken away, Detectron2."""
+    """The sides: this project by its config, the same without single features, and Detectron2."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pairs = ["EXTENSIONS", "['mini']", "MODEL.DEVICE", device, "SOLVER.BASE_LR", "0.0"]
     cfg = load_config(CONFIGS / config, pairs)
@@ -55,7 +55,7 @@ def build(name: str, config: str, num_images: int, size: list[int], threads: int
     sides = [_side("this project", cfg, weights, batch)]
     if cfg.MODEL.BACKBONE.STORE_FROZEN:
         without = _with(cfg, ["MODEL.BACKBONE.STORE_FROZEN", False])
-        sides.append(_side("without what is stored", without, weights, batch))
+        sides.append(_side("without stored data", without, weights, batch))
     if device == "cuda":
         for kernel in FORMS[1:]:
             other = _with(cfg, ["MODEL.FOCAL_STAR.KERNEL", kernel])
@@ -128,7 +128,7 @@ def _side(
 
 
 def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The batch with what a training has stored of its images."""
+    """The batch with the data that a training has stored of its images."""
     with torch.no_grad():
         features = model.backbone.bottom_up.frozen(model.preprocess_image(batch).tensor)
     objects = [image["instances"] for image in batch]

@@ -1,11 +1,11 @@
-"""A study by this project's runner, against a plain loop that starts Detectron2 once a cell.
+"""A study by this project's runner, against a plain loop that starts Detectron2 once per cell.
 
 This project's side is what ``make ablations`` runs when the data set and the pretrained backbone
-are there: cells side by side, one a core, and the frozen layers' features computed once. Its cells
-also record what the plain ones do not: losses on validation images, kinds of errors, calibration,
-resamples of the images.
+are there: cells side by side, one per core, and the frozen layers' features computed once. Its
+cells also record what the plain ones do not: losses on validation images, kinds of errors,
+calibration, resamples of the images.
 
-The plain side is ``plain_train_net.py``, one process a cell, one after another, with all cores:
+The plain side is ``plain_train_net.py``, one process per cell, one after another, with all cores:
 the same data, model, initial weights, batches of as many images, iterations and schedule;
 Detectron2's SGD without clipping for AdamW. It has no FL*: a cell of FL* is there one of FL with
 the same gamma, which computes as much.
@@ -38,11 +38,11 @@ TITLE = "A study: from its first process to its last record"
 STUDY = "mini"
 CACHE = ROOT / "output" / "cache"
 KEPT = ("digits_in_scenes", "pretrained")
-"""Of the cache, what is there before either side begins."""
+"""Parts of the cache that exist before either side begins."""
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
-    """Two cells of a tenth of the iterations: what does not grow with them counts for more."""
+    """Two cells with a tenth of the iterations, so fixed costs weigh more."""
     changes = {"SOLVER": {"MAX_ITER": 60}}
     of = {"grids": ["alpha", "gamma"], "rows": 1, "changes": changes, "sample": 0, "dataset": ""}
     return [of | {"threads": 2}]
@@ -111,7 +111,7 @@ def _study(folder: Path, grids: list[str], rows: int, changes: dict[str, Any]) -
 
 
 def _spread(of: list | tuple, number: int) -> list:
-    """So many, evenly apart."""
+    """Choose this number of items, evenly spaced."""
     return [of[int((n + 0.5) * len(of) / number)] for n in range(number)]
 
 
@@ -133,7 +133,7 @@ def _run_cells(
 
 @contextmanager
 def _cache(folder: Path) -> Iterator[Path]:
-    """A cache that has only what is there before either side begins."""
+    """A cache that has only the parts in ``KEPT``."""
     cache = folder / "cache"
     cache.mkdir()
     for name in KEPT:

@@ -15,9 +15,9 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
     """
     lines = ["# Benchmarks", "", *_conditions(results), ""]
     lines += [
-        "Each round runs every side once, forwards and backwards by turns. *Times as fast* is the "
-        "ratio to the baseline's time of the same round: its median, and the least and the most "
-        "of all rounds. *Peak memory* is what one run takes beyond what was there before.",
+        "Each round runs every side once; every second round reverses the order. *Times as fast* "
+        "is the ratio to the baseline's time of the same round: its median, minimum and maximum. "
+        "*Peak memory* is the memory of one run beyond the memory in use before it.",
         "",
     ]
     for result in results.values():

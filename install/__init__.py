@@ -1,11 +1,11 @@
-"""The set-up: what `make setup` runs. It needs the standard library alone, as it runs first.
+"""The set-up that `make setup` runs. It needs only the standard library, as it runs first.
 
 `python3 -m install` from the repository's root is the program.
 """
 
 import sys
 
-OLDEST_PYTHON = (3, 10)
+MIN_PYTHON = (3, 10)
 
 
 def refusal(version, executable):
@@ -17,13 +17,13 @@ def refusal(version, executable):
         version (tuple): `sys.version_info` of the Python in question, or its first fields.
         executable (str): its path.
     """
-    if tuple(version[:2]) >= OLDEST_PYTHON:
+    if tuple(version[:2]) >= MIN_PYTHON:
         return None
     return (
         "make setup: this project needs Python {}.{} or newer, and {} is {}. Put a newer python3 "
         "first in PATH, or make an environment with one (python3.12 -m venv ENV) and name it: "
         "make setup PYTHON=ENV/bin/python"
-    ).format(OLDEST_PYTHON[0], OLDEST_PYTHON[1], executable, ".".join(map(str, version[:3])))  # noqa: UP032
+    ).format(MIN_PYTHON[0], MIN_PYTHON[1], executable, ".".join(map(str, version[:3])))  # noqa: UP032
 
 
 if refusal(sys.version_info, sys.executable):

@@ -33,7 +33,7 @@ RECORDS = ".setup"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; return its exit code. What failed is said on stderr."""
+    """Run the program; return its exit code. Errors are printed on stderr."""
     parser = argparse.ArgumentParser(prog="python3 -m install", description=__doc__)
     parser.add_argument(
         "--here", action="store_true", help="set up the environment of this Python, not .venv"
@@ -90,7 +90,7 @@ def set_up(environment: Environment, root: Path) -> None:
 
 
 def _install(environment: Environment, root: Path, temporary: Path) -> None:
-    """Run all steps; each does only what is missing."""
+    """Run all steps; each skips what is installed already."""
     if environment.is_ours:
         with step("a virtual environment in .venv"):
             environment.make()

@@ -21,8 +21,8 @@ SDIST = "detectron2-cdo==0.5"
 SDIST_SHA256 = "53c9e79e9cc943e80419c588ea44b5479507a8628ed14a4e06bd093e29311b18"
 
 BUILD_TOOLS = (("pip==25.3", "setuptools==80.9.0"), ("pip>=23.2,<26.3", "setuptools>=77"))
-"""What fetches and builds it, in a temporary folder; the second where an index lacks the first. The
-metadata of the sdist names a dependency by URL, which pip 26.3 refuses even to download."""
+"""The tools that fetch and build it, in a temporary folder; the second if an index lacks the first.
+The metadata of the sdist names a dependency by URL, which pip 26.3 refuses even to download."""
 
 # What training takes of it; its layers load the compiled operators where there are any. Not the
 # model zoo: upstream's needs a pkg_resources that new versions of setuptools no longer have.
@@ -72,7 +72,7 @@ def is_ours(version: str | None) -> bool:
 def _build_and_install(environment: Environment, folder: Path, draw: bool) -> None:
     tools, sdist, project = folder / "tools", folder / "sdist", folder / "project"
     folder.mkdir()
-    # The site's constraints are for what is kept; these tools are gone in a minute.
+    # The site's constraints are for packages that are kept; these tools are temporary.
     with_tools = {"PYTHONPATH": str(tools), "PIP_CONSTRAINT": "/dev/null"}
     install = ("install", "--quiet", "--target", tools)
     exact, ranges = BUILD_TOOLS
@@ -113,9 +113,10 @@ def download_sdist(
 def unpack(sdist: Path, folder: Path) -> Path:
     """Unpack an sdist and return the one folder that it holds."""
     with tarfile.open(sdist) as archive:
-        # Pythons before 3.10.12 and 3.11.4 know no filters; the hash vouches for the file.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(folder, **safely)
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Pythons before 3.10.12 and 3.11.4 have no filters; the hash vouches for the file
+            archive.extractall(folder)
     (sources,) = folder.iterdir()
     return sources
 
@@ -155,7 +156,7 @@ def apply_patch(patch: str, root: Path) -> None:
     texts, misfits = {}, []
     for section in re.split(r"^--- ", patch, flags=re.M)[1:]:
         head, *hunks = re.split(r"^@@.*\n", section, flags=re.M)
-        name = re.search(r"^\+\+\+ b/(\S+)", head, re.M).group(1)
+        name = re.findall(r"^\+\+\+ b/(\S+)", head, re.M)[0]
         path = root / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for hunk in hunks:

@@ -1,4 +1,4 @@
-"""The environment that is set up: running its Python, and what is installed there."""
+"""The environment that is set up: its Python and its packages."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from install import OLDEST_PYTHON
+from install import MIN_PYTHON
 
 LAST_LINES = 8
 """Lines of a failed command's output that are shown."""
 
-# Looks packages up without importing them: torch alone takes seconds.
+# Looks packages up without importing them: importing torch takes seconds.
 LOOK = """
 import importlib.metadata, importlib.util, json, re, sys
 def place(name):
@@ -36,7 +36,7 @@ print(json.dumps({
 LEFT_OUT = {
     "PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON",
 }  # fmt: skip
-"""Environment variables that would have `.venv` lack, or lend, packages."""
+"""Environment variables that would add packages to `.venv` or keep them out."""
 
 
 class SetupError(Exception):
@@ -48,12 +48,12 @@ class Environment:
 
     Args:
         python: its interpreter.
-        is_ours: made by the set-up (`.venv`), which may then replace what is in it. In a user's
-            environment, what is installed stays where it satisfies setup.py.
+        is_ours: made by the set-up (`.venv`), which may then replace its packages. In a user's
+            environment, packages that satisfy setup.py are kept.
         log: the log file; made, with its folder, at the first command.
         environ: environment variables of the commands. `.venv` must hold all that it needs, so
-            PYTHONPATH and what has pip install elsewhere are left out there; a user's environment
-            may take a Detectron2 from PYTHONPATH.
+            PYTHONPATH and variables that make pip install elsewhere are left out there; a user's
+            environment may take a Detectron2 from PYTHONPATH.
     """
 
     def __init__(self, python: Path, is_ours: bool, log: Path, environ: Mapping[str, str]):
@@ -117,7 +117,7 @@ class Environment:
         return f"{text}\nAll of its output is in {os.path.relpath(self.log)}"
 
     def look(self, *packages: str) -> dict[str, Any]:
-        """What the environment is and holds.
+        """Describe the environment and its packages.
 
         Args:
             packages: names of packages.
@@ -152,7 +152,7 @@ class Environment:
             SetupError: this Python cannot make one.
         """
         try:
-            if tuple(self.look()["python"]) >= OLDEST_PYTHON and self._has_pip():
+            if tuple(self.look()["python"]) >= MIN_PYTHON and self._has_pip():
                 return
         except SetupError:
             pass
@@ -202,8 +202,8 @@ def step(label: str, note: str = "") -> Iterator[None]:
     """Print what is being done, then how long it took; an error gets the label before it.
 
     Args:
-        label: what is being done.
-        note: what else to know while it takes its time.
+        label: the step.
+        note: further information, shown while it runs.
     """
     print(f"setup: {label}{note and f' ({note})'} ...", end="", flush=True)
     start = time.monotonic()

@@ -136,7 +136,7 @@ def install_requirements(
         _install(environment, requirements, [pin.line for pin in allowed])
     except SetupError:
         _install(environment, requirements, [])
-        excluded = pins
+        excluded = list(pins)
     names = {pin.name for pin in excluded}
     changes = [
         f"{name} {now} instead of {locked}"

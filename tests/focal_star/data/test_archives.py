@@ -159,7 +159,7 @@ def test_a_broken_connection_is_gone_on_with(server, archive, tmp_path):
 def test_what_an_earlier_call_has_loaded_is_gone_on_with(server, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "ATTEMPTS", 2)
     server.breaks_after = [123_456, 0, 0, 0]
-    with pytest.raises(FetchError, match="2 times in a row; the same command goes on"):
+    with pytest.raises(FetchError, match="2 times in a row; repeat the command to resume"):
         fetch(tmp_path, [archive], server.address)
     assert (tmp_path / "val2017.zip.part").stat().st_size == 123_456
     server.breaks_after, server.ranges = [], []
@@ -233,7 +233,7 @@ def test_a_wrong_checksum_is_named_and_nothing_is_unpacked(server, archive, tmp_
 
 def test_another_size_is_refused_before_it_is_loaded(server, archive, tmp_path):
     server.files[VAL] = b"<html>Pay for this hotel's network"
-    with pytest.raises(FetchError, match="34 bytes.*a page that stands for it"):
+    with pytest.raises(FetchError, match="34 bytes.*another file or an error page"):
         fetch(tmp_path, [archive], server.address)
     assert files(tmp_path) == {}
 
@@ -243,7 +243,7 @@ def test_a_file_whose_crc_is_wrong_is_not_unpacked(tmp_path):
     at = content.index(NOISE[:100])
     changed = bytes([content[at] ^ 1])
     (tmp_path / "a.zip").write_bytes(content[:at] + changed + content[at + 1 :])
-    with pytest.raises(FetchError, match=r"a\.zip is broken.*CRC"):
+    with pytest.raises(FetchError, match=r"a\.zip is damaged.*CRC"):
         unpack(tmp_path / "a.zip", tmp_path, "val2017")
     assert list(files(tmp_path)) == ["a.zip"]
 
@@ -251,7 +251,7 @@ def test_a_file_whose_crc_is_wrong_is_not_unpacked(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no zip", zipped({"val2017/1.jpg": NOISE})[:-500]])
 def test_what_is_no_zip_is_said(tmp_path, content):
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(FetchError, match="is broken"):
+    with pytest.raises(FetchError, match="is damaged"):
         unpack(tmp_path / "a.zip", tmp_path, "val2017")
 
 
@@ -285,7 +285,7 @@ def test_what_is_there_is_not_written_over(server, archive, tmp_path):
     (tmp_path / "val2017").mkdir()
     (tmp_path / "val2017" / "2.jpg").write_bytes(b"my own")
     (tmp_path / "val2017" / "3.jpg").write_bytes(b"3")
-    with pytest.raises(FetchError, match=r"2\.jpg is there, and is not what the archive has"):
+    with pytest.raises(FetchError, match=r"2\.jpg exists and differs from the file in the archive"):
         fetch(tmp_path, [archive], server.address)
     assert (tmp_path / "val2017" / "2.jpg").read_bytes() == b"my own"
     (tmp_path / "val2017" / "2.jpg").unlink()
@@ -327,19 +327,19 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_loaded(
 
 
 def test_what_is_loaded_already_needs_no_room_again(archive, tmp_path):
-    assert archives._most_needed(tmp_path, [archive], keep=False) == 2 * archive.num_bytes
+    assert archives._peak_bytes(tmp_path, [archive], keep=False) == 2 * archive.num_bytes
     (tmp_path / "val2017.zip.part").write_bytes(bytes(1000))
-    assert archives._most_needed(tmp_path, [archive], False) == 2 * archive.num_bytes - 1000
+    assert archives._peak_bytes(tmp_path, [archive], False) == 2 * archive.num_bytes - 1000
     two = [archive, replace(archive, name="train2017")]
-    assert archives._most_needed(tmp_path, two, False) == 3 * archive.num_bytes - 1000
-    assert archives._most_needed(tmp_path, two, True) == 4 * archive.num_bytes - 1000
+    assert archives._peak_bytes(tmp_path, two, False) == 3 * archive.num_bytes - 1000
+    assert archives._peak_bytes(tmp_path, two, True) == 4 * archive.num_bytes - 1000
 
 
 def test_an_archive_that_unpacks_to_more_than_there_is_room_for_is_refused(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as bomb:
         bomb.writestr("val2017/1.jpg", bytes(10_000_000))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9_000_000))
-    with pytest.raises(FetchError, match=r"what is in a\.zip needs 0\.0 GB"):
+    with pytest.raises(FetchError, match=r"the content of a\.zip needs 0\.0 GB"):
         unpack(tmp_path / "a.zip", tmp_path, "val2017")
     assert not (tmp_path / "val2017").exists()
 
@@ -415,7 +415,7 @@ def test_the_published_archives_are_whole():
     ]
     for one in archives.COCO_2017:
         assert len(bytes.fromhex(one.md5)) == 16 and one.path.endswith(one.file_name)
-    gigabytes = archives._most_needed(Path("nowhere"), list(archives.COCO_2017), False) / 1e9
+    gigabytes = archives._peak_bytes(Path("nowhere"), list(archives.COCO_2017), False) / 1e9
     loaded = sum(one.num_bytes for one in archives.COCO_2017) / 1e9
-    assert f"{loaded:.1f} GB to load" in archives.__doc__
+    assert f"a download of {loaded:.1f} GB" in archives.__doc__
     assert f"{gigabytes:.0f} GB of disk" in archives.__doc__

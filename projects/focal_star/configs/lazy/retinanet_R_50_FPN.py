@@ -1,10 +1,10 @@
-"""RetinaNet R-50-FPN with the losses of this project, as a LazyConfig: Python, and no CfgNode.
+"""RetinaNet R-50-FPN with the losses of this project, as a LazyConfig (Python, not a CfgNode).
 
     from detectron2.config import LazyConfig, instantiate
     net = instantiate(LazyConfig.load("retinanet_R_50_FPN.py").model)
 
-The model alone: optimizer, data and schedule of a training are those of Detectron2's
-``tools/lazyconfig_train_net.py``. Weights are to be loaded, such as ImageNet's for the backbone.
+This file defines only the model. Detectron2's ``tools/lazyconfig_train_net.py`` has the optimizer,
+data and schedule. Load initial weights, such as ImageNet's for the backbone.
 """
 
 from detectron2.config import LazyCall as L

@@ -3,8 +3,8 @@
 A data set is a folder in COCO's format or of Pascal VOC, or a name that Detectron2 knows in the
 folder DETECTRON2_DATASETS, such as ``coco_2017``.
 
-``check`` lists every problem of its annotations and images. ``describe`` checks it and shows what
-it holds. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
+``check`` lists every problem of its annotations and images. ``describe`` checks it and shows its
+content. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
 it. Nothing is written into the data set's folder; ``register`` stores the conversion of a VOC
 folder in the cache.
 
@@ -12,6 +12,7 @@ Exit codes: 0 the data set is valid, 1 it has problems, 2 it cannot be read.
 """
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -49,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     """Return one of the exit codes."""
     options = _parser().parse_args(argv)
     # File and category names may have characters that the terminal's encoding lacks.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return options.run(options)
     except DatasetError as error:
@@ -111,7 +113,7 @@ def _register(options: argparse.Namespace) -> int:
             keys += ["CACHE_DIR", str(options.cache)]
     else:
         _checked(options.dataset)
-        names = tuple(f"{options.dataset}_{split}" for split in ("train", "val"))
+        names = f"{options.dataset}_train", f"{options.dataset}_val"
         keys = ["DATASETS.TRAIN", f"('{names[0]}',)", "DATASETS.TEST", f"('{names[1]}',)"]
     for name in names:
         records = DatasetCatalog.get(name)
@@ -181,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
         ("check", _check, "list every problem of a data set"),
-        ("describe", _describe, "check a data set, and show what it holds"),
+        ("describe", _describe, "check a data set, and show its content"),
         ("register", _register, "check a data set, and load it with Detectron2"),
     ):
         command = commands.add_parser(name, help=text, description=text)

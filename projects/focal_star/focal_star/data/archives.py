@@ -1,15 +1,15 @@
 """Fetches COCO 2017's archives and unpacks them as Detectron2 expects them.
 
-train2017.zip, val2017.zip and annotations_trainval2017.zip: 20.4 GB to load, and, while the largest
-is unpacked, 41 GB of disk. A download that broke off is gone on with where the server allows it.
-An archive is unpacked only if its size and its MD5 are those published, and each file of it only if
-its CRC is right; no file is written outside the folder, and none that is there is written over. An
-archive that was unpacked is not loaded again.
+train2017.zip, val2017.zip and annotations_trainval2017.zip: a download of 20.4 GB and, while the
+largest is unpacked, 41 GB of disk. An interrupted download is resumed if the server allows it. An
+archive is unpacked only if its size and its MD5 are those published, and each file of it only if
+its CRC is right; no file is written outside the folder, and no existing file is overwritten. An
+archive that was unpacked is not downloaded again.
 
 The COCO consortium publishes no checksums. The MD5s are those that two projects have published
 independently, MLCommons (mlcommons/training, single_stage_detector/scripts/download_coco2017.sh)
 and PaddleDetection (ppdet/utils/download.py); the sizes are those that logs of downloads show. MD5
-tells a broken download; it does not protect from someone who forges archives.
+detects a damaged download; it does not protect against forged archives.
 """
 
 import hashlib
@@ -43,12 +43,12 @@ class Archive:
     """A zip file.
 
     Attributes:
-        name: without its ending.
-        path: on the server.
-        num_bytes: of the file.
-        md5: of the file, in hex.
-        unpacked: bytes of what is in it, about; needed before it is there to be asked.
-        folder: all that is in it is below this folder.
+        name: the file's name without its suffix.
+        path: its path on the server.
+        num_bytes: the size of the file.
+        md5: the file's MD5 in hex.
+        unpacked: approximate size of its content in bytes, to check the free space beforehand.
+        folder: the folder that holds all of its files.
     """
 
     name: str
@@ -89,31 +89,31 @@ COCO_2017 = (
         folder="train2017",
     ),
 )
-"""What is trained and tested on."""
+"""The archives that training and testing need."""
 
 
 def fetch(
     into: Path, archives: Iterable[Archive] = COCO_2017, address: str = ADDRESS, keep: bool = False
 ) -> None:
-    """Load archives and unpack them.
+    """Download archives and unpack them.
 
     Args:
-        into: the folder for them and what is in them.
-        archives: which.
-        address: of the server.
-        keep: leave them there once they are unpacked.
+        into: the folder for the archives and their files.
+        archives: the archives to download.
+        address: the server's address.
+        keep: whether to keep the archives after unpacking.
 
     Raises:
-        FetchError: one cannot be had, is not what it should be, or does not fit on the disk.
-        OSError: a file cannot be written; what was loaded stays, and is gone on with.
+        FetchError: an archive is unavailable or damaged, or does not fit on the disk.
+        OSError: a file cannot be written; the next call resumes the download.
     """
     into.mkdir(parents=True, exist_ok=True)
     waiting = [archive for archive in archives if not _is_unpacked(into, archive)]
-    _require_space(into, _most_needed(into, waiting, keep), "all of it")
+    _require_space(into, _peak_bytes(into, waiting, keep), "all of it")
     for archive in waiting:
         file = into / archive.file_name
         if not (file.exists() and file.stat().st_size == archive.num_bytes):
-            with _progress(f"loading {archive.file_name}", archive.num_bytes) as report:
+            with _progress(f"downloading {archive.file_name}", archive.num_bytes) as report:
                 load(f"{address}/{archive.path}", file, archive.num_bytes, report)
         with _progress(f"checking {archive.file_name}", archive.num_bytes) as report:
             _require_md5(file, archive, report)
@@ -124,11 +124,11 @@ def fetch(
 
 
 def unpack(file: Path, into: Path, folder: str) -> None:
-    """Unpack a zip file; what is unpacked already is left.
+    """Unpack a zip file, except for files that were unpacked before.
 
     Raises:
         FetchError: an entry leads out of ``folder``, is a link, or is broken; a file with another
-            content is there; the disk is too small. Nothing that is there has changed.
+            content exists; the disk is too small. No existing file is changed.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -140,14 +140,14 @@ def unpack(file: Path, into: Path, folder: str) -> None:
                 if not _is_there(entry, into / path)
             ]
             needed = sum(entry.file_size for entry, _ in todo)
-            _require_space(into, needed, f"what is in {file.name}")
+            _require_space(into, needed, f"the content of {file.name}")
             with _progress(f"unpacking {file.name}", needed) as report:
                 done = 0
                 for entry, path in todo:
                     _write(archive, entry, path)
                     report(done := done + entry.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise FetchError(f"{file} is broken: {error}; remove it, and try again") from error
+        raise FetchError(f"{file} is damaged: {error}; remove it, and try again") from error
 
 
 def _path_of(entry: zipfile.ZipInfo, folder: str, file: Path) -> PurePosixPath:
@@ -164,10 +164,10 @@ def _path_of(entry: zipfile.ZipInfo, folder: str, file: Path) -> PurePosixPath:
 
 
 def _is_there(entry: zipfile.ZipInfo, path: Path) -> bool:
-    """Whether a file with an entry's content is there.
+    """Whether a file with an entry's content exists.
 
     Raises:
-        FetchError: one with another content, or something else, is there.
+        FetchError: a file with another content, or something else, has its path.
     """
     if not path.exists() and not path.is_symlink():
         return False
@@ -178,7 +178,7 @@ def _is_there(entry: zipfile.ZipInfo, path: Path) -> bool:
                 crc = zlib.crc32(block, crc)
         if crc == entry.CRC:
             return True
-    raise FetchError(f"{path} is there, and is not what the archive has; move it away")
+    raise FetchError(f"{path} exists and differs from the file in the archive; move it away")
 
 
 def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
@@ -213,7 +213,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _mark(into: Path, archive: Archive) -> Path:
-    """Is there once an archive is unpacked; has its MD5."""
+    """The file that marks an archive as unpacked; it holds the archive's MD5."""
     return into / f".{archive.file_name}.unpacked"
 
 
@@ -226,16 +226,16 @@ def _is_unpacked(into: Path, archive: Archive) -> bool:
     )
 
 
-def _most_needed(into: Path, archives: list[Archive], keep: bool) -> int:
-    """The most bytes that will be needed at a time, besides what is there."""
-    most = used = 0
+def _peak_bytes(into: Path, archives: list[Archive], keep: bool) -> int:
+    """The maximum number of further bytes that will be in use at any time."""
+    peak = used = 0
     for archive in archives:
         files = [into / archive.file_name, into / f"{archive.file_name}.part"]
         there = sum(file.stat().st_size for file in files if file.exists())
         used += max(0, archive.num_bytes - there) + archive.unpacked
-        most = max(most, used)
+        peak = max(peak, used)
         used -= 0 if keep else archive.num_bytes
-    return most
+    return peak
 
 
 def _require_space(folder: Path, num_bytes: int, what: str) -> None:
@@ -249,7 +249,7 @@ def _require_space(folder: Path, num_bytes: int, what: str) -> None:
 
 @contextmanager
 def _progress(text: str, num_bytes: int) -> Iterator[Report]:
-    """Show how far something is, where there is a terminal; else a line when it is done."""
+    """Show a progress bar on a terminal, elsewhere one line at the end."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

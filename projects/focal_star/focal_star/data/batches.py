@@ -1,13 +1,13 @@
 """The training batches, as an endless stream that can be resumed at any batch.
 
 Detectron2's loader starts its stream anew, groups images by aspect ratio after they were read, and
-leaves random numbers to worker processes that read ahead. Here the stream is one of indices, so
-that what was trained on is passed over without being read.
+leaves random numbers to worker processes that read ahead. Here the stream consists of indices, so
+that resuming skips batches without reading their images.
 """
 
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class TrainBatches:
         """
         Args:
             cfg: its data sets, sampler, batch size, grouping and workers are those of Detectron2.
-            mapper: from Detectron2's record of an image to what the model takes.
+            mapper: turns Detectron2's record of an image into the model's input.
 
         Raises:
             ConfigError: a batch cannot be shared out among the processes.
@@ -51,7 +51,7 @@ class TrainBatches:
         self.records = records = parts["dataset"]
         self._dataset = DatasetFromList(records, copy=False)
         self.position = 0
-        """How many batches are passed over before the first."""
+        """Number of batches that are skipped before the first."""
         self._sampler = parts["sampler"]
         self._batch_size = batch_size // num_processes
         self._is_wide = None
@@ -59,7 +59,7 @@ class TrainBatches:
             self._is_wide = [record["width"] > record["height"] for record in records]
         self._num_workers = parts["num_workers"]
         self._seed = [torch.initial_seed(), comm.get_rank()] if self._num_workers else None
-        self._streams: weakref.WeakSet[Iterator] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Generator] = weakref.WeakSet()
         self.map_by(mapper)
 
     def map_by(self, mapper: Mapper) -> None:
@@ -78,14 +78,14 @@ class TrainBatches:
         for stream in list(self._streams):
             stream.close()
 
-    def _stream(self) -> Iterator[list[dict[str, Any]]]:
+    def _stream(self) -> Generator[list[dict[str, Any]], None, None]:
         numbered = enumerate(batches_of(self._sampler, self._batch_size, self._is_wide))
         yield from EndingLoader(
             self._batches,
             batch_size=None,
             sampler=itertools.islice(numbered, self.position, None),
             num_workers=self._num_workers,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             generator=torch.Generator(),  # its own: a new loader draws a number
         )
 
@@ -99,7 +99,7 @@ def batches_of(
         indices: of images.
         batch_size: images in a batch.
         is_wide: for each image, whether it is wider than high: a batch then has only images that
-            are, or only such that are not, and comes when it is full.
+            are, or only images that are not, and is yielded once it is full.
     """
     groups: dict[bool, list[int]] = {False: [], True: []}
     for index in indices:
@@ -123,5 +123,5 @@ class _NumberedBatches(Dataset):
         return [self._images[index] for index in indices]
 
 
-def _as_it_is(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _unchanged(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return batch

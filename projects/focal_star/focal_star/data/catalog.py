@@ -23,8 +23,8 @@ def splits_of_name(name: str) -> tuple[Split, Split]:
     Raises:
         DatasetError: Detectron2 does not know them as files in COCO's format.
     """
-    splits = [split_of(f"{name}_{half}", half) for half in ("train", "val")]
-    if None in splits:
+    train, val = (split_of(f"{name}_{half}", half) for half in ("train", "val"))
+    if train is None or val is None:
         pairs = sorted(
             known.removesuffix("_train")
             for known in DatasetCatalog.list()
@@ -33,7 +33,7 @@ def splits_of_name(name: str) -> tuple[Split, Split]:
         text = f"{name!r} is no folder, and Detectron2 knows no {name}_train and {name}_val in "
         text += f"COCO's format; valid: a folder, or one of {', '.join(pairs)}"
         raise DatasetError(name, [Problem("both", "missing-file", text)])
-    return splits[0], splits[1]
+    return train, val
 
 
 def split_of(name: str, half: str = "train") -> Split | None:
@@ -92,7 +92,7 @@ def describe_names(names: Sequence[str]) -> dict[str, Any]:
     """Describe registered splits together; see
     :func:`focal_star.data.validation.description.describe`.
 
-    Images are not read: ``sha256`` covers the annotation files alone, and is "" where one of the
+    Images are not read: ``sha256`` covers only the annotation files, and is "" if one of the
     splits has none. The categories are those of the first split.
 
     Raises:

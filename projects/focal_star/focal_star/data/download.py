@@ -1,4 +1,4 @@
-"""Downloads a file of known size, and goes on with one that broke off."""
+"""Downloads a file of known size, and resumes an interrupted download."""
 
 import http.client
 import re
@@ -12,25 +12,25 @@ from pathlib import Path
 BLOCK = 2**20
 TIMEOUT = 60.0  # s without a byte
 ATTEMPTS = 8
-"""Tries in a row that bring no byte, before it is given up."""
+"""Consecutive attempts without a byte before the download fails."""
 WAIT = 1.0
-"""Seconds before the second of them; doubled for each further one, up to `LONGEST_WAIT`."""
-LONGEST_WAIT = 30.0
+"""Seconds before the second attempt; doubled for each further one, up to `MAX_WAIT`."""
+MAX_WAIT = 30.0
 
 Report = Callable[[int], None]
-"""Is told of the bytes that are done."""
+"""Gets the number of bytes that are done."""
 
 
 class FetchError(RuntimeError):
-    """A file that could not be had or unpacked; says which, why, and what to do."""
+    """A file that could not be downloaded or unpacked; says which, why, and what to do."""
 
 
 def load(url: str, file: Path, num_bytes: int, report: Report = lambda done: None) -> None:
-    """Load a file of known size, going on with ``<file>.part`` if that is there.
+    """Download a file of known size, resuming from ``<file>.part`` if it exists.
 
     Raises:
-        FetchError: the server has not got it, has another size of it, or does not answer.
-        OSError: the disk does not take it.
+        FetchError: the server does not have it, has it in another size, or does not answer.
+        OSError: the file cannot be written.
     """
     part = file.with_name(f"{file.name}.part")
     failures, wait = 0, WAIT
@@ -38,9 +38,9 @@ def load(url: str, file: Path, num_bytes: int, report: Report = lambda done: Non
         report(done)
         try:
             _load_more(url, part, done, num_bytes, report)
-            reason = "the connection broke off"
+            reason = "the connection was interrupted"
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # it has no more, and so has another file than the part is of
+            if error.code == 416:  # its file is shorter than the part, so it is another one
                 part.unlink()
             elif error.code < 500 and error.code not in (408, 429):
                 text = f"{url}: the server answers {error.code} {error.reason}"
@@ -56,10 +56,10 @@ def load(url: str, file: Path, num_bytes: int, report: Report = lambda done: Non
         failures += 1
         if failures == ATTEMPTS:
             raise FetchError(
-                f"{url}: {reason}, {ATTEMPTS} times in a row; the same command goes on from here"
+                f"{url}: {reason}, {ATTEMPTS} times in a row; repeat the command to resume"
             )
         time.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+        wait = min(2 * wait, MAX_WAIT)
     if done > num_bytes:
         part.unlink()
         raise FetchError(f"{part} had {done} bytes, and {url} has {num_bytes}; removed: try again")
@@ -67,7 +67,7 @@ def load(url: str, file: Path, num_bytes: int, report: Report = lambda done: Non
 
 
 def _load_more(url: str, part: Path, start: int, num_bytes: int, report: Report) -> None:
-    """Ask for what is missing, and write what comes, which may be less."""
+    """Request the missing bytes, and write those that arrive, which may be fewer."""
     headers = {"Range": f"bytes={start}-"} if start else {}
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"} | headers)
     with closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as response:
@@ -82,7 +82,7 @@ def _load_more(url: str, part: Path, start: int, num_bytes: int, report: Report)
             size = int(response.headers["Content-Length"] or num_bytes)
         if size != num_bytes:
             text = f"{url} has {size} bytes, and {num_bytes} were published"
-            raise FetchError(f"{text}: it is another file, or a page that stands for it")
+            raise FetchError(f"{text}: it is another file or an error page")
         with part.open("ab" if start else "wb") as file:
             while start < num_bytes and (block := response.read(min(BLOCK, num_bytes - start))):
                 file.write(block)

@@ -18,12 +18,12 @@ def test_batches(
     """All images of a data set once, this process's share of them.
 
     Args:
-        dataset_name: of a registered data set.
-        mapper: from Detectron2's record of an image to what the model takes.
-        batch_size: images of a batch, at most. Those of one batch follow each other, and are of
-            one size, so that none is padded to the size of another.
-        num_single: how many are alone in their batch, the first ones.
-        num_workers: processes that read images; 0 for this one.
+        dataset_name: the name of a registered data set.
+        mapper: turns Detectron2's record of an image into the model's input.
+        batch_size: maximum number of images per batch. The images of a batch are consecutive and
+            have one size, so that none is padded.
+        num_single: number of images at the beginning that get a batch of their own.
+        num_workers: processes that read images; 0: this process reads them.
     """
     records = DatasetCatalog.get(dataset_name)
     indices = list(InferenceSampler(len(records)))

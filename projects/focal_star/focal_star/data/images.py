@@ -20,7 +20,7 @@ def read_image(path: Path | str, channels: str = "RGB", bit_depth: int | None = 
     """Read an image by :func:`focal_star.io.image_files.read_photograph`.
 
     For images of 8 bits per value without transparency, Detectron2's ``read_image`` returns the
-    same. For others, that one clips grey levels of 16 bits at 255 and shows transparent pixels.
+    same. For others, Detectron2's clips grey levels of 16 bits at 255 and shows transparent pixels.
 
     Args:
         path: the file.

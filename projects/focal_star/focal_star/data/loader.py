@@ -24,7 +24,7 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 WATCH_SECONDS = 1.0
-"""How often a worker looks whether its training still lives."""
+"""Interval at which a worker checks whether its training is alive."""
 
 
 class EndingLoader(DataLoader):
@@ -56,7 +56,7 @@ class EndingLoader(DataLoader):
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Have workers that are started within block SIGTERM and SIGINT from their first moment.
+    """Make workers that start within the block hold back SIGTERM and SIGINT from the start.
 
     In this process, Ctrl-C waits for the end of the block: Python ignores what its handler raises
     while it forks.
@@ -73,14 +73,16 @@ def _signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if callable(handler):
             signal.signal(signal.SIGINT, handler)
-        if received:
-            handler(*received[0])
+            if received:
+                handler(*received[0])
 
 
 def _end_with_parent(worker: int) -> None:
     sys.excepthook = _report
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_without_batch)
-    signal.set_wakeup_fd(-1)  # the parent's, which is not to hear of a worker's signals
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(  # type: ignore[attr-defined]  # private
+        _end_without_batch
+    )
+    signal.set_wakeup_fd(-1)  # the parent's, which must not get a worker's signals
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
@@ -89,7 +91,7 @@ def _end_with_parent(worker: int) -> None:
 def _end_without_batch(error: BaseException, batch: object) -> None:
     """End this worker where a batch cannot be sent, for lack of file handles or shared memory.
 
-    multiprocessing would drop the batch, and the training would wait for it without an end. The end
+    multiprocessing would drop the batch, and the training would wait for it forever. The end
     of a worker ends the training.
     """
     traceback.print_exception(error)
@@ -100,13 +102,14 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     """Print a traceback, but not where the training has hung up: it is ending, on purpose."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
-    if issubclass(kind, OSError) and error.errno in _TOO_MANY_FILES:
-        os._exit(1)  # multiprocessing's thread that hands out batches would try without an end
+    if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
+        os._exit(1)  # multiprocessing's thread that hands out batches would retry forever
 
 
 def _watch(parent: int) -> None:
     """End this process when its parent dies, or sends SIGTERM, as torch and multiprocessing do."""
     process = multiprocessing.parent_process()
+    assert process is not None, "this runs in a worker, which has a parent"
     while os.getppid() == parent and process.is_alive():
         received = signal.sigtimedwait({signal.SIGTERM}, WATCH_SECONDS)
         if received is not None and received.si_pid == process.pid:

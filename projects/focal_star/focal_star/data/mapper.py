@@ -1,4 +1,4 @@
-"""Detectron2's mapper of images and boxes, with this project's reader, and a memory."""
+"""Detectron2's mapper of images and boxes, with this project's reader and a cache."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from detectron2.data import transforms as T
 from focal_star.data.images import ImageError, read_image
 
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
-"""From Detectron2's record of an image to what the model takes."""
+"""Turns Detectron2's record of an image into the model's input."""
 
 CACHE_BYTES = 2**30
 
@@ -22,7 +22,7 @@ CACHE_BYTES = 2**30
 class BoxMapper(DatasetMapper):
     """Detectron2's mapper of images and boxes, with :func:`focal_star.data.images.read_image`.
 
-    Masks, keypoints and proposals, which no detector of this project looks at, are left out.
+    Masks, keypoints and proposals, which no detector of this project uses, are left out.
 
     Attributes:
         bit_depth: ``INPUT.BIT_DEPTH``; None for a config of Detectron2 without this key.
@@ -35,15 +35,15 @@ class BoxMapper(DatasetMapper):
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """
         Args:
-            dataset_dict: Detectron2's record of an image.
+            dataset_dict: Detectron2's record of one image.
 
         Returns:
-            What its models take: ``image`` (C, H, W) uint8 and, in training, ``instances``.
+            The model's input: ``image`` (C, H, W) uint8 and, in training, ``instances``.
 
         Raises:
             ImageError: the image cannot be read, or has another size than its record says.
         """
-        record = dataset_dict.copy()  # what is in it is not written to
+        record = dataset_dict.copy()  # the values are not changed
         pixels = read_image(record["file_name"], self.image_format, self.bit_depth)
         try:
             utils.check_image_size(record, pixels)
@@ -56,7 +56,7 @@ class BoxMapper(DatasetMapper):
         annotations = record.pop("annotations", None)
         if self.is_train and annotations is not None:
             boxes = [
-                utils.transform_instance_annotations(_box_alone(annotation), transforms, shape)
+                utils.transform_instance_annotations(_only_box(annotation), transforms, shape)
                 for annotation in annotations
                 if not annotation.get("iscrowd", 0)
             ]
@@ -65,7 +65,7 @@ class BoxMapper(DatasetMapper):
         return record
 
 
-def _box_alone(annotation: dict[str, Any]) -> dict[str, Any]:
+def _only_box(annotation: dict[str, Any]) -> dict[str, Any]:
     return {key: annotation[key] for key in ("bbox", "bbox_mode", "category_id")}
 
 
@@ -107,5 +107,5 @@ def build_test_mapper(cfg: CfgNode) -> BoxMapper:
 def build_validation_mapper(cfg: CfgNode, cached: bool) -> BoxMapper:
     """The mapper of testing, which keeps the boxes; :class:`CachingMapper` if cached."""
     mapper = (CachingMapper if cached else BoxMapper)(cfg, is_train=False)
-    mapper.is_train = True  # all that it still has to do with is that boxes are kept
+    mapper.is_train = True  # now it only decides that boxes are kept
     return mapper

@@ -38,6 +38,7 @@ def register_datasets(cfg: CfgNode) -> Path | None:
     Raises:
         DatasetError: the data set has problems; the message lists all.
     """
+    folder: Path | None
     if cfg.DATASETS.FOLDER:
         folder = in_coco_format(
             cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK, cfg.INPUT.BIT_DEPTH
@@ -97,11 +98,12 @@ def in_coco_format(
     if not check and is_coco(into):
         return into
     converted = voc.convert(folder)
-    checked = check_converted(converted, bit_depth) if check else converted
-    if checked.problems:
-        raise DatasetError(folder, checked.problems)
+    checked = check_converted(converted, bit_depth) if check else None
+    problems = converted.problems if checked is None else checked.problems
+    if problems:
+        raise DatasetError(folder, problems)
     converted.write(into)
-    if check:
+    if checked is not None:
         _warn_of_conversions(into, checked.describe())
     return into
 
@@ -125,7 +127,7 @@ def _register(folder: Path) -> tuple[str, str]:
 
 
 def _register_split(name: str, json_file: str, image_root: str) -> None:
-    """As Detectron2's ``register_coco_instances``, but reads the file once per process."""
+    """Register a split as Detectron2 does, but read its file only once per process."""
 
     @cache
     def records() -> list:

@@ -1,4 +1,4 @@
-"""Addresses (``https://``, ``detectron2://``) that a config can name, and what they may not do."""
+"""Addresses (``https://``, ``detectron2://``) in a config, and how they are restricted."""
 
 import re
 
@@ -9,9 +9,9 @@ def is_address(text: str) -> bool:
 
 
 def leaves_cache(address: str) -> bool:
-    """Whether Detectron2 would write what an address leads to outside its cache of downloads.
+    """Whether Detectron2 would write a download from this address outside its cache.
 
-    It makes the place in the cache from the address, and follows ``..`` in it, so that a server
-    could write any file of the user's.
+    It derives the path in the cache from the address and follows ``..``, so that a server could
+    overwrite any file of the user.
     """
     return ".." in re.split(r"[/\\]", address)

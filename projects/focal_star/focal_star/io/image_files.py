@@ -1,7 +1,7 @@
 """Reads a photograph, whatever a camera or a program has written, as RGB with 8 bits per value.
 
 Training, tests, the check of a data set, the demo and the pictures of a report all read images
-here, so that a report shows what a detector was given. The module needs NumPy and Pillow alone.
+here, so that a report shows what a detector was given. The module needs only NumPy and Pillow.
 """
 
 import io
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 PALETTE = "palette"
 CMYK = "cmyk"
@@ -34,13 +36,13 @@ CONVERSIONS = {
     HIGH_BYTE: "16 bits per value, in a form of which Pillow reads the upper 8: these are read",
     SEVERAL_IMAGES: "several images in one file: the first one is read",
 }
-"""Kind of conversion that may lose something -> what the file has, and what becomes of it."""
+"""Kind of conversion that may lose something -> the file's property, and how it is converted."""
 
 MIN_BITS, MAX_BITS = 8, 16
 """The bits per value that ``bit_depth`` may say."""
 
 _NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
-"""Of TIFF: PhotometricInterpretation -> number of bands that are colours."""
+"""TIFF's PhotometricInterpretation -> number of bands that are colours."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
 
@@ -118,7 +120,7 @@ def read_photograph(path: Path, bit_depth: int | None = None) -> Image.Image:
 def decode(
     source: Source, bit_depth: int | None = None, max_pixels: int | None = None
 ) -> Photograph:
-    """As :func:`read_photograph`, with what was done to the pixels.
+    """Do the same as :func:`read_photograph`, and report the conversions.
 
     Args:
         source: the file, or its content.
@@ -140,7 +142,7 @@ def decode(
 
 
 def find_conversions(source: Source) -> Conversions:
-    """What :func:`read_photograph` does to the pixels of a file; mostly from its header alone.
+    """What :func:`read_photograph` does to the pixels of a file; mostly from its header.
 
     Raises:
         PhotographError: it cannot be read as an image.
@@ -157,7 +159,7 @@ def find_conversions(source: Source) -> Conversions:
     return decode(source).conversions
 
 
-def _open(source: Source) -> Image.Image:
+def _open(source: Source) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
@@ -182,7 +184,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _read(
-    source: Source, file: Image.Image, bit_depth: int | None
+    source: Source, file: ImageFile.ImageFile, bit_depth: int | None
 ) -> tuple[Image.Image, set[str], int | None]:
     """The RGB image, and the two attributes of its ``Conversions``."""
     if file.format == "EPS":  # Pillow would have Ghostscript run it
@@ -217,24 +219,25 @@ def _read(
     if image.mode == "CMYK":
         found.add(CMYK)
     if has_extra:
-        image = _colours_alone(image)
+        image = _only_colours(image)
     elif {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
         image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
+        if np.asarray(image.getchannel("A")).min() < 255:
             found.add(TRANSPARENT)
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB"), found, max_value
 
 
-def _depth(file: Image.Image) -> tuple[int, bool]:
+def _depth(file: ImageFile.ImageFile) -> tuple[int, bool]:
     """The bits per value of Pillow's pixels, 8 or more, and whether their range is stated.
 
     A range is stated by the header of a PNM or JPEG 2000 file, to which Pillow scales, or by the
     bits per sample of a TIFF.
     """
     is_wide = file.mode.startswith("I") or ";16" in _raw_mode(file)
-    if file.format == "TIFF":
-        bits = max(file.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
+    tags = _tiff_tags(file)
+    if tags is not None:
+        bits = max(tags.get(_BITS_PER_SAMPLE, (8,)))
         if bits > 8 and not is_wide:
             raise PhotographError(f"its {bits} bits per value are in an order that Pillow misreads")
         return (bits, True) if 8 < bits < 16 else (16 if bits > 8 else 8, False)
@@ -243,15 +246,24 @@ def _depth(file: Image.Image) -> tuple[int, bool]:
     return 16 if is_wide else 8, is_wide and file.format == "JPEG2000"
 
 
-def _has_extra_band(file: Image.Image) -> bool:
+def _has_extra_band(file: ImageFile.ImageFile) -> bool:
     """Whether it is a TIFF that has more bands than colours."""
-    if file.format != "TIFF":
+    tags = _tiff_tags(file)
+    if tags is None:
         return False
-    num_colours = _NUM_COLOURS.get(file.tag_v2.get(_PHOTOMETRIC, 0), 4)
-    return file.tag_v2.get(_SAMPLES_PER_PIXEL, 1) > num_colours
+    num_colours = _NUM_COLOURS.get(tags.get(_PHOTOMETRIC, 0), 4)
+    return tags.get(_SAMPLES_PER_PIXEL, 1) > num_colours
 
 
-def _values(source: Source, file: Image.Image) -> np.ndarray | None:
+def _tiff_tags(file: ImageFile.ImageFile) -> ImageFileDirectory_v2 | None:
+    """The tags of a TIFF; None for a file of another format."""
+    if file.format != "TIFF":  # other formats are read by subclasses of Pillow's TiffImageFile
+        return None
+    assert isinstance(file, TiffImageFile), type(file)
+    return file.tag_v2
+
+
+def _values(source: Source, file: ImageFile.ImageFile) -> np.ndarray | None:
     """The upright pixels of a file of more than 8 bits: (H, W) or (H, W, bands), whole numbers.
 
     Pillow has no images of several bands of 16 bits, and keeps the high byte of each value. Where
@@ -264,7 +276,8 @@ def _values(source: Source, file: Image.Image) -> np.ndarray | None:
         return np.asarray(ImageOps.exif_transpose(file))
     raw_mode = _raw_mode(file)
     name, order = raw_mode[:-4], raw_mode[-4:]
-    if name == "LA" or (file.format == "TIFF" and file.tag_v2.get(_PLANAR) == 2):
+    tags = _tiff_tags(file)
+    if name == "LA" or (tags is not None and tags.get(_PLANAR) == 2):
         return None
     with _open(source) as again:
         _set_raw_mode(again, name + _BYTES_SWAPPED[order])
@@ -272,7 +285,7 @@ def _values(source: Source, file: Image.Image) -> np.ndarray | None:
     return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16) * 256 + low
 
 
-def _eight_bits(file: Image.Image, values: np.ndarray, bits: int) -> Image.Image:
+def _eight_bits(file: ImageFile.ImageFile, values: np.ndarray, bits: int) -> Image.Image:
     """An image of 8 bits per value, in mode L, LA, RGB, RGBA or CMYK.
 
     Args:
@@ -290,7 +303,8 @@ def _eight_bits(file: Image.Image, values: np.ndarray, bits: int) -> Image.Image
             f"it has the value {colours.max()}, which needs more than {bits} bits (INPUT.BIT_DEPTH)"
         )
     scaled = (colours.astype(np.uint32) * 255 // (2**bits - 1)).astype(np.uint8)
-    if file.format == "TIFF" and file.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0
+    tags = _tiff_tags(file)
+    if tags is not None and tags.get(_PHOTOMETRIC) == 0:  # white is 0
         scaled = 255 - scaled
     clear = file.info.get("transparency")  # the one colour of a PNG that is transparent
     if has_alpha:
@@ -304,7 +318,7 @@ def _eight_bits(file: Image.Image, values: np.ndarray, bits: int) -> Image.Image
     return Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
 
 
-def _colours_alone(image: Image.Image) -> Image.Image:
+def _only_colours(image: Image.Image) -> Image.Image:
     """An image of mode L, RGB, P or CMYK without the band beyond them, if it has one."""
     if image.mode in ("LA", "La"):
         return image.getchannel(0)
@@ -313,15 +327,15 @@ def _colours_alone(image: Image.Image) -> Image.Image:
     return image
 
 
-def _raw_mode(file: Image.Image) -> str:
-    """How the file has its pixels, as Pillow calls it; "" where Pillow does not say."""
+def _raw_mode(file: ImageFile.ImageFile) -> str:
+    """Pillow's name for the layout of the file's pixels; "" where Pillow does not say."""
     args = file.tile[0][3] if file.tile else ""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
 
 
-def _set_raw_mode(file: Image.Image, raw_mode: str) -> None:
-    def changed(tile: tuple) -> tuple:
+def _set_raw_mode(file: ImageFile.ImageFile, raw_mode: str) -> None:
+    def changed(tile: Any) -> Any:  # a named tuple, in older versions of Pillow a tuple
         codec, extents, offset, args = tile
         args = (raw_mode, *args[1:]) if isinstance(args, tuple) else raw_mode
         return getattr(type(tile), "_make", tuple)((codec, extents, offset, args))

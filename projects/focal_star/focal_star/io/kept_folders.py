@@ -1,4 +1,4 @@
-"""Folders that are kept for later processes, up to a size of all together.
+"""Folders that are kept for later processes, up to a total size.
 
 Each has a lock file beside it while a process makes it, or is about to use it.
 """
@@ -12,17 +12,17 @@ from focal_star.io.temporary import locked, remove_abandoned, temporaries, tempo
 logger = logging.getLogger(__name__)
 
 
-def forget_oldest(stores: Path, most_bytes: int, keep: Path) -> None:
-    """Remove what was used longest ago, until the rest is not too large.
+def forget_oldest(stores: Path, max_bytes: int, keep: Path) -> None:
+    """Remove the least recently used folders until the others are small enough.
 
-    What killed processes left goes first, their lock files with it. What others write just now
-    counts, and stays. A training that uses what is removed goes on: it holds the files open. One
-    that is about to use it holds its lock, and it stays.
+    Files of killed processes and their lock files are removed first. Files that other processes
+    are writing count, and are kept. A training that uses a removed folder continues, because it
+    holds the files open. A training that is about to use a folder holds its lock, which keeps it.
 
     Args:
-        stores: the folder of all.
-        most_bytes: of all that stay.
-        keep: one that stays however large it is; its lock is held.
+        stores: the folder of all kept folders.
+        max_bytes: the total size of the folders that are kept.
+        keep: a folder that is kept however large it is; its lock is held.
     """
     remove_abandoned(stores)
     for lock in stores.glob("*.lock"):
@@ -36,7 +36,7 @@ def forget_oldest(stores: Path, most_bytes: int, keep: Path) -> None:
     )
     total = sum(size for *_, size in found) + sum(map(_num_bytes, written))
     for _, folder, size in found:
-        if total <= most_bytes:
+        if total <= max_bytes:
             return
         if folder != keep:
             with suppress(BlockingIOError), locked(lock_of(folder), wait=False):

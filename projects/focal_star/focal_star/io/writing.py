@@ -10,7 +10,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path``, through a temporary file beside it that is on the disk first.
 
     Raises:
-        OSError: names ``path``, and why it cannot be written; what stood there stands.
+        OSError: names ``path``, and why it cannot be written; an old file is unchanged.
     """
     try:
         _write_whole(path, content)
@@ -23,5 +23,5 @@ def _write_whole(path: Path, content: bytes | memoryview) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # the temporary one is its owner's alone; folders are shared
+        os.chmod(temporary, 0o644)  # only its owner may read the temporary file; folders are shared
         os.replace(temporary, path)

@@ -31,7 +31,7 @@ class SplitResNet(ResNet):
         return super().freeze(freeze_at)
 
     def frozen(self, x: Tensor) -> Tensor:
-        """Run the stem and the frozen stages alone."""
+        """Run only the stem and the frozen stages."""
         x = self.stem(x)
         for stage in self.stages[: self.num_frozen]:
             x = stage(x)

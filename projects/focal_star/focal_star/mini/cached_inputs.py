@@ -22,7 +22,7 @@ class CachedFeatures:
 
 
 class LabelledInstances(Instances):
-    """The objects of an image, with the result of ``RetinaNet.label_anchors``.
+    """The objects of one image, with the result of ``RetinaNet.label_anchors``.
 
     A selection of the objects is a plain ``Instances`` again.
     """

@@ -30,7 +30,7 @@ class Recipe:
 
     Attributes:
         num_train, num_val: images in each split.
-        image_size: height and width of an image, px.
+        image_size: height and width of each image, px.
         num_objects: minimum and maximum number of objects per image; an object for which no free
             place is found is left out.
         height: smallest and largest height of a digit, px; its logarithm is uniform.
@@ -154,8 +154,9 @@ def _background(photos: list[Image.Image], size: int, random: np.random.Generato
     """A (size, size, 3) float crop in [0, 255] of a photograph, scaled and mirrored at random."""
     photo = photos[random.integers(len(photos))]
     side = int(size * random.uniform(1.0, min(photo.size) / size))
-    left, top = (random.integers(extent - side + 1) for extent in photo.size)
-    crop = photo.crop((left, top, left + side, top + side)).resize((size, size), Image.BILINEAR)
+    left, top = (int(random.integers(extent - side + 1)) for extent in photo.size)
+    crop = photo.crop((left, top, left + side, top + side))
+    crop = crop.resize((size, size), Image.Resampling.BILINEAR)
     scene = np.asarray(crop, dtype=np.float64)
     return (scene[:, ::-1] if random.random() < 0.5 else scene).copy()
 
@@ -168,7 +169,8 @@ def _objects(
     random: np.random.Generator,
 ) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
     """Paste digits into ``scene``; yield each one's index and its box (x, y, w, h) in px."""
-    size, boxes = recipe.image_size, []
+    size = recipe.image_size
+    boxes: list[tuple[int, int, int, int]] = []
     for _ in range(random.integers(recipe.num_objects[0], recipe.num_objects[1] + 1)):
         h = float(np.exp(random.uniform(*np.log(recipe.height))))
         w = h * float(np.exp(random.uniform(-1, 1) * np.log(recipe.aspect)))
@@ -200,7 +202,8 @@ def _paste(
 ) -> None:
     """Blend a digit into ``patch`` (h, w, 3), in place, lighter or darker than what is there."""
     height, width = patch.shape[:2]
-    stretched = Image.fromarray(digit.astype(np.float32)).resize((width, height), Image.BICUBIC)
+    stretched = Image.fromarray(digit.astype(np.float32))
+    stretched = stretched.resize((width, height), Image.Resampling.BICUBIC)
     opacity = np.clip(np.asarray(stretched, dtype=np.float64), 0, 1)[..., None]
     below = patch.mean(axis=(0, 1))
     sign = 1.0 if below.mean() < 128 else -1.0

@@ -61,7 +61,7 @@ class CachedAnchorGenerator(DefaultAnchorGenerator):
 class PackedHead(RetinaNetHead):
     """RetinaNet's head on one map with all small levels side by side, one column of zeros apart.
 
-    A 3 x 3 convolution then computes for each level what it computes for it alone, if the columns
+    A 3 x 3 convolution then computes the same as on each level separately, if the columns
     between the levels are set to zero again after each layer. The first convolutions of both
     subnets have the same input and are run as one.
     """

@@ -56,14 +56,14 @@ class _Rows:
 
     def __getitem__(self, row: int) -> np.ndarray:
         array = np.empty(self._shape, self._dtype)
-        read = os.preadv(self._file.fileno(), [array], self._start + row * self._row_bytes)
+        read = os.preadv(self._file.fileno(), [array.data], self._start + row * self._row_bytes)
         if read != self._row_bytes:
             raise OSError(f"{self._file.name} ends within row {row}")
         return array
 
 
 class CachedFeatureMapper:
-    """From Detectron2's record of an image to what the model takes, with features for pixels."""
+    """Turns Detectron2's record of an image into the model's input, with features for pixels."""
 
     def __init__(self, folder: Path, anchors: Path | None):
         """
@@ -87,7 +87,7 @@ class CachedFeatureMapper:
         return len(self._rows)
 
     def instances(self, row: int) -> Instances:
-        """The objects of an image, by its number."""
+        """The objects of one image, by its number."""
         own = slice(self._starts[row], self._starts[row + 1])
         instances = Instances(self.size)
         instances.gt_boxes = Boxes(self._boxes[own].clone())

@@ -11,7 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.layers import cat
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
-from torch import Tensor
+from torch import Tensor, nn
 
 from focal_star.losses.fused.formulas import Number
 from focal_star.mini.cached_inputs import FEATURES, CachedFeatures, LabelledInstances
@@ -29,7 +29,7 @@ MAX_JOINED_LOGITS = 2**20
 less time than one loss per level. Above it the copy would cost memory."""
 
 
-class AcceptsCachedFeatures:
+class AcceptsCachedFeatures(nn.Module):
     """A detector of Detectron2 that also takes cached features instead of the pixels of a batch."""
 
     def preprocess_image(self, batched_inputs: list[dict[str, Any]]) -> ImageList:

@@ -191,7 +191,7 @@ class _Crops:
         scale = self.short_edge / min(image.size)
         if scale != 1:
             width, height = (round(extent * scale) for extent in image.size)
-            image = image.resize((width, height), Image.BILINEAR)
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
         return image, scale
 
     def _object(self, index: int, box: list[float], random: np.random.Generator) -> np.ndarray:
@@ -222,4 +222,5 @@ class _Crops:
         box = (left, top, left + side, top + side)
         size = (self.size, self.size)
         transform = (side / self.size, 0, box[0], 0, side / self.size, box[1])
-        return np.asarray(image.transform(size, Image.AFFINE, transform, Image.BILINEAR))
+        crop = image.transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR)
+        return np.asarray(crop)

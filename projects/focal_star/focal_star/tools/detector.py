@@ -64,7 +64,7 @@ class Detector:
             ConfigError: the photograph is so narrow that nothing of it would be left.
         """
         pixels = np.asarray(photograph)
-        height, width = pixels.shape[:2]
+        width, height = photograph.size
         if self.cfg.INPUT.FORMAT == "BGR":
             pixels = pixels[:, :, ::-1]
         short = self.cfg.INPUT.MIN_SIZE_TEST
@@ -151,6 +151,7 @@ def _of_study(weights: Path) -> list[str]:
 
 
 def _of_folder(cfg: CfgNode) -> list[str]:
+    folder: Path | None
     if cfg.DATASETS.FOLDER:
         try:
             folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)

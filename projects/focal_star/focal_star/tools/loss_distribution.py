@@ -71,7 +71,8 @@ def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to measure on")
     register_datasets(cfg)
-    model = trainer_class(cfg, Trainer).build_model(cfg)
+    trainer: type[Trainer] = trainer_class(cfg, Trainer)
+    model = trainer.build_model(cfg)
     if not isinstance(model, FocalStarRetinaNet):
         raise ConfigError(
             f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which has no loss of this "

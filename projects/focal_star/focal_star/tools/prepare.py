@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--resolve-only",
         action="store_true",
-        help="write the config alone, and make nothing",
+        help="write only the config, and make nothing",
     )
     parser.add_argument(
         "--num-gpus", type=int, default=0, help="that this machine must have (default: not asked)"

@@ -17,6 +17,7 @@ from focal_star.data.batches import TrainBatches
 from focal_star.data.evaluation_batches import test_batches
 from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import (
+    Mapper,
     build_test_mapper,
     build_train_mapper,
     build_validation_mapper,
@@ -54,7 +55,7 @@ class Trainer(DefaultTrainer):
         """
         self.start = start
         self.interrupted = False
-        self.validation_mapper = build_validation_mapper(cfg, cached=True)
+        self.validation_mapper: Mapper = build_validation_mapper(cfg, cached=True)
         super().__init__(cfg)
         if cfg.SOLVER.AMP.ENABLED:
             self._trainer = MixedPrecisionLoop(self._trainer, cfg.MODEL.DEVICE)

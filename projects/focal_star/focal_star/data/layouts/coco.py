@@ -30,15 +30,15 @@ EXPORTED = "_annotations.coco.json"
 def splits_of(folder: Path | str) -> tuple[Split, Split]:
     """Where the training and the validation split of a folder are, or would have to be."""
     folder = Path(folder)
-    ours = tuple(
-        Split(name, folder / f"instances_{name}.json", folder / "images")
-        for name in ("train", "val")
+    ours = (
+        Split("train", folder / "instances_train.json", folder / "images"),
+        Split("val", folder / "instances_val.json", folder / "images"),
     )
     if any(holds(split.annotation_file.exists) for split in ours):
         return ours
-    exported = tuple(
-        Split(name, folder / place / EXPORTED, folder / place)
-        for name, place in (("train", "train"), ("val", "valid"))
+    exported = (
+        Split("train", folder / "train" / EXPORTED, folder / "train"),
+        Split("val", folder / "valid" / EXPORTED, folder / "valid"),
     )
     if any(holds(split.annotation_file.exists) for split in exported):
         return exported

@@ -3,14 +3,14 @@
 A folder with ``Annotations/``, ``ImageSets/Main/`` and ``JPEGImages/`` (``VOC2007``), or one that
 holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written into it.
 
-* Splits: where most images of a ``test`` list have annotations, as VOC 2007's, that is what is
-  tested on, and all ``trainval`` lists are trained on. Else ``train`` is trained on, and ``val``
-  tested on. So ``VOCdevkit`` with 2007 and 2012 is the usual "07+12".
+* Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
+  the test split, and all ``trainval`` lists form the training split. Otherwise ``train`` and
+  ``val`` are the splits. So ``VOCdevkit`` with 2007 and 2012 is the usual "07+12".
 * Boxes: VOC counts pixels from 1 and includes the last, so that x is ``xmin - 1`` and the width
   ``xmax - xmin + 1``; Detectron2's evaluation of VOC does the same.
 * Objects marked ``difficult`` become crowds (``iscrowd`` 1): not trained on, and a detection of one
-  counts neither for nor against, as VOC has it. But they are trained on by Detectron2's own loader
-  of VOC; and a crowd may be matched by any number of detections that lie mostly within it.
+  counts neither for nor against, as in VOC. Differences: Detectron2's own loader of VOC trains on
+  them; and a crowd may be matched by any number of detections that lie mostly within it.
 * The metric is COCO's, not VOC's AP at an IoU of 0.5 (though ``AP50`` is close to it).
 * Categories are the names that occur in the two splits, in the order of the alphabet (VOC's own
   order), with ids from 1.
@@ -21,7 +21,6 @@ A file is XML without a document type: entities are not expanded.
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from focal_star.io.image_files import PhotographError, read_photograph
 from focal_star.io.writing import write_whole
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
-"""What makes a folder one of VOC."""
+"""The parts that identify a VOC folder."""
 
 SPLITS = ("train", "val")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -44,10 +43,10 @@ class Converted:
     """A VOC data set in COCO's format.
 
     Attributes:
-        folder: of VOC.
-        image_root: what every ``file_name`` is relative to.
-        contents: split -> content of its annotation file; each entry says what it was made of.
-        problems: what could not be converted, and so is in no content.
+        folder: the VOC folder.
+        image_root: the folder that every ``file_name`` is relative to.
+        contents: split -> content of its annotation file; each entry names its source.
+        problems: the entries that could not be converted and are left out of the contents.
     """
 
     folder: Path
@@ -56,9 +55,9 @@ class Converted:
     problems: list[Problem] = field(default_factory=list)
 
     def write(self, into: Path) -> None:
-        """Write a folder in COCO's format, whose ``images`` leads to VOC's own.
+        """Write a folder in COCO's format, whose ``images`` is a link to VOC's own.
 
-        What stands there is replaced, a file at a time, if it differs.
+        Existing files are replaced one at a time if they differ.
         """
         into.mkdir(parents=True, exist_ok=True)
         link = into / "images"
@@ -74,11 +73,12 @@ class Converted:
             ):
                 write_whole(split.annotation_file, content)
 
-    def splits(self, into: Path) -> tuple[Split, ...]:
+    def splits(self, into: Path) -> tuple[Split, Split]:
         """The splits as they are, or will be, in the folder that :meth:`write` is given."""
-        return tuple(
+        train, val = (
             Split(name, into / f"instances_{name}.json", self.image_root) for name in SPLITS
         )
+        return train, val
 
 
 def is_voc(folder: Path | str) -> bool:
@@ -93,7 +93,7 @@ def convert(folder: Path | str) -> Converted:
     """
     folder = Path(folder).resolve()
     years = [_Year(path, path == folder) for path in _years(folder)]
-    image_root = folder / "JPEGImages" if years[0].is_alone else folder
+    image_root = folder / "JPEGImages" if years[0].is_single else folder
     converted = Converted(folder, image_root)
     for split, lists in _lists(years).items():
         images: list[dict] = []
@@ -151,9 +151,9 @@ def _lists(years: list["_Year"]) -> dict[str, list[tuple["_Year", str]]]:
 class _Year:
     """One folder with Annotations, ImageSets and JPEGImages."""
 
-    def __init__(self, folder: Path, is_alone: bool):
-        self.folder, self.is_alone = folder, is_alone
-        self._place = "" if is_alone else f"{folder.name}/"
+    def __init__(self, folder: Path, is_single: bool):
+        self.folder, self.is_single = folder, is_single
+        self._place = "" if is_single else f"{folder.name}/"
         self._annotated = {
             name.removesuffix(".xml")
             for name in os.listdir(folder / "Annotations")
@@ -214,7 +214,7 @@ class _Year:
         except (OSError, ValueError) as error:
             add("not-voc", getattr(error, "strerror", None) or str(error))
             return None
-        below = files[0] if self.is_alone else f"{self._place}JPEGImages/{files[0]}"
+        below = files[0] if self.is_single else f"{self._place}JPEGImages/{files[0]}"
         image = {"file_name": below, "width": size[0], "height": size[1], SOURCE: place}
         objects = []
         for number, element in enumerate(root.findall("object"), start=1):
@@ -228,7 +228,7 @@ class _Year:
 
 class _WithoutDoctype(ElementTree.TreeBuilder):
     def doctype(self, *_: Any) -> None:
-        raise ValueError("it has a document type, which annotations of VOC have not")
+        raise ValueError("it has a document type; VOC's annotations have none")
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -243,16 +243,17 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _size(root: ElementTree.Element, image: Path) -> tuple[int, int]:
-    """(width, height) as the file says it; those of the image where it does not."""
+    """(width, height) from the file; from the image if the file gives none."""
     given = [_text(root, f"size/{side}") for side in ("width", "height")]
     if all(text in (None, "", "0") for text in given):
         try:
             return read_photograph(image).size
         except PhotographError as error:
             raise ValueError(f"it gives no size, and {shown(image.name)}: {error}") from error
-    if not all(text and text.isdecimal() and len(text) < 10 for text in given):
+    sides = [int(text) for text in given if text and text.isdecimal() and len(text) < 10]
+    if len(sides) != 2:
         raise ValueError(f"width and height must be whole numbers of px, got {shown(given)}")
-    return int(given[0]), int(given[1])
+    return sides[0], sides[1]
 
 
 def _object(element: ElementTree.Element) -> dict[str, Any]:
@@ -272,17 +273,17 @@ def _object(element: ElementTree.Element) -> dict[str, Any]:
     }
 
 
-def _corners(element: ElementTree.Element) -> Iterator[float]:
+def _corners(element: ElementTree.Element) -> list[float]:
     texts = [_text(element, f"bndbox/{corner}") for corner in CORNERS]
     try:
-        values = [float(text) for text in texts]
-    except (TypeError, ValueError):
+        values = [float(text or "") for text in texts]
+    except ValueError:
         values = [math.nan]
     if not all(map(math.isfinite, values)):
         raise ValueError(f"<bndbox> must have {', '.join(CORNERS)}, got {shown(texts)}")
     if values[2] < values[0] or values[3] < values[1]:
         raise ValueError(f"xmax and ymax must not be below xmin and ymin, got {shown(texts)}")
-    return iter(values)
+    return values
 
 
 def _text(element: ElementTree.Element, path: str) -> str | None:

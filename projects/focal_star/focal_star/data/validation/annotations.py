@@ -65,12 +65,10 @@ def _is_rle(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     size, counts = value.get("size"), value.get("counts")
-    number_lists = [size] if isinstance(counts, str) else [size, counts]
-    return (
-        all(isinstance(numbers, list) for numbers in number_lists)
-        and all(type(n) is int and 0 <= n < 2**32 for numbers in number_lists for n in numbers)
-        and len(size) == 2
-    )
+    if not (isinstance(size, list) and isinstance(counts, list | str)):
+        return False
+    numbers = size if isinstance(counts, str) else size + counts
+    return len(size) == 2 and all(type(n) is int and 0 <= n < 2**32 for n in numbers)
 
 
 def _is_number(value: Any) -> bool:

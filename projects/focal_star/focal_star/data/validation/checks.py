@@ -141,9 +141,13 @@ def require_valid(folder: Path | str, bit_depth: int | None = None) -> dict[str,
     splits = splits_of(folder)
     key = (*splits, bit_depth)
     if key in _VALID_SPLITS:
-        known = [known_description(split) for split in splits]
-        if all(one is not None and one.bit_depth == bit_depth for one in known):
-            return {split.name: one.card for split, one in zip(splits, known, strict=True)}
+        cards = {
+            split.name: known.card
+            for split in splits
+            if (known := known_description(split)) is not None and known.bit_depth == bit_depth
+        }
+        if len(cards) == len(splits):
+            return cards
     check = check_folder(folder, bit_depth)
     if check.problems:
         raise DatasetError(folder, check.problems)
@@ -172,4 +176,6 @@ def _shared_images(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:
             for check in (train, val)
         ]
         text = f"the image {shown(name)} is in both splits ({', '.join(stories)})"
-        yield Problem("both", "split-overlap", f"{text}: a model is not tested on what it saw")
+        yield Problem(
+            "both", "split-overlap", f"{text}: a model must not be tested on its training images"
+        )

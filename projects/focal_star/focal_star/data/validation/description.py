@@ -1,4 +1,4 @@
-"""Describes what a split holds, in numbers, and identifies its content by a hash."""
+"""Describes the content of a split in numbers, and identifies it by a hash."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ _DESCRIBED: dict[Split, _Described] = {}
 
 
 def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
-    """What a split holds, in counts and a fingerprint. The split must have passed the check.
+    """Describe the content of a split, which must have passed the check.
 
     Args:
         split: its files.

@@ -1,4 +1,4 @@
-"""Reads each image of a split once: for its hash, its faults, and what its conversion may lose."""
+"""Reads each image of a split once: for its hash, its faults, and losses in its conversion."""
 
 import hashlib
 import os
@@ -108,14 +108,15 @@ def describe_conversions(
         if not of_kind:
             continue
         if kind == SIXTEEN_BITS:
-            words = _sixteen_bits(max(conversions[n].max_value for n in of_kind), bit_depth)
+            values = (conversions[n].max_value for n in of_kind)
+            words = _sixteen_bits(max(value for value in values if value is not None), bit_depth)
         example = shown(file_names[of_kind[0]])
         lines.append(f"{len(of_kind)} of {len(conversions)} images (such as {example}): {words}")
     return lines
 
 
 def _sixteen_bits(max_value: int, bit_depth: int | None) -> str:
-    """What is done to images of 16 bits per value of which this is the greatest value."""
+    """Describe the conversion of images of 16 bits per value with this greatest value."""
     words = f"{CONVERSIONS[SIXTEEN_BITS]}; the greatest value is {max_value}"
     if bit_depth is not None:
         return f"{words}, and INPUT.BIT_DEPTH {bit_depth} makes {2**bit_depth - 1} white"

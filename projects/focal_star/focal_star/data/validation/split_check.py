@@ -34,7 +34,7 @@ MAX_ID = 2**63 - 1
 """Libraries store ids in 64 bits."""
 
 MAX_SIDE = 2**31 - 1
-"""Width or height of an image, px; no format allows more."""
+"""Width or height, px; no image format allows more."""
 
 EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
 """COCO's own annotation file -> ids of its images with a box without area, which the loader leaves
@@ -94,6 +94,7 @@ class SplitCheck:
         """The description of a valid split; see
         :func:`focal_star.data.validation.description.describe`."""
         assert not self.problems, self.problems
+        assert self._content is not None and self._file is not None, "the split has not been read"
         return describe_content(self.split, self._content, self._file, self._facts, self.bit_depth)
 
     def _add(self, kind: str, where: str, text: str) -> None:
@@ -243,7 +244,7 @@ class SplitCheck:
 
     def _check_size(self, where: str, entry: dict, facts: ImageFacts) -> tuple[int, int] | None:
         """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
-        given = (entry.get("width"), entry.get("height"))
+        given: tuple[Any, Any] = entry.get("width"), entry.get("height")
         if not all(type(side) is int and 0 < side <= MAX_SIDE for side in given):
             text = f"width and height must be integers from 1 to {MAX_SIDE}, got {shown(given)}"
             self._add("image-size", where, text)
@@ -273,14 +274,15 @@ class SplitCheck:
             if image_id is not None and in_image[image_id] == MAX_OBJECTS + 1:
                 text = f"the image of image_id {image_id} has more than {MAX_OBJECTS} annotations"
                 self._add("too-many-objects", where, text)
-            if None not in (image_id, image_ids) and image_id not in image_ids:
+            if image_id is not None and image_ids is not None and image_id not in image_ids:
                 self._add("unknown-image", where, f"there is no image of image_id {image_id}")
             category_id = self._valid_id(where, entry, "category_id")
-            if None not in (category_id, category_ids) and category_id not in category_ids:
+            if not (category_id is None or category_ids is None or category_id in category_ids):
                 text = f"there is no category of category_id {category_id};"
                 text += f" valid are {valid}"
                 self._add("unknown-category", where, text)
-            for kind, text in box_faults(entry.get("bbox"), self.sizes.get(image_id)):
+            size = None if image_id is None else self.sizes.get(image_id)
+            for kind, text in box_faults(entry.get("bbox"), size):
                 if kind != "empty-box" or image_id not in empty:
                     self._add(kind, where, text)
             for kind, text in other_faults(entry):

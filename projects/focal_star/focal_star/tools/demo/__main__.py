@@ -106,10 +106,10 @@ def choose_thresholds(
     One that was asked for holds for all. Else each has its own if all were measured on their
     validation images, as losses calibrate differently; and ``DEFAULT_THRESHOLD`` if not.
     """
-    measured = [detector.measured for detector in detectors]
+    measured = [one.measured for one in detectors if one.measured is not None]
     if threshold is not None:
         return [threshold] * len(detectors), f"All are shown from a score of {threshold:g}."
-    if None not in measured:
+    if len(measured) == len(detectors):
         return measured, (
             "Each is shown from the score on at which its training found it precise on its own "
             "validation images, so that all are as careful."

@@ -87,7 +87,7 @@ def page(
     skipped: Sequence[dict[str, str]],
     folder: Path,
 ) -> bytes:
-    """The page, all pictures in it: it may be moved or sent alone.
+    """The page with all pictures embedded, so that it can be sent as one file.
 
     Args:
         source: where the photographs are from.
@@ -147,7 +147,7 @@ def _draw(axes, detection: Detection, colour: str, height: int) -> None:
     ).set_in_layout(False)  # fmt: skip
 
 
-def _line(text: str, longest: int) -> str:
+def _line(text: str, max_length: int) -> str:
     """A text in one line that fonts can draw, cut where it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    return line if len(line) <= max_length else line[: max_length - 1] + "…"

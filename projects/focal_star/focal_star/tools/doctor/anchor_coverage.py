@@ -1,7 +1,7 @@
-"""How well the anchors cover the boxes of a data set, from its annotations alone.
+"""How well the anchors cover the boxes of a data set, from its annotations only.
 
-A detector learns of an object by the anchors that overlap it enough. Of each box, this is the
-intersection over union with the best of all anchors, at every place of every level.
+A detector learns of an object by the anchors that overlap it enough. This module computes, for each
+box, the intersection over union with the best of all anchors at all places of all levels.
 """
 
 from collections.abc import Sequence

@@ -74,7 +74,7 @@ class Format:
     Attributes:
         suffix: of its name.
         any_size: whether it takes images of any size.
-        write: (graph, an image) -> the file's content.
+        write: (graph, example image) -> the file's content.
         load: the file's content -> what runs it; None where that needs a package that is not here.
         runs_with: what it takes to run it.
     """
@@ -149,7 +149,7 @@ FORMATS = {
 def export(
     detector: Detector, name: str, size: tuple[int, int] | None = None
 ) -> tuple[bytes, dict[str, Any]]:
-    """The content of a file, checked, and what is to be known of it.
+    """The content of a file, checked, and its description.
 
     Args:
         detector: of a RetinaNet.
@@ -197,7 +197,7 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
 
 
 def _same(found: Any, boxes: Tensor, scores: Tensor, classes: Tensor) -> bool:
-    """Whether each detection has its own counterpart; equal scores may stand in any order."""
+    """Whether each detection has its own counterpart; equal scores may be in any order."""
     if not len(boxes):
         return True
     apart = (found.pred_boxes.tensor[:, None] - boxes[None]).abs().amax(-1) / BOX_TOLERANCE
