@@ -177,7 +177,7 @@ class CellRun:
         """The reason why a result is not that of the started process; "" if it is.
 
         A person may have run train_net.py in the cell's folder, or Python may have imported another
-        focal_star.
+        focal_star, or a helper of the loss that is found through PYTHONPATH and is in no snapshot.
         """
         mark = self._mark()
         planned, trained = mark["code_sha256"], outcome["run"].get("code_sha256", "")
@@ -186,6 +186,13 @@ class CellRun:
                 "the process trained with other sources of focal_star "
                 f"({trained[:12] or 'unknown'}) than those of its snapshot ({planned[:12]}, by "
                 "SHA-256): another focal_star is imported first"
+            )
+        planned, loss = mark["identity"].get("loss"), outcome["result"].get("loss")
+        trained = loss.get("code") if isinstance(loss, dict) else None
+        if planned and trained and planned != trained and outcome["status"] != FAILED:
+            return (
+                "the code of the loss changed while the cell waited "
+                f"(it was {planned[:12]}, and {str(trained)[:12]} was trained with, by SHA-256)"
             )
         try:
             path = self.job.layout.cell_config(self.job.cell.id)

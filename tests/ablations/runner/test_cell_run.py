@@ -222,6 +222,20 @@ def test_result_of_other_code_is_refused(job, workplace):
     assert kept.exists()
 
 
+def test_result_of_another_loss_is_refused(job, workplace):
+    workplace.act({0.5: ["other loss", "diverged", "other loss"]})
+    planned, own = (
+        replace(job, identity=replace(job.identity, loss=code * 32)) for code in ("5a", "0b")
+    )
+    record = end_of(planned)
+    assert (record.status, record.result) == (FAILED, {})
+    assert "the code of the loss changed while the cell waited" in record.error
+    assert "5a5a5a" in record.error and "0b0b0b" in record.error
+    assert list(job.layout.earlier.glob("*/foreign/cell/result.json"))
+    assert end_of(planned).status == DIVERGED, "a result that names no loss counts"
+    assert end_of(own).status == DONE and len(workplace.started()) == 3
+
+
 FOREIGN = {
     "alpha": ["MODEL.RETINANET.FOCAL_LOSS_ALPHA", "0.9"],
     "an axis that the setting leaves to the config": ["MODEL.RETINANET.PRIOR_PROB", "0.1"],

@@ -97,6 +97,8 @@ def leave(status: str, error: str, ap: float) -> None:
             "environment": {"num_threads": os.environ["OMP_NUM_THREADS"]},
         },
     }
+    if action == "other loss":
+        content["result"]["loss"] = {"code": "0b" * 32}
     text = json.dumps(content)
     if action == "truncated":
         text = text[: len(text) // 2]
