@@ -119,16 +119,18 @@ class CellRun:
         """Make the cell's folder that of the job's fingerprint; return its record if it has one.
 
         Files of another fingerprint are set aside. If they have a result but no record (the run was
-        killed, and the process ended later), the record is written first.
+        killed, and the process ended later), the record is written first, unless the result is
+        foreign. A result with a record was checked before.
         """
         layout, cell_id = self.job.layout, self.job.cell.id
         fingerprint = self.job.identity.fingerprint
         mark = earlier.mark_in(layout.cell(cell_id))
-        if mark.get("fingerprint", fingerprint) != fingerprint and "identity" in mark:
+        owner = mark.get("fingerprint", fingerprint)
+        if owner != fingerprint and "identity" in mark and not self._is_recorded(owner):
             outcome = self._outcome()
             if outcome is not None and self._foreign(outcome):
                 earlier.disown(layout, cell_id)
-            elif outcome is not None and not self._is_recorded(mark["fingerprint"]):
+            elif outcome is not None:
                 self._save(outcome)
         came_back = earlier.switch(layout, cell_id, fingerprint)
         if not came_back or not self._is_recorded(fingerprint):
@@ -234,7 +236,7 @@ class CellRun:
 
     def _mark(self) -> dict[str, Any]:
         """The mark of the newest process in the cell's folder."""
-        unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": ""}
+        unknown = {"commit": "", "snapshot_sha256": "", "code_sha256": "", "config_values": {}}
         mark = earlier.mark_in(self.job.layout.cell(self.job.cell.id))
         return mark_of(self.job) | (unknown if mark else {}) | mark
 

@@ -1,6 +1,7 @@
 """One cell, with a stand-in for train_net.py: its process ends, fails, dies or is replaced."""
 
 import errno
+import json
 import os
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ from ablations.runner import cell_run as cell_runs
 from ablations.runner import processes
 from ablations.runner.cell_run import CellRun
 from ablations.runner.job import inputs_of
+from ablations.storage.json_files import write_json
 from ablations.storage.locks import is_running
 from tests.ablations.processes import end_of, steps_of, wait_for, with_other_data
 
@@ -269,6 +271,35 @@ def test_a_result_of_the_same_config_counts_whoever_started_it(job, workplace):
     assert end_of(replace(job, retries=0)).status == FAILED
     run_by_hand(job, workplace, [])
     assert end_of(job).status == DONE and len(workplace.started()) == 2
+
+
+def with_another_schedule(job):
+    """The same cell with another config, fingerprint, and values that its config must have."""
+    return replace(
+        with_other_data(job),
+        arguments=(*job.arguments, "SOLVER.MAX_ITER", "10"),
+        config_values=job.config_values | {"SOLVER.MAX_ITER": 10},
+    )
+
+
+def test_a_mark_without_values_of_the_config_does_not_take_those_of_another_job(job, workplace):
+    expected = end_of(job)
+    job.layout.record(job.cell.id).unlink()
+    path = job.layout.cell_fingerprint(job.cell.id)
+    mark = json.loads(path.read_text())
+    del mark["config_values"]
+    write_json(path, mark)
+    assert end_of(with_another_schedule(job)).status == DONE
+    assert end_of(job).result == expected.result and len(workplace.started()) == 2
+
+
+def test_a_recorded_training_stays_that_of_its_fingerprint(job, workplace):
+    record, other = end_of(job), with_another_schedule(job)
+    config = job.layout.cell_config(job.cell.id)
+    config.write_text(json.dumps({"SEED": 2}))  # a person started train_net.py here and stopped it
+    assert end_of(other).status == DONE and end_of(job) == record
+    assert config.read_text() == json.dumps({"SEED": 2}), "its folder was moved back"
+    assert len(workplace.started()) == 2
 
 
 def test_a_process_that_trains_with_another_config_fails(job, workplace):
