@@ -14,7 +14,16 @@ import yaml
 from ablations.identity import environment
 from ablations.identity.fingerprint import ResolvedConfig
 from ablations.records import earlier
-from ablations.records.record import DIVERGED, DONE, FAILED, Record, RecordError, load, save
+from ablations.records.record import (
+    DIVERGED,
+    DONE,
+    FAILED,
+    STATUSES,
+    Record,
+    RecordError,
+    load,
+    save,
+)
 from ablations.runner.job import Job, mark_of
 from ablations.runner.processes import CellProcess, Start, start_new
 from ablations.storage import locks
@@ -170,7 +179,8 @@ class CellRun:
             return None
         content = read_object(path)
         found = {key: content.get(key) for key in ("status", "error", "result", "run")}
-        if isinstance(found["result"], dict) and isinstance(found["run"], dict):
+        is_whole = found["status"] in STATUSES and isinstance(found["error"], str)
+        if is_whole and isinstance(found["result"], dict) and isinstance(found["run"], dict):
             return found
         path.rename(path.with_name("result.broken.json"))
         return None

@@ -333,11 +333,21 @@ def test_data_rewritten_with_equal_content_are_trained_on(job, workplace):
     assert end_of(job).status == DONE
 
 
-@pytest.mark.parametrize("text", ["", '{"status": "do', "[]", "{}", "\x00", "null"])
+INVALID_RESULTS = [
+    "", '{"status": "do', "[]", "{}", "\x00", "null", '{"result": {}, "run": {}}',
+    '{"status": "over", "error": "", "result": {}, "run": {}}',
+    '{"status": "done", "error": null, "result": {}, "run": {}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INVALID_RESULTS)
 def test_invalid_result_file_is_computed_again(job, workplace, text):
     expected = end_of(job)
-    job.layout.cell_result(job.cell.id).write_text(text)
+    path = job.layout.cell_result(job.cell.id)
+    path.write_text(text)
+    job.layout.record(job.cell.id).unlink()
     record = end_of(job)
+    assert path.with_name("result.broken.json").read_text() == text
     assert record.result == expected.result
     assert workplace.started() == [job.cell.id] * 2 and steps_of(job) == [1, 2, 3, 4]
 
