@@ -5,6 +5,7 @@ determines: the same fingerprint on the same machine gives the same bytes. ``run
 differs from run to run: times, hardware, versions.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -28,6 +29,12 @@ FAILED = "failed"
 """The process ended without a result."""
 
 STATUSES = (DONE, DIVERGED, FAILED)
+
+MAX_LEVELS = 20
+"""The max number of levels of lists and objects; the record itself is the first."""
+
+MAX_DIGITS = 20
+"""The max number of characters of a whole number of 64 bits, with its sign."""
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | None
 
@@ -118,12 +125,13 @@ def load(path: Path, cell: str | None = None) -> Record:
         cell: the record's cell; by default the file's stem.
 
     Raises:
-        RecordError: the file is not JSON, not a record, or has another schema.
+        RecordError: the file is not JSON, has a key twice in an object, a whole number of more than
+            64 bits or more than ``MAX_LEVELS`` levels, is not a record, or has another schema.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would never end
             raise ValueError("it is not a regular file")
-        content = msgspec.json.decode(path.read_bytes())
+        content = _decoded(path.read_bytes())
     except RecursionError as error:
         raise RecordError(f"{path}: cannot be read as JSON: nested too deeply") from error
     except (OSError, ValueError) as error:
@@ -159,6 +167,37 @@ def load_folder(folder: Path) -> tuple[dict[str, Record], list[str]]:
         else:
             records[record.cell] = record
     return records, refused
+
+
+def _decoded(data: bytes) -> Any:
+    """The content of a JSON file, within the limits that :func:`load` names.
+
+    Raises:
+        ValueError: it is not strict JSON, or is beyond a limit.
+    """
+    content = msgspec.json.decode(data)  # refuses NaN, infinite numbers and other encodings
+    layer = [content] if isinstance(content, dict) else []
+    for _ in range(MAX_LEVELS):
+        parts = [one.values() if type(one) is dict else one for one in layer]
+        layer = [value for part in parts for value in part if type(value) in (dict, list)]
+    if layer:
+        raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
+    json.loads(data, object_pairs_hook=_without_duplicates, parse_int=_check_size)
+    return content
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    """Check the keys of one object."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} is there twice in an object")
+
+
+def _check_size(number: str) -> None:
+    if len(number) > MAX_DIGITS or not -(2**63) <= int(number) < 2**63:
+        text = f"{number[:MAX_DIGITS]}..." if len(number) > MAX_DIGITS else number
+        raise ValueError(f"the whole number {text} has more than 64 bits")
 
 
 def _problems(content: dict[str, Any]) -> list[str]:
