@@ -115,8 +115,10 @@ def read_outcomes(detections: Path, matches: Path, truth: Truth) -> Outcomes:
     except _FORMAT_ERRORS as error:
         raise PictureError(f"{detections} cannot be used: {_line(error)}") from error
     try:
-        found = np.array([int(number) for number in about["found"]], int)
+        found = np.array(_whole_numbers(about["found"]), int)
         iou = _number(about["iou"])
+        if not 0 < iou <= 1:
+            raise ValueError(f"the IoU {iou:g} is not above 0 and at most 1")
     except _FORMAT_ERRORS as error:
         raise PictureError(f"{matches} cannot be used: {_line(error)}") from error
     if len(found) != len(scores) or not np.all((found >= -2) & (found < len(truth.boxes))):
@@ -189,6 +191,14 @@ def _number(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise TypeError(f"{value!r} is not a finite number")
     return float(value)
+
+
+def _whole_numbers(values: Any) -> list[int]:
+    if type(values) is not list:
+        raise TypeError("found is not a list")
+    if wrong := [value for value in values if type(value) is not int]:
+        raise TypeError(f"found has {wrong[0]!r}, which is not a whole number")
+    return values
 
 
 def _line(error: Exception) -> str:

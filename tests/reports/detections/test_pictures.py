@@ -219,6 +219,27 @@ def test_ids_that_no_array_can_keep_are_refused(headline, wrong):
         outcomes.read_truth(path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"found": [0.7, -1, -1, 2]}, "found has 0.7, which is not a whole number"),
+        ({"found": [0, -1, "1", 2]}, "found has '1', which is not a whole number"),
+        ({"found": [0, -1, -1, True]}, "found has True, which is not a whole number"),
+        ({"found": [0, -1, -1, 2**63]}, "too large"),
+        ({"found": "0000"}, "found is not a list"),
+        ({"iou": 5}, "the IoU 5 is not above 0 and at most 1"),
+        ({"iou": 0}, "the IoU 0 is not above 0 and at most 1"),
+        ({"iou": True}, "True is not a finite number"),
+    ],
+)
+def test_matches_of_other_types_are_refused(headline, changes, words):
+    path = headline.layout.cell_matches(Cell(FL, 1).id)
+    write_json(path, json.loads(path.read_bytes()) | changes)
+    with pytest.raises(PictureError, match=words) as refused:
+        headline.outcomes(FL)
+    assert str(path) in str(refused.value)
+
+
 def test_a_crowd_is_neither_found_nor_missed(headline):
     path = headline.data / "instances_val.json"
     content = json.loads(path.read_text())
