@@ -108,7 +108,13 @@ def read_outcomes(detections: Path, matches: Path, truth: Truth) -> Outcomes:
     Raises:
         PictureError: a file is missing, has another format, or does not belong to the others.
     """
-    content, about = _read(detections), _read(matches)
+    content = _read(detections)
+    if not matches.exists():
+        raise PictureError(
+            f"{matches} does not exist: the cell was trained before matches were stored; train it "
+            "again"
+        )
+    about = _read(matches)
     try:
         boxes = _boxes(content, truth.files, truth.names)
         scores = np.array([_number(one["score"]) for one in content], float)

@@ -392,6 +392,12 @@ def test_without_it_there_are_no_pictures_and_a_reason(headline, what):
     assert str(headline.layout.root) not in found.why_not
 
 
+def test_without_matches_the_reason_says_to_train_again(headline):
+    headline.layout.cell_matches(Cell(FL_STAR, 1).id).unlink()
+    words = "the cell was trained before matches were stored; train it again"
+    assert words in headline.pictures().why_not
+
+
 def test_the_split_may_say_where_its_files_are(headline):
     (headline.data / "instances_val.json").rename(headline.data / "annotations.json")
     (headline.data / "images").rename(headline.data / "val2017")
