@@ -70,4 +70,4 @@ def _faults(text: str) -> Iterator[str]:
         if num_aliases > MAX_ALIASES:
             yield f"{where}: more than {MAX_ALIASES} aliases"
     if not is_root_a_mapping:
-        yield "a config is a mapping of keys to values, and this file has none"
+        yield "a config is a mapping of keys to values, and this file is not"
