@@ -90,7 +90,7 @@ for name, spoil, *words in [
     ("a folder", place(WEIGHTS, Path.mkdir), "is not there"),
     ("no file", place(WEIGHTS, lambda path: None), "is not there"),
     ("no config", place("run/config.yaml", lambda path: None), "name its config (CONFIG=...)"),
-    ("a list for a config", file("run/config.yaml", "[]"), "run/config.yaml", "names as keys"),
+    ("a list for a config", file("run/config.yaml", "[]"), "run/config.yaml", "is a mapping"),
 ]:  # fmt: skip
     kind(f"checkpoint: {name}", show(), spoil, "demo: error: ", "run/", *words)
 

@@ -47,8 +47,8 @@ def tag(mark: str) -> str:
 
 
 for name, content, *words in [
-    ("an empty file", "", "mappings where Detectron2 has them"),
-    ("a list", "- 1\n- 2\n", "mappings where Detectron2 has them"),
+    ("an empty file", "", "a config is a mapping of keys to values"),
+    ("a list", "- 1\n- 2\n", "a config is a mapping of keys to values"),
     ("no YAML", "SEED: [", "while parsing"),
     ("no text", b"\x00\x01\xff", "config.yaml"),
     ("Latin-1", b"OUTPUT_DIR: caf\xe9\n", "can't decode byte 0xe9"),

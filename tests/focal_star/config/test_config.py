@@ -80,6 +80,12 @@ def test_no_weighting_is_none():
         ("SEED: one\nVERSION: 2\n", "SEED"),
         ("_BASE_: nowhere.yaml\nVERSION: 2\n", "nowhere.yaml"),
         ("NOTHING: 1\nVERSION: 2\n", "NOTHING"),
+        ("", "bad.yaml: a config is a mapping of keys"),
+        ("# SEED: 1\n", "bad.yaml: a config is a mapping of keys"),
+        ("- SEED: 1\n", "bad.yaml: a config is a mapping of keys"),
+        ("SEED\n", "bad.yaml: a config is a mapping of keys"),
+        ("PRETRAINING: {ENABLED: True}\nVERSION: 2\n", "add EXTENSIONS: [mini]"),
+        ("MODEL: {CHANNELS_LAST: True}\nVERSION: 2\n", "belongs to the extension mini;"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, text, words):
@@ -88,6 +94,22 @@ def test_a_bad_file_is_named(tmp_path, text, words):
     with pytest.raises(ConfigError, match="bad.yaml") as error:
         load_config(path)
     assert words in str(error.value)
+
+
+def test_a_pair_that_needs_an_extension_is_refused_with_its_name():
+    with pytest.raises(ConfigError, match=r"STORE_FROZEN; .* mini; add EXTENSIONS: \[mini\]"):
+        load_config("", ["MODEL.BACKBONE.STORE_FROZEN", "True"])
+    with pytest.raises(ConfigError, match="PRETRAINING.LR$"):
+        load_config("", ["PRETRAINING.LR", "1.0"])
+
+
+def test_a_pair_cannot_remove_an_extension(tmp_path):
+    """The keys of the extension would stay without it."""
+    path = tmp_path / "extended.yaml"
+    path.write_text("EXTENSIONS: [mini]\nPRETRAINING: {ENABLED: True}\nVERSION: 2\n")
+    with pytest.raises(ConfigError, match=r"EXTENSIONS is \[\], .* keys of mini; remove the pair"):
+        load_config(path, ["EXTENSIONS", "[]"])
+    assert load_config(path, ["EXTENSIONS", "['mini']"]).EXTENSIONS == ["mini"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

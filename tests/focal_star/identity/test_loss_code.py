@@ -9,6 +9,7 @@ import pytest
 
 from focal_star.identity import loss_code
 from focal_star.identity.loss_code import PACKAGE, Sources, hashes
+from focal_star.identity.sources import sources_sha256
 from focal_star.losses import LOSSES
 
 MINE = '''"""A file of a user."""
@@ -142,6 +143,18 @@ def test_other_files_of_the_package_may_register_losses_and_be_broken(tmp_path, 
     (tmp_path / "extra.py").write_text('@losses.named("extra")\ndef f(s):\n    return s\n')
     (tmp_path / "other.py").write_text(f"{content}  # named(")
     assert hashes(tmp_path).keys() == {"extra"}
+
+
+def test_the_files_of_an_editor_do_not_count(tmp_path):
+    """Emacs's lock is a link to nothing; a backup sorts after its original."""
+    (tmp_path / "extra.py").write_text('@named("extra")\ndef f(s):\n    return s\n')
+    before = hashes(tmp_path), sources_sha256(tmp_path)
+    (tmp_path / ".#extra.py").symlink_to("user@host.1234:5678")
+    (tmp_path / "folder.py").mkdir()
+    assert (hashes(tmp_path), sources_sha256(tmp_path)) == before
+    (tmp_path / ".hidden.py").write_text('@named("hidden")\ndef f(s):\n    return s\n')
+    (tmp_path / "extra~.py").write_text('@named("extra")\ndef f(s):\n    return 2 * s\n')
+    assert hashes(tmp_path) == before[0]
 
 
 VERSIONS = [f"3.{minor}" for minor in range(10, 15)]

@@ -99,6 +99,80 @@ def test_the_projects_losses_run_the_code_of_their_file(name):
     assert sha256(name) == hashes()[name]
 
 
+VALID = """
+import enum
+from abc import ABC
+from typing import NamedTuple
+from torch import ops
+
+class Side(enum.Enum):
+    LEFT = 1
+    RIGHT = "right"
+    def sign(self):
+        return -1 if self is Side.LEFT else 1
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+class Part(NamedTuple):
+    weight: float = 2.0
+    def twice(self):
+        return 2 * self.weight
+
+class _Steps(ABC):
+    __first = 3
+    table = None
+    def __inner(self):
+        return self.__first
+    def fill(self):
+        _Steps.table = self.__inner()
+
+_TABLE = None
+_READY: bool = False
+LIMIT = None
+
+def fill():
+    global _TABLE, _READY
+    _TABLE, _READY = [1.0, 2.0], True
+    _Steps().fill()
+
+fill()
+"""
+
+
+@pytest.fixture
+def valid(tmp_path, clean, monkeypatch):
+    """A module with what Python changes after it was written."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    (tmp_path / "mine.py").write_text(VALID + MINE)
+    return load(tmp_path / "mine.py", "mine_of_a_test")
+
+
+def test_what_python_itself_changes_is_no_difference(valid):
+    assert sha256("mine") == Sources().sha256("mine", Path(valid.__file__))
+    assert (valid._TABLE, valid._Steps.table) == ([1.0, 2.0], 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIMIT", 3.0),
+        ("Side.sign", lambda self: 2),
+        ("Part.twice", lambda self: 3),
+        ("Part", tuple),
+        ("_Steps._Steps__inner", lambda self: 4),
+        ("_Steps._Steps__first", 4),
+        ("fill", lambda: None),
+    ],
+)
+def test_what_was_replaced_beside_it_is_an_error(valid, monkeypatch, name, value):
+    sha256("mine")
+    owner, _, attribute = name.rpartition(".")
+    monkeypatch.setattr(getattr(valid, owner) if owner else valid, attribute, value)
+    with pytest.raises(LossCodeError, match="loss 'mine': .* was replaced in it: start it again"):
+        sha256("mine")
+
+
 @pytest.mark.parametrize("name", ["mine", "decorated"])
 def test_a_loss_of_a_file_of_ones_own_has_its_hash(mine, name):
     path = Path(mine.__file__)
@@ -162,6 +236,7 @@ def test_an_edit_of_the_losses_after_their_import_changes_nothing_here(tmp_path)
     for folder in ("losses", "identity"):
         shutil.copytree(PACKAGE / folder, package / folder)
     (package / "__init__.py").touch()
+    shutil.copy(package / "losses" / "focal.py", package / "losses" / "focal copy.py")
     script = tmp_path / "script.py"
     script.write_text(
         "from focal_star.identity.running_loss import loss_sha256\n"

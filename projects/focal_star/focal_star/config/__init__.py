@@ -1,5 +1,6 @@
 """Reads a config: Detectron2's keys and this project's, merged, checked and derived."""
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from focal_star.config.derived import check_derived
 from focal_star.config.keys import add_extension_keys, add_focal_star_config, derive
 from focal_star.config.yaml_files import CheckedYaml
 from focal_star.errors import ConfigError
+from focal_star.extensions import NAMES
 from focal_star.modeling import retinanet
 
 __all__ = [
@@ -87,7 +89,13 @@ def merge_overrides(cfg: CfgNode, overrides: Sequence[str]) -> None:
         for key, value in zip(overrides[::2], overrides[1::2], strict=False):
             if key == "EXTENSIONS":
                 given.merge_from_list([key, value])
+        loaded = list(cfg.EXTENSIONS)
         add_extension_keys(cfg, given.EXTENSIONS)
+        if removed := [name for name in loaded if name not in given.EXTENSIONS]:
+            raise ValueError(
+                f"EXTENSIONS is {given.EXTENSIONS}, and the config already has the keys of "
+                f"{', '.join(removed)}; remove the pair, or use a config without the extension"
+            )
         cfg.merge_from_list(list(overrides))
     check_config(cfg)
     check_no_conflict(cfg, overrides)
@@ -145,7 +153,27 @@ def _refusing(where: str) -> Iterator[None]:
     except (MemoryError, RecursionError) as error:
         raise ConfigError(f"{where}: nested too deeply, or its own _BASE_") from error
     except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{where}: {_short(error)}") from error
+        raise ConfigError(f"{where}: {_short(error)}{_extension_of(error)}") from error
+
+
+def _extension_of(error: Exception) -> str:
+    """For the message of a key that does not exist: the extension that has it, if any."""
+    if not (found := re.search(r"Non-existent (?:config )?key: ([\w.]+)", str(error))):
+        return ""
+    for name in NAMES:
+        cfg = get_cfg()
+        try:
+            add_focal_star_config(cfg, [name])
+        except ConfigError:  # it is not installed
+            continue
+        node = cfg
+        for part in found[1].split("."):
+            node = node.get(part) if isinstance(node, CfgNode) else None
+            if node is None:
+                break
+        else:
+            return f"; it belongs to the extension {name}; add EXTENSIONS: [{name}]"
+    return ""
 
 
 def _short(error: Exception) -> str:

@@ -43,7 +43,7 @@ def _faults(text: str) -> Iterator[str]:
     # For each list or mapping that is open: the keys so far (None: a list), and whether the next
     # node is a key.
     open_nodes: list[tuple[set[str] | None, bool]] = []
-    num_aliases = 0
+    num_aliases, is_root_a_mapping = 0, False
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.CollectionEndEvent):
             open_nodes.pop()
@@ -51,6 +51,9 @@ def _faults(text: str) -> Iterator[str]:
         if not isinstance(event, yaml.NodeEvent):
             continue
         where = f"line {event.start_mark.line + 1}"  # type: ignore[union-attr]  # a parser sets it
+        is_root_a_mapping = is_root_a_mapping or isinstance(event, yaml.MappingStartEvent)
+        if not is_root_a_mapping:
+            break
         keys, is_key = open_nodes[-1] if open_nodes else (None, False)
         if keys is not None:
             open_nodes[-1] = keys, not is_key
@@ -66,3 +69,5 @@ def _faults(text: str) -> Iterator[str]:
         num_aliases += isinstance(event, yaml.AliasEvent)
         if num_aliases > MAX_ALIASES:
             yield f"{where}: more than {MAX_ALIASES} aliases"
+    if not is_root_a_mapping:
+        yield "a config is a mapping of keys to values, and this file is not"

@@ -153,6 +153,9 @@ def hashes(package: Path = PACKAGE) -> dict[str, str]:
     sources = Sources()
     found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
+        module = path.relative_to(package).with_suffix("")
+        if not path.is_file() or not all(part.isidentifier() for part in module.parts):
+            continue  # an editor's lock or backup, which nothing imports
         if f"{DECORATOR}(".encode() in path.read_bytes() and (source := sources.get(path)):
             found |= {loss: sources.sha256(loss, path) for loss in source.losses()}
     return found

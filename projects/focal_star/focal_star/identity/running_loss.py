@@ -9,8 +9,9 @@ the code that runs.
 import ast
 import inspect
 import sys
+from abc import ABCMeta
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -85,7 +86,7 @@ def _check(loss: str, source: Source, namespace: Namespace, sources: Mapping[Pat
             f"loss {loss!r} would run old bytecode of {source.path}: delete "
             f"{namespace['__spec__'].cached} and start again"
         )
-    for name in _replaced(source.tree.body, code, namespace):
+    for name in _replaced(source.tree.body, code, namespace, _filled_later(source.tree)):
         raise LossCodeError(
             f"loss {loss!r}: {name} differs from {source.path}; the file was changed while this "
             f"process was starting, or {name} was replaced in it: start it again"
@@ -97,6 +98,8 @@ def _check(loss: str, source: Source, namespace: Namespace, sources: Mapping[Pat
             continue  # built in
         if value is module and module.__name__ == f"{namespace['__name__']}.{name}":
             continue  # an attribute that the import of a submodule made
+        if not Path(path).is_absolute() or not Path(path).exists():
+            continue  # made by a program, as torch.ops is
         file = Path(path).resolve()
         if file not in sources and not is_installed(file):
             raise LossCodeError(
@@ -118,7 +121,13 @@ def _is_old_bytecode(source: Source, namespace: Namespace, code: CodeType) -> bo
         return False
 
 
-def _replaced(body: list[ast.stmt], code: CodeType, namespace: Namespace) -> Iterator[str]:
+def _replaced(
+    body: Iterable[ast.stmt],
+    code: CodeType,
+    namespace: Namespace,
+    filled: Container[str],
+    owner: str = "",
+) -> Iterator[str]:
     """The names of a module or class whose value is not the one that its definition gives them.
 
     A value that only running the file again would give, such as a table that a call makes, is
@@ -128,12 +137,55 @@ def _replaced(body: list[ast.stmt], code: CodeType, namespace: Namespace) -> Ite
         body: the definitions.
         code: what they compile to.
         namespace: name -> value.
+        filled: names of :func:`_filled_later`.
+        owner: the name of the class, if it is one.
     """
     times = Counter(name for node in body for name in _bound(node))
     for node in body:
         for name in _bound(node):
-            if times[name] == 1 and not _has_value(node, name, code, namespace.get(name)):
+            value = namespace.get(_mangled(name, owner))
+            if times[name] == 1 and not _has_value(node, name, code, value, filled):
                 yield name
+
+
+def _filled_later(tree: ast.Module) -> set[str]:
+    """The names that a file assigns by ``global``, or writes as None and assigns as attributes."""
+    parts = [*ast.walk(tree)]
+    declared = {name for part in parts if isinstance(part, ast.Global) for name in part.names}
+    none = {
+        target.id
+        for part in parts
+        if isinstance(part, ast.Assign | ast.AnnAssign)
+        and isinstance(part.value, ast.Constant)
+        and part.value.value is None
+        for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
+        if isinstance(target, ast.Name)
+    }
+    attributes = {
+        part.attr
+        for part in parts
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
+    }
+    return declared | none & attributes
+
+
+def _mangled(name: str, owner: str) -> str:
+    """The name under which a class keeps a private name."""
+    is_private = name.startswith("__") and not name.endswith("__")
+    owner = owner.lstrip("_")
+    return f"_{owner}{name}" if is_private and owner else name
+
+
+def _makes_values(cls: type) -> bool:
+    """Whether a class's metaclass or bases replace what its body assigns.
+
+    The metaclass of an enum makes members; a named tuple's fields are descriptors.
+    """
+    return (
+        type(cls).__new__ not in (type.__new__, ABCMeta.__new__)
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+        or any("__init_subclass__" in vars(base) for base in cls.__mro__[1:-1])
+    )
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:
@@ -150,15 +202,22 @@ def _bound(node: ast.stmt) -> Iterator[str]:
             yield part.asname or part.name.partition(".")[0]
 
 
-def _has_value(node: ast.stmt, name: str, code: CodeType, value: object) -> bool:
+def _has_value(
+    node: ast.stmt, name: str, code: CodeType, value: object, filled: Container[str]
+) -> bool:
     """Whether a value is the one that a statement gives a name, as far as that can be seen."""
     codes = [const for const in code.co_consts if isinstance(const, CodeType)]
     if isinstance(node, ast.ClassDef):
         inside = [code for code in codes if code.co_name == name]
-        return bool(node.decorator_list) or (
-            isinstance(value, type)
-            and any(not [*_replaced(node.body, code, vars(value))] for code in inside)
-        )
+        if node.decorator_list:
+            return True
+        if not isinstance(value, type):
+            return False
+        body = node.body
+        if _makes_values(value):  # an enum keeps its own __new__ elsewhere
+            body = [x for x in body if isinstance(x, Definition) and x.name != "__new__"]
+        names = vars(value)
+        return any(not [*_replaced(body, code, names, filled, name)] for code in inside)
     if isinstance(node, Definition):
         return _runs(node, codes, value)
     if isinstance(node, ast.ImportFrom) and not node.level:
@@ -170,7 +229,8 @@ def _has_value(node: ast.stmt, name: str, code: CodeType, value: object) -> bool
         return value is sys.modules.get(alias.name if alias.asname else name, value)
     if isinstance(node, ast.Assign | ast.AnnAssign) and len(getattr(node, "targets", [0])) == 1:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        return not isinstance(target, ast.Name) or _is_written(node.value, value)
+        is_filled = not isinstance(target, ast.Name) or target.id in filled
+        return is_filled or _is_written(node.value, value)
     return True
 
 

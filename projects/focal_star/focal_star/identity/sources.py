@@ -16,7 +16,8 @@ def sha256_of(files: Mapping[str, bytes]) -> str:
 
 def sources_sha256(folder: Path) -> str:
     """SHA-256 of a package's Python files, named relative to its folder."""
-    paths = folder.rglob("*.py")
+    # The lock of an editor may be a link to nothing.
+    paths = [path for path in folder.rglob("*.py") if path.is_file()]
     return sha256_of({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
 
 

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 for _module in iter_modules(__path__, f"{__name__}."):
-    if not _module.ispkg:
+    if not _module.ispkg and _module.name.rpartition(".")[2].isidentifier():  # not "focal copy"
         import_module(_module.name)
 
 capture(LOSSES.values())
