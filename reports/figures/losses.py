@@ -113,7 +113,7 @@ def _of_model(
         f"foreground and {numbers['background']:,} background examples, pairs of an anchor and a "
         "category, of the validation images after training. All losses are computed on the same "
         "examples without α, after figure 4 of the focal loss paper. The hardest 20 % of the "
-        "background contribute this share of the loss: "
+        "background examples contribute this share of the loss: "
         f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
         f"{provenance.caption(results, [record])}.",
     )

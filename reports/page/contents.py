@@ -41,7 +41,7 @@ SELECTION_BIAS = (
 )
 
 ABOUT_FOCAL_STAR = (
-    "FL* is the modified focal loss of the proposal of FL* (equation 6). The appendix of the ",
+    "FL* is the modified focal loss of Zheng and Li (2023, equation 6). The appendix of the ",
     Link("focal loss paper", "https://arxiv.org/abs/1708.02002"),
     " defines another function that it also writes FL*.",
 )
@@ -233,7 +233,7 @@ def _losses(results: Results) -> list[Block]:
     return [
         FigureBlock(
             figures.loss_over_p_t(),
-            f"Loss over pₜ for αₜ = 1, after figure 4 of the proposal of FL*. {names}.",
+            f"Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023). {names}.",
         ),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),

@@ -147,8 +147,8 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
     floor = _noise_floor(noise_floor(results, grid))
     if seeds == 1:
         return (
-            "Each row has one seed: its value is a single run of unknown spread, and no "
-            f"difference between rows is claimed. {floor}"
+            "Each row is a single run (one seed), so differences between rows are not tested. "
+            f"{floor}"
         )
     text = f"Values are mean ± sample standard deviation over up to {seeds} seeds. {floor}"
     return f"{text} {_tests(grid, table, compare(results, grid))}"
@@ -179,9 +179,10 @@ def _noise_floor(floor: NoiseFloor | None) -> str:
         source = f"{counted(spread.groups, 'setting')} of {tables(floor.tables)}"
     pair = "two single runs" if floor.seeds == 1 else f"two rows of {floor.seeds} seeds each"
     return (
-        f"Noise floor: the pooled standard deviation between seeds is {spread.sd:.1f} "
-        f"{MAIN_METRIC} ({source}, {counted(spread.degrees_of_freedom, 'degree')} of freedom); "
-        f"{pair} must differ by more than {floor.least_difference:.1f} {MAIN_METRIC} to exceed it."
+        f"Noise floor: in 95 % of cases, {pair} that differ only in the seed differ by less than "
+        f"{floor.least_difference:.1f} {MAIN_METRIC} (pooled standard deviation between seeds "
+        f"{spread.sd:.1f} {MAIN_METRIC}; {source}, "
+        f"{counted(spread.degrees_of_freedom, 'degree')} of freedom)."
     )
 
 

@@ -49,7 +49,7 @@ def dataset_card(results: Results) -> Tabled:
             frame,
         ),
         f"The columns describe {dataset_name(results)} as prepared. {_conversions(splits)}{COCO} "
-        "repeats table 1 of the proposal of FL* for orientation; it was not measured here.",
+        "repeats table 1 of Zheng and Li (2023) for orientation; it was not measured here.",
     )
 
 

@@ -27,8 +27,9 @@ def summary(results: Results) -> str:
     counts = results.counts
     states = [f"{counts[DONE]} done"]
     states += [f"{n} {state}" for state, n in counts.items() if state != DONE and n]
+    runs = counted(sum(counts.values()), "training run")
     return (
-        f"The study {results.study.name} trains {counted(sum(counts.values()), 'cell')} on "
+        f"The study {results.study.name} has {runs} (cells) on "
         f"{dataset_name(results)}, with {seeds(results)}: {', '.join(states)}."
     )
 

@@ -114,7 +114,7 @@ def test_own_data_have_a_folder_of_their_own(tmp_path, capsys):
     ("arguments", "said"),
     [
         (["--study", "nonsense"], "nonsense"),
-        (["--study", "mini", "--grids", "nonsense"], "unknown grids nonsense"),
+        (["--study", "mini", "--grids", "nonsense"], "unknown grid nonsense"),
     ],
 )
 def test_mistakes_exit_2_with_one_line(output, arguments, said, capsys):

@@ -118,7 +118,7 @@ def test_one_seed_each(folder):
     assert found.verdict == (
         f"{UNKNOWN}: each loss has one seed, so the spread between seeds is unknown. The result is "
         f"35.0 against 30.0 AP, a difference of +5.0 AP (95 % CI {low} to {high} over images "
-        "alone); the interval does not include that spread."
+        "only); the interval does not include that spread."
     )
     assert found.basis == "Each value comes from one seed, on 40 validation images."
 
