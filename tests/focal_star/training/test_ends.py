@@ -147,7 +147,17 @@ def test_one_that_is_done(start, workers):
 
 def test_a_config_of_coco_with_its_own_workers(start):
     config = CONFIGS / "coco" / "retinanet_R_50_FPN_1x_600_FL.yaml"
-    keys = ("MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", 64)
+    # The keys of every training here are of the mini study.
+    keys = (
+        "EXTENSIONS",
+        "['mini']",
+        "MODEL.DEVICE",
+        "cpu",
+        "MODEL.WEIGHTS",
+        "",
+        "INPUT.SHORT_EDGE",
+        64,
+    )
     keys += ("SOLVER.MAX_ITER", 2, "SOLVER.IMS_PER_BATCH", 1, "TEST.LOSS_DISTRIBUTION", False)
     training = start(*keys, workers=None, config=config)
     assert training.exit_code() == 0, training.text()

@@ -64,9 +64,7 @@ def test_a_table_of_one_seed_has_the_yardstick_of_one_with_several(make_folder):
         folder.add(folder.cell(1, 1, seed), ap)
     text = under_table(folder)
     # {20, 22}: sd 1.414; the least difference of two runs is 12.7062 sqrt(2) 1.414 = 25.4.
-    assert (
-        "deviation between seeds 1.4 AP; 1 setting of table star, 1 degree of freedom)" in text
-    )
+    assert "deviation between seeds 1.4 AP; 1 setting of table star, 1 degree of freedom)" in text
     assert "two single runs that differ only in the seed differ by less than 25.4 AP (" in text
     assert "differences between rows are not tested" in text and "±" not in text
 
@@ -140,7 +138,7 @@ def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
     results = make_folder(1, more_seeds={"star": (1, 2, 3)}).load()
     # 3 and 3 rows of which one is shared: 5 cells of seed 1, and 3 of either other seed.
     assert (
-        "has 11 training runs (cells) on digits_in_scenes, with 1 seed per setting (3 in table star):"
+        "11 training runs (cells) on digits_in_scenes, with 1 seed per setting (3 in table star):"
         in (sentences.summary(results))
     )
     warning = sentences.seeds_warning(results)
