@@ -129,7 +129,7 @@ def _read(root: Path) -> dict[str, bytes]:
     """Name -> content of the files that train; a name is the posix path relative to ``root``."""
     project = root / PROJECT
     paths = [
-        *project.glob("*.py"),
+        *project.rglob("*.py"),
         *(root / CONFIGS).rglob("*"),
         *(root / PACKAGE).rglob("*"),
     ]

@@ -13,6 +13,7 @@ import msgspec
 
 from ablations.storage.json_files import write_json
 from ablations.storage.schemas import check, shown
+from focal_star.io.json_text import without_duplicates
 
 SCHEMA: Final = 2
 
@@ -182,16 +183,8 @@ def _decoded(data: bytes) -> Any:
         layer = [value for part in parts for value in part if type(value) in (dict, list)]
     if layer:
         raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
-    json.loads(data, object_pairs_hook=_without_duplicates, parse_int=_check_size)
+    json.loads(data, object_pairs_hook=without_duplicates, parse_int=_check_size)
     return content
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    """Check the keys of one object."""
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} is there twice in an object")
 
 
 def _check_size(number: str) -> None:

@@ -1,22 +1,19 @@
 """Reads the YAML files of studies and grids, and names every problem of a file at once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-from ablations.storage.schemas import check, name_of, shown
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast loader if PyYAML was built with it; both are safe."""
+from ablations.storage.schemas import check, name_of
+from focal_star.io.yaml_text import LOADER, faults
 
 MAX_BYTES = 10 * 2**20
 """The max size of a file. A grid of 10,000 rows has less than one million bytes."""
 
-MAX_LEVELS = 20
-"""The max depth of nested lists and mappings. The fast loader crashes at about ten thousand."""
+MAX_LEVELS, MAX_ALIASES = 20, 1000
+"""Limits per file, see :func:`focal_star.io.yaml_text.faults`."""
 
 
 class PlanError(ValueError):
@@ -55,7 +52,7 @@ def _content(path: Path) -> Any:
     """The content of a file in plain values.
 
     Raises:
-        PlanError: it is not YAML, or it has something that :func:`_faults` finds.
+        PlanError: it is not YAML, or it has something that ``faults`` finds.
     """
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
@@ -63,41 +60,10 @@ def _content(path: Path) -> Any:
         raise PlanError(f"{path}: is larger than {MAX_BYTES // 2**20} MB")
     try:
         text = content.decode("utf-8")
-        for fault in _faults(text):
+        for fault in faults(text, MAX_LEVELS, MAX_ALIASES, with_tags=False):
             raise PlanError(f"{path}: {fault}")
         return yaml.load(text, LOADER)
     except PlanError:
         raise
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date or number
         raise PlanError(f"{path}: not YAML: {error}") from error
-
-
-def _faults(text: str) -> Iterator[str]:
-    """One line for each use of YAML that this project refuses; no value is created."""
-    # For each open list or mapping: the keys so far (None for a list), and whether the next node is
-    # a key.
-    open_nodes: list[tuple[set[str] | None, bool]] = []
-    for event in yaml.parse(text, LOADER):
-        if isinstance(event, yaml.CollectionEndEvent):
-            open_nodes.pop()
-            continue
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        line = event.start_mark.line  # type: ignore[union-attr]  # the parser sets every mark
-        where = f"line {line + 1}"
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            tag = tag.replace("tag:yaml.org,2002:", "!!")
-            yield f"{where}: the tag {shown(tag)}; only plain values are read"
-        keys, is_key = open_nodes[-1] if open_nodes else (None, False)
-        if keys is not None:
-            open_nodes[-1] = keys, not is_key
-            if is_key and isinstance(event, yaml.ScalarEvent):
-                if event.value in keys:
-                    yield f"{where}: the key {shown(event.value)} is there twice"
-                keys.add(event.value)
-        if isinstance(event, yaml.CollectionStartEvent):
-            is_mapping = isinstance(event, yaml.MappingStartEvent)
-            open_nodes.append((set() if is_mapping else None, is_mapping))
-            if len(open_nodes) > MAX_LEVELS:
-                yield f"{where}: nested more than {MAX_LEVELS} levels deep"

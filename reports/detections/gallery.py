@@ -17,13 +17,11 @@ from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError
 from reports.plots import drawing
-from reports.results.labels import LOSSES, setting_text
+from reports.results.labels import BASELINE, CANDIDATE, LOSSES, setting_text
 from reports.results.load import Results
 
 COMPARED = ("ce", "focal", "focal_star")
 """The losses that are shown side by side: the first row of each in a grid."""
-BASELINE, CANDIDATE = "focal", "focal_star"
-"""The losses whose difference selects the images."""
 
 _QUALITY = 80
 

@@ -13,8 +13,6 @@ import numpy as np
 from ablations.study.grid import Row
 from reports.detections.dataset_images import DatasetImages, dataset_images
 from reports.detections.gallery import (
-    BASELINE,
-    CANDIDATE,
     Gallery,
     Picture,
     compared_rows,
@@ -44,7 +42,7 @@ from reports.detections.photographs import (
     photographs,
     printable,
 )
-from reports.results.labels import LOSSES
+from reports.results.labels import BASELINE, CANDIDATE, LOSSES
 from reports.results.load import Results
 
 FALSE_PER_IMAGE = 0.5

@@ -6,8 +6,6 @@ from typing import Any
 from ablations.records.record import Record
 from reports.detections.dataset_images import DatasetImages, dataset_images
 from reports.detections.gallery import (
-    BASELINE,
-    CANDIDATE,
     Gallery,
     compared_rows,
     done_record,
@@ -18,7 +16,7 @@ from reports.detections.gallery import (
 )
 from reports.detections.outcomes import PictureError
 from reports.detections.photographs import MISSED, Box, Photograph, photographs, printable
-from reports.results.labels import LOSSES
+from reports.results.labels import BASELINE, CANDIDATE, LOSSES
 from reports.results.load import Results
 
 SHOWN = 5

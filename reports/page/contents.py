@@ -26,7 +26,15 @@ from reports.page.blocks import (
     Warning,
 )
 from reports.results import provenance
-from reports.results.labels import HEADLINE, LOSSES, MAIN_METRIC, PROPOSAL_FIGURE_4, SPEED
+from reports.results.labels import (
+    BASELINE,
+    CANDIDATE,
+    HEADLINE,
+    LOSSES,
+    MAIN_METRIC,
+    PROPOSAL_FIGURE_4,
+    SPEED,
+)
 from reports.results.load import Results
 from reports.statistics import best
 from reports.statistics.inference import Agreement, kendall
@@ -116,7 +124,7 @@ def _ordered(grids: Sequence[Grid]) -> list[Grid]:
 
 
 def _answer(results: Results) -> Section:
-    ours, theirs = (LOSSES[loss].short for loss in (answer.CANDIDATE, answer.BASELINE))
+    ours, theirs = (LOSSES[loss].short for loss in (CANDIDATE, BASELINE))
     found = answer.answer(results)
     return Section(
         "answer",

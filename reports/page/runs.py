@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ablations.records.record import Record
+from ablations.status.units import duration
 from ablations.study.cell import Cell
 from reports.results import provenance
 from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
@@ -122,7 +123,7 @@ def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
     times = results.cells["wall_seconds"].dropna()
     if len(times):
         total, least, most, middle = map(
-            sentences.duration, (times.sum(), times.min(), times.max(), times.median())
+            duration, (times.sum(), times.min(), times.max(), times.median())
         )
         found.append(
             (

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+CANDIDATE, BASELINE = "focal_star", "focal"
+"""The loss that the study is about, and the loss that it is compared with."""
+
 
 @dataclass(frozen=True)
 class AxisLabel:

@@ -10,6 +10,8 @@ from ablations.records.record import DIVERGED
 from ablations.study.grid import Grid, Row
 from reports.results import states
 from reports.results.labels import (
+    BASELINE,
+    CANDIDATE,
     HEADLINE,
     MAIN_METRIC,
     loss_label,
@@ -30,9 +32,6 @@ from reports.statistics.comparisons import (
     compare,
 )
 from reports.text.sentences import counted, difference_text, listed, untested
-
-CANDIDATE, BASELINE = "focal_star", "focal"
-"""The loss that the study is about, and the loss that it is compared with."""
 
 MIN_AP = 1.0
 """Percent. If no row reaches it, the models have learnt too little to be compared."""

@@ -146,19 +146,6 @@ def signed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def duration(seconds: float) -> str:
-    """For example ``41 s``, ``12 min 5 s`` or ``3 h 2 min``; "" for NaN."""
-    if math.isnan(seconds):
-        return ""
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 100:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def tables(names: Sequence[str]) -> str:
     """For example ``table alpha``, ``tables alpha and gamma``."""
     return f"table{'s' if len(names) > 1 else ''} {listed(names)}"

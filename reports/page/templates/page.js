@@ -129,7 +129,7 @@
     let paused = false;
     const pause = button("Pause", "pause", () => {
       paused = !paused;
-      pause.textContent = paused ? "Go on" : "Pause";
+      pause.textContent = paused ? "Resume" : "Pause";
     });
     document.querySelector(".live").append(" ", pause);
     setInterval(() => {

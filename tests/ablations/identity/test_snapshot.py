@@ -181,3 +181,10 @@ def test_before_the_first_run_the_study_gives_the_number_of_processes(workplace,
     study = workplace.request(0.5).study
     assert today.processes(layout, study) == 1
     assert json.loads(json.dumps(today.asked(layout))) == today.asked(layout)
+
+
+def test_a_helper_package_of_a_loss_is_in_the_snapshot(layout, workplace):
+    name = f"{PACKAGE.parent.as_posix()}/curves/table.py"
+    (workplace.root / name).parent.mkdir()
+    (workplace.root / name).write_text("K = 2")
+    assert (snapshot.ROOT / snapshot.take(layout).root / name).read_text() == "K = 2"

@@ -261,11 +261,3 @@ def test_orders_name_each_table_that_can_be_compared():
     )
     assert "0.80 in table alpha" in text and "gamma" not in text
     assert sentences.orders({}) == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(41.2, "41 s"), (725, "12 min 5 s"), (10_921, "3 h 2 min"), (float("nan"), "")],
-)
-def test_durations(seconds, text):
-    assert sentences.duration(seconds) == text

@@ -20,6 +20,7 @@ from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.data.validation.annotations import box_faults, other_faults
 from focal_star.data.validation.description import describe_content
 from focal_star.data.validation.images import ImageFacts, Stamp, check_image, stamp_of
+from focal_star.io.json_text import without_duplicates
 
 MAX_LEVELS = 20
 """Nesting of lists and objects; COCO's own files have five levels."""
@@ -109,7 +110,7 @@ class SplitCheck:
                 raise OSError("it is not a regular file")
             stamp, data = stamp_of(path), path.read_bytes()
             self._file = hashlib.sha256(data).digest(), stamp
-            content = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys)
+            content = json.loads(data.decode("utf-8"), object_pairs_hook=without_duplicates)
             if _is_deeper(content, MAX_LEVELS):
                 raise RecursionError
         except FileNotFoundError:
@@ -291,15 +292,6 @@ class SplitCheck:
         if not has_instance:
             text = "there is no annotation to train or test on"
             self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in content if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} is there twice in an object")
-    return content
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
