@@ -2,20 +2,23 @@
 
 Each training is a fork of this process, which has imported everything and computed nothing, so that
 it starts at once. A job is a line of JSON on the standard input: ``arguments`` of train_net.py,
-``log``, the file for what it prints, and ``ranks``, the number of its processes: several talk over
-gloo, on the CPU. A line with its process id comes back at once, one with its exit code at its end.
+``log``, the file for what it prints, ``ranks``, the number of its processes (which talk over gloo,
+on the CPU), and ``seconds_per_batch``, by which each batch of images is delayed. A line with its
+process id comes back at once, one with its exit code at its end.
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from detectron2.engine import defaults
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data._utils.fetch import _MapDatasetFetcher as Fetcher
 
 from focal_star.training import command, interruption
 
@@ -36,6 +39,16 @@ def run_rank(rank: int, ranks: int, rendezvous: str, args: Any) -> None:
     command.run(args)
 
 
+def slow(fetch: Any, seconds: float) -> Any:
+    """A data loader's ``fetch`` that takes this much longer for each batch."""
+
+    def fetch_slowly(fetcher: Any, indices: Any) -> Any:
+        time.sleep(seconds)
+        return fetch(fetcher, indices)
+
+    return fetch_slowly
+
+
 def be_train_net(job: dict) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as in the foreground of a terminal
@@ -47,6 +60,7 @@ def be_train_net(job: dict) -> None:
         interruption.ctrl_c_ends(),
         patch.object(command, "launch", launch),
         patch.object(torch.cuda, "device_count", lambda: job["ranks"]),
+        patch.object(Fetcher, "fetch", slow(Fetcher.fetch, job["seconds_per_batch"])),
     ):
         command.main(["--num-gpus", str(job["ranks"]), *job["arguments"]])
 
