@@ -14,7 +14,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 24 training and 8 validation images in COCO's format."""
+    """A data set of 24 training and 8 validation images in COCO's format, none without objects."""
     folder = tmp_path_factory.mktemp("data") / "tiny"
-    digits_in_scenes.write(folder, digits_in_scenes.Recipe(num_train=24, num_val=8))
+    recipe = digits_in_scenes.Recipe(
+        num_train=24, num_val=8, num_objects=(1, 8), height=(12.0, 72.0), aspect=2.5
+    )
+    digits_in_scenes.write(folder, recipe)
     return folder

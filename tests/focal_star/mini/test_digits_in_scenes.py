@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from focal_star.data.validation.checks import check_folder
+from focal_star.mini import digits_in_scenes
 from focal_star.mini.digits_in_scenes import SUFFIX, Recipe, _distractor, _Sources, write
 
 SMALL = Recipe(num_train=30, num_val=10)
@@ -46,6 +47,22 @@ def test_it_is_written_once_and_again_for_another_recipe(tmp_path):
     write(target, Recipe(num_train=3, num_val=1))
     assert len(list((target / "images").iterdir())) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["digits"]  # nothing temporary is left
+
+
+def test_two_processes_may_write_it_at_the_same_time(tmp_path, monkeypatch):
+    target, others = tmp_path / "digits", []
+
+    def write_another_first(split, num_images, *args):
+        if not others:
+            others.append(split)
+            write(target, Recipe(num_train=2, num_val=1))
+        return compose(split, num_images, *args)
+
+    compose = digits_in_scenes._compose_split
+    monkeypatch.setattr(digits_in_scenes, "_compose_split", write_another_first)
+    monkeypatch.setattr(digits_in_scenes.shutil, "rmtree", lambda *_, **__: None)  # it comes later
+    write(target, Recipe(num_train=2, num_val=1))
+    assert len(list((target / "images").iterdir())) == 3
 
 
 def test_objects_are_as_the_recipe_says(folder):

@@ -7,7 +7,7 @@ The digits of the validation split are not in the training split; the photograph
 both, and their crops are turned, mirrored, recoloured and blended at random.
 
 The sizes of the objects and their number follow COCO's proportions, as far as 128 px allow: see
-docs/mini-study.md.
+docs/mini_study.md.
 """
 
 import json
@@ -70,7 +70,11 @@ def write(folder: Path, recipe: Recipe = Recipe()) -> None:
     """
     wanted = json.dumps(asdict(recipe), sort_keys=True)
     recipe_file = folder / "recipe.json"
-    if recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted:
+
+    def is_there() -> bool:
+        return recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted
+
+    if is_there():
         remove_abandoned(folder.parent)
         return
     # Composed beside its place and moved there whole, so that a kill leaves nothing half written.
@@ -84,7 +88,11 @@ def write(folder: Path, recipe: Recipe = Recipe()) -> None:
             (made / f"instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
         (made / "recipe.json").write_text(wanted, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not is_there():  # another process has written the same one in the meantime
+                raise
 
 
 @dataclass(frozen=True)
