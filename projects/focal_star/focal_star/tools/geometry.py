@@ -42,6 +42,7 @@ NAMES = {
     "positives_per_object": "positive anchors per object",
     "positives_per_image": "positive anchors per image",
     "anchors_per_positive": "anchors per positive anchor",
+    "loss_of_negatives": "share of the first cross entropy that negatives carry, %",
 }
 """Measure -> what is printed of it."""
 
@@ -66,7 +67,7 @@ def geometry(cfg: CfgNode) -> dict[str, float]:
     )
     edges = sorted(cfg.INPUT.MIN_SIZE_TRAIN)
     short_edge = edges[len(edges) // 2]
-    objects, num_anchors, num_positives = [], [], []
+    objects, num_anchors, num_positives, num_ignored = [], [], [], 0
     records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     for record in records:
         size = np.array([[record["height"], record["width"]]], dtype=float)
@@ -89,12 +90,19 @@ def geometry(cfg: CfgNode) -> dict[str, float]:
         if len(boxes):
             corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
             overlaps = pairwise_iou(Boxes(torch.from_numpy(corners).float()), anchors)
-            num_positives[-1] = int((matcher(overlaps)[1] == 1).sum())
+            kinds = matcher(overlaps)[1]
+            num_positives[-1] = int((kinds == 1).sum())
+            num_ignored += int((kinds == -1).sum())
             objects.append(boxes[:, 2:])
     if not objects:
         raise ConfigError(f"no image of {', '.join(cfg.DATASETS.TRAIN)} has an object")
     width, height = np.concatenate(objects).T
     log_aspect = np.log(height / width)
+    # Before training, every probability is about the prior (arXiv:1708.02002, section 3.3).
+    prior = retinanet.PRIOR_PROB
+    num_logits = (sum(num_anchors) - num_ignored) * retinanet.NUM_CLASSES
+    of_positives = -math.log(prior) * sum(num_positives)
+    of_negatives = -math.log1p(-prior) * (num_logits - sum(num_positives))
     smallest = min(math.sqrt(w * h) for w, h in levels[0].shapes)
     return {
         "images": len(records),
@@ -107,6 +115,7 @@ def geometry(cfg: CfgNode) -> dict[str, float]:
         "positives_per_object": sum(num_positives) / len(width),
         "positives_per_image": float(np.mean(num_positives)),
         "anchors_per_positive": sum(num_anchors) / max(1, sum(num_positives)),
+        "loss_of_negatives": 100 * of_negatives / (of_positives + of_negatives),
     }
 
 
