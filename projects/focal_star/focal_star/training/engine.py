@@ -24,6 +24,7 @@ from focal_star.io.writing import write_whole
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 from focal_star.training import checkpoints, config_changes, interruption, plain_checkpoint
 from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
+from focal_star.training.config_record import config_record
 from focal_star.training.divergence import Divergence, DivergenceGuard
 from focal_star.training.first_loss import log_first_loss
 from focal_star.training.loss_proof import log_loss_proof
@@ -162,6 +163,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
             **timer.report(),
             "resumed_at": watch.resumed_at,
             "code_sha256": sources.SHA256,
+            "config": config_record(trainer.cfg),
             "config_changes": watch.config_changes,
             "environment": environment(cfg),
         },
