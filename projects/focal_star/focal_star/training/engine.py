@@ -39,6 +39,7 @@ from focal_star.training.outcome import (
 from focal_star.training.ranks import on_main_process
 from focal_star.training.resume import CONFIG, CheckpointHook, Start, find_start
 from focal_star.training.schedule import schedule_warnings
+from focal_star.training.subnormals import flush_subnormals
 from focal_star.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
             :func:`focal_star.config.load_config`.
         DatasetError: the data set has problems; the message lists all.
     """
+    flush_subnormals(cfg)
     made = on_main_process(lambda: _prepare(cfg))
     if not comm.is_main_process():
         cfg.DATASETS.CHECK = False  # the main process has checked it
@@ -110,6 +112,7 @@ def train(
     """
     check_config(cfg)
     check_derived(cfg)
+    flush_subnormals(cfg)
     start = start or find_start(cfg, resume)
     folder = Path(cfg.OUTPUT_DIR)
     if start.outcome:
@@ -196,6 +199,7 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
     """
     check_config(cfg)
     check_derived(cfg)
+    flush_subnormals(cfg)
     model = extensions.trainer_class(cfg, Trainer).build_model(cfg)
     CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)
