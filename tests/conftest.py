@@ -1,8 +1,10 @@
 """Fixtures and order of all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from focal_star.mini import digits_in_scenes
 
@@ -10,6 +12,13 @@ from focal_star.mini import digits_in_scenes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the slow tests last, so that a quick failure is seen quickly."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _subnormals_as_before() -> Iterator[None]:
+    """A training or evaluation flushes them in its whole process."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

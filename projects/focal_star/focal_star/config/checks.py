@@ -35,6 +35,8 @@ MAX_SCALES, MAX_PX = 100, 100_000
 
 MAX_SCHEDULE = 1000
 
+_SIZES = [f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")]
+
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
 
@@ -228,20 +230,42 @@ def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
     return sources | {"MODEL.ROI_HEADS.NUM_CLASSES": "MODEL.RETINANET.NUM_CLASSES"}
 
 
+def sources_of_derived(cfg: CfgNode) -> dict[str, list[str]]:
+    """Each key that :func:`focal_star.config.derive` sets -> the keys that it follows from.
+
+    Of two configs, the one may set a key and the other derive it; then it is in one result only.
+    """
+    generator = cfg.MODEL.ANCHOR_GENERATOR
+    found: dict[str, list[str]] = {}
+    if cfg.INPUT.SHORT_EDGE is not None:
+        found |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
+    for short, key in (("NUM_SCALES", "SIZES"), ("NUM_ASPECT_RATIOS", "ASPECT_RATIOS")):
+        if generator[short] is not None:
+            found[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
+    if cfg.SOLVER.SCHEDULE != 1:
+        scaled = (*SCHEDULE_KEYS, "SOLVER.STEPS", "SOLVER.SCALED_BY")
+        found |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
+    if clips_by_loss(cfg):
+        sources = ["MODEL.FOCAL_STAR.CLIP_NORM", "MODEL.FOCAL_STAR.LOSS", "MODEL.DETECTOR"]
+        for name in ("ENABLED", "CLIP_TYPE", "CLIP_VALUE"):
+            found[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
+    if cfg.MODEL.DETECTOR == FASTER_RCNN:
+        for key, source in faster_rcnn_sources(cfg).items():
+            found[key] = [*found.get(key, []), "MODEL.DETECTOR", source]
+    return found
+
+
 def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:
     """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would override.
 
     Raises:
         ConfigError: says which key to give in its place.
     """
-    sizes = [
-        f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")
-    ]
     anchors, ratios = "MODEL.ANCHOR_GENERATOR.", cfg.MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS
     problems = [
         f"{key} follows from {short} {value}; to give it, add: {short} None"
         for short, value, keys in (
-            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, sizes),
+            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, _SIZES),
             (f"{anchors}NUM_ASPECT_RATIOS", ratios, [f"{anchors}ASPECT_RATIOS"]),
         )
         for key in keys

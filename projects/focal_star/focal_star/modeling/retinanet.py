@@ -143,7 +143,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         if self.select_anchors is not None:
             logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
             labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
-        loss_cls = self._loss_cls(pred_logits, labels, 1 / normalizer)
+        loss_cls = self.loss_cls(pred_logits, labels, 1 / normalizer)
         loss_box_reg = dense_box_loss(
             anchors,
             self.box2box_transform,
