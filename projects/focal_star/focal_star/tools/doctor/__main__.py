@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from focal_star.tools.arguments import add_config_arguments
+from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 
 PYTHON = (3, 10)

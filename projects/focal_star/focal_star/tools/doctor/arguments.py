@@ -1,4 +1,4 @@
-"""Arguments that several commands have. It needs only the standard library."""
+"""Arguments that the doctor shares with ``focal_star.tools.prepare``. It needs only the standard library."""
 
 import argparse
 
