@@ -1,4 +1,4 @@
-"""Arguments that the doctor shares with ``focal_star.tools.prepare``. It needs only the standard library."""
+"""Arguments shared with ``focal_star.tools.prepare``. Needs only the standard library."""
 
 import argparse
 
