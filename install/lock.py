@@ -1,4 +1,4 @@
-"""Packages at the versions of the lock, as far as pip's settings on this machine allow them.
+"""Installs packages in the versions of the lock, as far as pip's settings on this machine allow.
 
 `lock.txt` is a constraints file with an exact version of every package, made by `make lock`. Where
 pip's settings (a constraint, an index, a folder of wheels) or a user's environment exclude a
@@ -16,10 +16,10 @@ from install.environment import Environment, SetupError
 LOCK = Path(__file__).with_name("lock.txt")
 
 TORCH = ("torch", "torchvision")
-"""Built for each other: where one is not the lock's, the other must not be either."""
+"""They are built for each other: if one is not the lock's, the other must not be either."""
 
 PROBE = "typing-extensions"
-"""A small package: pip can reach its index where it finds this one."""
+"""A small package: if pip finds it, pip can reach its index."""
 
 # torchvision's compiled operators load only into a torch that they were built for.
 TRY_TORCH = """
@@ -30,7 +30,7 @@ kept = nms(boxes, torch.tensor([1.0, 0.9]), 0.5)
 assert kept.tolist() == [0], kept
 """
 
-# pip carries packaging, which knows environment markers.
+# pip includes packaging, which evaluates environment markers.
 DISPLACED = """
 import json, sys
 from importlib.metadata import PackageNotFoundError, version
@@ -53,9 +53,9 @@ class Pin:
     """One line of the lock.
 
     Attributes:
-        name: of the distribution, in lower case with hyphens.
+        name: the distribution, in lower case with hyphens.
         line: the requirement as pip reads it, with its environment marker.
-        via: the distributions that require it; a root such as setup.py among them.
+        via: the distributions that require it, including a root such as setup.py.
     """
 
     name: str
@@ -75,7 +75,7 @@ def read_lock(path: Path = LOCK) -> list[Pin]:
 
 
 def without(pins: Sequence[Pin], dropped: set[str]) -> list[Pin]:
-    """The pins but some, and but those that only the dropped ones require."""
+    """The pins without the dropped ones and without those that only the dropped ones require."""
     if dropped & set(TORCH):
         dropped = dropped | set(TORCH)
     while True:
@@ -91,10 +91,10 @@ def without(pins: Sequence[Pin], dropped: set[str]) -> list[Pin]:
 
 
 def install_tools(environment: Environment) -> None:
-    """Have `.venv` use the lock's pip and setuptools, whatever its Python came with.
+    """Install the lock's pip and setuptools into `.venv`.
 
     Raises:
-        SetupError: pip failed under the lock and without it.
+        SetupError: pip failed both with and without the lock.
     """
     if environment.is_ours:
         words = ("install", "--quiet", "--upgrade", "pip", "setuptools>=77")
@@ -105,18 +105,18 @@ def install_tools(environment: Environment) -> None:
 def install_requirements(
     environment: Environment, requirements: Sequence[str], pins: Sequence[Pin]
 ) -> list[str]:
-    """Install requirements and what they need, under the lock as far as that is allowed.
+    """Install requirements and their dependencies, with the lock as far as that is allowed.
 
     Args:
-        environment: where.
-        requirements: as pip's command line takes them.
-        pins: the lock's.
+        environment: the environment to install into.
+        requirements: the requirements, as on pip's command line.
+        pins: the pins of the lock.
 
     Returns:
-        A line that says where pip's settings made it take other versions; else none.
+        A line with the versions that differ from the lock because of pip's settings, if any.
 
     Raises:
-        SetupError: pip failed under the lock and without it.
+        SetupError: pip failed both with and without the lock.
     """
     if not environment.is_ours:
         _install_beside(environment, requirements)
@@ -147,9 +147,9 @@ def install_requirements(
 
 
 def _install_beside(environment: Environment, requirements: Sequence[str]) -> None:
-    """Install into a user's environment: what is there stays, as far as setup.py allows.
+    """Install into a user's environment; installed packages stay, as far as setup.py allows.
 
-    The lock is not for it: a locked version may need another version of what is there.
+    The lock is ignored, because a locked version can need another version of an installed package.
     """
     installed = environment.look()["versions"]
     try:
@@ -165,16 +165,16 @@ def _install(
     file = environment.constraints
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
-    # In .venv the build uses the lock's setuptools; an isolated one would take the newest.
+    # In .venv the build uses the lock's setuptools; an isolated build would use the newest.
     isolation = ["--no-build-isolation"] if environment.is_ours else []
     environment.pip("install", *isolation, "--constraint", file, *requirements)
 
 
 def _excluded(environment: Environment, pins: Sequence[Pin]) -> list[Pin]:
-    """The pins that pip does not accept, each by itself.
+    """The pins that pip rejects on their own.
 
-    They are found by halving, so pip's words need not be understood; torch comes first, as a pin of
-    torch is what a site most often has.
+    They are found by bisection, so pip's messages need not be parsed. torch comes first, because
+    sites most often pin torch.
     """
     groups = [[pin] for pin in pins if pin.name in TORCH]
     groups.append([pin for pin in pins if pin.name not in TORCH])
@@ -192,7 +192,7 @@ def _excluded(environment: Environment, pins: Sequence[Pin]) -> list[Pin]:
 
 
 def _is_allowed(environment: Environment, lines: Sequence[str]) -> bool:
-    """Whether pip would install exactly these requirements, without what they require."""
+    """Whether pip would install exactly these requirements, without their dependencies."""
     command = ("-m", "pip", "install", "--dry-run", "--no-deps", "--quiet")
     return environment.attempt(*command, *lines)[0] == 0
 
@@ -216,7 +216,7 @@ def check_torch(environment: Environment) -> None:
 
 
 def displaced(environment: Environment, pins: Sequence[Pin]) -> dict[str, list[str]]:
-    """Package -> [the lock's version, the installed one], where the two differ."""
+    """Package -> [the lock's version, the installed version], if they differ."""
     lines = json.dumps([pin.line for pin in pins])
     status, output = environment.attempt("-c", DISPLACED, lines)
     return json.loads(output.splitlines()[-1]) if status == 0 else {}

@@ -15,6 +15,7 @@ from ablations.study.grid import Grid, Row
 from ablations.study.study import Study, load_study
 from focal_star.config import CONFIGS
 from reports.page.render import write_report
+from reports.results.differences import differences
 from reports.results.load import load
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,11 @@ def test_study_is_reported_and_repeats_bit_identically(tiny_data, tmp_path, capf
     assert refused == [] and {r.status for r in records.values()} == {DONE}
     assert set(records) == {"ce-alpha0.75-seed1", "focal_star-alpha0.25-gamma0.5-seed1"}
 
-    write_report(load(first.layout, first.study))
+    results = load(first.layout, first.study)
+    found = differences(results, first.study.grids[0], ["CE", "FL", "FL*"])
+    assert (found.num_compared, found.confounds) == (3, ())
+    assert found.named == ("loss", "α", "γ")
+    write_report(results)
     page = (first.layout.report / "index.html").read_text()
     assert "tiny" in page and not re.search(r'(src|href)="https?://(?!arxiv)', page)
 
@@ -112,6 +117,9 @@ def test_study_with_another_detector(tiny_data, tmp_path, capfd):
     assert ("loss_rpn_cls" in record.result["curves"]) and record.result["first_loss"]["measured"]
     results = load(asked.layout, asked.study)
     assert results.complete
+    found = differences(results, asked.study.grids[0], ["RetinaNet", "Faster R-CNN"])
+    assert (found.num_compared, found.confounds) == (2, ())
+    assert "MODEL.META_ARCHITECTURE" in found.following
     write_report(results)
     assert "Faster R-CNN" in (asked.layout.report / "report.md").read_text()
     capfd.readouterr()

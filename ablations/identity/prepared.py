@@ -20,10 +20,10 @@ from ablations.identity.snapshot import CONFIGS, Code, checkout
 from ablations.storage.json_files import read_object, write_json
 from ablations.storage.layout import ROOT, Layout, tail
 from ablations.storage.reading import PlanError
-from ablations.storage.schemas import shown
 from ablations.study.axes import AXES, RETINANET, has_effect
 from ablations.study.cell import Cell, Setting
 from ablations.study.study import Study
+from focal_star.io.quoting import shown
 
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from ablations.storage.json_files import write_json
-from ablations.storage.schemas import check, shown
+from ablations.storage.schemas import check
 from focal_star.io.json_text import without_duplicates
+from focal_star.io.quoting import shown
 
 SCHEMA: Final = 2
 

@@ -1,10 +1,10 @@
 """File locks. The system releases a lock when its process ends, even after a kill."""
 
-import fcntl
 from pathlib import Path
 from typing import IO
 
 from ablations.storage.layout import Layout
+from focal_star.io.temporary import lock
 
 
 def is_running(layout: Layout, cell_id: str) -> bool:
@@ -21,20 +21,15 @@ def take(path: Path) -> IO[str] | None:
     """The lock's file, locked until every process closes it; None if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+    if lock(file):
+        return file
+    file.close()
+    return None
 
 
 def _is_held(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: the file may be read-only
+            return not lock(file, shared=True)  # shared: the file may be read-only
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False

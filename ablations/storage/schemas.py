@@ -2,31 +2,18 @@
 
 import difflib
 import re
-import reprlib
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin
 
 import msgspec
 
-MAX_SHOWN = 300
-"""The max number of characters of a value in a message."""
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel = 3  # aliases of aliases can be billions
-_REPR.maxstring = _REPR.maxother = 120
-_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 10
+from focal_star.io.quoting import shown
 
 _KINDS = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "array": "a list", "object": "a mapping", "null": "nothing",
 }  # fmt: skip
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it: quoted, and cut if it is long."""
-    text = _REPR.repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def name_of(key: Any) -> str:

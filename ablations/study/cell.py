@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ablations.storage.schemas import shown, unknown
+from ablations.storage.schemas import unknown
 from ablations.study.axes import AXES, has_effect
+from focal_star.io.quoting import shown
 
 MAX_VALUE = 1e15
 """The max magnitude of a value: every whole number up to it is exact as a float."""

@@ -10,9 +10,10 @@ import msgspec
 
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import read, refuse
-from ablations.storage.schemas import convert, shown
+from ablations.storage.schemas import convert
 from ablations.study.axes import AXES, DENSE, has_effect
 from ablations.study.cell import Setting
+from focal_star.io.quoting import shown
 
 MAX_ID_LENGTH = 200
 """The max number of characters of a setting's id, which becomes part of file names."""

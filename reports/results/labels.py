@@ -247,6 +247,19 @@ def one_decimal(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.1f}"
 
 
+def difference_text(value: float) -> str:
+    """One decimal with its sign; 0.0 has no sign; "" for NaN."""
+    if math.isnan(value):
+        return ""
+    text = f"{value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
+def with_true_minus(text: str) -> str:
+    """A number's text for a reader, with a minus sign in place of the hyphen."""
+    return text.replace("-", "−")
+
+
 def published_text(metric: str, value: float) -> str:
     """As it was printed: an AP with one decimal, anything else as it is; "" for NaN."""
     if METRICS[metric].in_percent or math.isnan(value):

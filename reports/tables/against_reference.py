@@ -3,7 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from reports.results.labels import MAIN_METRIC, one_decimal
+from reports.results.labels import (
+    MAIN_METRIC,
+    difference_text,
+    one_decimal,
+    with_true_minus,
+)
 from reports.statistics.comparisons import (
     DIVERGED_RUN,
     NO_RESAMPLES,
@@ -15,7 +20,7 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Column, TableCell, signed
+from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Column, TableCell
 from reports.text.sentences import CI
 
 NOT_SIGNIFICANT = "n.s."
@@ -92,24 +97,16 @@ def columns(found: Sequence[Comparison]) -> list[Column]:
     return shown
 
 
-def difference_text(difference: float) -> str:
-    """One decimal with its sign; 0.0 has no sign; "" for NaN."""
-    if math.isnan(difference):
-        return ""
-    text = f"{difference:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
-
-
 def _difference_cell(found: Comparison) -> TableCell:
     if found.is_reference:
         return TableCell(REFERENCE)
-    text = signed(difference_text(found.difference))
+    text = with_true_minus(difference_text(found.difference))
     if not text:
         return TableCell(NOTHING)
     if not found.tested:
         return TableCell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
     low, high = map(difference_text, (found.difference_low, found.difference_high))
-    text += signed(f" [{low}, {high}]")
+    text += with_true_minus(f" [{low}, {high}]")
     return TableCell(text, BOLD) if found.survives else TableCell(f"{text} {NOT_SIGNIFICANT}", GREY)
 
 

@@ -19,8 +19,10 @@ from reports.results.labels import (
     METRICS,
     SPEED,
     axis_label,
+    difference_text,
     one_decimal,
     published_text,
+    with_true_minus,
 )
 from reports.results.load import Results, published, record_path
 from reports.results.rows import paper_text, row_label, value_text, with_paper
@@ -38,7 +40,6 @@ from reports.tables.table import (
     TableCell,
     linked,
     shown,
-    signed,
 )
 from reports.text.sentences import CI
 
@@ -138,7 +139,7 @@ class GridTable:
             theirs = shown(texts[f"{metric}_published"])
             columns.append(Column(header, "published", NUMBER, theirs))
             if main:
-                difference = shown(map(signed, texts[f"{metric}_difference"]))
+                difference = shown(map(with_true_minus, texts[f"{metric}_difference"]))
                 columns.append(Column(header, "difference", NUMBER, difference))
         return columns + (against_reference.columns(self.comparisons) if main else [])
 
@@ -201,7 +202,7 @@ def with_spread(mean: str, sd: str) -> str:
 def _difference(ours: str, theirs: str) -> str:
     if not ours or not theirs:
         return ""
-    return against_reference.difference_text(round(float(ours) - float(theirs), 1))
+    return difference_text(round(float(ours) - float(theirs), 1))
 
 
 def _links(records: list[tuple[int, str]]) -> list[Link]:

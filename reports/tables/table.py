@@ -229,11 +229,6 @@ def shown(texts: Iterable[str]) -> list[str]:
     return [text or NOTHING for text in texts]
 
 
-def signed(text: str) -> str:
-    """A number's text with a true minus sign."""
-    return text.replace("-", "−")
-
-
 def _is_grouped(columns: Sequence[Column]) -> bool:
     return any(column.group for column in columns)
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from ablations.records.record import DONE
-from reports.results.labels import MAIN_METRIC
+from reports.results import labels
+from reports.results.labels import MAIN_METRIC, with_true_minus
 from reports.results.load import Results
 from reports.results.provenance import dataset_name
 from reports.statistics.comparisons import Comparison, compare
@@ -89,9 +90,8 @@ def difference_text(comparison: Comparison) -> str:
 
 
 def difference_number(value: float) -> str:
-    """One decimal with its sign; 0.0 has none."""
-    text = f"{value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    """One decimal with its sign, for a reader; 0.0 has none."""
+    return with_true_minus(labels.difference_text(value))
 
 
 def p_text(p_value: float) -> str:
@@ -143,7 +143,7 @@ def counted(number: int, noun: str) -> str:
 
 def signed(value: float) -> str:
     """Two decimals with a true minus sign."""
-    return f"{value:.2f}".replace("-", "−")
+    return with_true_minus(f"{value:.2f}")
 
 
 def tables(names: Sequence[str]) -> str:

@@ -103,7 +103,7 @@ for name, spoil, *words in [
     ("10,000 times as wide as high",
      place(PHOTOGRAPH, lambda p: Image.new("L", (20_000, 1)).save(p)), "too narrow"),
 ]:  # fmt: skip
-    kind(f"photograph: {name}", show(), spoil, "a.png is left out: ", *words)
+    kind(f"photograph: {name}", show(), spoil, "a.png is skipped: ", *words)
 
 for name, command, *words in [
     ("no such folder", show("--images", "/nowhere"), "/nowhere is neither a folder nor a file"),

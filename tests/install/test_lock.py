@@ -92,7 +92,7 @@ def versions(environment: Environment) -> dict[str, str]:
     return {name: found[name] for name in ("alpha", "beta", "gamma") if name in found}
 
 
-def test_a_point_in_a_name_is_the_hyphen_of_the_lock(tmp_path: Path) -> None:
+def test_a_dot_in_a_name_equals_a_hyphen_in_the_lock(tmp_path: Path) -> None:
     """As of boolean.py, which the lock has as boolean-py."""
     metadata = tmp_path / "some.thing_else-1.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
@@ -102,7 +102,7 @@ def test_a_point_in_a_name_is_the_hyphen_of_the_lock(tmp_path: Path) -> None:
     assert found["versions"]["some-thing-else"] == "1.0"
 
 
-def test_a_locked_version_is_installed_though_a_newer_one_is_there(fresh, pins) -> None:
+def test_a_locked_version_is_installed_although_a_newer_one_exists(fresh, pins) -> None:
     assert install_requirements(fresh, ["alpha"], pins) == []
     assert versions(fresh) == {"alpha": "2.0", "beta": "2.0", "gamma": "1.0"}
     assert displaced(fresh, pins) == {}
@@ -142,21 +142,23 @@ def test_pins_that_no_longer_fit_together_are_all_dropped(fresh, pins, tmp_path:
         assert change in line
 
 
-def test_what_no_setting_allows_ends_with_the_words_of_pip(fresh, pins, tmp_path: Path) -> None:
+def test_an_impossible_requirement_ends_with_the_message_of_pip(
+    fresh, pins, tmp_path: Path
+) -> None:
     (tmp_path / "site.txt").write_text("alpha>7\n")
     fresh.environ["PIP_CONSTRAINT"] = str(tmp_path / "site.txt")
     with pytest.raises(SetupError, match=r"pip failed. Its last lines:\n    .*alpha"):
         install_requirements(fresh, ["alpha"], pins)
 
 
-def test_an_index_out_of_reach_is_not_searched_for_each_pin(fresh, pins, offline) -> None:
+def test_an_unreachable_index_is_not_asked_for_each_pin(fresh, pins, offline) -> None:
     fresh.environ = offline
     with pytest.raises(SetupError, match="pip failed. Its last lines:"):
         install_requirements(fresh, ["alpha"], pins)
     assert fresh.log.read_text().count("--dry-run") == 1
 
 
-def test_in_a_users_environment_what_is_installed_stays(fresh, pins) -> None:
+def test_installed_packages_of_a_users_environment_stay(fresh, pins) -> None:
     """The newest alpha would need another beta, and the lock another gamma."""
     fresh.pip("install", "gamma==2.0", "beta==1.0")
     fresh.is_ours = False
@@ -164,7 +166,7 @@ def test_in_a_users_environment_what_is_installed_stays(fresh, pins) -> None:
     assert versions(fresh) == {"alpha": "1.0", "beta": "1.0", "gamma": "2.0"}
 
 
-def test_in_a_users_environment_what_is_too_old_is_replaced(fresh, pins) -> None:
+def test_packages_of_a_users_environment_that_are_too_old_are_replaced(fresh, pins) -> None:
     fresh.pip("install", "alpha==1.0")
     fresh.is_ours = False
     assert install_requirements(fresh, ["alpha>=2"], pins) == []

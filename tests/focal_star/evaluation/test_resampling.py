@@ -15,7 +15,7 @@ def matches_of(content, results):
 
 @pytest.mark.parametrize("digits", [None, 2, 1])
 @pytest.mark.parametrize("seed", range(5))
-def test_weights_of_1_are_cocos_ap(seed, digits):
+def test_weights_of_1_give_the_ap_of_coco(seed, digits):
     content, results = scenes(seed, digits=digits)
     found = average_precision(matches_of(content, results), np.ones((1, 14), int))[0]
     for backend in ("hotcoco", "pycocotools"):
@@ -26,7 +26,7 @@ def test_weights_of_1_are_cocos_ap(seed, digits):
 
 @pytest.mark.parametrize("digits", [None, 2, 1], ids=["all-differ", "some-equal", "many-equal"])
 @pytest.mark.parametrize("seed", range(5))
-def test_weighted_ap_is_that_of_physically_repeated_images(seed, digits):
+def test_weighted_ap_equals_that_of_repeated_images(seed, digits):
     content, results = scenes(seed, digits=digits)
     weights = np.concatenate([image_weights(14, 6, seed), np.full((1, 14), 3)])
     weights[0, :10] = 0  # most images away, categories perhaps
@@ -75,7 +75,7 @@ def test_no_detection_is_0_and_no_object_is_undefined():
     assert np.isnan(average_precision(matches_of(content, results), nowhere)).all()
 
 
-def test_weights_follow_from_the_number_of_images_and_the_seed_alone():
+def test_weights_depend_only_on_the_number_of_images_and_the_seed():
     weights = image_weights(500, 40)
     assert weights.shape == (40, 500) and (weights.sum(axis=1) == 500).all()
     np.testing.assert_array_equal(weights, image_weights(500, 40))
@@ -86,7 +86,7 @@ def test_weights_follow_from_the_number_of_images_and_the_seed_alone():
     np.testing.assert_array_equal(weights[0], np.bincount(first, minlength=500))
 
 
-def test_weights_are_those_of_drawing_with_replacement():
+def test_weights_have_the_distribution_of_drawing_with_replacement():
     """An image is drawn Binomial(n, 1/n) times: mean 1, variance 1 - 1/n, never (1 - 1/n)^n."""
     weights = image_weights(50, 4000).astype(float)
     error = 5 / np.sqrt(weights.size)

@@ -30,7 +30,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return depths
 
 
-def test_one_pretraining_a_depth_serves_every_input_scale(tiny_overrides, trained):
+def test_all_input_scales_share_the_pretraining_of_a_depth(tiny_overrides, trained):
     for depth in ("18", "34"):
         paths = set()
         for short_edge in ("88", "128", "168"):
@@ -41,7 +41,7 @@ def test_one_pretraining_a_depth_serves_every_input_scale(tiny_overrides, traine
     assert trained == [18, 34]
 
 
-def test_the_scale_of_the_crops_is_the_pretrainings_own(tiny_cfg, trained):
+def test_the_scale_of_the_crops_is_that_of_the_pretraining(tiny_cfg, trained):
     engine.prepare_data_and_weights(tiny_cfg)  # registers the data
     tiny_cfg.PRETRAINING.SHORT_EDGE = 64
     image, scale = pretraining._Crops(tiny_cfg, "train")._image_at_scale(0)
@@ -51,7 +51,7 @@ def test_the_scale_of_the_crops_is_the_pretrainings_own(tiny_cfg, trained):
     assert pretrained_weights(tiny_cfg, "data") != small and len(trained) == 2
 
 
-def test_the_bit_depth_of_the_images_is_the_crops_too(tiny_cfg, trained):
+def test_crops_are_read_with_the_bit_depth_of_the_images(tiny_cfg, trained):
     default = pretrained_weights(tiny_cfg, "data")
     tiny_cfg.INPUT.BIT_DEPTH = 12
     assert pretrained_weights(tiny_cfg, "data") != default
@@ -85,7 +85,7 @@ def bare_weights(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [cut, empty, text, of_another, bare_weights])
-def test_a_file_that_is_not_the_backbone_is_said_once_and_made_again(
+def test_a_file_that_is_not_the_backbone_is_reported_once_and_made_again(
     tiny_cfg, trained, caplog, spoil
 ):
     path = pretrained_weights(tiny_cfg, "data")

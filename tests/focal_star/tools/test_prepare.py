@@ -192,7 +192,7 @@ def test_what_coco_lacks_is_named_at_once(tmp_path, monkeypatch, capsys):
     assert error.startswith("error: data: ") and "Traceback" not in error
     for words in (
         "annotations/instances_train2017.json", "DETECTRON2_DATASETS", "MSRA/R-50.pkl does not",
-        "MSRA/R-101.pkl does not", "GPUs: 8 are needed",
+        "MSRA/R-101.pkl does not", "GPUs: a training needs 8",
     ):  # fmt: skip
         assert words in error, words
     assert not (tmp_path / "out.json").exists()

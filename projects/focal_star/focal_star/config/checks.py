@@ -2,7 +2,6 @@
 
 import math
 import os
-import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,7 @@ from focal_star.errors import ConfigError
 from focal_star.extensions import Rule
 from focal_star.io.addresses import is_address, leaves_cache
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
+from focal_star.io.quoting import shown
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FORMS
 from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
@@ -37,9 +37,6 @@ MAX_SCHEDULE = 1000
 
 _SIZES = [f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")]
 
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 120
-
 _ALSO = {list: tuple, tuple: list, float: int}
 """Type of a default -> another one that Python code may give, as in ``cfg.SOLVER.STEPS = []``."""
 
@@ -52,12 +49,12 @@ def check_config(cfg: CfgNode) -> None:
     """
     values, types = dict(leaves(cfg)), _types(tuple(cfg.EXTENSIONS))
     _refuse(
-        f"{key} is {_REPR.repr(value)}; valid: a {kind.__name__}, as its default"
+        f"{key} is {shown(value)}; valid: a {kind.__name__}, as its default"
         for key, value in values.items()
         if (kind := types.get(key)) and not isinstance(value, (kind, _ALSO.get(kind, kind)))
     )
     _refuse(
-        f"{key} is {_REPR.repr(values[key])}; valid: {words}"
+        f"{key} is {shown(values[key])}; valid: {words}"
         for key, (is_valid, words) in _rules(cfg).items()
         if not is_valid(values[key])
     )

@@ -1,8 +1,8 @@
-"""AP of resampled images: how much AP would differ on other images of the same kind.
+"""AP of bootstrap resamples of the images: an estimate of its variation over images.
 
-A bootstrap resample of n images is n images drawn with replacement (Efron 1979), that is, a number
-of times that each image counts. COCOeval's matches are found within an image, so that they stay
-as they are and only the counts change.
+A resample of n images is n images drawn with replacement (Efron 1979), which is the same as a
+weight for each image: the number of times it was drawn. COCOeval matches detections and objects
+within an image, so the matches stay the same and only the weights change.
 """
 
 import itertools
@@ -16,17 +16,17 @@ SEED = 0
 
 
 def image_weights(num_images: int, resamples: int, seed: int = SEED) -> np.ndarray:
-    """How often each image is drawn, in each resample.
+    """The number of times that each image is drawn in each resample.
 
-    The weights depend on nothing but the arguments, so that resample b has the same images in
-    every cell that is evaluated on the same images, and differences between two cells pair up.
-    They are made from PCG64's raw stream, which NumPy keeps as it is from version to version
-    (NEP 19; not so what ``Generator`` makes of it).
+    The weights depend only on the arguments. So resample b has the same images in all cells that
+    are evaluated on the same images, and differences between two cells are paired. The weights are
+    computed from PCG64's raw stream, which is the same in all versions of NumPy (NEP 19), unlike
+    the methods of ``Generator``.
 
     Args:
         num_images: n; images are ordered by id.
         resamples: B.
-        seed: of the stream.
+        seed: the seed of the stream.
 
     Returns:
         (B, n) uint16; every row sums to n.
@@ -40,21 +40,22 @@ def image_weights(num_images: int, resamples: int, seed: int = SEED) -> np.ndarr
 
 
 def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
-    """COCO's AP with every image counted as often as its weight says.
+    """COCO's AP with a weight for each image.
 
-    It is what COCOeval gives for a data set in which each image, with its objects and detections,
-    is repeated as often, one copy after the other. A category without objects there does not count.
+    It equals the AP that COCOeval computes if each image, with its objects and detections, is
+    repeated as often as its weight, one copy after the other. Categories without objects in the
+    resample do not count.
 
-    Only true detections can be the maxima of precision over recall, so only they are visited: for
-    each resample one cumulative sum over all detections, and a few over the true ones.
+    The maxima of precision over recall are always at true detections, so only these are visited:
+    each resample needs one cumulative sum over all detections and a few over the true ones.
 
     Args:
-        matches: what was found.
+        matches: the matches of detections and objects.
         weights: (B, I) whole numbers >= 0.
 
     Returns:
-        (B, T) float64 in 0..1: for each IoU threshold the mean over categories with objects; NaN
-        where no category has any. Its mean over T is AP.
+        (B, T) float64 in 0..1: for each IoU threshold the mean over the categories with objects;
+        NaN if there are none. The mean over T is AP.
     """
     matches, weights = _with_equal_scores_apart(matches, weights)
     curves = _Curves(matches)
@@ -65,10 +66,10 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
 
 
 class _Curves:
-    """The precision-recall curves of all IoU thresholds and categories, laid end to end.
+    """The precision-recall curves of all IoU thresholds and categories, concatenated.
 
-    A curve is the P true detections of one threshold and category, highest score first; the S
-    curves that have any are in the order of thresholds, then categories.
+    A curve has the true detections of one threshold and category, highest score first. The S curves
+    that are not empty are ordered by threshold, then by category, and have P detections in all.
     """
 
     def __init__(self, matches: Matches):
@@ -84,12 +85,12 @@ class _Curves:
         self._true_image = matches.image[place]
         self._object_image = matches.object_image
         self._object_starts = np.searchsorted(matches.object_category, categories)
-        # Maxima over a curve's lower scores are taken over all curves at once, from the last one
-        # to the first: each is lifted above those before it.
+        # One pass from the last curve to the first computes the running maxima of all curves. For
+        # this, each curve is lifted above the curves after it.
         self._lift = np.repeat(np.arange(len(curves))[::-1].astype(float), self._length)
         of_iou = np.searchsorted(iou, np.arange(len(matches.ious) + 1))
         self._of_iou = list(itertools.starmap(slice, itertools.pairwise(of_iou)))
-        # The number of ignored detections, over all thresholds, before each; few or none.
+        # The number of ignored detections before each one, over all thresholds; there are few.
         ignored_iou, ignored_place = np.nonzero(matches.is_ignored)
         ignored = ignored_iou * num_detections + ignored_place
         self._ignored_image = matches.image[ignored_place]
@@ -100,7 +101,7 @@ class _Curves:
         assert np.allclose(matches.recalls, np.arange(steps + 1) / steps), matches.recalls
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
-        """(T,) for weights (I,), whole numbers: their sums are exact, and faster."""
+        """The (T,) AP for (I,) weights. They are integers, whose sums are exact and fast."""
         objects = np.diff(_sums(weights.take(self._object_image))[self._object_starts])
         if not objects.any():
             return np.full(len(self._of_iou), np.nan)
@@ -109,13 +110,13 @@ class _Curves:
         if len(self._ignored_image):
             ignored = _sums(weights.take(self._ignored_image))
             counted -= self._since(ignored, self._ignored_before, self._ignored_start)
-        precision = true / np.maximum(counted, 1)  # 0 true of 0 counted: no weight up to there
+        precision = true / np.maximum(counted, 1)  # 0 of 0 if all weights so far are 0
         recall = true / np.repeat(np.maximum(objects, 1)[self._category], self._length)
         # COCOeval's precision at a recall is the highest at that recall or above.
         precision += self._lift
         np.maximum.accumulate(precision[::-1], out=precision[::-1])
         precision -= self._lift
-        # One of weight 0 at the head reaches recall 0, with the precision of those behind it.
+        # A leading detection of weight 0 reaches recall 0, with the precision of the next ones.
         reached = self._reached(recall)
         new = reached.copy()
         new[1:] -= reached[:-1]
@@ -125,22 +126,22 @@ class _Curves:
         return np.array(sums) / (len(self._recalls) * np.count_nonzero(objects))
 
     def _since(self, sums: np.ndarray, places: np.ndarray | slice, starts: np.ndarray):
-        """(P,) running sums at some places, counted from where their curve starts."""
+        """(P,) running sums at some positions, counted from the start of their curve."""
         return sums[places] - np.repeat(sums[starts], self._length)
 
     def _reached(self, recall: np.ndarray) -> np.ndarray:
-        """How many of COCOeval's recalls, 0, .01 .. 1, are not above; compared as it does."""
+        """The number of COCOeval's recalls (0, .01 .. 1) <= a recall, with its comparison."""
         nearest = np.rint(recall * (len(self._recalls) - 1)).astype(np.intp)
         return nearest + (self._recalls[nearest] <= recall)
 
 
 def _with_equal_scores_apart(matches: Matches, weights: np.ndarray) -> tuple[Matches, np.ndarray]:
-    """The same matches and weights, such that a repeated image's equal scores are in order.
+    """The same matches and weights, with equal scores of repeated images in COCOeval's order.
 
-    COCOeval's order of equal scores is by image: a true and a false detection of one score in an
-    image that counts twice are true, false, true, false; a weight alone would make them true,
-    true, false, false. Each copy of such detections becomes one of an image of its own, which
-    counts once where the image has that many copies.
+    COCOeval orders equal scores by image. So a true and a false detection with the same score, in
+    an image that counts twice, are ordered true, false, true, false; a weight of 2 would order them
+    true, true, false, false. Therefore each copy of such detections becomes a detection of a
+    separate image, whose weight is 1 if the original image has that many copies, else 0.
     """
     copies = int(weights.max(initial=0))
     place = np.column_stack([matches.category, matches.score, matches.image])

@@ -5,6 +5,7 @@ ends, however it ends, so that the next process that looks there removes what no
 the file system has no such locks, nothing is removed.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _SUFFIX = ".tmp"
 _NAME = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # the eight characters are tempfile's
@@ -74,8 +75,27 @@ def remove_abandoned(folder: Path) -> None:
                 _remove_abandoned_folder(path)
             else:
                 with path.open("r+b") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+                    if lock(file):
+                        path.unlink()
+
+
+def lock(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) -> bool:
+    """Lock an open file until every process has closed it.
+
+    Args:
+        file: the file or its descriptor.
+        wait: wait for the process that holds it.
+        shared: allow others to hold it too, if theirs is shared; a file to read is enough for it.
+
+    Returns:
+        Whether it is locked; False if another process holds it.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -92,7 +112,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not lock(file, wait=wait):
+                raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(path))
             if not _has_name(file.fileno()):
                 continue  # who held it has removed it, and somebody may hold a new one
             try:
@@ -121,7 +142,7 @@ def _held_folder(path: Path) -> tuple[Path, int]:
 def _hold(handle: int) -> bool:
     """Lock a file; return whether it still has a name then."""
     with suppress(OSError):  # a file system without locks: nobody removes it either
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock(handle, wait=True)
     return _has_name(handle)
 
 
@@ -134,7 +155,8 @@ def _remove_abandoned_folder(outer: Path) -> None:
     owner = outer / _OWNER
     if owner.exists():
         with owner.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(file):
+                return
             if (outer / _CONTENT).exists():
                 shutil.rmtree(outer / _CONTENT)
             owner.unlink()

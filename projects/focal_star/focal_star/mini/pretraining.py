@@ -1,7 +1,7 @@
-"""A short classification training of the backbone, on crops of the detector's training split.
+"""Pretrains the backbone on a classification task: crops of the detector's training split.
 
-It plays the role that ImageNet plays for COCO, if ImageNet's weights are unavailable or do not fit.
-A crop is centred on an object, or shows background as one more class.
+This replaces ImageNet where ImageNet's weights are unavailable or do not fit the network. A crop
+shows an object, or background as an additional class.
 """
 
 import hashlib
@@ -33,18 +33,18 @@ logger = logging.getLogger(__name__)
 
 
 def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
-    """The file of the backbone's weights in ``CACHE_DIR``; trained first if it is not there.
+    """The file of the backbone's weights in ``CACHE_DIR``; a missing one is trained first.
 
-    The file's name is a hash of all that determines it, so that no config takes the weights of
-    another. The hash is in the file too: a broken file, or another's under this name, is made
-    again.
+    The file's name is a hash of everything that determines the weights, so no config uses the
+    weights of another one. The file contains the hash too: a broken file, or a file with another
+    hash, is made again.
     """
     key, path = _key_and_path(cfg, dataset_sha256)
     remove_abandoned(path.parent)
     fault = _fault(path, key)
     if fault:
         if path.exists():
-            logger.warning("%s is not the pretrained backbone (%s); made again", path, fault)
+            logger.warning("%s is not the pretrained backbone (%s); it is made again", path, fault)
         started = time.perf_counter()
         backbone, accuracy = _train(cfg)
         logger.info(
@@ -53,25 +53,25 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
             accuracy,
         )
         state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
-        content = io.BytesIO()  # a full disk is an OSError so; torch.save's own is not
+        content = io.BytesIO()  # so a full disk is an OSError; torch.save would raise another error
         torch.save({"model": state, "accuracy": accuracy, "key": key}, content)
         write_whole(path, content.getvalue())
     return path
 
 
 def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
-    """The file that :func:`pretrained_weights` would make; None where it is there and whole."""
+    """The file that :func:`pretrained_weights` would make; None if it exists and is valid."""
     key, path = _key_and_path(cfg, dataset_sha256)
     return path if _fault(path, key) else None
 
 
 def _fault(path: Path, key: str) -> str:
-    """Why a file is not the weights of this key; empty if it is."""
+    """The reason why a file does not have the weights of this key; "" if it has."""
     if not path.exists():
         return "missing"
     try:
         saved = checkpoints.read(path)
-    except Exception as error:  # what a broken file raises has no common base
+    except Exception as error:  # the errors for broken files have no common base class
         return str(error).partition("\n")[0] or type(error).__name__
     return "" if saved.get("key") == key else "other content"
 
@@ -79,7 +79,11 @@ def _fault(path: Path, key: str) -> str:
 def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
     resnets = cfg.MODEL.RESNETS.clone()
     resnets.defrost()
-    resnets.OUT_FEATURES = ["res3", "res4", "res5"]  # which ones a detector sees changes no weight
+    resnets.OUT_FEATURES = [
+        "res3",
+        "res4",
+        "res5",
+    ]  # this affects no weight
     content = [
         cfg.PRETRAINING,
         cfg.MODEL.CHANNELS_LAST,
@@ -96,7 +100,7 @@ def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Crops are too small for more threads, and the weights must not depend on their number."""
+    """Use one thread: crops are small, and the weights must not depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -107,7 +111,7 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def _train(cfg: CfgNode) -> tuple[nn.Module, float]:
-    """Train the backbone; return it with its accuracy on crops of the validation split, %."""
+    """Train the backbone; return it and its accuracy on crops of the validation split, percent."""
     options = cfg.PRETRAINING
     random = np.random.default_rng(options.SEED)
     with torch.random.fork_rng(devices=[]):
@@ -149,7 +153,7 @@ class _Crops:
 
     BACKGROUND = 0.1  # share of crops that show no object
     CACHED_IMAGES = 8192
-    OBJECT_SHARE = (0.4, 0.9)  # of a crop's side that the longer side of its object takes
+    OBJECT_SHARE = (0.4, 0.9)  # ratio of the object's longer side to the crop's side
 
     def __init__(self, cfg: CfgNode, split: str):
         (name,) = cfg.DATASETS.TRAIN if split == "train" else cfg.DATASETS.TEST
@@ -185,7 +189,7 @@ class _Crops:
         return images, torch.tensor(labels)
 
     def _image_at_scale(self, index: int) -> tuple[Image.Image, float]:
-        """The image with the short edge of the pretraining, and the scale that gave it."""
+        """The image resized to the short edge of the pretraining, and the scale factor."""
         path = self.records[index]["file_name"]
         image = Image.fromarray(read_image(path, bit_depth=self.bit_depth))
         scale = self.short_edge / min(image.size)
@@ -195,7 +199,7 @@ class _Crops:
         return image, scale
 
     def _object(self, index: int, box: list[float], random: np.random.Generator) -> np.ndarray:
-        """A crop about an object, shifted a little."""
+        """A crop around an object, with a small random shift."""
         image, scale = self._image(index)
         x, y, w, h = (value * scale for value in box)
         share = np.exp(random.uniform(*np.log(self.OBJECT_SHARE)))
@@ -206,7 +210,7 @@ class _Crops:
         return self._cut(image, left, top, side)
 
     def _background(self, index: int, random: np.random.Generator) -> np.ndarray:
-        """A crop whose centre is in no box, as far as ten tries find one."""
+        """A crop whose centre is in no box, if ten tries find one."""
         image, scale = self._image(index)
         boxes = [a["bbox"] for a in self.records[index]["annotations"]]
         for _ in range(10):

@@ -39,6 +39,7 @@ from focal_star.data.validation.checks import (
     splits_of,
 )
 from focal_star.io.writing import write_whole
+from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.requirements import require
 from focal_star.training.engine import prepare_data_and_weights
 from focal_star.training.initial_weights import fetch, is_address
@@ -151,14 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config-file", required=True)
+    add_config_arguments(parser)
     parser.add_argument("--json", type=Path, required=True, help="the file to write")
-    parser.add_argument(
-        "--variant",
-        action="append",
-        metavar="'KEY VALUE ...'",
-        help="pairs, possibly none, that initial weights are needed for; may be repeated",
-    )
     parser.add_argument(
         "--resolve-only",
         action="store_true",
@@ -167,7 +162,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num-gpus", type=int, default=0, help="that this machine must have (default: not asked)"
     )
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
     return parser
 
 

@@ -71,7 +71,7 @@ def read(output: Path) -> dict:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photographs_are_turned_as_their_exif_says(tmp_path, orientation):
+def test_photographs_are_rotated_by_their_exif_orientation(tmp_path, orientation):
     upright = np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8)
     stored = {
         1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
@@ -114,7 +114,7 @@ def test_photographs_of_every_kind_become_rgb(tmp_path, kind):
     assert pixels[5:35, 5:25].max() <= 12
 
 
-def test_what_is_transparent_becomes_white(tmp_path):
+def test_transparent_pixels_become_white(tmp_path):
     image = scene().convert("RGBA")
     image.putalpha(0)
     image.save(tmp_path / "a.png")
@@ -125,7 +125,7 @@ def test_what_is_transparent_becomes_white(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["text", "empty", "cut", "float", "missing"])
-def test_what_is_no_photograph_is_refused_with_a_reason(tmp_path, broken):
+def test_a_file_that_is_no_photograph_is_refused_with_a_reason(tmp_path, broken):
     path = tmp_path / "a.tif"
     if broken == "float":
         Image.fromarray(np.zeros((4, 4), np.float32)).save(path)
@@ -161,19 +161,19 @@ def test_boxes_are_in_px_of_the_upright_photograph(checkpoint, tmp_path):
     assert 150 < right <= 300.01 and 300 < bottom <= 500.01
 
 
-def test_a_lower_score_than_the_config_s_can_be_asked_for(tmp_path):
+def test_a_score_below_that_of_the_config_can_be_set(tmp_path):
     path = save_checkpoint(tmp_path / "a", bias=-4.0)  # scores about 0.018; the config's least: .05
     assert detector.load_detector(path, None, 0.001).detect(scene(), 0.001)
     assert not detector.load_detector(path, None, 0.5).detect(scene(), 0.001)
 
 
-def test_a_photograph_of_which_nothing_would_be_left_is_refused(checkpoint):
+def test_a_photograph_that_is_too_narrow_is_refused(checkpoint):
     one = detector.load_detector(checkpoint, None, 0.5)
     with pytest.raises(ConfigError, match="9000 x 2 px is too narrow"):
         one.detect(Image.new("RGB", (9000, 2)), 0.5)
 
 
-def test_class_names_are_found_where_they_are(tmp_path):
+def test_class_names_come_from_the_files_that_have_them(tmp_path):
     path = save_checkpoint(tmp_path / "study" / "cells" / "cell")
     cfg = load_config(path.with_name("config.yaml"), [])
     cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ()
@@ -219,7 +219,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
         detector.load_detector(path, None, 0.5)
 
 
-def test_weights_of_which_some_are_missing_are_refused(tmp_path):
+def test_incomplete_weights_are_refused(tmp_path):
     path = save_checkpoint(tmp_path / "a")
     state = checkpoints.read(path)["model"]
     del state["head.cls_score.weight"]
@@ -228,7 +228,7 @@ def test_weights_of_which_some_are_missing_are_refused(tmp_path):
         detector.load_detector(path, None, 0.5)
 
 
-def test_each_detector_reads_with_the_bit_depth_of_its_config(checkpoint, tmp_path):
+def test_each_detector_gets_images_of_the_bit_depth_of_its_config(checkpoint, tmp_path):
     """12 bits in use of 16: without the key, a detector is given values a sixteenth as large."""
     (tmp_path / "photographs").mkdir()
     values = np.asarray(scene().convert("L"), dtype=np.uint16)[..., None] * 16
@@ -266,7 +266,7 @@ def test_two_detectors_are_shown_side_by_side(checkpoint, images, tmp_path, caps
     assert not re.search(r'(?:src|href)="(?!data:)', page)
 
 
-def test_names_are_text_in_the_page(checkpoint, tmp_path):
+def test_names_are_escaped_in_the_page(checkpoint, tmp_path):
     folder = tmp_path / "<b>photos"
     folder.mkdir()
     scene().save(folder / "<script>alert(1)<~script>.png")
@@ -281,7 +281,7 @@ def test_names_are_text_in_the_page(checkpoint, tmp_path):
     assert "&lt;i&gt;notes: it is not an image of a known format" in page
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_goes_on(checkpoint, images, tmp_path, capsys):
+def test_unreadable_files_are_named_and_the_others_are_done(checkpoint, images, tmp_path, capsys):
     (images / "broken.jpg").write_bytes(b"no photograph")
     (images / ".hidden").write_text("not looked at")
     (images / "folder").mkdir()
@@ -289,14 +289,14 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(checkpoint, images, t
     output = tmp_path / "demo"
     assert run(images, output, checkpoint) == 1
     captured = capsys.readouterr()
-    assert captured.err == "broken.jpg is left out: it is not an image of a known format\n"
+    assert captured.err == "broken.jpg is skipped: it is not an image of a known format\n"
     assert "2 of 3 files" in captured.out
     content = read(output)
     assert [one["file"] for one in content["photographs"]] == ["a.png", "z.png"]
     assert [one["file"] for one in content["skipped"]] == ["broken.jpg"]
 
 
-def test_nothing_that_could_be_done_is_an_error(checkpoint, images, tmp_path, capsys):
+def test_a_run_without_any_photograph_is_an_error(checkpoint, images, tmp_path, capsys):
     (images / "a.png").write_text("no image")
     assert run(images, tmp_path / "demo", checkpoint) == 2
     assert "0 of 1 files" in capsys.readouterr().out
@@ -306,23 +306,23 @@ def mistakes(images: Path, checkpoint: Path) -> dict[str, tuple[list[str], str]]
     """What is asked -> arguments, and what is said."""
     weights = ["--weights", str(checkpoint)]
     return {
-        "no images": (["--images", "", *weights], "no photographs are named"),
+        "no images": (["--images", "", *weights], "no photographs are given"),
         "images that are not there": (["--images", "/nowhere", *weights], "neither a folder nor"),
-        "no weights": (["--images", str(images), "--weights"], "no checkpoint is named"),
-        "too many": (["--images", str(images), *weights, *[str(checkpoint)] * 16], "at most 16"),
+        "no weights": (["--images", str(images), "--weights"], "no checkpoint is given"),
+        "too many": (["--images", str(images), *weights, *[str(checkpoint)] * 16], "the max is 16"),
         "two bad ones": (
             ["--images", str(images), "--weights", "/a.pth", "/b.pth"],
             "/a.pth is not there\n  /b.pth is not there",
         ),
         "the output": (
             ["--images", str(images), *weights, "--output", str(images)],
-            "where the pictures are written",
+            "the folder of the output",
         ),
     }
 
 
 @pytest.mark.parametrize("mistake", mistakes(Path(), Path()))
-def test_mistakes_are_said_before_anything_is_written(
+def test_mistakes_are_reported_before_anything_is_written(
     checkpoint, images, tmp_path, capsys, mistake
 ):
     arguments, said = mistakes(images, checkpoint)[mistake]
@@ -333,7 +333,7 @@ def test_mistakes_are_said_before_anything_is_written(
     assert not (tmp_path / "demo").exists() and sorted(images.rglob("*")) == before
 
 
-def test_a_checkpoint_without_a_config_is_refused_or_given_one(images, tmp_path, capsys):
+def test_a_checkpoint_without_a_config_needs_one(images, tmp_path, capsys):
     path = save_checkpoint(tmp_path / "a")
     config = path.with_name("config.yaml").rename(tmp_path / "own.yaml")
     assert run(images, tmp_path / "demo", path) == 2
@@ -354,7 +354,7 @@ def write_measured(checkpoint: Path, score) -> None:
     checkpoint.with_name("result.json").write_text(json.dumps(content))
 
 
-def test_each_detector_has_its_measured_score_if_all_have_one(images, tmp_path):
+def test_measured_scores_are_used_if_all_detectors_have_one(images, tmp_path):
     first, second = (save_checkpoint(tmp_path / name, bias=0.1) for name in ("a", "b"))
     write_measured(first, 0.52)
     write_measured(second, 0.9)
@@ -371,14 +371,14 @@ def test_each_detector_has_its_measured_score_if_all_have_one(images, tmp_path):
     assert [one["threshold"] for one in read(output)["detectors"]] == [0.5, 0.5]
 
 
-def test_detectors_of_one_name_are_called_by_their_paths(images, tmp_path):
+def test_detectors_with_the_same_name_are_named_by_their_paths(images, tmp_path):
     first, second = (save_checkpoint(tmp_path / name / "run") for name in "ab")
     assert run(images, tmp_path / "demo", first, second) == 0
     names = [one["name"] for one in read(tmp_path / "demo")["detectors"]]
     assert names == [str(first), str(second)]
 
 
-def test_pictures_of_an_earlier_demo_go_and_other_files_stay(checkpoint, images, tmp_path):
+def test_pictures_of_an_earlier_demo_are_removed_and_other_files_stay(checkpoint, images, tmp_path):
     output = tmp_path / "demo"
     scene().save(images / "b.png")
     assert run(images, output, checkpoint) == 0

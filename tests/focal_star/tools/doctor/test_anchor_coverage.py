@@ -36,7 +36,7 @@ def boxes() -> np.ndarray:
         (MINI, []),
     ],
 )
-def test_it_is_the_best_of_all_of_detectron2s_anchors(boxes, path, pairs):
+def test_the_best_iou_is_that_of_all_anchors_of_detectron2(boxes, path, pairs):
     cfg = load_config(path, ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", *pairs])
     anchors = Boxes.cat(_anchors(build_model(cfg), 300, 400))
     truth = Boxes(torch.tensor(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)))
@@ -46,7 +46,7 @@ def test_it_is_the_best_of_all_of_detectron2s_anchors(boxes, path, pairs):
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-def test_an_anchor_itself_is_covered_whole():
+def test_a_box_equal_to_an_anchor_has_iou_1():
     levels = levels_of(load_config(COCO))
     width, height = levels[1].shapes[0]
     at = 16 * 5  # the sixth place of the level of stride 16
@@ -81,7 +81,7 @@ def test_boxes_are_counted_by_their_size_in_the_image():
     assert found["medium"][0] == pytest.approx(60**2 / (2 * 64**2 - 60**2))
 
 
-def test_the_scale_is_the_configs(tmp_path):
+def test_the_scale_is_that_of_the_config(tmp_path):
     content = {
         "images": [{"id": 1, "height": 600, "width": 600}],
         "annotations": [{"image_id": 1, "bbox": [100, 100, 16, 16]}],
@@ -91,6 +91,6 @@ def test_the_scale_is_the_configs(tmp_path):
     assert small == pytest.approx(256 / 1024) and large > 0.7
 
 
-def test_no_boxes_are_no_fault():
+def test_a_data_set_without_boxes():
     found = coverage({"images": [], "annotations": []}, load_config(COCO))
     assert [len(best) for best in found.values()] == [0, 0, 0]

@@ -32,7 +32,7 @@ def call(tiny_data, tmp_path, capsys):
     return call
 
 
-def test_where_nothing_is_at_fault(call):
+def test_a_machine_without_faults(call):
     code, lines, _ = call("--variant", "", "--variant", "MODEL.RESNETS.DEPTH 34")
     assert code == 0
     assert {line.split()[0] for line in lines[:-1]} == {"ok"}
@@ -45,7 +45,7 @@ def test_where_nothing_is_at_fault(call):
     assert lines[-1] == "0 fault, 0 warning, 14 ok"
 
 
-def test_all_faults_and_warnings_are_told(call, monkeypatch):
+def test_all_faults_and_warnings_are_printed(call, monkeypatch):
     monkeypatch.setattr(requirements, "fault_of_server", lambda _: "no network")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setenv("FVCORE_CACHE", "/nowhere")
@@ -60,14 +60,14 @@ def test_all_faults_and_warnings_are_told(call, monkeypatch):
     assert lines[-1].startswith("4 fault, ")
 
 
-def test_gpus_of_another_machine_are_not_looked_for(call, monkeypatch):
+def test_gpus_of_another_machine_are_not_checked(call, monkeypatch):
     monkeypatch.setattr(requirements, "fault_of_server", lambda _: "")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     code, lines, _ = call("--num-gpus", "0", path=COCO)
-    assert code == 0 and "ok       GPUs: not looked for: another machine trains" in lines
+    assert code == 0 and "ok       GPUs: not checked: another machine trains" in lines
 
 
-def test_a_config_that_is_none_is_said_in_a_line(call):
+def test_an_invalid_config_is_reported_in_one_line(call):
     code, _, error = call("--variant", "MODEL.RESNETS.DEEP 50", "--variant", "SEED x y")
     assert code == 2
     assert (
@@ -76,7 +76,7 @@ def test_a_config_that_is_none_is_said_in_a_line(call):
 
 
 @pytest.mark.parametrize("package", doctor.PACKAGES)
-def test_a_package_that_cannot_be_imported_ends_it(call, monkeypatch, package):
+def test_a_package_that_cannot_be_imported_ends_the_checks(call, monkeypatch, package):
     real = importlib.import_module
 
     def broken(name):
@@ -95,7 +95,7 @@ def test_a_package_that_cannot_be_imported_ends_it(call, monkeypatch, package):
 def test_an_old_python_is_a_fault(monkeypatch):
     monkeypatch.setattr(doctor, "PYTHON", (3, 99))
     first = next(doctor.versions())
-    assert first.state == FAULT and "3.99 is needed" in first.text
+    assert first.state == FAULT and "3.99 or later is needed" in first.text
 
 
 def test_operators_of_another_build_are_a_fault(monkeypatch):
@@ -108,7 +108,7 @@ def test_operators_of_another_build_are_a_fault(monkeypatch):
     assert "(Couldn't load custom C++ ops. This can happen if)" in found.text
 
 
-def test_detectron2s_own_operators(monkeypatch):
+def test_compiled_operators_of_detectron2(monkeypatch):
     module = sys.modules[doctor.__name__]
     monkeypatch.setitem(sys.modules, "detectron2._C", module)
     assert doctor._detectron2_operators() == Finding(OK, "Detectron2's operators", "compiled")
@@ -118,7 +118,7 @@ def test_detectron2s_own_operators(monkeypatch):
 
 
 @pytest.mark.slow
-def test_coco_where_detectron2_looks_for_it(tmp_path):
+def test_coco_in_the_folder_of_detectron2(tmp_path):
     """As a process, which reads DETECTRON2_DATASETS; COCO's layout, with 104 of its images."""
     data = Path(__file__).resolve().parents[5] / "shared" / "data" / "coco_ccby"
     if not data.is_dir():
@@ -145,6 +145,9 @@ def test_coco_where_detectron2_looks_for_it(tmp_path):
     assert "Traceback" not in ended.stderr and "Warning" not in ended.stderr
     lines = ended.stdout.splitlines()
     (train,) = [line for line in lines if "data coco_2017_train" in line]
-    assert train.startswith("warning ") and train.endswith("; 118,287 images are published")
+    assert train.startswith("warning ") and train.endswith("; the published set has 118,287")
     assert "ok       classes: 80, in the config and in coco_2017_train" in lines
-    assert f"ok       weights: detectron2://ImageNetPretrained/MSRA/R-50.pkl, as {copy}" in lines
+    assert (
+        f"ok       weights: detectron2://ImageNetPretrained/MSRA/R-50.pkl, copied to {copy}"
+        in lines
+    )

@@ -1,4 +1,4 @@
-"""What is found of data, weights, GPUs, disk, learning rate and anchors."""
+"""The checks of data, weights, GPUs, disk, learning rate and anchors."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def gpus(monkeypatch):
     return gpus
 
 
-def test_a_folder_is_looked_at(tiny_data):
+def test_a_folder_is_checked(tiny_data):
     cfg = on(tiny_data)
     found = list(requirements.data(cfg))
     assert [(finding.state, finding.about) for finding in found] == [
@@ -61,7 +61,7 @@ def test_bad_data_are_a_fault_with_every_problem(tiny_data, tmp_path):
     assert "box-outside" in found.text and "unknown-category" in found.text
 
 
-def test_images_that_are_gone_are_counted(tiny_data, tmp_path):
+def test_missing_images_are_counted(tiny_data, tmp_path):
     """Where the check of the content is off, as for a data set of hundreds of thousands."""
     folder = tmp_path / "gone"
     shutil.copytree(tiny_data, folder)
@@ -70,17 +70,17 @@ def test_images_that_are_gone_are_counted(tiny_data, tmp_path):
         (folder / "images" / image["file_name"]).unlink()
     found = list(requirements.data(on(folder, "DATASETS.CHECK", "False")))
     assert [finding.state for finding in found] == [OK, FAULT]
-    assert f"3 of 8 images are not in {folder / 'images'}" in found[1].text
+    assert f"3 of 8 images are missing in {folder / 'images'}" in found[1].text
 
 
-def test_another_number_of_images_than_was_published_is_warned_of(tiny_data, monkeypatch):
+def test_a_number_of_images_other_than_the_published_one_is_a_warning(tiny_data, monkeypatch):
     monkeypatch.setitem(requirements.EXPECTED_IMAGES, "tiny_val", 5000)
     found = list(requirements.data(on(tiny_data)))
     assert [finding.state for finding in found] == [OK, WARNING]
-    assert found[1].text.endswith("; 5,000 images are published")
+    assert found[1].text.endswith("; the published set has 5,000")
 
 
-def test_coco_that_is_not_there_is_a_fault_that_says_where_it_would_be(monkeypatch, tmp_path):
+def test_missing_coco_is_a_fault_that_names_its_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (found,) = requirements.data(load_config(COCO))
     assert found.state == FAULT
@@ -88,7 +88,7 @@ def test_coco_that_is_not_there_is_a_fault_that_says_where_it_would_be(monkeypat
         assert words in found.text
 
 
-def test_classes_that_the_data_do_not_have(tiny_data):
+def test_another_number_of_classes_than_in_the_data(tiny_data):
     cfg = on(tiny_data)
     list(requirements.data(cfg))
     cfg.MODEL.RETINANET.NUM_CLASSES = 80
@@ -111,12 +111,12 @@ def test_weights(monkeypatch, tmp_path):
     assert "does not answer (no network)" in found.text and f"put one at {copy}" in found.text
     answers[address] = ""
     found = requirements.weights(cfg)
-    assert found.state == OK and "to be fetched from https://dl.fbaipublicfiles.com/" in found.text
+    assert found.state == OK and "downloaded from https://dl.fbaipublicfiles.com/" in found.text
     answers.clear()
     copy.parent.mkdir(parents=True)
     copy.touch()
-    assert requirements.weights(cfg) == Finding(OK, "weights", f"{address}, as {copy}")
-    assert requirements.weights(load_config(MINI)).text == "a pretraining makes them"
+    assert requirements.weights(cfg) == Finding(OK, "weights", f"{address}, copied to {copy}")
+    assert requirements.weights(load_config(MINI)).text == "made by the pretraining"
     file = load_config(COCO, ["MODEL.WEIGHTS", str(copy)])
     assert requirements.weights(file) == Finding(OK, "weights", str(copy))
 
@@ -126,12 +126,12 @@ def test_weights(monkeypatch, tmp_path):
     [
         (8, 16, 8, OK, "8 x V100, 16 GiB each"),
         # 16 images of 600 px: 16 x 2.6 GiB x (600 / 800) ^ 2 = 23.4 GiB.
-        (8, 16, 1, WARNING, "16 images on each need about 23 GiB: give more GPUS"),
+        (8, 16, 1, WARNING, "16 images per GPU need about 23 GiB: set GPUS to more"),
         (8, 24, 1, OK, "8 x V100, 24 GiB each"),
         (1, 80, 1, OK, "1 x V100, 80 GiB each"),
-        (4, 80, 8, FAULT, "8 are needed for a training, and torch sees 4"),
-        (0, 0, 1, FAULT, "1 are needed for a training, and torch sees 0"),
-        (8, 80, 3, FAULT, "IMS_PER_BATCH is 16, which 3 GPUs cannot share"),
+        (4, 80, 8, FAULT, "a training needs 8, and torch finds 4"),
+        (0, 0, 1, FAULT, "a training needs 1, and torch finds 0"),
+        (8, 80, 3, FAULT, "IMS_PER_BATCH is 16, no multiple of 3 GPUs"),
     ],
 )
 def test_gpus(gpus, number, gib, asked, state, words):
@@ -150,11 +150,11 @@ def test_disk(monkeypatch, tmp_path):
     folder = tmp_path / "output" / "that is not there yet"
     assert requirements.disk(folder, free // 2).state == OK
     found = requirements.disk(folder, 2 * free)
-    assert found.state == FAULT and "free some, or give another OUTPUT" in found.text
+    assert found.state == FAULT and "free some space, or set OUTPUT to another disk" in found.text
     monkeypatch.chdir(tmp_path)
     assert requirements.disk(Path("output/nowhere"), 1).state == OK
     unknown = requirements.disk(folder, 0)
-    assert unknown.state == OK and unknown.text.endswith("nothing known of what is needed")
+    assert unknown.state == OK and unknown.text.endswith("and the needed space is unknown")
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ def test_the_learning_rate_grows_with_the_batch(images, rate, state):
     pairs = ["SOLVER.IMS_PER_BATCH", str(images), "SOLVER.BASE_LR", str(rate)]
     found = requirements.learning_rate(load_config(COCO, pairs))
     assert found.state == state
-    assert (f"{0.01 * images / 16:g} is in proportion" in found.text) == (state == WARNING)
+    assert (f"gives {0.01 * images / 16:g}: set" in found.text) == (state == WARNING)
 
 
-def test_the_rule_is_not_adamws():
+def test_the_scaling_rule_does_not_apply_to_adamw():
     assert requirements.learning_rate(load_config(MINI)).state == OK
 
 
@@ -176,14 +176,14 @@ def test_anchors(tiny_data):
     cfg = on(tiny_data, path=MINI)
     list(requirements.data(cfg))
     found = requirements.anchors(cfg)
-    assert found.state == OK and "of at least 0.5 (and 0.4) have small " in found.text
+    assert found.state == OK and "an anchor of IoU 0.5 (of 0.4) or more: small " in found.text
     # Digits of 128 px images, and the anchors of COCO: the smallest is 32 px.
     cfg.MODEL.ANCHOR_GENERATOR.SIZES = [[256.0], [512.0], [1024.0], [2048.0], [4096.0]]
     found = requirements.anchors(cfg)
-    assert found.state == WARNING and "many small and medium ones" in found.text
+    assert found.state == WARNING and "many small and medium boxes" in found.text
 
 
-def test_a_size_that_hardly_occurs_is_not_warned_of(monkeypatch):
+def test_a_rare_size_is_no_warning(monkeypatch):
     few = {"small": np.zeros(1), "medium": np.full(99, 0.45), "large": np.ones(100)}
     monkeypatch.setattr(requirements, "coverage", lambda *_: few)
     monkeypatch.setattr(requirements, "annotations", lambda _: {})
@@ -191,14 +191,14 @@ def test_a_size_that_hardly_occurs_is_not_warned_of(monkeypatch):
     assert found == Finding(
         OK,
         "anchors",
-        "a best IoU of at least 0.5 (and 0.4) have small 0.0 % (0.0 %) of 1, medium 0.0 % "
-        "(100.0 %) of 99, large 100.0 % (100.0 %) of 100 boxes",
+        "boxes with an anchor of IoU 0.5 (of 0.4) or more: small 0.0 % (0.0 %) of 1, medium 0.0 % "
+        "(100.0 %) of 99, large 100.0 % (100.0 %) of 100",
     )
     few["small"] = np.zeros(3)
     assert requirements.anchors(load_config(COCO)).state == WARNING
 
 
-def test_all_that_would_end_the_trainings_is_named_at_once(tiny_data, gpus, monkeypatch):
+def test_all_faults_are_named_at_once(tiny_data, gpus, monkeypatch):
     gpus(0, 0)
     monkeypatch.setattr(requirements, "fault_of_server", lambda _: "no network")
     cfgs = [on(tiny_data, "MODEL.RESNETS.DEPTH", str(depth)) for depth in (50, 101)]
@@ -212,9 +212,9 @@ def test_all_that_would_end_the_trainings_is_named_at_once(tiny_data, gpus, monk
         requirements.require(missing, 8)
 
 
-def test_where_other_machines_train_no_gpu_is_needed(tiny_data, gpus, monkeypatch):
+def test_no_gpu_is_needed_if_other_machines_train(tiny_data, gpus, monkeypatch):
     gpus(0, 0)
     monkeypatch.setattr(requirements, "fault_of_server", lambda _: "")
     requirements.require([on(tiny_data)], 0)
-    with pytest.raises(ConfigError, match="GPUs: 1 are needed"):
+    with pytest.raises(ConfigError, match="GPUs: a training needs 1"):
         requirements.require([on(tiny_data)], 1)

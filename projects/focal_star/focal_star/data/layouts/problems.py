@@ -1,14 +1,8 @@
 """The kinds of problem that a data set can have, and the error that lists them."""
 
-import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 120
-_REPR.maxlevel = 3
 
 EXAMPLES_PER_KIND = 5
 """Problems of one kind that an error's message shows."""
@@ -88,11 +82,6 @@ def _summary(folder: Path, problems: list[Problem]) -> str:
         if len(messages) > EXAMPLES_PER_KIND:
             lines.append(f"    ... and {len(messages) - EXAMPLES_PER_KIND} more")
     return "\n".join(lines)
-
-
-def shown(value: Any) -> str:
-    """Quote a value for a message: on one line, and shortened."""
-    return _REPR.repr(value)
 
 
 def holds(test: Callable[[], bool]) -> bool:

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.layouts.problems import Problem, holds, shown
+from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.io.image_files import PhotographError, read_photograph
+from focal_star.io.quoting import shown
 from focal_star.io.writing import write_whole
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from focal_star.data.layouts.problems import shown
+from focal_star.io.quoting import shown
 
 BOX_TOLERANCE = 1.0
 """How far a box may extend beyond the edge of its image, px."""

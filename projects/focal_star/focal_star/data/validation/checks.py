@@ -29,7 +29,7 @@ from typing import Any
 
 from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import LAYOUTS, is_coco, splits_of
-from focal_star.data.layouts.problems import KINDS, DatasetError, Problem, holds, shown
+from focal_star.data.layouts.problems import KINDS, DatasetError, Problem, holds
 from focal_star.data.layouts.split import Split
 from focal_star.data.validation.annotations import BOX_TOLERANCE
 from focal_star.data.validation.description import (
@@ -39,6 +39,7 @@ from focal_star.data.validation.description import (
     known_description,
 )
 from focal_star.data.validation.split_check import SplitCheck
+from focal_star.io.quoting import shown
 
 __all__ = [
     "BOX_TOLERANCE",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from focal_star.data.layouts.problems import holds, shown
+from focal_star.data.layouts.problems import holds
 from focal_star.io.image_files import (
     CONVERSIONS,
     MAX_BITS,
@@ -18,6 +18,7 @@ from focal_star.io.image_files import (
     decode,
     find_conversions,
 )
+from focal_star.io.quoting import shown
 
 DEPTHS = (8, 10, 12, 14, 16)
 """The bits per value that cameras and scanners write into files of 16 bits."""

@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from focal_star.data.layouts.problems import Problem, holds, shown
+from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.data.validation.annotations import box_faults, other_faults
 from focal_star.data.validation.description import describe_content
 from focal_star.data.validation.images import ImageFacts, Stamp, check_image, stamp_of
 from focal_star.io.json_text import without_duplicates
+from focal_star.io.quoting import shown
 
 MAX_LEVELS = 20
 """Nesting of lists and objects; COCO's own files have five levels."""

@@ -1,1 +1,1 @@
-"""Shows what detectors find on photographs: ``python -m focal_star.tools.demo``."""
+"""Shows the detections on photographs: ``python -m focal_star.tools.demo``."""

@@ -1,10 +1,10 @@
-"""Runs detectors on a person's own photographs, on the CPU, and shows what they find side by side.
+"""Runs detectors on your own photographs, on the CPU, and shows their detections side by side.
 
-Into the output folder go, for each photograph, a picture with a column per checkpoint
-(pictures/), detections.json, and index.html, one file that holds all pictures.
+The output folder gets a picture per photograph with a column per checkpoint (pictures/),
+detections.json, and index.html, a single file that contains all pictures.
 
-Exit codes: 0 all files of the folder were photographs and are done; 1 some could not be read, they
-are named, and the others are done; 2 nothing could be done.
+Exit codes: 0 all files were processed; 1 some files could not be read, they are named, and the
+others were processed; 2 no file was processed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from focal_star.tools.detector import Detector, load_detector
 
 DEFAULT_THRESHOLD = 0.5
 MAX_DETECTORS = 16
-"""More would not fit into a picture."""
+"""A picture has room for so many."""
 
 SKIPPED, UNUSABLE = 1, 2
 """Exit codes."""
@@ -55,19 +55,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_files(images: Path | None, output: Path) -> list[Path]:
-    """The files of a folder by name, without hidden ones; or the one file that was named.
+    """The files of a folder in the order of their names, without hidden ones; or the given file.
 
     Raises:
-        ConfigError: there are none, or the output would be among them.
+        ConfigError: there are no files, or the folder is inside the output folder.
     """
     if images is None:
-        raise ConfigError("no photographs are named (IMAGES=folder)")
+        raise ConfigError("no photographs are given (IMAGES=folder)")
     if images.is_file():
         return [images]
     if not images.is_dir():
         raise ConfigError(f"{images} is neither a folder nor a file (IMAGES=...)")
     if images.resolve().is_relative_to(output.resolve()):
-        raise ConfigError(f"{images} is in {output}, where the pictures are written")
+        raise ConfigError(f"{images} is inside of {output}, the folder of the output")
     files = [path for path in images.iterdir() if path.is_file() and path.name[0] != "."]
     if not files:
         raise ConfigError(f"{images} has no files (IMAGES=...)")
@@ -83,7 +83,7 @@ def load_detectors(
         ConfigError: lists every checkpoint that cannot be used.
     """
     if len(weights) > MAX_DETECTORS:
-        raise ConfigError(f"{len(weights)} checkpoints are named; at most {MAX_DETECTORS} fit")
+        raise ConfigError(f"{len(weights)} checkpoints are given; the max is {MAX_DETECTORS}")
     detectors, problems = [], []
     for path in weights:
         try:
@@ -92,7 +92,7 @@ def load_detectors(
         except (ConfigError, OSError) as error:
             problems.append(str(error))
     if not weights:
-        problems.append('no checkpoint is named (WEIGHTS="a.pth b.pth")')
+        problems.append('no checkpoint is given (WEIGHTS="a.pth b.pth")')
     if problems:
         raise ConfigError("\n  ".join(problems))
     return detectors
@@ -101,22 +101,25 @@ def load_detectors(
 def choose_thresholds(
     detectors: Sequence[Detector], threshold: float | None
 ) -> tuple[list[float], str]:
-    """The score from which on each detector is shown, and in words how it was chosen.
+    """The min score of the boxes that are shown of each detector, and a sentence on its choice.
 
-    One that was asked for holds for all. Else each has its own if all were measured on their
-    validation images, as losses calibrate differently; and ``DEFAULT_THRESHOLD`` if not.
+    A given threshold applies to all. Otherwise each detector has the threshold that was measured on
+    its validation images, because losses calibrate differently; if one has none, all have
+    ``DEFAULT_THRESHOLD``.
     """
     measured = [one.measured for one in detectors if one.measured is not None]
     if threshold is not None:
-        return [threshold] * len(detectors), f"All are shown from a score of {threshold:g}."
+        return [threshold] * len(
+            detectors
+        ), f"Boxes with a score of at least {threshold:g} are shown."
     if len(measured) == len(detectors):
         return measured, (
-            "Each is shown from the score on at which its training found it precise on its own "
-            "validation images, so that all are as careful."
+            "Each detector has its own min score, at which it reaches the same precision on its "
+            "validation images."
         )
     return [DEFAULT_THRESHOLD] * len(detectors), (
-        f"All are shown from a score of {DEFAULT_THRESHOLD:g}. Detectors of different losses are "
-        "not equally careful at one score."
+        f"Boxes with a score >= {DEFAULT_THRESHOLD:g} are shown. At the same score, "
+        "detectors with different losses differ in precision."
     )
 
 
@@ -126,10 +129,10 @@ def run(
     thresholds: Sequence[float],
     output: Path,
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Detect on one photograph after another, each picture written before the next is read.
+    """Process the photographs one by one; each picture is written before the next one is read.
 
     Returns:
-        What was done, as ``detections.json`` has it, and ``file`` and ``why`` of what was not.
+        The entries of ``detections.json``, and ``file`` and ``why`` of each file that was skipped.
 
     Raises:
         OSError: a picture cannot be written.
@@ -138,7 +141,7 @@ def run(
     classes = [name for detector in detectors for name in detector.classes]
     for number, path in enumerate(files, start=1):
         try:
-            read = {  # as each detector's training read its images
+            read = {  # with the bit depth of each detector's training
                 depth: read_photograph(path, depth)
                 for depth in dict.fromkeys(one.cfg.INPUT.BIT_DEPTH for one in detectors)
             }
@@ -152,7 +155,7 @@ def run(
             ]
         except (PhotographError, ConfigError) as error:
             skipped.append({"file": path.name, "why": str(error)})
-            print(f"{_printable(path.name)} is left out: {error}", file=sys.stderr)
+            print(f"{_printable(path.name)} is skipped: {error}", file=sys.stderr)
             continue
         picture = f"pictures/{number:04d}_{_printable(path.stem)[:40]}.jpg"
         write_whole(output / picture, draw(photograph, columns, classes))
@@ -211,7 +214,7 @@ def write(
 
 
 def titles_of(detectors: Sequence[Detector]) -> list[str]:
-    """The detectors' names; where two are alike, the paths of their checkpoints."""
+    """The names of the detectors; the paths of the checkpoints if two names are equal."""
     names = [detector.name for detector in detectors]
     if len(set(names)) == len(names):
         return names
@@ -219,12 +222,12 @@ def titles_of(detectors: Sequence[Detector]) -> list[str]:
 
 
 def _printable(name: str) -> str:
-    """A file's name for a terminal and for another file's name, whatever bytes it has."""
+    """A file's name with characters that are safe in a terminal and in another file's name."""
     return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
 
 
 def _path(text: str) -> Path | None:
-    """None for "", which make gives where a variable is not set: it would be this folder."""
+    """None for "", which make passes for a variable that is not set; Path("") is this folder."""
     return Path(text).expanduser() if text else None
 
 
@@ -243,10 +246,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", type=_path, required=True, help="a folder, or one photograph")
     parser.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoints (.pth)")
-    parser.add_argument("--config", type=Path, help="of all; else config.yaml beside each")
-    parser.add_argument("--threshold", type=_threshold, help="the score to show boxes from")
+    parser.add_argument("--config", type=Path, help="of all (default: config.yaml beside each)")
+    parser.add_argument("--threshold", type=_threshold, help="the min score of a box")
     parser.add_argument(
-        "--trust-checkpoints", action="store_true", help="run what code the checkpoints hold"
+        "--trust-checkpoints", action="store_true", help="run code that the checkpoints contain"
     )
     parser.add_argument("--output", type=Path, default=Path("output/demo"))
     return parser

@@ -1,4 +1,4 @@
-"""What a demo leaves: a picture for each photograph, and a page that holds them all."""
+"""The output of the demo: a picture for each photograph, and a page with all pictures."""
 
 import base64
 import io
@@ -20,9 +20,9 @@ from focal_star.tools.detector import Detection
 TEMPLATES = Path(__file__).parent / "templates"
 
 WIDTH = 16.0
-"""Each of n columns is WIDTH / (n + 1) inches wide, which keeps the words readable."""
+"""Each of n columns is WIDTH / (n + 1) inches wide, which keeps the text readable."""
 MAX_COLUMNS = 4
-"""Columns per row; more detectors take further rows."""
+"""The max number of columns per row; more detectors need more rows."""
 DPI = 180
 QUALITY = 85
 
@@ -32,12 +32,12 @@ COLOURS = (
 """Colours of the classes, in turn: Okabe and Ito's, which are distinct to the colour-blind."""
 
 _FLATTEST, _TALLEST = 0.2, 3.0
-"""Height to width of a panel at least and at most; a photograph beyond does not fill it."""
+"""The min and max ratio of height to width of a panel; other photographs do not fill it."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one detector found on a photograph."""
+    """The detections of one detector on a photograph."""
 
     title: str
     detections: Sequence[Detection]
@@ -50,8 +50,8 @@ def draw(photograph: Image.Image, columns: Sequence[Column], classes: Sequence[s
 
     Args:
         photograph: RGB, of any size.
-        columns: with boxes in px of the photograph.
-        classes: all there may be; a class has its colour by its place among them.
+        columns: the detections, with boxes in px of the photograph.
+        classes: all class names; the position of a class determines its colour.
     """
     width, height = photograph.size
     across = min(len(columns), MAX_COLUMNS)
@@ -70,7 +70,7 @@ def draw(photograph: Image.Image, columns: Sequence[Column], classes: Sequence[s
             axes.imshow(shown, extent=(0, width, height, 0), interpolation="hanning")
             axes.set(xlim=(0, width), ylim=(height, 0))
             axes.set_title(_line(column.title, 60), fontsize=9, parse_math=False)
-            for detection in reversed(column.detections):  # the surest on top
+            for detection in reversed(column.detections):  # the highest score on top
                 _draw(axes, detection, colours[detection.category], height)
         buffer = io.BytesIO()
         figure.savefig(
@@ -90,12 +90,12 @@ def page(
     """The page with all pictures embedded, so that it can be sent as one file.
 
     Args:
-        source: where the photographs are from.
-        at: how the scores were chosen.
+        source: the folder or file of the photographs.
+        at: the sentence on the choice of the thresholds.
         detectors: ``name``, ``threshold``, ``weights`` and ``note`` of each.
-        photographs: as ``detections.json`` has them.
-        skipped: ``file`` and ``why`` of each that could not be read.
-        folder: of the pictures.
+        photographs: the entries of ``detections.json``.
+        skipped: ``file`` and ``why`` of each file that could not be read.
+        folder: the output folder, which contains the pictures.
     """
 
     def picture(one: dict[str, Any]) -> str:
@@ -148,6 +148,6 @@ def _draw(axes, detection: Detection, colour: str, height: int) -> None:
 
 
 def _line(text: str, max_length: int) -> str:
-    """A text in one line that fonts can draw, cut where it is too long."""
+    """The text on one line, without characters that cannot be printed, cut if it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= max_length else line[: max_length - 1] + "…"

@@ -1,1 +1,1 @@
-"""Looks whether a machine has what trainings need: ``python -m focal_star.tools.doctor``."""
+"""Checks what a training needs on a machine: ``python -m focal_star.tools.doctor``."""

@@ -1,8 +1,8 @@
 """``python -m focal_star.tools.doctor``: checks whether this machine meets the requirements.
 
-One line per check: ``ok``, ``warning`` (a training starts, and may
-disappoint) or ``fault`` (it does not start), and what to do. Nothing is fetched or trained; the
-embedded data set is composed where it is not there yet.
+It prints one line per check: ``ok``, ``warning`` (a training starts, but may give poor results) or
+``fault`` (it does not start), with what to do. It downloads and trains nothing, but creates the
+embedded data set if it does not exist yet.
 
 For a study, ``python -m ablations doctor`` calls it with the study's config, settings and disk.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 
 PYTHON = (3, 10)
@@ -23,20 +24,20 @@ PACKAGES = ("torch", "torchvision", "detectron2")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what is found.
+    """Print the findings.
 
     Returns:
-        0 where nothing is at fault, 1 where something is, 2 where the config cannot be used.
+        0 without a fault, 1 with one, 2 if the config cannot be used.
     """
     options = _parser().parse_args(argv)
-    warnings.simplefilter("ignore")  # of what the packages think of each other
+    warnings.simplefilter("ignore")  # the packages warn about each other
     states = []
     for finding in versions():
         print(finding, flush=True)
         states.append(finding.state)
     if FAULT in states:
         return 1
-    from focal_star.config import ConfigError  # only now is it known that it can be imported
+    from focal_star.config import ConfigError  # it needs the packages that were just checked
 
     try:
         for finding in requirements_of(options):
@@ -50,10 +51,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def versions() -> Iterator[Finding]:
-    """Whether Python and the packages that trainings run on can be used."""
+    """Check Python and the packages that a training imports."""
     found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
     if sys.version_info[:2] < PYTHON:
-        yield Finding(FAULT, "Python", f"{found}; {wanted} is needed: make setup PYTHON=...")
+        yield Finding(
+            FAULT, "Python", f"{found}; {wanted} or later is needed: make setup PYTHON=..."
+        )
     else:
         yield Finding(OK, "Python", found)
     for package in PACKAGES:
@@ -71,10 +74,10 @@ def versions() -> Iterator[Finding]:
 
 
 def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
-    """Look at everything that the trainings of a config need.
+    """Check everything that the trainings of a config need.
 
     Raises:
-        focal_star.config.ConfigError: the config, or one of its variants, is none.
+        focal_star.config.ConfigError: the config, or one of its variants, cannot be used.
     """
     from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements
@@ -90,13 +93,13 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     if options.num_gpus:
         yield requirements.gpus(cfg, options.num_gpus)
     else:
-        yield Finding(OK, "GPUs", "not looked for: another machine trains")
+        yield Finding(OK, "GPUs", "not checked: another machine trains")
     yield requirements.learning_rate(cfg)
     yield requirements.disk(options.output, options.disk_bytes)
 
 
 def _torchvision_operators() -> Finding:
-    """A torchvision of another build than torch's has none."""
+    """Run one; it fails if torchvision was built for another torch."""
     import torch
     from torchvision.ops import nms
 
@@ -104,17 +107,17 @@ def _torchvision_operators() -> Finding:
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except (RuntimeError, NotImplementedError) as error:
         first = str(error).partition("\n")[0]
-        text = f"they do not run with this torch ({first}); install the pair of one release"
+        text = f"they fail with this torch ({first}); install torch and torchvision of one release"
         return Finding(FAULT, "torchvision's operators", text)
-    return Finding(OK, "torchvision's operators", "they run")
+    return Finding(OK, "torchvision's operators", "usable")
 
 
 def _detectron2_operators() -> Finding:
-    """Detectron2's own compiled operators, which no detector of this project needs."""
+    """Look for Detectron2's compiled operators, which no detector of this project needs."""
     try:
         importlib.import_module("detectron2._C")
     except ImportError as error:
-        reason = "not there" if isinstance(error, ModuleNotFoundError) else f"broken ({error})"
+        reason = "not installed" if isinstance(error, ModuleNotFoundError) else f"broken ({error})"
         return Finding(
             OK, "Detectron2's operators", f"{reason}; RetinaNet and Faster R-CNN need none"
         )
@@ -134,19 +137,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config-file", required=True)
+    add_config_arguments(parser)
     parser.add_argument(
-        "--variant",
-        action="append",
-        metavar="'KEY VALUE ...'",
-        help="pairs, possibly none, that initial weights are needed for; may be repeated",
+        "--num-gpus", type=int, default=1, help="GPUs of one training (default: 1); 0: do not check"
     )
     parser.add_argument(
-        "--num-gpus", type=int, default=1, help="of one training (default: 1); 0: not looked for"
+        "--output",
+        type=Path,
+        default=Path("output"),
+        help="(default: output)",
     )
-    parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
-    parser.add_argument("--disk-bytes", type=int, default=0, help="that are needed there")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs")
+    parser.add_argument("--disk-bytes", type=int, default=0, help="the space needed there")
     return parser
 
 

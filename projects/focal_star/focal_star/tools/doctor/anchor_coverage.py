@@ -1,7 +1,7 @@
 """How well the anchors cover the boxes of a data set, from its annotations only.
 
-A detector learns of an object by the anchors that overlap it enough. This module computes, for each
-box, the intersection over union with the best of all anchors at all places of all levels.
+A detector learns an object from the anchors that overlap it enough. This module computes the
+intersection over union of each box with its best anchor, over all positions on all levels.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from detectron2.config import CfgNode
 from focal_star.data.validation.description import MEDIUM, SMALL
 
 SIZES = ("small", "medium", "large")
-"""By COCO's bounds of an object's area in the image as it is annotated."""
+"""COCO's sizes, by the area of an object in the annotated image."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Level:
     """The anchors of one feature map.
 
     Attributes:
-        stride: px between two places.
-        shapes: (width, height) of the anchors at a place, px.
+        stride: the distance between two positions, px.
+        shapes: (width, height) of the anchors at a position, px.
     """
 
     stride: int
@@ -31,7 +31,7 @@ class Level:
 
 
 def levels_of(cfg: CfgNode) -> list[Level]:
-    """RetinaNet's levels, of a config that :func:`focal_star.config.derive` has seen."""
+    """The levels of RetinaNet, for a config after :func:`focal_star.config.derive`."""
     anchors, names = cfg.MODEL.ANCHOR_GENERATOR, cfg.MODEL.RETINANET.IN_FEATURES
     sizes, ratios = (
         list(values) * len(names) if len(values) == 1 else list(values)
@@ -53,19 +53,19 @@ def best_iou(
 
     Args:
         boxes: (M, 4) x, y, width, height, px of the network's input.
-        extents: (M, 2) height and width of the images that they are in, likewise.
+        extents: (M, 2) height and width of the image of each box, in the same px.
         levels: the anchors.
-        offset: of a level's first anchor, in strides.
+        offset: the position of a level's first anchor, in strides.
 
     Returns:
         (M,) in 0..1.
     """
     x, y, width, height = boxes.T.astype(np.float32)
-    padded = np.ceil(extents.T / 32) * 32  # images are padded to what the backbone can halve
+    padded = np.ceil(extents.T / 32) * 32  # images are padded to a multiple of 32 px
     area, best = width * height, np.zeros(len(boxes), np.float32)
     for level in levels:
         most = np.ceil(padded / level.stride) - 1
-        # Of one shape, the anchor nearest in x and in y overlaps most, and so is the best.
+        # Of all anchors of one shape, the nearest in x and in y has the largest overlap.
         along_x = _distance(x + width / 2, level.stride, offset, most[1])
         along_y = _distance(y + height / 2, level.stride, offset, most[0])
         for anchor_width, anchor_height in level.shapes:
@@ -82,7 +82,7 @@ def coverage(content: dict[str, Any], cfg: CfgNode) -> dict[str, np.ndarray]:
     left out.
 
     Args:
-        content: of an annotation file in COCO's format.
+        content: the content of an annotation file in COCO's format.
         cfg: as :func:`levels_of` takes it.
 
     Returns:
@@ -106,12 +106,12 @@ def coverage(content: dict[str, Any], cfg: CfgNode) -> dict[str, np.ndarray]:
 
 
 def scaled(sizes: np.ndarray, short_edge: int, long_edge: int) -> np.ndarray:
-    """The extents that images are resized to, as Detectron2's ``ResizeShortestEdge`` has them.
+    """The size of each image after Detectron2's ``ResizeShortestEdge``.
 
     Args:
         sizes: (M, 2) height and width.
-        short_edge: wanted, px.
-        long_edge: at most, px.
+        short_edge: the length of the short edge, px.
+        long_edge: the limit of the long edge, px.
     """
     factor = short_edge / sizes.min(axis=1)
     factor = np.minimum(factor, long_edge / sizes.max(axis=1))
@@ -119,12 +119,12 @@ def scaled(sizes: np.ndarray, short_edge: int, long_edge: int) -> np.ndarray:
 
 
 def _distance(centre: np.ndarray, stride: int, offset: float, most: np.ndarray) -> np.ndarray:
-    """From a box's centre to the nearest anchor's, along one axis."""
+    """The distance of a box's centre from that of the nearest anchor, along one axis."""
     place = np.clip(np.round(centre / stride - offset), 0, most)
     return np.abs(centre - (place + offset) * stride).astype(np.float32)
 
 
 def _shared(extent: np.ndarray, of_anchor: float, distance: np.ndarray) -> np.ndarray:
-    """The length that two intervals share whose centres are so far apart."""
+    """The length of the overlap of two intervals whose centres have this distance."""
     shared = np.minimum((extent + of_anchor) / 2 - distance, np.minimum(extent, of_anchor))
     return np.maximum(shared, 0)

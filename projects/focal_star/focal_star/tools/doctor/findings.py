@@ -10,10 +10,10 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        state: ``ok``; ``warning`` where a training starts and may disappoint; ``fault`` where it
+        state: ``ok``; ``warning`` if a training starts but may give poor results; ``fault`` if it
             does not start.
-        about: the checked thing, in a word or two.
-        text: what is there, and what to do where it is not well.
+        about: what was checked, in a word or two.
+        text: what was found and, unless it is ok, what to do.
     """
 
     state: str

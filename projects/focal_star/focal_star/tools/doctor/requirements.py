@@ -1,7 +1,7 @@
-"""What the trainings of a config need of this machine: data, initial weights, GPUs, disk.
+"""Checks what the trainings of a config need on this machine: data, initial weights, GPUs, disk.
 
-Each function checks one of them. Nothing is downloaded or trained; a data set that is composed or
-converted is written.
+Each function checks one requirement. Nothing is downloaded or trained, but a data set that must be
+created or converted is written.
 """
 
 import json
@@ -41,9 +41,9 @@ warning, provided that the size has at least COUNTED of all boxes."""
 
 
 def data(cfg: CfgNode) -> Iterator[Finding]:
-    """Whether the data sets are there, and sound where the config has them checked.
+    """Check that the data sets exist and, if the config checks data, that they are valid.
 
-    They are registered by this.
+    This registers them.
     """
     try:
         register_datasets(cfg)
@@ -64,24 +64,24 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
             yield Finding(
                 FAULT,
                 f"data {name}",
-                f"{len(missing):,} of {len(listed):,} images are not in {about.image_root}, "
-                f"{missing[0]} the first; unpack the archive of images again",
+                f"{len(missing):,} of {len(listed):,} images are missing in {about.image_root}, "
+                f"for example {missing[0]}; unpack the archive of images again",
             )
         elif len(listed) != expected:
-            yield Finding(WARNING, f"data {name}", f"{text}; {expected:,} images are published")
+            yield Finding(WARNING, f"data {name}", f"{text}; the published set has {expected:,}")
         else:
             yield Finding(OK, f"data {name}", text)
 
 
 def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
-    """Refuse what would end every training at its start: weights or GPUs that are not there.
+    """Refuse what would end every training at its start: missing weights or GPUs.
 
     Args:
-        cfgs: of the trainings, on one data set.
-        num_gpus: of this machine, for one training; 0 where another one trains.
+        cfgs: the configs of the trainings, which share a data set.
+        num_gpus: the number of GPUs that a training needs here; 0 if another machine trains.
 
     Raises:
-        ConfigError: names everything that is at fault, the data too.
+        ConfigError: lists every fault, including those of the data.
     """
     findings = list(dict.fromkeys(weights(cfg) for cfg in cfgs))
     findings += [gpus(cfgs[0], num_gpus)] if num_gpus else []
@@ -92,7 +92,7 @@ def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
 
 
 def classes(cfg: CfgNode) -> Finding:
-    """Whether the detector has as many classes as the training data; they must be there."""
+    """Check that the detector has as many classes as the training data, which must exist."""
     (name, *_) = cfg.DATASETS.TRAIN
     in_data, in_config = len(annotations(name)["categories"]), cfg.MODEL.RETINANET.NUM_CLASSES
     if in_data == in_config:
@@ -106,19 +106,19 @@ def classes(cfg: CfgNode) -> Finding:
 
 
 def weights(cfg: CfgNode) -> Finding:
-    """Whether the initial weights are here, or could be fetched."""
+    """Check that the initial weights are here or can be downloaded."""
     address = cfg.MODEL.WEIGHTS
     if not address:
-        made = "a pretraining makes them" if weights_maker(cfg) else "none; the network is new"
+        made = "made by the pretraining" if weights_maker(cfg) else "none: random initialisation"
         return Finding(OK, "weights", made)
     if not is_address(address):
         return Finding(OK, "weights", address)
     copy = copy_of(address)
     if copy.is_file():
-        return Finding(OK, "weights", f"{address}, as {copy}")
+        return Finding(OK, "weights", f"{address}, copied to {copy}")
     fault = fault_of_server(address)
     if not fault:
-        return Finding(OK, "weights", f"{address}, to be fetched from {url_of(address)}")
+        return Finding(OK, "weights", f"{address}, to be downloaded from {url_of(address)}")
     return Finding(
         FAULT,
         "weights",
@@ -127,67 +127,67 @@ def weights(cfg: CfgNode) -> Finding:
 
 
 def gpus(cfg: CfgNode, number: int) -> Finding:
-    """Whether there are the GPUs that a training is on, with memory enough for its share.
+    """Check that a training has its GPUs, with enough memory for its images.
 
     Args:
         cfg: the config.
-        number: of GPUs for one training.
+        number: the number of GPUs of one training.
     """
     if not str(cfg.MODEL.DEVICE).startswith("cuda"):
-        return Finding(OK, "GPUs", f"none is needed: MODEL.DEVICE is {cfg.MODEL.DEVICE}")
+        return Finding(OK, "GPUs", f"not needed: MODEL.DEVICE is {cfg.MODEL.DEVICE}")
     found = torch.cuda.device_count()
     if found < number:
         built = "" if torch.version.cuda else f"; torch {torch.__version__} is built without CUDA"
         return Finding(
             FAULT,
             "GPUs",
-            f"{number} are needed for a training, and torch sees {found}{built}; give GPUS, or run "
-            "on another machine",
+            f"a training needs {number}, and torch finds {found}{built}; set GPUS, or use another "
+            "machine",
         )
     batch = cfg.SOLVER.IMS_PER_BATCH
     if batch % number:
-        text = f"SOLVER.IMS_PER_BATCH is {batch}, which {number} GPUs cannot share; give other GPUS"
+        text = f"SOLVER.IMS_PER_BATCH is {batch}, no multiple of {number} GPUs; set GPUS"
         return Finding(FAULT, "GPUs", text)
     memory = [torch.cuda.get_device_properties(i).total_memory / 2**30 for i in range(found)]
     area = max(cfg.INPUT.MIN_SIZE_TRAIN) ** 2 / EDGE**2
     need = GIB_PER_IMAGE * area * batch / number
     text = f"{found} x {torch.cuda.get_device_name(0)}, {min(memory):.0f} GiB each"
     if min(memory) < need:
-        text += f"; {batch // number} images on each need about {need:.0f} GiB: give more GPUS"
+        text += f"; {batch // number} images per GPU need about {need:.0f} GiB: set GPUS to more"
         return Finding(WARNING, "GPUs", text)
     return Finding(OK, "GPUs", text)
 
 
 def disk(folder: Path, need: int) -> Finding:
-    """Whether the disk that a folder is or will be on has so many bytes left; 0: not known."""
+    """Check that the disk of a folder has ``need`` bytes left; 0 if the number is unknown."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     text = f"{free / 1e9:.1f} GB free for {folder}, "
-    text += f"about {need / 1e9:.1f} GB needed" if need else "and nothing known of what is needed"
+    text += f"about {need / 1e9:.1f} GB needed" if need else "and the needed space is unknown"
     if free < need:
-        return Finding(FAULT, "disk", f"{text}; free some, or give another OUTPUT")
+        return Finding(FAULT, "disk", f"{text}; free some space, or set OUTPUT to another disk")
     return Finding(OK, "disk", text)
 
 
 def learning_rate(cfg: CfgNode) -> Finding:
-    """Whether SGD's learning rate is the one for the batch, by linear scaling."""
+    """Check that SGD's learning rate fits the batch size, by linear scaling."""
     solver = cfg.SOLVER
     text = f"{solver.BASE_LR:g} for {solver.IMS_PER_BATCH} images"
     if solver.OPTIMIZER != "SGD":
-        return Finding(OK, "learning rate", f"{text}, {solver.OPTIMIZER}; the rule is SGD's")
+        return Finding(OK, "learning rate", f"{text}, {solver.OPTIMIZER}; the rule is for SGD")
     wanted = LEARNING_RATE * solver.IMS_PER_BATCH / IMAGES
     if abs(solver.BASE_LR / wanted - 1) < 0.01:
-        return Finding(OK, "learning rate", f"{text}, as {LEARNING_RATE:g} for {IMAGES}")
+        return Finding(OK, "learning rate", f"{text}, scaled from {LEARNING_RATE:g} for {IMAGES}")
     return Finding(
         WARNING,
         "learning rate",
-        f"{text}; {wanted:g} is in proportion to {LEARNING_RATE:g} for {IMAGES}: set "
-        f"SOLVER.BASE_LR, and SOLVER.MAX_ITER and STEPS the other way round",
+        f"{text}; linear scaling of {LEARNING_RATE:g} for {IMAGES} gives {wanted:g}: set "
+        f"SOLVER.BASE_LR to it, and scale SOLVER.MAX_ITER and STEPS inversely",
     )
 
 
 def anchors(cfg: CfgNode) -> Finding:
-    """What share of the training boxes has a good anchor; the data must be there."""
+    """Check which share of the training boxes has a good anchor; the data must exist."""
     (name, *_) = cfg.DATASETS.TRAIN
     shares, poor = [], []
     low, high = cfg.MODEL.RETINANET.IOU_THRESHOLDS
@@ -200,14 +200,14 @@ def anchors(cfg: CfgNode) -> Finding:
         shares.append(f"{size} {100 * good:.1f} % ({100 * fair:.1f} %) of {len(best):,}")
         if fair < COVERED and len(best) >= least:
             poor.append(size)
-    text = f"a best IoU of at least {high:g} (and {low:g}) have {', '.join(shares)} boxes"
+    text = f"boxes with an anchor of IoU {high:g} (of {low:g}) or more: {', '.join(shares)}"
     if not poor:
         return Finding(OK, "anchors", text)
     return Finding(
         WARNING,
         "anchors",
-        f"{text}; many {' and '.join(poor)} ones are learnt from one poor anchor each: try another "
-        "INPUT.SHORT_EDGE, or smallest size in MODEL.ANCHOR_GENERATOR.SIZES",
+        f"{text}; many {' and '.join(poor)} boxes have only an anchor of low IoU: try another "
+        "INPUT.SHORT_EDGE or another smallest size in MODEL.ANCHOR_GENERATOR.SIZES",
     )
 
 
@@ -218,10 +218,10 @@ def annotations(name: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _read(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text(encoding="utf-8"))  # seconds, for a large one
+    return json.loads(Path(path).read_text(encoding="utf-8"))  # a large file takes seconds
 
 
 def _not_there(folder: Path, names: list[str]) -> list[str]:
-    """The files that a folder lacks."""
+    """The files that are missing in a folder."""
     found = {entry.name for entry in os.scandir(folder)}
     return [name for name in names if name not in found and not (folder / name).is_file()]

@@ -1,0 +1,18 @@
+"""Quotes values of files for messages. It needs only the standard library."""
+
+import reprlib
+from typing import Any
+
+MAX_SHOWN = 300
+"""The max number of characters of a value in a message."""
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 3  # aliases of aliases can be billions
+_REPR.maxstring = _REPR.maxother = 120
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 10
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: quoted, on one line, and cut if it is long."""
+    text = _REPR.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
