@@ -16,6 +16,7 @@ OTHERS = {
     "the file": [],
     "faster_rcnn": ["MODEL.DETECTOR", "faster_rcnn"],
     "edge": ["INPUT.SHORT_EDGE", "72"],
+    "schedule": ["SOLVER.SCHEDULE", "0.5"],
     "anchors": [
         "MODEL.ANCHOR_GENERATOR.NUM_SCALES", "2",
         "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", "1",
