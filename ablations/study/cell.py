@@ -76,6 +76,11 @@ class Setting:
         """For example ``focal-alpha0.25-gamma2``."""
         return "-".join(AXES[axis].prefix + _text(value) for axis, value in self.values)
 
+    @property
+    def architecture(self) -> "Setting":
+        """The axes that change the network or its input; without any, the study's own."""
+        return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))
+
     def as_dict(self) -> dict[str, Any]:
         """Axis -> value."""
         return dict(self.values)
