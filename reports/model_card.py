@@ -173,10 +173,8 @@ def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     training["initial weights, SHA-256"] = record.identity.get("weights") or "none"
     training["weights of this checkpoint, SHA-256"] = record.result.get("weights_sha256", "")
-    for key, label in (("train_seconds", "training time"), ("ms_per_image", "time per image")):
-        if key in record.run and record.run[key] is not None:
-            unit = "ms" if key == "ms_per_image" else "s"
-            training[label] = f"{record.run[key]:.3g} {unit}"
+    if record.run.get("train_seconds") is not None:
+        training["training time"] = f"{record.run['train_seconds']:.3g} s"
     categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
     return {
         "title": f"{name if other else f'{detector} with {name}'} on {dataset.get('name', '')}",
