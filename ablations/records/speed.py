@@ -164,6 +164,12 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.times[CONTROL]
 
     @property
+    def device(self) -> str:
+        """The name of the processor or GPU that computed."""
+        device = self.attempts[self.counted].samples[self.reference][0].device
+        return self.machine.get("cpu", device) if device == "cpu" else device
+
+    @property
     def rounds(self) -> int:
         return len(self.attempts[self.counted].orders)
 

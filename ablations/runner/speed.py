@@ -46,7 +46,8 @@ def measure(request: Request, again: bool = True) -> int:
 
     Args:
         request: the study and its folder.
-        again: whether to measure although the folder has the times of this machine.
+        again: whether to measure although the folder has the times of this machine, or although
+            a cluster has trained the cells.
 
     Returns:
         0 if all architectures of the requested cells have a time, 1 if some have none.
@@ -56,6 +57,9 @@ def measure(request: Request, again: bool = True) -> int:
         KeyboardInterrupt: nothing is written, and an earlier file is kept.
     """
     layout = request.layout
+    if request.engine == "slurm" and not again:
+        print("speed: not measured here; run `make speed` on a machine like the cluster's nodes")
+        return 0
     with sole_owner(layout), signals_as_ctrl_c():
         before = _before(layout)
         entries, without = chosen(request, before)

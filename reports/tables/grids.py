@@ -60,8 +60,9 @@ class GridTable:
         texts: a line per row, all texts, "" for no value: the axes, and ``<axis>_paper`` of
             those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
             ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
-            those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
-            ``status``, which is "" if all runs of the row are done.
+            those of :func:`against_reference.texts`; ``ms_per_image_low``, ``_high`` (of its
+            interval) and ``_spread`` (the distance between the quartiles over the median);
+            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row are done.
         values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
         stale: per row, whether all its values are stale.
@@ -184,6 +185,9 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
     if SPEED in metrics:
         texts[SPEED] = [one_decimal(time.ms_per_image) if time else "" for time in times]
         texts[f"{SPEED}_sd"] = [""] * len(times)
+        for end in ("low", "high"):
+            ends = (getattr(time, end, None) for time in times)
+            texts[f"{SPEED}_{end}"] = ["" if at is None else one_decimal(at) for at in ends]
         texts[f"{SPEED}_spread"] = [f"{time.spread:.3f}" if time else "" for time in times]
     texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
     texts["seeds_planned"] = [str(len(row)) for row in rows]

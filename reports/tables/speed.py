@@ -73,14 +73,12 @@ def note(results: Results) -> str:
     if speed is None:
         return NOT_MEASURED
     samples = [one for of in speed.attempts[speed.counted].samples.values() for one in of]
-    device = ", ".join(provenance.distinct(sample.device for sample in samples))
     threads = ", ".join(provenance.distinct(sample.threads for sample in samples))
-    place = speed.machine["cpu"] if device == "cpu" else device
     sentences = [
         f"{METRICS[SPEED].header} is the time of one call of the model, from an image in memory to "
         "its boxes, without reading and resizing the image: the median of "
         f"{counted(speed.rounds, 'round')} of {counted(speed.images, 'image')} after "
-        f"{speed.warmup_images} to warm up. It was measured on {place}, "
+        f"{speed.warmup_images} to warm up. It was measured on {speed.device}, "
         f"{threads} thread{'' if threads == '1' else 's'}, after the cells, with nothing else of "
         "the study running. An architecture is timed once, so rows that differ in the loss alone "
         "share its time.",
