@@ -62,7 +62,8 @@ class GridTable:
             ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
             those of :func:`against_reference.texts`; ``ms_per_image_low``, ``_high`` (of its
             interval) and ``_spread`` (the distance between the quartiles over the median);
-            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row are done.
+            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row
+            are done.
         values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
         stale: per row, whether all its values are stale.
