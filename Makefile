@@ -52,7 +52,7 @@ RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
 	$(if $(GPUS),--gpus "$(GPUS)")
 
-.PHONY: help setup ablations plan doctor status report publish cards demo check describe register
+.PHONY: help setup ablations plan doctor status speed report publish cards demo check describe register
 .PHONY: fetch test upstream bench soak lock audit lint format clean
 
 ## show this list
@@ -78,6 +78,8 @@ ablations: setup
 	    "$(PY)" -m ablations $(STUDY_FLAGS) $(RUN_FLAGS); ran=$$?; \
 	    kill $$follower 2>/dev/null; wait $$follower 2>/dev/null; \
 	    [ $$ran -ne 2 ] || exit 2; \
+	    [ $$ran -gt 1 ] || "$(PY)" -m ablations speed $(STUDY_FLAGS) $(RUN_FLAGS) --if-needed || \
+	        ran=$$?; \
 	    "$(PY)" -m reports $(STUDY_FLAGS) && exit $$ran
 
 ## show what `make ablations` would run, with an estimate of time and disk
@@ -91,6 +93,10 @@ doctor: setup
 ## show the progress of the study, also while it runs on another machine
 status: setup
 	@"$(PY)" -m ablations status $(STUDY_FLAGS)
+
+## measure the time per image of every architecture again; let nothing else run meanwhile
+speed: setup
+	@"$(PY)" -m ablations speed $(STUDY_FLAGS)
 
 ## write the study's report again from its records
 report: setup

@@ -1,9 +1,10 @@
-"""``python -m ablations [run|plan|doctor|status]``: runs a study, or shows its state.
+"""``python -m ablations [run|speed|plan|doctor|status]``: runs a study, or shows its state.
 
-``run`` trains the cells that have no result yet. ``plan`` counts the cells by state and estimates
-time and disk space; it trains nothing. ``doctor`` checks that this machine has what the cells need,
-see ``python -m focal_star.tools.doctor``. ``status`` shows the state of the study, also while it
-runs, on this machine or on another with the same disk.
+``run`` trains the cells that have no result yet. ``speed`` measures the time per image of the
+architectures of the cells that are done, with nothing else running. ``plan`` counts the cells by
+state and estimates time and disk space; it trains nothing. ``doctor`` checks that this machine has
+what the cells need, see ``python -m focal_star.tools.doctor``. ``status`` shows the state of the
+study, also while it runs, on this machine or on another with the same disk.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from ablations.identity.prepared import PrepareError
 from ablations.runner.gpus import TooFewGpus, default_jobs
 from ablations.runner.request import RETRIES, Request, RunError
 from ablations.runner.run import run
+from ablations.runner.speed import measure
 from ablations.status import costs, overview, today
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
@@ -30,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a study, or show its state.
 
     Returns:
-        0 if every cell has a result, 1 if some failed (``status``: or are still to be run), 2 if
-        nothing could be run, 130 if it was interrupted. ``plan`` always returns 0, and ``doctor`` 1
-        if something is missing.
+        0 if every cell has a result, 1 if some failed (``status``: or are still to be run;
+        ``speed``: if an architecture has no time), 2 if nothing could be run, 130 if it was
+        interrupted. ``plan`` always returns 0, and ``doctor`` 1 if something is missing.
     """
     options = _parser().parse_args(argv)
     # Like the cells' processes, this process works in the repository's root: a path means the same
@@ -60,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         if options.what == "run":
             return run(request)
+        if options.what == "speed":
+            return measure(request, again=not options.if_needed)
         # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
@@ -116,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "what", nargs="?", default="run", choices=("run", "plan", "doctor", "status")
+        "what", nargs="?", default="run", choices=("run", "speed", "plan", "doctor", "status")
     )
     parser.add_argument("--study", required=True, help="the name of a file in ablations/studies")
     parser.add_argument(
@@ -151,6 +155,11 @@ def _parser() -> argparse.ArgumentParser:
         "--gpus",
         type=_not_negative,
         help="GPUs per cell (default: the study's)",
+    )
+    parser.add_argument(
+        "--if-needed",
+        action="store_true",
+        help="speed: use the times of this machine if they are there and current",
     )
     return parser
 

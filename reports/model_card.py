@@ -23,8 +23,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ablations.identity.fingerprint import flat
+from ablations.records import speed as speeds
 from ablations.records.record import DONE, Record, RecordError, load, load_folder
+from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,
@@ -98,19 +101,31 @@ def write_card(path: Path, output: Path | None = None) -> Path:
     if output is None and not (folder / "model_final.pth").is_file():
         raise CardError(f"{folder} has no model_final.pth; give the card's file with --output")
     others, _ = load_folder(path.parent)
-    text = card(record, _same_setting(record, others.values()), _config(layout, record))
+    measured, _ = speeds.load_folder(layout.speed)
+    text = card(
+        record,
+        _same_setting(record, others.values()),
+        _config(layout, record),
+        measured[0] if measured else None,
+    )
     target = output or folder / CARD
     write_whole(target, text.encode())
     return target
 
 
-def card(record: Record, seeds: Sequence[Record], config: Mapping[str, Any]) -> str:
+def card(
+    record: Record,
+    seeds: Sequence[Record],
+    config: Mapping[str, Any],
+    speed: Speed | None = None,
+) -> str:
     """The card's text.
 
     Args:
         record: of the checkpoint, done.
         seeds: all done records of its setting, including itself.
         config: dotted key -> value, of the cell; empty if unknown.
+        speed: the times per image of the study; None if they were not measured.
     """
     environment = Environment(
         loader=PackageLoader("reports.page"),
@@ -121,7 +136,7 @@ def card(record: Record, seeds: Sequence[Record], config: Mapping[str, Any]) -> 
     template = environment.get_template("model_card.md.j2")
     return template.render(
         header=Markup(header(record)),
-        **_about(record, config),
+        **_about(record, config, speed),
         **_results(record, seeds),
         loss=_loss(record, config),
     )
@@ -161,7 +176,7 @@ def header(record: Record) -> str:
     return f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n"
 
 
-def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
+def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> dict[str, Any]:
     environment = record.run.get("environment", {})
     setting, dataset = record.setting, record.dataset
     depth = config.get("MODEL.RESNETS.DEPTH")
@@ -173,10 +188,11 @@ def _about(record: Record, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     training["initial weights, SHA-256"] = record.identity.get("weights") or "none"
     training["weights of this checkpoint, SHA-256"] = record.result.get("weights_sha256", "")
-    for key, label in (("train_seconds", "training time"), ("ms_per_image", "time per image")):
-        if key in record.run and record.run[key] is not None:
-            unit = "ms" if key == "ms_per_image" else "s"
-            training[label] = f"{record.run[key]:.3g} {unit}"
+    if record.run.get("train_seconds") is not None:
+        training["training time"] = f"{record.run['train_seconds']:.3g} s"
+    time = speed.of(Setting(tuple(setting.items()))) if speed else None
+    if speed and time and time.is_shown:
+        training["time per image"] = f"{time.ms_per_image:.3g} ms ({speed.device})"
     categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
     return {
         "title": f"{name if other else f'{detector} with {name}'} on {dataset.get('name', '')}",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ablations.records import speed as speeds
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from reports.page.contents import published_agreement, table_of_best
@@ -129,6 +130,8 @@ def publish(layout: Layout, study: str) -> Path:
         new.records.mkdir(parents=True)
         for cell in results.cells["cell"]:
             shutil.copy(layout.record(cell), new.record(cell))
+        if results.speed:
+            speeds.save(results.speed, new.speed)
         shutil.copy(layout.study, new.study)
         shutil.copy(layout.prepared, new.prepared)
         results = load(new, results.study)

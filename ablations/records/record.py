@@ -64,8 +64,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ``weights_sha256``, ``error_iteration``, ``divergence``; ``loss`` (its name, code and
             options, and its values at some p_t); ``analysis`` (see
             ``focal_star.evaluation.analysis``), ``validation`` (losses on validation images by
-            iteration) and ``loss_distribution`` (see the module of that name), each None if it
-            was not recorded.
+            iteration), ``loss_distribution`` (see the module of that name) and
+            ``candidates_per_image`` (the mean number of boxes that enter NMS), each None if it was
+            not recorded.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (the number of processes), ``disk_bytes``, ``finished`` (UTC, ISO 8601),
             ``commit``, ``snapshot_sha256`` (the snapshot of the code that was run), ``code_sha256``
@@ -104,6 +105,7 @@ class _Result(msgspec.Struct):
     validation: dict[str, list[Number]] | None = None
     loss_distribution: dict[str, Any] | None = None
     loss: dict[str, Any] | None = None
+    candidates_per_image: Number = None
 
 
 class _Run(msgspec.Struct):

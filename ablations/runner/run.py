@@ -49,7 +49,7 @@ def run(request: Request) -> int:
     """
     layout, study = request.layout, request.study
     layout.root.mkdir(parents=True, exist_ok=True)
-    with _sole_owner(layout), _signals_as_ctrl_c():
+    with sole_owner(layout), signals_as_ctrl_c():
         print(
             "Preparing the data set and the initial weights: minutes the first time, seconds later "
             f"({layout.prepare_log})",
@@ -102,7 +102,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
 
 
 @contextmanager
-def _signals_as_ctrl_c() -> Iterator[None]:
+def signals_as_ctrl_c() -> Iterator[None]:
     """Make SIGTERM and a closed terminal (SIGHUP) interrupt the block as Ctrl-C does."""
 
     def interrupt(*_: Any) -> None:
@@ -120,7 +120,7 @@ def _signals_as_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def _sole_owner(layout: Layout) -> Iterator[None]:
+def sole_owner(layout: Layout) -> Iterator[None]:
     """Lock the study's folder; the system unlocks it when the process ends, even after a kill."""
     deadline = time.monotonic() + OWNER_SECONDS
     while (file := locks.take(layout.lock)) is None:

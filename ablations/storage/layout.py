@@ -66,6 +66,16 @@ class Layout:
         return self.root / "records"
 
     @property
+    def speed(self) -> Path:
+        """The folder of the times per image, see :mod:`ablations.records.speed`."""
+        return self.root / "speed"
+
+    @property
+    def speed_log(self) -> Path:
+        """What the processes that are timed print."""
+        return self.root / "speed.log"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 
@@ -129,6 +139,10 @@ class Layout:
     def cell_metrics(self, cell_id: str) -> Path:
         """Detectron2's line of numbers for every 20th iteration."""
         return self.cell(cell_id) / "metrics.json"
+
+    def cell_weights(self, cell_id: str) -> Path:
+        """The checkpoint of the cell's last iteration."""
+        return self.cell(cell_id) / "model_final.pth"
 
     def cell_detections(self, cell_id: str) -> Path:
         """The cell's detections on the validation images, in COCO's results format."""

@@ -34,6 +34,7 @@ class Axis:
             compared where these axes have the same values.
         changes_cost: whether it changes the time of an iteration.
         changes_weights: whether each value needs its own initial weights.
+        of_architecture: whether it changes the network or its input, and so the time per image.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Axis:
     of_model: bool = False
     changes_cost: bool = False
     changes_weights: bool = False
+    of_architecture: bool = False
 
 
 RETINANET = "retinanet"
@@ -54,9 +56,10 @@ DENSE = ("detector", (RETINANET,))
 
 _OHEM = ("ohem", ("ohem", "ohem_1_3"))
 _MODEL: dict[str, Any] = {"of_model": True, "changes_cost": True}
+_ARCHITECTURE: dict[str, Any] = _MODEL | {"of_architecture": True}
 
 AXES = {
-    "detector": Axis("MODEL.DETECTOR", str, "", RETINANET, **_MODEL),
+    "detector": Axis("MODEL.DETECTOR", str, "", RETINANET, **_ARCHITECTURE),
     "loss": Axis("MODEL.FOCAL_STAR.LOSS", str, "", only_with=DENSE),
     "alpha": Axis("MODEL.RETINANET.FOCAL_LOSS_ALPHA", float, "alpha", only_with=DENSE),
     "gamma": Axis(
@@ -75,18 +78,20 @@ AXES = {
     "batch_size": Axis("MODEL.OHEM.BATCH_SIZE", int, "batch", only_with=_OHEM, **_MODEL),
     "nms_thresh": Axis("MODEL.OHEM.NMS_THRESH", float, "nms", only_with=_OHEM, of_model=True),
     "num_scales": Axis(
-        "MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3, only_with=DENSE, **_MODEL
+        "MODEL.ANCHOR_GENERATOR.NUM_SCALES", int, "scales", 3, only_with=DENSE, **_ARCHITECTURE
     ),
     "num_aspect_ratios": Axis(
-        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3, only_with=DENSE, **_MODEL
+        "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS", int, "ratios", 3, only_with=DENSE,
+        **_ARCHITECTURE,
     ),
-    "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth", changes_weights=True, **_MODEL),
-    "scale": Axis("INPUT.SHORT_EDGE", int, "edge", **_MODEL),
+    "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth", changes_weights=True, **_ARCHITECTURE),
+    "scale": Axis("INPUT.SHORT_EDGE", int, "edge", **_ARCHITECTURE),
     "schedule": Axis("SOLVER.SCHEDULE", float, "", 1.0, suffix="x"),
 }  # fmt: skip
 """Name of an axis in a grid -> the axis. The order is that of a cell's id."""
 
 MODEL_AXES = tuple(name for name, axis in AXES.items() if axis.of_model)
+ARCHITECTURE_AXES = tuple(name for name, axis in AXES.items() if axis.of_architecture)
 LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss", "schedule"))
 """The parameters of the loss."""
 

@@ -78,6 +78,11 @@ class Setting:
         parts = ((AXES[axis], _text(value)) for axis, value in self.values)
         return "-".join(axis.prefix + text + axis.suffix for axis, text in parts)
 
+    @property
+    def architecture(self) -> "Setting":
+        """The axes that change the network or its input; without any, the study's own."""
+        return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))
+
     def as_dict(self) -> dict[str, Any]:
         """Axis -> value."""
         return dict(self.values)

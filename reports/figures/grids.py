@@ -143,38 +143,64 @@ def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
 def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
     """AP over speed, ours ("") or "_published": each curve with its first row.
 
-    There is a curve for each value of all columns but the last, whose values label the points.
-    Other detectors are points without a line.
+    There is a curve for each value of all columns but the last, whose values label the points, and
+    one for each detector that is not RetinaNet, from its fastest to its slowest row.
     """
     if SPEED not in table.metrics:
         return []
-    *others, last = grid.columns
     usable = table.values[[f"{MAIN_METRIC}{of}", f"{SPEED}{of}"]].notna().all(axis=1)
     groups: dict[str, list[int]] = {}
     for number in np.flatnonzero(usable):
-        label = (paper_label if of else row_label)(grid.rows[number], tuple(others))
+        row = grid.rows[number]
+        own, _ = _columns_of_curve(grid, row)
+        label = (paper_label if of else row_label)(row, own)
         groups.setdefault(label, []).append(int(number))
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
+    left, right = (
+        np.array([getattr(time, end, None) for time in table.times], float)
+        for end in ("low", "high")
+    )
     found = []
     for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_STYLES), strict=False):
+        other = other_detector(grid.rows[numbers[0]].setting.as_dict())
+        if other:
+            numbers.sort(key=lambda number: table.values.loc[number, f"{SPEED}{of}"])
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
-        other = other_detector(rows[0].setting.as_dict())
         found.append(
             (rows[0], plots.Curve(
                 label,
                 x=values[f"{SPEED}{of}"].to_numpy(),
                 y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
-                notes=[axis_text(last, row.values[last]) if of else value_text(row, last)
-                       for row in rows],
+                notes=[_point_note(grid, row, of) for row in rows],
                 colour=UNORDERED_COLOUR if of and not other else _colour(rows[0]),
                 marker=marker,
-                dashes=NO_LINE if other else dashes,
+                dashes=dashes,
                 low=() if of else low[numbers],
                 high=() if of else high[numbers],
+                x_low=() if of else left[numbers],
+                x_high=() if of else right[numbers],
                 filled=not of,
             ))
         )  # fmt: skip
     return found
+
+
+def _columns_of_curve(grid: Grid, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that a row's curve is named after, and those that its points are."""
+    columns = grid.columns
+    if other_detector(row.setting.as_dict()) and "detector" in columns:
+        return ("detector",), tuple(column for column in columns if column != "detector")
+    return columns[:-1], columns[-1:]
+
+
+def _point_note(grid: Grid, row: Row, of: str) -> str:
+    """The label of a point: for example ``128``, or ``34, 128`` on the curve of a detector."""
+    _, columns = _columns_of_curve(grid, row)
+    return ", ".join(
+        axis_text(column, row.values[column]) if of else value_text(row, column)
+        for column in columns
+        if column in row.values
+    )
 
 
 def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:

@@ -12,7 +12,6 @@ from ablations.status.status import ENDED
 from ablations.study.grid import Grid, Row
 from reports import plots
 from reports.figures.grids import (
-    NO_LINE,
     curves,
     intervals,
     loss_of,
@@ -37,7 +36,8 @@ from reports.results.labels import (
 from reports.results.load import Results
 from reports.results.rows import row_label
 from reports.tables.grids import GridTable
-from reports.text.sentences import CI
+from reports.tables.speed import NOT_MEASURED, hidden_names
+from reports.text.sentences import CI, listed
 
 Tables = Sequence[tuple[Grid, GridTable]]
 """The grids of a study and their tables."""
@@ -53,7 +53,7 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
     ours = _distinct([(grid, *of) for grid, table in timed for of in curves(grid, table)])
     if not ours:
-        return Illustrated(None, "No table has both AP and speed yet.")
+        return Illustrated(None, f"No table has both AP and speed yet. {NOT_MEASURED}")
     published = published_panel(timed)
     records = [r for grid, _ in timed for r in _ended(results, results.of_grid(grid))]
     points = [
@@ -65,7 +65,10 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
     note = f"{MAIN_METRIC} over {METRICS[SPEED].header}"
     note += _over_seeds(results, [grid for grid, _ in timed])
-    note += ". The envelope connects the points that no other point beats in both."
+    note += f". Horizontal bars: {CI} of the time. The envelope connects the points that no other "
+    note += "point beats in both."
+    if hidden := hidden_names(results):
+        note += f" Not drawn, because the machine was too busy: {listed(hidden)}."
     if published:
         note += (
             f" The lower panel shows published values ({'; '.join(setups)}) of other data and "
@@ -221,7 +224,7 @@ def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curv
         if other and label in {one.label for one in named}:
             continue
         number = len(named)
-        dashes = NO_LINE if other else _DASHES[number % len(_DASHES)]
+        dashes = _DASHES[number % len(_DASHES)]
         named.append(
             replace(
                 curve,

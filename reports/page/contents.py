@@ -39,7 +39,15 @@ from reports.results.labels import (
 from reports.results.load import Results
 from reports.statistics import best
 from reports.statistics.inference import Agreement, kendall
-from reports.tables import captions, dataset_card, error_types, per_class, references, safety
+from reports.tables import (
+    captions,
+    dataset_card,
+    error_types,
+    per_class,
+    references,
+    safety,
+    speed,
+)
 from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
 from reports.text import answer, sentences
@@ -210,9 +218,9 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     blocks.append(
         FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
     )
-    speed = figures.ap_over_ms(grid, table)
-    if speed:
-        blocks.append(FigureBlock(speed, f"{captions.speed(grid, table)}{source} {made}."))
+    over_ms = figures.ap_over_ms(grid, table)
+    if over_ms:
+        blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))
     return Section(grid.name, grid.title, blocks)
 
 
@@ -224,6 +232,7 @@ def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
     blocks = []
     if any(SPEED in table.metrics for _, table in grids):
         blocks += illustrated(figures.speed(results, grids))
+        blocks += tabled("architectures", "Time per image", speed.architectures(results))
     if any("scale" in grid.columns for grid, _ in grids):
         blocks += illustrated(figures.ap_over_scale(results, grids))
     return blocks + illustrated(figures.heat_maps(results))

@@ -11,7 +11,7 @@ from ablations.records.record import Record
 from ablations.status.units import duration
 from ablations.study.cell import Cell
 from reports.results import provenance
-from reports.results.labels import METRICS, SPEED, one_decimal, setting_text, short_name
+from reports.results.labels import METRICS, one_decimal, setting_text, short_name
 from reports.results.load import Results, record_path
 from reports.results.states import state_text
 from reports.tables.table import (
@@ -157,7 +157,7 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     metrics = [
         f"{label.header} {one_decimal(line[name])}"
         for name, label in METRICS.items()
-        if name != SPEED and not math.isnan(line[name])
+        if label.in_percent and not math.isnan(line[name])
     ]
     found = [
         ("State", outcome),

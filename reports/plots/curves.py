@@ -24,6 +24,8 @@ class Curve:
         dashes: of the line; "none" for no line.
         low: lower end of each point's bar, NaN for no bar; empty for no bars.
         high: upper end.
+        x_low: left end of each point's horizontal bar, NaN for no bar; empty for no bars.
+        x_high: right end.
         filled: False draws rings.
     """
 
@@ -36,6 +38,8 @@ class Curve:
     dashes: str = "-"
     low: Numbers = ()
     high: Numbers = ()
+    x_low: Numbers = ()
+    x_high: Numbers = ()
     filled: bool = True
 
 
@@ -111,6 +115,13 @@ def _draw(axes: Axes, curves: Sequence[Curve], offsets: Numbers = ()) -> None:
                 x[barred], y[barred], yerr=[(y - low)[barred], (high - y)[barred]],
                 color=curve.colour, fmt="none", elinewidth=1.2, capsize=3, zorder=2,
             )  # fmt: skip
+        if len(curve.x_low):
+            left, right = np.asarray(curve.x_low, float), np.asarray(curve.x_high, float)
+            barred = usable & np.isfinite(left) & np.isfinite(right)
+            axes.errorbar(
+                x[barred], y[barred], xerr=[(x - left)[barred], (right - x)[barred]],
+                color=curve.colour, fmt="none", elinewidth=1.2, capsize=3, zorder=2,
+            )  # fmt: skip
 
 
 def _lines(curve: Curve) -> list[np.ndarray]:
@@ -119,6 +130,8 @@ def _lines(curve: Curve) -> list[np.ndarray]:
     points = points[np.isfinite(points).all(axis=1)]
     ends = zip(curve.x, curve.low, curve.high, strict=False)
     bars = [np.array([[x, low], [x, high]], float) for x, low, high in ends]
+    sides = zip(curve.y, curve.x_low, curve.x_high, strict=False)
+    bars += [np.array([[left, y], [right, y]], float) for y, left, right in sides]
     joined = list(points[:, None]) if curve.dashes == "none" else [points]
     return joined + [bar for bar in bars if np.isfinite(bar).all()]
 

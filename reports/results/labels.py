@@ -139,6 +139,7 @@ METRICS = {
     "APm": MetricLabel("APₘ"),
     "APl": MetricLabel("APₗ"),
     "ms_per_image": MetricLabel("ms per image", in_percent=False),
+    "candidates_per_image": MetricLabel("candidates per image", in_percent=False),
 }
 """Metric of a record -> label."""
 
@@ -162,6 +163,9 @@ HEADLINE = "headline"
 
 SPEED = "ms_per_image"
 """The metric of speed."""
+
+CANDIDATES = "candidates_per_image"
+"""The number of boxes that enter NMS, which changes the time of the same network."""
 
 UNORDERED_COLOUR = "#555555"
 """For published values and for detectors without a loss label."""

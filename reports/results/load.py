@@ -12,7 +12,9 @@ import pandas as pd
 from ablations.identity import prepared as preparing
 from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared, PrepareError
+from ablations.records import speed as speeds
 from ablations.records.record import DIVERGED, Record
+from ablations.records.speed import Speed
 from ablations.status import today
 from ablations.status.status import ENDED, STALE, Status, status
 from ablations.storage.layout import Layout
@@ -21,7 +23,7 @@ from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid
 from ablations.study.study import MAX_SCHEDULE, Study, load_study
-from reports.results.labels import METRICS, SPEED
+from reports.results.labels import CANDIDATES, METRICS, SPEED
 from reports.results.states import changed_text
 
 NAN = float("nan")
@@ -45,6 +47,8 @@ class Results:
         status: the state of every cell.
         unchecked: why it is unknown whether records are stale; "" if it is known.
         frame: a row per (grid, row, seed); see :func:`load`.
+        speed: the times per image, of the last measurement; None if there is none.
+        speed_refused: a line for each unusable file of times.
     """
 
     study: Study
@@ -55,6 +59,8 @@ class Results:
     status: Status
     unchecked: str
     frame: pd.DataFrame
+    speed: Speed | None = None
+    speed_refused: tuple[str, ...] = ()
 
     @property
     def records(self) -> dict[str, Record]:
@@ -136,8 +142,9 @@ def load(layout: Layout, study: Study) -> Results:
     ``seed``, ``cell``, ``setting`` (its id), the axes of the setting (``cell.AXES``, None at the
     study's own value), ``state`` (one of ``status.STATES``), ``changed`` (why it is stale, as
     text), ``recorded`` (the record's own status, "" if there is none), every metric of
-    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none) and, of stale
-    records, ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
+    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none; the time per image
+    is that of the cell's architecture, NaN if its rounds do not agree) and, of stale records,
+    ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
     ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
 
     Raises:
@@ -152,6 +159,8 @@ def load(layout: Layout, study: Study) -> Results:
     prepared = preparing.load(layout)
     identities, unchecked = _identities(study, layout, prepared)
     found = status(study, layout, identities)
+    measured, refused = speeds.load_folder(layout.speed)
+    speed = measured[0] if measured else None
     return Results(
         study=study,
         layout=layout,
@@ -160,6 +169,8 @@ def load(layout: Layout, study: Study) -> Results:
         prepared=prepared,
         status=found,
         unchecked=unchecked,
+        speed=speed,
+        speed_refused=tuple(refused),
         frame=pd.DataFrame(
             [
                 {
@@ -170,6 +181,7 @@ def load(layout: Layout, study: Study) -> Results:
                     "setting": row.setting.id,
                     **_axes(study, row.setting.as_dict()),
                     **_outcome(found, cell),
+                    SPEED: _ms_per_image(speed, cell),
                 }
                 for grid in study.grids
                 for number, row in enumerate(grid.rows)
@@ -244,10 +256,16 @@ def _metrics(record: Record | None) -> dict[str, float]:
     if record is None or record.status not in ENDED:
         return dict.fromkeys(METRICS, NAN)
     if record.status == DIVERGED:
-        # Such a model detects nothing, and its speed is meaningless.
+        # Such a model detects nothing.
         return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
-    values = _mapping(record.result, "metrics") | {SPEED: record.run.get(SPEED)}
+    values = _mapping(record.result, "metrics") | {CANDIDATES: record.result.get(CANDIDATES)}
     return {name: _number(values.get(name)) for name in METRICS}
+
+
+def _ms_per_image(speed: Speed | None, cell: Cell) -> float:
+    """The time of a cell's architecture; NaN if it is unknown or its rounds do not agree."""
+    time = speed.of(cell.setting) if speed else None
+    return time.ms_per_image if time and time.is_shown else NAN
 
 
 def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from ablations.records.record import DIVERGED, Record
-from ablations.status.status import ENDED, MISSING, STALE
+from ablations.records.record import DIVERGED
+from ablations.status.status import MISSING, STALE
 from ablations.study.grid import Grid
-from reports.results import provenance
 from reports.results.differences import Differences
 from reports.results.labels import (
     MAIN_METRIC,
@@ -26,6 +25,7 @@ from reports.statistics.comparisons import (
     noise_floor,
 )
 from reports.statistics.inference import SIGNIFICANCE
+from reports.tables import speed as speed_tables
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.text.sentences import CI, counted, listed, tables, untested
 
@@ -53,7 +53,7 @@ def under_table(results: Results, grid: Grid, table: GridTable) -> str:
             sentences.append(f"The CSV file has the published {listed(left_out)}.")
     sentences += [_other_detectors(frame), translation(grid)]
     if SPEED in table.metrics:
-        sentences.append(_timing(results.records_of(frame[frame["state"].isin(ENDED)])))
+        sentences.append(speed_tables.note(results))
     return " ".join(filter(None, sentences))
 
 
@@ -224,23 +224,4 @@ def _noise_floor(floor: NoiseFloor | None) -> str:
         f"{floor.least_difference:.1f} {MAIN_METRIC} (pooled standard deviation between seeds "
         f"{spread.sd:.1f} {MAIN_METRIC}; {source}, "
         f"{counted(spread.degrees_of_freedom, 'degree')} of freedom)."
-    )
-
-
-def _timing(records: list[Record]) -> str:
-    """The timed call and the hardware; "" if nothing was timed."""
-    timed = [record for record in records if record.run.get(SPEED) is not None]
-    if not timed:
-        return ""
-    images, warmup = (
-        ", ".join(provenance.distinct(record.run.get(name) for record in timed))
-        for name in ("timed_images", "warmup_images")
-    )
-    counts = f" over {images} images" if images else ""
-    counts += f" after {warmup} warm-up images" if warmup else ""
-    return (
-        f"{METRICS[SPEED].header} is the median time{counts} of one call of the model, from an "
-        "image in memory to its boxes, without reading and resizing the image. It was measured on "
-        f"{provenance.hardware(timed) or 'unknown hardware'} while other cells of the study were "
-        "running."
     )

@@ -11,6 +11,7 @@ from functools import cached_property
 import pandas as pd
 
 from ablations.records.record import DONE
+from ablations.records.speed import Time
 from ablations.status.status import STALE
 from ablations.study.grid import Grid
 from reports.results import states
@@ -44,6 +45,7 @@ from reports.tables.table import (
 from reports.text.sentences import CI
 
 STALE_MARK = "†"
+NOISY_MARK = "‡"
 MAX_COMPARED = 4
 """A table with more metrics shows published values only for ``MAIN_METRIC`` and the speed."""
 
@@ -59,13 +61,16 @@ class GridTable:
         texts: a line per row, all texts, "" for no value: the axes, and ``<axis>_paper`` of
             those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
             ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
-            those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
-            ``status``, which is "" if all runs of the row are done.
+            those of :func:`against_reference.texts`; ``ms_per_image_low``, ``_high`` (of its
+            interval) and ``_spread`` (the distance between the quartiles over the median);
+            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row
+            are done.
         values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
         stale: per row, whether all its values are stale.
         records: per row, the records' (seed, path from the report's folder).
         comparisons: per row, its interval and its comparison with the reference row.
+        times: per row, the time per image of its architecture; None if it is unknown.
     """
 
     axes: tuple[str, ...]
@@ -76,6 +81,7 @@ class GridTable:
     stale: list[bool]
     records: list[list[tuple[int, str]]]
     comparisons: list[Comparison]
+    times: list[Time | None]
 
     @property
     def has_published(self) -> bool:
@@ -119,7 +125,9 @@ class GridTable:
         """
         texts, header = self.texts, METRICS[metric].header
         ours = [
-            TableCell(text + STALE_MARK, table.STALE) if stale and mean else TableCell(text)
+            TableCell(text + STALE_MARK, table.STALE)
+            if stale and mean and metric != SPEED
+            else TableCell(text)
             for mean, text, stale in zip(
                 texts[metric],
                 shown(map(with_spread, texts[metric], texts[f"{metric}_sd"])),
@@ -129,6 +137,9 @@ class GridTable:
         ]
         main = metric == MAIN_METRIC
         intervals = against_reference.interval_cells(self.comparisons) if main else []
+        if metric == SPEED:
+            ours = [TableCell(text) for text in shown(map(speed_text, self.times))]
+            intervals = list(map(speed_interval, self.times))
         if metric in self.compared or any(intervals):
             columns = [Column(header, "ours", NUMBER, ours)]
         else:
@@ -172,6 +183,14 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
             current = [one_decimal(value) for value in values[metric]]
             texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
             texts |= against_reference.texts(comparisons)
+    times = [results.speed.of(row.setting) if results.speed else None for row in grid.rows]
+    if SPEED in metrics:
+        texts[SPEED] = [one_decimal(time.ms_per_image) if time else "" for time in times]
+        texts[f"{SPEED}_sd"] = [""] * len(times)
+        for end in ("low", "high"):
+            ends = (getattr(time, end, None) for time in times)
+            texts[f"{SPEED}_{end}"] = ["" if at is None else one_decimal(at) for at in ends]
+        texts[f"{SPEED}_spread"] = [f"{time.spread:.3f}" if time else "" for time in times]
     texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
     texts["seeds_planned"] = [str(len(row)) for row in rows]
     texts["status"] = [states.row_text(row) for row in rows]
@@ -191,7 +210,22 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
             for row in rows
         ],
         comparisons=comparisons,
+        times=times,
     )
+
+
+def speed_text(time: Time | None) -> str:
+    """A time per image, with ``NOISY_MARK`` if its rounds do not agree."""
+    if time is None:
+        return ""
+    return one_decimal(time.ms_per_image) + ("" if time.is_shown else NOISY_MARK)
+
+
+def speed_interval(time: Time | None) -> str:
+    """For example ``5.2 to 5.4``; "" without an interval."""
+    if time is None or time.low is None or time.high is None:
+        return ""
+    return f"{one_decimal(time.low)} to {one_decimal(time.high)}"
 
 
 def with_spread(mean: str, sd: str) -> str:

@@ -16,7 +16,7 @@ from ablations.identity.prepared import Prepared
 from ablations.identity.snapshot import Code
 from ablations.records.record import Record, load_folder
 from ablations.runner import job as jobs
-from ablations.runner import processes
+from ablations.runner import processes, speed_process
 from ablations.runner import run as runner
 from ablations.runner.job import Job
 from ablations.runner.request import Request
@@ -28,7 +28,7 @@ from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 from tests.ablations.processes import end_of
 
-ROOTED = (jobs, layouts, preparing, processes, snapshot)
+ROOTED = (jobs, layouts, preparing, processes, snapshot, speed_process)
 """The modules that know the repository's root."""
 
 STAND_INS = Path(__file__).parent / "stand_ins"

@@ -1,6 +1,7 @@
 """A small study and a folder to put records of it into."""
 
 import fcntl
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ablations.identity.prepared import Prepared, config_files_sha256
 from ablations.identity.snapshot import CONFIGS
+from ablations.records import speed as speeds
 from ablations.records.record import Record, save
 from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
@@ -17,6 +19,7 @@ from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 from reports.results.load import Results, load
+from tests.ablations.speeds import speed_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "reports"
 
@@ -84,8 +87,14 @@ def speed_grid() -> Grid:
     )
 
 
+def calm_rounds(architecture: Setting) -> list[float]:
+    """Ten rounds of about 7.25 ms, and half a ms for each layer."""
+    ms = 7.25 + architecture.as_dict().get("depth", 18) / 2
+    return [ms * (1 + share / 1000) for share in (0, -2, 2, -1, 1, 0, -2, 2, -1, 1)]
+
+
 class StudyFolder:
-    """A study's output folder, to be filled record by record.
+    """A study's output folder, to be filled record by record. It has times per image.
 
     Attributes:
         prepared: what stands before the cells; :meth:`describe` writes it into the folder.
@@ -94,6 +103,7 @@ class StudyFolder:
     def __init__(self, root: Path, study: Study):
         self.study, self.layout = study, Layout(root)
         root.mkdir(parents=True, exist_ok=True)
+        self.time(calm_rounds)
         config = {}
         for axis in AXES.values():
             *parents, key = axis.key.split(".")
@@ -111,6 +121,11 @@ class StudyFolder:
             },
         )
         self._held = []
+
+    def time(self, rounds: Callable[[Setting], Sequence[float]], **changes) -> None:
+        """Write the times per image: architecture -> its time in each round."""
+        settings = [row.setting for grid in self.study.grids for row in grid.rows]
+        speeds.save(speed_of(settings, rounds, **changes), self.layout.speed)
 
     def cell(self, grid_number: int, row: int, seed: int = 1) -> Cell:
         return Cell(self.study.grids[grid_number].rows[row].setting, seed)
@@ -166,9 +181,6 @@ class StudyFolder:
                 "train_seconds": 30.0 + cell.seed,
                 "eval_seconds": 2.0,
                 "wall_seconds": 35.0 + cell.seed,
-                "ms_per_image": 7.25 + cell.setting.as_dict().get("depth", 18) / 2,
-                "timed_images": 30,
-                "warmup_images": 10,
                 "finished": "2025-01-02T03:04:05Z",
                 "commit": "0123456789abcdef0123456789abcdef01234567",
                 "config": {"values": cell.setting.config(), "follows": {}},

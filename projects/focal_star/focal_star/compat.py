@@ -1,14 +1,41 @@
 """All differences between Detectron2 0.5 and its current main branch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.modeling import RetinaNet
+from detectron2.modeling.meta_arch import retinanet
+from detectron2.modeling.roi_heads import fast_rcnn
 from torch import Tensor
 
 INITIAL_NORMALIZER = 100.0
 MOMENTUM = 0.9
+
+NMS_MODULES = (retinanet, fast_rcnn)
+"""The modules that call their global ``batched_nms`` once per image, on its last candidates."""
+
+
+@contextmanager
+def nms_boxes() -> Iterator[list[int]]:
+    """Within the block, list the number of boxes of each call of ``NMS_MODULES``."""
+    originals, boxes = [(module, module.batched_nms) for module in NMS_MODULES], []
+
+    def counting(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def counted(of_image: Tensor, *others: Any) -> Tensor:
+            boxes.append(len(of_image))
+            return original(of_image, *others)
+
+        return counted
+
+    for module, original in originals:
+        module.batched_nms = counting(original)
+    try:
+        yield boxes
+    finally:
+        for module, original in originals:
+            module.batched_nms = original
 
 
 def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:

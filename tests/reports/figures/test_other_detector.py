@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ablations.study.cell import Setting
@@ -93,27 +94,29 @@ def test_its_runs_are_one_cell_in_both_tables(results):
     assert two_stage["loss"].isna().all() and list(two_stage["AP"]) == [39.0, 41.0]
 
 
-def test_it_has_points_of_its_own_beside_the_curves_once(results, given):
+def test_it_has_one_line_beside_the_curves_once(results, given):
     calls = given("ap_over_ms")
     found = figures.speed(results, tables_of(results))
     (((ours, published),),) = calls
     assert [curve.label for curve in ours.curves] == [
         "FL, RetinaNet, depth 18 (50)", "FL, RetinaNet, depth 34 (101)",
-        "Faster R-CNN, depth 18 (50)", "Faster R-CNN, depth 34 (101)",
+        "Faster R-CNN",
         "FL*, RetinaNet, depth 18 (50)", "FL*, RetinaNet, depth 34 (101)",
     ]  # fmt: skip
-    points = ours.curves[2:4]
-    assert {(curve.colour, curve.dashes, curve.filled) for curve in points} == {
-        (PURPLE, "none", True)
-    }
-    assert [list(curve.y) for curve in points] == [[39.0], [41.0]]
-    assert len({curve.marker for curve in ours.curves}) == 6
+    line = ours.curves[2]
+    assert (line.colour, line.filled) == (PURPLE, True) and line.dashes != "none"
+    assert (list(line.x), list(line.y)) == ([16.25, 24.25], [39.0, 41.0])
+    assert list(line.notes) == ["18, 128", "34, 128"]
+    assert len({curve.marker for curve in ours.curves}) == 5
+    for curve in ours.curves:
+        assert all(np.array(curve.x_low) < curve.x) and all(curve.x < np.array(curve.x_high))
+    assert list(ours.curves[0].x) == list(ours.curves[3].x), "FL and FL* have one network"
     assert ours.envelope[1][-1] == 41.0, "they take part in the envelope"
     others, *curves = published.curves
     assert "FPN Faster R-CNN" not in others.notes and "YOLOv2" in others.notes
     (own,) = [curve for curve in curves if curve.colour == PURPLE]
-    assert (own.label, list(own.x), list(own.y)) == ("Faster R-CNN, depth 101", [172], [36.2])
-    assert "Faster R-CNN, depth 34 (101), 128: 41.0 at" in found.figure.alternative
+    assert (own.label, list(own.x), list(own.y)) == ("Faster R-CNN", [172], [36.2])
+    assert "Faster R-CNN, 34, 128: 41.0 at 24.2 ms" in found.figure.alternative
 
 
 def test_where_it_is_no_row_it_is_one_of_the_other_detectors(make_folder, given):

@@ -51,16 +51,18 @@ class InferenceTimer:
 
     def _start(self, model: nn.Module, inputs: tuple) -> None:
         if _counts(model, inputs):
-            self._started = self._clock()
+            self._started = clock(self._device)
 
     def _stop(self, model: nn.Module, inputs: tuple, outputs: Any) -> None:
         if _counts(model, inputs):
-            self._seconds.append(self._clock() - self._started)
+            self._seconds.append(clock(self._device) - self._started)
 
-    def _clock(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+
+def clock(device: torch.device) -> float:
+    """The time in seconds, after all work of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _counts(model: nn.Module, inputs: tuple) -> bool:

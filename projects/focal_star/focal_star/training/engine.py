@@ -17,6 +17,7 @@ from focal_star.config import check_config, check_derived
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import dataset_sha256
 from focal_star.errors import ConfigError
+from focal_star.evaluation.candidates import CandidateCounter
 from focal_star.evaluation.loss_distribution import loss_distribution
 from focal_star.evaluation.timing import InferenceTimer
 from focal_star.identity import sources
@@ -139,7 +140,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
     trainer.load()
     model = trainer.checkpointer.model
-    timer = InferenceTimer(model)
+    timer, candidates = InferenceTimer(model), CandidateCounter(model)
     is_dense = isinstance(model, FocalStarRetinaNet)
     loss_proof = log_loss_proof(model, config["loss_code"]) if is_dense else None
     predicted = log_first_loss(trainer.cfg, model) if is_dense else None
@@ -150,6 +151,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
         distribution = loss_distribution(
             cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES, trainer.validation_mapper
         )
+    candidates_per_image = candidates.per_image()
     outcome = {
         "status": DIVERGED if diverged else DONE,
         "error": str(diverged or ""),
@@ -160,6 +162,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
             "loss": loss_proof,
             "validation": trainer.validation.record(),
             "loss_distribution": distribution,
+            "candidates_per_image": None if diverged else candidates_per_image,
         },
         "run": {
             **watch.seconds(),

@@ -1,0 +1,56 @@
+"""Describes the machine that a study runs on, without torch."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "detectron2", "numpy")
+"""The libraries that decide how long a detection takes."""
+
+QUERY = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+
+
+def describe() -> dict[str, str]:
+    """Processor, GPUs, memory, system and libraries: name -> text.
+
+    Two machines with the same description count as one. It names neither host nor user.
+    """
+    return {
+        "cpu": _cpu(),
+        "cpus": str(len(os.sched_getaffinity(0))),
+        "gpu": _gpus(),
+        "memory_gib": str(round(_memory_bytes() / 2**30)),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    } | {name: _version(name) for name in PACKAGES}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gpus() -> str:
+    """Each kind of GPU once; "" if there is none."""
+    try:
+        listed = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ", ".join(sorted(set(filter(None, map(str.strip, listed.stdout.splitlines())))))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

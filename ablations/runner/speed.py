@@ -1,0 +1,250 @@
+"""Measures the time per image of a study's architectures, after its cells.
+
+Nothing else of the study runs meanwhile. Each architecture is timed once, whatever its loss and
+seeds, with the checkpoint of one of its cells. A round times every architecture on some images, in
+random order; one architecture is entered twice, as a control.
+"""
+
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+from ablations.identity import machine, snapshot
+from ablations.identity import prepared as preparing
+from ablations.records import speed as records
+from ablations.records.record import DONE, Record, load
+from ablations.records.speed import CONTROL, Attempt, Entry, Speed, name_of
+from ablations.runner import gpus
+from ablations.runner.request import Request, RunError
+from ablations.runner.run import signals_as_ctrl_c, sole_owner
+from ablations.runner.speed_process import SpeedProcess, speed_process
+from ablations.status import today
+from ablations.status.status import status
+from ablations.storage.layout import Layout
+from ablations.study.cell import Cell, Setting
+
+ROUNDS = 10
+IMAGES = 50
+MIN_IMAGES = 20
+"""Images per architecture and round, and the min number where architectures are slow."""
+
+WARMUP_IMAGES = 5
+"""What ``focal_star.evaluation.rounds`` does before each round."""
+
+SECONDS = 80.0
+"""The time for a measurement, unless it is more than ``SHARE`` of the training time."""
+SHARE = 0.05
+
+MAX_ATTEMPTS = 3
+SEED = 0
+"""Of the order within the rounds."""
+
+
+def measure(request: Request, again: bool = True) -> int:
+    """Time the architectures of a study, and write the file of this machine.
+
+    Args:
+        request: the study and its folder.
+        again: whether to measure although the folder has the times of this machine, or although
+            a cluster has trained the cells.
+
+    Returns:
+        0 if all architectures of the requested cells have a time, 1 if some have none.
+
+    Raises:
+        RunError: the folder is in use, no cell is done, or the process that measures died.
+        KeyboardInterrupt: nothing is written, and an earlier file is kept.
+    """
+    layout = request.layout
+    if request.engine == "slurm" and not again:
+        print("speed: not measured here; run `make speed` on a machine like the cluster's nodes")
+        return 0
+    with sole_owner(layout), signals_as_ctrl_c():
+        before = _before(layout)
+        entries, without = chosen(request, before)
+        for name, reason in without.items():
+            print(f"speed: {name} is not timed: {reason}", flush=True)
+        if not entries:
+            raise RunError("no cell has a checkpoint to time; run the study first")
+        if before and not again and entries.items() <= before.entries.items():
+            print(f"speed: measured before on this machine ({before.finished})", flush=True)
+            return 1 if without else 0
+        found = _measure(layout, entries, without)
+        path = records.save(found, layout.speed)
+        print(f"speed: {path}: {summary(found)}", flush=True)
+    return 1 if found.not_timed else 0
+
+
+def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The checkpoint of each architecture, and the architectures without one.
+
+    A checkpoint that was timed before is used again, as long as its cell was not trained anew.
+    Architectures of an earlier measurement are timed too, so that all are in the same rounds.
+
+    Returns:
+        Name -> what is timed, and name -> why it cannot be.
+    """
+    layout, study = request.layout, request.study
+    prepared, code = preparing.load(layout), today.code(layout)
+    identities = None
+    if prepared:
+        identities = prepared.identities(study.cells(), today.processes(layout, study), code)
+    found = status(study, layout, identities)
+    earlier = {
+        name: entry
+        for name, entry in (before.entries if before else {}).items()
+        if name != CONTROL and _is_there(layout, found.records.get(entry.cell), entry)
+    }
+    cells: dict[Setting, list[Cell]] = {}
+    for cell in study.cells():
+        cells.setdefault(cell.setting.architecture, []).append(cell)
+    entries, without = {}, {}
+    for architecture, of_architecture in cells.items():
+        name = name_of(architecture)
+        if name in earlier:
+            entries[name] = earlier[name]
+            continue
+        for cell in of_architecture:
+            if found.states[cell] == DONE and layout.cell_weights(cell.id).is_file():
+                record = found.records[cell.id]
+                entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
+                break
+        else:
+            without[name] = "none of its cells is done and has a checkpoint"
+    return entries | {n: e for n, e in earlier.items() if n not in entries}, without
+
+
+def summary(found: Speed) -> str:
+    """The control, and the times that the rounds do not agree on."""
+    control = found.control
+    text = f"{len(found.entries) - 1} architectures; the control is {control.ratio:.3f} of itself"
+    if control.ratio_low is not None and control.ratio_high is not None:
+        text += f" ({control.ratio_low:.3f} to {control.ratio_high:.3f})"
+    noisy = [name for name, time in found.times.items() if not time.is_shown]
+    return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
+
+
+def rounds(
+    time: Callable[[str, int], records.Sample], names: Sequence[str], images: int, seed: int
+) -> Attempt:
+    """Time everything once per round, in an order that is drawn for each round.
+
+    Args:
+        time: times a name on a number of images.
+        names: what is timed.
+        images: per name and round.
+        seed: of the order.
+    """
+    random_state, orders = random.Random(seed), []
+    samples: dict[str, list[records.Sample]] = {name: [] for name in names}
+    for _ in range(ROUNDS):
+        orders.append(random_state.sample(list(names), len(names)))
+        for name in orders[-1]:
+            samples[name].append(time(name, images))
+    return Attempt(orders, samples)
+
+
+def calm(measured: Callable[[int], Attempt]) -> tuple[list[Attempt], int]:
+    """Measure until the rounds agree, ``MAX_ATTEMPTS`` times at most.
+
+    Args:
+        measured: the attempt of this number, from 0.
+
+    Returns:
+        All attempts, and the index of the one with the smallest of their worst spreads.
+    """
+    attempts: list[Attempt] = []
+    while len(attempts) < MAX_ATTEMPTS:
+        attempts.append(measured(len(attempts)))
+        worst = attempts[-1].worst_spread
+        if worst <= records.MAX_SPREAD_CALM:
+            break
+        print(
+            f"speed: the machine is busy: the quartiles of the rounds are up to {100 * worst:.0f} "
+            "% of the median apart" + ("; measuring again" if len(attempts) < MAX_ATTEMPTS else ""),
+            flush=True,
+        )
+    spreads = [attempt.worst_spread for attempt in attempts]
+    return attempts, spreads.index(min(spreads))
+
+
+def images_of(ms: Sequence[float], training_seconds: float) -> int:
+    """The images per round with which a measurement stays within its time.
+
+    Args:
+        ms: the time per image of everything that is timed.
+        training_seconds: of the cells whose checkpoints are timed.
+    """
+    seconds = max(SECONDS, SHARE * training_seconds)
+    fitting = seconds / (ROUNDS * sum(ms) / 1000) - WARMUP_IMAGES
+    return int(min(IMAGES, max(MIN_IMAGES, fitting // 10 * 10)))
+
+
+def _before(layout: Layout) -> Speed | None:
+    """The earlier file of this machine; None if there is none that can be read."""
+    try:
+        return records.load(records.file_of(layout.speed, machine.describe()))
+    except records.SpeedError:
+        return None
+
+
+def _is_there(layout: Layout, record: Record | None, entry: Entry) -> bool:
+    """Whether an entry's checkpoint is the one that was timed."""
+    return (
+        record is not None
+        and record.fingerprint == entry.fingerprint
+        and layout.cell_weights(entry.cell).is_file()
+    )
+
+
+def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str]) -> Speed:
+    # The control repeats the study's own architecture, or else the first.
+    reference = records.OWN if records.OWN in entries else next(iter(entries))
+    entries = entries | {CONTROL: entries[reference]}
+    checkpoints = [layout.cell_weights(entry.cell) for entry in entries.values()]
+    code = snapshot.checkout()
+    print(f"speed: {len(entries) - 1} architectures and a control", flush=True)
+    gpu = next(iter(gpus.visible()), "")
+    with speed_process(checkpoints, code, layout.speed_log, gpu) as process:
+        numbers = {name: number for number, name in enumerate(entries)}
+        failed = {name: process.problems[number] for name, number in numbers.items()}
+        failed = {name: problem for name, problem in failed.items() if problem}
+        for name, problem in failed.items():
+            print(f"speed: {name} is not timed: {problem}", flush=True)
+        if reference in failed or CONTROL in failed:
+            raise RunError(f"{reference}, which the others are compared with, cannot be timed")
+        entries = {name: entry for name, entry in entries.items() if name not in failed}
+        images = images_of(
+            [statistics.median(process.time(numbers[n], MIN_IMAGES).ms) for n in entries],
+            _training_seconds(layout, entries),
+        )
+        attempts, counted = calm(
+            lambda attempt: _rounds(process, numbers, list(entries), images, SEED + attempt)
+        )
+    return Speed(
+        machine=machine.describe(),
+        commit=snapshot.commit(),
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        images=images,
+        warmup_images=WARMUP_IMAGES,
+        seed=SEED,
+        entries=entries,
+        reference=reference,
+        attempts=attempts,
+        counted=counted,
+        times=records.times(attempts[counted], reference),
+        not_timed=without | failed,
+    )
+
+
+def _rounds(
+    process: SpeedProcess, numbers: dict[str, int], names: list[str], images: int, seed: int
+) -> Attempt:
+    return rounds(lambda name, count: process.time(numbers[name], count), names, images, seed)
+
+
+def _training_seconds(layout: Layout, entries: dict[str, Entry]) -> float:
+    found = [layout.record(cell) for cell in {entry.cell for entry in entries.values()}]
+    seconds = (load(path).run.get("train_seconds") for path in found)
+    return sum(one for one in seconds if isinstance(one, int | float))

@@ -1,0 +1,127 @@
+"""``python -m focal_star.tools.speed CHECKPOINT ...``: times detectors in rounds.
+
+Each checkpoint gets a process of its own, which builds the model from the ``config.yaml`` beside
+it, loads the first validation images and then waits. The caller decides who runs when, through
+lines on the standard input, and reads one JSON object per line from the standard output::
+
+    < {"entry": 0}           or {"entry": 0, "error": "..."}, once per checkpoint, in their order
+    > 0 50                   times 50 images with the first checkpoint
+    < {"entry": 0, "ms": [5.1, ...], ...}     see :class:`focal_star.evaluation.rounds.Sample`
+
+It ends with the standard input. Only one process works at a time. All of them are forked from one
+that has imported torch and Detectron2 and has computed nothing.
+"""
+
+import argparse
+import contextlib
+import gc
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TextIO
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from torch import nn
+
+from focal_star.config import check_device, load_config
+from focal_star.data.mapper import build_test_mapper
+from focal_star.data.registration import register_datasets
+from focal_star.data.validation.checks import DatasetError
+from focal_star.errors import ConfigError
+from focal_star.evaluation.rounds import WARMUP_IMAGES, time_round, use_one_thread
+from focal_star.extensions import trainer_class
+from focal_star.training import interruption
+from focal_star.training.checkpoints import CompleteCheckpointer
+from focal_star.training.trainer import Trainer
+
+MAX_IMAGES = 50
+"""The max number of images that a process keeps in memory; a longer round repeats them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until the standard input ends."""
+    parser = argparse.ArgumentParser(
+        prog="python -m focal_star.tools.speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
+    options = parser.parse_args(argv)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    gc.freeze()  # a collection would copy what the processes share
+    forking = multiprocessing.get_context("fork")
+    ours: list[Connection] = []
+    for path in options.checkpoints:
+        here, there = forking.Pipe()
+        forking.Process(target=_serve, args=(there, path), daemon=True).start()
+        there.close()
+        ours.append(here)
+    for number, connection in enumerate(ours):
+        _say(answers, number, _heard(connection))
+    for line in sys.stdin:
+        number, images = map(int, line.split())
+        with contextlib.suppress(BrokenPipeError):
+            ours[number].send(images)
+        _say(answers, number, _heard(ours[number]))
+    return 0
+
+
+def _say(answers: TextIO, number: int, answer: dict[str, Any]) -> None:
+    print(json.dumps({"entry": number, **answer}), file=answers, flush=True)
+
+
+def _heard(connection: Connection) -> dict[str, Any]:
+    """The answer of a process."""
+    try:
+        return connection.recv()
+    except (EOFError, ConnectionError):
+        return {"error": "its process ended unexpectedly"}
+
+
+def _serve(connection: Connection, checkpoint: Path) -> None:
+    """The process of a checkpoint: build the model, then time a round for each message."""
+    interruption.exit_with_parent()
+    try:
+        model, inputs = load(checkpoint)
+        use_one_thread()
+        time_round(model, inputs, WARMUP_IMAGES)
+    except (ConfigError, DatasetError, OSError) as error:
+        connection.send({"error": str(error)})
+        return
+    connection.send({})
+    while True:
+        connection.send(time_round(model, inputs, connection.recv()).as_dict())
+
+
+def load(checkpoint: Path) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """The model of a checkpoint, and its inputs of the first validation images.
+
+    Raises:
+        ConfigError: the checkpoint or its config cannot be used.
+        DatasetError: the data set has problems.
+    """
+    config_file = checkpoint.with_name("config.yaml")
+    pairs = ["MODEL.WEIGHTS", str(checkpoint), "DATASETS.CHECK", "False"]
+    cfg = load_config(config_file, pairs)
+    check_device(cfg)
+    register_datasets(cfg)
+    model = trainer_class(cfg, Trainer).build_model(cfg).eval()
+    CompleteCheckpointer(model).load(str(checkpoint))
+    return model, _inputs(cfg)
+
+
+def _inputs(cfg: CfgNode) -> list[dict[str, Any]]:
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty; valid: a data set to time on")
+    mapper = build_test_mapper(cfg)
+    return [mapper(record) for record in DatasetCatalog.get(cfg.DATASETS.TEST[0])[:MAX_IMAGES]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
