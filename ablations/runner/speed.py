@@ -7,6 +7,7 @@ random order; one architecture is entered twice, as a control.
 
 import random
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
@@ -79,7 +80,8 @@ def measure(request: Request, again: bool = True) -> int:
 def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
     """The checkpoint of each architecture, and the architectures without one.
 
-    A checkpoint that was timed before is used again, as long as its cell was not trained anew.
+    The checkpoints are those of the loss that most architectures were trained with, if they have
+    it. One that was timed before is used again, as long as its cell was not trained anew.
     Architectures of an earlier measurement are timed too, so that all are in the same rounds.
 
     Returns:
@@ -96,20 +98,23 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         for name, entry in (before.entries if before else {}).items()
         if name != CONTROL and _is_there(layout, found.records.get(entry.cell), entry)
     }
-    cells: dict[Setting, list[Cell]] = {}
-    for cell in study.cells():
-        cells.setdefault(cell.setting.architecture, []).append(cell)
+    cells: dict[Setting, list[Cell]] = {cell.setting.architecture: [] for cell in study.cells()}
+    for cell, state in found.states.items():
+        if state == DONE and layout.cell_weights(cell.id).is_file():
+            cells[cell.setting.architecture].append(cell)
+    # The loss decides how many boxes enter NMS: all should have the same one, as far as possible.
+    losses = Counter(
+        loss for of_one in cells.values() for loss in {cell.setting.loss for cell in of_one}
+    )
     entries, without = {}, {}
-    for architecture, of_architecture in cells.items():
+    for architecture, usable in cells.items():
         name = name_of(architecture)
         if name in earlier:
             entries[name] = earlier[name]
-            continue
-        for cell in of_architecture:
-            if found.states[cell] == DONE and layout.cell_weights(cell.id).is_file():
-                record = found.records[cell.id]
-                entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
-                break
+        elif usable:
+            cell = max(usable, key=lambda one: losses[one.setting.loss])
+            record = found.records[cell.id]
+            entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
         else:
             without[name] = "none of its cells is done and has a checkpoint"
     return entries | {n: e for n, e in earlier.items() if n not in entries}, without

@@ -38,8 +38,8 @@ def architectures(results: Results) -> Tabled:
             Column("", "architecture", AXIS, [*labels, f"control: {reference}"]),
             Column(header, "median", NUMBER, shown(map(speed_text, times))),
             Column(header, CI, NUMBER, shown(map(speed_interval, times))),
-            Column("ratio to the control's", "median", NUMBER, [f"{t.ratio:.3f}" for t in times]),
-            Column("ratio to the control's", CI, NUMBER, shown(map(ratio_interval, times))),
+            Column("ratio", "median", NUMBER, [f"{t.ratio:.3f}" for t in times]),
+            Column("ratio", CI, NUMBER, shown(map(ratio_interval, times))),
             Column("", "quartiles apart (%)", NUMBER, [f"{100 * t.spread:.1f}" for t in times]),
             Column("", "checkpoint", TEXT, [entry.cell for entry in entries]),
         ]
