@@ -126,6 +126,8 @@ def summary(found: Speed) -> str:
     text = f"{len(found.entries) - 1} architectures; the control is {control.ratio:.3f} of itself"
     if control.ratio_low is not None and control.ratio_high is not None:
         text += f" ({control.ratio_low:.3f} to {control.ratio_high:.3f})"
+    if found.busy_cpus > records.MAX_BUSY_CPUS:
+        text += f"; other processes used {found.busy_cpus:.1f} processors meanwhile"
     noisy = [name for name, time in found.times.items() if not time.is_shown]
     return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.records import speed as speeds
@@ -68,6 +69,19 @@ def test_a_busy_machine_is_named_and_its_times_are_still_drawn(folder):
     assert "quartiles of the rounds are up to 20 % of the median apart" in speed.note(results)
     assert texts(results)["ms per image median"][2:4] == ["8.0", "8.0"]
     assert speed.hidden_names(results) == []
+
+
+def test_other_work_on_the_machine_is_named(folder):
+    folder.time(busy(0.0))
+    made = folder.load().speed
+    assert made.busy_cpus == 0.1 and "Other processes" not in speed.note(folder.load())
+    (calm,) = made.attempts
+    samples = {
+        name: [msgspec.structs.replace(one, busy_cpus=1.25) for one in of]
+        for name, of in calm.samples.items()
+    }
+    folder.time(busy(0.0), attempts=[msgspec.structs.replace(calm, samples=samples)])
+    assert "Other processes used 1.2 processors meanwhile" in speed.note(folder.load())
 
 
 def test_times_that_do_not_agree_are_marked_and_not_drawn(folder):
