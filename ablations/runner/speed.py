@@ -66,6 +66,8 @@ def measure(request: Request, again: bool = True) -> int:
         entries, without = chosen(request, before)
         for name, reason in without.items():
             print(f"speed: {name} is not timed: {reason}", flush=True)
+        if not entries and not again:
+            return 1
         if not entries:
             raise RunError("no cell has a checkpoint to time; run the study first")
         if before and not again and entries.items() <= before.entries.items():

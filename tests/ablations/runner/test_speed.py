@@ -138,6 +138,7 @@ def test_an_architecture_without_a_checkpoint_is_named(trained):
 def test_without_any_checkpoint_nothing_can_be_measured(workplace):
     with pytest.raises(RunError, match="no cell has a checkpoint"):
         measure(workplace.request(0.5))
+    assert measure(workplace.request(0.5), again=False) == 1, "a run has said why"
 
 
 def test_a_process_that_dies_leaves_the_earlier_file(trained, workplace):
