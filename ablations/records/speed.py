@@ -28,6 +28,9 @@ MAX_SPREAD_CALM = 0.10
 MAX_SPREAD_SHOWN = 0.25
 """Above this, a time is marked in tables and not drawn."""
 
+MAX_BUSY_CPUS = 0.25
+"""Above this number of processors that other processes used, times are marked as disturbed."""
+
 MAX_CONTROL_DIFFERENCE = 0.03
 """A control whose ratio is further from 1 shows that the times cannot be relied on."""
 
@@ -168,6 +171,13 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The name of the processor or GPU that computed."""
         device = self.attempts[self.counted].samples[self.reference][0].device
         return self.machine.get("cpu", device) if device == "cpu" else device
+
+    @property
+    def busy_cpus(self) -> float:
+        """The median number of processors that other processes used meanwhile; 0 if unknown."""
+        samples = self.attempts[self.counted].samples.values()
+        known = [one.busy_cpus for of in samples for one in of if one.busy_cpus is not None]
+        return statistics.median(known) if known else 0.0
 
     @property
     def rounds(self) -> int:

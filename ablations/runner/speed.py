@@ -7,6 +7,7 @@ random order; one architecture is entered twice, as a control.
 
 import random
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
@@ -65,6 +66,8 @@ def measure(request: Request, again: bool = True) -> int:
         entries, without = chosen(request, before)
         for name, reason in without.items():
             print(f"speed: {name} is not timed: {reason}", flush=True)
+        if not entries and not again:
+            return 1
         if not entries:
             raise RunError("no cell has a checkpoint to time; run the study first")
         if before and not again and entries.items() <= before.entries.items():
@@ -79,7 +82,8 @@ def measure(request: Request, again: bool = True) -> int:
 def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
     """The checkpoint of each architecture, and the architectures without one.
 
-    A checkpoint that was timed before is used again, as long as its cell was not trained anew.
+    The checkpoints are those of the loss that most architectures were trained with, if they have
+    it. One that was timed before is used again, as long as its cell was not trained anew.
     Architectures of an earlier measurement are timed too, so that all are in the same rounds.
 
     Returns:
@@ -96,20 +100,23 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         for name, entry in (before.entries if before else {}).items()
         if name != CONTROL and _is_there(layout, found.records.get(entry.cell), entry)
     }
-    cells: dict[Setting, list[Cell]] = {}
-    for cell in study.cells():
-        cells.setdefault(cell.setting.architecture, []).append(cell)
+    cells: dict[Setting, list[Cell]] = {cell.setting.architecture: [] for cell in study.cells()}
+    for cell, state in found.states.items():
+        if state == DONE and layout.cell_weights(cell.id).is_file():
+            cells[cell.setting.architecture].append(cell)
+    # The loss decides how many boxes enter NMS: all should have the same one, as far as possible.
+    losses = Counter(
+        loss for of_one in cells.values() for loss in {cell.setting.loss for cell in of_one}
+    )
     entries, without = {}, {}
-    for architecture, of_architecture in cells.items():
+    for architecture, usable in cells.items():
         name = name_of(architecture)
         if name in earlier:
             entries[name] = earlier[name]
-            continue
-        for cell in of_architecture:
-            if found.states[cell] == DONE and layout.cell_weights(cell.id).is_file():
-                record = found.records[cell.id]
-                entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
-                break
+        elif usable:
+            cell = max(usable, key=lambda one: losses[one.setting.loss])
+            record = found.records[cell.id]
+            entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
         else:
             without[name] = "none of its cells is done and has a checkpoint"
     return entries | {n: e for n, e in earlier.items() if n not in entries}, without
@@ -121,6 +128,8 @@ def summary(found: Speed) -> str:
     text = f"{len(found.entries) - 1} architectures; the control is {control.ratio:.3f} of itself"
     if control.ratio_low is not None and control.ratio_high is not None:
         text += f" ({control.ratio_low:.3f} to {control.ratio_high:.3f})"
+    if found.busy_cpus > records.MAX_BUSY_CPUS:
+        text += f"; other processes used {found.busy_cpus:.1f} processors meanwhile"
     noisy = [name for name, time in found.times.items() if not time.is_shown]
     return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
 

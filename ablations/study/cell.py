@@ -83,6 +83,11 @@ class Setting:
         """The axes that change the network or its input; without any, the study's own."""
         return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))
 
+    @property
+    def loss(self) -> "Setting":
+        """The other axes: the loss, its parameters, and how it is trained."""
+        return Setting(tuple((a, value) for a, value in self.values if not AXES[a].of_architecture))
+
     def as_dict(self) -> dict[str, Any]:
         """Axis -> value."""
         return dict(self.values)

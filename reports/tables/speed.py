@@ -2,6 +2,7 @@
 
 from ablations.records.speed import (
     CONTROL,
+    MAX_BUSY_CPUS,
     MAX_CONTROL_DIFFERENCE,
     MAX_SPREAD_CALM,
     MAX_SPREAD_SHOWN,
@@ -38,8 +39,8 @@ def architectures(results: Results) -> Tabled:
             Column("", "architecture", AXIS, [*labels, f"control: {reference}"]),
             Column(header, "median", NUMBER, shown(map(speed_text, times))),
             Column(header, CI, NUMBER, shown(map(speed_interval, times))),
-            Column("ratio to the control's", "median", NUMBER, [f"{t.ratio:.3f}" for t in times]),
-            Column("ratio to the control's", CI, NUMBER, shown(map(ratio_interval, times))),
+            Column("ratio", "median", NUMBER, [f"{t.ratio:.3f}" for t in times]),
+            Column("ratio", CI, NUMBER, shown(map(ratio_interval, times))),
             Column("", "quartiles apart (%)", NUMBER, [f"{100 * t.spread:.1f}" for t in times]),
             Column("", "checkpoint", TEXT, [entry.cell for entry in entries]),
         ]
@@ -115,11 +116,16 @@ def _control(speed: Speed) -> str:
 
 
 def _busy(speed: Speed) -> str:
-    """How far the rounds disagree; "" if they agree."""
-    worst = max(time.spread for time in speed.times.values())
+    """What else the machine did, and how far the rounds disagree; "" for a calm machine."""
+    worst, text = max(time.spread for time in speed.times.values()), ""
+    if speed.busy_cpus > MAX_BUSY_CPUS:
+        text = (
+            f"Other processes used {speed.busy_cpus:.1f} processors meanwhile, so the times may be "
+            "longer than on an idle machine. "
+        )
     if worst <= MAX_SPREAD_CALM:
-        return ""
-    text = (
+        return text.strip()
+    text += (
         f"The machine was busy: the quartiles of the rounds are up to {100 * worst:.0f} % of the "
         f"median apart after {counted(len(speed.attempts), 'measurement')}."
     )

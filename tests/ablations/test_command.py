@@ -61,6 +61,16 @@ def test_options_reach_the_runner(asked, monkeypatch):
     assert request.layout.root == Path("output/mini") and request.cache == Path("output/cache")
 
 
+@pytest.mark.parametrize(("flags", "again"), [([], True), (["--if-needed"], False)])
+def test_speed_is_measured_again_unless_it_is_needed_alone(asked, monkeypatch, flags, again):
+    calls = []
+    monkeypatch.setattr(command, "measure", lambda *own, **named: calls.append((own, named)) or 1)
+    assert command.main(["speed", "--study", "mini", "--grids", "gamma", *flags]) == 1
+    ((request,), named) = calls[0]
+    assert [grid.name for grid in request.study.grids] == ["gamma"] and named == {"again": again}
+    assert asked == [], "nothing is trained"
+
+
 def test_engine_options_reach_the_runner(asked):
     command.main(["--study", "mini", "--engine", "slurm", "--retries", "0", "--gpus", "2"])
     (request,) = asked
@@ -207,7 +217,7 @@ def test_status_shows_set_aside_trainings(study, workplace, capsys):
     assert "2 earlier trainings set aside, 0 MB in output/tiny/earlier" in shown
 
 
-@pytest.mark.parametrize("what", [[], ["run"], ["plan"], ["status"]])
+@pytest.mark.parametrize("what", [[], ["run"], ["speed"], ["plan"], ["status"]])
 def test_help(what):
     shown = subprocess.run(
         [sys.executable, "-m", "ablations", *what, "--help"],

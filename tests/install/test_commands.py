@@ -45,6 +45,7 @@ def test_variables_reach_the_runner() -> None:
     ]
     printed = make("--dry-run", "ablations", *words)
     assert '".venv/bin/python" -m ablations --study' in printed
+    assert '".venv/bin/python" -m ablations speed --study "coco"' in printed
     assert '".venv/bin/python" -m reports --study' in printed
     for flag in (
         '--study "coco"',

@@ -5,11 +5,14 @@ import shutil
 
 import pytest
 
+from ablations.records import speed as speeds
+from ablations.study.study import load_study
 from reports.figures import illustration
 from reports.page.contents import published_agreement
 from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
 from reports.results.load import ReportError
 from reports.tables.grids import grid_table
+from tests.ablations.speeds import speed_of
 
 
 def test_readme_shows_the_kept_records():
@@ -48,6 +51,20 @@ def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
     assert len(list((kept / "records").iterdir())) == len(published("mini").cells)
     assert "old" not in (elsewhere / "README.md").read_text()
     assert [path.name for path in kept.parent.iterdir()] == ["mini"]
+
+
+def test_publishing_copies_the_last_times(elsewhere):
+    settings = [row.setting for grid in load_study("mini").grids for row in grid.rows]
+    folder = elsewhere / "output" / "mini" / "speed"
+    last = speed_of(settings, lambda _: [5.0] * 10)
+    earlier = speed_of(settings, lambda _: [7.0] * 10, machine={}, finished="2020-01-01T00:00:00")
+    for speed in (last, earlier):
+        speeds.save(speed, folder)
+    assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
+    assert published("mini").speed == last
+    kept = elsewhere / "published" / "mini"
+    assert len(list((kept / "speed").iterdir())) == 1
+    assert "| control: RetinaNet, " in (kept / "report" / "report.md").read_text("utf-8")
 
 
 def test_publishing_twice_changes_no_byte_and_writes_only_what_the_pages_show(

@@ -29,6 +29,14 @@ def test_loss_and_mining_are_no_architecture():
     assert anchors.architecture.id == "scales1-ratios1"
 
 
+def test_loss_and_architecture_are_all_of_a_setting():
+    assert FL.loss.id == DEEP.loss.id == "focal-alpha0.25-gamma2"
+    assert Setting.of(detector="faster_rcnn", depth=34).loss == Setting(())
+    for setting in (FL, STAR, DEEP):
+        parts = setting.loss.as_dict() | setting.architecture.as_dict()
+        assert parts == setting.as_dict()
+
+
 def test_settings_of_one_architecture_share_its_time():
     speed = made()
     assert set(speed.entries) == {OWN, "depth34", CONTROL}

@@ -66,6 +66,16 @@ def test_each_architecture_is_timed_once_and_one_is_the_control(trained, workpla
     assert "2 architectures and a control" in capsys.readouterr().out
 
 
+def test_checkpoints_are_of_the_loss_that_most_architectures_have(trained, workplace):
+    values = [{"alpha": 0.75}, {"alpha": 0.25}, {"alpha": 0.25, "depth": 34}]
+    rows = tuple(Row(v, Setting.of(loss="ce", **v)) for v in values)
+    object.__setattr__(trained.study, "grids", (Grid("other", "", ("alpha",), rows),))
+    assert run(trained) == 0
+    trained.layout.cell_weights(Cell(rows[0].setting, 1).id).write_text("9.0", encoding="utf-8")
+    measure(trained)
+    assert found(trained).entries[OWN].cell == "ce-alpha0.25-seed1", "though it is the second"
+
+
 def test_it_is_measured_again_only_if_needed(trained, workplace, capsys):
     measure(trained)
     assert measure(trained, again=False) == 0
@@ -128,6 +138,7 @@ def test_an_architecture_without_a_checkpoint_is_named(trained):
 def test_without_any_checkpoint_nothing_can_be_measured(workplace):
     with pytest.raises(RunError, match="no cell has a checkpoint"):
         measure(workplace.request(0.5))
+    assert measure(workplace.request(0.5), again=False) == 1, "a run has said why"
 
 
 def test_a_process_that_dies_leaves_the_earlier_file(trained, workplace):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.records import speed as speeds
@@ -49,7 +50,7 @@ def test_each_architecture_has_a_row_and_the_control_is_the_last(folder):
         "control: RetinaNet, depth 18, 128 px",
     ]  # fmt: skip
     assert shown["ms per image median"] == ["4.0", "5.0", "7.0", "8.0", "5.0"]
-    assert shown["ratio to the control's median"] == ["0.800", "1.000", "1.400", "1.600", "1.000"]
+    assert shown["ratio median"] == ["0.800", "1.000", "1.400", "1.600", "1.000"]
     assert shown["quartiles apart (%)"] == ["0.0"] * 5
     assert shown["checkpoint"][0] == "focal-alpha0.25-gamma2-edge88-seed1"
 
@@ -68,6 +69,19 @@ def test_a_busy_machine_is_named_and_its_times_are_still_drawn(folder):
     assert "quartiles of the rounds are up to 20 % of the median apart" in speed.note(results)
     assert texts(results)["ms per image median"][2:4] == ["8.0", "8.0"]
     assert speed.hidden_names(results) == []
+
+
+def test_other_work_on_the_machine_is_named(folder):
+    folder.time(busy(0.0))
+    made = folder.load().speed
+    assert made.busy_cpus == 0.1 and "Other processes" not in speed.note(folder.load())
+    (calm,) = made.attempts
+    samples = {
+        name: [msgspec.structs.replace(one, busy_cpus=1.25) for one in of]
+        for name, of in calm.samples.items()
+    }
+    folder.time(busy(0.0), attempts=[msgspec.structs.replace(calm, samples=samples)])
+    assert "Other processes used 1.2 processors meanwhile" in speed.note(folder.load())
 
 
 def test_times_that_do_not_agree_are_marked_and_not_drawn(folder):

@@ -90,7 +90,7 @@ def time_round(model: nn.Module, inputs: Sequence[dict[str, Any]], images: int) 
     if device.type == "cuda":
         torch.cuda.empty_cache()  # the other models are on the same GPU
     return Sample(
-        ms=[round(one, 4) for one in ms],
+        ms=[round(one, 3) for one in ms],
         cpu_ms=round(1000 * used, 3),
         busy_cpus=others,
         stolen_cpus=stolen,
