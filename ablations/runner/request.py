@@ -55,6 +55,6 @@ class Request:
             f"STUDY={study.name}",
             "GRIDS=" + " ".join(grid.name for grid in study.grids),
         ]
-        if not study.more_seeds:
-            arguments.append(f"SEEDS={len(study.seeds)}")
+        if study.same_seeds:
+            arguments.append(f"SEEDS={study.same_seeds}")
         return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])

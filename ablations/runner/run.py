@@ -92,7 +92,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
     return {
         "study": study.name,
         "grids": [grid.name for grid in study.grids],
-        "seeds": None if study.more_seeds else len(study.seeds),
+        "seeds": study.same_seeds,
         "dataset": str(request.dataset or ""),
         "processes": request.processes,
         "snapshot_sha256": code.sha256,
