@@ -63,6 +63,11 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return top if top and top.diverged < len(self.seeds) else None
 
 
+def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The highest AP on the half that selects first; equal ones keep their order."""
+    return tuple(sorted(candidates, key=lambda one: -one.selection))
+
+
 def settings_of(grid: Grid) -> list[Setting]:
     """The settings of a grid, each once."""
     return list(dict.fromkeys(row.setting for row in grid.rows))

@@ -12,7 +12,7 @@ from ablations.records.record import DIVERGED, Record
 from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.study.cell import Cell
-from ablations.study.choice import Candidate, Choice, settings_of
+from ablations.study.choice import Candidate, Choice, ranked, settings_of
 from ablations.study.grid import Grid
 from ablations.study.study import Study
 from ablations.tuning import halves
@@ -53,7 +53,7 @@ def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Recor
         diverged = sum(run.status == DIVERGED for run in runs)
         found.append(Candidate(setting.id, selection, reporting, diverged))
     return Choice(
-        ranked=tuple(sorted(found, key=lambda one: -one.selection)),
+        ranked=ranked(found),
         seeds=tuple(seeds),
         selection_seed=study.selection_seed,
         fingerprints={cell.id: records[cell.id].fingerprint for cell in cells_of(study, grid)},
