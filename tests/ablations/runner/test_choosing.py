@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.runner.processes import ForkServer, start_new
 from ablations.runner.run import run
 from ablations.status.status import MISSING, STALE, UNCHOSEN, UNJUDGED, status
 from ablations.study.cell import Setting
@@ -74,7 +75,10 @@ class Tuning:
 
 
 @pytest.fixture
-def tuning(workplace):
+def tuning(workplace, monkeypatch):
+    # Cells are new interpreters: a server would import torch in each of these tests.
+    monkeypatch.setattr(ForkServer, "warm_up", lambda _: None)
+    monkeypatch.setattr(ForkServer, "start", lambda _, start: start_new(start))
     return Tuning(workplace)
 
 
