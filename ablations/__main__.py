@@ -24,6 +24,7 @@ from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
 from ablations.study.study import load_study, schedule_of
+from ablations.tuning import selection
 
 INTERRUPTED = 130
 
@@ -88,7 +89,9 @@ def _show(request: Request, what: str, processes: int) -> int:
         prepared = preparing.prepare(
             study, layout, request.data_overrides(), code=code, resolve_only=True
         )
-    identities = prepared.identities(study.cells(), processes, code) if prepared else None
+    identities = None
+    if prepared:
+        study, identities = selection.resolve(study, layout, prepared, processes, code)
     gc.disable()  # everything that is read is kept; this halves the time for 10,000 records
     try:
         found = status(study, layout, identities)

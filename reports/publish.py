@@ -129,7 +129,13 @@ def publish(layout: Layout, study: str) -> Path:
         new = Layout(Path(temporary) / study)
         new.records.mkdir(parents=True)
         for cell in results.cells["cell"]:
-            shutil.copy(layout.record(cell), new.record(cell))
+            if cell in results.records:  # a loss whose tuning diverged has none
+                shutil.copy(layout.record(cell), new.record(cell))
+            if layout.half(cell).is_file():
+                new.halves.mkdir(exist_ok=True)
+                shutil.copy(layout.half(cell), new.half(cell))
+        if results.study.choices:
+            shutil.copy(layout.selection, new.selection)
         if results.speed:
             speeds.save(results.speed, new.speed)
         shutil.copy(layout.study, new.study)

@@ -58,7 +58,7 @@ class Prepared:
         """What determines each cell's result.
 
         Args:
-            cells: the cells.
+            cells: the cells; those whose setting is still to be chosen are left out.
             processes: the number of processes per cell.
             code: the code that trains; by default the checkout's.
 
@@ -67,6 +67,7 @@ class Prepared:
         """
         config, known = ResolvedConfig(self.config), {}
         codes = (code or checkout()).losses()
+        cells = [cell for cell in cells if not cell.setting.pending]
         for setting in dict.fromkeys(cell.setting for cell in cells):
             try:
                 known[setting] = (

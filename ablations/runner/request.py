@@ -56,6 +56,6 @@ class Request:
             "GRIDS=" + " ".join(grid.name for grid in study.grids),
             f"SCHEDULE={schedule_name(study.schedule)}",
         ]
-        if not study.more_seeds:
-            arguments.append(f"SEEDS={len(study.seeds)}")
+        if study.same_seeds:
+            arguments.append(f"SEEDS={study.same_seeds}")
         return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])

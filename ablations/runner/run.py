@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.identity import prepared as preparing
@@ -14,6 +15,7 @@ from ablations.identity.fingerprint import Identity
 from ablations.identity.prepared import Prepared, config_files_beyond, variant
 from ablations.identity.snapshot import Code
 from ablations.records import earlier
+from ablations.runner import choosing
 from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
@@ -21,12 +23,14 @@ from ablations.runner.processes import ForkServer, start_new
 from ablations.runner.request import Request, RunError
 from ablations.status import overview
 from ablations.status.progress import Progress
-from ablations.status.status import STALE, status
+from ablations.status.status import STALE, Status, status
 from ablations.storage import locks
 from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
 from ablations.study.cell import Cell
+from ablations.study.choice import CHOSEN_LATER
+from ablations.tuning import selection
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
@@ -37,7 +41,8 @@ OWNER_SECONDS = 0.5
 def run(request: Request) -> int:
     """Run every cell that has no record of its fingerprint.
 
-    All processes run the snapshot of the code that is taken at the start.
+    All processes run the snapshot of the code that is taken at the start. Cells of tuned rows are
+    trained last, after their settings were chosen.
 
     Returns:
         0 if every cell ended with a result (done or diverged), 1 if some failed.
@@ -64,26 +69,69 @@ def run(request: Request) -> int:
         prepared = preparing.prepare(study, layout, request.data_overrides(), code=code, gpus=here)
         inputs = inputs_of([*prepared.files(), *config_files_beyond(code, study)])
         write_json(layout.study, study_file(request, code))
-        identities = prepared.identities(study.cells(), request.processes, code)
-        _restore(layout, identities)
-        before = status(study, layout, identities)
-        waiting, stale = before.to_run, before.counts[STALE]
-        print(
-            f"{study.name}: {len(before.states)} cells, "
-            f"{len(before.states) - len(waiting)} done, {len(waiting)} to run"
-            + (f" ({stale} stale: what determines them has changed)" if stale else ""),
-            flush=True,
-        )
-        jobs = [_job(request, cell, identities[cell], prepared, code, inputs) for cell in waiting]
-        if request.engine == "slurm":
-            from ablations.runner.slurm import run_on_slurm
-
-            run_on_slurm(request, jobs)
-        else:
-            _run_here(request, jobs, server)
-        after = status(study, layout, identities)
+        study, identities = selection.resolve(study, layout, prepared, request.processes, code)
+        request = replace(request, study=selection.current(study))
+        tools = _Tools(prepared, code, inputs, server)
+        after = _train(request, identities, tools)
+        if study.tuning:
+            request = replace(request, study=choosing.choose(request, after, prepared, code))
+            chosen = selection.identities_of_chosen(
+                request.study, prepared, request.processes, code
+            )
+            identities = identities | chosen
+            after = _train(request, identities, tools, again=True)
+            choosing.judge(request, after, prepared, code)
+            after = status(request.study, layout, identities)
     overview.print_set_aside(layout)
     return 1 if after.to_run else 0
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What all trainings of a run share."""
+
+    prepared: Prepared
+    code: Code
+    inputs: tuple[Input, ...]
+    server: ForkServer
+
+
+def _train(
+    request: Request, identities: dict[Cell, Identity], tools: _Tools, again: bool = False
+) -> Status:
+    """Train every cell that has a setting and no result; return the state of all cells.
+
+    Args:
+        request: the request.
+        identities: cell -> what determines its result.
+        tools: what all trainings share.
+        again: whether cells were trained before in this run; then nothing to train is not reported.
+    """
+    study, layout = request.study, request.layout
+    _restore(layout, identities)
+    before = status(study, layout, identities)
+    waiting = [cell for cell in before.to_train if not cell.setting.pending]
+    pending = sum(cell.setting.pending != "" for cell in before.to_run)
+    stale = sum(before.states[cell] == STALE for cell in waiting)
+    if waiting or not again:
+        print(
+            f"{study.name}: {len(before.states)} cells, "
+            f"{len(before.states) - len(before.to_run)} done, {len(waiting)} to run"
+            + (f" ({stale} stale: what determines them has changed)" if stale else "")
+            + (f", {pending} {CHOSEN_LATER}" if pending else ""),
+            flush=True,
+        )
+    jobs = [
+        _job(request, cell, identities[cell], tools.prepared, tools.code, tools.inputs)
+        for cell in waiting
+    ]
+    if request.engine == "slurm":
+        from ablations.runner.slurm import run_on_slurm
+
+        run_on_slurm(request, jobs)
+    else:
+        _run_here(request, jobs, tools.server)
+    return status(study, layout, identities)
 
 
 def study_file(request: Request, code: Code) -> dict[str, Any]:
@@ -92,7 +140,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
     return {
         "study": study.name,
         "grids": [grid.name for grid in study.grids],
-        "seeds": None if study.more_seeds else len(study.seeds),
+        "seeds": study.same_seeds,
         "schedule": study.schedule,
         "dataset": str(request.dataset or ""),
         "processes": request.processes,

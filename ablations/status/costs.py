@@ -139,7 +139,7 @@ def estimate(
     )
     seconds: dict[Cell, float | None] = {}
     sizes: dict[Cell, float | None] = {}
-    for cell in status.to_run:
+    for cell in status.to_train:
         setting = cell.setting.as_dict()
         ratio = time.of(setting)
         if ratio is None and cost_model.zoo(setting):

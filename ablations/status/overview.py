@@ -16,10 +16,13 @@ from ablations.status.costs import (
     zoo_models,
 )
 from ablations.status.progress import last_line, outcome
-from ablations.status.status import MISSING, RUNNING, STALE, STATES, Status
+from ablations.status.status import ENDED, MISSING, RUNNING, STALE, STATES, Status
 from ablations.status.units import duration, megabytes
 from ablations.storage.layout import Layout
+from ablations.study.axes import AXES
 from ablations.study.cell import Cell
+from ablations.study.choice import CHOSEN_LATER
+from ablations.study.grid import Row
 
 MAX_LINES = 20
 """Cells of one state that are listed by name."""
@@ -175,6 +178,32 @@ def _print_counts(status: Status, console: Console) -> None:
             *(str(of_grid[state]) for state in shown),
         )
     console.print(table)
+    _print_tuned(status, console)
+
+
+def _print_tuned(status: Status, console: Console) -> None:
+    """Print a line for each tuned row: its setting, or how far its tuning is."""
+    study = status.study
+    for grid in study.grids:
+        for row in grid.rows:
+            if row.tune:
+                words = ", ".join(str(row.values[c]) for c in grid.columns if c not in AXES)
+                console.print(f"{grid.name}: {words}: {_tuned_text(status, row)}")
+
+
+def _tuned_text(status: Status, row: Row) -> str:
+    """For example ``chosen after tuning (tune_fl: 3 of 9 cells have a result)``."""
+    study, choice = status.study, status.study.choices.get(row.tune)
+    if choice and not choice.stale:
+        if choice.best is None:
+            return f"no setting, since every run of {row.tune} diverged"
+        return f"{choice.best.setting}, the best of {len(choice.ranked)} settings of {row.tune}"
+    grid = next(grid for grid in study.grids if grid.name == row.tune)
+    counts = status.counts_of(grid)
+    ended = sum(counts[state] for state in ENDED)
+    text = f"{CHOSEN_LATER} ({row.tune}: {ended} of {sum(counts.values())} cells have a result"
+    changed = f"; the earlier choice is stale: {', '.join(choice.stale)}" if choice else ""
+    return f"{text}{changed})"
 
 
 def _print_named(status: Status, state: str, console: Console, text: Callable[[Cell], str]) -> None:

@@ -10,8 +10,10 @@ from ablations.records.record import DIVERGED, DONE, FAILED, Record, load_folder
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
 from ablations.study.cell import Cell
+from ablations.study.choice import Choice
 from ablations.study.grid import Grid
 from ablations.study.study import Study
+from ablations.tuning import halves
 
 RUNNING = "running"
 """A process is running the cell."""
@@ -22,10 +24,16 @@ STALE = "stale"
 MISSING = "missing"
 """The cell has no record that can be read."""
 
-STATES = (DONE, DIVERGED, FAILED, STALE, RUNNING, MISSING)
+UNJUDGED = "not judged"
+"""The cell of a tuned row is trained, but its AP on the half that reports is not computed yet."""
+
+UNCHOSEN = "no setting"
+"""The cell of a tuned row without a choice, since every run of its tuning grid diverged."""
+
+STATES = (DONE, DIVERGED, UNCHOSEN, FAILED, STALE, UNJUDGED, RUNNING, MISSING)
 
 ENDED = (DONE, DIVERGED)
-"""The states of cells that need no run."""
+"""The states of cells that have a result."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,12 @@ class Status:
     @property
     def to_run(self) -> list[Cell]:
         """The cells without a current result, in the study's order."""
-        return [cell for cell, state in self.states.items() if state not in ENDED]
+        return [cell for cell, state in self.states.items() if state not in (*ENDED, UNCHOSEN)]
+
+    @property
+    def to_train(self) -> list[Cell]:
+        """:attr:`to_run` without the cells that are trained and only have to be judged."""
+        return [cell for cell in self.to_run if self.states[cell] != UNJUDGED]
 
     @property
     def is_complete(self) -> bool:
@@ -78,7 +91,12 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
     """
     records, refused = load_folder(layout.records)
     states, changed, set_aside = {}, {}, earlier.cells(layout)
+    tuned = _tuned(study)
     for cell in study.cells():
+        choice = tuned.get(cell)
+        if cell.setting.pending:
+            states[cell] = UNCHOSEN if choice and not choice.stale else MISSING
+            continue
         if identities and cell.id in set_aside:
             records |= _set_aside(layout, cell, identities[cell].fingerprint, records)
         record = records.get(cell.id)
@@ -89,9 +107,29 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
         if identities and record.fingerprint != identities[cell].fingerprint:
             changed[cell] = identities[cell].changed(record.identity)
             states[cell] = STALE
+        if choice and choice.stale:
+            changed[cell] = [*choice.stale, *changed.get(cell, [])]
+            states[cell] = STALE
+        elif cell in tuned and states[cell] == DONE and not _is_judged(study, layout, record):
+            states[cell] = UNJUDGED
         if states[cell] not in ENDED and is_running(layout, cell.id):
             states[cell] = RUNNING
     return Status(study, states, records, refused, changed)
+
+
+def _tuned(study: Study) -> dict[Cell, Choice | None]:
+    """Cell of a grid with tuned rows -> the choice of its setting; None for a row that gives it."""
+    return {
+        Cell(row.setting, seed): study.choices.get(row.tune)
+        for grid in study.grids
+        if grid.is_tuned
+        for row in grid.rows
+        for seed in study.seeds_of(grid)
+    }
+
+
+def _is_judged(study: Study, layout: Layout, record: Record) -> bool:
+    return halves.load(layout, record, study.selection_seed, whole=True) is not None
 
 
 def _set_aside(

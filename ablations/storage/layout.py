@@ -76,6 +76,25 @@ class Layout:
         return self.root / "speed.log"
 
     @property
+    def selection(self) -> Path:
+        """The settings that the study chose, see :mod:`ablations.tuning.selection`."""
+        return self.root / "selection.json"
+
+    @property
+    def halves(self) -> Path:
+        """The folder of the cells' AP on halves of the images."""
+        return self.root / "halves"
+
+    @property
+    def halves_log(self) -> Path:
+        """The output of the process that computed them."""
+        return self.root / "halves.log"
+
+    def half(self, cell_id: str) -> Path:
+        """A cell's AP on halves of the images, see :mod:`ablations.tuning.halves`."""
+        return self.halves / f"{cell_id}.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 

@@ -30,9 +30,12 @@ class Setting:
 
     Attributes:
         values: (axis, value) pairs in the order of ``AXES``; a value has its axis' type or is None.
+        pending: the tuning grid that this setting is still to be chosen from; "" for a setting
+            that can be trained. ``values`` are then those that all its candidates share.
     """
 
     values: tuple[tuple[str, Any], ...]
+    pending: str = ""
 
     @classmethod
     def of(cls, base: dict[str, Any] | None = None, /, **values: Any) -> "Setting":
@@ -74,7 +77,9 @@ class Setting:
 
     @property
     def id(self) -> str:
-        """For example ``focal-alpha0.25-gamma2-0.3x``."""
+        """For example ``focal-alpha0.25-gamma2-0.3x``; ``tune_fl-chosen`` for a pending one."""
+        if self.pending:
+            return f"{self.pending}-chosen"
         parts = ((AXES[axis], _text(value)) for axis, value in self.values)
         return "-".join(axis.prefix + text + axis.suffix for axis, text in parts)
 

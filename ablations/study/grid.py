@@ -21,6 +21,9 @@ MAX_ID_LENGTH = 200
 COLUMNS = ("AP", "AP50", "AP75")
 """The metrics that a table shows if its file names none."""
 
+TUNE = "tune"
+"""The key of a row that names the grid from which the study chooses the row's setting."""
+
 Value = int | float | str | None
 
 
@@ -52,11 +55,13 @@ class Row:
         values: column or axis -> value, in the grid's (the paper's) terms.
         setting: what is trained, in the study's terms.
         ours: axis -> the study's value, for the axes that the study translates.
+        tune: the grid that the setting is chosen from; "" if the row gives its setting.
     """
 
     values: dict[str, Any]
     setting: Setting
     ours: dict[str, Any] = field(default_factory=dict)
+    tune: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,11 @@ class Grid:
     source: str = ""
     setup: str = ""
     reference: int | None = None
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the study chooses settings of this grid; then all its seeds are fresh."""
+        return any(row.tune for row in self.rows)
 
     def published_values(self, row: Row) -> dict[str, float]:
         """The published metrics of a row (percent, ms); empty if none are published."""
@@ -125,7 +135,10 @@ def load_grid(
             continue
         given.append((number, common | values))
         try:
-            rows.append(_row(common | values, columns, axes or {}, base or {}, schedule))
+            if TUNE in values:
+                rows.append(_tuned_row(common | values, columns))
+            else:
+                rows.append(_row(common | values, columns, axes or {}, base or {}, schedule))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     reference, about = None, content.get("published")
@@ -152,6 +165,25 @@ def load_grid(
         setup=about.setup if about else "",
         reference=reference,
     )
+
+
+def _tuned_row(values: dict[str, Any], columns: tuple[str, ...]) -> Row:
+    """The row whose setting is chosen from another grid; it has words, and no axes.
+
+    Raises:
+        ValueError: lists every problem with the values.
+    """
+    problems: list[str] = []
+    name = convert(values[TUNE], str, TUNE, problems)
+    words = {key: value for key, value in values.items() if key != TUNE}
+    convert(words, dict[str, Value], "row", problems)
+    if others := [key for key in words if key in AXES or key not in columns]:
+        problems.append(f"{', '.join(map(str, others))}: a row with {TUNE} takes its axes from it")
+    if missing := [column for column in columns if column not in AXES and column not in words]:
+        problems.append(f"{', '.join(missing)} is a column and has no value")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return Row(words, Setting((), name), tune=name)
 
 
 def _row(

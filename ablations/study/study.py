@@ -1,7 +1,8 @@
 """Studies as read from their YAML files, and their cells."""
 
 import argparse
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,15 @@ from ablations.storage.reading import PlanError, names_of, read, refuse
 from ablations.storage.schemas import name_of, unknown
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell
+from ablations.study.choice import Choice, problems_of, with_choices, with_pending
 from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
 MAX_SEEDS = 1000
-"""The max number of seeds per setting."""
+"""The max number of seeds per setting. Fresh seeds begin above it."""
+
+FRESH_SEEDS = 5
+"""The number of fresh seeds of a tuned row if the study gives none."""
 
 MAX_SCHEDULE = 1000
 
@@ -37,6 +42,8 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     schedule: Annotated[float, msgspec.Meta(gt=0, le=MAX_SCHEDULE)] = 1.0
     further_grids: list[str] = []
     more_seeds: dict[str, Seeds] = {}
+    fresh_seeds: Seeds = FRESH_SEEDS
+    selection_seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
     axes: dict[str, dict] = {}
     base: dict[str, Value] = {}
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -78,6 +85,12 @@ class Study:
         seeds: the seeds that each setting is trained with.
         schedule: the length of a training as a multiple of the config's: 1 for Detectron2's 1x.
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
+        fresh_seeds: the seeds of grids with tuned rows. No other grid can have them: a seed that
+            took part in a choice does not judge it.
+        selection_seed: divides the validation images into a half that selects and a half that
+            reports. It is no part of a cell's identity.
+        choices: tuning grid -> the choice among its settings, once there is one.
+        asked_seeds: the number of seeds that a command gave; None for the study's own.
         base: axis -> the config's value, in the study's terms.
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
         slurm: the options of a cell's task on a cluster.
@@ -94,21 +107,45 @@ class Study:
     base: dict[str, Any] = field(default_factory=dict)
     gpus: int = 0
     slurm: SlurmOptions = SlurmOptions()
+    fresh_seeds: tuple[int, ...] = ()
+    selection_seed: int = 0
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    asked_seeds: int | None = None
+
+    @property
+    def tuning(self) -> tuple[Grid, ...]:
+        """The grids from which settings of other grids are chosen."""
+        names = {row.tune for grid in self.grids for row in grid.rows}
+        return tuple(grid for grid in self.grids if grid.name in names)
+
+    @property
+    def same_seeds(self) -> int | None:
+        """The number of seeds that repeats the study as an argument; None for the study's own."""
+        own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
+        return self.asked_seeds or (None if own else len(self.seeds))
+
+    def with_choices(self, choices: Mapping[str, Choice]) -> "Study":
+        """The study with these choices in place of earlier ones, in its tuned rows as well."""
+        known = {grid.name: grid for grid in self.grids}
+        pending = [with_pending(grid, known) for grid in self.grids]
+        return replace(self, grids=with_choices(pending, choices), choices=dict(choices))
 
     def seeds_of(self, grid: Grid) -> tuple[int, ...]:
         """The seeds of a grid's settings."""
+        if grid.is_tuned:
+            return self.fresh_seeds
         return self.more_seeds.get(grid.name, self.seeds)
 
     def requested(self) -> list[Cell]:
         """A cell for every grid, row and seed; a cell of several grids appears several times.
 
         The first seed of all settings comes before the second seed of any, so that an unfinished
-        study has complete tables.
+        study has complete tables. Fresh seeds are last.
         """
-        num_seeds = max(max(self.seeds_of(grid)) for grid in self.grids)
+        seeds = {seed for grid in self.grids for seed in self.seeds_of(grid)}
         return [
             Cell(row.setting, seed)
-            for seed in range(1, num_seeds + 1)
+            for seed in sorted(seeds)
             for grid in self.grids
             if seed in self.seeds_of(grid)
             for row in grid.rows
@@ -164,25 +201,42 @@ def load_study(
     axes = content.get("axes", {})
     base = {a: axes.get(a, {}).get(value, value) for a, value in content.get("base", {}).items()}
     schedule = schedule or content.get("schedule", 1.0)
-    loaded, refused = [], []
-    for grid in dict.fromkeys(names):
+    loaded: dict[str, Grid] = {}
+    refused, waiting = [], list(dict.fromkeys(names))
+    while waiting:
+        grid = waiting.pop(0)
         try:
-            loaded.append(load_grid(grid, folder / "grids", axes, base, schedule))
+            loaded[grid] = load_grid(grid, folder / "grids", axes, base, schedule)
         except PlanError as error:
             refused.append(str(error))
+            continue
+        tuning = list(dict.fromkeys(row.tune for row in loaded[grid].rows if row.tune))
+        if others := [one for one in tuning if one not in known]:
+            refused.append(f"grid {grid}: tune: {unknown('grid', others, known)}")
+        waiting += [one for one in tuning if one in known and one not in (*loaded, *waiting)]
+    refused += problems_of(loaded.values(), loaded)
+    more = {} if seeds else content.get("more_seeds", {})
+    refused += [
+        f"{path}: more_seeds: grid {grid.name} is tuned; fresh_seeds is the number of its seeds"
+        for grid in loaded.values()
+        if grid.is_tuned and grid.name in more
+    ]
     if refused:
         raise PlanError("\n".join(refused))
-    more = {} if seeds else content.get("more_seeds", {})
+    fresh = seeds or content.get("fresh_seeds", FRESH_SEEDS)
     return Study(
         name=name,
         title=content["title"],
         config=content["config"],
         dataset=content["dataset"],
-        grids=tuple(loaded),
+        grids=tuple(with_pending(grid, loaded) for grid in loaded.values()),
         seeds=tuple(range(1, (seeds or content["seeds"]) + 1)),
         schedule=schedule,
-        more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in names},
+        more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in loaded},
         base=base,
         gpus=content.get("gpus", 0),
         slurm=content.get("slurm", SlurmOptions()),
+        fresh_seeds=tuple(range(MAX_SEEDS + 1, MAX_SEEDS + fresh + 1)),
+        selection_seed=content.get("selection_seed", 0),
+        asked_seeds=seeds,
     )

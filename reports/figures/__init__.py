@@ -10,10 +10,12 @@ from reports.figures.grids import ap_over_ms, ap_over_rows, training_curves
 from reports.figures.illustration import Illustrated, Illustration
 from reports.figures.losses import cumulative_loss, loss_over_p_t
 from reports.figures.studies import ap_over_scale, heat_maps, speed
+from reports.figures.tuning import ap_over_budget
 
 __all__ = [
     "Illustrated",
     "Illustration",
+    "ap_over_budget",
     "ap_over_ms",
     "ap_over_rows",
     "ap_over_scale",

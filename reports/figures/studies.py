@@ -144,7 +144,7 @@ def heat_maps(results: Results) -> Illustrated:
 
     gamma = 0 is the cross entropy in both.
     """
-    cells = results.cells
+    cells = results.cells[~results.cells["judged"]]
     own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
     cells = cells[cells[own].isna().all(axis=1)]
     maps, texts = [], []

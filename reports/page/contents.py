@@ -39,6 +39,7 @@ from reports.results.labels import (
 from reports.results.load import Results
 from reports.statistics import best
 from reports.statistics.inference import Agreement, kendall
+from reports.statistics.tuning import tuned
 from reports.tables import (
     captions,
     dataset_card,
@@ -47,10 +48,12 @@ from reports.tables import (
     references,
     safety,
     speed,
+    tuning,
 )
 from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
 from reports.text import answer, sentences
+from reports.text import tuning as tuning_text
 
 SELECTION_BIAS = (
     "The AP of the best of several settings is biased upwards by the selection, and the more so "
@@ -86,6 +89,7 @@ def report(results: Results) -> Report:
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     sections = [
         _answer(results),
+        Section("tuning", "How the settings were chosen", _tuning(results)),
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
@@ -136,7 +140,9 @@ def tabled(name: str, title: str, found: Tabled) -> list[Block]:
 
 
 def illustrated(found: Illustrated) -> list[Block]:
-    """A figure with its caption, or the reason for its absence."""
+    """A figure with its caption, or the reason for its absence; nothing without a reason."""
+    if found.figure is None and not found.note:
+        return []
     return [Note(found.note) if found.figure is None else FigureBlock(found.figure, found.note)]
 
 
@@ -157,6 +163,24 @@ def _answer(results: Results) -> Section:
             *([Note(found.basis)] if found.basis else []),
         ],
     )
+
+
+def _tuning(results: Results) -> list[Block]:
+    if not results.study.tuning:
+        return []
+    found = tuned(results)
+    warning = tuning_text.alarm(found)
+    blocks: list[Block] = [Text(tuning_text.fairness(results, grid)) for grid in _tuned(results)]
+    title = "Chosen settings and runners-up"
+    blocks += [Warning(warning)] if warning else []
+    return blocks + [
+        *tabled("tuning", title, tuning.choices(results)),
+        *illustrated(figures.ap_over_budget(results)),
+    ]
+
+
+def _tuned(results: Results) -> list[Grid]:
+    return [grid for grid in results.study.grids if grid.is_tuned]
 
 
 def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:

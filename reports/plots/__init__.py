@@ -13,8 +13,10 @@ from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
 from reports.plots.rows import Dots, ap_over_rows
 from reports.plots.training import Panel, Run, training_curves
+from reports.plots.tuning import Budget, ap_over_budget
 
 __all__ = [
+    "Budget",
     "Curve",
     "Dots",
     "ErrorBars",
@@ -24,6 +26,7 @@ __all__ = [
     "Reliability",
     "Run",
     "SpeedPanel",
+    "ap_over_budget",
     "ap_over_ms",
     "ap_over_rows",
     "ap_over_scale",

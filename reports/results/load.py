@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,8 @@ from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid
 from ablations.study.study import MAX_SCHEDULE, Study, load_study
+from ablations.tuning import selection
+from reports.results.judging import judged, judged_cells
 from reports.results.labels import CANDIDATES, METRICS, SPEED
 from reports.results.states import changed_text
 
@@ -38,7 +40,7 @@ class Results:
     """A study with its records.
 
     Attributes:
-        study: the plan: grids, rows and seeds.
+        study: the plan: grids, rows and seeds, with the settings that the study chose.
         layout: the file names of the output folder.
         cells_layout: the file names of the folder with the cells' own files; a different folder if
             the records were copied.
@@ -64,7 +66,10 @@ class Results:
 
     @property
     def records(self) -> dict[str, Record]:
-        """Cell id -> record, of every readable record in the folder."""
+        """Cell id -> record, of every readable record in the folder.
+
+        Metrics and analysis of the cells of tuned grids are those of the half that reports.
+        """
         return self.status.records
 
     @property
@@ -139,13 +144,15 @@ def load(layout: Layout, study: Study) -> Results:
     """Read the records of a study.
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
-    ``seed``, ``cell``, ``setting`` (its id), the axes of the setting (``cell.AXES``, None at the
-    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (why it is stale, as
-    text), ``recorded`` (the record's own status, "" if there is none), every metric of
-    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none; the time per image
-    is that of the cell's architecture, NaN if its rounds do not agree) and, of stale records,
-    ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``,
-    ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
+    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting is still to be
+    chosen), ``judged`` (whether only the half of the images that reports counts), the axes of the
+    setting (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
+    ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
+    none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is
+    none; the time per image is that of the cell's architecture, NaN if its rounds do not agree)
+    and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
+    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and
+    ``wall_seconds``.
 
     Raises:
         ReportError: ``study.json`` is no JSON object, or a grid has a metric that is not known
@@ -157,10 +164,12 @@ def load(layout: Layout, study: Study) -> Results:
             f"unknown metrics of grids: {', '.join(unknown)}; known: {', '.join(METRICS)}"
         )
     prepared = preparing.load(layout)
-    identities, unchecked = _identities(study, layout, prepared)
+    study, identities, unchecked = _resolved(study, layout, prepared)
     found = status(study, layout, identities)
     measured, refused = speeds.load_folder(layout.speed)
     speed = measured[0] if measured else None
+    found = replace(found, records=found.records | judged(study, layout, found.records))
+    of_fresh_seeds = {cell.id for cell in judged_cells(study)}
     return Results(
         study=study,
         layout=layout,
@@ -179,6 +188,8 @@ def load(layout: Layout, study: Study) -> Results:
                     "seed": seed,
                     "cell": cell.id,
                     "setting": row.setting.id,
+                    "pending": bool(row.setting.pending),
+                    "judged": cell.id in of_fresh_seeds,
                     **_axes(study, row.setting.as_dict()),
                     **_outcome(found, cell),
                     SPEED: _ms_per_image(speed, cell),
@@ -204,23 +215,27 @@ def published(grid: Grid) -> pd.DataFrame:
     )
 
 
-def _identities(
+def _resolved(
     study: Study, layout: Layout, prepared: Prepared | None
-) -> tuple[dict[Cell, Identity] | None, str]:
-    """The current identity of each cell, or None and why it is unknown.
+) -> tuple[Study, dict[Cell, Identity] | None, str]:
+    """The study with its choices, and the current identity of each cell, or None and why not.
 
     While a run is active in the folder, the identities are those of that run.
     """
+
+    def unknown(why: str) -> tuple[Study, None, str]:
+        return selection.with_stored(study, layout, None), None, why
+
     if prepared is None:
-        return None, "the output folder does not say how they were prepared"
+        return unknown("the output folder does not say how they were prepared")
     code = today.code(layout)
     try:
         if not preparing.is_current(prepared, study, code):
-            return None, "the config files have changed since the study was prepared"
+            return unknown("the config files have changed since the study was prepared")
         processes = today.processes(layout, study)
-        return prepared.identities(study.cells(), processes, code), ""
+        return *selection.resolve(study, layout, prepared, processes, code), ""
     except (PrepareError, PlanError) as error:
-        return None, str(error)
+        return unknown(str(error))
 
 
 def _axes(study: Study, setting: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from ablations.records.record import DIVERGED, DONE, FAILED
-from ablations.status.status import MISSING, RUNNING, STALE
+from ablations.status.status import MISSING, RUNNING, STALE, UNCHOSEN, UNJUDGED
+from ablations.study.choice import CHOSEN_LATER
 from reports.results.labels import MAIN_METRIC
 
 PARTS = {
@@ -31,6 +32,10 @@ def state_text(run: Mapping[str, Any]) -> str:
         run: a line of ``Results.frame``.
     """
     state, iteration = run["state"], run["error_iteration"]
+    if run.get("pending") and state == MISSING:
+        return CHOSEN_LATER
+    if state == UNCHOSEN:
+        return f"{UNCHOSEN}: every run of the tuning grid diverged"
     if state == STALE:
         ended = f" ({run['recorded']})" if run["recorded"] != DONE else ""
         return f"{STALE}{ended}: {run['changed']}"
@@ -58,4 +63,7 @@ def row_text(seeds: pd.DataFrame) -> str:
 
 def absence(states: set[str]) -> str:
     """Why nothing is drawn for a row."""
-    return next((state for state in (FAILED, RUNNING, MISSING) if state in states), "undefined")
+    return next(
+        (state for state in (FAILED, UNCHOSEN, UNJUDGED, RUNNING, MISSING) if state in states),
+        "undefined",
+    )

@@ -19,8 +19,9 @@ from reports.statistics.comparisons import SEEDS_AND_IMAGES, Interval, interval
 
 
 def competing(results: Results) -> pd.DataFrame:
-    """The cells with the study's own model and data."""
+    """The cells with the study's own model and data, judged on all validation images."""
     cells = results.cells
+    cells = cells[~cells["judged"]]
     return cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
 
 

@@ -28,6 +28,7 @@ from reports.statistics.inference import SIGNIFICANCE
 from reports.tables import speed as speed_tables
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.text.sentences import CI, counted, listed, tables, untested
+from reports.text.tuning import fairness
 
 MAX_KEYS = 6
 """A note names so many of the keys that follow from others, and the number of the rest."""
@@ -36,7 +37,7 @@ MAX_KEYS = 6
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:
     """The note under a table: seeds and tests, marks, published values, detectors, timing."""
     frame = results.of_grid(grid)
-    sentences = [_over_seeds(results, grid, table)]
+    sentences = [fairness(results, grid), _over_seeds(results, grid, table)]
     if (frame["state"] == DIVERGED).any():
         sentences.append(f"A run that diverged counts as {MAIN_METRIC} 0.0.")
     if any(table.stale):

@@ -32,6 +32,7 @@ from reports.statistics.comparisons import (
     compare,
 )
 from reports.text.sentences import counted, difference_text, listed, untested
+from reports.text.tuning import fairness, images_of_half
 
 MIN_AP = 1.0
 """Percent. If no row reaches it, the models have learnt too little to be compared."""
@@ -177,6 +178,8 @@ def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> 
     """The data behind the verdict and its limits."""
     planned = len(results.study.seeds_of(grid))
     images = [count for split, count, _ in dataset_card(results)["splits"] if split == "val"]
+    if grid.is_tuned:
+        images = [images_of_half(results, grid)]
     text = "Each value comes from one seed"
     if planned > 1:
         incomplete = any(line.found.seeds < planned for line in lines)
@@ -189,6 +192,8 @@ def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> 
             "in the training data. The p-values are corrected for "
             f"{counted(tests, 'tested row')} (Holm)."
         )
+    if grid.is_tuned:
+        return " ".join([*sentences, fairness(results, grid)])
     tried = best.tried(results)
     counts = [
         f"{counted(tried[loss], 'setting')} of {loss_label(loss).short}"

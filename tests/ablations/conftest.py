@@ -26,9 +26,10 @@ from ablations.storage.layout import Layout
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
+from ablations.tuning import halves
 from tests.ablations.processes import end_of
 
-ROOTED = (jobs, layouts, preparing, processes, snapshot, speed_process)
+ROOTED = (halves, jobs, layouts, preparing, processes, snapshot, speed_process)
 """The modules that know the repository's root."""
 
 STAND_INS = Path(__file__).parent / "stand_ins"

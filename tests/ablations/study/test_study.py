@@ -10,7 +10,7 @@ from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Row
-from ablations.study.study import ALL_GRIDS, load_study, schedule_name, schedule_of
+from ablations.study.study import ALL_GRIDS, MAX_SEEDS, load_study, schedule_name, schedule_of
 
 FOLDER = PACKAGE
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
@@ -29,10 +29,13 @@ def content_of(name):
 def test_every_study_of_the_repository(name):
     content, study = content_of(name), load_study(name)
     assert (study.name, study.title, study.dataset) == (name, content["title"], content["dataset"])
-    assert [grid.name for grid in study.grids] == content["grids"]
+    names = [grid.name for grid in study.grids]
+    tuning = [grid.name for grid in study.tuning if grid.name not in content["grids"]]
+    assert names == [*content["grids"], *tuning]
+    tuned = {grid.name: content["fresh_seeds"] for grid in study.grids if grid.is_tuned}
     assert {grid.name: len(study.seeds_of(grid)) for grid in study.grids} == dict.fromkeys(
-        content["grids"], content["seeds"]
-    ) | content.get("more_seeds", {})
+        names, content["seeds"]
+    ) | content.get("more_seeds", {}) | tuned
     assert (CONFIGS / study.config).is_file()
 
 
@@ -45,7 +48,8 @@ def test_every_cell_makes_a_config(name):
     config = resolve_config(CONFIGS / study.config)
     resolved, prepared = ResolvedConfig(config), Prepared(config, "", {}, {})
     check_base(study, resolved)
-    for setting in dict.fromkeys(cell.setting for cell in study.cells()):
+    settings = {cell.setting for cell in study.cells() if not cell.setting.pending}
+    for setting in settings:
         cfg = load_config(CONFIGS / study.config, Cell(setting, 7).overrides())
         assert cfg.SEED == 7
         values = prepared.config_values(study, Cell(setting, 7))
@@ -56,16 +60,20 @@ def test_every_cell_makes_a_config(name):
             for part in key.split("."):
                 found = getattr(found, part)
             assert (found, type(found)) == (value, type(value)), setting.id
-    hashes = {resolved.sha256(cell.setting.config()) for cell in study.cells()}
-    assert len(hashes) == len({cell.setting for cell in study.cells()}), "no two mean one run"
+    hashes = {resolved.sha256(setting.config()) for setting in settings}
+    assert len(hashes) == len(settings), "no two mean one run"
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_are_unique_and_ordered_by_seed(name):
     study = load_study(name, seeds=3)
     cells = study.cells()
-    settings = {row.setting for grid in study.grids for row in grid.rows}
-    assert set(cells) == {Cell(setting, seed) for setting in settings for seed in (1, 2, 3)}
+    assert set(cells) == {
+        Cell(row.setting, seed)
+        for grid in study.grids
+        for row in grid.rows
+        for seed in (study.fresh_seeds if grid.is_tuned else (1, 2, 3))
+    }
     assert max(Counter(cells).values()) == 1
     assert len({cell.id for cell in cells}) == len(cells), "the files of two cells differ"
     assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
@@ -78,15 +86,17 @@ def test_cells_come_in_the_order_of_the_tables():
     assert [cell.setting for cell in study.cells()][: len(first)] == first
 
 
-def test_headline_has_more_seeds():
+def test_headline_has_fresh_seeds():
     study = load_study("mini", grids=["headline", "alpha"])
-    counts = Counter(cell.setting for cell in study.cells())
-    of_headline = {row.setting for row in study.grids[0].rows}
-    assert set(counts.values()) == {1, 3}
-    assert {setting for setting, count in counts.items() if count == 3} == of_headline
-    # A number of seeds that was asked for is everybody's.
+    assert study.seeds_of(study.grids[0]) == (1001, 1002, 1003, 1004, 1005)
+    assert not set(study.fresh_seeds) & set(range(1, MAX_SEEDS + 1)), "no choice can use them"
+    of_fresh_seeds = {cell.setting for cell in study.cells() if cell.seed in study.fresh_seeds}
+    assert of_fresh_seeds == {row.setting for row in study.grids[0].rows}
     asked = load_study("mini", grids=["headline", "alpha"], seeds=2)
-    assert set(Counter(cell.setting for cell in asked.cells()).values()) == {2}
+    assert Counter(cell.setting for cell in asked.cells()).keys() == {
+        cell.setting for cell in study.cells()
+    }
+    assert asked.fresh_seeds == (1001, 1002) and asked.seeds == (1, 2)
 
 
 def settings(*grids):
@@ -144,8 +154,9 @@ def test_what_is_no_schedule_is_refused(text):
 def test_all_grids_are_the_studys_and_its_further_ones():
     for name in STUDIES:
         content = content_of(name)
+        wanted = content["grids"] + content["further_grids"]
         names = [grid.name for grid in load_study(name, [ALL_GRIDS]).grids]
-        assert names == content["grids"] + content["further_grids"]
+        assert names[: len(wanted)] == wanted
 
 
 def test_grids_named_twice_count_once():

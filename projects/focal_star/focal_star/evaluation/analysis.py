@@ -105,7 +105,7 @@ def analyse(
             "instances": len(matches.object_id),
             "detections": len(matches.score),
         },
-        "bootstrap": _bootstrap(matches, resamples) if resamples else None,
+        "bootstrap": bootstrap(matches, resamples) if resamples else None,
         **parts,
         "miss_rate": _miss_rate(matches, truth),
         "recall": {
@@ -125,7 +125,8 @@ def analyse(
     }  # fmt: skip
 
 
-def _bootstrap(matches: Matches, resamples: int) -> dict[str, Any]:
+def bootstrap(matches: Matches, resamples: int) -> dict[str, Any]:
+    """AP of resamples of the images; see :mod:`focal_star.evaluation.resampling`."""
     weights = image_weights(len(matches.image_ids), resamples)
     return {
         "images": len(matches.image_ids),

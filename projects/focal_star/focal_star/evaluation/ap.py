@@ -8,6 +8,9 @@ from detectron2.evaluation import COCOEvaluator
 
 RESULTS_FILE = "coco_instances_results.json"
 
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+"""COCOeval's first six numbers."""
+
 
 class APEvaluator(COCOEvaluator):
     """Detectron2's COCOEvaluator for boxes with a choice of the backend.

@@ -17,13 +17,13 @@ from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 
 from focal_star import __version__
+from focal_star.evaluation.ap import METRICS
 from focal_star.training.divergence import Divergence
 from focal_star.training.events import METRICS_FILE
 
 logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 CURVES = ("loss_cls", "loss_box_reg", "total_loss")
 FIRST_STAGE_CURVES = ("loss_rpn_cls", "loss_rpn_loc")
 """Additional curves of a two-stage detector, whose ``CURVES`` are those of the second stage."""

@@ -106,6 +106,9 @@ def leave(status: str, error: str, ap: float) -> None:
         text = "[]"
     if action == "half a result":
         text = json.dumps({"status": "done", "error": ""})
+    if done:
+        (folder / "inference").mkdir(exist_ok=True)
+        (folder / "inference" / "coco_instances_results.json").write_text("[]", encoding="utf-8")
     note(Path("ended.txt"))
     write("result.json", text)
 

@@ -1,0 +1,204 @@
+"""AP of trained cells on the half of the images that selects and on the half that reports.
+
+A process computes it from the cells' detections, see ``focal_star.evaluation.halves``, and writes
+a file per cell. The file belongs to a record (its fingerprint) and a selection seed; with another
+seed it is written again, and nothing is trained.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ablations.identity import environment
+from ablations.identity.prepared import Prepared
+from ablations.identity.snapshot import Code
+from ablations.records import earlier
+from ablations.records.record import DONE, METRICS, Number, Record
+from ablations.storage.layout import ROOT, Layout, tail
+
+TOOL = ["-m", "focal_star.tools.halves"]
+
+TUNING_RESAMPLES = 200
+"""Resamples of the images for cells that only select: enough for a standard error within 5 %."""
+
+DEFAULT_RESAMPLES = 1000
+"""For cells that report, if the config does not say how many."""
+
+
+class TuningError(RuntimeError):
+    """No setting can be chosen, or a cell cannot be judged; the message says why."""
+
+
+class Half(msgspec.Struct, frozen=True):
+    """A cell on one half of the images.
+
+    Attributes:
+        images: their number.
+        metrics, per_class_AP, analysis: as in a record's result; ``analysis`` has only
+            ``bootstrap`` unless the cell reports.
+    """
+
+    images: int
+    metrics: dict[str, Number]
+    per_class_AP: dict[str, Number]
+    analysis: dict[str, Any]
+
+
+class Halves(msgspec.Struct, frozen=True):
+    """A cell on both halves of the images.
+
+    Attributes:
+        cell: its id.
+        fingerprint: that of its record.
+        selection_seed: divides the images.
+        whole: whether ``reporting`` has the whole analysis.
+        selection, reporting: the halves.
+    """
+
+    cell: str
+    fingerprint: str
+    selection_seed: int
+    whole: bool
+    selection: Half
+    reporting: Half
+    version: Literal[1] = 1
+
+
+def load(layout: Layout, record: Record, selection_seed: int, whole: bool = False) -> Halves | None:
+    """A cell's file; None if it is missing, broken, or of another record or selection seed.
+
+    Args:
+        layout: the study's files.
+        record: the cell's.
+        selection_seed: the study's.
+        whole: whether the cell must report.
+    """
+    try:
+        found = msgspec.json.decode(layout.half(record.cell).read_bytes(), type=Halves)
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+    fits = (found.cell, found.fingerprint, found.selection_seed) == (
+        record.cell,
+        record.fingerprint,
+        selection_seed,
+    )
+    complete = all(
+        set(METRICS) <= half.metrics.keys() for half in (found.selection, found.reporting)
+    )
+    return found if fits and complete and found.whole >= whole else None
+
+
+def measure(
+    layout: Layout,
+    records: Sequence[Record],
+    selection_seed: int,
+    *,
+    whole: bool,
+    prepared: Prepared,
+    code: Code,
+    jobs: int = 1,
+) -> None:
+    """Write the files of all cells that are done and have none for this selection seed.
+
+    Args:
+        layout: the study's files.
+        records: the cells'; diverged ones have no detections and are left out.
+        selection_seed: divides the images.
+        whole: whether the cells report.
+        prepared: names the validation split, and the number of resamples.
+        code: the code that the process runs.
+        jobs: the number of processes.
+
+    Raises:
+        TuningError: some cannot be evaluated; the files of the others are written.
+    """
+    missing = [
+        record
+        for record in records
+        if record.status == DONE and load(layout, record, selection_seed, whole) is None
+    ]
+    if not missing:
+        return
+    usable = [record for record in missing if _has_detections(layout, record)]
+    resamples = prepared.config.get("TEST", {}).get("BOOTSTRAP_RESAMPLES", DEFAULT_RESAMPLES)
+    request = {
+        "annotations": _annotations(prepared),
+        "selection_seed": selection_seed,
+        "cells": [
+            {
+                "detections": str(layout.cell_detections(record.cell)),
+                "resamples": resamples if whole else min(resamples, TUNING_RESAMPLES),
+                "whole": whole,
+                "output": str(layout.half(record.cell)),
+                "about": {
+                    "version": 1,
+                    "cell": record.cell,
+                    "fingerprint": record.fingerprint,
+                    "selection_seed": selection_seed,
+                    "whole": whole,
+                },
+            }
+            for record in usable
+        ],
+    }
+    layout.halves.mkdir(parents=True, exist_ok=True)
+    log = _call(request, layout, code, jobs) if usable else ""
+    left = [r.cell for r in missing if load(layout, r, selection_seed, whole) is None]
+    lost = [record.cell for record in missing if record not in usable]
+    problems = []
+    if lost:
+        problems.append(
+            f"the detections of {_listed(lost)} are gone; delete the records to train again"
+        )
+    if others := [cell for cell in left if cell not in lost]:
+        problems.append(f"AP on halves of the images failed for {_listed(others)}:\n{tail(log)}")
+    if problems:
+        raise TuningError("; ".join(problems))
+
+
+def _has_detections(layout: Layout, record: Record) -> bool:
+    """Whether the cell's folder has the detections that its record was made from."""
+    mark = earlier.mark_in(layout.cell(record.cell))
+    same = mark.get("fingerprint") == record.fingerprint
+    return same and (ROOT / layout.cell_detections(record.cell)).is_file()
+
+
+def _annotations(prepared: Prepared) -> str:
+    split = prepared.dataset.get("val")
+    path = split.get("annotation_file") if isinstance(split, dict) else None
+    if not isinstance(path, str) or not path:
+        raise TuningError(
+            f"{prepared.dataset.get('name', 'the data set')}: its validation split is not one file "
+            "in COCO's format, so its images cannot be divided"
+        )
+    return path
+
+
+def _call(request: dict[str, Any], layout: Layout, code: Code, jobs: int) -> str:
+    """Run the process; return what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "request.json"
+        path.write_text(json.dumps(request), encoding="utf-8")
+        command = [sys.executable, *TOOL, "--request", str(path), "--jobs", str(jobs)]
+        with layout.halves_log.open("w", encoding="utf-8") as file:
+            subprocess.run(
+                command,
+                cwd=ROOT,
+                env=os.environ | environment.threads(1) | code.variables(),
+                stdout=file,
+                stderr=file,
+                check=False,
+            )
+    return layout.halves_log.read_text(encoding="utf-8", errors="replace")
+
+
+def _listed(cells: Sequence[str]) -> str:
+    more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
+    return ", ".join(cells[:3]) + more

@@ -1,0 +1,52 @@
+"""The figure of AP over the tuning budget."""
+
+from reports import plots
+from reports.figures.illustration import Illustrated, drawn
+from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
+from reports.results.load import Results
+from reports.statistics.tuning import expected_best, tuned
+from reports.text.sentences import listed
+
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def ap_over_budget(results: Results) -> Illustrated:
+    """Expected AP of the best of k settings of each tuned loss, over k."""
+    found = [one for one in tuned(results) if one.choice and one.choice.best]
+    if not found:
+        return Illustrated(None, "")
+    losses = []
+    for one, marker in zip(found, _MARKERS * len(found), strict=False):
+        assert one.choice is not None
+        selection = [candidate.selection for candidate in one.choice.ranked]
+        reporting = [candidate.reporting for candidate in one.choice.ranked]
+        losses.append(
+            plots.Budget(
+                one.name,
+                expected_best(selection, selection),
+                expected_best(selection, reporting),
+                setting_colour(one.row.setting.as_dict()),
+                marker,
+            )
+        )
+    ends = [
+        f"{one.label}: {one_decimal(float(one.reporting[0]))} with 1 setting, "
+        f"{one_decimal(float(one.reporting[-1]))} with {len(one.reporting)}"
+        for one in losses
+    ]
+    stale = [one.name for one in found if one.choice and one.choice.stale]
+    return Illustrated(
+        drawn(
+            "ap_over_budget",
+            f"Expected {MAIN_METRIC} over the number of settings tried, on the half of the images "
+            f"that reports. {'; '.join(ends)}.",
+            plots.ap_over_budget,
+            losses,
+        ),
+        f"Expected {MAIN_METRIC} of the best of k settings of each tuning grid, over all subsets "
+        "of k settings (Dodge et al., arXiv:1909.03004; unbiased as in Tang et al., "
+        "arXiv:2004.13705). The best is chosen on the half of the validation images that selects; "
+        "its value there (right) is biased upwards, its value on the half that reports (left) by "
+        "no more than the luck of the seeds that took part in the choice."
+        + (f" The choice for {listed(stale)} is stale." if stale else ""),
+    )

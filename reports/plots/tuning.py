@@ -1,0 +1,52 @@
+"""AP over the tuning budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.plots.drawing import WIDTH, Numbers, legend_outside, styled
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A loss.
+
+    Attributes:
+        label: for the legend.
+        selection: expected AP of the best of k settings on the half that selects, k = 1 .. n.
+        reporting: its AP on the half that reports.
+        colour: of line and marks.
+        marker: matplotlib's.
+    """
+
+    label: str
+    selection: Numbers
+    reporting: Numbers
+    colour: str
+    marker: str = "o"
+
+
+@styled
+def ap_over_budget(losses: Sequence[Budget]) -> list[Axes]:
+    """A panel for each half of the images, both on one scale, a line per loss."""
+    figure = Figure(figsize=(WIDTH, 3.6))
+    panels = list(figure.subplots(1, 2, sharey=True))
+    for axes, half, title in zip(
+        panels, ("reporting", "selection"), ("half that reports", "half that selects"), strict=True
+    ):
+        axes.set_title(title, loc="left")
+        for loss in losses:
+            values = np.asarray(getattr(loss, half), float)
+            axes.plot(
+                np.arange(1, len(values) + 1), values, color=loss.colour, marker=loss.marker,
+                markersize=5, linewidth=1.5, label=loss.label,
+            )  # fmt: skip
+        axes.set_xlabel("settings tried")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylabel("expected AP of the best (%)")
+    legend_outside(panels[0])
+    return panels

@@ -1,0 +1,47 @@
+"""Records of tuned rows as the report uses them: on the half of the images that reports."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ablations.records.record import DONE, Record
+from ablations.storage.layout import Layout
+from ablations.study.cell import Cell
+from ablations.study.study import Study
+from ablations.tuning import halves
+
+
+def judged_cells(study: Study) -> list[Cell]:
+    """The cells of grids with tuned rows, which only the half that reports judges."""
+    return list(
+        dict.fromkeys(
+            Cell(row.setting, seed)
+            for grid in study.grids
+            if grid.is_tuned
+            for row in grid.rows
+            for seed in study.seeds_of(grid)
+        )
+    )
+
+
+def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Cell id -> its record with metrics and analysis of the half that reports.
+
+    Cells without them are left out: the state of such a cell is ``UNJUDGED``.
+    """
+    found = {}
+    for cell in judged_cells(study):
+        record = records.get(cell.id)
+        if record is None or record.status != DONE:
+            continue
+        of_halves = halves.load(layout, record, study.selection_seed, whole=True)
+        if of_halves is None:
+            continue
+        half = of_halves.reporting
+        result = record.result | {
+            "metrics": half.metrics,
+            "per_class_AP": half.per_class_AP,
+            "analysis": half.analysis,
+        }
+        found[cell.id] = msgspec.structs.replace(record, result=result)
+    return found

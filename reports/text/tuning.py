@@ -1,0 +1,86 @@
+"""Sentences about the choice of settings: plain text, escaped where it is shown."""
+
+from collections.abc import Sequence
+
+from ablations.study.choice import CHOSEN_LATER
+from ablations.study.grid import Grid
+from reports.results.labels import MAIN_METRIC
+from reports.results.load import Results
+from reports.statistics.inference import SIGNIFICANCE
+from reports.statistics.tuning import Tuned
+from reports.text.sentences import counted, difference_number, listed, p_text
+
+
+def fairness(results: Results, grid: Grid) -> str:
+    """How the settings of a grid with tuned rows were chosen, and what judges them.
+
+    Args:
+        results: of the study.
+        grid: one of its grids.
+
+    Returns:
+        "" for a grid without tuned rows.
+    """
+    if not grid.is_tuned:
+        return ""
+    names = {row.tune for row in grid.rows if row.tune}
+    sizes = {len(tuning.rows) for tuning in results.study.tuning if tuning.name in names}
+    number = counted(max(sizes), "setting")
+    images = images_of_half(results, grid)
+    return (
+        f"Each setting is the best of {number} on one half of the validation images, and was "
+        "trained again with seeds that took no part in the choice. All values are of the other "
+        f"half{f', {images} images' if images else ''}."
+    )
+
+
+def images_of_half(results: Results, grid: Grid) -> int:
+    """The number of images that judge a grid with tuned rows; 0 if no record has it."""
+    for record in results.records_of(results.of_grid(grid)):
+        bootstrap = (record.result.get("analysis") or {}).get("bootstrap")
+        number = bootstrap.get("images") if isinstance(bootstrap, dict) else None
+        if type(number) is int:
+            return number
+    return 0
+
+
+def alarm(found: Sequence[Tuned]) -> str:
+    """A warning for each loss whose gap chance does not explain; "" if there is none."""
+    texts = [
+        f"{one.name} {difference_number(one.gap.value)} {MAIN_METRIC} ({p_text(one.gap.p_holm)})"
+        for one in found
+        if one.gap and one.gap.alarm
+    ]
+    if not texts:
+        return ""
+    return (
+        f"Chance does not explain the gap between the two halves of the images: {listed(texts)}. "
+        "Either the selection overfits its half, or the halves differ in kind; another "
+        "selection_seed divides the images in another way and trains no tuning run again."
+    )
+
+
+def note(results: Results, found: Sequence[Tuned]) -> str:
+    """What the table of choices shows, and what is still missing."""
+    sentences = [
+        f"{MAIN_METRIC} of each loss's best settings on the half of the validation images that "
+        f"selects and on the half that reports (selection seed {results.study.selection_seed}), "
+        f"with {_seeds(found)}. A run that diverged counts as 0.0.",
+        "The gap is the first minus the second; its interval covers the variation in images. "
+        f"A gap is marked where chance does not explain it (p < {SIGNIFICANCE:g} after Holm's "
+        "correction over the losses).",
+    ]
+    if waiting := [one.name for one in found if one.choice is None]:
+        sentences.append(f"{CHOSEN_LATER.capitalize()}: {listed(waiting)}.")
+    if none := [one.name for one in found if one.choice and one.choice.best is None]:
+        sentences.append(f"No setting, since every run diverged: {listed(none)}.")
+    for one in found:
+        if one.choice and one.choice.stale:
+            changed = " and ".join(one.choice.stale)
+            sentences.append(f"The choice for {one.name} is stale: {changed} changed.")
+    return " ".join(sentences)
+
+
+def _seeds(found: Sequence[Tuned]) -> str:
+    numbers = sorted({len(one.choice.seeds) for one in found if one.choice})
+    return " or ".join(counted(number, "seed") for number in numbers) or "no seed"
