@@ -76,6 +76,8 @@ def measure(request: Request, again: bool = True) -> int:
         found = _measure(layout, entries, without)
         path = records.save(found, layout.speed)
         print(f"speed: {path}: {summary(found)}", flush=True)
+        if before:
+            print(f"speed: {agreement(found, before)}", flush=True)
     return 1 if found.not_timed else 0
 
 
@@ -132,6 +134,16 @@ def summary(found: Speed) -> str:
         text += f"; other processes used {found.busy_cpus:.1f} processors meanwhile"
     noisy = [name for name, time in found.times.items() if not time.is_shown]
     return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
+
+
+def agreement(found: Speed, before: Speed) -> str:
+    """How far two measurements of a machine agree."""
+    shared = [name for name in found.times if name in before.times]
+    changes = [found.times[n].ms_per_image / before.times[n].ms_per_image for n in shared]
+    return (
+        f"the times are {min(changes):.3f} to {max(changes):.3f} of those that were measured "
+        f"before ({before.finished})"
+    )
 
 
 def rounds(

@@ -81,8 +81,11 @@ def test_it_is_measured_again_only_if_needed(trained, workplace, capsys):
     assert measure(trained, again=False) == 0
     assert len(timed(workplace)) == 1
     assert "measured before on this machine" in capsys.readouterr().out
+    deep = Cell(trained.study.grids[0].rows[2].setting, 1)
+    trained.layout.cell_weights(deep.id).write_text("8.2", encoding="utf-8")
     measure(trained)
     assert len(timed(workplace)) == 2
+    assert "the times are 1.000 to 1.025 of those" in capsys.readouterr().out, "8.2 / 8 = 1.025"
 
 
 def test_another_machine_measures_for_itself(trained, workplace, monkeypatch):
