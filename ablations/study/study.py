@@ -31,6 +31,8 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     more_seeds: dict[str, Seeds] = {}
     axes: dict[str, dict] = {}
     base: dict[str, Value] = {}
+    equivalence_margin: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
+    as_published: bool = False
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
     slurm: SlurmOptions = SlurmOptions()
 
@@ -48,6 +50,9 @@ class Study:
         seeds: the seeds that each setting is trained with.
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
         base: axis -> the config's value, in the study's terms.
+        equivalence_margin: AP (percent) by which two equivalent settings differ at most.
+        as_published: whether the config and the data set are those of the published tables, so
+            that an AP can be compared with a published AP.
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
         slurm: the options of a cell's task on a cluster.
     """
@@ -60,6 +65,8 @@ class Study:
     seeds: tuple[int, ...]
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
+    equivalence_margin: float = 1.0
+    as_published: bool = False
     gpus: int = 0
     slurm: SlurmOptions = SlurmOptions()
 
@@ -143,6 +150,8 @@ def load_study(
         seeds=tuple(range(1, (seeds or content["seeds"]) + 1)),
         more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in names},
         base=base,
+        equivalence_margin=content.get("equivalence_margin", 1.0),
+        as_published=content.get("as_published", False),
         gpus=content.get("gpus", 0),
         slurm=content.get("slurm", SlurmOptions()),
     )
