@@ -186,7 +186,7 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
         blocks.append(Text(sentences.agreement(agreement)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
-    dots = captions.dots(frame, table.has_published)
+    dots = captions.dots(frame, table)
     blocks.append(
         FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
     )

@@ -81,6 +81,14 @@ class Results:
         """Every cell is done or diverged, and no record was refused."""
         return self.status.is_complete and not self.refused
 
+    @property
+    def as_published(self) -> bool:
+        """Whether the set-up is that of the published tables: the study's, on its own data set."""
+        own_data = self.request.get("dataset") or any(
+            record.dataset.get("name") != self.study.dataset for record in self.records.values()
+        )
+        return self.study.as_published and not own_data
+
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""
         return self.frame[self.frame["grid"] == grid.name]

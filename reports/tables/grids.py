@@ -57,14 +57,16 @@ class GridTable:
         row_labels: for example ``γ = 2, α = 0.25``.
         texts: a line per row, all texts, "" for no value: the axes, and ``<axis>_paper`` of
             those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
-            ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
-            those of :func:`against_reference.texts`; ``seeds_done``, ``seeds_planned`` and
-            ``status``, which is "" if all runs of the row are done.
+            ``<metric>_published`` of each metric; ``AP_difference`` (of the printed values), if
+            the published set-up is the study's; those of :func:`against_reference.texts`;
+            ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row
+            are done.
         values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
             ``<metric>_published``.
         stale: per row, whether all its values are stale.
         records: per row, the records' (seed, path from the report's folder).
         comparisons: per row, its interval and its comparison with the reference row.
+        published_effects: per row, the published AP minus that of the reference row, or NaN.
     """
 
     axes: tuple[str, ...]
@@ -75,6 +77,7 @@ class GridTable:
     stale: list[bool]
     records: list[list[tuple[int, str]]]
     comparisons: list[Comparison]
+    published_effects: list[float]
 
     @property
     def has_published(self) -> bool:
@@ -112,9 +115,10 @@ class GridTable:
         return columns
 
     def _columns_of(self, metric: str) -> list[Column]:
-        """Our values and, if they are compared, the published values and the difference.
+        """Our values and, if they are compared, the published values.
 
-        ``MAIN_METRIC`` also has its interval and its difference from the reference row.
+        ``MAIN_METRIC`` also has its interval, its difference from the reference row and, if the
+        published set-up is the study's, its difference from the published value.
         """
         texts, header = self.texts, METRICS[metric].header
         ours = [
@@ -137,10 +141,12 @@ class GridTable:
         if metric in self.compared:
             theirs = shown(texts[f"{metric}_published"])
             columns.append(Column(header, "published", NUMBER, theirs))
-            if main:
+            if main and f"{metric}_difference" in texts:
                 difference = shown(map(signed, texts[f"{metric}_difference"]))
                 columns.append(Column(header, "difference", NUMBER, difference))
-        return columns + (against_reference.columns(self.comparisons) if main else [])
+        if main:
+            columns += against_reference.columns(self.comparisons, self.published_effects)
+        return columns
 
 
 def grid_table(results: Results, grid: Grid) -> GridTable:
@@ -156,6 +162,9 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
     ]
     comparisons, texts = compare(results, grid), {}
+    effects = against_reference.published_effects(
+        values[f"{MAIN_METRIC}_published"].to_list(), grid.reference
+    )
     for axis in grid.columns:
         texts[axis] = [value_text(row, axis) for row in grid.rows]
         if any(papers := [paper_text(row, axis) for row in grid.rows]):
@@ -168,9 +177,10 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         texts[f"{metric}_sd"] = [one_decimal(value) for value in spread]
         texts[f"{metric}_published"] = theirs
         if metric == MAIN_METRIC:
-            current = [one_decimal(value) for value in values[metric]]
-            texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
-            texts |= against_reference.texts(comparisons)
+            if results.as_published:
+                current = [one_decimal(value) for value in values[metric]]
+                texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
+            texts |= against_reference.texts(comparisons, effects)
     texts["seeds_done"] = [str(n) for n in values[f"{MAIN_METRIC}_n"]]
     texts["seeds_planned"] = [str(len(row)) for row in rows]
     texts["status"] = [states.row_text(row) for row in rows]
@@ -190,6 +200,7 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
             for row in rows
         ],
         comparisons=comparisons,
+        published_effects=effects,
     )
 
 

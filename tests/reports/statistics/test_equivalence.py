@@ -17,7 +17,12 @@ from reports.statistics.inference import Runs, difference, holm
 RNG = np.random.default_rng(3)
 SAMPLES = [
     (RNG.normal(mean, spread, n), RNG.normal(30, 0.4, m))
-    for mean, spread, n, m in [(30, 0.3, 3, 3), (30.8, 0.2, 5, 4), (29, 0.9, 8, 8), (31.5, 0.1, 2, 6)]
+    for mean, spread, n, m in [
+        (30, 0.3, 3, 3),
+        (30.8, 0.2, 5, 4),
+        (29, 0.9, 8, 8),
+        (31.5, 0.1, 2, 6),
+    ]
 ]
 
 
@@ -86,7 +91,7 @@ def test_the_needed_seeds_decide_a_difference_of_any_size_and_fewer_do_not(sprea
 
 def test_the_images_limit_what_seeds_can_decide():
     few = needed_to_decide([0.04, 0.04], 0.0, 500, 1.0, 1)
-    more = needed_to_decide([0.04, 0.04], 0.02, 500, 1.0, 1)
+    more = needed_to_decide([0.04, 0.04], 0.05, 500, 1.0, 1)
     assert few.seeds < more.seeds
     # (1.9600 + 1.6449) sqrt(0.25) = 1.80 > 1, and 500 (1.80 / 1)^2 = 1,624.4
     assert needed_to_decide([0.04, 0.04], 0.25, 500, 1.0, 1) == Needed(None, 1625)
