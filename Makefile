@@ -5,10 +5,12 @@ SHELL := /bin/bash
 
 ## the study to run: a file in ablations/studies, without .yaml
 STUDY = mini
-## tables of the study, for example GRIDS="alpha gamma"; empty: all of them
+## tables, for example GRIDS="alpha gamma"; empty: the study's; all: its further ones, too
 GRIDS =
 ## number of seeds for every setting; empty: the study's number
 SEEDS =
+## length of the trainings, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
+SCHEDULE =
 ## your data: a folder in COCO's or Pascal VOC's format; check, describe, register: or coco_2017
 DATASET =
 ## number of cells side by side; empty: one per core, or as many as there are GPUs for
@@ -43,6 +45,7 @@ PY = $(or $(PYTHON),.venv/bin/python)
 STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
 	$(if $(GRIDS),--grids "$(GRIDS)") \
 	$(if $(SEEDS),--seeds "$(SEEDS)") \
+	$(if $(SCHEDULE),--schedule "$(SCHEDULE)") \
 	$(if $(DATASET),--dataset "$(DATASET)")
 
 RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \

@@ -21,7 +21,7 @@ from ablations.status import costs, overview, today
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
-from ablations.study.study import load_study
+from ablations.study.study import load_study, schedule_of
 
 INTERRUPTED = 130
 
@@ -41,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     dataset = _from_root(options.dataset) if options.dataset else None
     os.chdir(ROOT)
     try:
-        study = load_study(options.study, (options.grids or "").split(), options.seeds)
+        study = load_study(
+            options.study, (options.grids or "").split(), options.seeds, options.schedule
+        )
         layout = Layout.of(output, study.name, dataset)
         gpus = options.gpus
         if gpus is None:
@@ -121,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         "--grids", help="names of grids, separated by spaces (default: the study's)"
     )
     parser.add_argument("--seeds", type=_positive, help="number of seeds (default: the study's)")
+    parser.add_argument(
+        "--schedule",
+        type=schedule_of,
+        help="length of the trainings, for example 0.3x or 1x (default: the study's)",
+    )
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(

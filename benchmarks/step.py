@@ -2,8 +2,11 @@
 
 A step is the losses of a batch that is in memory, their gradients, and a step of the optimizer.
 All sides have the same architecture, weights, images, boxes and optimizer. Images and boxes are
-random, the weights are as they are drawn, and the learning rate is 0, so that every step is alike.
-They are float32 but where a side says mixed precision: the network in float16, no loss scaled.
+random, the weights are those of a detector before training (:func:`fresh_weights`), and the
+learning rate is 0, so that all steps are alike. On a CPU, subnormal floats are flushed to 0, as in
+this project's trainings; the sides share a process, so this holds for all of them. All numbers are
+float32, except on sides with mixed precision: there the network is in float16, and no loss is
+scaled.
 """
 
 import tempfile
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
@@ -26,6 +30,7 @@ from focal_star.mini.anchor_labels import cached_labels
 from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
 from focal_star.mini.models import CachedRetinaNet
 from focal_star.training.optimizer import build_optimizer
+from focal_star.training.subnormals import flush_subnormals
 
 TITLE = "Training step (FL): losses, gradients, optimizer"
 
@@ -50,8 +55,8 @@ def build(name: str, config: str, num_images: int, size: list[int], threads: int
     pairs = ["EXTENSIONS", "['mini']", "MODEL.DEVICE", device, "SOLVER.BASE_LR", "0.0"]
     cfg = load_config(CONFIGS / config, pairs)
     batch = _batch(cfg, num_images, size)
-    torch.manual_seed(0)
-    weights = build_model(cfg).state_dict()
+    flush_subnormals(cfg)
+    weights = fresh_weights(cfg, batch)
     sides = [_side("this project", cfg, weights, batch)]
     if cfg.MODEL.BACKBONE.STORE_FROZEN:
         without = _with(cfg, ["MODEL.BACKBONE.STORE_FROZEN", False])
@@ -76,6 +81,30 @@ def build(name: str, config: str, num_images: int, size: list[int], threads: int
         budget_seconds=12,
         warmup=1,
     )
+
+
+def fresh_weights(cfg: CfgNode, batch: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """The weights of a detector that has not been trained: its logits are near the prior's, -4.6.
+
+    The frozen normalisations get the statistics of the batch, as those of pretrained weights would
+    fit. As they are drawn, they are identities, with which the logits of ResNet-50 exceed 50.
+    """
+    torch.manual_seed(0)
+    model = build_model(cfg).eval()
+    norms = [module for module in model.modules() if isinstance(module, FrozenBatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(_fit_statistics) for norm in norms]
+    with torch.no_grad():
+        model.backbone(model.preprocess_image(batch).tensor)
+    for hook in hooks:
+        hook.remove()
+    return model.state_dict()
+
+
+def _fit_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Set the statistics of a normalisation to those of its input."""
+    variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
 
 
 def _with(cfg: CfgNode, pairs: list) -> CfgNode:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ablations.records.record import DONE
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.study import schedule_of
 from reports.follow import follow
 from reports.page.render import write_report
 from reports.results.load import ReportError, Results, find_study, load
@@ -25,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     layout = Layout.of(options.output, options.study, options.dataset)
 
     def read() -> Results:
-        study = find_study(layout, options.study, (options.grids or "").split(), options.seeds)
+        study = find_study(
+            layout, options.study, (options.grids or "").split(), options.seeds, options.schedule
+        )
         return load(layout, study)
 
     if options.every:
@@ -51,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
     parser.add_argument("--grids", help="names of grids, spaces between (default: those that ran)")
     parser.add_argument("--seeds", type=_seeds, help="number of seeds (default: those that ran)")
+    parser.add_argument(
+        "--schedule",
+        type=schedule_of,
+        help="length of the trainings, for example 1x (default: of those that ran)",
+    )
     parser.add_argument("--dataset", type=Path, help="folder of your own data")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(

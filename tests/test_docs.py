@@ -145,7 +145,7 @@ def test_the_differences_of_the_mini_study_match_its_config():
         f"ResNet-{cfg.MODEL.RESNETS.DEPTH} and -34 of width {cfg.MODEL.RESNETS.RES2_OUT_CHANNELS}, "
         f"FPN of {cfg.MODEL.FPN.OUT_CHANNELS}, {cfg.MODEL.RETINANET.NUM_CONVS} convolution",
         f"from {cfg.MODEL.ANCHOR_GENERATOR.SIZES[0][0]:g} px on",
-        f"{cfg.SOLVER.OPTIMIZER}, cosine, {cfg.SOLVER.MAX_ITER} iterations of "
+        f"{cfg.SOLVER.OPTIMIZER}, cosine; 1x is {cfg.SOLVER.MAX_ITER} iterations of "
         f"{cfg.SOLVER.IMS_PER_BATCH}",
         f"norm {clip:g}, for all losses",
     ):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NUMERICS = 3
+NUMERICS = 4
 """The version of the numerics. Raise it with each change that changes a result: older records
 become stale."""
 
@@ -88,9 +88,9 @@ class ResolvedConfig:
         """
         self._values = dict(flat(config))
         self._texts = {
-            key: f"{key}={_canonical(value)}"
+            key: f"{key}={canonical(value)}"
             for key, value in sorted(self._values.items())
-            if not _without_effect(key)
+            if not is_without_effect(key)
         }
 
     def __getitem__(self, key: str) -> Any:
@@ -109,7 +109,7 @@ class ResolvedConfig:
         return [
             f"{key} is {self._values.get(key)!r}, not {value!r}"
             for key, value in values.items()
-            if _canonical(self._values.get(key)) != _canonical(value)
+            if canonical(self._values.get(key)) != canonical(value)
         ]
 
     def sha256(self, changes: Mapping[str, Any]) -> str:
@@ -125,9 +125,7 @@ class ResolvedConfig:
         if unknown:
             raise KeyError(", ".join(unknown))
         texts = self._texts | {
-            key: f"{key}={_canonical(value)}"
-            for key, value in changes.items()
-            if key in self._texts
+            key: f"{key}={canonical(value)}" for key, value in changes.items() if key in self._texts
         }
         return _sha256("\n".join(texts.values()))
 
@@ -141,13 +139,15 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _without_effect(key: str) -> bool:
+def is_without_effect(key: str) -> bool:
+    """Whether a config key is one of ``WITHOUT_EFFECT``."""
     return any(
         key.startswith(part) if part.endswith(".") else key == part for part in WITHOUT_EFFECT
     )
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """The value of a config key as JSON, the same for 1 and 1.0, and for a list and a tuple."""
     return json.dumps(_plain(value), sort_keys=True)
 
 

@@ -28,7 +28,8 @@ from ablations.study.study import Study
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]
 
-SCHEDULE = ("SOLVER.MAX_ITER", "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
+MAX_ITER = "SOLVER.MAX_ITER"
+SCHEDULE = (MAX_ITER, "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
 
 
 class PrepareError(RuntimeError):
@@ -96,6 +97,9 @@ class Prepared:
         config = ResolvedConfig(self.config)
         scales = "SOLVER.REFERENCE_WORLD_SIZE" in config and config["SOLVER.REFERENCE_WORLD_SIZE"]
         schedule = {} if scales else {key: config[key] for key in SCHEDULE if key in config}
+        if MAX_ITER in schedule:
+            factor = cell.setting.as_dict().get("schedule", 1.0)
+            schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * factor))
         base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
         values = base | cell.setting.as_dict()
         axes = {

@@ -60,15 +60,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         result: ``metrics`` (name -> percent, None where undefined), ``per_class_AP`` (category
             -> percent), ``curves`` (name -> list, with ``iteration`` as the shared abscissa),
             ``first_loss`` (``predicted`` and ``measured`` loss_cls), ``iterations``,
-            ``weights_sha256``, ``error_iteration``, ``divergence``; ``analysis`` (see
+            ``weights_sha256``, ``error_iteration``, ``divergence``; ``loss`` (its name, code and
+            options, and its values at some p_t); ``analysis`` (see
             ``focal_star.evaluation.analysis``), ``validation`` (losses on validation images by
             iteration) and ``loss_distribution`` (see the module of that name), each None if it
             was not recorded.
         run: ``train_seconds``, ``eval_seconds``, ``wall_seconds``, ``ms_per_image``,
             ``attempts`` (the number of processes), ``disk_bytes``, ``finished`` (UTC, ISO 8601),
             ``commit``, ``snapshot_sha256`` (the snapshot of the code that was run), ``code_sha256``
-            (the sources of focal_star, as the process reports it), ``environment`` (versions and
-            hardware, name -> text).
+            (the sources of focal_star, as the process reports it), ``config`` (``values``: the keys
+            without their defaults; ``follows``: derived key -> its sources), ``config_changes``,
+            ``environment`` (versions and hardware, name -> text).
         dataset: ``name``, ``sha256`` and, for ``train`` and ``val``, ``num_images``,
             ``num_instances`` and what ``focal_star.data.validation.description`` counts.
     """
@@ -100,6 +102,7 @@ class _Result(msgspec.Struct):
     analysis: dict[str, Any] | None = None
     validation: dict[str, list[Number]] | None = None
     loss_distribution: dict[str, Any] | None = None
+    loss: dict[str, Any] | None = None
 
 
 class _Run(msgspec.Struct):
@@ -110,6 +113,8 @@ class _Run(msgspec.Struct):
     wall_seconds: Number = None
     ms_per_image: Number = None
     disk_bytes: Number = None
+    config: dict[str, Any] | None = None
+    config_changes: list[dict[str, Any]] | None = None
     environment: dict[str, Any] | None = None
 
 

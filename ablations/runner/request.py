@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.storage.layout import Layout
-from ablations.study.study import Study
+from ablations.study.study import Study, schedule_name
 
 RETRIES = 2
 
@@ -54,6 +54,7 @@ class Request:
         arguments = [
             f"STUDY={study.name}",
             "GRIDS=" + " ".join(grid.name for grid in study.grids),
+            f"SCHEDULE={schedule_name(study.schedule)}",
         ]
         if not study.more_seeds:
             arguments.append(f"SEEDS={len(study.seeds)}")

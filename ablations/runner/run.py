@@ -93,6 +93,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
         "study": study.name,
         "grids": [grid.name for grid in study.grids],
         "seeds": None if study.more_seeds else len(study.seeds),
+        "schedule": study.schedule,
         "dataset": str(request.dataset or ""),
         "processes": request.processes,
         "snapshot_sha256": code.sha256,

@@ -215,15 +215,16 @@ class _CostModel:
 
         Args:
             setting: axis -> value.
-            iterations: the training's iterations; None for the config's.
+            iterations: the training's iterations; None for those of its schedule.
         """
         scale = self.value(setting, "scale") if self._base.get("scale") else 1
-        zoo, trained = self.zoo(setting), iterations if self._iterations else None
+        planned = self._iterations * setting.get("schedule", 1)
+        zoo, trained = self.zoo(setting), (iterations if self._iterations else None) or planned
         if zoo is None:
-            return float(scale) ** 2 * (trained or self._iterations or 1)
+            return float(scale) ** 2 * (trained or 1)
         of_training = statistics.fmean(edge**2 for edge in ZOO_TRAIN_EDGES)
         per_iteration = zoo.seconds_per_iteration * ZOO_GPUS * self._images / ZOO_IMAGES
-        training = (trained or self._iterations) * per_iteration * scale**2 / of_training
+        training = trained * per_iteration * scale**2 / of_training
         testing = self._test_images * zoo.seconds_per_image * scale**2 / ZOO_TEST_EDGE**2
         return training + testing
 

@@ -25,6 +25,7 @@ class Axis:
         key: the config's key.
         kind: the type of its values.
         prefix: the text before a value in a cell's id.
+        suffix: the text after it.
         base: the value that every config of this project has, so that a setting need not name
             it. A study may set another; axes without one are always named.
         only_with: (axis, its values): this axis has an effect only if that axis has one of these
@@ -39,6 +40,7 @@ class Axis:
     kind: type
     prefix: str
     base: Any = ...
+    suffix: str = ""
     only_with: tuple[str, tuple[str, ...] | AllBut] | None = None
     of_model: bool = False
     changes_cost: bool = False
@@ -80,11 +82,12 @@ AXES = {
     ),
     "depth": Axis("MODEL.RESNETS.DEPTH", int, "depth", changes_weights=True, **_MODEL),
     "scale": Axis("INPUT.SHORT_EDGE", int, "edge", **_MODEL),
+    "schedule": Axis("SOLVER.SCHEDULE", float, "", 1.0, suffix="x"),
 }  # fmt: skip
 """Name of an axis in a grid -> the axis. The order is that of a cell's id."""
 
 MODEL_AXES = tuple(name for name, axis in AXES.items() if axis.of_model)
-LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
+LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss", "schedule"))
 """The parameters of the loss."""
 
 

@@ -73,8 +73,9 @@ class Setting:
 
     @property
     def id(self) -> str:
-        """For example ``focal-alpha0.25-gamma2``."""
-        return "-".join(AXES[axis].prefix + _text(value) for axis, value in self.values)
+        """For example ``focal-alpha0.25-gamma2-0.3x``."""
+        parts = ((AXES[axis], _text(value)) for axis, value in self.values)
+        return "-".join(axis.prefix + text + axis.suffix for axis, text in parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Axis -> value."""

@@ -100,6 +100,7 @@ def load_grid(
     folder: Path = PACKAGE / "grids",
     axes: dict[str, dict[Any, Any]] | None = None,
     base: dict[str, Any] | None = None,
+    schedule: float = 1.0,
 ) -> Grid:
     """Read ``<folder>/<name>.yaml``.
 
@@ -108,6 +109,7 @@ def load_grid(
         folder: its folder.
         axes: axis -> the paper's value -> the study's; the values of other axes are unchanged.
         base: axis -> the value of the study's config, in the study's terms.
+        schedule: that of the rows that name none.
 
     Raises:
         PlanError: lists every problem of the file.
@@ -122,7 +124,7 @@ def load_grid(
             continue
         given.append((number, common | values))
         try:
-            rows.append(_row(common | values, columns, axes or {}, base or {}))
+            rows.append(_row(common | values, columns, axes or {}, base or {}, schedule))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     reference, about = None, content.get("published")
@@ -156,6 +158,7 @@ def _row(
     columns: tuple[str, ...],
     axes: dict[str, dict[Any, Any]],
     base: dict[str, Any],
+    schedule: float,
 ) -> Row:
     """The row with these values: of axes, and words for the other columns.
 
@@ -185,7 +188,7 @@ def _row(
                 f"{axis} {shown(of_axes[axis])} has no meaning in this study; known: {known}"
             )
         ours[axis] = axes[axis][of_axes[axis]]
-    setting = Setting.of(base, **of_axes | ours)
+    setting = Setting.of(base, **{"schedule": schedule} | of_axes | ours)
     if len(setting.id) > MAX_ID_LENGTH:
         raise ValueError(f"its values make a file name of {len(setting.id)} characters")
     return Row(values, setting, ours)

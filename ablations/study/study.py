@@ -1,5 +1,6 @@
 """Studies as read from their YAML files, and their cells."""
 
+import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,11 @@ from ablations.study.slurm_options import SlurmOptions
 MAX_SEEDS = 1000
 """The max number of seeds per setting."""
 
+MAX_SCHEDULE = 1000
+
+ALL_GRIDS = "all"
+"""As the name of a grid: the study's grids and its further ones."""
+
 Seeds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEEDS)]
 
 
@@ -28,6 +34,8 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     dataset: str
     grids: Annotated[list[str], msgspec.Meta(min_length=1)]
     seeds: Seeds
+    schedule: Annotated[float, msgspec.Meta(gt=0, le=MAX_SCHEDULE)] = 1.0
+    further_grids: list[str] = []
     more_seeds: dict[str, Seeds] = {}
     axes: dict[str, dict] = {}
     base: dict[str, Value] = {}
@@ -35,6 +43,28 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     as_published: bool = False
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
     slurm: SlurmOptions = SlurmOptions()
+
+
+def schedule_of(text: str) -> float:
+    """The number of a schedule's name: .3 for ``0.3x``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number with or without an x, or out of range.
+    """
+    try:
+        number = float(text.lower().removesuffix("x"))
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= MAX_SCHEDULE:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no schedule; valid: a number up to {MAX_SCHEDULE}, such as 0.3x or 1x"
+        )
+    return number
+
+
+def schedule_name(schedule: float) -> str:
+    """The name of a schedule: ``0.3x`` for .3."""
+    return f"{schedule:.12g}x"
 
 
 @dataclass(frozen=True)
@@ -48,6 +78,7 @@ class Study:
         dataset: the data set's registered name.
         grids: the tables, in the order of the report.
         seeds: the seeds that each setting is trained with.
+        schedule: the length of a training as a multiple of the config's: 1 for Detectron2's 1x.
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
         base: axis -> the config's value, in the study's terms.
         equivalence_margin: AP (percent) by which two equivalent settings differ at most.
@@ -63,6 +94,7 @@ class Study:
     dataset: str
     grids: tuple[Grid, ...]
     seeds: tuple[int, ...]
+    schedule: float = 1.0
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
     equivalence_margin: float = 1.0
@@ -98,14 +130,17 @@ def load_study(
     name: str,
     grids: list[str] | None = None,
     seeds: int | None = None,
+    schedule: float | None = None,
     folder: Path = PACKAGE,
 ) -> Study:
     """Read ``<folder>/studies/<name>.yaml`` and its grids.
 
     Args:
         name: the study.
-        grids: names of grids to use instead of the study's.
+        grids: names of grids to use instead of the study's; ``ALL_GRIDS`` for those and its
+            further ones.
         seeds: number of seeds of every grid, instead of the study's numbers.
+        schedule: the length of the trainings, instead of the study's.
         folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:
@@ -121,6 +156,7 @@ def load_study(
     known = names_of(folder / "grids")
     for key, names, what, valid in (
         ("more_seeds", content.get("more_seeds", ()), "grid", known),
+        ("further_grids", content.get("further_grids", ()), "grid", known),
         ("axes", content.get("axes", ()), "axis", AXES),
         ("base", content.get("base", ()), "axis", AXES),
     ):
@@ -128,14 +164,17 @@ def load_study(
             problems.append(f"{key}: {unknown(what, others, valid)}")
     refuse(path, problems)
     names = list(grids or content["grids"])
+    if ALL_GRIDS in names:
+        names = [*content["grids"], *content.get("further_grids", ())]
     if others := [grid for grid in names if grid not in known]:
         raise PlanError(unknown("grid", others, known))
     axes = content.get("axes", {})
     base = {a: axes.get(a, {}).get(value, value) for a, value in content.get("base", {}).items()}
+    schedule = schedule or content.get("schedule", 1.0)
     loaded, refused = [], []
     for grid in dict.fromkeys(names):
         try:
-            loaded.append(load_grid(grid, folder / "grids", axes, base))
+            loaded.append(load_grid(grid, folder / "grids", axes, base, schedule))
         except PlanError as error:
             refused.append(str(error))
     if refused:
@@ -148,6 +187,7 @@ def load_study(
         dataset=content["dataset"],
         grids=tuple(loaded),
         seeds=tuple(range(1, (seeds or content["seeds"]) + 1)),
+        schedule=schedule,
         more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in names},
         base=base,
         equivalence_margin=content.get("equivalence_margin", 1.0),

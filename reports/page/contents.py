@@ -26,6 +26,7 @@ from reports.page.blocks import (
     Warning,
 )
 from reports.results import provenance
+from reports.results.differences import differences
 from reports.results.labels import (
     BASELINE,
     CANDIDATE,
@@ -93,8 +94,21 @@ def report(results: Results) -> Report:
     return Report(
         title=sentences.title(results),
         summary=sentences.summary(results),
-        warnings=list(filter(None, [sentences.staleness(results)])),
+        warnings=list(filter(None, [sentences.staleness(results), _confounded(results, grids)])),
         sections=[section for section in sections if section.blocks],
+    )
+
+
+def _confounded(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> str:
+    """A warning that names the tables with confounds; "" if there are none."""
+    names = [
+        grid.name for grid, table in grids if differences(results, grid, table.row_labels).confounds
+    ]
+    if not names:
+        return ""
+    return (
+        f"The rows of {sentences.tables(names)} also differ in keys that the table does not name; "
+        "the warning below each says which."
     )
 
 
@@ -175,13 +189,19 @@ def table_of_best(rows: Sequence[dict[str, str]]) -> Table:
 def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.records_of(frame))
+    found = differences(results, grid, table.row_labels)
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
     blocks: list[Block] = [
         TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
-        Note(captions.under_table(results, grid, table)),
+        Note(
+            f"{captions.under_table(results, grid, table)} "
+            f"{captions.compared_configs(found)}".strip()
+        ),
     ]
+    if found.confounds:
+        blocks.append(Warning(captions.confounds(found)))
     if agreement:
         blocks.append(Text(sentences.agreement(agreement)))
     if "focal_star" in set(frame["loss"]):

@@ -118,14 +118,15 @@ AXES = {
     "num_aspect_ratios": AxisLabel("aspect ratios", "ratios {}"),
     "depth": AxisLabel("depth", "depth {}"),
     "scale": AxisLabel("scale (px)", "{} px"),
+    "schedule": AxisLabel("schedule", "{}x"),
 }
 """Axis or column of a grid -> label."""
 
 MODEL_AXES = (
     "detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size",
-    "nms_thresh",
+    "nms_thresh", "schedule",
 )  # fmt: skip
-"""The axes of the model and the data: losses are compared at equal values of these."""
+"""The axes of the model, the data and the schedule: losses are compared where these are equal."""
 
 OHEM = {"ohem": "OHEM", "ohem_1_3": "OHEM 1:3"}
 """Method in configs -> label."""

@@ -20,7 +20,7 @@ from ablations.storage.reading import PlanError
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid
-from ablations.study.study import Study, load_study
+from ablations.study.study import MAX_SCHEDULE, Study, load_study
 from reports.results.labels import METRICS, SPEED
 from reports.results.states import changed_text
 
@@ -83,11 +83,11 @@ class Results:
 
     @property
     def as_published(self) -> bool:
-        """Whether the set-up is that of the published tables: the study's, on its own data set."""
+        """Whether the set-up is the published tables': that of the study, its data and 1x."""
         own_data = self.request.get("dataset") or any(
             record.dataset.get("name") != self.study.dataset for record in self.records.values()
         )
-        return self.study.as_published and not own_data
+        return self.study.as_published and self.study.schedule == 1 and not own_data
 
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""
@@ -99,7 +99,11 @@ class Results:
 
 
 def find_study(
-    layout: Layout, name: str, grids: list[str] | None = None, seeds: int | None = None
+    layout: Layout,
+    name: str,
+    grids: list[str] | None = None,
+    seeds: int | None = None,
+    schedule: float | None = None,
 ) -> Study:
     """The study as it was run; missing arguments are taken from ``study.json``.
 
@@ -118,9 +122,19 @@ def find_study(
         problems.append(f"grids is {asked_grids!r}, not a list of names")
     if asked_seeds is not None and (type(asked_seeds) is not int or asked_seeds < 1):
         problems.append(f"seeds is {asked_seeds!r}, not a number of seeds")
+    asked_schedule = request.get("schedule")
+    if asked_schedule is not None and (
+        type(asked_schedule) not in (int, float) or not 0 < asked_schedule <= MAX_SCHEDULE
+    ):
+        problems.append(f"schedule is {asked_schedule!r}, not a number above 0")
     if problems:
         raise ReportError(f"{layout.study}: " + "; ".join(problems))
-    return load_study(name, grids or asked_grids, asked_seeds if seeds is None else seeds)
+    return load_study(
+        name,
+        grids or asked_grids,
+        asked_seeds if seeds is None else seeds,
+        asked_schedule if schedule is None else schedule,
+    )
 
 
 def load(layout: Layout, study: Study) -> Results:
@@ -162,7 +176,7 @@ def load(layout: Layout, study: Study) -> Results:
                     "seed": seed,
                     "cell": cell.id,
                     "setting": row.setting.id,
-                    **{axis: row.setting.as_dict().get(axis) for axis in AXES},
+                    **_axes(study, row.setting.as_dict()),
                     **_outcome(found, cell),
                 }
                 for grid in study.grids
@@ -203,6 +217,13 @@ def _identities(
         return prepared.identities(study.cells(), processes, code), ""
     except (PrepareError, PlanError) as error:
         return None, str(error)
+
+
+def _axes(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
+    """Axis -> a setting's value, None at the study's own; a setting at 1x names no schedule."""
+    schedule = setting.get("schedule", 1.0)
+    own = {"schedule": None if schedule == study.schedule else schedule}
+    return {axis: setting.get(axis) for axis in AXES} | own
 
 
 def _outcome(found: Status, cell: Cell) -> dict[str, Any]:

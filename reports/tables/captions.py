@@ -8,6 +8,7 @@ from ablations.records.record import DIVERGED, Record
 from ablations.status.status import ENDED, MISSING, STALE
 from ablations.study.grid import Grid
 from reports.results import provenance
+from reports.results.differences import Differences
 from reports.results.labels import (
     MAIN_METRIC,
     METRICS,
@@ -29,6 +30,9 @@ from reports.statistics.inference import SIGNIFICANCE
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.tables.table import signed
 from reports.text.sentences import CI, MODEL, counted, listed, tables, untested
+
+MAX_KEYS = 6
+"""A note names so many of the keys that follow from others, and the number of the rest."""
 
 
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:
@@ -60,6 +64,43 @@ def _published(results: Results, grid: Grid, table: GridTable) -> str:
     if any(map(math.isfinite, table.published_effects)):
         return f"{text}effects of the rows and their order, not the values."
     return f"{text}order of the rows, not the values."
+
+
+def compared_configs(found: Differences) -> str:
+    """The sentence on the keys in which the rows of a table differ."""
+    if not found.num_compared:
+        return (
+            "Whether the rows differ only in what the table names is unknown: no record contains "
+            "the config of its run."
+            if found.num_runs
+            else ""
+        )
+    if found.num_rows < 2:
+        return ""
+    parts = [f"The rows differ in {listed(found.named) if found.named else 'no column'}"]
+    if found.by_word:
+        parts.append(f"in what the words stand for ({listed(found.by_word)})")
+    if found.following:
+        following = list(found.following[:MAX_KEYS])
+        if len(found.following) > MAX_KEYS:
+            following.append(f"{len(found.following) - MAX_KEYS} other keys")
+        parts.append(f"in what follows from these ({listed(following)})")
+    text = listed(parts)
+    text += "" if found.confounds else ", and in nothing else"
+    compared = counted(found.num_compared, "run")
+    if found.num_compared < found.num_runs:
+        compared = f"{found.num_compared} of {counted(found.num_runs, 'run')}"
+    return f"{text} (recorded configs of {compared})."
+
+
+def confounds(found: Differences) -> str:
+    """The warning about a table whose rows also differ in something else; "" without any."""
+    if not found.confounds:
+        return ""
+    return (
+        "Confounded: the rows of this table also differ in what it does not name. "
+        f"{'; '.join(found.confounds)}."
+    )
 
 
 def dots(frame: pd.DataFrame, table: GridTable) -> str:

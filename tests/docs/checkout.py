@@ -35,13 +35,13 @@ GRIDS = ("headline",)
 
 SHORT = {
     "IMS_PER_BATCH: 8": "IMS_PER_BATCH: 2",
-    "WARMUP_ITERS: 40": "WARMUP_ITERS: 1",
-    "MAX_ITER: 450": "MAX_ITER: 2",
+    "WARMUP_ITERS: 240": "WARMUP_ITERS: 1",
+    "MAX_ITER: 3000  # 1x": "MAX_ITER: 8",
     "PRETRAINING:\n  ENABLED: True\n": (
         "PRETRAINING:\n  ENABLED: True\n  MAX_ITER: 2\n  IMS_PER_BATCH: 8\n"
     ),
     "TEST:\n": "TEST:\n  BOOTSTRAP_RESAMPLES: 20\n",
-    "LOSS_PERIOD: 100": "LOSS_PERIOD: 0",
+    "LOSS_PERIOD: 500": "LOSS_PERIOD: 0",
     "LOSS_DISTRIBUTION_IMAGES: 128": "LOSS_DISTRIBUTION_IMAGES: 2",
 }
 """Text of the mini study's config -> its replacement in the copy."""

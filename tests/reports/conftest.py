@@ -171,6 +171,7 @@ class StudyFolder:
                 "warmup_images": 10,
                 "finished": "2025-01-02T03:04:05Z",
                 "commit": "0123456789abcdef0123456789abcdef01234567",
+                "config": {"values": cell.setting.config(), "follows": {}},
                 "environment": {"cpu": "Example CPU", "num_threads": 1, "torch": "2.15.0"},
             },
             dataset=DATASET,

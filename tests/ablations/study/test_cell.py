@@ -16,7 +16,7 @@ TWO_STAGE = {"detector": "faster_rcnn", "depth": 34, "scale": 88}
 ANOTHER = {
     "detector": "faster_rcnn", "loss": "focal", "alpha": 0.5, "gamma": 0.125, "beta": 0.5,
     "weight_cap": 5.0, "prior": 0.05, "ohem": "ohem_1_3", "batch_size": 64, "nms_thresh": 0.3,
-    "num_scales": 2, "num_aspect_ratios": 1, "depth": 34, "scale": 88,
+    "num_scales": 2, "num_aspect_ratios": 1, "depth": 34, "scale": 88, "schedule": 0.3,
 }  # fmt: skip
 """Axis -> a value that no study here has as its base."""
 
@@ -75,7 +75,9 @@ def test_an_axis_without_effect_is_left_out(axis):
 
 def test_another_detector_has_no_loss_and_no_anchors_of_retinanet():
     of_retinanet = OHEM | {"loss": "focal_star", "gamma": 2.0} | {
-        axis: ANOTHER[axis] for axis in AXES if axis not in ("detector", "depth", "scale", "loss")
+        axis: ANOTHER[axis]
+        for axis in AXES
+        if axis not in ("detector", "depth", "scale", "schedule", "loss")
     }  # fmt: skip
     setting = Setting.of(**of_retinanet, **TWO_STAGE)
     assert setting == Setting.of(**TWO_STAGE)

@@ -1,3 +1,4 @@
+import argparse
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Row
-from ablations.study.study import load_study
+from ablations.study.study import ALL_GRIDS, load_study, schedule_name, schedule_of
 
 FOLDER = PACKAGE
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
@@ -89,7 +90,11 @@ def test_headline_has_more_seeds():
 
 
 def settings(*grids):
-    return {row.setting for grid in load_study("mini", list(grids)).grids for row in grid.rows}
+    return {
+        row.setting
+        for grid in load_study("mini", list(grids), schedule=1).grids
+        for row in grid.rows
+    }
 
 
 def test_the_cross_entropy_of_all_tables_is_one_cell():
@@ -108,6 +113,39 @@ def test_the_default_cell_of_the_tables_is_one_cell():
     assert settings("ohem") & settings("depth_scale") == {
         Setting.of(loss="focal", alpha=0.25, gamma=2, depth=34)
     }
+
+
+def test_a_schedule_is_part_of_every_setting_that_names_none():
+    quarter, whole = (load_study("mini", ["gamma", "schedules"], schedule=s) for s in (0.25, 1))
+    of_gamma, of_schedules = quarter.grids
+    assert {row.setting.as_dict()["schedule"] for row in of_gamma.rows} == {0.25}
+    assert all(row.setting.id.endswith("-0.25x") for row in of_gamma.rows)
+    # 1x is what the config says, so that it is no change of it.
+    assert not any("schedule" in row.setting.as_dict() for row in whole.grids[0].rows)
+    assert of_schedules == whole.grids[1]
+    assert {"0.15x", "0.3x", "2x"} <= {row.setting.id.split("-")[-1] for row in of_schedules.rows}
+    assert not {c.id for c in quarter.cells()} >= {c.id for c in whole.cells()}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1x", 1), ("0.3x", 0.3), (".3", 0.3), ("2X", 2), ("1000x", 1000)]
+)
+def test_schedules_have_names(text, number):
+    assert schedule_of(text) == number
+    assert schedule_of(schedule_name(number)) == number
+
+
+@pytest.mark.parametrize("text", ["", "x", "0x", "-1x", "nan", "inf", "1001x", "1xx", "fast"])
+def test_what_is_no_schedule_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no schedule"):
+        schedule_of(text)
+
+
+def test_all_grids_are_the_studys_and_its_further_ones():
+    for name in STUDIES:
+        content = content_of(name)
+        names = [grid.name for grid in load_study(name, [ALL_GRIDS]).grids]
+        assert names == content["grids"] + content["further_grids"]
 
 
 def test_grids_named_twice_count_once():

@@ -168,7 +168,7 @@ def test_scales_an_octave_follow_from_the_smallest_size_of_a_level():
     assert sizes == written
     for number in (1, 2, 4):
         sizes = anchors_of(MINI, "NUM_SCALES", str(number)).SIZES
-        assert [level[0] for level in sizes] == [16, 32, 64, 128, 256]
+        assert [level[0] for level in sizes] == [32, 64, 128, 256, 512]
         for level in sizes:
             ratios = [b / a for a, b in zip(level, [*level[1:], 2 * level[0]], strict=True)]
             assert ratios == pytest.approx([2 ** (1 / number)] * number)
@@ -196,7 +196,7 @@ def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
     short, plain = resolve_config(MINI, pairs), resolve_config(MINI)
     assert short == plain
     mini, base = anchors_of(MINI), anchors_of(BASE)
-    assert [[2 * size for size in level] for level in mini.SIZES] == base.SIZES
+    assert mini.SIZES == base.SIZES
     ratios = mini.ASPECT_RATIOS
     assert ratios == base.ASPECT_RATIOS
 
@@ -283,3 +283,48 @@ def test_clipping_by_hand_needs_the_losss_own_off():
     assert (clip.ENABLED, clip.CLIP_VALUE) == (False, 1.0)
     with pytest.raises(ConfigError, match="CLIP_NORM is 0.0; valid: a number > 0, or None"):
         load_config(COCO, ["MODEL.FOCAL_STAR.CLIP_NORM", "0.0"])
+
+
+SCHEDULED = (
+    "SOLVER.MAX_ITER",
+    "SOLVER.WARMUP_ITERS",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "TEST.LOSS_PERIOD",
+)
+
+
+def scheduled(cfg):
+    return [cfg[key.split(".")[0]][key.split(".")[1]] for key in SCHEDULED]
+
+
+def test_a_schedule_multiplies_the_lengths_of_a_training_once():
+    at_1x, quarter = load_config(MINI), load_config(MINI, ["SOLVER.SCHEDULE", "0.25"])
+    assert scheduled(quarter) == [round(number / 4) for number in scheduled(at_1x)]
+    derive(quarter)
+    assert scheduled(quarter) == [round(number / 4) for number in scheduled(at_1x)]
+    steps = load_config(BASE, ["SOLVER.SCHEDULE", "3.0", "MODEL.WEIGHTS", ""]).SOLVER
+    assert (steps.STEPS, steps.MAX_ITER) == ((180_000, 240_000), 270_000)
+
+
+def test_a_saved_config_keeps_its_schedule_and_can_be_given_another(tmp_path):
+    saved = tmp_path / "config.yaml"
+    saved.write_text(load_config(MINI, ["SOLVER.SCHEDULE", "0.25"]).dump())
+    assert load_config(saved).SOLVER.SCHEDULE == 0.25
+    assert scheduled(load_config(saved)) == scheduled(
+        load_config(MINI, ["SOLVER.SCHEDULE", "0.25"])
+    )
+    assert scheduled(load_config(saved, ["SOLVER.SCHEDULE", "1.0"])) == scheduled(load_config(MINI))
+    # Of a saved config, whose lengths are what they are, a length can be given as always.
+    assert load_config(saved, ["SOLVER.MAX_ITER", "7"]).SOLVER.MAX_ITER == 7
+
+
+def test_no_length_becomes_0_and_0_stays_0():
+    cfg = load_config(MINI, ["SOLVER.SCHEDULE", "1e-9"])
+    assert scheduled(cfg) == [1, 1, 1, 1]
+    assert cfg.TEST.EVAL_PERIOD == 0
+
+
+def test_a_length_beside_a_schedule_is_refused():
+    with pytest.raises(ConfigError, match="MAX_ITER is multiplied by SOLVER.SCHEDULE 0.5"):
+        load_config(MINI, ["SOLVER.SCHEDULE", "0.5", "SOLVER.MAX_ITER", "7"])
+    assert load_config(MINI, ["SOLVER.MAX_ITER", "7"]).SOLVER.MAX_ITER == 7

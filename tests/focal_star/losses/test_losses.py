@@ -11,9 +11,11 @@ from fvcore.nn import sigmoid_focal_loss, sigmoid_focal_loss_star
 from focal_star.losses import (
     LOSSES,
     cross_entropy_loss,
+    focal,
     focal_appendix_loss,
     focal_loss,
     focal_star_loss,
+    named,
 )
 from reports.plots.formulas import LOSSES as FORMULAS
 
@@ -241,6 +243,16 @@ def test_the_report_draws_these_losses(name):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         focal_star_loss(torch.zeros(2), torch.zeros(2), **arguments)
+
+
+def test_a_name_that_is_taken_is_refused_with_both_files():
+    with pytest.raises(ValueError) as error:
+        named("focal")(lambda logits, targets: logits)
+    assert str(error.value) == (
+        f"loss 'focal' of {__file__} is already registered by {focal.__file__}; choose another "
+        "name in one of them"
+    )
+    assert LOSSES["focal"] is focal.focal_loss
 
 
 def test_bad_gamma_and_shapes_are_refused():

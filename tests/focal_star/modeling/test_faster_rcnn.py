@@ -58,8 +58,9 @@ def test_any_config_becomes_one_of_faster_rcnn(name):
     model = build_model(cfg)
     is_mini = name.startswith("mini")
     assert type(model) is (CachedGeneralizedRCNN if is_mini else GeneralizedRCNN)
-    assert list(model.backbone.output_shape()) == ["p2", "p3", "p4", "p5", "p6"]
-    assert model.proposal_generator.anchor_generator.num_anchors == [3] * 5
+    levels = ["p3", "p4", "p5", "p6"] if is_mini else ["p2", "p3", "p4", "p5", "p6"]
+    assert list(model.backbone.output_shape()) == levels
+    assert model.proposal_generator.anchor_generator.num_anchors == [3] * len(levels)
     assert model.roi_heads.num_classes == of_retinanet.MODEL.RETINANET.NUM_CLASSES
     for part in ("DATASETS", "INPUT", "SOLVER", "TEST"):
         assert cfg[part] == of_retinanet[part]
@@ -199,6 +200,12 @@ def test_looking_at_validation_images_moves_no_number(cfg):
 
 
 def test_stored_features_of_the_stage_that_the_pyramid_sees_change_no_bit(cfg):
+    own = cfg.MODEL.FASTER_RCNN  # the usual levels
+    own.RESNETS.OUT_FEATURES = own.FPN.IN_FEATURES = ["res2", "res3", "res4", "res5"]
+    own.RPN.IN_FEATURES = ["p2", "p3", "p4", "p5", "p6"]
+    own.ROI_HEADS.IN_FEATURES = own.RPN.IN_FEATURES[:-1]
+    own.ANCHOR_GENERATOR.SIZES = [[32], [64], [128], [256], [512]]
+    derive(cfg)
     Path(cfg.OUTPUT_DIR).mkdir()
     trainer = MiniTrainer(cfg)
     trainer.load()
@@ -273,3 +280,11 @@ def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, t
     )  # fmt: skip
     assert code == 2
     assert "MODEL.META_ARCHITECTURE is CachedGeneralizedRCNN" in capsys.readouterr().err
+
+
+def test_the_detectors_of_the_mini_study_have_about_as_many_parameters():
+    sizes = [
+        sum(parameter.numel() for parameter in build_model(load_config(MINI, pairs)).parameters())
+        for pairs in ([], ["MODEL.DETECTOR", "faster_rcnn"])
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)

@@ -46,6 +46,7 @@ def steps(model: RetinaNet, number: int = 2) -> tuple[list[dict[str, float]], di
 
 
 def test_with_focal_it_is_detectron2s_retinanet(tiny_cfg):
+    tiny_cfg.MODEL.RETINANET.SUBNET_INIT = "normal"
     theirs, their_gradients = steps(build(tiny_cfg, "focal", "RetinaNet"))
     ours, our_gradients = steps(build(tiny_cfg, "focal"))
     assert [set(each) for each in ours] == [{"loss_cls", "loss_box_reg"}] * 2

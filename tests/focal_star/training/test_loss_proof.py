@@ -26,7 +26,9 @@ def test_the_values_are_those_of_the_formula(tiny_cfg, caplog, loss, fused, monk
     tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA, tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA = 0.25, 2.0
     with caplog.at_level(logging.INFO):
         proof = log_loss_proof(build_model(tiny_cfg), "ab" * 32)
-    assert (proof["code"], proof["fused"]) == ("ab" * 32, fused)
+    assert (proof["name"], proof["code"], proof["fused"]) == (loss, "ab" * 32, fused)
+    special = {"focal_star": {"weight_cap": None}, "focal_appendix": {"beta": 0.0}}
+    assert proof["options"] == {"alpha": 0.25, "gamma": 2.0, **special.get(loss, {})}
     weights = {
         "ce": lambda p: -math.log(p),
         "focal": lambda p: -((1 - p) ** 2) * math.log(p),
@@ -37,18 +39,49 @@ def test_the_values_are_those_of_the_formula(tiny_cfg, caplog, loss, fused, monk
     assert proof["positive"] == pytest.approx([0.25 * value for value in expected], rel=1e-5)
     assert proof["negative"] == pytest.approx([0.75 * value for value in expected], rel=1e-5)
     (message,) = (text for text in caplog.messages if text.startswith("Loss "))
-    assert message.startswith(f"Loss {loss}, code abababababab, ")
+    assert message.startswith(f"Loss {loss} (alpha 0.25, gamma 2.0")
+    assert (
+        f"), code abababababab, {'kernel eager, fused' if fused else 'as it is written'}. At p_t"
+        in message
+    )
     assert f"{proof['positive'][0]:.5g}" in message
+
+
+def test_options_of_one_loss_show_in_its_values(tiny_cfg):
+    """By hand at p_t = 0.1: 9^2 is capped at 5; the appendix has softplus(2 log 9 - 1) / 2."""
+    tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA = None
+    tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA = 2.0
+    tiny_cfg.MODEL.FOCAL_STAR.WEIGHT_CAP, tiny_cfg.MODEL.FOCAL_STAR.BETA = 5.0, 1.0
+    expected = {
+        "focal_star": 5 * math.log(10),
+        "focal_appendix": math.log1p(math.exp(2 * math.log(9) - 1)) / 2,
+    }
+    for loss, value in expected.items():
+        tiny_cfg.MODEL.FOCAL_STAR.LOSS = loss
+        proof = log_loss_proof(build_model(tiny_cfg), "")
+        for label in ("positive", "negative"):
+            assert proof[label][0] == pytest.approx(value, rel=1e-5)
+
+
+def test_the_values_are_those_of_the_method_that_trains(tiny_cfg, monkeypatch):
+    """A subclass whose ``loss_cls`` is twice the configured loss is found out."""
+    model = build_model(tiny_cfg)
+    honest = log_loss_proof(model, "")
+    loss_cls = model.loss_cls
+    monkeypatch.setattr(model, "loss_cls", lambda *arguments: 2 * loss_cls(*arguments))
+    doubled = log_loss_proof(model, "")
+    assert doubled["positive"] == pytest.approx([2 * value for value in honest["positive"]])
+    assert doubled["negative"] == pytest.approx([2 * value for value in honest["negative"]])
 
 
 def test_values_that_are_not_finite_can_be_recorded(tiny_cfg, caplog):
     model = build_model(tiny_cfg)
-    model.fused_loss = lambda logits, labels: logits.sum() + math.inf
+    model.fused_loss = lambda logits, labels, scale: logits.sum() * math.nan
     with caplog.at_level(logging.INFO):
         proof = log_loss_proof(model, "")
     json.dumps(proof, allow_nan=False)
     assert proof["positive"] == [None] * len(P_T)
-    assert "it is inf, inf, inf for a positive" in caplog.text
+    assert "it is nan, nan, nan for a positive" in caplog.text
 
 
 def test_a_training_records_it(tiny_cfg, caplog):
@@ -56,8 +89,9 @@ def test_a_training_records_it(tiny_cfg, caplog):
     with caplog.at_level(logging.INFO):
         made = engine.train(tiny_cfg)
     name = tiny_cfg.MODEL.FOCAL_STAR.LOSS
+    assert made["result"]["loss"]["name"] == name
     assert made["result"]["loss"]["code"] == hashes()[name]
-    assert sum(text.startswith(f"Loss {name}, code ") for text in caplog.messages) == 1
+    assert sum(text.startswith(f"Loss {name} (alpha ") for text in caplog.messages) == 1
 
 
 def test_a_training_whose_loss_is_not_that_of_its_file_does_not_start(tiny_cfg, monkeypatch):

@@ -11,7 +11,12 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 
 from focal_star import extensions
-from focal_star.config.keys import ASPECT_RATIOS, add_focal_star_config, clips_by_loss
+from focal_star.config.keys import (
+    ASPECT_RATIOS,
+    SCHEDULE_KEYS,
+    add_focal_star_config,
+    clips_by_loss,
+)
 from focal_star.errors import ConfigError
 from focal_star.extensions import Rule
 from focal_star.io.addresses import is_address, leaves_cache
@@ -20,12 +25,17 @@ from focal_star.losses import LOSSES
 from focal_star.losses.fused import FORMS
 from focal_star.modeling.faster_rcnn import DETECTORS, FASTER_RCNN, META_ARCHITECTURE
 from focal_star.modeling.ohem import METHODS
+from focal_star.modeling.subnets import INITIALISATIONS
 
 SERVICES = ("wandb", "mlflow")
 """Values of ``OUTPUT_WRITERS``."""
 
 MAX_SCALES, MAX_PX = 100, 100_000
 """Larger values of ``NUM_SCALES`` and ``SHORT_EDGE`` would take all memory."""
+
+MAX_SCHEDULE = 1000
+
+_SIZES = [f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")]
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
@@ -88,6 +98,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda pi: _is_number(pi) and 0 < pi < 1,
             "a number between 0 and 1",
         ),
+        "MODEL.RETINANET.SUBNET_INIT": _one_of(INITIALISATIONS),
         "MODEL.FOCAL_STAR.CLIP_NORM": _or_none(
             _is_above_0, "a number > 0, or None for SOLVER.CLIP_GRADIENTS as it is"
         ),
@@ -126,6 +137,11 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",
         ),
+        "SOLVER.SCHEDULE": (
+            lambda factor: _is_number(factor) and 0 < factor <= MAX_SCHEDULE,
+            f"a number > 0 and <= {MAX_SCHEDULE}",
+        ),
+        "SOLVER.SCALED_BY": (_is_above_0, "a number > 0"),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
         "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
         "TEST.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
@@ -214,25 +230,54 @@ def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
     return sources | {"MODEL.ROI_HEADS.NUM_CLASSES": "MODEL.RETINANET.NUM_CLASSES"}
 
 
+def sources_of_derived(cfg: CfgNode) -> dict[str, list[str]]:
+    """Each key that :func:`focal_star.config.derive` sets -> the keys that it follows from.
+
+    Of two configs, the one may set a key and the other derive it; then it is in one result only.
+    """
+    generator = cfg.MODEL.ANCHOR_GENERATOR
+    found: dict[str, list[str]] = {}
+    if cfg.INPUT.SHORT_EDGE is not None:
+        found |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
+    for short, key in (("NUM_SCALES", "SIZES"), ("NUM_ASPECT_RATIOS", "ASPECT_RATIOS")):
+        if generator[short] is not None:
+            found[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
+    if cfg.SOLVER.SCHEDULE != 1:
+        scaled = (*SCHEDULE_KEYS, "SOLVER.STEPS", "SOLVER.SCALED_BY")
+        found |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
+    if clips_by_loss(cfg):
+        sources = ["MODEL.FOCAL_STAR.CLIP_NORM", "MODEL.FOCAL_STAR.LOSS", "MODEL.DETECTOR"]
+        for name in ("ENABLED", "CLIP_TYPE", "CLIP_VALUE"):
+            found[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
+    if cfg.MODEL.DETECTOR == FASTER_RCNN:
+        for key, source in faster_rcnn_sources(cfg).items():
+            found[key] = [*found.get(key, []), "MODEL.DETECTOR", source]
+    return found
+
+
 def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:
     """Refuse a ``KEY VALUE`` pair that :func:`focal_star.config.derive` would override.
 
     Raises:
         ConfigError: says which key to give in its place.
     """
-    sizes = [
-        f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")
-    ]
     anchors, ratios = "MODEL.ANCHOR_GENERATOR.", cfg.MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS
     problems = [
         f"{key} follows from {short} {value}; to give it, add: {short} None"
         for short, value, keys in (
-            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, sizes),
+            ("INPUT.SHORT_EDGE", cfg.INPUT.SHORT_EDGE, _SIZES),
             (f"{anchors}NUM_ASPECT_RATIOS", ratios, [f"{anchors}ASPECT_RATIOS"]),
         )
         for key in keys
         if value is not None and key in overrides[::2]
     ]
+    if cfg.SOLVER.SCHEDULE != cfg.SOLVER.SCALED_BY:
+        problems += [
+            f"{key} is multiplied by SOLVER.SCHEDULE {cfg.SOLVER.SCHEDULE:g}; to give the number "
+            "itself, add: SOLVER.SCHEDULE 1.0"
+            for key in (*SCHEDULE_KEYS, "SOLVER.STEPS")
+            if key in overrides[::2]
+        ]
     if cfg.MODEL.DETECTOR == FASTER_RCNN:
         problems += [
             f"{key} follows from {source} where MODEL.DETECTOR is {FASTER_RCNN}; give that one"

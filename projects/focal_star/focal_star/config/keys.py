@@ -55,6 +55,10 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # If the predicted first loss_cls is above this, a warning is logged before training.
     cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING = 100.0
 
+    # Initial weights of the two subnets, of focal_star.modeling.subnets.INITIALISATIONS: "normal"
+    # as Detectron2 and the paper have them, or "he" for heads with far fewer than 256 channels.
+    cfg.MODEL.RETINANET.SUBNET_INIT = "normal"
+
     # Whether code in the file of MODEL.WEIGHTS is run. If not, only tensors and plain values are
     # loaded.
     cfg.MODEL.TRUSTED_WEIGHTS = False
@@ -84,6 +88,12 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # Number of used bits per value in image files of 16 bits, 8 to 16: 12 for values up to 4095.
     # None for 16. It does not affect files of 8 bits and files that state their depth.
     cfg.INPUT.BIT_DEPTH = None
+
+    # The length of a training as a multiple of what a config states: .25 for a quarter of its
+    # MAX_ITER, WARMUP_ITERS, STEPS and periods. The configs of this project state 1x.
+    cfg.SOLVER.SCHEDULE = 1.0
+    # The multiple that the lengths in a config already contain; derive sets it.
+    cfg.SOLVER.SCALED_BY = 1.0
 
     # "SGD" as Detectron2 has it, or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
@@ -139,6 +149,7 @@ def add_extension_keys(cfg: CfgNode, names: Sequence[str]) -> None:
 def derive(cfg: CfgNode) -> None:
     """Set the keys of Detectron2 that follow from short keys. It is idempotent."""
     derive_faster_rcnn(cfg.MODEL)
+    _scale_schedule(cfg)
     cfg.MODEL.WEIGHTS = cfg.MODEL.WEIGHTS.replace(DEPTH, str(cfg.MODEL.RESNETS.DEPTH))
     if clips_by_loss(cfg):
         clip = cfg.SOLVER.CLIP_GRADIENTS
@@ -153,6 +164,29 @@ def derive(cfg: CfgNode) -> None:
     if image.SHORT_EDGE is not None:
         image.MIN_SIZE_TRAIN, image.MIN_SIZE_TEST = (image.SHORT_EDGE,), image.SHORT_EDGE
         image.MAX_SIZE_TRAIN = image.MAX_SIZE_TEST = round(image.SHORT_EDGE * LONG_TO_SHORT)
+
+
+SCHEDULE_KEYS = (
+    "SOLVER.MAX_ITER",
+    "SOLVER.WARMUP_ITERS",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "TEST.EVAL_PERIOD",
+    "TEST.LOSS_PERIOD",
+)
+"""The numbers of iterations that ``SOLVER.SCHEDULE`` multiplies, besides ``SOLVER.STEPS``."""
+
+
+def _scale_schedule(cfg: CfgNode) -> None:
+    """Multiply the lengths of a training by ``SOLVER.SCHEDULE``; 0 stays 0."""
+    factor = cfg.SOLVER.SCHEDULE / cfg.SOLVER.SCALED_BY
+    if factor == 1:
+        return
+    for key in SCHEDULE_KEYS:
+        section, name = key.split(".")
+        if iterations := cfg[section][name]:
+            cfg[section][name] = max(1, round(iterations * factor))
+    cfg.SOLVER.STEPS = tuple(max(1, round(step * factor)) for step in cfg.SOLVER.STEPS)
+    cfg.SOLVER.SCALED_BY = cfg.SOLVER.SCHEDULE
 
 
 def clips_by_loss(cfg: CfgNode) -> bool:

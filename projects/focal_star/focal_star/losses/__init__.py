@@ -1,8 +1,8 @@
 """Classification losses of dense detectors: pure functions of logits and targets.
 
 Symbols: x is a logit, y its binary label, s = x where y = 1 and -x where y = 0,
-p_t = sigmoid(s) is the probability given to the true label, and alpha_t is alpha where y = 1 and
-1 - alpha where y = 0 (1 where alpha is None). softplus(-s) = -log(p_t).
+p_t = sigmoid(s) is the predicted probability of the true label, and alpha_t is alpha where y = 1
+and 1 - alpha where y = 0 (1 if alpha is None). softplus(-s) = -log(p_t).
 
 Every loss is one file with one function of this form:
 
@@ -14,17 +14,17 @@ Every loss is one file with one function of this form:
     gamma: the exponent; its range depends on the loss.
     reduction: "none" (the shape of ``logits``), "sum" or "mean" (a scalar).
     Returns the loss, float32 (float64 for float64 logits).
-    Raises ValueError for a shape or value that is not one of these.
+    Raises ValueError for an invalid shape or value.
 
-Every loss is computed in float32 or better whatever the input's type and autocast say. Loss and
-gradient are finite for every finite logit: a logit beyond the point where the loss would leave
-the range of float32 is clamped to that point, and a gradient that would leave the range of the
-logits' own type is the largest of that type. Below that point the formula is exact.
+Every loss is computed in float32 or better, regardless of the input's type and of autocast. Loss
+and gradient are finite for every finite logit: a logit at which the loss would overflow float32 is
+clamped to the last one at which it does not, and a gradient is clamped to the range of the logits'
+type. Up to that logit the formula is exact.
 
 A target between 0 and 1 (label smoothing) mixes the losses of the two labels linearly,
 y loss(x, 1) + (1 - y) loss(x, 0), as the smoothed cross entropy does.
 
-A new loss is a new file in this folder, which is imported from here; docs/own_loss.md shows one.
+A new loss is a new file in this folder, which is imported here; docs/own_loss.md has an example.
 """
 
 from importlib import import_module

@@ -1,8 +1,10 @@
-"""What the losses share: the registry, the labels, alpha, reductions and the range of numbers.
+"""The parts that all losses share: registry, labels, alpha, reductions and the range of numbers.
 
-The hash of every loss covers this file, so an edit of it trains every loss again.
+The hash of every loss covers this file, so an edit of its code makes the records of all losses
+stale.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -18,23 +20,32 @@ def named(name: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
     """Return a decorator that registers a loss in ``LOSSES``.
 
     The loss takes ``logits`` and ``targets`` and, by keyword, ``alpha``, ``gamma`` and
-    ``reduction``; where it names ``beta`` or ``weight_cap``, it gets those of the config too.
+    ``reduction``. If it has a parameter ``beta`` or ``weight_cap``, it also gets the config's.
 
     Args:
-        name: of the loss in a config, written as a constant: the hash of a loss's code is found by
-            reading files, not by running them.
+        name: the name of the loss in a config, written as a constant: the files are read, not run,
+            to compute the hash of a loss's code.
 
     Raises:
-        ValueError: a loss of that name is already registered.
+        ValueError: a loss of that name is already registered; the message names both files.
     """
 
     def enter(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if name in LOSSES:
-            raise ValueError(f"loss {name!r} is already registered; choose another name")
+            raise ValueError(
+                f"loss {name!r} of {_file_of(loss)} is already registered by "
+                f"{_file_of(LOSSES[name])}; choose another name in one of them"
+            )
         LOSSES[name] = loss
         return loss
 
     return enter
+
+
+def _file_of(loss: Callable[..., Tensor]) -> str:
+    """The file that defines a loss; its module if it is no plain function."""
+    code = getattr(inspect.unwrap(loss), "__code__", None)
+    return code.co_filename if code else f"the module {loss.__module__}"
 
 
 def alpha_balanced(
@@ -53,13 +64,13 @@ def alpha_balanced(
         targets: y, the shape of ``logits``; bool, or float in [0, 1].
         alpha: weight of the positive label in [0, 1]; None for no weighting.
         reduction: "none" (the shape of ``logits``), "sum" or "mean" (a scalar).
-        growth: g where the loss grows as exp(-g s) for hard examples; it then stays finite.
+        growth: g if the loss grows as exp(-g s) for hard examples; it is then kept finite.
 
     Returns:
         The loss, float32 (float64 for float64 logits).
 
     Raises:
-        ValueError: a shape, alpha or reduction that is not one of these.
+        ValueError: an invalid shape, alpha or reduction.
     """
     if targets.shape != logits.shape:
         raise ValueError(
@@ -95,7 +106,7 @@ def check_gamma(
     """Refuse a gamma that is not finite or not in the range of a loss.
 
     Raises:
-        ValueError: it names the loss, the value and the valid range.
+        ValueError: gamma is invalid; the message names the loss, the value and the valid range.
     """
     if not (math.isfinite(gamma) and gamma >= at_least and gamma > above):
         valid = f"> {above:g}" if math.isfinite(above) else f">= {at_least:g}"
@@ -112,8 +123,8 @@ def largest_logit(dtype: torch.dtype, growth: float) -> float:
     largest = 1e30  # leaves room for the products of x with gamma
     if growth <= 0:
         return largest
-    # This share of the type's exponent range lets the loss be exact up to 1e30 in float32, with
-    # room above for the factor |x| and for the sum over some million saturated anchors.
+    # With this share of the type's exponent range, the loss is exact up to 1e30 in float32. The
+    # rest leaves room for the factor |x| and for the sum over some million saturated anchors.
     return min(largest, 0.78 * math.log(torch.finfo(dtype).max) / growth)
 
 

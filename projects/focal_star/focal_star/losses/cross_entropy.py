@@ -20,7 +20,7 @@ def cross_entropy_loss(
 
     Args:
         logits, targets, alpha, reduction: see :mod:`focal_star.losses`.
-        gamma: not used; every loss takes it, so that a config can switch between them.
+        gamma: ignored; every loss takes it, so that a config can switch between losses.
     """
     del gamma
     return alpha_balanced(lambda s: softplus(-s), logits, targets, alpha, reduction)

@@ -2,8 +2,12 @@
 
 Scanned handwritten digits (the UCI ML hand-written digits, 8 x 8 px, ten classes) are stretched,
 coloured and pasted into crops of scikit-learn's two sample photographs. Nothing is downloaded.
+Distractors, which are made from digits and are none, are pasted in the same way and have no box.
 The digits of the validation split are not in the training split; the photographs are the same in
-both, cropped and mirrored at random.
+both, and their crops are turned, mirrored, recoloured and blended at random.
+
+The sizes of the objects and their number follow COCO's proportions, as far as 128 px allow: see
+docs/mini_study.md.
 """
 
 import json
@@ -14,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from focal_star.io.temporary import remove_abandoned, temporary_folder
 
@@ -33,6 +37,7 @@ class Recipe:
         image_size: height and width of each image, px.
         num_objects: minimum and maximum number of objects per image; an object for which no free
             place is found is left out.
+        num_distractors: the same for marks that look like digits and are none.
         height: smallest and largest height of a digit, px; its logarithm is uniform.
         aspect: largest ratio of height to width, and of width to height.
         contrast: smallest and largest distance in brightness between a digit and what it is
@@ -43,15 +48,16 @@ class Recipe:
     """
 
     num_train: int = 2000
-    num_val: int = 500
+    num_val: int = 1000
     image_size: int = 128
-    num_objects: tuple[int, int] = (1, 8)
-    height: tuple[float, float] = (12.0, 72.0)
-    aspect: float = 2.5
+    num_objects: tuple[int, int] = (0, 2)
+    num_distractors: tuple[int, int] = (0, 2)
+    height: tuple[float, float] = (24.0, 110.0)
+    aspect: float = 4.0
     contrast: tuple[float, float] = (100.0, 220.0)
     overlap: float = 0.1
     seed: int = 0
-    version: int = 2
+    version: int = 3
 
 
 def write(folder: Path, recipe: Recipe = Recipe()) -> None:
@@ -64,7 +70,11 @@ def write(folder: Path, recipe: Recipe = Recipe()) -> None:
     """
     wanted = json.dumps(asdict(recipe), sort_keys=True)
     recipe_file = folder / "recipe.json"
-    if recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted:
+
+    def is_there() -> bool:
+        return recipe_file.is_file() and recipe_file.read_text(encoding="utf-8") == wanted
+
+    if is_there():
         remove_abandoned(folder.parent)
         return
     # Composed beside its place and moved there whole, so that a kill leaves nothing half written.
@@ -78,7 +88,11 @@ def write(folder: Path, recipe: Recipe = Recipe()) -> None:
             (made / f"instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
         (made / "recipe.json").write_text(wanted, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not is_there():  # another process has written the same one in the meantime
+                raise
 
 
 @dataclass(frozen=True)
@@ -151,14 +165,25 @@ def _compose_split(
 
 
 def _background(photos: list[Image.Image], size: int, random: np.random.Generator) -> np.ndarray:
-    """A (size, size, 3) float crop in [0, 255] of a photograph, scaled and mirrored at random."""
+    """A (size, size, 3) float scene in [0, 255]: a crop of a photograph, or a blend of two."""
+    scene = _crop(photos, size, random)
+    if random.random() < 0.5:
+        share = random.uniform(0.3, 0.7)
+        scene = share * scene + (1 - share) * _crop(photos, size, random)
+    return scene
+
+
+def _crop(photos: list[Image.Image], size: int, random: np.random.Generator) -> np.ndarray:
+    """A (size, size, 3) crop of a photograph, scaled, turned, mirrored and recoloured."""
     photo = photos[random.integers(len(photos))]
-    side = int(size * random.uniform(1.0, min(photo.size) / size))
+    side = int(size * random.uniform(0.5, min(photo.size) / size))
     left, top = (int(random.integers(extent - side + 1)) for extent in photo.size)
     crop = photo.crop((left, top, left + side, top + side))
     crop = crop.resize((size, size), Image.Resampling.BILINEAR)
-    scene = np.asarray(crop, dtype=np.float64)
-    return (scene[:, ::-1] if random.random() < 0.5 else scene).copy()
+    scene = np.rot90(np.asarray(crop, dtype=np.float64), int(random.integers(4)))
+    scene = scene[:, ::-1] if random.random() < 0.5 else scene
+    scene = scene[..., random.permutation(3)]
+    return (255 - scene if random.random() < 0.5 else scene).copy()
 
 
 def _objects(
@@ -168,23 +193,74 @@ def _objects(
     recipe: Recipe,
     random: np.random.Generator,
 ) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
-    """Paste digits into ``scene``; yield each one's index and its box (x, y, w, h) in px."""
-    size = recipe.image_size
+    """Paste digits and distractors into ``scene``.
+
+    Yields:
+        The index of each digit and its box (x, y, w, h) in px.
+    """
     boxes: list[tuple[int, int, int, int]] = []
-    for _ in range(random.integers(recipe.num_objects[0], recipe.num_objects[1] + 1)):
-        h = float(np.exp(random.uniform(*np.log(recipe.height))))
-        w = h * float(np.exp(random.uniform(-1, 1) * np.log(recipe.aspect)))
-        h, w = round(h), min(max(round(w), 6), size - 2)
-        for _ in range(20):
-            x, y = int(random.integers(size - w + 1)), int(random.integers(size - h + 1))
-            if all(_covered((x, y, w, h), box) <= recipe.overlap for box in boxes):
-                break
-        else:
+    num_objects, num_distractors = (
+        int(random.integers(low, high + 1))
+        for low, high in (recipe.num_objects, recipe.num_distractors)
+    )
+    for number in range(num_objects + num_distractors):
+        box = _place(boxes, recipe, random)
+        if box is None:
             continue
+        boxes.append(box)
         digit = int(random.choice(pool))
-        _paste(scene[y : y + h, x : x + w], sources.digits[digit], recipe.contrast, random)
-        boxes.append((x, y, w, h))
-        yield digit, (x, y, w, h)
+        is_object = number < num_objects
+        ink = sources.digits[digit] if is_object else _distractor(sources, pool, random)
+        x, y, w, h = box
+        _paste(scene[y : y + h, x : x + w], ink, recipe.contrast, random)
+        if is_object:
+            yield digit, box
+
+
+def _place(
+    boxes: list[tuple[int, int, int, int]], recipe: Recipe, random: np.random.Generator
+) -> tuple[int, int, int, int] | None:
+    """A box (x, y, w, h) of random size that covers the others little; None if 20 tries fail."""
+    size = recipe.image_size
+    h = float(np.exp(random.uniform(*np.log(recipe.height))))
+    w = h * float(np.exp(random.uniform(-1, 1) * np.log(recipe.aspect)))
+    h, w = round(h), min(max(round(w), 6), size - 2)
+    for _ in range(20):
+        box = int(random.integers(size - w + 1)), int(random.integers(size - h + 1)), w, h
+        if all(_covered(box, other) <= recipe.overlap for other in boxes):
+            return box
+    return None
+
+
+_NONE_MIRRORED = (3, 4, 6, 7, 9)
+"""Digits that are none in a mirror."""
+
+_NONE_TURNED = (2, 3, 4, 5, 6, 7, 9)
+"""Digits that are none on their side."""
+
+
+def _distractor(sources: _Sources, pool: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The ink in [0, 1] of a mark that is no digit: a mirrored or turned digit, or a drawn sign."""
+    kind = ("mirrored", "turned", "sign")[random.integers(3)]
+    if kind == "sign":
+        return _sign(random)
+    labels = _NONE_MIRRORED if kind == "mirrored" else _NONE_TURNED
+    digit = sources.digits[int(random.choice(pool[np.isin(sources.labels[pool], labels)]))]
+    if kind == "mirrored":
+        return digit[:, ::-1]
+    return np.rot90(digit, random.choice([1, 3]))
+
+
+def _sign(random: np.random.Generator, size: int = 32) -> np.ndarray:
+    """A cross or a triangle with crooked lines, as coarse as the scans: (8, 8) in [0, 1]."""
+    corners = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
+    points = [tuple(p) for p in (corners + random.uniform(-0.1, 0.1, corners.shape)) * size]
+    is_cross = random.random() < 0.5
+    lines = [points[0::2], points[1::2]] if is_cross else [[*points[:3], points[0]]]
+    canvas = Image.new("F", (size, size))
+    for line in lines:
+        ImageDraw.Draw(canvas).line(line, fill=1.0, width=size // 6)
+    return np.asarray(canvas.resize((8, 8), Image.Resampling.BOX))
 
 
 def _covered(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:

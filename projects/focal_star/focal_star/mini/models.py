@@ -76,10 +76,10 @@ class CachedRetinaNet(AcceptsCachedFeatures, FocalStarRetinaNet):
         ]
         return list(labels), boxes
 
-    def _loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: Number) -> Tensor:
+    def loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: Number) -> Tensor:
         if sum(logits.numel() for logits in pred_logits) <= MAX_JOINED_LOGITS:
             pred_logits = [cat(pred_logits, dim=1)]
-        return super()._loss_cls(pred_logits, labels, scale)
+        return super().loss_cls(pred_logits, labels, scale)
 
 
 @META_ARCH_REGISTRY.register()

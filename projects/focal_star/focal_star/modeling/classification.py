@@ -49,7 +49,7 @@ class ClassificationLoss:
         special = {"weight_cap": weight_cap, "beta": beta}
         special = {option: value for option, value in special.items() if option in taken}
         options: dict[str, Any] = {"alpha": alpha, "gamma": gamma, **special}
-        self.loss_name = name
+        self.loss_name, self.loss_kernel = name, kernel
         self.classification_loss = partial(LOSSES[name], reduction="sum", **options)
         self.classification_loss(
             torch.zeros(1), torch.zeros(1)
@@ -97,8 +97,14 @@ class ClassificationLoss:
             ]
         )
 
-    def _loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: Number) -> Tensor:
-        """The classification loss of the anchors whose label is not negative, times ``scale``."""
+    def loss_cls(self, pred_logits: list[Tensor], labels: Tensor, scale: Number) -> Tensor:
+        """The classification loss of the anchors that are not ignored.
+
+        Args:
+            pred_logits: one (N, R_l, K) for each level l, R_l its anchors.
+            labels: (N, R), a class in 0..K-1, K for background, negative to ignore.
+            scale: the sum over these anchors is multiplied by it.
+        """
         if self.fused_loss is None:
             valid_mask = labels >= 0
             logits, targets = cat(pred_logits, dim=1)[valid_mask], self._targets(labels[valid_mask])

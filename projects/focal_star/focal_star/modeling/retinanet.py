@@ -16,6 +16,7 @@ from focal_star.losses.fused.formulas import Number, as_tensor
 from focal_star.modeling.box_loss import dense_box_loss
 from focal_star.modeling.classification import ClassificationLoss
 from focal_star.modeling.ohem import select_anchors
+from focal_star.modeling.subnets import initialise_subnets
 
 CONFIG_CHECKS: list[Callable[[CfgNode], None]] = []
 """Called with the config that a model is built from; :mod:`focal_star.config` adds one."""
@@ -77,8 +78,9 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
             batch_size=ohem.BATCH_SIZE,
             nms_thresh=ohem.NMS_THRESH,
         )
-        return {
-            **super().from_config(cfg),
+        parts = super().from_config(cfg)
+        initialise_subnets(parts["head"], cfg.MODEL.RETINANET.SUBNET_INIT)
+        return parts | {
             "loss": chosen.LOSS,
             "weight_cap": chosen.WEIGHT_CAP,
             "beta": chosen.BETA,
@@ -141,7 +143,7 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
         if self.select_anchors is not None:
             logits = cat(pred_logits, dim=1).detach()  # (N, R, K)
             labels = labels.where(self.counted_anchors(logits, labels, anchors), -1)
-        loss_cls = self._loss_cls(pred_logits, labels, 1 / normalizer)
+        loss_cls = self.loss_cls(pred_logits, labels, 1 / normalizer)
         loss_box_reg = dense_box_loss(
             anchors,
             self.box2box_transform,

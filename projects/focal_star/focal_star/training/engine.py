@@ -24,6 +24,7 @@ from focal_star.io.writing import write_whole
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 from focal_star.training import checkpoints, config_changes, interruption, plain_checkpoint
 from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
+from focal_star.training.config_record import config_record
 from focal_star.training.divergence import Divergence, DivergenceGuard
 from focal_star.training.first_loss import log_first_loss
 from focal_star.training.loss_proof import log_loss_proof
@@ -38,6 +39,7 @@ from focal_star.training.outcome import (
 from focal_star.training.ranks import on_main_process
 from focal_star.training.resume import CONFIG, CheckpointHook, Start, find_start
 from focal_star.training.schedule import schedule_warnings
+from focal_star.training.subnormals import flush_subnormals
 from focal_star.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def prepare_data_and_weights(cfg: CfgNode) -> dict[str, Any]:
             :func:`focal_star.config.load_config`.
         DatasetError: the data set has problems; the message lists all.
     """
+    flush_subnormals(cfg)
     made = on_main_process(lambda: _prepare(cfg))
     if not comm.is_main_process():
         cfg.DATASETS.CHECK = False  # the main process has checked it
@@ -109,6 +112,7 @@ def train(
     """
     check_config(cfg)
     check_derived(cfg)
+    flush_subnormals(cfg)
     start = start or find_start(cfg, resume)
     folder = Path(cfg.OUTPUT_DIR)
     if start.outcome:
@@ -162,6 +166,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
             **timer.report(),
             "resumed_at": watch.resumed_at,
             "code_sha256": sources.SHA256,
+            "config": config_record(trainer.cfg),
             "config_changes": watch.config_changes,
             "environment": environment(cfg),
         },
@@ -194,6 +199,7 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
     """
     check_config(cfg)
     check_derived(cfg)
+    flush_subnormals(cfg)
     model = extensions.trainer_class(cfg, Trainer).build_model(cfg)
     CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     return Trainer.test(cfg, model)

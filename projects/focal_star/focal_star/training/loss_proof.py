@@ -13,22 +13,28 @@ logger = logging.getLogger(__name__)
 P_T = (0.1, 0.5, 0.9)
 """A hard, a middling and an easy example."""
 
+EASY_LOGIT = -100.0
+"""A logit at which the loss of a negative is negligible for the losses of this project."""
+
 
 def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
     """Log which loss a model trains, and return the proof for the record of the training.
 
-    The values are those of the form that is trained, fused or as it is written, with the model's
-    alpha, gamma and other options.
+    The values come from the method that computes ``loss_cls`` of a batch, so they are those of the
+    options and of the form (fused, compiled, or the formula as it is written) that are trained.
 
     Args:
         model: the model that is trained.
         code: SHA-256 of the code of its loss.
 
     Returns:
-        ``code``; ``fused``, whether a fused form computes it; ``positive`` and ``negative``, the
-        losses of one logit of that label where p_t is each of ``P_T``, None where that is not
-        finite.
+        ``name``; ``code``; ``options`` (``alpha``, ``gamma`` and, if the loss has them,
+        ``weight_cap`` and ``beta``); ``kernel``, the config's; ``fused``, whether a fused form
+        computes it; ``positive`` and ``negative``, the losses of one logit of that label where p_t
+        is each of ``P_T``, None where that is not finite.
     """
+    options = dict(model.classification_loss.keywords)
+    del options["reduction"]
     values = {
         label: [_value(model, p_t, positive=label == "positive") for p_t in P_T]
         for label in ("positive", "negative")
@@ -36,15 +42,22 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
     is_fused = model.fused_loss is not None
     positive, negative = (", ".join(f"{value:.5g}" for value in each) for each in values.values())
     logger.info(
-        "Loss %s, code %s, %s. At p_t = %s it is %s for a positive and %s for a negative",
+        "Loss %s (%s), code %s, %s. At p_t = %s it is %s for a positive and %s for a negative",
         model.loss_name,
+        ", ".join(f"{name} {value}" for name, value in options.items()),
         code[:12],
-        "fused" if is_fused else "as it is written",
+        f"kernel {model.loss_kernel}, fused" if is_fused else "as it is written",
         ", ".join(map(str, P_T)),
         positive,
         negative,
     )
-    return {"code": code, "fused": is_fused} | {
+    return {
+        "name": model.loss_name,
+        "code": code,
+        "options": options,
+        "kernel": model.loss_kernel,
+        "fused": is_fused,
+    } | {
         label: [value if math.isfinite(value) else None for value in each]
         for label, each in values.items()
     }
@@ -53,9 +66,20 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
 @torch.no_grad()
 def _value(model: FocalStarRetinaNet, p_t: float, positive: bool) -> float:
     s = math.log(p_t / (1 - p_t))
-    logits = torch.tensor([[s if positive else -s]], device=model.device)
-    if model.fused_loss is None:
-        targets = torch.tensor([[positive]], device=model.device)
-        return model.classification_loss(logits, targets).item()
-    label = 0 if positive else 1  # of one class, or background
-    return model.fused_loss(logits, torch.tensor([label], device=model.device)).item()
+    return _of_positive(model, s) if positive else _of_negative(model, -s)
+
+
+def _of_negative(model: FocalStarRetinaNet, logit: float) -> float:
+    """The loss of a negative: the mean over the K logits of a background anchor."""
+    logits = torch.full((1, 1, model.num_classes), logit, device=model.device)
+    background = torch.tensor([[model.num_classes]], device=model.device)
+    return model.loss_cls([logits], background, 1.0).item() / model.num_classes
+
+
+def _of_positive(model: FocalStarRetinaNet, logit: float) -> float:
+    """The loss of a positive: an anchor of the first class, less its K - 1 easy negatives."""
+    logits = torch.full((1, 1, model.num_classes), EASY_LOGIT, device=model.device)
+    logits[..., 0] = logit
+    first = torch.tensor([[0]], device=model.device)
+    easy = (model.num_classes - 1) * _of_negative(model, EASY_LOGIT)
+    return model.loss_cls([logits], first, 1.0).item() - easy

@@ -50,11 +50,11 @@ def trained(name, loss, label):
     """The gradients that the detector trains with, and, if the loss is fused, some values."""
     logits = LINE.view(1, -1, 1).clone().requires_grad_()
     detector = Detector(name, loss, SETTINGS[name])
-    total = detector._loss_cls([logits], torch.full((1, len(LINE)), label), 1.0)
+    total = detector.loss_cls([logits], torch.full((1, len(LINE)), label), 1.0)
     (gradient,) = torch.autograd.grad(total, logits)
     if detector.fused_loss is None:
         return gradient.flatten(), None
-    some = [detector._loss_cls([x.view(1, 1, 1)], torch.tensor([[label]]), 1.0) for x in LINE[SOME]]
+    some = [detector.loss_cls([x.view(1, 1, 1)], torch.tensor([[label]]), 1.0) for x in LINE[SOME]]
     return gradient.flatten(), torch.stack(some)
 
 

@@ -1,7 +1,7 @@
 """The losses of ``focal_star.losses`` fused: class labels in, a sum and its gradient out.
 
-They give what the formulas there give, without a one-hot target, without a copy of the anchors
-that count, and with loss and gradient from one pass over the logits.
+They compute the same values as the formulas there, but need no one-hot target and no copy of the
+anchors that count, and one pass over the logits gives both loss and gradient.
 
 ``formulas`` has loss and derivative of each; ``forms`` computes them, ``eager`` or ``compiled``;
 :func:`fused_or_none` decides whether a fused form is used.
@@ -36,22 +36,22 @@ def fused_or_none(
     device: torch.device | str = "cpu",
     **options: Any,
 ) -> Callable[..., Tensor] | None:
-    """The fused form of a loss with its options bound; None where the loss itself is to be used.
+    """The fused form of a loss with its options bound; None if the loss itself is to be used.
 
-    A fused form is used only for the code that its formula was written for; a loss with other
-    code is computed as it is written. As a compiler may also be wrong or missing, the values of
-    both are compared before a fused form is used, and a form that is unavailable falls back to
-    ``eager``. Each case logs a warning.
+    A fused form is used only for the code that its formula was written for; a loss with other code
+    is computed as it is written. A compiler can be missing or wrong: if it is unavailable, the
+    ``eager`` form is used, and before a fused form is used, its values are compared with those of
+    the loss. Each fallback logs a warning.
 
     Args:
-        name: of the loss in a config.
+        name: the name of the loss in a config.
         loss: (logits, targets) -> loss, a ``functools.partial`` that binds the options and
             ``reduction="sum"``.
         kernel: of ``FORMS``.
-        num_classes: K of the logits of the training, so that what is compiled for the comparison
-            is compiled for them too.
-        device: of those logits.
-        options: the loss's, as :func:`fused_loss` takes them.
+        num_classes: K of the training's logits, so that the comparison compiles the function that
+            the training needs.
+        device: the device of those logits.
+        options: the options of the loss, as :func:`fused_loss` takes them.
     """
     if name not in FUSED or not _is_the_code_of_its_formula(name, loss):
         return None
@@ -60,7 +60,7 @@ def fused_or_none(
         try:
             like = torch.zeros(1, num_classes, device=device)
             return _same_or_none(name, loss, partial(fused, form=in_one_pass), like)
-        except Exception as error:  # a compiler fails in many ways, and each leaves the eager form
+        except Exception as error:  # a compiler can fail in many ways
             reason = next(iter(str(error).splitlines()), "")
             logger.warning(
                 "MODEL.FOCAL_STAR.KERNEL %s is unavailable here; falling back to eager: %s: %s",
@@ -90,8 +90,7 @@ def _same_or_none(
         if _agree(fused, loss, like):
             return fused
     logger.warning(
-        "The fused form of the loss %s computes something else than focal_star.losses; it is not "
-        "used",
+        "The fused form of the loss %s has other values than focal_star.losses; it is not used",
         name,
     )
     return None
@@ -101,7 +100,7 @@ def _agree(fused: Callable[..., Tensor], loss: Callable[..., Tensor], like: Tens
     """Whether the two have the same sums and gradients from very easy to very hard examples.
 
     Args:
-        like: (1, K), of the type and on the device that the fused form is tried with.
+        like: (1, K), with the type and device for which the fused form is compared.
     """
     num_classes = like.shape[1]
     wide = like.dtype == torch.float64

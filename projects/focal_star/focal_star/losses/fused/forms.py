@@ -1,13 +1,12 @@
-"""What computes the fused losses, as a function that autograd can differentiate.
+"""Computes the fused losses, differentiable by autograd.
 
-There are two forms. :func:`in_blocks` uses plain torch operations. On a CPU it computes the
-positives, a few, by themselves, and everything else as negatives: in blocks that limit the memory,
-where a positive and an ignored anchor take part as negatives without any loss. Elsewhere the host
-would have to wait for the device to know where the positives are: there masks say what each entry
-is. :func:`in_one_pass` compiles the masked form with torch.compile, with a C++ compiler on a CPU
-and with Triton on a GPU. The first call compiles, for some seconds, what the loss, the number of
-classes and the type need; other image sizes and other alpha, gamma, cap or beta do not compile
-again.
+There are two forms. :func:`in_blocks` uses plain torch operations. On a CPU it computes the few
+positives separately, and all other entries as negatives in blocks, which limit the memory; there
+the entries of positives and of ignored anchors are replaced by negatives whose loss is 0. On a GPU
+this would make the host wait for the positions of the positives, so masks select them instead.
+:func:`in_one_pass` compiles the masked form with torch.compile: with a C++ compiler on a CPU, with
+Triton on a GPU. The first call compiles for some seconds. Another loss, number of classes or type
+compiles again; another image size, alpha, gamma, cap or beta does not.
 """
 
 from collections.abc import Callable
@@ -32,11 +31,11 @@ Form = Callable[[Tensor, Tensor, Loss, Number, bool], tuple[Tensor, Tensor | Non
 scalar of ``computed_type``, and its gradient by the logits, (M, K) of ``gradient_type``."""
 
 BLOCK = 2**18
-"""Entries per block, 1 MiB of float32, of which a block needs four at a time: with fewer, the calls
-of torch cost more than a nearer cache saves."""
+"""Entries per block: 1 MiB of float32, with four such arrays at a time. In smaller blocks, the
+overhead of torch's calls is larger than the gain from a faster cache."""
 
 DEVICE_BLOCK = 2**22
-"""Entries per masked block, 16 MiB of float32, which limits the memory."""
+"""Entries per masked block: 16 MiB of float32, which limits the memory."""
 
 NO_LOSS = -1e30
 """A t at which every loss and its derivative are 0."""
@@ -54,11 +53,11 @@ def in_blocks(
     limit = loss.limit(computed)
     gradient = torch.empty(rows.shape, dtype=kept, device=rows.device) if with_gradient else None
 
-    others = (labels != num_classes).nonzero().squeeze(1)  # not background: a few
+    others = (labels != num_classes).nonzero().squeeze(1)  # the few that are not background
     classes = labels[others]
     ignored, anchors = others[classes < 0], others[classes >= 0]
     classes = labels[anchors]
-    places = anchors * num_classes + classes  # of the positives, among all entries
+    places = anchors * num_classes + classes  # the index of each positive among all entries
     height = max(1, BLOCK // max(num_classes, 1))
     starts = range(0, len(rows), height)
     bounds = torch.tensor([*starts, len(rows)], device=rows.device)
@@ -152,7 +151,7 @@ def in_one_pass(
     rows: Tensor, labels: Tensor, loss: Loss, scale: Number, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The scaled sum and its gradient, see ``Form``."""
-    if len(rows) < 2:  # to the compiler 0 and 1 are constants, each of which would compile again
+    if len(rows) < 2:  # the compiler treats sizes 0 and 1 as constants, and would compile each
         return in_blocks(rows, labels, loss, scale, with_gradient)
     computed = computed_type(rows)
     rows, labels = rows.contiguous(), labels.contiguous()
@@ -165,7 +164,7 @@ def in_one_pass(
     own = dict.fromkeys(loss.own) | dict(zip(given, numbers[4:], strict=True))
     factor = as_tensor(scale, computed, rows.device)
     run = _compiled(loss.name, tuple(given), rows.shape[1], rows.dtype, rows.device)
-    # Under another autocast it would be compiled again, for the same numbers.
+    # Another state of autocast would compile it again, with the same result.
     with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
         total, gradient = run(rows, labels, loss.name, numbers[:4], own, factor)
     return total, gradient if with_gradient else None
@@ -173,10 +172,10 @@ def in_one_pass(
 
 @lru_cache(None)
 def _compiled(*key: object) -> Callable[..., tuple[Tensor, Tensor]]:
-    """A compiled function for each key, of which it is compiled once.
+    """The compiled function of a key; each key is compiled once.
 
-    The compiler counts by code object, and refuses to compile one for more than eight kinds of
-    arguments. So each key gets a code object of its own.
+    The compiler compiles a code object for at most eight kinds of arguments, so each key gets its
+    own code object.
     """
     own = FunctionType(_loss_and_gradient.__code__.replace(), globals())
     return torch.compile(own, fullgraph=True)
@@ -186,7 +185,7 @@ def _compiled(*key: object) -> Callable[..., tuple[Tensor, Tensor]]:
 def _numbers(
     values: tuple[float, ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Tensors of no dimensions, which the compiler takes for variables."""
+    """Scalar tensors, which the compiler treats as variables."""
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device=device).unbind()
 
@@ -222,24 +221,25 @@ def fused_loss(
     Args:
         name: of ``FUSED``; ``focal_star.losses`` defines it, and alpha, gamma and ``own``.
         logits: (..., K), any floating-point type.
-        labels: (...), int64: a class in 0..K-1, K for background, negative to leave an anchor
-            out.
+        labels: (...), int64: a class in 0..K-1, K for background, negative for an anchor that is
+            ignored.
         alpha: weight of the positive label in [0, 1]; None for no weighting.
-        gamma: of the loss.
-        scale: a factor of the sum, such as one over the number of positive anchors; a tensor of no
-            dimensions, on the logits' device, is not waited for. It is a constant to autograd.
-        form: what computes it.
+        gamma: the exponent or steepness of the loss.
+        scale: a factor of the sum, such as one over the number of positive anchors. Autograd
+            treats it as a constant. For a scalar tensor on the logits' device, the host does not
+            wait.
+        form: the function that computes the sum and the gradient.
         own: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
 
     Returns:
         A scalar, float32 (float64 for float64 logits). It can be differentiated once, with
-        respect to the logits. Of memory it takes their gradient (float32 for float16, whose range
-        a gradient that is not yet scaled could leave) and little more.
+        respect to the logits. The only large array in memory is their gradient. For float16 logits
+        it is float32, because a gradient that is not yet scaled can overflow float16.
     """
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
-            f"labels have the shape {tuple(labels.shape)}, logits {tuple(logits.shape)}; the "
-            "labels' must be that of the logits without the last dimension"
+            f"labels have the shape {tuple(labels.shape)}, logits {tuple(logits.shape)}; labels "
+            "must have the shape of the logits without its last dimension"
         )
     return _Fused.apply(logits, labels, form, Loss(name, alpha, gamma, own), scale)
 
@@ -259,7 +259,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx, output_gradient: Tensor):
         (gradient,) = ctx.saved_tensors
         dtype, shape = ctx.like
-        # Looking at a number on a GPU would wait for all its work.
+        # On a GPU, reading a number would wait for all queued work.
         if gradient.device.type != "cpu" or output_gradient.item() != 1.0:
             gradient = gradient * output_gradient
         if gradient.dtype != dtype:

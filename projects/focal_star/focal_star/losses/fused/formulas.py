@@ -1,7 +1,7 @@
 """The losses as the fused forms compute them: loss and derivative together.
 
-All but a few (anchor, class) are negatives. So the formulas are those of a negative; a positive is
-computed with the sign of its logit reversed, and then the sign of its derivative.
+Almost all pairs (anchor, class) are negatives, so the formulas are written for a negative. For a
+positive, the signs of the logit and of the derivative are reversed.
 
 Symbols as in ``focal_star.losses``, and t = -s: the logit of a negative, minus the logit of a
 positive. q = sigmoid(t) = 1 - p_t, and softplus(t) = -log(p_t).
@@ -17,7 +17,7 @@ from torch import Tensor
 from focal_star.losses.base import largest_logit
 
 Number: TypeAlias = float | Tensor
-"""A float, or a tensor of no dimensions, which a compiler does not take for a constant."""
+"""A float, or a scalar tensor, which a compiler does not treat as a constant."""
 
 FAST_POWERS = (0.5, 1.0, 2.0, 3.0)
 """Exponents that torch computes by multiplications or a root."""
@@ -73,15 +73,15 @@ FUSED: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
 may be overwritten."""
 
 WRITTEN_FOR = {
-    "ce": "a29740587317c9f2958f1c5fb82d34e22d8f1df7a493eb44e0bd8ff2e61c4335",
-    "focal": "407f2a9328ca151af712ffa18bdb9b05b24a25781305d26a99c12639a9b73b89",
-    "focal_star": "8ac4a29d83a5501ebfb5d642c8e746f493387292774ae577fed463a04f7a9261",
-    "focal_appendix": "ad526d86ac69617071cfb1c758c2a5129482362a8529d27dcc7d4e01f7db408e",
+    "ce": "59d8407cbb38b806a714505a50bd3e6b4a96c17c980601c6f6f9db578eb9ed4b",
+    "focal": "59e585327fb071873db77cd6f5d512506248d1a7c3f0566b62fac6591af2acd9",
+    "focal_star": "d14dc5cf77981336521739d844a5c35c88df83285f2b5664a65d8279c4f2214f",
+    "focal_appendix": "07cc501456678247c96069b57d2694646933c846ffff20b24b6f8acb7460b5d2",
 }
 """Name of a loss -> SHA-256 of the code that its formula computes, of
 :func:`focal_star.identity.loss_code.hashes`.
 
-After an edit of ``focal_star.losses``: change the formula here too, and enter the new hash, which
+After an edit of ``focal_star.losses``, change the formula here too, and enter the new hash, which
 the failing test prints.
 """
 
