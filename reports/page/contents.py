@@ -37,12 +37,12 @@ from reports.results.labels import (
     SPEED,
 )
 from reports.results.load import Results
-from reports.statistics import best
+from reports.statistics import best, schedules
 from reports.statistics.inference import Agreement, kendall
 from reports.tables import captions, dataset_card, error_types, per_class, references, safety
 from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
-from reports.text import answer, sentences
+from reports.text import answer, sentences, training_length
 
 SELECTION_BIAS = (
     "The AP of the best of several settings is biased upwards by the selection, and the more so "
@@ -81,6 +81,7 @@ def report(results: Results) -> Report:
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
+        Section("training_length", "Training length", _training_length(results, grids)),
         Section("per_class", "AP per category", _per_class(results)),
         Section("errors", "Error types", _errors(results)),
         Section("safety", "Missed objects", _safety(results)),
@@ -227,6 +228,17 @@ def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
     if any("scale" in grid.columns for grid, _ in grids):
         blocks += illustrated(figures.ap_over_scale(results, grids))
     return blocks + illustrated(figures.heat_maps(results))
+
+
+def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
+    if not schedules.scheduled(results):
+        return []
+    texts = [*training_length.settled(results), training_length.taus(results)]
+    return [
+        *[Text(text) for text in texts if text],
+        *illustrated(figures.ap_over_schedule(results, grids)),
+        *illustrated(figures.tau_over_schedule(results)),
+    ]
 
 
 def _errors(results: Results) -> list[Block]:
