@@ -104,9 +104,9 @@ def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
         Nothing if the table has no reference row or no other row has a difference.
     """
     found = table.comparisons
-    ours = [math.nan if one.is_reference else one.difference for one in found]
-    if not any(one.is_reference for one in found) or all(map(math.isnan, ours)):
+    if not table.has_effects:
         return []
+    ours = [math.nan if one.is_reference else one.difference for one in found]
     label = f"effect on {MAIN_METRIC} vs reference"
     bounds = [(one.difference_low, one.difference_high) if one.tested else (math.nan, math.nan)
               for one in found]  # fmt: skip

@@ -109,9 +109,10 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
     text = f"{MAIN_METRIC} of each row"
     if frame["seed"].nunique() > 1:
         text += f", mean over seeds with its {CI} over {SEEDS_AND_IMAGES}"
-    if any(one.is_reference for one in table.comparisons):
-        text += f", and its difference from the reference row with its {CI}"
-        text += "; a filled dot is a significant difference, a ring is none"
+    if table.has_effects:
+        text += ", and its difference from the reference row"
+        if any(one.tested for one in table.comparisons):
+            text += f" with its {CI}; a filled dot is a significant difference, a ring is none"
         if any(map(math.isfinite, table.published_effects)):
             text += "; a diamond is the published difference"
     elif table.has_published:

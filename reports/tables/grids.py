@@ -5,6 +5,7 @@ is "" in the frame and the CSV, and "–" for a reader. Stale values are marked 
 from every comparison.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,6 +84,14 @@ class GridTable:
     def has_published(self) -> bool:
         """Whether any row has a published AP."""
         return bool(self.values[f"{MAIN_METRIC}_published"].notna().any())
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether any row has a difference from the reference row."""
+        found = self.comparisons
+        return any(one.is_reference for one in found) and any(
+            math.isfinite(one.difference) for one in found if not one.is_reference
+        )
 
     @property
     def compared(self) -> tuple[str, ...]:
