@@ -36,19 +36,15 @@ def _settled(name: str, found: Order) -> str:
     first, longest = schedule_name(found.schedules[0]), schedule_name(found.schedules[-1])
     rows = f"the order of the {found.settings} settings of table {name}"
     noise = (
-        "every swap counts, since the spread between seeds is unknown"
+        "Every swap counts, since the spread between seeds is unknown."
         if math.isnan(found.noise)
-        else f"a swap counts if it is larger than the noise, {found.noise:.1f} {MAIN_METRIC}"
+        else f"A swap counts if it is larger than the noise, {found.noise:.1f} {MAIN_METRIC}."
     )
     if not found.swapped:
-        return f"From {first} to {longest}, {rows} does not change ({noise})."
-    swapped = listed([f"{one} with {other}" for one, other in found.swapped])
-    before = f"at {schedule_name(found.before)} it still differs from that at {longest}"
+        return f"From {first} to {longest}, {rows} does not change. {noise}"
+    swapped = "; ".join(f"{one} ↔ {other}" for one, other in found.swapped)
+    before = f"at {schedule_name(found.before)} it differs from that at {longest} ({swapped})"
     if found.settled == found.schedules[-1]:
-        return (
-            f"Up to the longest schedule, {rows} still changes: {before}, by {swapped} ({noise})."
-        )
-    return (
-        f"From {schedule_name(found.settled)} on, {rows} no longer changes: {before}, by "
-        f"{swapped} ({noise})."
-    )
+        return f"Up to the longest schedule, {rows} still changes: {before}. {noise}"
+    settled = schedule_name(found.settled)
+    return f"From {settled} on, {rows} no longer changes: {before}. {noise}"

@@ -8,7 +8,9 @@ from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports.statistics import best
 from reports.statistics.comparisons import compare
+from reports.statistics.equivalence import Needed
 from reports.text.answer import answer
+from reports.text.sentences import needed_text
 from tests.reports.analyses import analysis
 
 STAR, FL, CAPPED, CE = range(4)
@@ -111,7 +113,7 @@ CLOSE = [30.1, 30.5, 30.3, 30.4]
 
 
 def test_equivalent_within_the_margin(folder):
-    study = folder(4, {STAR: CLOSE, FL: [30.3, 30.2, 30.5, 30.4]})
+    study = folder(4, {STAR: CLOSE, FL: [30.3, 30.2, 30.5, 30.45]})
     _, low, high, _ = numbers(study)
     found = comparison(study)
     assert not found.survives and found.p_equivalence < 0.05
@@ -134,15 +136,20 @@ def test_a_significant_difference_within_the_margin_is_called_small(folder):
     assert "The difference is significantly smaller than 3 AP (two one-sided tests: p " in verdict
 
 
-def test_where_no_number_of_seeds_decides_the_images_are_named(folder):
-    study = folder(3, {STAR: [30.1, 31.4, 30.9], FL: FL_RUNS})
-    study.study = replace(study.study, equivalence_margin=0.01)
-    images = comparison(study).needed.images
-    assert images > 40
-    assert answer(study.load()).verdict.endswith(
-        "With the measured spread, no number of seeds decides it within ±0.01 AP on fewer than "
-        f"{images} validation images."
-    )
+@pytest.mark.parametrize(
+    ("needed", "text"),
+    [
+        (None, ""),
+        (Needed(None), "With the measured spread, 1000 seeds per row would not decide it."),
+        (
+            Needed(None, 1625),
+            "With the measured spread, no number of seeds decides it within ±1 AP on fewer than "
+            "1625 validation images.",
+        ),
+    ],
+)
+def test_what_seeds_cannot_decide(needed, text):
+    assert needed_text(needed, 1.0) == text
 
 
 FLOORED = {STAR: [1.9, 2.0, 2.3], FL: [2.1, 1.8, 2.2], CAPPED: [1.5, 1.8, 1.7], CE: [2.0] * 3}
@@ -159,7 +166,6 @@ def test_rows_at_the_floor_have_not_learnt(folder):
     solver = {"IMS_PER_BATCH": 8, "MAX_ITER": 60}
     study.prepared.config.update(SOLVER=study.prepared.config.get("SOLVER", {}) | solver)
     study.prepared.config["INPUT"]["SHORT_EDGE"] = 128
-    study.describe()
     results = study.load()
     found = answer(replace(results, prepared=study.prepared))
     # CAPPED: (1.5 + 1.8 + 1.7) / 3; STAR: (1.9 + 2.0 + 2.3) / 3
