@@ -25,7 +25,7 @@ from reports.statistics.best import best_settings, compared
 from reports.tables import markdown
 from reports.tables.grids import grid_table
 from reports.tables.table import LINKS, Table
-from reports.text import sentences
+from reports.text import sentences, training_length
 from reports.text.answer import answer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,11 +86,12 @@ def best(results: Results) -> str:
 
 
 def order(results: Results) -> str:
-    """The limits of the numbers of seeds, and the rank correlations with the published AP."""
+    """The limits of the numbers of seeds, and the order of the rows: published, over schedules."""
     tables = {grid.name: grid_table(results, grid) for grid in results.study.grids}
     found = {name: published_agreement(table) for name, table in tables.items()}
     orders = sentences.orders({name: agreement for name, agreement in found.items() if agreement})
-    return "\n".join(filter(None, (sentences.seeds_warning(results), orders)))
+    lengths = training_length.settled(results)
+    return "\n".join(filter(None, (sentences.seeds_warning(results), orders, *lengths)))
 
 
 def made(results: Results) -> str:

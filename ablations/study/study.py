@@ -46,6 +46,8 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     selection_seed: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
     axes: dict[str, dict] = {}
     base: dict[str, Value] = {}
+    equivalence_margin: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
+    as_published: bool = False
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
     slurm: SlurmOptions = SlurmOptions()
 
@@ -92,6 +94,9 @@ class Study:
         choices: tuning grid -> the choice among its settings, once there is one.
         asked_seeds: the number of seeds that a command gave; None for the study's own.
         base: axis -> the config's value, in the study's terms.
+        equivalence_margin: AP (percent) by which two equivalent settings differ at most.
+        as_published: whether the config and the data set are those of the published tables, so
+            that an AP can be compared with a published AP.
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
         slurm: the options of a cell's task on a cluster.
     """
@@ -105,6 +110,8 @@ class Study:
     schedule: float = 1.0
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
+    equivalence_margin: float = 1.0
+    as_published: bool = False
     gpus: int = 0
     slurm: SlurmOptions = SlurmOptions()
     fresh_seeds: tuple[int, ...] = ()
@@ -234,6 +241,8 @@ def load_study(
         schedule=schedule,
         more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in loaded},
         base=base,
+        equivalence_margin=content.get("equivalence_margin", 1.0),
+        as_published=content.get("as_published", False),
         gpus=content.get("gpus", 0),
         slurm=content.get("slurm", SlurmOptions()),
         fresh_seeds=tuple(range(MAX_SEEDS + 1, MAX_SEEDS + fresh + 1)),

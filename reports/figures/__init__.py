@@ -9,6 +9,7 @@ from reports.figures.detections import (
 from reports.figures.grids import ap_over_ms, ap_over_rows, training_curves
 from reports.figures.illustration import Illustrated, Illustration
 from reports.figures.losses import cumulative_loss, loss_over_p_t
+from reports.figures.schedules import ap_over_schedule, tau_over_schedule
 from reports.figures.studies import ap_over_scale, heat_maps, speed
 from reports.figures.tuning import ap_over_budget
 
@@ -19,6 +20,7 @@ __all__ = [
     "ap_over_ms",
     "ap_over_rows",
     "ap_over_scale",
+    "ap_over_schedule",
     "cumulative_loss",
     "error_types",
     "heat_maps",
@@ -27,5 +29,6 @@ __all__ = [
     "precision_recall",
     "reliability",
     "speed",
+    "tau_over_schedule",
     "training_curves",
 ]

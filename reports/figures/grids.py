@@ -49,7 +49,10 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 
 
 def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration:
-    """Our AP of each row with its interval, and the published values if there are any."""
+    """Our AP of each row with its interval, and its effect beside the published effect.
+
+    A table without a reference row has the published AP instead of the effects.
+    """
     found = results.of_grid(grid).groupby("row")["state"].agg(set)
     values = table.values
     ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
@@ -74,7 +77,8 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
             ],
         )
     ]  # fmt: skip
-    if table.has_published:
+    effects = _effects(table, [_colour(row) for row in grid.rows])
+    if table.has_published and not effects:
         series.append(
             plots.Dots(
                 f"{MAIN_METRIC} (%), published",
@@ -84,8 +88,50 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
             )
         )
     return drawn(
-        grid.name, captions.dots_alternative(table), plots.ap_over_rows, table.row_labels, series
+        grid.name,
+        captions.dots_alternative(table),
+        plots.ap_over_rows,
+        table.row_labels,
+        series,
+        effects,
     )
+
+
+def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
+    """Each row's difference from the reference row with its interval, and the published one.
+
+    Returns:
+        Nothing if the table has no reference row or no other row has a difference.
+    """
+    found = table.comparisons
+    if not table.has_effects:
+        return []
+    ours = [math.nan if one.is_reference else one.difference for one in found]
+    label = f"effect on {MAIN_METRIC} vs reference"
+    bounds = [(one.difference_low, one.difference_high) if one.tested else (math.nan, math.nan)
+              for one in found]  # fmt: skip
+    series = [
+        plots.Dots(
+            f"{label}, ours",
+            ours,
+            colours,
+            low=[low for low, _ in bounds],
+            high=[high for _, high in bounds],
+            notes=["reference" if one.is_reference else "" for one in found],
+            filled=[one.survives for one in found],
+        )
+    ]  # fmt: skip
+    if any(map(math.isfinite, table.published_effects)):
+        series.append(
+            plots.Dots(
+                f"{label}, published",
+                table.published_effects,
+                [UNORDERED_COLOUR] * len(found),
+                filled=False,
+                marker="D",
+            )
+        )
+    return series
 
 
 def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:

@@ -37,7 +37,7 @@ from reports.results.labels import (
     SPEED,
 )
 from reports.results.load import Results
-from reports.statistics import best
+from reports.statistics import best, schedules
 from reports.statistics.inference import Agreement, kendall
 from reports.statistics.tuning import tuned
 from reports.tables import (
@@ -52,7 +52,7 @@ from reports.tables import (
 )
 from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
-from reports.text import answer, sentences
+from reports.text import answer, sentences, training_length
 from reports.text import tuning as tuning_text
 
 SELECTION_BIAS = (
@@ -93,6 +93,7 @@ def report(results: Results) -> Report:
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
+        Section("training_length", "Training length", _training_length(results, grids)),
         Section("per_class", "AP per category", _per_class(results)),
         Section("errors", "Error types", _errors(results)),
         Section("safety", "Missed objects", _safety(results)),
@@ -238,7 +239,7 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
         blocks.append(Text(sentences.agreement(agreement)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
-    dots = captions.dots(frame, table.has_published)
+    dots = captions.dots(frame, table)
     blocks.append(
         FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
     )
@@ -260,6 +261,17 @@ def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list
     if any("scale" in grid.columns for grid, _ in grids):
         blocks += illustrated(figures.ap_over_scale(results, grids))
     return blocks + illustrated(figures.heat_maps(results))
+
+
+def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
+    if not schedules.scheduled(results):
+        return []
+    texts = [*training_length.settled(results), training_length.taus(results)]
+    return [
+        *[Text(text) for text in texts if text],
+        *illustrated(figures.ap_over_schedule(results, grids)),
+        *illustrated(figures.tau_over_schedule(results)),
+    ]
 
 
 def _errors(results: Results) -> list[Block]:

@@ -1,6 +1,6 @@
 """Plots: functions of numbers that return matplotlib Axes."""
 
-from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale
+from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale, over_schedule
 from reports.plots.detections import (
     ErrorBars,
     Reliability,
@@ -35,6 +35,7 @@ __all__ = [
     "heat_maps",
     "loss_over_p_t",
     "miss_rate",
+    "over_schedule",
     "precision_recall",
     "reliability",
     "training_curves",

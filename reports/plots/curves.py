@@ -1,4 +1,4 @@
-"""AP over time per image and over image size."""
+"""AP over time per image, over image size and over the schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from reports.plots.drawing import WIDTH, Numbers, settle, styled, wrapped, write_notes
 
@@ -35,7 +36,7 @@ class Curve:
     notes: Sequence[str]
     colour: str
     marker: str = "o"
-    dashes: str = "-"
+    dashes: str | tuple = "-"
     low: Numbers = ()
     high: Numbers = ()
     x_low: Numbers = ()
@@ -94,6 +95,25 @@ def ap_over_scale(curves: Sequence[Curve]) -> Axes:
     _draw(axes, curves, offsets)
     axes.set(xlabel="short edge of the image (px)", ylabel="AP (%)")
     axes.set_xticks(sizes)
+    _legend_beside(axes)
+    return axes
+
+
+@styled
+def over_schedule(curves: Sequence[Curve], label: str) -> Axes:
+    """A quantity over the schedule, on a logarithmic scale with a tick at each schedule.
+
+    Args:
+        curves: the x are multiples of the schedule 1x.
+        label: of the quantity.
+    """
+    axes = Figure(figsize=(WIDTH, 3.6)).subplots()
+    _draw(axes, curves)
+    schedules = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
+    axes.set_xscale("log")
+    axes.set_xticks(schedules, [f"{schedule:g}x" for schedule in schedules])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel="schedule (1x: 12 epochs)", ylabel=label)
     _legend_beside(axes)
     return axes
 

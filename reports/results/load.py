@@ -92,6 +92,14 @@ class Results:
         """Every cell is done or diverged, and no record was refused."""
         return self.status.is_complete and not self.refused
 
+    @property
+    def as_published(self) -> bool:
+        """Whether the set-up is the published tables': that of the study, its data and 1x."""
+        own_data = self.request.get("dataset") or any(
+            record.dataset.get("name") != self.study.dataset for record in self.records.values()
+        )
+        return self.study.as_published and self.study.schedule == 1 and not own_data
+
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""
         return self.frame[self.frame["grid"] == grid.name]

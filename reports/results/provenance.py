@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.records.record import Record
+from ablations.study.study import schedule_name
 from reports.results.load import Results
 
 HARDWARE = ("gpu", "cpu", "num_threads")
@@ -44,12 +45,24 @@ def dataset_card(results: Results) -> dict[str, Any]:
 
 
 def schedule(records: Sequence[Record]) -> str:
-    """For example ``400 iterations``; of finished cells if there are any."""
+    """For example ``0.25x, 750 iterations``; of finished cells if there are any."""
     counts = distinct(
-        record.result.get("iterations")
+        f"{_schedule_name(record)}{record.result['iterations']} iterations"
         for record in [r for r in records if r.status == "done"] or records
+        if record.result.get("iterations") not in (None, "")
     )
-    return f"{', '.join(counts)} iterations" if counts else ""
+    if any(", " in count for count in counts):
+        return "; ".join(counts)
+    numbers = ", ".join(count.removesuffix(" iterations") for count in counts)
+    return f"{numbers} iterations" if counts else ""
+
+
+def _schedule_name(record: Record) -> str:
+    """For example ``0.25x, ``; "" if the record is from before schedules had names."""
+    if "schedule" not in record.setting and "config" not in record.run:
+        return ""
+    length = record.setting.get("schedule", 1.0)  # a setting at 1x names no schedule
+    return f"{schedule_name(length)}, " if isinstance(length, int | float) else ""
 
 
 def hardware(records: Sequence[Record]) -> str:

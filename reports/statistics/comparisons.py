@@ -12,6 +12,7 @@ from ablations.records.record import DIVERGED, Record
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
+from reports.statistics.equivalence import Needed, equivalence, needed_to_decide
 from reports.statistics.inference import (
     SIGNIFICANCE,
     Estimate,
@@ -25,6 +26,9 @@ from reports.statistics.inference import (
 )
 
 NAN = float("nan")
+
+BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
+"""The verdicts on a tested difference from the reference row."""
 
 SEEDS_AND_IMAGES, SEEDS_ONLY, IMAGES_ONLY = "seeds and images", "seeds only", "images only"
 """The sources of variation that an interval covers. Only an interval over both supports a claim."""
@@ -74,6 +78,10 @@ class Comparison:
         p_value: of the test for no difference; NaN without a test.
         p_holm: the same after Holm's correction over the tested rows of the table.
         survives: whether ``p_holm`` is below 5 %; False without a test.
+        p_equivalence: of the test for a difference of at least the study's margin, after Holm's
+            correction over the tested rows; NaN without a test.
+        needed: what decides the comparison if it is undecided or has one seed; None if it is
+            decided or the spread is unknown.
         why_not: why there is no test; "" if there is one, and for the reference row.
     """
 
@@ -90,11 +98,27 @@ class Comparison:
     p_value: float = NAN
     p_holm: float = NAN
     survives: bool = False
+    p_equivalence: float = NAN
+    needed: Needed | None = None
     why_not: str = ""
 
     @property
     def tested(self) -> bool:
         return not math.isnan(self.p_value)
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether the difference is significantly smaller than the study's margin."""
+        return self.p_equivalence < SIGNIFICANCE
+
+    @property
+    def verdict(self) -> str:
+        """``BETTER``, ``WORSE``, ``EQUIVALENT`` or ``UNDECIDED``; "" without a test."""
+        if not self.tested:
+            return ""
+        if self.survives:
+            return BETTER if self.difference > 0 else WORSE
+        return EQUIVALENT if self.within_margin else UNDECIDED
 
     @property
     def emphasis(self) -> str:
@@ -126,12 +150,59 @@ def compare(results: Results, grid: Grid) -> list[Comparison]:
     frame = results.of_grid(grid)
     rows = [_row(results, row) for _, row in frame.groupby("row", sort=True)]
     reference = None if grid.reference is None else rows[grid.reference]
-    found = [_compared(row, reference) for row in rows]
+    pairs = [_compared(row, reference, results.study.equivalence_margin) for row in rows]
+    found = [comparison for comparison, _ in pairs]
     adjusted = holm([comparison.p_value for comparison in found])
-    return [
-        replace(comparison, p_holm=float(p_holm), survives=bool(p_holm < SIGNIFICANCE))
-        for comparison, p_holm in zip(found, adjusted, strict=True)
+    equivalent = holm([comparison.p_equivalence for comparison in found])
+    found = [
+        replace(
+            comparison,
+            p_holm=float(p_holm),
+            survives=bool(p_holm < SIGNIFICANCE),
+            p_equivalence=float(p_equivalence),
+        )
+        for comparison, p_holm, p_equivalence in zip(found, adjusted, equivalent, strict=True)
     ]
+    if reference is None:
+        return found
+    floor = noise_floor(results, grid)
+    tests = sum(comparison.tested or _lacks_seeds(comparison) for comparison in found)
+    return [
+        replace(comparison, needed=_needed(results, comparison, row, reference, of, floor, tests))
+        for comparison, row, (_, of) in zip(found, rows, pairs, strict=True)
+    ]
+
+
+def _lacks_seeds(comparison: Comparison) -> bool:
+    """Whether one seed is the only reason why a row is not tested."""
+    return comparison.why_not in (ONE_SEED, ONE_SEED + OF_REFERENCE)
+
+
+def _needed(
+    results: Results,
+    comparison: Comparison,
+    row: "_Row",
+    reference: "_Row",
+    found: Estimate | None,
+    floor: "NoiseFloor | None",
+    tests: int,
+) -> Needed | None:
+    """What decides an undecided row, or one with a single seed if the noise floor is known."""
+    if found is None or not found.over_images:
+        return None
+    if comparison.verdict == UNDECIDED:
+        variances = [float(one.runs.between) for one in (row, reference)]
+    elif _lacks_seeds(comparison) and floor is not None:
+        variances = [floor.spread.sd**2] * 2
+    else:
+        return None
+    return needed_to_decide(
+        variances,
+        float(found.of_images),
+        min(row.runs.images, reference.runs.images),
+        results.study.equivalence_margin,
+        tests,
+    )
 
 
 def interval(results: Results, frame: pd.DataFrame) -> Interval:
@@ -226,31 +297,35 @@ def _interval(row: _Row) -> Interval:
     return Interval(float(found.value), low, high, _over(found), row.runs.seeds)
 
 
-def _compared(row: _Row, reference: _Row | None) -> Comparison:
+def _compared(
+    row: _Row, reference: _Row | None, margin: float
+) -> tuple[Comparison, Estimate | None]:
     """The row and its difference from the reference, before Holm's correction."""
     own = _interval(row)
     comparison = Comparison(row is reference, own.mean, own.low, own.high, own.over, own.seeds)
     if comparison.is_reference:
-        return replace(comparison, difference=0.0 if own.seeds else NAN)
+        return replace(comparison, difference=0.0 if own.seeds else NAN), None
     why_not = _why_not(row, reference)
     if reference is None or not (row.runs.seeds and reference.runs.seeds):
-        return replace(comparison, why_not=why_not)
+        return replace(comparison, why_not=why_not), None
     if why_not == SAME_SETTING:
-        return replace(comparison, difference=0.0, why_not=why_not)
+        return replace(comparison, difference=0.0, why_not=why_not), None
     apart = float(row.runs.values.mean() - reference.runs.values.mean())
     comparison = replace(comparison, difference=apart, why_not=why_not)
     if row.diverged or reference.diverged or why_not == OTHER_IMAGES:
-        return comparison
+        return comparison, None
     found = difference(*_alike(row, reference))
     if not why_not and math.isnan(found.p_value):
-        return replace(comparison, why_not=NO_SPREAD)
-    return replace(
+        return replace(comparison, why_not=NO_SPREAD), None
+    compared = replace(
         comparison,
         difference_low=float(found.low),
         difference_high=float(found.high),
         difference_over=_over(found),
         p_value=NAN if why_not else float(found.p_value),
+        p_equivalence=NAN if why_not else equivalence(found, margin),
     )
+    return compared, found
 
 
 def _why_not(row: _Row, reference: _Row | None) -> str:

@@ -130,6 +130,9 @@ class Estimate:
         p_value: of the hypothesis that the true value is 0, by the same t; NaN if there is none.
         over_seeds: whether the interval covers the variation in seeds.
         over_images: whether it covers the variation in images.
+        error: the standard error, NaN if there is none.
+        freedom: the degrees of freedom of the t.
+        of_images: the part of the variance that more seeds do not reduce; 0 without resamples.
     """
 
     value: np.ndarray
@@ -138,6 +141,9 @@ class Estimate:
     p_value: np.ndarray
     over_seeds: bool
     over_images: bool
+    error: np.ndarray
+    freedom: np.ndarray
+    of_images: np.ndarray
 
 
 def mean(runs: Runs) -> Estimate:
@@ -183,7 +189,7 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
     over_seeds = all(runs.seeds > 1 for _, runs in terms)
     resamples = [(sign, runs.replicates) for sign, runs in terms if runs.replicates is not None]
     over_images = len(resamples) == len(terms)
-    parts = []
+    parts, of_images = [], np.zeros_like(value)
     if over_seeds:
         parts += [(runs.between / runs.seeds, runs.seeds - 1) for _, runs in terms]
     if over_images:
@@ -192,17 +198,21 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
         if over_seeds:
             variance = variance - sum(runs.own / runs.seeds for _, runs in terms)
         images = min(resampled.shape[-1], *(runs.images for _, runs in terms))
-        parts.append((np.maximum(variance, 0), images - 1))
+        of_images = np.maximum(variance, 0)
+        parts.append((of_images, images - 1))
     if not parts:
         nothing = np.full_like(value, math.nan)
-        return Estimate(value, nothing, nothing, nothing, False, False)
+        return Estimate(value, *[nothing] * 3, False, False, nothing, nothing, of_images)
     variance = sum(part for part, _ in parts)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = 1 / sum((part / variance) ** power / freedom for part, freedom in parts)
         error = np.sqrt(variance)
         half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
         p_value = 2 * stats.t.sf(np.abs(value) / error, freedom)
-    return Estimate(value, value - half, value + half, p_value, over_seeds, over_images)
+    return Estimate(
+        value, value - half, value + half, p_value, over_seeds, over_images, error, freedom,
+        of_images,
+    )  # fmt: skip
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -20,15 +20,15 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, Column, TableCell
-from reports.text.sentences import CI
+from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, TEXT, Column, TableCell
+from reports.text.sentences import CI, counted
 
-NOT_SIGNIFICANT = "n.s."
-"""Marks a difference that is not significant, for readers who cannot see the grey."""
+REFERENCE = "reference"
 
-SIGNIFICANT, REFERENCE = "significant", "reference"
+GROUP = f"effect on {MAIN_METRIC} vs reference"
+"""The group of the columns with the differences from the reference row."""
 
-GROUP = f"{MAIN_METRIC} vs reference"
+P_HEADER = "p (Holm, normal model)"
 
 _SHORT = {
     ONE_SEED: "1 seed",
@@ -43,14 +43,19 @@ _SHORT = {
 """Reason for no test -> a short form; the CSV has the long form."""
 
 
-def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
+def texts(found: Sequence[Comparison], published: Sequence[float]) -> dict[str, list[str]]:
     """The columns of a CSV, each with a text per row, "" for no value.
 
     ``AP_low``, ``AP_high`` and ``AP_interval_over``: the 95 % confidence interval of the row's AP,
     and the variation that it covers; ``reference_difference``, with
-    ``_low``, ``_high`` and ``_interval_over``;
-    ``reference_p`` and ``reference_p_holm``; ``reference_verdict``: ``SIGNIFICANT``,
-    ``NOT_SIGNIFICANT``, ``REFERENCE`` or why there is no test.
+    ``_low``, ``_high``, ``_interval_over`` and ``_published``;
+    ``reference_p``, ``reference_p_holm`` and ``reference_p_equivalence``;
+    ``reference_verdict``: ``better``, ``worse``, ``equivalent``, ``undecided``, ``REFERENCE`` or
+    why there is no test; ``reference_seeds_to_decide``.
+
+    Args:
+        found: the rows.
+        published: see :func:`published_effects`.
     """
     return {
         f"{MAIN_METRIC}_low": [one_decimal(one.low) for one in found],
@@ -62,10 +67,30 @@ def texts(found: Sequence[Comparison]) -> dict[str, list[str]]:
         "reference_difference_low": [difference_text(one.difference_low) for one in found],
         "reference_difference_high": [difference_text(one.difference_high) for one in found],
         "reference_difference_interval_over": [one.difference_over for one in found],
+        "reference_difference_published": [difference_text(effect) for effect in published],
         "reference_p": [_p_text(one.p_value) for one in found],
         "reference_p_holm": [_p_text(one.p_holm) for one in found],
+        "reference_p_equivalence": [_p_text(one.p_equivalence) for one in found],
         "reference_verdict": [_verdict(one) for one in found],
+        "reference_seeds_to_decide": [
+            str(one.needed.seeds) if one.needed and one.needed.seeds else "" for one in found
+        ],
     }
+
+
+def published_effects(published: Sequence[float], reference: int | None) -> list[float]:
+    """The published AP of each row minus that of the reference row; NaN where there is none.
+
+    Args:
+        published: an AP per row, NaN where none is published.
+        reference: the index of the reference row.
+    """
+    if reference is None:
+        return [math.nan] * len(published)
+    return [
+        math.nan if row == reference else round(value - published[reference], 1)
+        for row, value in enumerate(published)
+    ]
 
 
 def interval_cells(found: Sequence[Comparison]) -> list[str]:
@@ -81,19 +106,35 @@ def interval_cells(found: Sequence[Comparison]) -> list[str]:
     return cells
 
 
-def columns(found: Sequence[Comparison]) -> list[Column]:
-    """The differences from the reference row; no column if the table has no such row.
+def columns(found: Sequence[Comparison], published: Sequence[float]) -> list[Column]:
+    """The effects of the rows: differences from the reference row, ours beside the published ones.
 
-    For example ``+4.2 [+2.9, +5.5]``: bold if significant, else grey with ``NOT_SIGNIFICANT`` or
-    the reason for no test.
+    For example ``+4.2 [+2.9, +5.5]``: bold if significant, else grey. The verdict or the reason for
+    no test is in words, for readers who cannot see the emphasis.
+
+    Returns:
+        No column if the table has no reference row.
     """
     if not any(one.is_reference for one in found):
         return []
     tested = any(one.tested for one in found)
-    header = f"difference [{CI}]" if tested else "difference"
+    has_published = not all(map(math.isnan, published))
+    ours = "ours" if has_published else "difference"
+    header = f"{ours} [{CI}]" if tested else ours
     shown = [Column(GROUP, header, NUMBER, list(map(_difference_cell, found)))]
+    if has_published:
+        theirs = [
+            TableCell(
+                REFERENCE
+                if one.is_reference
+                else with_true_minus(difference_text(effect)) or NOTHING
+            )
+            for one, effect in zip(found, published, strict=True)
+        ]
+        shown.append(Column(GROUP, "published", NUMBER, theirs))
     if tested:
-        shown.append(Column(GROUP, "p (Holm)", NUMBER, list(map(_p_cell, found))))
+        shown.append(Column(GROUP, P_HEADER, NUMBER, list(map(_p_cell, found))))
+        shown.append(Column(GROUP, "verdict", TEXT, list(map(_verdict_cell, found))))
     return shown
 
 
@@ -106,8 +147,17 @@ def _difference_cell(found: Comparison) -> TableCell:
     if not found.tested:
         return TableCell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
     low, high = map(difference_text, (found.difference_low, found.difference_high))
-    text += with_true_minus(f" [{low}, {high}]")
-    return TableCell(text, BOLD) if found.survives else TableCell(f"{text} {NOT_SIGNIFICANT}", GREY)
+    return TableCell(
+        text + with_true_minus(f" [{low}, {high}]"), BOLD if found.survives else GREY
+    )
+
+
+def _verdict_cell(found: Comparison) -> TableCell:
+    """For example ``undecided (8 seeds)``, with the number that would decide it."""
+    if not found.tested:
+        return TableCell(NOTHING)
+    seeds = found.needed.seeds if found.needed else None
+    return TableCell(f"{found.verdict} ({counted(seeds, 'seed')})" if seeds else found.verdict)
 
 
 def _p_cell(found: Comparison) -> TableCell:
@@ -127,6 +177,4 @@ def _p_text(p_value: float) -> str:
 def _verdict(found: Comparison) -> str:
     if found.is_reference:
         return REFERENCE
-    if found.tested:
-        return SIGNIFICANT if found.survives else NOT_SIGNIFICANT
-    return found.why_not
+    return found.verdict if found.tested else found.why_not

@@ -1,5 +1,7 @@
 """Captions and notes of a grid's table and figures: plain text, escaped where it is shown."""
 
+import math
+
 import pandas as pd
 
 from ablations.records.record import DIVERGED
@@ -14,6 +16,7 @@ from reports.results.labels import (
     axis_label,
     detector_label,
     loss_label,
+    with_true_minus,
 )
 from reports.results.load import Results
 from reports.results.rows import translation
@@ -21,13 +24,12 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
     NoiseFloor,
-    compare,
     noise_floor,
 )
 from reports.statistics.inference import SIGNIFICANCE
 from reports.tables import speed as speed_tables
 from reports.tables.grids import STALE_MARK, GridTable
-from reports.text.sentences import CI, counted, listed, tables, untested
+from reports.text.sentences import CI, MODEL, counted, listed, tables, untested
 from reports.text.tuning import fairness
 
 MAX_KEYS = 6
@@ -45,10 +47,7 @@ def under_table(results: Results, grid: Grid, table: GridTable) -> str:
             f"{STALE_MARK} marks a stale record, which is excluded from every comparison."
         )
     if table.has_published:
-        sentences.append(
-            f"The published values come from a different experiment ({grid.setup}): compare the "
-            "order of the rows, not the values."
-        )
+        sentences.append(_published(results, grid, table))
         left_out = [METRICS[m].header for m in table.metrics if m not in table.compared]
         if left_out:
             sentences.append(f"The CSV file has the published {listed(left_out)}.")
@@ -56,6 +55,16 @@ def under_table(results: Results, grid: Grid, table: GridTable) -> str:
     if SPEED in table.metrics:
         sentences.append(speed_tables.note(results))
     return " ".join(filter(None, sentences))
+
+
+def _published(results: Results, grid: Grid, table: GridTable) -> str:
+    """What can be compared with the published values."""
+    if results.as_published:
+        return f"The published values come from this set-up ({grid.setup})."
+    text = f"The published values come from a different experiment ({grid.setup}): compare the "
+    if any(map(math.isfinite, table.published_effects)):
+        return f"{text}effects of the rows and their order, not the values."
+    return f"{text}order of the rows, not the values."
 
 
 def compared_configs(found: Differences) -> str:
@@ -95,13 +104,19 @@ def confounds(found: Differences) -> str:
     )
 
 
-def dots(frame: pd.DataFrame, has_published: bool) -> str:
+def dots(frame: pd.DataFrame, table: GridTable) -> str:
     """The caption of the figure of a table's AP."""
     losses = [loss_label(loss) for loss in frame["loss"].dropna().unique()]
     text = f"{MAIN_METRIC} of each row"
     if frame["seed"].nunique() > 1:
         text += f", mean over seeds with its {CI} over {SEEDS_AND_IMAGES}"
-    if has_published:
+    if table.has_effects:
+        text += ", and its difference from the reference row"
+        if any(one.tested for one in table.comparisons):
+            text += f" with its {CI}; a filled dot is a significant difference, a ring is none"
+        if any(map(math.isfinite, table.published_effects)):
+            text += "; a diamond is the published difference"
+    elif table.has_published:
         text += "; each panel has its own scale"
     if len(losses) > 1:
         text += f"; {', '.join(f'{loss.short} is {loss.colour_name}' for loss in losses)}"
@@ -137,16 +152,15 @@ def curves(frame: pd.DataFrame, window: int) -> str:
 def dots_alternative(table: GridTable) -> str:
     """The alternative text of the figure of a table's AP: every value."""
     parts = []
-    for label, ours, theirs, status in zip(
-        table.row_labels,
-        table.texts[MAIN_METRIC],
-        table.texts[f"{MAIN_METRIC}_published"],
-        table.texts["status"],
-        strict=True,
-    ):
+    names = (MAIN_METRIC, "reference_difference", f"{MAIN_METRIC}_published",
+             "reference_difference_published", "status")  # fmt: skip
+    for label, *of_row in zip(table.row_labels, *(table.texts[n] for n in names), strict=True):
+        ours, effect, theirs, their_effect, status = map(with_true_minus, of_row)
         text = f"{label}: {ours or 'no value'}"
         text += f" ({status})" if status else ""
-        parts.append(text + (f", published {theirs}" if theirs else ""))
+        text += f", effect {effect}" if effect else ""
+        text += f", published {theirs}" if theirs else ""
+        parts.append(text + (f", published effect {their_effect}" if their_effect else ""))
     return f"Dot plot of {MAIN_METRIC} of each row. " + "; ".join(parts) + "."
 
 
@@ -193,10 +207,10 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
             f"{floor}"
         )
     text = f"Values are mean ± sample standard deviation over up to {seeds} seeds. {floor}"
-    return f"{text} {_tests(grid, table, compare(results, grid))}"
+    return f"{text} {_tests(grid, table, table.comparisons, results.study.equivalence_margin)}"
 
 
-def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
+def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float) -> str:
     """The reference row, and the meaning of bold and grey."""
     if grid.reference is None or not any(comparison.tested for comparison in found):
         reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
@@ -205,7 +219,10 @@ def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
     sentences = [
         f"The reference row is {table.row_labels[grid.reference]}. Bold: the difference from the "
         f"reference row is significant at {100 * SIGNIFICANCE:g} % after Holm's correction; grey: "
-        f"it is not. Each {CI} is over {SEEDS_AND_IMAGES} and covers a single comparison.",
+        f"it is not. Each {CI} is over {SEEDS_AND_IMAGES} and covers a single comparison. The "
+        f"p-values rest on a {MODEL}. Equivalent: the difference is significantly smaller than "
+        f"{margin:g} {MAIN_METRIC} (two one-sided tests, also after Holm's correction). Undecided: "
+        "neither; the number of seeds per row that would decide it stands beside it, if any does.",
         untested(table.row_labels, found),
     ]
     return " ".join(filter(None, sentences))

@@ -23,6 +23,7 @@ _FEATURES = {
     "num_small": "small objects (< 32² px)",
     "num_medium": "medium objects",
     "num_large": "large objects (≥ 96² px)",
+    "object_size": "size of an object's box, √area (px): min, median, max",
     "width": "image width (px): min, median, max",
     "height": "image height (px): min, median, max",
     "image_resolution": "image resolution",

@@ -5,6 +5,7 @@ is "" in the frame and the CSV, and "–" for a reader. Stale values are marked 
 from every comparison.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,9 +61,10 @@ class GridTable:
         row_labels: for example ``γ = 2, α = 0.25``.
         texts: a line per row, all texts, "" for no value: the axes, and ``<axis>_paper`` of
             those whose values the study translates; ``<metric>``, ``<metric>_sd`` and
-            ``<metric>_published`` of each metric and ``AP_difference`` (of the printed values);
-            those of :func:`against_reference.texts`; ``ms_per_image_low``, ``_high`` (of its
-            interval) and ``_spread`` (the distance between the quartiles over the median);
+            ``<metric>_published`` of each metric; ``AP_difference`` (of the printed values), if
+            the published set-up is the study's; those of :func:`against_reference.texts`;
+            ``ms_per_image_low``, ``_high`` (of its interval) and ``_spread`` (the distance between
+            the quartiles over the median);
             ``seeds_done``, ``seeds_planned`` and ``status``, which is "" if all runs of the row
             are done.
         values: the numbers: :func:`statistics.over_seeds`, also of ``<metric>_stale``, and
@@ -71,6 +73,7 @@ class GridTable:
         records: per row, the records' (seed, path from the report's folder).
         comparisons: per row, its interval and its comparison with the reference row.
         times: per row, the time per image of its architecture; None if it is unknown.
+        published_effects: per row, the published AP minus that of the reference row, or NaN.
     """
 
     axes: tuple[str, ...]
@@ -82,11 +85,20 @@ class GridTable:
     records: list[list[tuple[int, str]]]
     comparisons: list[Comparison]
     times: list[Time | None]
+    published_effects: list[float]
 
     @property
     def has_published(self) -> bool:
         """Whether any row has a published AP."""
         return bool(self.values[f"{MAIN_METRIC}_published"].notna().any())
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether any row has a difference from the reference row."""
+        found = self.comparisons
+        return any(one.is_reference for one in found) and any(
+            math.isfinite(one.difference) for one in found if not one.is_reference
+        )
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -119,9 +131,10 @@ class GridTable:
         return columns
 
     def _columns_of(self, metric: str) -> list[Column]:
-        """Our values and, if they are compared, the published values and the difference.
+        """Our values and, if they are compared, the published values.
 
-        ``MAIN_METRIC`` also has its interval and its difference from the reference row.
+        ``MAIN_METRIC`` also has its interval, its difference from the reference row and, if the
+        published set-up is the study's, its difference from the published value.
         """
         texts, header = self.texts, METRICS[metric].header
         ours = [
@@ -149,10 +162,12 @@ class GridTable:
         if metric in self.compared:
             theirs = shown(texts[f"{metric}_published"])
             columns.append(Column(header, "published", NUMBER, theirs))
-            if main:
+            if main and f"{metric}_difference" in texts:
                 difference = shown(map(with_true_minus, texts[f"{metric}_difference"]))
                 columns.append(Column(header, "difference", NUMBER, difference))
-        return columns + (against_reference.columns(self.comparisons) if main else [])
+        if main:
+            columns += against_reference.columns(self.comparisons, self.published_effects)
+        return columns
 
 
 def grid_table(results: Results, grid: Grid) -> GridTable:
@@ -168,6 +183,9 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
     ]
     comparisons, texts = compare(results, grid), {}
+    effects = against_reference.published_effects(
+        values[f"{MAIN_METRIC}_published"].to_list(), grid.reference
+    )
     for axis in grid.columns:
         texts[axis] = [value_text(row, axis) for row in grid.rows]
         if any(papers := [paper_text(row, axis) for row in grid.rows]):
@@ -180,9 +198,10 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         texts[f"{metric}_sd"] = [one_decimal(value) for value in spread]
         texts[f"{metric}_published"] = theirs
         if metric == MAIN_METRIC:
-            current = [one_decimal(value) for value in values[metric]]
-            texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
-            texts |= against_reference.texts(comparisons)
+            if results.as_published:
+                current = [one_decimal(value) for value in values[metric]]
+                texts[f"{metric}_difference"] = list(map(_difference, current, theirs))
+            texts |= against_reference.texts(comparisons, effects)
     times = [results.speed.of(row.setting) if results.speed else None for row in grid.rows]
     if SPEED in metrics:
         texts[SPEED] = [one_decimal(time.ms_per_image) if time else "" for time in times]
@@ -211,6 +230,7 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         ],
         comparisons=comparisons,
         times=times,
+        published_effects=effects,
     )
 
 

@@ -1,6 +1,5 @@
 """The comparison of FL* with FL in words, generated from the numbers."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,18 +23,29 @@ from reports.results.provenance import dataset_card, dataset_name
 from reports.statistics import best
 from reports.statistics.comparisons import (
     DIVERGED_RUN,
+    EQUIVALENT,
     IMAGES_ONLY,
     NO_VALUE,
     OF_REFERENCE,
     ONE_SEED,
+    UNDECIDED,
     Comparison,
     compare,
 )
-from reports.text.sentences import counted, difference_text, listed, untested
+from reports.statistics.equivalence import smallest_permutation_p
+from reports.statistics.floor import floor
+from reports.text.not_learnt import not_learnt
+from reports.text.sentences import (
+    MODEL,
+    counted,
+    difference_text,
+    listed,
+    margin_text,
+    needed_text,
+    p_text,
+    untested,
+)
 from reports.text.tuning import fairness, images_of_half
-
-MIN_AP = 1.0
-"""Percent. If no row reaches it, the models have learnt too little to be compared."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +101,20 @@ def answer(results: Results) -> Answer:
         )
     ]
     first, reference = lines[candidates[0]], lines[number]
-    others = [line for line in lines if line is not first and line is not reference]
-    tested = [f"{_relation(line, theirs)}: {difference_text(line.found)}." for line in others
-              if line.found.tested]  # fmt: skip
-    not_tested = untested([line.name for line in others], [line.found for line in others])
     tests = sum(line.found.tested for line in lines)
+    basis = _basis(results, grid, lines, tests)
+    taught = floor([line.found for line in lines], results.study.equivalence_margin)
+    if taught is not None:
+        facts = not_learnt(results, grid, [line.name for line in lines], taught)
+        return Answer(facts[0], tuple(facts[1:]), basis)
+    margin = results.study.equivalence_margin
+    others = [line for line in lines if line is not first and line is not reference]
+    tested = [_other(line, theirs, margin) for line in others if line.found.tested]
+    not_tested = untested([line.name for line in others], [line.found for line in others])
     return Answer(
-        verdict=_verdict(first, reference, dataset_name(results), tests) + _too_little(lines),
+        verdict=_verdict(first, reference, dataset_name(results), tests, margin),
         others=(*tested, not_tested) if not_tested else tuple(tested),
-        basis=_basis(results, grid, lines, tests),
+        basis=basis,
     )
 
 
@@ -109,15 +124,32 @@ def row_name(row: Row) -> str:
     return f"{_short_name(row)} ({setting})" if setting else _short_name(row)
 
 
-def _relation(line: _Line, theirs: str) -> str:
-    """The result of the test of a row against the reference row."""
-    if not line.found.survives:
-        return f"{line.name} is not significantly different from {theirs}"
-    direction = "better" if line.found.difference > 0 else "worse"
-    return f"{line.name} is significantly {direction} than {theirs}"
+def _relation(line: _Line, theirs: str, margin: float) -> str:
+    """The result of the tests of a row against the reference row."""
+    found = line.found
+    if found.verdict == UNDECIDED:
+        return f"It is undecided whether {line.name} is better than {theirs}"
+    if found.verdict == EQUIVALENT:
+        return f"{line.name} is equivalent to {theirs} within {margin_text(margin)}"
+    return f"{line.name} is significantly {found.verdict} than {theirs}"
 
 
-def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int) -> str:
+def _addition(found: Comparison, margin: float) -> str:
+    """The seeds that decide an undecided row, or that a significant difference is small."""
+    if found.survives and found.within_margin:
+        return (
+            f"The difference is significantly smaller than {margin:g} {MAIN_METRIC} (two one-sided "
+            f"tests: {p_text(found.p_equivalence)} in a {MODEL})."
+        )
+    return needed_text(found.needed, margin)
+
+
+def _other(line: _Line, theirs: str, margin: float) -> str:
+    text = f"{_relation(line, theirs, margin)}: {difference_text(line.found)}."
+    return f"{text} {_addition(line.found, margin)}".strip()
+
+
+def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int, margin: float) -> str:
     """The result for one row against the reference row; ``tests``: the number of tested rows."""
     found = ours.found
     values = (
@@ -125,28 +157,19 @@ def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int) -> str:
         f"a difference of {difference_text(found)}"
     )
     if not found.tested:
-        return (
-            f"It is unknown whether {ours.name} is better than {theirs.name} on {dataset}: "
+        text = (
+            f"It is undecided whether {ours.name} is better than {theirs.name} on {dataset}: "
             f"{_reason(ours, theirs, values)}"
         )
-    verdict = f"{_relation(ours, theirs.name)} on {dataset}: {values}."
-    if found.survives or found.difference_low <= 0 <= found.difference_high:
-        return verdict
-    return (
-        f"{verdict} The interval of this single comparison excludes 0, but the difference is not "
-        f"significant after Holm's correction for {counted(tests, 'tested row')}."
-    )
-
-
-def _too_little(lines: Sequence[_Line]) -> str:
-    """A warning if no row reaches ``MIN_AP``; else ""."""
-    means = [line.found.mean for line in lines if math.isfinite(line.found.mean)]
-    if not means or max(means) >= MIN_AP:
-        return ""
-    return (
-        f" No row reaches {MIN_AP:g} {MAIN_METRIC}: the models have learnt too little to be "
-        "compared."
-    )
+        return f"{text} {needed_text(found.needed, margin)}".strip()
+    sentences = [f"{_relation(ours, theirs.name, margin)} on {dataset}: {values}."]
+    if found.verdict == UNDECIDED and not found.difference_low <= 0 <= found.difference_high:
+        sentences.append(
+            "The interval of this single comparison excludes 0, but the difference is not "
+            f"significant after Holm's correction for {counted(tests, 'tested row')}."
+        )
+    sentences.append(_addition(found, margin))
+    return " ".join(filter(None, sentences))
 
 
 def _reason(ours: _Line, theirs: _Line, values: str) -> str:
@@ -190,7 +213,8 @@ def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> 
         sentences.append(
             "Each interval covers a single comparison and the variation in seeds and images, not "
             "in the training data. The p-values are corrected for "
-            f"{counted(tests, 'tested row')} (Holm)."
+            f"{counted(tests, 'tested row')} (Holm) and rest on a {MODEL}. "
+            + _without_model(lines, lines[grid.reference or 0])
         )
     if grid.is_tuned:
         return " ".join([*sentences, fairness(results, grid)])
@@ -206,6 +230,19 @@ def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> 
             "as the best of several is biased upwards on the images of the selection."
         )
     return " ".join(sentences)
+
+
+def _without_model(lines: Sequence[_Line], reference: _Line) -> str:
+    """The smallest p-value that the numbers of seeds allow without a model of their spread."""
+    smallest = max(
+        smallest_permutation_p(line.found.seeds, reference.found.seeds)
+        for line in lines
+        if line.found.tested
+    )
+    return (
+        "A permutation test of the seeds alone, which assumes no distribution, cannot go below "
+        f"{p_text(smallest)} before that correction."
+    )
 
 
 def _short_name(row: Row) -> str:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 
 from ablations.records.record import DONE
+from ablations.study.study import MAX_SEEDS
 from reports.results import labels
 from reports.results.labels import MAIN_METRIC, with_true_minus
 from reports.results.load import Results
 from reports.results.provenance import dataset_name
-from reports.statistics.comparisons import Comparison, compare
+from reports.statistics.comparisons import EQUIVALENT, Comparison, compare
+from reports.statistics.equivalence import Needed
 from reports.statistics.inference import CONFIDENCE, Agreement
 
 CI = f"{100 * CONFIDENCE:g} % CI"
@@ -75,18 +77,50 @@ def untested(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     return " ".join(f"Not tested ({why}): {listed(rows)}." for why, rows in reasons.items())
 
 
+MODEL = "normal model of seeds and images"
+"""The assumption behind every p-value."""
+
+
 def difference_text(comparison: Comparison) -> str:
-    """For example ``+1.2 AP (95 % CI +0.3 to +2.1, p = 0.012)``, with Holm's p-value."""
+    """For example ``+1.2 AP (95 % CI +0.3 to +2.1, p = 0.012 in a normal model of ...)``.
+
+    The p-value is Holm's; an equivalent row has that of the two one-sided tests.
+    """
     facts = []
     if not math.isnan(comparison.difference_low):
         low = difference_number(comparison.difference_low)
         high = difference_number(comparison.difference_high)
         over = "" if comparison.tested else f" over {comparison.difference_over}"
         facts.append(f"{CI} {low} to {high}{over}")
-    if comparison.tested:
-        facts.append(p_text(comparison.p_holm))
+    if comparison.verdict == EQUIVALENT:
+        p_value = p_text(comparison.p_equivalence)
+        facts.append(f"two one-sided tests: {p_value} in a {MODEL}")
+    elif comparison.tested:
+        facts.append(f"{p_text(comparison.p_holm)} in a {MODEL}")
     text = f"{difference_number(comparison.difference)} {MAIN_METRIC}"
     return f"{text} ({', '.join(facts)})" if facts else text
+
+
+def needed_text(needed: Needed | None, margin: float) -> str:
+    """How many seeds decide a comparison; "" if it is unknown."""
+    if needed is None:
+        return ""
+    if needed.seeds is not None:
+        return (
+            f"With the measured spread, {counted(needed.seeds, 'seed')} per row would decide it: "
+            f"better, worse or equivalent within {margin_text(margin)}."
+        )
+    if needed.images is not None:
+        return (
+            f"With the measured spread, no number of seeds decides it within "
+            f"{margin_text(margin)} on fewer than {needed.images} validation images."
+        )
+    return f"With the measured spread, {MAX_SEEDS} seeds per row would not decide it."
+
+
+def margin_text(margin: float) -> str:
+    """For example ``±1 AP``."""
+    return f"±{margin:g} {MAIN_METRIC}"
 
 
 def difference_number(value: float) -> str:

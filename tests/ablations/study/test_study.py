@@ -237,6 +237,8 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ({"axes": {"scale": 128}}, "axes.scale is 128: expected a mapping"),
         ({"base": {"scal": 1}}, "base: unknown axis scal; known: detector, loss, alpha"),
         ({"gpus": -1}, "gpus is -1: expected a whole number >= 0"),
+        ({"equivalence_margin": 0}, "equivalence_margin is 0: expected"),
+        ({"equivalence_margin": "1"}, "equivalence_margin is '1': expected"),
         ({"slurm": {"partition": "main\n#SBATCH --wrap=x"}}, "slurm.partition is 'main\\n"),
         ({"base": {"scale": [1]}}, "base.scale is [1]: expected a number or text"),
     ],
@@ -249,6 +251,18 @@ def test_a_faulty_study_is_refused(write, change, words):
     with pytest.raises(PlanError) as refused:
         load_study("tiny", folder=folder)
     assert words in str(refused.value)
+
+
+def test_the_margin_of_equivalence_is_a_key_and_one_ap_by_default(write):
+    write("grids/good.yaml", GOOD)
+    folder = write("studies/tiny.yaml", STUDY)
+    assert load_study("tiny", folder=folder).equivalence_margin == 1.0
+    write("studies/tiny.yaml", STUDY | {"equivalence_margin": 0.5})
+    assert load_study("tiny", folder=folder).equivalence_margin == 0.5
+
+
+def test_only_coco_has_the_published_set_up():
+    assert [name for name in STUDIES if load_study(name).as_published] == ["coco"]
 
 
 def test_the_problems_of_all_grids_are_listed_at_once(write):

@@ -183,11 +183,11 @@ def test_the_table_says_that_its_rows_are_another_detector(results):
     assert list(table.texts["AP_published"])[-2:] == ["", "36.2"]
     note = captions.under_table(results, grid, table)
     assert "Faster R-CNN has no focal loss; it was trained on the same data" in note
-    dots = captions.dots(results.of_grid(grid), has_published=True)
+    dots = captions.dots(results.of_grid(grid), table)
     assert dots.endswith("; Faster R-CNN is purple.")
     without = replace(grid, rows=grid.rows[:4])
     frame = results.of_grid(grid)
-    assert "purple" not in captions.dots(frame[frame["row"] < 4], has_published=True)
+    assert "purple" not in captions.dots(frame[frame["row"] < 4], table)
     assert "Faster" not in captions.under_table(
         replace(results, frame=frame[frame["row"] < 4]), without, table
     )

@@ -209,7 +209,7 @@ def test_focal_star_is_told_from_the_appendix_wherever_it_is_explained(page):
 
 def test_captions_come_from_the_records(page):
     made = (
-        "digits_in_scenes · 40 validation images · 60 iterations · Example CPU, 1 thread · "
+        "digits_in_scenes · 40 validation images · 1x, 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
     # The three tables, their figures and training curves, and one of speed; three of the study.

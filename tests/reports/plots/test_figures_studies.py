@@ -113,7 +113,7 @@ def test_bars_are_the_intervals_of_several_seeds(make_folder, watch):
     figures.ap_over_ms(grid, table)
     note = figures.ap_over_scale(results, [(grid, table)]).note
     figures.ap_over_rows(results, grid, table)
-    ((panels, _),), ((curves, _),), ((_, (dots, _), _),) = speeds, scales, rows
+    ((panels, _),), ((curves, _),), ((_, (dots, _), _, _),) = speeds, scales, rows
     expected = table.comparisons[1]
     assert expected.low < 24.5 < expected.high
     for curve in (panels[0].curves[0], curves[0]):
@@ -239,6 +239,28 @@ def test_a_broken_study_can_be_drawn(broken_folder):
     for make in OF_STUDIES:
         found = make(results, tables_of(results))
         assert found.note
+
+
+def test_effects_are_drawn_beside_the_published_ones(make_folder, make_study, watch):
+    grid = replace(make_study(2).grids[0], reference=2)
+    folder = make_folder(2, (grid,))
+    for row, ap in ((0, 10.0), (1, 30.4), (2, 30.0)):
+        for seed in (1, 2):
+            value = ap + seed / 10
+            folder.add(folder.cell(0, row, seed), value, analysis=analysis(value, seed=seed))
+    results, calls = folder.load(), watch("ap_over_rows")
+    found = figures.ap_over_rows(results, *tables_of(results)[0])
+    ((_, series, (ours, published), axes),) = calls
+    assert [one.label for one in series] == ["AP (%), ours"]
+    comparisons = tables_of(results)[0][1].comparisons
+    np.testing.assert_allclose(ours.values, [-20.0, 0.4, np.nan], atol=1e-9)
+    # published: 10.8, 30.2 and 31.1 in the reference row
+    np.testing.assert_allclose(published.values, [-20.3, -0.9, np.nan], atol=1e-9)
+    assert list(ours.filled) == [one.survives for one in comparisons] == [True, False, False]
+    assert list(ours.low)[:2] == [one.difference_low for one in comparisons[:2]]
+    assert published.marker != ours.marker and not published.filled
+    assert "effect −20.0, published 10.8, published effect −20.3" in found.alternative
+    assert_readable(axes[0].figure)
 
 
 def test_what_has_been_drawn_is_not_drawn_again(make_folder, watch):

@@ -56,8 +56,18 @@ def table_of(folder, number=0):
     return grid_table(folder.load(), folder.study.grids[number])
 
 
-def test_html_markdown_and_csv_show_the_same_digits(one_seed):
-    table = table_of(one_seed)
+@pytest.fixture
+def as_published(make_folder):
+    """A folder of a study whose set-up is that of the published tables."""
+    folder = make_folder(1)
+    folder.study = replace(folder.study, as_published=True)
+    return folder
+
+
+def test_html_markdown_and_csv_show_the_same_digits(as_published):
+    for row, ap in enumerate((4.26, 21.25, 13.04)):
+        as_published.add(as_published.cell(0, row), ap)
+    table = table_of(as_published)
     expected = [
         # alpha, AP, published, difference, AP50, published, AP75, published
         ["0.25", "4.3", "10.8", "-6.5", "8.5", "16.0", "2.1", "11.7"],
@@ -73,13 +83,30 @@ def test_html_markdown_and_csv_show_the_same_digits(one_seed):
     assert [row[:8] for row in html_of(table).texts()[2:]] == shown
 
 
-def test_the_difference_is_that_of_the_printed_values(make_folder):
-    folder = make_folder()
+def test_the_difference_is_that_of_the_printed_values(as_published):
+    folder = as_published
     # 10.85 - 10.8 = 0.05, but a reader sees 10.8 or 10.9 beside 10.8.
     folder.add(folder.cell(0, 0), 10.88)
     folder.add(folder.cell(0, 1), 30.24)
     texts = table_of(folder).texts
     assert texts["AP_difference"].tolist() == ["+0.1", "0.0", ""]
+
+
+@pytest.mark.parametrize(
+    ("change", "record"),
+    [
+        ({"as_published": False}, {}),
+        ({"as_published": True, "schedule": 0.5}, {}),
+        ({"as_published": True}, {"dataset": {"name": "bccd"}}),
+    ],
+)
+def test_another_set_up_has_no_difference_from_the_published_ap(make_folder, change, record):
+    folder = make_folder()
+    folder.study = replace(folder.study, **change)
+    folder.add(folder.cell(0, 0), 10.88, **record)
+    table = table_of(folder)
+    assert "AP_difference" not in table.texts and table.texts["AP_published"][0] == "10.8"
+    assert not any("difference" in column.name for column in table.table.columns)
 
 
 def test_one_seed_is_shown_as_one_seed(one_seed):
@@ -126,7 +153,7 @@ def test_status_appears_only_where_a_row_is_not_plainly_done(one_seed, broken_fo
     assert alpha.texts["status"].tolist() == ["", "failed", ""]
     assert star.texts["status"].tolist() == ["", "missing", "diverged at iteration 37"]
     failed = dict(zip(markdown_of(alpha)[0], markdown_of(alpha)[3], strict=True))
-    assert (failed["AP ours"], failed["AP difference"], failed["status"]) == ("–", "–", "failed")
+    assert (failed["AP ours"], failed["status"]) == ("–", "failed")
     assert failed["AP published"] == "30.2", "what is published stands there all the same"
     assert markdown_of(star)[4][2] == "0.0", "a diverged run counts as 0.0"
 
@@ -140,9 +167,9 @@ def test_a_done_run_without_ap_says_so(make_folder):
 def test_a_stale_row_is_marked_and_counts_nowhere(broken_folder):
     table = table_of(broken_folder, 2)
     header, _, done, stale, running, missing = markdown_of(table)
-    ours, difference, status = (header.index(n) for n in ("AP ours", "AP difference", "status"))
-    assert (done[ours], done[difference], done[status]) == ("20.0", "−10.5", "done")
-    assert (stale[ours], stale[difference]) == ("25.0†", "–")
+    ours, status = header.index("AP ours"), header.index("status")
+    assert (done[ours], done[status]) == ("20.0", "done")
+    assert stale[ours] == "25.0†"
     assert stale[status] == "stale: config and data set changed"
     assert (running[ours], running[status]) == ("–", "running")
     assert (missing[ours], missing[status]) == ("–", "missing")
@@ -179,9 +206,8 @@ def test_a_stale_record_of_a_diverged_run_says_both(make_folder):
 def test_a_wide_table_compares_ap_and_speed_alone(broken_folder):
     table = table_of(broken_folder, 2)
     assert markdown_of(table)[0] == [
-        "depth", "scale (px)", "AP ours", "AP published", "AP difference", "ours AP₅₀",
-        "ours AP₇₅", "ours APₛ", "ms per image ours", "ms per image 95 % CI",
-        "ms per image published", "status", "records",
+        "depth", "scale (px)", "AP ours", "AP published", "ours AP₅₀", "ours AP₇₅", "ours APₛ",
+        "ms per image ours", "ms per image 95 % CI", "ms per image published", "status", "records",
     ]  # fmt: skip
     row = next(csv.DictReader(io.StringIO(table.table.to_csv())))
     assert (row["AP50_published"], row["ms_per_image_published"]) == ("47.8", "64")
@@ -277,6 +303,7 @@ def tested(make_folder, make_study):
             for seed, value in enumerate(values, start=1):
                 found = analysis(value, seed=seed)
                 folder.add(folder.cell(0, number, seed), value, analysis=found)
+        folder.study = replace(folder.study, equivalence_margin=0.5)
         return folder
 
     return make
@@ -286,23 +313,26 @@ def column_of(table, name):
     return [column for column in table.table.columns if column.name == name][0]
 
 
-DIFFERENCE = "AP vs reference difference [95 % CI]"
+EFFECT = "effect on AP vs reference {}"
+DIFFERENCE = EFFECT.format("ours [95 % CI]")
 
 
 def test_differences_to_the_reference_row(tested):
     table = table_of(tested())
     cells = column_of(table, DIFFERENCE).cells
     found = table.comparisons
-    for number, emphasis, mark in ((0, "grey", " n.s."), (1, "bold", ""), (3, "grey", " n.s.")):
+    for number, emphasis in ((0, "grey"), (1, "bold"), (3, "grey")):
         one = found[number]
         printed = [f"{v:+.1f}" for v in (one.difference, one.difference_low, one.difference_high)]
-        text = f"{printed[0]} [{printed[1]}, {printed[2]}]{mark}".replace("-", "−")
+        text = f"{printed[0]} [{printed[1]}, {printed[2]}]".replace("-", "−")
         assert (cells[number].text, cells[number].emphasis) == (text, emphasis)
         assert one.survives == (emphasis == "bold")
+        inside = one.difference_low <= 0 <= one.difference_high
+        assert not (inside and emphasis == "bold"), "nothing is bold inside the noise"
     # 25.1 - 30.533
     assert cells[1].text.startswith("−5.4 [") and found[1].difference_high < 0
     assert (cells[2].text, cells[2].emphasis) == ("reference", "")
-    p_values = column_of(table, "AP vs reference p (Holm)").cells
+    p_values = column_of(table, EFFECT.format("p (Holm, normal model)")).cells
     assert [cell.text for cell in p_values] == [
         "–" if one.is_reference else "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
         for one in found
@@ -313,6 +343,45 @@ def test_differences_to_the_reference_row(tested):
     assert r"\textbf{\ensuremath{-}5.4 [" in table.table.to_latex("caption", "label")
 
 
+def test_the_published_effect_stands_beside_ours(tested):
+    """Published: 10.8 at α = 0.25, 30.2 at 0.5, and 31.1 in the reference row."""
+    table = table_of(tested())
+    names = [column.name for column in table.table.columns]
+    assert names.index(EFFECT.format("published")) == names.index(DIFFERENCE) + 1
+    cells = column_of(table, EFFECT.format("published")).cells
+    assert [cell.text for cell in cells] == ["−20.3", "−0.9", "reference", "−20.3"]
+    assert not any(cell.emphasis for cell in cells)
+
+
+def test_the_verdict_is_a_word_with_the_seeds_that_decide(tested):
+    table = table_of(tested())
+    seeds = table.comparisons[0].needed.seeds
+    cells = column_of(table, EFFECT.format("verdict")).cells
+    assert [cell.text for cell in cells] == [
+        f"undecided ({seeds} seeds)", "worse", "–", "undecided",
+    ]  # fmt: skip
+    assert seeds > 3
+    assert table.comparisons[3].needed.seeds is None, "12, 26 and 40: beyond any number of seeds"
+
+
+def test_rows_that_differ_by_less_than_the_margin_are_equivalent(tested):
+    folder = tested()
+    folder.study = replace(folder.study, equivalence_margin=4.0)
+    assert column_of(table_of(folder), EFFECT.format("verdict")).cells[0].text == "equivalent"
+
+
+def test_a_table_without_published_values_shows_our_effects_alone(make_folder, make_study):
+    star = replace(make_study(3).grids[1], reference=1)
+    folder = make_folder(3, (star,))
+    for row in (1, 2):
+        for seed in (1, 2, 3):
+            ap = 20.0 + 3 * row + seed / 10
+            folder.add(folder.cell(0, row, seed), ap, analysis=analysis(ap, seed=seed))
+    names = [column.name for column in table_of(folder).table.columns]
+    assert EFFECT.format("difference [95 % CI]") in names
+    assert EFFECT.format("published") not in names
+
+
 def test_the_csv_has_what_the_test_was(tested):
     table = table_of(tested())
     rows = list(csv.DictReader(io.StringIO(table.table.to_csv())))
@@ -320,7 +389,6 @@ def test_the_csv_has_what_the_test_was(tested):
     assert {key: rows[1][key] for key in rows[1] if key.startswith(("reference", "AP_"))} == {
         "AP_sd": "0.4",
         "AP_published": "30.2",
-        "AP_difference": "-5.1",
         "AP_low": f"{one.low:.1f}",
         "AP_high": f"{one.high:.1f}",
         "AP_interval_over": "seeds and images",
@@ -328,22 +396,26 @@ def test_the_csv_has_what_the_test_was(tested):
         "reference_difference_low": f"{one.difference_low:.1f}",
         "reference_difference_high": f"{one.difference_high:.1f}",
         "reference_difference_interval_over": "seeds and images",
+        "reference_difference_published": "-0.9",
         "reference_p": f"{one.p_value:.1e}",
         "reference_p_holm": f"{one.p_holm:.1e}",
-        "reference_verdict": "significant",
+        "reference_p_equivalence": "1.000",
+        "reference_verdict": "worse",
+        "reference_seeds_to_decide": "",
     }
     assert [row["reference_verdict"] for row in rows] == [
-        "n.s.",
-        "significant",
+        "undecided",
+        "worse",
         "reference",
-        "n.s.",
+        "undecided",
     ]
+    assert rows[0]["reference_seeds_to_decide"] == str(table.comparisons[0].needed.seeds)
     assert rows[REFERENCE]["reference_difference"] == ""
 
 
 def test_without_seeds_nothing_is_tested(tested):
     table = table_of(tested([(20.0,), (25.0,), (30.0,), ()], seeds=1))
-    cells = column_of(table, "AP vs reference difference").cells
+    cells = column_of(table, EFFECT.format("ours")).cells
     assert [(cell.text, cell.emphasis) for cell in cells] == [
         ("−10.0 (1 seed)", "grey"), ("−5.0 (1 seed)", "grey"), ("reference", ""), ("–", ""),
     ]  # fmt: skip

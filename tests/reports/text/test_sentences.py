@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
+from reports.results import provenance
 from reports.statistics import best
 from reports.statistics.comparisons import compare
 from reports.statistics.inference import Agreement
@@ -86,7 +88,10 @@ def test_a_tested_table_explains_bold_and_grey(make_folder, make_study):
     assert (
         "The reference row is α = 0.75. Bold: the difference from the reference row is significant "
         "at 5 % after Holm's correction; grey: it is not. Each 95 % CI is over seeds and images "
-        "and covers a single comparison. Not tested (no value): α = 0.5."
+        "and covers a single comparison. The p-values rest on a normal model of seeds and images. "
+        "Equivalent: the difference is significantly smaller than 1 AP (two one-sided tests, also "
+        "after Holm's correction). Undecided: neither; the number of seeds per row that would "
+        "decide it stands beside it, if any does. Not tested (no value): α = 0.5."
     ) in text
     assert "tested:" not in text
     # FL* has no reference row, and its first setting is CE's α = 0.75.
@@ -177,13 +182,36 @@ def test_under_a_table_of_speed_stands_what_was_timed(broken_folder):
     assert "ms per image" not in under_table(broken_folder, 0)
 
 
-def test_the_caption_of_the_dots_says_what_is_drawn(make_folder):
-    one, several = make_folder(1), make_folder(2)
-    assert captions.dots(frame_of(one), True) == ("AP of each row; each panel has its own scale.")
-    assert captions.dots(frame_of(several, 1), False) == (
+def dots_of(folder, number=0):
+    return captions.dots(
+        frame_of(folder, number), grid_table(folder.load(), folder.study.grids[number])
+    )
+
+
+def test_the_caption_of_the_dots_says_what_is_drawn(make_folder, make_study):
+    assert dots_of(make_folder(1)) == "AP of each row; each panel has its own scale."
+    assert dots_of(make_folder(2), 1) == (
         "AP of each row, mean over seeds with its 95 % CI over seeds and images; "
         "CE is grey, FL* is orange."
     )
+    assert dots_of(compared_folder(make_folder, make_study, 3)) == (
+        "AP of each row, mean over seeds with its 95 % CI over seeds and images, and its "
+        "difference from the reference row with its 95 % CI; a filled dot is a significant "
+        "difference, a ring is none; a diamond is the published difference."
+    )
+
+
+def test_captions_name_the_schedule_where_the_records_have_it(make_folder):
+    folder = make_folder()
+    folder.add(folder.cell(0, 0), 5.0)
+    records = list(folder.load().records.values())
+    assert provenance.schedule(records) == "1x, 60 iterations"
+    (old,) = (msgspec.structs.replace(one, run={}) for one in records)
+    assert provenance.schedule([old]) == "60 iterations", "before schedules had names"
+    short = msgspec.structs.replace(
+        records[0], setting={"schedule": 0.25}, result=records[0].result | {"iterations": 15}
+    )
+    assert provenance.schedule([short, *records]) == "0.25x, 15 iterations; 1x, 60 iterations"
 
 
 def test_the_best_setting_of_each_loss(make_folder):

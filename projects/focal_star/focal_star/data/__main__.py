@@ -40,6 +40,7 @@ FEATURES = {
     "num_small": "small objects (under 32² px)",
     "num_medium": "medium objects",
     "num_large": "large objects (96² px and over)",
+    "object_size": "size of an object's box (px): minimum, median, maximum",
     "width": "width (px): minimum, median, maximum",
     "height": "height (px): minimum, median, maximum",
 }

@@ -39,6 +39,8 @@ def test_everything_is_counted():
         "most_objects_per_image": 4,
         "width": [200, 500, 640],
         "height": [300, 300, 480],
+        # sqrt(31 x 33) = 31.98, 32, 96, 96, sqrt(95 x 97) = 95.99
+        "object_size": [32.0, 96.0, 96.0],
         "per_category": {"cat": 3, "none": 0, "dog": 2},
     }
 
@@ -46,4 +48,7 @@ def test_everything_is_counted():
 def test_a_split_may_be_empty():
     found = contents({"images": [], "annotations": [], "categories": []})
     assert found["objects_per_image"] is None and found["most_objects_per_image"] == 0
-    assert found["width"] == found["height"] == [] and found["per_category"] == {}
+    assert (
+        found["width"] == found["height"] == found["object_size"] == []
+        and found["per_category"] == {}
+    )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import statistics
 import time
 from collections import Counter
@@ -137,8 +138,8 @@ def contents(annotations: dict[str, Any]) -> dict[str, Any]:
         ``num_categories``; ``category_names`` in the order of their ids; and, without crowds:
         ``num_small``, ``num_medium`` and ``num_large`` (objects by COCO's areas; the box's area
         where none is given), ``objects_per_image`` (mean, one decimal), ``most_objects_per_image``
-        and ``per_category`` (name -> objects); ``width`` and ``height`` (minimum, median and
-        maximum, px).
+        and ``per_category`` (name -> objects); ``object_size`` (the square root of a box's area),
+        ``width`` and ``height`` (minimum, median and maximum, px).
     """
     images = annotations["images"]
     objects = [a for a in annotations["annotations"] if not a.get("iscrowd", 0)]
@@ -159,9 +160,14 @@ def contents(annotations: dict[str, Any]) -> dict[str, Any]:
         "most_objects_per_image": max(in_image.values(), default=0),
         "width": _spread([image["width"] for image in images]),
         "height": _spread([image["height"] for image in images]),
+        "object_size": _spread([_size(*a["bbox"]) for a in objects]),
         "per_category": {c["name"]: in_category[c["id"]] for c in categories},
     }
 
 
-def _spread(lengths: list[int]) -> list[float]:
+def _size(x: float, y: float, width: float, height: float) -> float:
+    return round(math.sqrt(max(width * height, 0)), 1)
+
+
+def _spread(lengths: list[Any]) -> list[float]:
     return [min(lengths), statistics.median(lengths), max(lengths)] if lengths else []

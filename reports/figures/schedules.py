@@ -1,0 +1,117 @@
+"""The figures of the length of training."""
+
+import math
+from collections.abc import Sequence
+from itertools import cycle
+
+import numpy as np
+
+from ablations.status.status import ENDED
+from ablations.study.grid import Grid
+from ablations.study.study import schedule_name
+from reports import plots
+from reports.figures.grids import intervals
+from reports.figures.illustration import Illustrated, drawn
+from reports.results import provenance
+from reports.results.labels import MAIN_METRIC, UNORDERED_COLOUR, setting_colour
+from reports.results.load import Results
+from reports.results.rows import row_label
+from reports.statistics.schedules import SCHEDULE, agreements, schedule_of, scheduled
+from reports.tables.grids import GridTable
+from reports.text.sentences import CI
+
+_STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", (0, (5, 1, 1, 1, 1, 1))))
+"""Marker and dashes of the lines of a figure, for print in grey."""
+
+
+def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> Illustrated:
+    """AP over the schedule with intervals, a line per setting."""
+    names = {grid.name for grid in scheduled(results)}
+    varied = [(grid, table) for grid, table in tables if grid.name in names]
+    lines: list[plots.Curve] = []
+    styles = cycle(_STYLES)
+    for grid, table in varied:
+        low, high = (np.array(ends) for ends in intervals(table.comparisons))
+        means = np.array([one.mean for one in table.comparisons])
+        others = tuple(column for column in grid.columns if column != SCHEDULE)
+        groups: dict[str, list[int]] = {}
+        for number, row in enumerate(grid.rows):
+            if math.isfinite(means[number]):
+                groups.setdefault(row_label(row, others), []).append(number)
+        for (label, numbers), (marker, dashes) in zip(groups.items(), styles, strict=False):
+            at = {number: schedule_of(results, grid.rows[number].values) for number in numbers}
+            numbers.sort(key=at.__getitem__)
+            lines.append(
+                plots.Curve(
+                    label,
+                    x=[at[number] for number in numbers],
+                    y=means[numbers],
+                    notes=[""] * len(numbers),
+                    colour=setting_colour(grid.rows[numbers[0]].setting.as_dict()),
+                    marker=marker,
+                    dashes=dashes,
+                    low=low[numbers],
+                    high=high[numbers],
+                )
+            )
+    if not lines:
+        return Illustrated(None, "No table that varies the schedule has a result yet.")
+    points = [f"{line.label}: {_points(line, '.1f')}" for line in lines]
+    frame = results.frame[results.frame["grid"].isin(names) & results.frame["state"].isin(ENDED)]
+    note = f"{MAIN_METRIC} over the schedule, as a multiple of the paper's 12 epochs"
+    if frame["seed"].nunique() > 1:
+        note += f", means over seeds with their {CI}"
+    return Illustrated(
+        drawn(
+            "ap_over_schedule",
+            f"{MAIN_METRIC} over the schedule. {'; '.join(points)}.",
+            plots.over_schedule,
+            lines,
+            f"{MAIN_METRIC} (%)",
+        ),
+        f"{note}. {provenance.caption(results, results.records_of(frame))}.",
+    )
+
+
+def tau_over_schedule(results: Results) -> Illustrated:
+    """Kendall's tau-b between our AP and the published AP over the schedule, a line per table."""
+    lines = [
+        plots.Curve(
+            f"table {name}, {found.rows} rows",
+            x=found.schedules,
+            y=found.taus,
+            notes=[""] * len(found.taus),
+            colour=UNORDERED_COLOUR,
+            marker=marker,
+            dashes=dashes,
+        )
+        for (name, found), (marker, dashes) in zip(
+            agreements(results).items(), cycle(_STYLES), strict=False
+        )
+    ]
+    if not lines:
+        return Illustrated(
+            None, "No table with published values has enough rows at several schedules yet."
+        )
+    points = [f"{line.label}: {_points(line, '.2f')}" for line in lines]
+    return Illustrated(
+        drawn(
+            "tau_over_schedule",
+            f"Kendall's tau-b over the schedule. {'; '.join(points)}.",
+            plots.over_schedule,
+            lines,
+            "Kendall's τ-b",
+        ),
+        "Rank correlation between our AP and the published AP (Kendall's τ-b) over the schedule, "
+        "of the rows of a table that have every schedule. 1 means the same order, 0 no relation.",
+    )
+
+
+def _points(line: plots.Curve, digits: str) -> str:
+    pairs = zip(line.x, line.y, strict=True)
+    return ", ".join(f"{_number(y, digits)} at {schedule_name(x)}" for x, y in pairs)
+
+
+def _number(value: float, digits: str) -> str:
+    """A number with a true minus sign."""
+    return format(value, digits).replace("-", "−")

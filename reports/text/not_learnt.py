@@ -1,0 +1,109 @@
+"""What a study has learnt whose rows are all at the floor, why so little, and what to change."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ablations.identity.fingerprint import flat
+from ablations.status.status import ENDED
+from ablations.study.grid import Grid
+from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
+from reports.results.load import Results
+from reports.results.provenance import dataset_name
+from reports.statistics.contenders import number_at
+from reports.statistics.floor import FLOOR_AP
+from reports.text.sentences import listed
+
+EPOCHS_1X = 12.0
+"""Epochs of the schedule 1x: 90,000 iterations of 16 images of COCO (arXiv:1708.02002)."""
+
+MIN_LOCATIONS = 2.0
+"""The min width of an object in strides of the finest level of the pyramid."""
+
+STRIDE = 8
+"""The stride of P3, the finest level of RetinaNet (arXiv:1708.02002, section 4), in px."""
+
+
+def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: float) -> list[str]:
+    """The answer of a table at the floor: the result, what was learnt, why, what to change.
+
+    Args:
+        results: of the study.
+        grid: the table.
+        names: of its rows.
+        highest: the highest mean AP of a row.
+    """
+    frame = results.of_grid(grid)
+    means = frame.groupby("row", sort=True)[[MAIN_METRIC, "AP50"]].mean()
+    best = means[MAIN_METRIC].idxmax()
+    verdict = (
+        f"No row of table {grid.name} has learnt {dataset_name(results)}, so the losses cannot be "
+        f"compared: the rows have {one_decimal(means[MAIN_METRIC].min())} to "
+        f"{one_decimal(highest)} {MAIN_METRIC}, below {FLOOR_AP:g}, and none differs "
+        f"significantly by {results.study.equivalence_margin:g} {MAIN_METRIC}."
+    )
+    learnt = [f"{one_decimal(highest)} {MAIN_METRIC}"]
+    learnt.append(f"{one_decimal(means['AP50'][best])} {METRICS['AP50'].header}")
+    recalls = [number_at(record, "analysis", "recall", "all") for record in
+               results.records_of(frame[frame["row"] == best])]  # fmt: skip
+    recall = pd.Series(recalls, dtype=float).mean()
+    if pd.notna(recall):
+        learnt.append(f"a recall of {100 * recall:.0f} % at IoU 0.5 and any score")
+    facts = _facts(results, frame)
+    lines = [f"Learnt: the best row, {names[int(best)]}, has {listed(learnt)}."]
+    if why := _why(facts):
+        lines.append(f"Why: {why}.")
+    return [verdict, *lines, f"Change: {_change(facts)}."]
+
+
+def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
+    """``epochs``, ``images``, ``short_edge`` and ``object`` (median, px at the input), if known."""
+    facts: dict[str, float] = {}
+    records = results.records_of(frame[frame["state"].isin(ENDED)])
+    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    train = records[0].dataset.get("train") if records else None
+    if not isinstance(train, dict):
+        return facts
+    images, batch = train.get("num_images"), config.get("SOLVER.IMS_PER_BATCH")
+    iterations = frame["iterations"].dropna()
+    if images and batch and len(iterations):
+        facts |= {"images": images, "epochs": float(iterations.median()) * batch / images}
+    edge, sizes = config.get("INPUT.SHORT_EDGE"), train.get("object_size")
+    lengths = [train.get(name) for name in ("width", "height")]
+    if edge and sizes and all(lengths):
+        facts["short_edge"] = edge
+        facts["object"] = sizes[1] * edge / min(length[1] for length in lengths)
+    return facts
+
+
+def _why(facts: dict[str, float]) -> str:
+    parts = []
+    if "object" in facts:
+        parts.append(
+            f"the median object is {facts['object']:.0f} px wide at a short edge of "
+            f"{facts['short_edge']:.0f} px, {facts['object'] / STRIDE:.1f} strides of the finest "
+            "level"
+        )
+    if "epochs" in facts:
+        parts.append(
+            f"each run trained {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, where "
+            f"the schedule 1x has {EPOCHS_1X:g}"
+        )
+    return "; ".join(parts)
+
+
+def _change(facts: dict[str, float]) -> str:
+    """What the facts suggest."""
+    parts = []
+    if facts.get("object", STRIDE * MIN_LOCATIONS) < STRIDE * MIN_LOCATIONS:
+        larger = facts["short_edge"] * STRIDE * MIN_LOCATIONS / facts["object"]
+        parts.append(
+            f"a short edge of at least {larger:.0f} px (INPUT.SHORT_EDGE), at which the median "
+            f"object is {STRIDE * MIN_LOCATIONS:.0f} px wide"
+        )
+    if facts.get("epochs", EPOCHS_1X) < EPOCHS_1X:
+        parts.append(f"a longer schedule, of at least {EPOCHS_1X:g} epochs")
+    if not parts:
+        parts.append("the annotations (make check), the anchors (make doctor) or the initial "
+                     "weights; size of objects and number of epochs do not explain it")  # fmt: skip
+    return "; ".join(parts)

@@ -1,0 +1,50 @@
+"""Sentences on the order of settings over the length of their training."""
+
+import math
+
+from ablations.study.study import schedule_name
+from reports.results.labels import MAIN_METRIC
+from reports.results.load import Results
+from reports.statistics.schedules import Order, agreements, order, scheduled
+from reports.text.sentences import listed, signed
+
+
+def settled(results: Results) -> list[str]:
+    """A sentence for each table that varies the schedule and has two settings at two schedules."""
+    found = {grid.name: order(results, grid) for grid in scheduled(results)}
+    return [_settled(name, one) for name, one in found.items() if one is not None]
+
+
+def taus(results: Results) -> str:
+    """Kendall's tau-b of each table over the schedule; "" if no table has several schedules."""
+    parts = []
+    for name, found in agreements(results).items():
+        values = [
+            f"{'undefined' if math.isnan(tau) else signed(tau)} at {schedule_name(at)}"
+            for at, tau in zip(found.schedules, found.taus, strict=True)
+        ]
+        parts.append(f"table {name} ({found.rows} rows): {listed(values)}")
+    if not parts:
+        return ""
+    return (
+        "The rank correlation with the published AP over the schedule (Kendall's τ-b, of the rows "
+        f"that have every schedule) is: {'; '.join(parts)}."
+    )
+
+
+def _settled(name: str, found: Order) -> str:
+    first, longest = schedule_name(found.schedules[0]), schedule_name(found.schedules[-1])
+    rows = f"the order of the {found.settings} settings of table {name}"
+    noise = (
+        "Every swap counts, since the spread between seeds is unknown."
+        if math.isnan(found.noise)
+        else f"A swap counts if it is larger than the noise, {found.noise:.1f} {MAIN_METRIC}."
+    )
+    if not found.swapped:
+        return f"From {first} to {longest}, {rows} does not change. {noise}"
+    swapped = "; ".join(f"{one} ↔ {other}" for one, other in found.swapped)
+    before = f"at {schedule_name(found.before)} it differs from that at {longest} ({swapped})"
+    if found.settled == found.schedules[-1]:
+        return f"Up to the longest schedule, {rows} still changes: {before}. {noise}"
+    settled = schedule_name(found.settled)
+    return f"From {settled} on, {rows} no longer changes: {before}. {noise}"
