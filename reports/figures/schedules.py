@@ -20,7 +20,13 @@ from reports.statistics.schedules import SCHEDULE, agreements, schedule_of, sche
 from reports.tables.grids import GridTable
 from reports.text.sentences import CI
 
-_STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", (0, (5, 1, 1, 1, 1, 1))))
+_STYLES: tuple[tuple[str, str | tuple], ...] = (
+    ("o", "-"),
+    ("s", "--"),
+    ("^", ":"),
+    ("D", "-."),
+    ("v", (0, (5, 1, 1, 1, 1, 1))),
+)
 """Marker and dashes of the lines of a figure, for print in grey."""
 
 

@@ -65,7 +65,7 @@ def needed_to_decide(
     """
     seeds = np.arange(2, MAX_SEEDS + 1)
     parts = [(variance / seeds, seeds - 1) for variance in variances]
-    parts.append((np.full(len(seeds), of_images), max(images - 1, 1)))
+    parts.append((np.full(len(seeds), of_images), np.full(len(seeds), max(images - 1, 1))))
     variance = sum(part for part, _ in parts)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = 1 / sum((part / variance) ** 2 / free for part, free in parts)

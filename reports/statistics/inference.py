@@ -202,10 +202,12 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
         parts.append((of_images, images - 1))
     if not parts:
         nothing = np.full_like(value, math.nan)
-        return Estimate(value, *[nothing] * 3, False, False, nothing, nothing, of_images)
+        return Estimate(
+            value, nothing, nothing, nothing, False, False, nothing, nothing, of_images
+        )  # fmt: skip
     variance = sum(part for part, _ in parts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = 1 / sum((part / variance) ** power / freedom for part, freedom in parts)
+        freedom = np.asarray(1 / sum((part / variance) ** power / free for part, free in parts))
         error = np.sqrt(variance)
         half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
         p_value = 2 * stats.t.sf(np.abs(value) / error, freedom)

@@ -69,10 +69,10 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     if images and batch and len(iterations):
         facts |= {"images": images, "epochs": float(iterations.median()) * batch / images}
     edge, sizes = config.get("INPUT.SHORT_EDGE"), train.get("object_size")
-    lengths = [train.get(name) for name in ("width", "height")]
-    if edge and sizes and all(lengths):
+    widths, heights = train.get("width"), train.get("height")
+    if edge and sizes and widths and heights:
         facts["short_edge"] = edge
-        facts["object"] = sizes[1] * edge / min(length[1] for length in lengths)
+        facts["object"] = sizes[1] * edge / min(widths[1], heights[1])
     return facts
 
 
