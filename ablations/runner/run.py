@@ -21,15 +21,17 @@ from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
 from ablations.runner.request import Request, RunError
-from ablations.status import overview
+from ablations.status import costs, overview
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, Status, status
+from ablations.status.units import duration
 from ablations.storage import locks
 from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
 from ablations.study.cell import Cell
 from ablations.study.choice import CHOSEN_LATER
+from ablations.study.study import schedule_name
 from ablations.tuning import selection
 
 POLL_SECONDS = 0.05
@@ -83,6 +85,7 @@ def run(request: Request) -> int:
             choosing.judge(request, after, prepared, code)
             after = status(request.study, layout, identities)
     overview.print_set_aside(layout)
+    _print_longer(request, after)
     return 1 if after.to_run else 0
 
 
@@ -115,10 +118,11 @@ def _train(
     stale = sum(before.states[cell] == STALE for cell in waiting)
     if waiting or not again:
         print(
-            f"{study.name}: {len(before.states)} cells, "
+            f"{study.name} at {schedule_name(study.schedule)}: {len(before.states)} cells, "
             f"{len(before.states) - len(before.to_run)} done, {len(waiting)} to run"
             + (f" ({stale} stale: what determines them has changed)" if stale else "")
-            + (f", {pending} {CHOSEN_LATER}" if pending else ""),
+            + (f", {pending} {CHOSEN_LATER}" if pending else "")
+            + _expected(request, before, tools.prepared),
             flush=True,
         )
     jobs = [
@@ -132,6 +136,27 @@ def _train(
     else:
         _run_here(request, jobs, tools.server)
     return status(study, layout, identities)
+
+
+def _expected(request: Request, before: Status, prepared: Prepared) -> str:
+    """The expected time of all cells that are to run; "" if nothing is known of it."""
+    test_images = prepared.dataset.get("val", {}).get("num_images", 0)
+    config = preparing.written_config(request.study)
+    left = costs.estimate(before, config, request.gpus, test_images)
+    if not left.seconds or request.engine != "local":
+        return ""
+    return f": about {duration(left.seconds / request.jobs)} with {request.jobs} side by side"
+
+
+def _print_longer(request: Request, after: Status) -> None:
+    """Say what the same study at 1x takes, if it was shorter and is complete."""
+    schedule = request.study.schedule
+    if schedule < 1 and not after.to_run and request.engine == "local":
+        at_1x = duration(costs.seconds_at_1x(after) / request.jobs)
+        print(
+            f"This was {schedule_name(schedule)} of the paper's training length. The order of the "
+            f"rows can change with it: SCHEDULE=1x takes about {at_1x} and keeps these results"
+        )
 
 
 def study_file(request: Request, code: Code) -> dict[str, Any]:

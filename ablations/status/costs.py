@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ablations.records.record import DONE, Record
+from ablations.records.record import DONE, Record, load_folder
 from ablations.status.status import Status
-from ablations.storage.layout import PACKAGE
+from ablations.storage.layout import PACKAGE, ROOT, Layout
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 
@@ -30,6 +30,9 @@ ZOO_GPUS, ZOO_GPU, ZOO_IMAGES = 8, "V100", 16
 """The number and model of the zoo's GPUs, and the images per iteration."""
 ZOO_TRAIN_EDGES, ZOO_TEST_EDGE = (640, 672, 704, 736, 768, 800), 800
 """The zoo's short edges, px. In training, each image gets a random one."""
+
+PUBLISHED = ROOT / "reports" / "published"
+"""The folder of the published reports, a folder per study with its records."""
 
 COCO_TEST_IMAGES = 5000
 """The number of evaluated images (val2017) if the data set has not been prepared yet."""
@@ -114,6 +117,8 @@ def estimate(
 ) -> Estimate:
     """Estimate the cost of the cells of a study that are still to be run.
 
+    If none of its cells has been measured, those of the study's published report take their place.
+
     Args:
         status: the cells' states and records.
         config: dotted key -> value, for the known keys of the study's config.
@@ -122,11 +127,7 @@ def estimate(
     """
     config = config or {}
     cost_model = _CostModel(status, config, test_images or COCO_TEST_IMAGES)
-    measured = [
-        record
-        for record in status.records.values()
-        if record.status == DONE and record.run.get("wall_seconds")
-    ]
+    measured = _timed(status.records) or _timed(published_records(status.study.name))
     disk = _Measured(measured, cost_model, lambda record: record.run.get("disk_bytes") or 0.0)
     time = _Measured(
         measured,
@@ -168,6 +169,22 @@ def estimate(
             for c in seconds
         ),
     )
+
+
+def _timed(records: Mapping[str, Record]) -> list[Record]:
+    return [r for r in records.values() if r.status == DONE and r.run.get("wall_seconds")]
+
+
+def published_records(study: str) -> dict[str, Record]:
+    """The records of a study's published report by cell; empty if it has none."""
+    folder = Layout(PUBLISHED / study).records
+    return load_folder(folder)[0] if folder.is_dir() else {}
+
+
+def seconds_at_1x(status: Status) -> float:
+    """The time of the study's finished cells at 1x, one after another, in proportion to theirs."""
+    records = {c.id: status.records[c.id] for c in status.states if c.id in status.records}
+    return sum(r.run["wall_seconds"] / r.setting.get("schedule", 1) for r in _timed(records))
 
 
 @cache

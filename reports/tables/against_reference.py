@@ -147,9 +147,7 @@ def _difference_cell(found: Comparison) -> TableCell:
     if not found.tested:
         return TableCell(f"{text} ({_SHORT.get(found.why_not, found.why_not)})", GREY)
     low, high = map(difference_text, (found.difference_low, found.difference_high))
-    return TableCell(
-        text + with_true_minus(f" [{low}, {high}]"), BOLD if found.survives else GREY
-    )
+    return TableCell(text + with_true_minus(f" [{low}, {high}]"), BOLD if found.survives else GREY)
 
 
 def _verdict_cell(found: Comparison) -> TableCell:

@@ -95,9 +95,9 @@ def test_the_best_of_each_loss_is_trained_with_fresh_seeds(tuning, capsys):
     found = tuning.status()
     assert found.is_complete and found.counts["done"] == 10
     out = capsys.readouterr().out
-    assert "tiny: 10 cells, 0 done, 6 to run, 4 chosen after tuning\n" in out
+    assert "tiny at 1x: 10 cells, 0 done, 6 to run, 4 chosen after tuning\n" in out
     assert f"tune_focal: chosen {setting('focal', 0.5).id} of 3 settings, AP 30.0 on" in out
-    assert "tiny: 10 cells, 6 done, 4 to run\n" in out
+    assert "tiny at 1x: 10 cells, 6 done, 4 to run" in out
     choice = selection.read(request.layout)["tune_focal"]
     assert [one.setting for one in choice.ranked] == [
         setting("focal", alpha).id for alpha in (0.5, 0.25, 0.75)

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ablations.identity.prepared import PrepareError, written_config
+from ablations.records.record import save
 from ablations.status import costs
 from ablations.status.costs import Estimate, Kind, estimate, gpus_of
 from ablations.status.status import Status
+from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study, load_study
@@ -237,3 +239,30 @@ def test_the_size_of_a_detection(tmp_path):
     written = Path(tmp_path / "all.pth").stat().st_size
     written += len(json.dumps([one for image in many for one in image["instances"]]))
     assert written / 2000 == pytest.approx(costs.BYTES_PER_DETECTION, rel=0.15)
+
+
+def test_cost_scales_with_the_schedule(status_of):
+    settings = [fl(), fl(schedule=0.5), fl(schedule=2.0)]
+    found = estimate(status_of(BASE, settings, [measured(10.0)]), {"SOLVER.MAX_ITER": 100})
+    assert found.seconds == pytest.approx(5 + 20)
+
+
+def test_a_published_report_is_used_while_nothing_is_measured(
+    status_of, make_record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(costs, "PUBLISHED", tmp_path)
+    assert estimate(status_of(BASE, [fl()])).seconds is None
+    folder = Layout(tmp_path / "tiny")
+    folder.records.mkdir(parents=True)
+    save(make_record(cell="a", setting=fl(), **measured(30.0)), folder.record("a"))
+    found = estimate(status_of(BASE, [fl()]), {"SOLVER.MAX_ITER": 100})
+    assert (found.seconds, found.measured) == (pytest.approx(30.0), 1)
+    # A measurement here counts alone.
+    found = estimate(status_of(BASE, [fl(), fl(alpha=0.5)], [measured(7.0)]))
+    assert found.seconds == pytest.approx(7.0)
+
+
+def test_the_time_at_1x_is_in_proportion(status_of):
+    settings = [fl(schedule=0.25), fl(schedule=0.5), fl(alpha=0.5, schedule=0.5)]
+    found = status_of(BASE, settings, [measured(10.0), measured(10.0), None])
+    assert costs.seconds_at_1x(found) == pytest.approx(40 + 20)
