@@ -57,13 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.freeze()  # a collection would copy what the processes share
     forking = multiprocessing.get_context("fork")
     ours: list[Connection] = []
-    for path in options.checkpoints:
+    for number, path in enumerate(options.checkpoints):
         here, there = forking.Pipe()
         forking.Process(target=_serve, args=(there, path), daemon=True).start()
         there.close()
         ours.append(here)
-    for number, connection in enumerate(ours):
-        _say(answers, number, _heard(connection))
+        _say(answers, number, _heard(here))  # one after the other, so that none disturbs another
     for line in sys.stdin:
         number, images = map(int, line.split())
         with contextlib.suppress(BrokenPipeError):
