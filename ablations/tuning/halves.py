@@ -155,7 +155,8 @@ def measure(
     problems = []
     if lost:
         problems.append(
-            f"the detections of {_listed(lost)} are gone; delete the records to train again"
+            f"the detections of {_listed(lost)} are gone; delete the records and the folders in "
+            f"{layout.root}/cells to train again"
         )
     if others := [cell for cell in left if cell not in lost]:
         problems.append(f"AP on halves of the images failed for {_listed(others)}:\n{tail(log)}")

@@ -372,7 +372,8 @@ def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[flo
     frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
     return [
         values
-        for _, seeds in frame.groupby("setting", sort=False)
+        # AP on the half that reports is no other seed of AP on all images.
+        for _, seeds in frame.groupby(["setting", "judged"], sort=False)
         if not (seeds["state"] == DIVERGED).any()
         and len(values := seeds[MAIN_METRIC].dropna().to_list()) > 1
     ]

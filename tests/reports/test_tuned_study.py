@@ -3,9 +3,12 @@
 import pytest
 
 from ablations.status.status import DONE, MISSING, STALE, UNCHOSEN, UNJUDGED
+from ablations.storage.layout import Layout
 from ablations.study.cell import Cell
 from ablations.tuning import selection
+from reports import publish
 from reports.page import contents
+from reports.results.load import load
 from reports.statistics import best
 from reports.statistics.comparisons import compare
 from reports.statistics.tuning import tuned
@@ -170,3 +173,18 @@ def test_a_broken_half_judges_nothing(made, text):
 def test_a_study_without_tuning_has_no_such_section(make_folder):
     folder = make_folder(1)
     assert "tuning" not in [one.anchor for one in contents.report(folder.load()).sections]
+
+
+def test_a_published_study_can_be_rendered_again(made, tmp_path, monkeypatch):
+    results = made.load()
+    monkeypatch.setattr(publish, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr(publish, "README", tmp_path / "README.md")
+    monkeypatch.setattr(publish, "find_study", lambda *_: made.study)
+    monkeypatch.setattr(publish, "write_report", lambda *_, **__: None)
+    (tmp_path / "README.md").write_text("text", encoding="utf-8")
+    publish.publish(made.layout, "small")
+    again = load(Layout(tmp_path / "published" / "small"), made.study)
+    assert again.complete and again.study == results.study
+    assert again.frame.equals(results.frame)
+    assert tuned(again) == tuned(results)
+    assert choices(again).table.to_markdown() == choices(results).table.to_markdown()

@@ -1,6 +1,7 @@
 """A run tunes, chooses, trains the chosen settings with fresh seeds, and judges them."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -238,6 +239,7 @@ def test_lost_detections_are_named(tuning, capsys):
     out = capsys.readouterr().out
     assert "the detections of focal-alpha0.5-gamma1-seed1 are gone; delete the records" in out
     layout.record(name("focal", 0.5)).unlink()
+    shutil.rmtree(layout.cell(name("focal", 0.5)))
     assert run(tuning.request()) == 0, "it is trained again"
 
 

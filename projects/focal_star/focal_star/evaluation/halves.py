@@ -8,7 +8,7 @@ not, if it is also trained again with seeds that took no part in the selection.
 
 import hashlib
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from focal_star.evaluation.matches import find_matches
 
 SELECTION, REPORTING = "selection", "reporting"
 
-Content = dict[str, Any]
-Results = list[dict[str, Any]]
+Content: TypeAlias = dict[str, Any]
+Results: TypeAlias = list[dict[str, Any]]
 
 
 def halves_of(image_ids: Collection[int], seed: int) -> dict[str, list[int]]:
