@@ -169,6 +169,6 @@ def test_the_mini_study_has_each_cell_once():
         ]
         for cell_id in ("focal-alpha0.25-gamma2", "ce-alpha0.75", "focal-alpha0.25-gamma2-depth34")
     }
-    assert shown["focal-alpha0.25-gamma2"] == ["gamma", "anchors", "depth_scale"]
+    assert shown["focal-alpha0.25-gamma2"] == ["gamma", "anchors", "depth_scale", "tune_fl"]
     assert shown["ce-alpha0.75"][:3] == ["alpha", "gamma", "gamma_star"]
     assert shown["focal-alpha0.25-gamma2-depth34"] == ["ohem", "depth_scale"]
