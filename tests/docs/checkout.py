@@ -133,13 +133,15 @@ class Checkout:
         text = module.read_text(encoding="utf-8")
         text, changed = re.subn(r"(num_train: int|num_val: int) = \d+", r"\1 = 8", text)
         assert changed == 2
+        text, changed = re.subn(r"(num_objects: .*) = \(0, 2\)", r"\1 = (1, 4)", text)
+        assert changed == 1
         module.write_text(text, encoding="utf-8")
 
         for path in (self.root / "ablations" / "grids").iterdir():
             _keep_few_rows(path)
         for path in (self.root / "ablations" / "studies").iterdir():
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            content |= {"grids": list(GRIDS), "more_seeds": {}}
+            content |= {"grids": list(GRIDS), "more_seeds": {}, "fresh_seeds": 2}
             path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
 
     def _make_environment(self) -> None:
@@ -169,7 +171,8 @@ class Checkout:
 
     def _write_named_inputs(self) -> None:
         digits_in_scenes.write(
-            self.root / "path" / "to" / "folder", digits_in_scenes.Recipe(num_train=8, num_val=4)
+            self.root / "path" / "to" / "folder",
+            digits_in_scenes.Recipe(num_train=8, num_val=4, num_objects=(1, 4)),
         )
         photographs = self.root / "path" / "to" / "photographs"
         photographs.mkdir()
