@@ -58,8 +58,8 @@ def build(
 ) -> Case:
     """
     Args:
-        grids: of the mini study.
-        rows: of each, those in its middle; 0 for all.
+        grids: the grids of the mini study.
+        rows: the rows of each, those in its middle; 0 for all.
         changes: to the study's config.
         sample: how many cells the plain loop trains, for all; 0 for all.
         dataset: a folder that takes the place of the study's data set; "" for that.

@@ -95,7 +95,7 @@ def download_sdist(
     Args:
         environment: its Python runs pip, and the sdist's setup.py, which needs torch.
         folder: where the sdist is put; made.
-        sha256: of the file; pip checks it before it runs anything of the sdist.
+        sha256: the sha256 of the file; pip checks it before it runs anything of the sdist.
         environ: further environment variables.
 
     Raises:

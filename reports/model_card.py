@@ -122,7 +122,7 @@ def card(
     """The card's text.
 
     Args:
-        record: of the checkpoint, done.
+        record: the record of the checkpoint, done.
         seeds: all done records of its setting, including itself.
         config: dotted key -> value, of the cell; empty if unknown.
         speed: the times per image of the study; None if they were not measured.

@@ -17,7 +17,7 @@ class Centre:
     """The median of some values, one per round.
 
     Attributes:
-        median: of the values.
+        median: the median of the values.
         low: lower end of its confidence interval; NaN for fewer than six values.
         high: upper end.
     """

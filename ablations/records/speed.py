@@ -90,7 +90,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         axes: axis -> value of the architecture; empty for the study's own.
         cell: the cell whose checkpoint was loaded.
-        fingerprint: of that cell's record.
+        fingerprint: the fingerprint of that cell's record.
     """
 
     axes: dict[str, int | float | str | None]
@@ -130,11 +130,11 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         machine: name -> text, see :func:`ablations.identity.machine.describe`.
-        commit: of the code that was timed.
+        commit: the commit of the code that was timed.
         finished: UTC, ISO 8601.
         images: the images of each round.
         warmup_images: the images before each round that are not timed.
-        seed: of the order within the rounds.
+        seed: the seed of the order within the rounds.
         entries: name -> what was timed.
         reference: the entry that ``control`` repeats and that ratios refer to.
         attempts: all measurements.

@@ -155,7 +155,7 @@ def rounds(
         time: times a name on a number of images.
         names: what is timed.
         images: per name and round.
-        seed: of the order.
+        seed: the seed of the order.
     """
     random_state, orders = random.Random(seed), []
     samples: dict[str, list[records.Sample]] = {name: [] for name in names}
@@ -195,7 +195,7 @@ def images_of(ms: Sequence[float], training_seconds: float) -> int:
 
     Args:
         ms: the time per image of everything that is timed.
-        training_seconds: of the cells whose checkpoints are timed.
+        training_seconds: the training seconds of the cells whose checkpoints are timed.
     """
     seconds = max(SECONDS, SHARE * training_seconds)
     fitting = seconds / (ROUNDS * sum(ms) / 1000) - WARMUP_IMAGES

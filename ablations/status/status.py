@@ -25,7 +25,7 @@ MISSING = "missing"
 """The cell has no record that can be read."""
 
 UNJUDGED = "not judged"
-"""The cell of a tuned row is trained, but its AP on the half that reports is not computed yet."""
+"""The cell of a tuned row is trained, but its AP on the reporting half is not computed yet."""
 
 UNCHOSEN = "no setting"
 """The cell of a tuned row without a choice, since every run of its tuning grid diverged."""

@@ -64,7 +64,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The highest AP on the half that selects first; equal ones keep their order."""
+    """The highest AP on the selection half first; equal ones keep their order."""
     return tuple(sorted(candidates, key=lambda one: -one.selection))
 
 

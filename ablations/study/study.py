@@ -89,8 +89,7 @@ class Study:
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
         fresh_seeds: the seeds of grids with tuned rows. No other grid can have them: a seed that
             took part in a choice does not judge it.
-        selection_seed: divides the validation images into a half that selects and a half that
-            reports. It is no part of a cell's identity.
+        selection_seed: divides the validation images into a selection half and a reporting half. It is no part of a cell's identity.
         choices: tuning grid -> the choice among its settings, once there is one.
         asked_seeds: the number of seeds that a command gave; None for the study's own.
         base: axis -> the config's value, in the study's terms.

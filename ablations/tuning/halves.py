@@ -1,4 +1,4 @@
-"""AP of trained cells on the half of the images that selects and on the half that reports.
+"""AP of trained cells on the selection half of the images and on the reporting half.
 
 A process computes it from the cells' detections, see ``focal_star.evaluation.halves``, and writes
 a file per cell. The file belongs to a record (its fingerprint) and a selection seed; with another

@@ -34,7 +34,7 @@ def cells_of(study: Study, grid: Grid) -> list[Cell]:
 
 
 def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Record]) -> Choice:
-    """Rank the settings of a tuning grid by mean AP on the half that selects.
+    """Rank the settings of a tuning grid by mean AP on the selection half.
 
     Args:
         study: the study.
@@ -61,7 +61,7 @@ def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Recor
 
 
 def _on_halves(layout: Layout, record: Record, selection_seed: int) -> tuple[float, float]:
-    """AP on the half that selects and on the half that reports, percent."""
+    """AP on the selection half and on the reporting half, percent."""
     if record.status == DIVERGED:
         return 0.0, 0.0
     found = halves.load(layout, record, selection_seed)

@@ -19,8 +19,8 @@ class DatasetImages:
     """The validation files of a data set.
 
     Attributes:
-        name: of the data set.
-        annotations: of its validation split, COCO's format.
+        name: the name of the data set.
+        annotations: the annotations of its validation split, COCO's format.
         images: their folder.
         bit_depth: ``INPUT.BIT_DEPTH`` that the detectors read them with.
     """

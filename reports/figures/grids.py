@@ -292,7 +292,7 @@ def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float
     """Iterations and a loss, without non-finite values.
 
     Args:
-        record: of the run.
+        record: the record of the run.
         of: "curves" (training) or "validation".
         entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
     """

@@ -45,8 +45,8 @@ def ap_over_budget(results: Results) -> Illustrated:
         ),
         f"Expected {MAIN_METRIC} of the best of k settings of each tuning grid, over all subsets "
         "of k settings (Dodge et al., arXiv:1909.03004; unbiased as in Tang et al., "
-        "arXiv:2004.13705). The best is chosen on the half of the validation images that selects; "
-        "its value there (right) is biased upwards, its value on the half that reports (left) by "
+        "arXiv:2004.13705). The best is chosen on the selection half of the validation images; "
+        "its value there (right) is biased upwards, its value on the reporting half (left) by "
         "no more than the luck of the seeds that took part in the choice."
         + (f" The choice for {listed(stale)} is stale." if stale else ""),
     )

@@ -27,10 +27,10 @@ def write_report(
     """Render everything, then write every file atomically.
 
     Args:
-        results: of the study.
+        results: the results of the study.
         at_work: whether a run is active, even if no cell is running at the moment. The page of a
             running study reloads itself.
-        formats: of the tables and figures beside the pages, of ``blocks.FORMATS``; the Markdown
+        formats: the formats of the tables and figures beside the pages, of ``blocks.FORMATS``; the Markdown
             page shows the figures as ``png``.
 
     Returns:

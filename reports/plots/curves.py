@@ -20,9 +20,9 @@ class Curve:
         x: a value per point; a point without both values is left out.
         y: likewise.
         notes: a label per point, drawn if there is room.
-        colour: of line and marks.
+        colour: the colour of line and marks.
         marker: matplotlib's.
-        dashes: of the line; "none" for no line.
+        dashes: the dashes of the line; "none" for no line.
         low: lower end of each point's bar, NaN for no bar; empty for no bars.
         high: upper end.
         x_low: left end of each point's horizontal bar, NaN for no bar; empty for no bars.
@@ -49,7 +49,7 @@ class SpeedPanel:
     """Curves of the same data and hardware.
 
     Attributes:
-        title: of the panel.
+        title: the title of the panel.
         curves: the most important labels first.
         envelope: x and y of the points that no other point beats in both, from left to right.
     """
@@ -105,7 +105,7 @@ def over_schedule(curves: Sequence[Curve], label: str) -> Axes:
 
     Args:
         curves: the x are multiples of the schedule 1x.
-        label: of the quantity.
+        label: the label of the quantity.
     """
     axes = Figure(figsize=(WIDTH, 3.6)).subplots()
     _draw(axes, curves)

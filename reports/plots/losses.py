@@ -17,9 +17,9 @@ class Line:
         label: for the legend.
         x: a value per point.
         y: likewise.
-        colour: of line and marks.
-        dashes: of the line.
-        marker: of its points, "" for none.
+        colour: the colour of line and marks.
+        dashes: the dashes of the line.
+        marker: the marker of its points, "" for none.
         low: lower edge of a band around the line; empty for no band.
         high: upper edge.
     """

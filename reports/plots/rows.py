@@ -48,7 +48,7 @@ def ap_over_rows(
     Each panel has its own scale from 0: the series may come from different data.
 
     Args:
-        labels: of the rows.
+        labels: the labels of the rows.
         series: a panel each.
         effects: differences from one row, which share a last panel and its scale.
     """

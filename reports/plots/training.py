@@ -28,10 +28,10 @@ class Run:
     Attributes:
         iterations: a value per point.
         loss: likewise.
-        colour: of the line.
+        colour: the colour of the line.
         diverged: draws a cross at the end.
         validation: (iterations, losses) on validation images, drawn dashed.
-        validation_colour: of that line.
+        validation_colour: the validation colour of that line.
     """
 
     iterations: Numbers

@@ -17,9 +17,9 @@ class Budget:
 
     Attributes:
         label: for the legend.
-        selection: expected AP of the best of k settings on the half that selects, k = 1 .. n.
-        reporting: its AP on the half that reports.
-        colour: of line and marks.
+        selection: expected AP of the best of k settings on the selection half, k = 1 .. n.
+        reporting: its AP on the reporting half.
+        colour: the colour of line and marks.
         marker: matplotlib's.
     """
 
@@ -36,7 +36,7 @@ def ap_over_budget(losses: Sequence[Budget]) -> list[Axes]:
     figure = Figure(figsize=(WIDTH, 3.6))
     panels = list(figure.subplots(1, 2, sharey=True))
     for axes, half, title in zip(
-        panels, ("reporting", "selection"), ("half that reports", "half that selects"), strict=True
+        panels, ("reporting", "selection"), ("reporting half", "selection half"), strict=True
     ):
         axes.set_title(title, loc="left")
         for loss in losses:

@@ -32,7 +32,7 @@ class Run:
     """A run of a table whose record contains its config.
 
     Attributes:
-        number: of the row, 0, 1, ...
+        number: the number of the row, 0, 1, ...
         row: its row.
         record: its record.
         axes: axis -> value, of the axes that have an effect on it.

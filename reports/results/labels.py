@@ -14,7 +14,7 @@ class AxisLabel:
     """The labels of a grid's axis.
 
     Attributes:
-        header: of its column.
+        header: the header of its column.
         text: a value in running text, with {} in its place.
         none: the text of the value None.
     """
@@ -29,7 +29,7 @@ class MetricLabel:
     """The label of a metric.
 
     Attributes:
-        header: of its column.
+        header: the header of its column.
         in_percent: whether it is an AP; other metrics name their unit in the header.
     """
 
@@ -44,7 +44,7 @@ class LossLabel:
     Attributes:
         short: in tables and legends.
         long: in running text.
-        colour: of the Okabe-Ito palette, which is safe for colour-blind readers.
+        colour: the colour of the Okabe-Ito palette, which is safe for colour-blind readers.
         colour_name: for captions.
     """
 
@@ -60,8 +60,8 @@ class DetectorLabel:
 
     Attributes:
         name: in tables, legends and text.
-        colour: of one that has no loss of ``LOSSES``.
-        light_colour: of what belongs to its first stage.
+        colour: the colour of one that has no loss of ``LOSSES``.
+        light_colour: the light colour of what belongs to its first stage.
         colour_name: for captions.
     """
 

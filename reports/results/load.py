@@ -68,7 +68,7 @@ class Results:
     def records(self) -> dict[str, Record]:
         """Cell id -> record, of every readable record in the folder.
 
-        Metrics and analysis of the cells of tuned grids are those of the half that reports.
+        Metrics and analysis of the cells of tuned grids are those of the reporting half.
         """
         return self.status.records
 
@@ -153,7 +153,7 @@ def load(layout: Layout, study: Study) -> Results:
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
     ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting is still to be
-    chosen), ``judged`` (whether only the half of the images that reports counts), the axes of the
+    chosen), ``judged`` (whether only the reporting half of the images counts), the axes of the
     setting (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
     ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
     none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is

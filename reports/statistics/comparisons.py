@@ -70,15 +70,15 @@ class Comparison:
     Attributes:
         is_reference: whether it is the reference row.
         mean, low, high, over, seeds: see :class:`Interval`.
-        difference: of the means, row - reference; NaN if either has no value.
+        difference: the difference of the means, row - reference; NaN if either has no value.
         difference_low: lower bound of its 95 % confidence interval, which covers this single
             comparison; NaN if there is none.
         difference_high: upper bound.
         difference_over: see :attr:`Interval.over`.
-        p_value: of the test for no difference; NaN without a test.
+        p_value: the p-value of the test for no difference; NaN without a test.
         p_holm: the same after Holm's correction over the tested rows of the table.
         survives: whether ``p_holm`` is below 5 %; False without a test.
-        p_equivalence: of the test for a difference of at least the study's margin, after Holm's
+        p_equivalence: the p equivalence of the test for a difference of at least the study's margin, after Holm's
             correction over the tested rows; NaN without a test.
         needed: what decides the comparison if it is undecided or has one seed; None if it is
             decided or the spread is unknown.
@@ -209,7 +209,7 @@ def interval(results: Results, frame: pd.DataFrame) -> Interval:
     """The mean AP of one setting with its interval.
 
     Args:
-        results: of the study.
+        results: the results of the study.
         frame: the lines of ``results.frame`` with this setting, each cell once.
     """
     return _interval(_row(results, frame))

@@ -57,7 +57,7 @@ def needed_to_decide(
     p-value of Holm's correction, so that the number holds for any order of the p-values.
 
     Args:
-        variances: of both rows between seeds, see :attr:`~.inference.Runs.between`.
+        variances: the variances of both rows between seeds, see :attr:`~.inference.Runs.between`.
         of_images: the part of the difference's variance that comes from the images.
         images: their number.
         margin: see :func:`equivalence`.

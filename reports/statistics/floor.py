@@ -17,7 +17,7 @@ def floor(found: Sequence[Comparison], margin: float) -> float | None:
 
     Args:
         found: the rows of the table.
-        margin: of equivalence, AP.
+        margin: the margin of equivalence, AP.
     """
     means = [one.mean for one in found if math.isfinite(one.mean)]
     differs = any(one.survives and abs(one.difference) >= margin for one in found)

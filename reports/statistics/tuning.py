@@ -19,12 +19,12 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Gap:
-    """The AP of a chosen setting on the half that selected, minus that on the other half, percent.
+    """The AP of a chosen setting on the selection half, minus that on the other half, percent.
 
     Attributes:
         value: over the seeds that took part in the choice.
         low, high: bounds of its 95 % interval over images, NaN without resamples.
-        p_value: of the hypothesis that the two halves are drawn from the same images and the choice
+        p_value: the p-value of the hypothesis that the two halves are drawn from the same images and the choice
             had no effect; NaN without resamples.
         p_holm: after Holm's correction over the losses.
         alarm: whether ``p_holm`` is below 5 %.
@@ -47,7 +47,7 @@ class Tuned:
         row: the row; its setting is the chosen one if there is a choice.
         grid: its tuning grid.
         choice: None if there is none yet.
-        gap: of the chosen setting; None without a choice.
+        gap: the gap of the chosen setting; None without a choice.
     """
 
     name: str
@@ -86,7 +86,7 @@ def gap_of(value: float, selection: np.ndarray | None, reporting: np.ndarray | N
 
     Args:
         value: the gap, percent.
-        selection: (seeds, resamples) AP on resamples of the half that selected, or None.
+        selection: (seeds, resamples) AP on resamples of the selection half, or None.
         reporting: the same for the other half.
     """
     if selection is None or reporting is None:
@@ -102,16 +102,15 @@ def gap_of(value: float, selection: np.ndarray | None, reporting: np.ndarray | N
 def expected_best(selection: Sequence[float], reporting: Sequence[float]) -> np.ndarray:
     """Expected AP of the best of k settings that are drawn without replacement, k = 1 .. n.
 
-    The best is the one with the highest AP on the half that selects, and its AP on the half that
-    reports is averaged over all subsets of k settings. The i-th lowest of n is the best of
+    The best is the one with the highest AP on the selection half, and its AP on the reporting half is averaged over all subsets of k settings. The i-th lowest of n is the best of
     C(i - 1, k - 1) of the C(n, k) subsets. With the same values twice, it is the expected maximum
     (Dodge et al., "Show Your Work: Improved Reporting of Experimental Results", arXiv:1909.03004)
     in the unbiased form (Tang et al., "Showing Your Work Doesn't Always Work", arXiv:2004.13705,
-    equation 8). Settings with equal AP on the half that selects are equally often the best.
+    equation 8). Settings with equal AP on the selection half are equally often the best.
 
     Args:
-        selection: (n,) AP on the half that selects.
-        reporting: (n,) AP on the half that reports.
+        selection: (n,) AP on the selection half.
+        reporting: (n,) AP on the reporting half.
 
     Returns:
         (n,) for k = 1 .. n.

@@ -43,8 +43,8 @@ def choices(results: Results) -> Tabled:
         Column("", "setting", TEXT, [_setting(one, candidate) for one, _, candidate in lines]),
         *(
             Column(GROUP, header, NUMBER, [one_decimal(getattr(c, half)) for _, _, c in lines])
-            for header, half in (("half that selects", "selection"),
-                                 ("half that reports", "reporting"))
+            for header, half in (("selection half", "selection"),
+                                 ("reporting half", "reporting"))
         ),
         Column(
             GROUP,

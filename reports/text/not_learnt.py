@@ -28,9 +28,9 @@ def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: floa
     """The answer of a table at the floor: the result, what was learnt, why, what to change.
 
     Args:
-        results: of the study.
+        results: the results of the study.
         grid: the table.
-        names: of its rows.
+        names: the names of its rows.
         highest: the highest mean AP of a row.
     """
     frame = results.of_grid(grid)

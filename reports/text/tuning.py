@@ -15,7 +15,7 @@ def fairness(results: Results, grid: Grid) -> str:
     """How the settings of a grid with tuned rows were chosen, and what judges them.
 
     Args:
-        results: of the study.
+        results: the results of the study.
         grid: one of its grids.
 
     Returns:
@@ -64,7 +64,7 @@ def note(results: Results, found: Sequence[Tuned]) -> str:
     """What the table of choices shows, and what is still missing."""
     sentences = [
         f"{MAIN_METRIC} of each loss's best settings on the half of the validation images that "
-        f"selects and on the half that reports (selection seed {results.study.selection_seed}), "
+        f"selects and on the reporting half (selection seed {results.study.selection_seed}), "
         f"with {_seeds(found)}. A run that diverged counts as 0.0.",
         "The gap is the first minus the second; its interval covers the variation in images. "
         f"A gap is marked where chance does not explain it (p < {SIGNIFICANCE:g} after Holm's "

@@ -83,8 +83,8 @@ def test_choice_and_runners_up(made):
     assert columns["loss"] == ["FL"] * 3 + ["FL*"] * 3
     assert columns["place"] == ["1 of 3", "2 of 3", "3 of 3"] * 2
     assert columns["setting"][0] == "α = 0.5, γ = 1" and columns["setting"][3] == "α = 0.75, γ = 1"
-    assert columns["half that selects"] == ["30.0", "29.0", "28.0", "33.0", "32.0", "31.0"]
-    assert columns["half that reports"] == ["29.0", "28.0", "27.0", "32.0", "31.0", "30.0"]
+    assert columns["selection half"] == ["30.0", "29.0", "28.0", "33.0", "32.0", "31.0"]
+    assert columns["reporting half"] == ["29.0", "28.0", "27.0", "32.0", "31.0", "30.0"]
     gaps = columns["gap [95 % CI]"]
     assert gaps[0].startswith("+1.0 [") and gaps[1] == "+1.0"
 
@@ -110,7 +110,7 @@ def test_a_gap_beyond_chance_raises_an_alarm(make_folder):
 def test_the_figure_has_a_line_per_loss(made):
     figure = contents.figures.ap_over_budget(made.load())
     assert figure.figure.name == "ap_over_budget"
-    # FL on the half that reports: (27 + 28 + 29) / 3 with one setting, 29 with all three.
+    # FL on the reporting half: (27 + 28 + 29) / 3 with one setting, 29 with all three.
     assert "FL: 28.0 with 1 setting, 29.0 with 3;" in figure.figure.alternative
     assert "arXiv:1909.03004" in figure.note
 

@@ -27,7 +27,7 @@ def halves_of(image_ids: Collection[int], seed: int) -> dict[str, list[int]]:
     """Divide images by a hash of their id.
 
     The images are sorted by SHA-256 of ``<seed>:<id>``, and the first half selects. With an odd
-    number of images, the half that reports has one more. The order of ``image_ids`` has no effect.
+    number of images, the reporting half has one more. The order of ``image_ids`` has no effect.
 
     Args:
         image_ids: the ids of the validation images, each once.
@@ -58,8 +58,8 @@ def on_halves(
         content: the validation split, in COCO's format.
         results: the detections on it, in COCO's format.
         seed: divides the images.
-        resamples: of a half's images; 0 for none.
-        whole: whether the half that reports has the whole analysis.
+        resamples: the number of resamples of a half's images; 0 for none.
+        whole: whether the reporting half has the whole analysis.
 
     Returns:
         For ``SELECTION`` and ``REPORTING``: ``images`` (their number), and as in a record's result

@@ -133,8 +133,8 @@ def write_matches(path: Path, matches: Matches, num_detections: int, iou: float)
     ``IGNORED``.
 
     Args:
-        path: of the file.
-        matches: of annotations with the ids 1, 2, ..., see
+        path: the path of the file.
+        matches: the matches of annotations with the ids 1, 2, ..., see
             :func:`focal_star.evaluation.ap.essentials`.
         num_detections: the number of given detections.
         iou: one of the IoU thresholds.

@@ -35,7 +35,7 @@ class Sample:
         busy_cpus: the mean number of processors that other processes used meanwhile.
         stolen_cpus: the mean number of processors that a hypervisor withheld meanwhile.
         load: the load average over a minute, at the end.
-        clock_mhz: of the processor, at the end; None if the system does not say.
+        clock_mhz: the clock rate of the processor, at the end; None if the system does not say.
         affinity: the numbers of the processors that this process may use.
         threads: the number of threads of torch.
         device: what the model is on: "cpu", or the name of the GPU.

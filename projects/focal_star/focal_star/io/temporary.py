@@ -103,7 +103,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold a lock file within the block; it is removed at the end.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         wait: for the process that holds it.
 
     Raises:

@@ -43,7 +43,7 @@ class Recipe:
         contrast: smallest and largest distance in brightness between a digit and what it is
             pasted on, of 255.
         overlap: largest share of a digit's box that an earlier box may cover.
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
         version: raised whenever the same numbers would give other images.
     """
 

@@ -120,7 +120,7 @@ def cached_feature_mapper(
     Args:
         cfg: the config.
         model: with its weights loaded.
-        mapper: of these images.
+        mapper: the mapper of these images.
         records: Detectron2's, of all images that will be asked for.
         autocast: the model will run on them in mixed precision.
     """

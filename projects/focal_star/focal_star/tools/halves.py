@@ -9,7 +9,7 @@ The request is a JSON file::
         {
           "detections": the model's detections on the split, in COCO's results format,
           "resamples": of a half's images,
-          "whole": whether the half that reports needs the whole analysis,
+          "whole": whether the reporting half needs the whole analysis,
           "output": the JSON file to write,
           "about": what stands in that file beside the two halves
         }

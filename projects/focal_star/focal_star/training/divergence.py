@@ -125,7 +125,7 @@ class DivergenceGuard(HookBase):
         """
         Args:
             losses: by name.
-            norm: of the gradient, None where it was not computed.
+            norm: the norm of the gradient, None where it was not computed.
         """
         parameters = list(self._model.named_parameters())[::-1]  # those next to the loss first
         amp = self.trainer.cfg.SOLVER.AMP.ENABLED

@@ -78,9 +78,9 @@ def describe_content(
 
     Args:
         split: its files.
-        content: of the annotation file, decoded.
+        content: the content of the annotation file, decoded.
         annotation_file: its SHA-256, and its stamp from before it was read.
-        facts: of each image, in the order of the file.
+        facts: the facts of each image, in the order of the file.
         bit_depth: see :func:`describe`.
     """
     file_digest, stamp = annotation_file
