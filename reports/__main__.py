@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--schedule",
         type=schedule_of,
-        help="length of the trainings, for example 1x (default: of those that ran)",
+        help="length of the training runs, for example 1x (default: that of the last run)",
     )
     parser.add_argument("--dataset", type=Path, help="folder of your own data")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")

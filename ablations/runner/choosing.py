@@ -17,10 +17,10 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
     What prevents a choice is printed; the other losses are not affected.
 
     Args:
-        request: its study has no stale choice.
-        status: the state of its cells.
-        prepared: names the validation split.
-        code: the code that evaluates.
+        request: the request; its study has no stale choices.
+        status: the state of the study's cells.
+        prepared: the prepared data, which names the validation split.
+        code: the code that runs the evaluation.
 
     Returns:
         The study with all choices.

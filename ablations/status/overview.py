@@ -182,7 +182,7 @@ def _print_counts(status: Status, console: Console) -> None:
 
 
 def _print_tuned(status: Status, console: Console) -> None:
-    """Print a line for each tuned row: its setting, or how far its tuning is."""
+    """Print a line for each tuned row: its setting, or the progress of its tuning."""
     study = status.study
     for grid in study.grids:
         for row in grid.rows:

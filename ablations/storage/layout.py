@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def speed_log(self) -> Path:
-        """What the processes that are timed print."""
+        """The output of the processes that are timed."""
         return self.root / "speed.log"
 
     @property

@@ -208,7 +208,7 @@ def _measured(
     """The headline's settings with a measured quantity, and the settings that lack it.
 
     Args:
-        results: the results of the study.
+        results: the study with its records.
         read: returns the quantity of a record, of one shape for all records, or None.
 
     Returns:

@@ -31,7 +31,7 @@ class Run:
         colour: the colour of the line.
         diverged: draws a cross at the end.
         validation: (iterations, losses) on validation images, drawn dashed.
-        validation_colour: the validation colour of that line.
+        validation_colour: the colour of the line of the validation loss.
     """
 
     iterations: Numbers

@@ -1,4 +1,6 @@
-"""What a study has learnt whose rows are all at the floor, why so little, and what to change."""
+"""Explains a study whose rows are all at the floor: what it has learnt, why so little, and what to
+change.
+"""
 
 from collections.abc import Sequence
 
@@ -25,13 +27,14 @@ STRIDE = 8
 
 
 def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: float) -> list[str]:
-    """The answer of a table at the floor: the result, what was learnt, why, what to change.
+    """The answer for a table at the floor: the result, what was learnt, why so little, what to
+    change.
 
     Args:
-        results: the results of the study.
+        results: the study with its records.
         grid: the table.
-        names: the names of its rows.
-        highest: the highest mean AP of a row.
+        names: the names of the table's rows.
+        highest: the highest mean AP of any row.
     """
     frame = results.of_grid(grid)
     means = frame.groupby("row", sort=True)[[MAIN_METRIC, "AP50"]].mean()
@@ -93,7 +96,7 @@ def _why(facts: dict[str, float]) -> str:
 
 
 def _change(facts: dict[str, float]) -> str:
-    """What the facts suggest."""
+    """The change that the facts suggest."""
     parts = []
     if facts.get("object", STRIDE * MIN_LOCATIONS) < STRIDE * MIN_LOCATIONS:
         larger = facts["short_edge"] * STRIDE * MIN_LOCATIONS / facts["object"]

@@ -1,4 +1,4 @@
-"""Sentences about the choice of settings: plain text, escaped where it is shown."""
+"""Writes sentences about the choice of settings, as plain text that the page escapes."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from reports.text.sentences import counted, difference_number, listed, p_text
 
 
 def fairness(results: Results, grid: Grid) -> str:
-    """How the settings of a grid with tuned rows were chosen, and what judges them.
+    """How the settings of a grid with tuned rows were chosen, and on which images they are judged.
 
     Args:
-        results: the results of the study.
+        results: the study with its records.
         grid: one of its grids.
 
     Returns:
@@ -35,7 +35,7 @@ def fairness(results: Results, grid: Grid) -> str:
 
 
 def images_of_half(results: Results, grid: Grid) -> int:
-    """The number of images that judge a grid with tuned rows; 0 if no record has it."""
+    """The number of images on which a grid with tuned rows is judged; 0 if no record has it."""
     for record in results.records_of(results.of_grid(grid)):
         bootstrap = (record.result.get("analysis") or {}).get("bootstrap")
         number = bootstrap.get("images") if isinstance(bootstrap, dict) else None
@@ -45,7 +45,7 @@ def images_of_half(results: Results, grid: Grid) -> int:
 
 
 def alarm(found: Sequence[Tuned]) -> str:
-    """A warning for each loss whose gap chance does not explain; "" if there is none."""
+    """A warning for each loss whose gap is too large to be due to chance; "" if there is none."""
     texts = [
         f"{one.name} {difference_number(one.gap.value)} {MAIN_METRIC} ({p_text(one.gap.p_holm)})"
         for one in found

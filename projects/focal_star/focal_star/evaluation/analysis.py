@@ -39,7 +39,8 @@ def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> di
     The matches are written beside the detections, as ``MATCHES_FILE``.
 
     Args:
-        dataset_name: the dataset name of a data set that :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
+        dataset_name: the name of a data set that
+            :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
         results_file: its ``RESULTS_FILE``.
         resamples: the number of resamples of the images; 0 for none.
     """
@@ -126,7 +127,7 @@ def analyse(
 
 
 def bootstrap(matches: Matches, resamples: int) -> dict[str, Any]:
-    """AP of resamples of the images; see :mod:`focal_star.evaluation.resampling`."""
+    """AP on resamples of the images; see :mod:`focal_star.evaluation.resampling`."""
     weights = image_weights(len(matches.image_ids), resamples)
     return {
         "images": len(matches.image_ids),

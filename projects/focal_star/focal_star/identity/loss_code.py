@@ -110,7 +110,7 @@ class Source:
 
 
 class Sources:
-    """Files, each read once: a later edit of a file does not count."""
+    """Reads each file once, so that a later edit of the file has no effect."""
 
     def __init__(self):
         self._read: dict[Path, Source | None] = {}

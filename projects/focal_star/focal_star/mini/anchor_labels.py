@@ -27,7 +27,7 @@ def cached_labels(
     the object that it is matched to.
 
     Args:
-        folder: the folder of the cache.
+        folder: the cache folder.
         model: the detector, with its anchors and its matcher.
         images: the objects of each image.
         size: height and width of every image, px.

@@ -119,8 +119,8 @@ def cached_feature_mapper(
 
     Args:
         cfg: the config.
-        model: with its weights loaded.
-        mapper: the mapper of these images.
+        model: a model whose weights are loaded.
+        mapper: the mapper that loads these images.
         records: Detectron2's, of all images that will be asked for.
         autocast: the model will run on them in mixed precision.
     """

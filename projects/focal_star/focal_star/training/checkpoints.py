@@ -154,7 +154,7 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
     """The content of a checkpoint, its tensors on the CPU.
 
     Args:
-        path: the path of torch, or (``.pkl``) of Detectron2's model zoo.
+        path: a file of torch, or (``.pkl``) of Detectron2's model zoo.
         trusted: whether to run code that the file contains.
 
     Raises:

@@ -124,7 +124,7 @@ class DivergenceGuard(HookBase):
     def _end(self, losses: dict[str, float], norm: float | None) -> None:
         """
         Args:
-            losses: by name.
+            losses: name -> loss.
             norm: the norm of the gradient, None where it was not computed.
         """
         parameters = list(self._model.named_parameters())[::-1]  # those next to the loss first

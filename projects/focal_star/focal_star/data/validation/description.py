@@ -74,7 +74,7 @@ def describe_content(
     facts: Sequence[ImageFacts],
     bit_depth: int | None,
 ) -> dict[str, Any]:
-    """As :func:`describe`, of files that have been read.
+    """Like :func:`describe`, for files that have been read.
 
     Args:
         split: its files.

@@ -35,8 +35,8 @@ class ImageFacts:
         size: (width, height) in px, None where it cannot be decoded or was not.
         is_turned: whether its EXIF orientation swapped width and height.
         fault: kind and text of the problem, None where there is none.
-        sha256: the sha256 of the file.
-        stamp: the time and size of the file when it was read.
+        sha256: the SHA-256 of the file.
+        stamp: the stamp of the file when it was read.
         conversions: what is done to its pixels when it is read.
     """
 
@@ -96,7 +96,7 @@ def describe_conversions(
 
     Args:
         file_names: the file names of the images.
-        conversions: the conversions of each.
+        conversions: the conversions of each image.
         bit_depth: ``INPUT.BIT_DEPTH`` that they are read with.
 
     Returns:

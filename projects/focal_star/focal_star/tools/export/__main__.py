@@ -152,8 +152,8 @@ def export(
     """The content of a file, checked, and its description.
 
     Args:
-        detector: the detector of a RetinaNet.
-        name: the name of :data:`FORMATS`.
+        detector: a detector that contains a RetinaNet.
+        name: a key of :data:`FORMATS`.
         size: height and width of its images, px; only for formats that keep one.
 
     Raises:
