@@ -127,8 +127,8 @@ class Estimate:
         value: the estimate.
         low: lower bound, NaN if there is none.
         high: upper bound.
-        p_value: the p-value of the hypothesis that the true value is 0, from the same t-distribution
-            as the interval; NaN if there is none.
+        p_value: the p-value of the hypothesis that the true value is 0, from the t-distribution of
+            the interval; NaN if there is none.
         over_seeds: whether the interval covers the variation in seeds.
         over_images: whether it covers the variation in images.
         error: the standard error, NaN if there is none.

@@ -48,8 +48,9 @@ def architectures(results: Results) -> Tabled:
     untimed = "".join(f" Not timed: {name}, {why}." for name, why in speed.not_timed.items())
     return Tabled(
         table,
-        f"{note(results)} Ratios to {reference} are medians of the ratios within a round. The "
-        f"quartiles are those of the rounds, in percent of the median.{untimed}{refused}",
+        f"{note(results)} Ratios to {reference} are medians of the ratios within a round. "
+        "Quartiles apart: the interquartile range of the rounds, in percent of the median."
+        f"{untimed}{refused}",
     )
 
 
@@ -80,9 +81,9 @@ def note(results: Results) -> str:
         "its boxes, without reading and resizing the image: the median of "
         f"{counted(speed.rounds, 'round')} of {counted(speed.images, 'image')} after "
         f"{speed.warmup_images} to warm up. It was measured on {speed.device}, "
-        f"{threads} thread{'' if threads == '1' else 's'}, after the cells, with nothing else of "
-        "the study running. An architecture is timed once, so rows that differ in the loss alone "
-        "share its time.",
+        f"{threads} thread{'' if threads == '1' else 's'}, after the training runs, while nothing "
+        "else of the study was running. Each architecture is timed once, so rows that differ only "
+        "in the loss share its time.",
         _control(speed),
         _busy(speed),
     ]

@@ -18,7 +18,7 @@ MAX_PLACES = 3
 """The chosen setting and its runners-up."""
 
 ALARM = "not by chance"
-"""Marks a gap that chance does not explain, for readers who cannot see the bold type."""
+"""Marks a gap that is too large to be due to chance, for readers who cannot see bold type."""
 
 GROUP = MAIN_METRIC
 

@@ -27,8 +27,7 @@ STRIDE = 8
 
 
 def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: float) -> list[str]:
-    """The answer for a table at the floor: the result, what was learnt, why so little, what to
-    change.
+    """The answer for a table at the floor: result, what was learnt, why so little, what to change.
 
     Args:
         results: the study with its records.
@@ -89,8 +88,8 @@ def _why(facts: dict[str, float]) -> str:
         )
     if "epochs" in facts:
         parts.append(
-            f"each run trained {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, where "
-            f"the schedule 1x has {EPOCHS_1X:g}"
+            f"each run trained for {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, "
+            f"and the 1x schedule has {EPOCHS_1X:g} epochs"
         )
     return "; ".join(parts)
 
@@ -108,5 +107,5 @@ def _change(facts: dict[str, float]) -> str:
         parts.append(f"a longer schedule, of at least {EPOCHS_1X:g} epochs")
     if not parts:
         parts.append("the annotations (make check), the anchors (make doctor) or the initial "
-                     "weights; size of objects and number of epochs do not explain it")  # fmt: skip
+                     "weights; object size and number of epochs are not the cause")  # fmt: skip
     return "; ".join(parts)

@@ -29,8 +29,8 @@ def fairness(results: Results, grid: Grid) -> str:
     images = images_of_half(results, grid)
     return (
         f"Each setting is the best of {number} on one half of the validation images, and was "
-        "trained again with seeds that took no part in the choice. All values are of the other "
-        f"half{f', {images} images' if images else ''}."
+        "trained again with fresh seeds, which were not used to choose it. All values are measured "
+        f"on the other half{f' ({images} images)' if images else ''}."
     )
 
 
@@ -54,21 +54,22 @@ def alarm(found: Sequence[Tuned]) -> str:
     if not texts:
         return ""
     return (
-        f"Chance does not explain the gap between the two halves of the images: {listed(texts)}. "
-        "Either the selection overfits its half, or the halves differ in kind; another "
-        "selection_seed divides the images in another way and trains no tuning run again."
+        f"The gap between the two halves of the images is too large to be due to chance: "
+        f"{listed(texts)}. Either the selection overfits its half, or the images of the two halves "
+        "differ systematically. Another selection_seed divides the images differently; no tuning "
+        "run has to be trained again."
     )
 
 
 def note(results: Results, found: Sequence[Tuned]) -> str:
     """What the table of choices shows, and what is still missing."""
     sentences = [
-        f"{MAIN_METRIC} of each loss's best settings on the half of the validation images that "
-        f"selects and on the reporting half (selection seed {results.study.selection_seed}), "
+        f"{MAIN_METRIC} of each loss's best settings on the selection half of the validation "
+        f"images and on the reporting half (selection seed {results.study.selection_seed}), "
         f"with {_seeds(found)}. A run that diverged counts as 0.0.",
-        "The gap is the first minus the second; its interval covers the variation in images. "
-        f"A gap is marked where chance does not explain it (p < {SIGNIFICANCE:g} after Holm's "
-        "correction over the losses).",
+        f"The gap is {MAIN_METRIC} on the selection half minus that on the reporting half; "
+        "its interval covers the variation in images. A gap is marked if it is too large to be due "
+        f"to chance (p < {SIGNIFICANCE:g} after Holm's correction over the losses).",
     ]
     if waiting := [one.name for one in found if one.choice is None]:
         sentences.append(f"{CHOSEN_LATER.capitalize()}: {listed(waiting)}.")

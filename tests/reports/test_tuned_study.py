@@ -100,7 +100,8 @@ def test_a_gap_beyond_chance_raises_an_alarm(make_folder):
     assert first.gap.alarm and not second.gap.alarm
     assert first.gap.p_holm == pytest.approx(2 * first.gap.p_value)
     assert words.alarm([first, second]).startswith(
-        "Chance does not explain the gap between the two halves of the images: FL +10.0 AP (p < "
+        "The gap between the two halves of the images is too large to be due to chance: FL +10.0 "
+        "AP (p < "
     )
     assert ALARM in str([column.cells[0].text for column in choices(results).table.columns])
     kinds = [type(block).__name__ for block in section(results).blocks]
