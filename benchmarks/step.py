@@ -87,7 +87,7 @@ def fresh_weights(cfg: CfgNode, batch: list[dict[str, Any]]) -> dict[str, Tensor
     """The weights of a detector that has not been trained: its logits are near the prior's, -4.6.
 
     The frozen normalisations get the statistics of the batch, as those of pretrained weights would
-    fit. As they are drawn, they are identities, with which the logits of ResNet-50 exceed 50.
+    fit. At their initial values they are identities, and the logits of ResNet-50 exceed 50.
     """
     torch.manual_seed(0)
     model = build_model(cfg).eval()

@@ -1,7 +1,7 @@
 """Defines tuned rows, whose settings the study chooses itself, before and after the choice.
 
-A tuned row names a tuning grid. Until that grid is trained, the row has a pending setting; a
-:class:`Choice` gives it one.
+A tuned row names a tuning grid. Until that grid is trained, the row's setting is pending; a
+:class:`Choice` then determines it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -112,8 +112,8 @@ def _of_model(
         f"{f' ({setting})' if setting else ''}, seed {record.seed}: {numbers['foreground']:,} "
         f"foreground and {numbers['background']:,} background examples. An example is an anchor of "
         "a validation image with one category. All losses are computed without α on the same "
-        "examples after training, as in figure 4 of the focal loss paper. Share of the loss that comes from "
-        "the hardest 20 % of the background examples: "
+        "examples after training, as in figure 4 of the focal loss paper. Share of the loss that "
+        "comes from the hardest 20 % of the background examples: "
         f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
         f"{provenance.caption(results, [record])}.",
     )

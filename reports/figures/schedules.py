@@ -1,4 +1,4 @@
-"""The figures of the length of training."""
+"""Draws the figures about the length of training."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The figure of AP over the tuning budget."""
+"""Draws the figure of AP over the tuning budget."""
 
 from reports import plots
 from reports.figures.illustration import Illustrated, drawn

@@ -14,7 +14,7 @@ class Line:
     """A curve; the dashes (matplotlib's line style) and the marker distinguish it in grey.
 
     Attributes:
-        label: for the legend.
+        label: the text in the legend.
         x: a value per point.
         y: likewise.
         colour: the colour of line and marks.

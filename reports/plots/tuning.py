@@ -1,4 +1,4 @@
-"""AP over the tuning budget."""
+"""Plots AP over the tuning budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from reports.plots.drawing import WIDTH, Numbers, legend_outside, styled
 
 @dataclass(frozen=True)
 class Budget:
-    """A loss.
+    """The curves of one loss.
 
     Attributes:
-        label: for the legend.
+        label: the text in the legend.
         selection: expected AP of the best of k settings on the selection half, k = 1 .. n.
         reporting: its AP on the reporting half.
         colour: the colour of line and marks.
-        marker: matplotlib's.
+        marker: a marker of matplotlib.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Records of tuned rows as the report uses them: on the reporting half of the images."""
+"""Replaces the results of tuned rows by those on the reporting half of the images."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The time per image of each architecture, and what a note says of its measurement."""
+"""The table of the time per image of each architecture, and the note about its measurement."""
 
 from ablations.records.speed import (
     CONTROL,
@@ -70,7 +70,7 @@ def ratio_interval(time: Time) -> str:
 
 
 def note(results: Results) -> str:
-    """What was timed, on which machine, and how far the times can be relied on."""
+    """The note on what was timed, on which machine, and how reliable the times are."""
     speed = results.speed
     if speed is None:
         return NOT_MEASURED
@@ -117,7 +117,7 @@ def _control(speed: Speed) -> str:
 
 
 def _busy(speed: Speed) -> str:
-    """What else the machine did, and how far the rounds disagree; "" for a calm machine."""
+    """The load of the machine, and how much the rounds vary; "" for an idle machine."""
     worst, text = max(time.spread for time in speed.times.values()), ""
     if speed.busy_cpus > MAX_BUSY_CPUS:
         text = (

@@ -1,4 +1,4 @@
-"""Sentences on the order of settings over the length of their training."""
+"""Writes sentences about the order of settings over the length of their training."""
 
 import math
 
