@@ -46,7 +46,7 @@ WEIGHTS_BYTES = {
 """(detector, depth) -> size of ``model_final.pth`` for 80 classes, 9 anchors per location."""
 
 CHECKPOINTS = 3
-"""The max number in a cell's folder while it trains: two, and one that is being written."""
+"""The maximum number in a cell's folder while it trains: two, and one that is being written."""
 PER_PARAMETER = 2
 """The numbers per parameter in a checkpoint: its value and its momentum."""
 
@@ -74,7 +74,7 @@ class Kind:
 
     Attributes:
         detector, depth, scale: ``scale`` is the short edge, px; None if it is unknown.
-        cells: their number.
+        cells: the number of cells.
         seconds: the mean per cell; None if it is unknown.
         measured: the number of cells that are similar to a measured cell.
     """
@@ -92,7 +92,7 @@ class Estimate:
     """The estimated cost of the cells to run.
 
     Attributes:
-        cells: their number.
+        cells: the number of cells.
         seconds: the time of all cells, one after another; None if it is unknown for some.
         seconds_per_iteration: the measured median; None if no cell has been measured.
         disk_bytes: the space of all cells when they are done; None if it is unknown for some.

@@ -85,7 +85,7 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
 
     Args:
         study: the study.
-        layout: its folder.
+        layout: the study's folder.
         identities: cell -> what determines its result today; None if that is unknown: then no
             record is stale.
     """

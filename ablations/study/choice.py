@@ -25,7 +25,7 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A setting of a tuning grid.
 
     Attributes:
-        setting: its id.
+        setting: the setting's id.
         selection: mean AP over the seeds on the selection half, percent; a diverged run counts as
             0.
         reporting: mean AP over the seeds on the reporting half, percent.

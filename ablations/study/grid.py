@@ -16,7 +16,7 @@ from ablations.study.cell import Setting
 from focal_star.io.quoting import shown
 
 MAX_ID_LENGTH = 200
-"""The max number of characters of a setting's id, which becomes part of file names."""
+"""The maximum number of characters of a setting's id, which becomes part of file names."""
 
 COLUMNS = ("AP", "AP50", "AP75")
 """The metrics that a table shows if its file names none."""

@@ -18,7 +18,7 @@ from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
 MAX_SEEDS = 1000
-"""The max number of seeds per setting. Fresh seeds begin above it."""
+"""The maximum number of seeds per setting. Fresh seeds begin above it."""
 
 FRESH_SEEDS = 5
 """The number of fresh seeds of a tuned row if the study gives none."""

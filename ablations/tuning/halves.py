@@ -55,7 +55,7 @@ class Halves(msgspec.Struct, frozen=True):
     """The results of a cell on both halves of the images.
 
     Attributes:
-        cell: its id.
+        cell: the cell's id.
         fingerprint: the fingerprint of its record.
         selection_seed: divides the images.
         whole: whether ``reporting`` has the full analysis.

@@ -102,7 +102,7 @@ def with_stored(study: Study, layout: Layout, identities: Mapping[Cell, Identity
 
     Args:
         study: the study.
-        layout: its folder.
+        layout: the study's folder.
         identities: cell -> what determines its result today; None if that is unknown.
     """
     if not study.tuning:

@@ -21,7 +21,7 @@ class DatasetImages:
     Attributes:
         name: the name of the data set.
         annotations: the annotations of its validation split, COCO's format.
-        images: their folder.
+        images: the folder of the images.
         bit_depth: ``INPUT.BIT_DEPTH`` that the detectors read them with.
     """
 

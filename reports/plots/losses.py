@@ -16,7 +16,7 @@ class Line:
     Attributes:
         label: the text in the legend.
         x: a value per point.
-        y: likewise.
+        y: a value per point.
         colour: the colour of line and marks.
         dashes: the dashes of the line.
         marker: the marker of its points, "" for none.

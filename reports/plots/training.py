@@ -27,7 +27,7 @@ class Run:
 
     Attributes:
         iterations: a value per point.
-        loss: likewise.
+        loss: a value per iteration.
         colour: the colour of the line.
         diverged: draws a cross at the end.
         validation: (iterations, losses) on validation images, drawn dashed.

@@ -33,8 +33,8 @@ class Run:
 
     Attributes:
         number: the index of the row, from 0.
-        row: its row.
-        record: its record.
+        row: the run's row.
+        record: the run's record.
         axes: axis -> value, for the axes that affect the run.
     """
 

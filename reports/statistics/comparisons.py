@@ -240,8 +240,8 @@ class _Row:
     """A row's runs.
 
     Attributes:
-        setting: its id.
-        runs: those that have a value.
+        setting: the setting's id.
+        runs: the runs that have a value.
         resampled: the key of the resampled images, None without resamples; equal keys pair up.
         differs: whether the row's runs were resampled from different images.
         diverged: whether a run diverged.

@@ -33,8 +33,8 @@ class Source:
 
     Attributes:
         path: resolved.
-        content: its bytes.
-        tree: its syntax tree.
+        content: the file's bytes.
+        tree: the file's syntax tree.
     """
 
     path: Path

@@ -50,9 +50,9 @@ class Checkpointer(DetectionCheckpointer):
     def __init__(self, *args: Any, trusted: bool = False, **kwargs: Any):
         """
         Args:
-            args: as Detectron2's.
+            args: passed on to Detectron2.
             trusted: whether to run code that the files contain.
-            kwargs: as Detectron2's.
+            kwargs: passed on to Detectron2.
         """
         super().__init__(*args, **kwargs)
         self._trusted = trusted
