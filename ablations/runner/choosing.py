@@ -1,4 +1,4 @@
-"""Chooses settings between the trainings of a run, and judges them after it."""
+"""Chooses settings after the tuning cells of a run have ended, and judges the chosen ones."""
 
 from ablations.identity.prepared import Prepared
 from ablations.identity.snapshot import Code

@@ -91,7 +91,7 @@ def run(request: Request) -> int:
 
 @dataclass(frozen=True)
 class _Tools:
-    """What all trainings of a run share."""
+    """What all cells share while a run trains them."""
 
     prepared: Prepared
     code: Code
@@ -107,7 +107,7 @@ def _train(
     Args:
         request: the request.
         identities: cell -> what determines its result.
-        tools: what all trainings share.
+        tools: what all cells share.
         again: whether cells were trained before in this run; then nothing to train is not reported.
     """
     study, layout = request.study, request.layout

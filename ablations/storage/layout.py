@@ -110,7 +110,7 @@ class Layout:
 
     @property
     def earlier(self) -> Path:
-        """The trainings that are set aside, see :mod:`ablations.records.earlier`."""
+        """The training runs that are set aside, see :mod:`ablations.records.earlier`."""
         return self.root / "earlier"
 
     @property

@@ -177,7 +177,7 @@ def load_study(
         grids: names of grids to use instead of the study's; ``ALL_GRIDS`` for all grids of the
             study, including its further grids.
         seeds: number of seeds of every grid, instead of the study's numbers.
-        schedule: the length of the trainings, instead of the study's.
+        schedule: the length of the training runs, instead of the study's.
         folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:

@@ -106,7 +106,7 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # Whether every image and box of such a folder is checked before training.
     cfg.DATASETS.CHECK = True
 
-    # The folder of what several trainings share: converted data sets, and what extensions cache.
+    # The folder for files that training runs share: converted data sets and caches of extensions.
     cfg.CACHE_DIR = "output/cache"
 
     # Services that also get what TensorBoard gets (focal_star.training.services): "wandb",

@@ -1,4 +1,4 @@
-"""The labels of the anchors on the training images: computed once, and cached for all trainings.
+"""The labels of the anchors on the training images, computed once and cached for all runs.
 
 If nothing in the mapping of an image is random, its anchors always match the same objects.
 """

@@ -1,4 +1,4 @@
-"""The features of the backbone's frozen part: computed once, and cached for all trainings.
+"""The features of the backbone's frozen part, computed once and cached for all runs.
 
 If the stem and the first stages are frozen and nothing in the mapping of an image is random, its
 features never change. They are cached in ``CACHE_DIR/frozen`` under a hash of everything that

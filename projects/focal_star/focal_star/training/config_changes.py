@@ -52,7 +52,7 @@ OF_ONE_DETECTOR = {
     "MODEL.FOCAL_STAR.": RETINANET,
     "MODEL.OHEM.": RETINANET,
 }
-"""Part of the config -> its detector; it has no effect on trainings of the other one."""
+"""Part of the config -> its detector; it has no effect on training runs of the other one."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"

@@ -1,4 +1,4 @@
-"""Builds the config for the record of a training: only what is needed to compare two trainings."""
+"""Builds the config for the record of a training run: only what is needed to compare two runs."""
 
 from typing import Any
 
