@@ -9,7 +9,7 @@ STUDY = mini
 GRIDS =
 ## number of seeds for every setting; empty: the study's number
 SEEDS =
-## length of the trainings, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
+## length of training, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
 SCHEDULE =
 ## your data: a folder in COCO's or Pascal VOC's format; check, describe, register: or coco_2017
 DATASET =

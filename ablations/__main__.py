@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--schedule",
         type=schedule_of,
-        help="length of the trainings, for example 0.3x or 1x (default: the study's)",
+        help="length of the training runs, for example 0.3x or 1x (default: the study's)",
     )
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")

@@ -4,8 +4,8 @@ A step is the losses of a batch that is in memory, their gradients, and a step o
 All sides have the same architecture, weights, images, boxes and optimizer. Images and boxes are
 random, the weights are those of a detector before training (:func:`fresh_weights`), and the
 learning rate is 0, so that all steps are alike. On a CPU, subnormal floats are flushed to 0, as in
-this project's trainings; the sides share a process, so this holds for all of them. All numbers are
-float32, except on sides with mixed precision: there the network is in float16, and no loss is
+this project's training runs; the sides share a process, so this holds for all of them. All numbers
+are float32, except on sides with mixed precision: there the network is in float16, and no loss is
 scaled.
 """
 
@@ -87,7 +87,7 @@ def fresh_weights(cfg: CfgNode, batch: list[dict[str, Any]]) -> dict[str, Tensor
     """The weights of a detector that has not been trained: its logits are near the prior's, -4.6.
 
     The frozen normalisations get the statistics of the batch, as those of pretrained weights would
-    fit. As they are drawn, they are identities, with which the logits of ResNet-50 exceed 50.
+    fit. At their initial values they are identities, and the logits of ResNet-50 exceed 50.
     """
     torch.manual_seed(0)
     model = build_model(cfg).eval()

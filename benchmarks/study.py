@@ -58,10 +58,10 @@ def build(
 ) -> Case:
     """
     Args:
-        grids: of the mini study.
-        rows: of each, those in its middle; 0 for all.
-        changes: to the study's config.
-        sample: how many cells the plain loop trains, for all; 0 for all.
+        grids: the grids of the mini study.
+        rows: the number of rows of each grid, taken from its middle; 0 for all.
+        changes: changes to the study's config.
+        sample: the number of cells that the plain loop trains, as a sample; 0 for all.
         dataset: a folder that takes the place of the study's data set; "" for that.
         threads: cores: cells side by side here, threads of a cell there.
     """

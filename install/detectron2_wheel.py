@@ -94,8 +94,8 @@ def download_sdist(
 
     Args:
         environment: its Python runs pip, and the sdist's setup.py, which needs torch.
-        folder: where the sdist is put; made.
-        sha256: of the file; pip checks it before it runs anything of the sdist.
+        folder: the folder for the sdist; created if missing.
+        sha256: the SHA-256 of the file; pip checks it before it runs any code of the sdist.
         environ: further environment variables.
 
     Raises:

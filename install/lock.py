@@ -16,7 +16,9 @@ from install.environment import Environment, SetupError
 LOCK = Path(__file__).with_name("lock.txt")
 
 TORCH = ("torch", "torchvision")
-"""They are built for each other: if one is not the lock's, the other must not be either."""
+"""They are built for each other: if one does not have the lock's version, the other must not have
+it either.
+"""
 
 PROBE = "typing-extensions"
 """A small package: if pip finds it, pip can reach its index."""

@@ -52,12 +52,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
     parser.add_argument("--study", required=True, help="a file of ablations/studies")
-    parser.add_argument("--grids", help="names of grids, spaces between (default: those that ran)")
+    parser.add_argument(
+        "--grids", help="names of grids, separated by spaces (default: those that ran)"
+    )
     parser.add_argument("--seeds", type=_seeds, help="number of seeds (default: those that ran)")
     parser.add_argument(
         "--schedule",
         type=schedule_of,
-        help="length of the trainings, for example 1x (default: of those that ran)",
+        help="length of the training runs, for example 1x (default: that of the last run)",
     )
     parser.add_argument("--dataset", type=Path, help="folder of your own data")
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
@@ -65,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--every",
         type=_seconds,
         metavar="SECONDS",
-        help="look for changes at this interval and render silently when there are any; ends with "
-        "the process that started it",
+        help="check for changes at this interval, and render without output if there are any; stop "
+        "when the process that started this one ends",
     )
     parser.add_argument(
         "--beside", type=int, metavar="PID", help="with --every: the process that started this one"

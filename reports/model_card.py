@@ -122,9 +122,9 @@ def card(
     """The card's text.
 
     Args:
-        record: of the checkpoint, done.
+        record: the record of the checkpoint's cell, which is done.
         seeds: all done records of its setting, including itself.
-        config: dotted key -> value, of the cell; empty if unknown.
+        config: dotted key -> value, for the keys of the cell's config; empty if unknown.
         speed: the times per image of the study; None if they were not measured.
     """
     environment = Environment(

@@ -1,4 +1,4 @@
-"""A whole study with real trainings, records and a report."""
+"""A whole study with real training runs, records and a report."""
 
 import json
 import re

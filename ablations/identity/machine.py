@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "detectron2", "numpy")
-"""The libraries that decide how long a detection takes."""
+"""The libraries whose versions affect the time per image."""
 
 QUERY = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
 
@@ -15,7 +15,8 @@ QUERY = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
 def describe() -> dict[str, str]:
     """Processor, GPUs, memory, system and libraries: name -> text.
 
-    Two machines with the same description count as one. It names neither host nor user.
+    Two machines with the same description are treated as one. The description names neither host
+    nor user.
     """
     return {
         "cpu": _cpu(),
@@ -41,7 +42,7 @@ def _memory_bytes() -> int:
 
 
 def _gpus() -> str:
-    """Each kind of GPU once; "" if there is none."""
+    """Each GPU model once; "" without a GPU."""
     try:
         listed = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):

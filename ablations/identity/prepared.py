@@ -58,9 +58,9 @@ class Prepared:
         """What determines each cell's result.
 
         Args:
-            cells: the cells; those whose setting is still to be chosen are left out.
+            cells: the cells; cells whose setting has not been chosen yet are left out.
             processes: the number of processes per cell.
-            code: the code that trains; by default the checkout's.
+            code: the code that trains; by default that of the checkout.
 
         Raises:
             PlanError: axes that the config does not have, or weights that were not prepared.

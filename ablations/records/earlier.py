@@ -1,4 +1,4 @@
-"""Sets trainings aside that do not belong to the requested fingerprint.
+"""Sets training runs aside that do not belong to the requested fingerprint.
 
 Nothing that was trained is deleted. A cell's folder or record of another fingerprint is moved to
 ``earlier/<cell>/<start of that fingerprint>/``, the folder as ``cell`` and the record as
@@ -108,7 +108,7 @@ def cells(layout: Layout) -> set[str]:
 
 
 def disk_use(layout: Layout) -> tuple[int, int]:
-    """The number of trainings that are set aside, and their bytes."""
+    """The number of training runs that are set aside, and their bytes."""
     folders = list(layout.earlier.glob(f"*/*/{FOLDER}"))
     size = 0
     for path in layout.earlier.rglob("*"):

@@ -33,10 +33,10 @@ FAILED = "failed"
 STATUSES = (DONE, DIVERGED, FAILED)
 
 MAX_LEVELS = 20
-"""The max number of levels of lists and objects; the record itself is the first."""
+"""The maximum number of levels of lists and objects; the record itself is the first."""
 
 MAX_DIGITS = 20
-"""The max number of characters of a whole number of 64 bits, with its sign."""
+"""The maximum number of characters of a whole number of 64 bits, with its sign."""
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | None
 

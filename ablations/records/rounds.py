@@ -1,4 +1,4 @@
-"""Statistics of times that were measured in rounds.
+"""Computes statistics of times that were measured in rounds.
 
 In a round, every architecture is timed once, in random order. A machine that is slow for a while
 slows all architectures of a round, so ratios within a round vary less than the times themselves.
@@ -14,11 +14,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Centre:
-    """The median of some values, one per round.
+    """A median over rounds, with its confidence interval.
 
     Attributes:
-        median: of the values.
-        low: lower end of its confidence interval; NaN for fewer than six values.
+        median: the median of the rounds' values.
+        low: lower end of the confidence interval; NaN for fewer than six values.
         high: upper end.
     """
 
@@ -44,11 +44,11 @@ def centre(values: Sequence[float]) -> Centre:
 
 
 def spread(values: Sequence[float]) -> float:
-    """The distance between the quartiles, as a share of the median."""
+    """The interquartile range, divided by the median."""
     first, median, third = statistics.quantiles(values, n=4, method="inclusive")
     return (third - first) / median
 
 
 def ratios(values: Sequence[float], references: Sequence[float]) -> list[float]:
-    """The ratio in each round; both have a value per round, in the same order."""
+    """The ratio of two series in each round; both have one value per round, in the same order."""
     return [value / reference for value, reference in zip(values, references, strict=True)]

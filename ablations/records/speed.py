@@ -1,8 +1,8 @@
 """The times per image of a study's architectures on one machine: schema, reading and writing.
 
-An architecture is what the axes leave of a setting that change the network or its input
-(:attr:`ablations.study.cell.Setting.architecture`). The file has every time that was measured, and
-what is computed of them.
+An architecture is the part of a setting that changes the network or its input
+(:attr:`ablations.study.cell.Setting.architecture`). The file has every measured time, and the
+statistics computed from them.
 """
 
 import hashlib
@@ -23,19 +23,19 @@ from ablations.study.cell import Setting
 SCHEMA: Final = 1
 
 MAX_SPREAD_CALM = 0.10
-"""Above this distance between the quartiles of the rounds, over the median, it is timed again."""
+"""Everything is timed again if an interquartile range over the median exceeds this."""
 
 MAX_SPREAD_SHOWN = 0.25
-"""Above this, a time is marked in tables and not drawn."""
+"""A time whose spread exceeds this is marked in tables and left out of figures."""
 
 MAX_BUSY_CPUS = 0.25
-"""Above this number of processors that other processes used, times are marked as disturbed."""
+"""If other processes used more processors than this, times are marked as disturbed."""
 
 MAX_CONTROL_DIFFERENCE = 0.03
 """A control whose ratio is further from 1 shows that the times cannot be relied on."""
 
 CONTROL = "control"
-"""The name of the entry that repeats another one, in a process of its own."""
+"""The name of the control, which repeats another entry in a process of its own."""
 
 OWN = "base"
 """The name of the architecture of the study's config, whose setting has no axes."""
@@ -46,7 +46,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SpeedError(ValueError):
-    """A file of times that cannot be used; the message names the file and what is wrong."""
+    """A file of times cannot be used; the message names the file and the problem."""
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A measurement: some rounds.
+    """One measurement, which consists of several rounds.
 
     Attributes:
         orders: for each round, the entries in the order in which they were timed.
@@ -85,12 +85,12 @@ class Attempt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was timed.
+    """An architecture that was timed.
 
     Attributes:
-        axes: axis -> value of the architecture; empty for the study's own.
+        axes: axis -> value of the architecture; empty for the architecture of the study's config.
         cell: the cell whose checkpoint was loaded.
-        fingerprint: of that cell's record.
+        fingerprint: the fingerprint in that cell's record.
     """
 
     axes: dict[str, int | float | str | None]
@@ -99,13 +99,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Time(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is computed of an entry's rounds.
+    """The statistics of an entry's rounds.
 
     Attributes:
-        ms_per_image: the median over the rounds of a round's median.
+        ms_per_image: the median over the rounds of the median within a round.
         low: lower end of its interval, see :func:`ablations.records.rounds.centre`.
         high: upper end.
-        spread: the distance between the quartiles of the rounds over their median.
+        spread: the interquartile range of the rounds, divided by their median.
         ratio: the median of the ratios to the reference entry within the rounds.
         ratio_low: lower end of its interval.
         ratio_high: upper end.
@@ -130,16 +130,16 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         machine: name -> text, see :func:`ablations.identity.machine.describe`.
-        commit: of the code that was timed.
+        commit: the commit of the code that was timed.
         finished: UTC, ISO 8601.
-        images: the images of each round.
-        warmup_images: the images before each round that are not timed.
-        seed: of the order within the rounds.
+        images: the number of timed images per round.
+        warmup_images: the number of untimed images before each round.
+        seed: the seed that determines the order within the rounds.
         entries: name -> what was timed.
         reference: the entry that ``control`` repeats and that ratios refer to.
         attempts: all measurements.
-        counted: the index of the attempt that the times are computed of.
-        times: name -> what is computed.
+        counted: the index of the attempt from which the times are computed.
+        times: name -> statistics.
         not_timed: architectures that could not be timed, with the reason.
     """
 
@@ -190,7 +190,7 @@ def name_of(architecture: Setting) -> str:
 
 
 def times(attempt: Attempt, reference: str) -> dict[str, Time]:
-    """What is computed of an attempt.
+    """The statistics of an attempt.
 
     Args:
         attempt: the rounds.
@@ -208,13 +208,13 @@ def times(attempt: Attempt, reference: str) -> dict[str, Time]:
 
 
 def file_of(folder: Path, machine: Mapping[str, str]) -> Path:
-    """The file of a machine: its name is a hash of the description."""
+    """The file of a machine; its name is a hash of the machine's description."""
     text = json.dumps(dict(machine), sort_keys=True)
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 
 def save(speed: Speed, folder: Path) -> Path:
-    """Write the file of the machine, whole, in place of an earlier one."""
+    """Write the file of the machine atomically; it replaces an earlier one."""
     path = file_of(folder, speed.machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, msgspec.to_builtins(speed))
@@ -225,7 +225,7 @@ def load(path: Path) -> Speed:
     """Read a file of times.
 
     Raises:
-        SpeedError: it is not JSON, does not fit the schema, or does not fit together.
+        SpeedError: the file is not JSON, does not match the schema, or contradicts itself.
     """
     try:
         content = msgspec.json.decode(path.read_bytes())
@@ -256,7 +256,7 @@ def load_folder(folder: Path) -> tuple[list[Speed], list[str]]:
 
 
 def _contradictions(speed: Speed) -> list[str]:
-    """One line for each part that does not fit the others."""
+    """One line for each part that contradicts the others."""
     if speed.counted >= len(speed.attempts):
         return [f"counted is {speed.counted}, and there are {len(speed.attempts)} attempts"]
     problems, names = [], list(speed.entries)

@@ -1,4 +1,4 @@
-"""Chooses settings between the trainings of a run, and judges them after it."""
+"""Chooses settings after the tuning cells of a run have ended, and judges the chosen ones."""
 
 from ablations.identity.prepared import Prepared
 from ablations.identity.snapshot import Code
@@ -17,10 +17,10 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
     What prevents a choice is printed; the other losses are not affected.
 
     Args:
-        request: its study has no stale choice.
-        status: of its cells.
-        prepared: names the validation split.
-        code: the code that evaluates.
+        request: the request; its study has no stale choices.
+        status: the state of the study's cells.
+        prepared: the prepared data, which names the validation split.
+        code: the code that runs the evaluation.
 
     Returns:
         The study with all choices.
@@ -56,7 +56,7 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
 
 
 def judge(request: Request, status: Status, prepared: Prepared, code: Code) -> None:
-    """Compute AP on the half that reports for the trained cells of tuned grids."""
+    """Compute AP on the reporting half for the trained cells of tuned grids."""
     cells = [cell for cell, state in status.states.items() if state == UNJUDGED]
     _measure(request, status, cells, prepared, code, whole=True)
 
@@ -95,7 +95,7 @@ def _words(choice: Choice) -> str:
         second = f"; next is {choice.ranked[1].setting} with {choice.ranked[1].selection:.1f}"
     return (
         f"chosen {choice.best.setting} of {number}, {selection.METRIC} "
-        f"{choice.best.selection:.1f} on the half of the images that selects{second}"
+        f"{choice.best.selection:.1f} on the selection half of the images{second}"
     )
 
 

@@ -63,7 +63,7 @@ class Job:
         prepared: ``KEY VALUE`` pairs with which the process omits checks that were made before.
         dataset: the data set's description for the record.
         threads: the number of CPU threads.
-        retries: the max number of restarts of a process that died without a result.
+        retries: the maximum number of restarts of a process that died without a result.
         code: the code that trains.
         inputs: the files that the identity's hashes were computed from.
         config_values: dotted key -> value that the process's config must have.

@@ -19,12 +19,12 @@ class Request:
 
     Attributes:
         study: the study whose cells are run.
-        layout: its folder.
+        layout: the study's folder.
         dataset: folder of a user's data that replaces the study's; None for the study's.
         jobs: the number of cells side by side.
         cache: the folder of the data set and the pretrained backbones.
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
-        retries: the max number of restarts of a process that died without a result.
+        retries: the maximum number of restarts of a process that died without a result.
         gpus: GPUs per cell, for Detectron2's ``launch``; 0 for the config's device.
     """
 

@@ -91,7 +91,7 @@ def run(request: Request) -> int:
 
 @dataclass(frozen=True)
 class _Tools:
-    """What all trainings of a run share."""
+    """What all cells share while a run trains them."""
 
     prepared: Prepared
     code: Code
@@ -107,7 +107,7 @@ def _train(
     Args:
         request: the request.
         identities: cell -> what determines its result.
-        tools: what all trainings share.
+        tools: what all cells share.
         again: whether cells were trained before in this run; then nothing to train is not reported.
     """
     study, layout = request.study, request.layout
@@ -139,7 +139,7 @@ def _train(
 
 
 def _expected(request: Request, before: Status, prepared: Prepared) -> str:
-    """The expected time of all cells that are to run; "" if nothing is known of it."""
+    """The expected time of all cells that are to run; "" if it is unknown."""
     test_images = prepared.dataset.get("val", {}).get("num_images", 0)
     config = preparing.written_config(request.study)
     left = costs.estimate(before, config, request.gpus, test_images)
@@ -149,7 +149,7 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
 
 
 def _print_longer(request: Request, after: Status) -> None:
-    """Say what the same study at 1x takes, if it was shorter and is complete."""
+    """If the study is complete and was shorter than 1x, print how long it would take at 1x."""
     schedule = request.study.schedule
     if schedule < 1 and not after.to_run and request.engine == "local":
         at_1x = duration(costs.seconds_at_1x(after) / request.jobs)

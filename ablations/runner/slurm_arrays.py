@@ -24,10 +24,10 @@ from ablations.storage.json_files import write_json
 from ablations.storage.layout import tail
 
 MAX_CELLS = 1000
-"""The max number of cells in an array; this is the usual limit of clusters."""
+"""The maximum number of cells in an array; this is the usual limit of clusters."""
 
 MAX_TIMEOUTS = 100
-"""The max number of times that a cell reaches the time limit and is requeued."""
+"""The maximum number of times that a cell reaches the time limit and is requeued."""
 
 STOP_SECONDS = 8.0
 LOOK_SECONDS = 0.5

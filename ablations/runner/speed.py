@@ -28,18 +28,18 @@ from ablations.study.cell import Cell, Setting
 ROUNDS = 10
 IMAGES = 50
 MIN_IMAGES = 20
-"""Images per architecture and round, and the min number where architectures are slow."""
+"""Images per architecture and round, and the minimum if the architectures are slow."""
 
 WARMUP_IMAGES = 5
-"""What ``focal_star.evaluation.rounds`` does before each round."""
+"""The number of images with which ``focal_star.evaluation.rounds`` warms up before each round."""
 
 SECONDS = 80.0
-"""The time for a measurement, unless it is more than ``SHARE`` of the training time."""
+"""The time limit of a measurement, or ``SHARE`` of the training time if that is longer."""
 SHARE = 0.05
 
 MAX_ATTEMPTS = 3
 SEED = 0
-"""Of the order within the rounds."""
+"""The seed of the order within the rounds."""
 
 
 def measure(request: Request, again: bool = True) -> int:
@@ -47,8 +47,8 @@ def measure(request: Request, again: bool = True) -> int:
 
     Args:
         request: the study and its folder.
-        again: whether to measure although the folder has the times of this machine, or although
-            a cluster has trained the cells.
+        again: whether to measure even if the folder already has the times of this machine, or if a
+            cluster has trained the cells.
 
     Returns:
         0 if all architectures of the requested cells have a time, 1 if some have none.
@@ -84,12 +84,13 @@ def measure(request: Request, again: bool = True) -> int:
 def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
     """The checkpoint of each architecture, and the architectures without one.
 
-    The checkpoints are those of the loss that most architectures were trained with, if they have
-    it. One that was timed before is used again, as long as its cell was not trained anew.
-    Architectures of an earlier measurement are timed too, so that all are in the same rounds.
+    Where possible, all checkpoints have the same loss: the one that most architectures were trained
+    with. A checkpoint that was timed before is used again, unless its cell has been retrained.
+    Architectures from an earlier measurement are timed too, so that all times come from the same
+    rounds.
 
     Returns:
-        Name -> what is timed, and name -> why it cannot be.
+        Name -> what is timed; and name -> the reason why it cannot be timed.
     """
     layout, study = request.layout, request.study
     prepared, code = preparing.load(layout), today.code(layout)
@@ -106,7 +107,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
     for cell, state in found.states.items():
         if state == DONE and layout.cell_weights(cell.id).is_file():
             cells[cell.setting.architecture].append(cell)
-    # The loss decides how many boxes enter NMS: all should have the same one, as far as possible.
+    # The loss affects how many boxes enter NMS, so all checkpoints should have the same loss.
     losses = Counter(
         loss for of_one in cells.values() for loss in {cell.setting.loss for cell in of_one}
     )
@@ -125,7 +126,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
 
 
 def summary(found: Speed) -> str:
-    """The control, and the times that the rounds do not agree on."""
+    """A summary of the control, and of the times that vary too much between rounds."""
     control = found.control
     text = f"{len(found.entries) - 1} architectures; the control is {control.ratio:.3f} of itself"
     if control.ratio_low is not None and control.ratio_high is not None:
@@ -137,7 +138,7 @@ def summary(found: Speed) -> str:
 
 
 def agreement(found: Speed, before: Speed) -> str:
-    """How far two measurements of a machine agree."""
+    """How well two measurements on the same machine agree."""
     shared = [name for name in found.times if name in before.times]
     changes = [found.times[n].ms_per_image / before.times[n].ms_per_image for n in shared]
     return (
@@ -152,10 +153,10 @@ def rounds(
     """Time everything once per round, in an order that is drawn for each round.
 
     Args:
-        time: times a name on a number of images.
+        time: function that times a name on a number of images.
         names: what is timed.
         images: per name and round.
-        seed: of the order.
+        seed: the seed of the random order.
     """
     random_state, orders = random.Random(seed), []
     samples: dict[str, list[records.Sample]] = {name: [] for name in names}
@@ -170,10 +171,10 @@ def calm(measured: Callable[[int], Attempt]) -> tuple[list[Attempt], int]:
     """Measure until the rounds agree, ``MAX_ATTEMPTS`` times at most.
 
     Args:
-        measured: the attempt of this number, from 0.
+        measured: function that returns the attempt with this index, from 0.
 
     Returns:
-        All attempts, and the index of the one with the smallest of their worst spreads.
+        All attempts, and the index of the attempt whose worst spread is the smallest.
     """
     attempts: list[Attempt] = []
     while len(attempts) < MAX_ATTEMPTS:
@@ -191,11 +192,11 @@ def calm(measured: Callable[[int], Attempt]) -> tuple[list[Attempt], int]:
 
 
 def images_of(ms: Sequence[float], training_seconds: float) -> int:
-    """The images per round with which a measurement stays within its time.
+    """The number of images per round with which a measurement stays within its time limit.
 
     Args:
         ms: the time per image of everything that is timed.
-        training_seconds: of the cells whose checkpoints are timed.
+        training_seconds: the training time of the cells whose checkpoints are timed.
     """
     seconds = max(SECONDS, SHARE * training_seconds)
     fitting = seconds / (ROUNDS * sum(ms) / 1000) - WARMUP_IMAGES
@@ -203,7 +204,7 @@ def images_of(ms: Sequence[float], training_seconds: float) -> int:
 
 
 def _before(layout: Layout) -> Speed | None:
-    """The earlier file of this machine; None if there is none that can be read."""
+    """The earlier file of this machine; None if there is no readable one."""
     try:
         return records.load(records.file_of(layout.speed, machine.describe()))
     except records.SpeedError:
@@ -211,7 +212,7 @@ def _before(layout: Layout) -> Speed | None:
 
 
 def _is_there(layout: Layout, record: Record | None, entry: Entry) -> bool:
-    """Whether an entry's checkpoint is the one that was timed."""
+    """Whether an entry's checkpoint still exists and is the one that was timed."""
     return (
         record is not None
         and record.fingerprint == entry.fingerprint

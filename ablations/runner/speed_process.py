@@ -23,12 +23,12 @@ STOP_SECONDS = 5.0
 
 
 class SpeedProcess:
-    """Times checkpoints, each in a process of its own that lives until the end."""
+    """Times checkpoints; each has its own process, which runs until the measurement ends."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path, number: int):
         self._process, self._log = process, log
         self.problems: list[str] = []
-        """For each checkpoint, why it cannot be timed; "" if it can."""
+        """The reason why each checkpoint cannot be timed; "" if it can."""
         for _ in range(number):
             self.problems.append(str(self._answer().get("error", "")))
 
@@ -69,13 +69,13 @@ class SpeedProcess:
 def speed_process(
     checkpoints: Sequence[Path], code: Code, log: Path, gpu: str = ""
 ) -> Iterator[SpeedProcess]:
-    """Start the process of these checkpoints; end it with the block.
+    """Start the process for these checkpoints; it ends when the block ends.
 
     Args:
-        checkpoints: the files of weights, each with its config beside it.
+        checkpoints: the weight files; the config of each is in the same folder.
         code: the code that runs.
         log: the file for what the process prints.
-        gpu: the only GPU that it sees, as ``CUDA_VISIBLE_DEVICES`` has it; "" for no choice.
+        gpu: the value of ``CUDA_VISIBLE_DEVICES`` for the process; "" to leave it unset.
 
     Raises:
         RunError: the process ends before it is ready.
@@ -90,7 +90,7 @@ def speed_process(
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        process.terminate()  # its children end with it
+        process.terminate()  # its children end when it does
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -46,7 +46,7 @@ WEIGHTS_BYTES = {
 """(detector, depth) -> size of ``model_final.pth`` for 80 classes, 9 anchors per location."""
 
 CHECKPOINTS = 3
-"""The max number in a cell's folder while it trains: two, and one that is being written."""
+"""The maximum number in a cell's folder while it trains: two, and one that is being written."""
 PER_PARAMETER = 2
 """The numbers per parameter in a checkpoint: its value and its momentum."""
 
@@ -60,8 +60,8 @@ class Zoo:
 
 
     Attributes:
-        seconds_per_iteration: in training, for ``ZOO_IMAGES`` images on ``ZOO_GPUS`` GPUs.
-        seconds_per_image: in inference, on one GPU.
+        seconds_per_iteration: training time, for ``ZOO_IMAGES`` images on ``ZOO_GPUS`` GPUs.
+        seconds_per_image: inference time on one GPU.
     """
 
     seconds_per_iteration: float
@@ -74,7 +74,7 @@ class Kind:
 
     Attributes:
         detector, depth, scale: ``scale`` is the short edge, px; None if it is unknown.
-        cells: their number.
+        cells: the number of cells.
         seconds: the mean per cell; None if it is unknown.
         measured: the number of cells that are similar to a measured cell.
     """
@@ -92,7 +92,7 @@ class Estimate:
     """The estimated cost of the cells to run.
 
     Attributes:
-        cells: their number.
+        cells: the number of cells.
         seconds: the time of all cells, one after another; None if it is unknown for some.
         seconds_per_iteration: the measured median; None if no cell has been measured.
         disk_bytes: the space of all cells when they are done; None if it is unknown for some.
@@ -117,7 +117,7 @@ def estimate(
 ) -> Estimate:
     """Estimate the cost of the cells of a study that are still to be run.
 
-    If none of its cells has been measured, those of the study's published report take their place.
+    If none of the study's cells has been measured, the records of its published report are used.
 
     Args:
         status: the cells' states and records.
@@ -182,7 +182,7 @@ def published_records(study: str) -> dict[str, Record]:
 
 
 def seconds_at_1x(status: Status) -> float:
-    """The time of the study's finished cells at 1x, one after another, in proportion to theirs."""
+    """The time that the study's finished cells would take at 1x, scaled from measured times."""
     records = {c.id: status.records[c.id] for c in status.states if c.id in status.records}
     return sum(r.run["wall_seconds"] / r.setting.get("schedule", 1) for r in _timed(records))
 

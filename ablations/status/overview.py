@@ -145,10 +145,10 @@ def print_status(status: Status, layout: Layout, console: Console | None = None)
 
 
 def print_set_aside(layout: Layout, console: Console | None = None) -> None:
-    """Print the disk use of the trainings that are set aside, if there are any."""
+    """Print the disk use of the training runs that are set aside, if there are any."""
     number, size = earlier.disk_use(layout)
     if number:
-        trainings = "1 earlier training" if number == 1 else f"{number} earlier trainings"
+        trainings = "1 earlier training run" if number == 1 else f"{number} earlier training runs"
         (console or _console()).print(
             f"{trainings} set aside, {megabytes(size)} in {layout.earlier}: used again where its "
             "fingerprint comes back; delete by hand what you do not need"
@@ -182,7 +182,7 @@ def _print_counts(status: Status, console: Console) -> None:
 
 
 def _print_tuned(status: Status, console: Console) -> None:
-    """Print a line for each tuned row: its setting, or how far its tuning is."""
+    """Print a line for each tuned row: its setting, or the progress of its tuning."""
     study = status.study
     for grid in study.grids:
         for row in grid.rows:

@@ -25,7 +25,7 @@ MISSING = "missing"
 """The cell has no record that can be read."""
 
 UNJUDGED = "not judged"
-"""The cell of a tuned row is trained, but its AP on the half that reports is not computed yet."""
+"""The cell of a tuned row is trained, but its AP on the reporting half is not computed yet."""
 
 UNCHOSEN = "no setting"
 """The cell of a tuned row without a choice, since every run of its tuning grid diverged."""
@@ -67,7 +67,7 @@ class Status:
 
     @property
     def to_train(self) -> list[Cell]:
-        """:attr:`to_run` without the cells that are trained and only have to be judged."""
+        """:attr:`to_run` without the cells that only lack their AP on the reporting half."""
         return [cell for cell in self.to_run if self.states[cell] != UNJUDGED]
 
     @property
@@ -85,7 +85,7 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
 
     Args:
         study: the study.
-        layout: its folder.
+        layout: the study's folder.
         identities: cell -> what determines its result today; None if that is unknown: then no
             record is stale.
     """
@@ -118,7 +118,7 @@ def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None
 
 
 def _tuned(study: Study) -> dict[Cell, Choice | None]:
-    """Cell of a grid with tuned rows -> the choice of its setting; None for a row that gives it."""
+    """Cell of a grid with tuned rows -> its choice; None if the row names its setting."""
     return {
         Cell(row.setting, seed): study.choices.get(row.tune)
         for grid in study.grids

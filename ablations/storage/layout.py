@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def speed_log(self) -> Path:
-        """What the processes that are timed print."""
+        """The output of the processes that are timed."""
         return self.root / "speed.log"
 
     @property
@@ -110,7 +110,7 @@ class Layout:
 
     @property
     def earlier(self) -> Path:
-        """The trainings that are set aside, see :mod:`ablations.records.earlier`."""
+        """The training runs that are set aside, see :mod:`ablations.records.earlier`."""
         return self.root / "earlier"
 
     @property

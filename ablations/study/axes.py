@@ -26,10 +26,10 @@ class Axis:
         kind: the type of its values.
         prefix: the text before a value in a cell's id.
         suffix: the text after it.
-        base: the value that every config of this project has, so that a setting need not name
-            it. A study may set another; axes without one are always named.
-        only_with: (axis, its values): this axis has an effect only if that axis has one of these
-            values and has an effect itself. Otherwise it is left out.
+        base: the value that every config of this project has, so that a setting need not name it. A
+            study may set another base value; axes without a base value are always named.
+        only_with: (other axis, values): this axis has an effect only if the other axis has one of
+            these values and has an effect itself. Otherwise this axis is left out.
         of_model: whether it concerns the model or its data rather than the loss: losses are
             compared where these axes have the same values.
         changes_cost: whether it changes the time of an iteration.

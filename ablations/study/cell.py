@@ -31,7 +31,7 @@ class Setting:
     Attributes:
         values: (axis, value) pairs in the order of ``AXES``; a value has its axis' type or is None.
         pending: the tuning grid that this setting is still to be chosen from; "" for a setting
-            that can be trained. ``values`` are then those that all its candidates share.
+            that can be trained. ``values`` then has only the values that all its candidates share.
     """
 
     values: tuple[tuple[str, Any], ...]
@@ -85,12 +85,12 @@ class Setting:
 
     @property
     def architecture(self) -> "Setting":
-        """The axes that change the network or its input; without any, the study's own."""
+        """The axes that change the network or its input; empty for the study's own architecture."""
         return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))
 
     @property
     def loss(self) -> "Setting":
-        """The other axes: the loss, its parameters, and how it is trained."""
+        """The axes of the loss: its name, its parameters, and how it is trained."""
         return Setting(tuple((a, value) for a, value in self.values if not AXES[a].of_architecture))
 
     def as_dict(self) -> dict[str, Any]:

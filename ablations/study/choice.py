@@ -1,7 +1,7 @@
-"""The settings that a study chooses itself: tuned rows, before and after the choice.
+"""Defines tuned rows, whose settings the study chooses itself, before and after the choice.
 
-A tuned row names a tuning grid. Until that grid is trained, the row has a pending setting; a
-:class:`Choice` gives it one.
+A tuned row names a tuning grid. Until that grid is trained, the row's setting is pending; a
+:class:`Choice` then determines it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 
 CHOSEN_LATER = "chosen after tuning"
-"""What stands for the setting of a tuned row without a choice."""
+"""Shown in place of the setting of a tuned row whose setting is not chosen yet."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _AP = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -25,10 +25,10 @@ class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A setting of a tuning grid.
 
     Attributes:
-        setting: its id.
+        setting: the setting's id.
         selection: mean AP over the seeds on the selection half, percent; a diverged run counts as
             0.
-        reporting: the same on the reporting half.
+        reporting: mean AP over the seeds on the reporting half, percent.
         diverged: the number of runs that diverged.
     """
 
@@ -46,8 +46,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             order.
         seeds: the seeds that each setting was trained with.
         selection_seed: the seed that divided the images.
-        fingerprints: cell id -> fingerprint of each record that took part.
-        stale: what has changed since; never in a file.
+        fingerprints: cell id -> fingerprint, for each record that the choice is based on.
+        stale: what has changed since the choice; not stored in a file.
     """
 
     ranked: tuple[Candidate, ...]
@@ -64,7 +64,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The highest AP on the half that selects first; equal ones keep their order."""
+    """The highest AP on the selection half first; equal ones keep their order."""
     return tuple(sorted(candidates, key=lambda one: -one.selection))
 
 
@@ -78,7 +78,7 @@ def problems_of(grids: Iterable[Grid], known: Mapping[str, Grid]) -> list[str]:
 
     Args:
         grids: the grids.
-        known: name -> grid, for the tuning grids that they name.
+        known: name -> grid, for the tuning grids that the rows name.
     """
     problems = []
     for grid in grids:
@@ -117,7 +117,7 @@ def with_choices(grids: Sequence[Grid], choices: Mapping[str, Choice]) -> tuple[
     """The grids whose tuned rows have the chosen settings; rows without a choice are unchanged.
 
     Args:
-        grids: the tuning grids among them.
+        grids: the grids, including the tuning grids.
         choices: tuning grid -> its choice.
     """
     known = {grid.name: grid for grid in grids}

@@ -16,7 +16,7 @@ from ablations.study.cell import Setting
 from focal_star.io.quoting import shown
 
 MAX_ID_LENGTH = 200
-"""The max number of characters of a setting's id, which becomes part of file names."""
+"""The maximum number of characters of a setting's id, which becomes part of file names."""
 
 COLUMNS = ("AP", "AP50", "AP75")
 """The metrics that a table shows if its file names none."""
@@ -92,7 +92,7 @@ class Grid:
 
     @property
     def is_tuned(self) -> bool:
-        """Whether the study chooses settings of this grid; then all its seeds are fresh."""
+        """Whether the study chooses settings of this grid. If so, all its seeds are fresh seeds."""
         return any(row.tune for row in self.rows)
 
     def published_values(self, row: Row) -> dict[str, float]:
@@ -120,7 +120,7 @@ def load_grid(
         folder: its folder.
         axes: axis -> the paper's value -> the study's; the values of other axes are unchanged.
         base: axis -> the value of the study's config, in the study's terms.
-        schedule: that of the rows that name none.
+        schedule: the schedule of the rows that do not name one.
 
     Raises:
         PlanError: lists every problem of the file.
@@ -168,7 +168,7 @@ def load_grid(
 
 
 def _tuned_row(values: dict[str, Any], columns: tuple[str, ...]) -> Row:
-    """The row whose setting is chosen from another grid; it has words, and no axes.
+    """The row whose setting is chosen from another grid; it has columns of words, but no axes.
 
     Raises:
         ValueError: lists every problem with the values.

@@ -31,7 +31,7 @@ class SlurmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             resumes from the checkpoint that it writes ``signal_delay_s`` seconds before the limit.
         gpus_per_node: the GPUs that one cell trains on.
         mem_gb: memory, GB.
-        array_parallelism: the max number of cells that run at a time.
+        array_parallelism: the maximum number of cells that run at a time.
         setup: shell commands before each cell.
         additional_parameters: further options of sbatch, by name.
     """

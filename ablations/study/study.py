@@ -18,7 +18,7 @@ from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
 MAX_SEEDS = 1000
-"""The max number of seeds per setting. Fresh seeds begin above it."""
+"""The maximum number of seeds per setting. Fresh seeds begin above it."""
 
 FRESH_SEEDS = 5
 """The number of fresh seeds of a tuned row if the study gives none."""
@@ -26,7 +26,7 @@ FRESH_SEEDS = 5
 MAX_SCHEDULE = 1000
 
 ALL_GRIDS = "all"
-"""As the name of a grid: the study's grids and its further ones."""
+"""The name that stands for all grids of a study, including its further grids."""
 
 Seeds = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEEDS)]
 
@@ -56,7 +56,7 @@ def schedule_of(text: str) -> float:
     """The number of a schedule's name: .3 for ``0.3x``.
 
     Raises:
-        argparse.ArgumentTypeError: it is no number with or without an x, or out of range.
+        argparse.ArgumentTypeError: it is not a number with an optional x, or is out of range.
     """
     try:
         number = float(text.lower().removesuffix("x"))
@@ -64,7 +64,7 @@ def schedule_of(text: str) -> float:
         number = 0.0
     if not 0 < number <= MAX_SCHEDULE:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no schedule; valid: a number up to {MAX_SCHEDULE}, such as 0.3x or 1x"
+            f"{text!r} is not a schedule; valid: a number up to {MAX_SCHEDULE}, such as 0.3x or 1x"
         )
     return number
 
@@ -87,12 +87,12 @@ class Study:
         seeds: the seeds that each setting is trained with.
         schedule: the length of a training as a multiple of the config's: 1 for Detectron2's 1x.
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
-        fresh_seeds: the seeds of grids with tuned rows. No other grid can have them: a seed that
-            took part in a choice does not judge it.
-        selection_seed: divides the validation images into a half that selects and a half that
-            reports. It is no part of a cell's identity.
+        fresh_seeds: the seeds of grids with tuned rows. No other grid can have them, so that the
+            runs that choose a setting never judge it.
+        selection_seed: divides the validation images into a selection half and a reporting half. It
+            is not part of a cell's identity.
         choices: tuning grid -> the choice among its settings, once there is one.
-        asked_seeds: the number of seeds that a command gave; None for the study's own.
+        asked_seeds: the number of seeds given on the command line; None for the study's own.
         base: axis -> the config's value, in the study's terms.
         equivalence_margin: AP (percent) by which two equivalent settings differ at most.
         as_published: whether the config and the data set are those of the published tables, so
@@ -127,7 +127,7 @@ class Study:
 
     @property
     def same_seeds(self) -> int | None:
-        """The number of seeds that repeats the study as an argument; None for the study's own."""
+        """The number of seeds to pass as an argument to repeat the study; None for its default."""
         own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
         return self.asked_seeds or (None if own else len(self.seeds))
 
@@ -174,10 +174,10 @@ def load_study(
 
     Args:
         name: the study.
-        grids: names of grids to use instead of the study's; ``ALL_GRIDS`` for those and its
-            further ones.
+        grids: names of grids to use instead of the study's; ``ALL_GRIDS`` for all grids of the
+            study, including its further grids.
         seeds: number of seeds of every grid, instead of the study's numbers.
-        schedule: the length of the trainings, instead of the study's.
+        schedule: the length of the training runs, instead of the study's.
         folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:

@@ -1,8 +1,8 @@
-"""AP of trained cells on the half of the images that selects and on the half that reports.
+"""AP of trained cells on the selection half of the images and on the reporting half.
 
 A process computes it from the cells' detections, see ``focal_star.evaluation.halves``, and writes
-a file per cell. The file belongs to a record (its fingerprint) and a selection seed; with another
-seed it is written again, and nothing is trained.
+a file per cell. The file is valid for one record (its fingerprint) and one selection seed. Another
+selection seed only rewrites the file; nothing is trained again.
 """
 
 import json
@@ -29,18 +29,18 @@ TUNING_RESAMPLES = 200
 """Resamples of the images for cells that only select: enough for a standard error within 5 %."""
 
 DEFAULT_RESAMPLES = 1000
-"""For cells that report, if the config does not say how many."""
+"""Resamples of the images for cells that report, unless the config gives a number."""
 
 
 class TuningError(RuntimeError):
-    """No setting can be chosen, or a cell cannot be judged; the message says why."""
+    """No setting can be chosen, or a cell cannot be judged; the message gives the reason."""
 
 
 class Half(msgspec.Struct, frozen=True):
-    """A cell on one half of the images.
+    """The results of a cell on one half of the images.
 
     Attributes:
-        images: their number.
+        images: the number of images.
         metrics, per_class_AP, analysis: as in a record's result; ``analysis`` has only
             ``bootstrap`` unless the cell reports.
     """
@@ -52,13 +52,13 @@ class Half(msgspec.Struct, frozen=True):
 
 
 class Halves(msgspec.Struct, frozen=True):
-    """A cell on both halves of the images.
+    """The results of a cell on both halves of the images.
 
     Attributes:
-        cell: its id.
-        fingerprint: that of its record.
+        cell: the cell's id.
+        fingerprint: the fingerprint of its record.
         selection_seed: divides the images.
-        whole: whether ``reporting`` has the whole analysis.
+        whole: whether ``reporting`` has the full analysis.
         selection, reporting: the halves.
     """
 
@@ -72,13 +72,13 @@ class Halves(msgspec.Struct, frozen=True):
 
 
 def load(layout: Layout, record: Record, selection_seed: int, whole: bool = False) -> Halves | None:
-    """A cell's file; None if it is missing, broken, or of another record or selection seed.
+    """A cell's file; None if it is missing, broken, or for another record or selection seed.
 
     Args:
         layout: the study's files.
-        record: the cell's.
-        selection_seed: the study's.
-        whole: whether the cell must report.
+        record: the cell's record.
+        selection_seed: the study's selection seed.
+        whole: whether the full analysis is needed.
     """
     try:
         found = msgspec.json.decode(layout.half(record.cell).read_bytes(), type=Halves)
@@ -105,19 +105,19 @@ def measure(
     code: Code,
     jobs: int = 1,
 ) -> None:
-    """Write the files of all cells that are done and have none for this selection seed.
+    """Write the missing files of all cells that are done, for this selection seed.
 
     Args:
         layout: the study's files.
-        records: the cells'; diverged ones have no detections and are left out.
+        records: the records of the cells. Diverged runs have no detections and are left out.
         selection_seed: divides the images.
-        whole: whether the cells report.
-        prepared: names the validation split, and the number of resamples.
+        whole: whether the full analysis is needed.
+        prepared: the prepared data, which names the validation split and the number of resamples.
         code: the code that the process runs.
         jobs: the number of processes.
 
     Raises:
-        TuningError: some cannot be evaluated; the files of the others are written.
+        TuningError: some cells cannot be evaluated; the files of the others are written.
     """
     missing = [
         record

@@ -1,4 +1,4 @@
-"""Chooses the best setting of each tuning grid, and keeps the choices in ``selection.json``."""
+"""Chooses the best setting of each tuning grid, and stores the choices in ``selection.json``."""
 
 import statistics
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ class _SelectionFile(msgspec.Struct):
 
 
 def cells_of(study: Study, grid: Grid) -> list[Cell]:
-    """The cells that take part in the choice of a tuning grid."""
+    """The cells among whose settings the best one of a tuning grid is chosen."""
     return [Cell(setting, seed) for setting in settings_of(grid) for seed in study.seeds_of(grid)]
 
 
 def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Record]) -> Choice:
-    """Rank the settings of a tuning grid by mean AP on the half that selects.
+    """Rank the settings of a tuning grid by mean AP on the selection half.
 
     Args:
         study: the study.
@@ -61,7 +61,7 @@ def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Recor
 
 
 def _on_halves(layout: Layout, record: Record, selection_seed: int) -> tuple[float, float]:
-    """AP on the half that selects and on the half that reports, percent."""
+    """AP on the selection half and on the reporting half, percent."""
     if record.status == DIVERGED:
         return 0.0, 0.0
     found = halves.load(layout, record, selection_seed)
@@ -102,7 +102,7 @@ def with_stored(study: Study, layout: Layout, identities: Mapping[Cell, Identity
 
     Args:
         study: the study.
-        layout: its folder.
+        layout: the study's folder.
         identities: cell -> what determines its result today; None if that is unknown.
     """
     if not study.tuning:
@@ -131,7 +131,7 @@ def resolve(
 def identities_of_chosen(
     study: Study, prepared: Prepared, processes: int, code: Code
 ) -> dict[Cell, Identity]:
-    """What determines the result of each cell of a tuned row."""
+    """What determines the result of each tuned row's cells."""
     cells = [
         Cell(row.setting, seed)
         for grid in study.grids
@@ -152,7 +152,7 @@ def current(study: Study) -> Study:
 def _changes(
     study: Study, grid: Grid, choice: Choice, identities: Mapping[Cell, Identity] | None
 ) -> tuple[str, ...]:
-    """What has changed since a choice; empty if nothing that determines it has."""
+    """What has changed since the setting was chosen; empty if the choice is still current."""
     cells = cells_of(study, grid)
     changes = {
         "selection seed": choice.selection_seed != study.selection_seed,

@@ -19,9 +19,9 @@ class DatasetImages:
     """The validation files of a data set.
 
     Attributes:
-        name: of the data set.
-        annotations: of its validation split, COCO's format.
-        images: their folder.
+        name: the name of the data set.
+        annotations: the annotations of its validation split, COCO's format.
+        images: the folder of the images.
         bit_depth: ``INPUT.BIT_DEPTH`` that the detectors read them with.
     """
 

@@ -32,7 +32,7 @@ class Picture:
 
     Attributes:
         name: the stem of its file and its anchor.
-        title: its heading.
+        title: the heading.
         caption: its content and origin.
         alternative: its content for readers who cannot see it.
         png: the file beside the page.

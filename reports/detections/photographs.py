@@ -69,7 +69,7 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
 
     Args:
         rows: may differ in length.
-        names: of the rows, drawn at their left; may be empty.
+        names: the names of the rows, drawn at their left; may be empty.
     """
     columns = max(len(row) for row in rows)
     width = WIDTH / columns

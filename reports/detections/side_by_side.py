@@ -160,7 +160,7 @@ def _outcomes(results: Results, row: Row, seed: int, truth: Truth) -> Outcomes:
         current = False
     path = results.cells_layout.cell_detections(record.cell)
     if path.is_file() and not current:
-        raise PictureError(f"{path} and the record of {record.cell} come from different trainings")
+        raise PictureError(f"{path} and the record of {record.cell} come from different runs")
     return read_outcomes(path, results.cells_layout.cell_matches(record.cell), truth)
 
 

@@ -153,7 +153,7 @@ def reliability(results: Results) -> Illustrated:
             plots.reliability,
             panels,
         ),
-        "Share of true positives among the detections of a confidence; on the dashed line the "
+        "Share of true positives among the detections at each confidence; on the dashed line the "
         "scores are calibrated. Grey bars show the number of detections on a logarithmic scale "
         f"from 1 to {fullest:,.0f}. ECE is the expected calibration error"
         f"{', mean over seeds with pooled detections' if _several(found) else ''}. "
@@ -196,7 +196,7 @@ def error_types(results: Results) -> Illustrated:
             panels,
             f"Δ{ap50} (%)",
         ),
-        f"Rise of {ap50} if one type of error were fixed (TIDE, arXiv:2008.08115; "
+        f"Rise in {ap50} if all errors of one type were fixed (TIDE, arXiv:2008.08115; "
         f"{note if _several(found) else ''}the types overlap and do not add up). "
         f"{missing}{_made(results, found)}",
     )
@@ -208,7 +208,7 @@ def _measured(
     """The headline's settings with a measured quantity, and the settings that lack it.
 
     Args:
-        results: of the study.
+        results: the study with its records.
         read: returns the quantity of a record, of one shape for all records, or None.
 
     Returns:

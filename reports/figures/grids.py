@@ -98,7 +98,7 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
 
 
 def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
-    """Each row's difference from the reference row with its interval, and the published one.
+    """Each row's difference from the reference row with its interval, and the published difference.
 
     Returns:
         Nothing if the table has no reference row or no other row has a difference.
@@ -232,7 +232,9 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
 
 
 def _columns_of_curve(grid: Grid, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns that a row's curve is named after, and those that its points are."""
+    """The columns that a row's curve is named after, and the columns that its points are named
+    after.
+    """
     columns = grid.columns
     if other_detector(row.setting.as_dict()) and "detector" in columns:
         return ("detector",), tuple(column for column in columns if column != "detector")
@@ -292,7 +294,7 @@ def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float
     """Iterations and a loss, without non-finite values.
 
     Args:
-        record: of the run.
+        record: the record of the run.
         of: "curves" (training) or "validation".
         entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
     """

@@ -110,10 +110,10 @@ def _of_model(
         "Cumulative share of the loss over the examples, easiest first, for the model trained with "
         f"{name}"
         f"{f' ({setting})' if setting else ''}, seed {record.seed}: {numbers['foreground']:,} "
-        f"foreground and {numbers['background']:,} background examples, pairs of an anchor and a "
-        "category, of the validation images after training. All losses are computed on the same "
-        "examples without α, after figure 4 of the focal loss paper. The hardest 20 % of the "
-        "background examples contribute this share of the loss: "
+        f"foreground and {numbers['background']:,} background examples. An example is an anchor of "
+        "a validation image with one category. All losses are computed without α on the same "
+        "examples after training, as in figure 4 of the focal loss paper. Share of the loss that "
+        "comes from the hardest 20 % of the background examples: "
         f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
         f"{provenance.caption(results, [record])}.",
     )

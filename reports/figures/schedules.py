@@ -1,4 +1,4 @@
-"""The figures of the length of training."""
+"""Draws the figures about the length of training."""
 
 import math
 from collections.abc import Sequence
@@ -109,7 +109,8 @@ def tau_over_schedule(results: Results) -> Illustrated:
             "Kendall's τ-b",
         ),
         "Rank correlation between our AP and the published AP (Kendall's τ-b) over the schedule, "
-        "of the rows of a table that have every schedule. 1 means the same order, 0 no relation.",
+        "for the rows of a table that have a value at every schedule. 1 means the same order, 0 no "
+        "relation.",
     )
 
 

@@ -71,7 +71,7 @@ def speed(results: Results, tables: Tables) -> Illustrated:
         note += f" Not drawn, because the machine was too busy: {listed(hidden)}."
     if published:
         note += (
-            f" The lower panel shows published values ({'; '.join(setups)}) of other data and "
+            f" The lower panel shows published values ({'; '.join(setups)}) from other data and "
             "other hardware: compare the shapes, not the values. Sources: "
             f"{'; '.join(sources)}, and its figure 2 for the other detectors."
         )

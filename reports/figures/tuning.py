@@ -1,4 +1,4 @@
-"""The figure of AP over the tuning budget."""
+"""Draws the figure of AP over the tuning budget."""
 
 from reports import plots
 from reports.figures.illustration import Illustrated, drawn
@@ -38,15 +38,15 @@ def ap_over_budget(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "ap_over_budget",
-            f"Expected {MAIN_METRIC} over the number of settings tried, on the half of the images "
-            f"that reports. {'; '.join(ends)}.",
+            f"Expected {MAIN_METRIC} on the reporting half of the images, over the number of "
+            f"settings tried. {'; '.join(ends)}.",
             plots.ap_over_budget,
             losses,
         ),
         f"Expected {MAIN_METRIC} of the best of k settings of each tuning grid, over all subsets "
         "of k settings (Dodge et al., arXiv:1909.03004; unbiased as in Tang et al., "
-        "arXiv:2004.13705). The best is chosen on the half of the validation images that selects; "
-        "its value there (right) is biased upwards, its value on the half that reports (left) by "
-        "no more than the luck of the seeds that took part in the choice."
+        "arXiv:2004.13705). The best is chosen on the selection half of the validation images; "
+        "its value there (right) is biased upwards. On the reporting half (left), the only bias is "
+        "that the choice was made with the same seeds."
         + (f" The choice for {listed(stale)} is stale." if stale else ""),
     )

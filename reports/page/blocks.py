@@ -98,7 +98,7 @@ class TableBlock(Block):
 
     Attributes:
         name: the stem of its files and its anchor.
-        table: its content.
+        table: the table's content.
         title: shown above it.
         caption: the origin of its numbers.
         subject: its topic, which only the heading of the section states.

@@ -72,7 +72,7 @@ class Report:
     """The content of a page.
 
     Attributes:
-        title: of the page.
+        title: the title of the page.
         summary: the study and its progress.
         warnings: shown at the top.
         sections: in order.

@@ -27,11 +27,11 @@ def write_report(
     """Render everything, then write every file atomically.
 
     Args:
-        results: of the study.
+        results: the study with its records.
         at_work: whether a run is active, even if no cell is running at the moment. The page of a
             running study reloads itself.
-        formats: of the tables and figures beside the pages, of ``blocks.FORMATS``; the Markdown
-            page shows the figures as ``png``.
+        formats: the file formats of tables and figures, from ``blocks.FORMATS``; the Markdown page
+            shows the figures as ``png``.
 
     Returns:
         The files, the page first.

@@ -48,7 +48,7 @@ class Run:
     """The entry of a run.
 
     Attributes:
-        cell: its id.
+        cell: the cell's id.
         outcome: its AP or its state.
         facts: names and texts.
         files: its record, config and log, if they exist.

@@ -1,4 +1,4 @@
-"""AP over time per image, over image size and over the schedule."""
+"""Plots AP over time per image, over image size and over the schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ class Curve:
     """Points with or without a line.
 
     Attributes:
-        label: for the legend.
+        label: the text in the legend.
         x: a value per point; a point without both values is left out.
-        y: likewise.
+        y: a value per point.
         notes: a label per point, drawn if there is room.
-        colour: of line and marks.
-        marker: matplotlib's.
-        dashes: of the line; "none" for no line.
+        colour: the colour of line and marks.
+        marker: a marker of matplotlib.
+        dashes: the dashes of the line; "none" for no line.
         low: lower end of each point's bar, NaN for no bar; empty for no bars.
         high: upper end.
         x_low: left end of each point's horizontal bar, NaN for no bar; empty for no bars.
         x_high: right end.
-        filled: False draws rings.
+        filled: whether marks are filled; False draws rings.
     """
 
     label: str
@@ -49,7 +49,7 @@ class SpeedPanel:
     """Curves of the same data and hardware.
 
     Attributes:
-        title: of the panel.
+        title: the title of the panel.
         curves: the most important labels first.
         envelope: x and y of the points that no other point beats in both, from left to right.
     """
@@ -104,8 +104,8 @@ def over_schedule(curves: Sequence[Curve], label: str) -> Axes:
     """A quantity over the schedule, on a logarithmic scale with a tick at each schedule.
 
     Args:
-        curves: the x are multiples of the schedule 1x.
-        label: of the quantity.
+        curves: the curves; x is the multiple of the 1x schedule.
+        label: the name of the quantity.
     """
     axes = Figure(figsize=(WIDTH, 3.6)).subplots()
     _draw(axes, curves)

@@ -25,12 +25,12 @@ class Reliability:
     """A reliability diagram.
 
     Attributes:
-        title: of the panel.
+        title: the title of the panel.
         edges: (N + 1,) of the bins of confidence, in percent.
         confidence: (N,) mean confidence of a bin's detections, NaN for an empty bin.
         accuracy: (N,) share of true positives among them, in percent.
         counts: (N,) number of detections.
-        colour: of the line.
+        colour: the colour of the line.
     """
 
     title: str
@@ -46,11 +46,11 @@ class ErrorBars:
     """A bar per type of error.
 
     Attributes:
-        title: of the panel.
+        title: the title of the panel.
         values: a value per type, NaN for no bar.
         low: lower end of the whiskers; there is none if ``high`` is not above it.
         high: upper end.
-        colour: of the bars.
+        colour: the colour of the bars.
     """
 
     title: str
@@ -125,7 +125,7 @@ def error_types(
     Args:
         kinds: types of errors, from top to bottom; "" leaves a gap.
         panels: the settings.
-        label: of the bars' axis.
+        label: the label of the bars' axis.
         columns: the number of panels per row.
     """
     columns = min(columns, len(panels))

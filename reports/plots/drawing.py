@@ -99,7 +99,7 @@ def write_notes(
     Labels with the fewest free places are placed first; a label without a free place is omitted.
 
     Args:
-        axes: of a figure that has been laid out, see :func:`settle`.
+        axes: the axes of a figure that has been laid out, see :func:`settle`.
         notes: x, y and a word for each point; points that are not finite are ignored.
         lines: the points (N, 2) of each line that must not be covered.
     """
@@ -150,7 +150,7 @@ def wrapped(text: str, inches: float, size: float = 9) -> str:
     Args:
         text: on one line.
         inches: the maximum length of a line.
-        size: of the font, in points.
+        size: the size of the font, in points.
     """
     font = FontProperties(family=_FONT, size=size)
 

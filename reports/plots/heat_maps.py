@@ -30,7 +30,7 @@ class HeatMap:
     """A heat map.
 
     Attributes:
-        title: of it.
+        title: the title of the map.
         rows: the rows' labels, from top to bottom.
         columns: the columns' labels.
         values: (rows, columns), NaN for no value.

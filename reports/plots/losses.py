@@ -14,12 +14,12 @@ class Line:
     """A curve; the dashes (matplotlib's line style) and the marker distinguish it in grey.
 
     Attributes:
-        label: for the legend.
+        label: the text in the legend.
         x: a value per point.
-        y: likewise.
-        colour: of line and marks.
-        dashes: of the line.
-        marker: of its points, "" for none.
+        y: a value per point.
+        colour: the colour of line and marks.
+        dashes: the dashes of the line.
+        marker: the marker of its points, "" for none.
         low: lower edge of a band around the line; empty for no band.
         high: upper edge.
     """

@@ -25,7 +25,7 @@ class Dots:
         crossed: rows with a cross instead of a dot.
         notes: a label per row beside its mark.
         filled: False draws rings; a flag per row draws both.
-        marker: matplotlib's.
+        marker: a marker of matplotlib.
     """
 
     label: str
@@ -48,8 +48,8 @@ def ap_over_rows(
     Each panel has its own scale from 0: the series may come from different data.
 
     Args:
-        labels: of the rows.
-        series: a panel each.
+        labels: the labels of the rows.
+        series: the dots of each panel.
         effects: differences from one row, which share a last panel and its scale.
     """
     height = 1.0 + 0.34 * max(len(labels), 2) + (0.3 if len(effects) > 1 else 0)

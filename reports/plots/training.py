@@ -27,11 +27,11 @@ class Run:
 
     Attributes:
         iterations: a value per point.
-        loss: likewise.
-        colour: of the line.
+        loss: a value per iteration.
+        colour: the colour of the line.
         diverged: draws a cross at the end.
         validation: (iterations, losses) on validation images, drawn dashed.
-        validation_colour: of that line.
+        validation_colour: the colour of the line of the validation loss.
     """
 
     iterations: Numbers

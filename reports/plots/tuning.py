@@ -1,4 +1,4 @@
-"""AP over the tuning budget."""
+"""Plots AP over the tuning budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from reports.plots.drawing import WIDTH, Numbers, legend_outside, styled
 
 @dataclass(frozen=True)
 class Budget:
-    """A loss.
+    """The curves of one loss.
 
     Attributes:
-        label: for the legend.
-        selection: expected AP of the best of k settings on the half that selects, k = 1 .. n.
-        reporting: its AP on the half that reports.
-        colour: of line and marks.
-        marker: matplotlib's.
+        label: the text in the legend.
+        selection: expected AP of the best of k settings on the selection half, k = 1 .. n.
+        reporting: its AP on the reporting half.
+        colour: the colour of line and marks.
+        marker: a marker of matplotlib.
     """
 
     label: str
@@ -36,7 +36,7 @@ def ap_over_budget(losses: Sequence[Budget]) -> list[Axes]:
     figure = Figure(figsize=(WIDTH, 3.6))
     panels = list(figure.subplots(1, 2, sharey=True))
     for axes, half, title in zip(
-        panels, ("reporting", "selection"), ("half that reports", "half that selects"), strict=True
+        panels, ("reporting", "selection"), ("reporting half", "selection half"), strict=True
     ):
         axes.set_title(title, loc="left")
         for loss in losses:

@@ -1,7 +1,7 @@
-"""Which config keys the rows of a table differ in, by the records of their runs.
+"""Finds the config keys in which the rows of a table differ, from the records of their runs.
 
-A row of a table says what it varies. This module compares what the runs were trained with, so that
-a table whose rows also differ in something else, a confound, is found.
+A row of a table names what it varies. This module compares the recorded configs of the runs, to
+find tables whose rows also differ in something else: a confound.
 """
 
 import json
@@ -19,7 +19,7 @@ from reports.results.load import Results
 from reports.results.states import PARTS
 
 DEFAULT = "its default"
-"""The value of a key that a record does not name: the one of Detectron2 or of this project."""
+"""The value of a key that is not in a record: the default of Detectron2 or of this project."""
 
 ALIKE = ("dataset", "numerics", "processes")
 """The parts of a run's identity that are the same in all rows of a table."""
@@ -32,10 +32,10 @@ class Run:
     """A run of a table whose record contains its config.
 
     Attributes:
-        number: of the row, 0, 1, ...
-        row: its row.
-        record: its record.
-        axes: axis -> value, of the axes that have an effect on it.
+        number: the index of the row, from 0.
+        row: the run's row.
+        record: the run's record.
+        axes: axis -> value, for the axes that affect the run.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Run:
     axes: dict[str, Any]
 
     def value(self, key: str) -> str:
-        """The value of a config key as text in one form; ``DEFAULT`` if the record has none."""
+        """The value of a config key as canonical text; ``DEFAULT`` if the record has none."""
         values = self.record.run["config"]["values"]
         return canonical(values[key]) if key in values else DEFAULT
 
@@ -54,13 +54,13 @@ class Differences:
     """What the rows of a table differ in.
 
     Attributes:
-        num_runs: the number of runs with a result that counts.
-        num_compared: the number of those whose record contains the config.
-        num_rows: the number of their rows.
+        num_runs: the number of runs that enter the table.
+        num_compared: the number of these runs whose record contains the config.
+        num_rows: the number of rows that these runs belong to.
         named: the labels of the columns that are axes.
-        by_word: the labels of the axes that a column of words, such as the method, stands for.
-        following: what follows from these: labels of axes, config keys, initial weights.
-        confounds: a text for everything else, with its values and their rows.
+        by_word: the labels of the axes that a column of words, such as the method, summarises.
+        following: what is derived from these axes: labels of axes, config keys, initial weights.
+        confounds: one text per other difference, with its values and their rows.
     """
 
     num_runs: int
@@ -75,10 +75,11 @@ class Differences:
 def differences(results: Results, grid: Grid, row_labels: Sequence[str]) -> Differences:
     """Compare the runs of a table.
 
-    An axis that the rows vary is named if it is a column or if the table has a column of words. An
-    axis that the rows do not vary and in which the runs differ follows from another one: FL with
-    γ = 0 is trained as the cross entropy. A key that is no axis follows if the training derives it
-    from keys that differ, and if runs that are equal in those are equal in it.
+    An axis that the rows vary is named if it is a column or if the table has a column of words. If
+    the runs differ in an axis that the rows do not vary, the axis is derived from another one: FL
+    with γ = 0 is trained as the cross entropy. A key that is not an axis is derived if the training
+    computes it from keys that differ, and if runs with equal values of those keys have the same
+    value of it.
 
     Args:
         results: the study.

@@ -1,4 +1,4 @@
-"""Records of tuned rows as the report uses them: on the half of the images that reports."""
+"""Replaces the results of tuned rows by those on the reporting half of the images."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from ablations.tuning import halves
 
 
 def judged_cells(study: Study) -> list[Cell]:
-    """The cells of grids with tuned rows, which only the half that reports judges."""
+    """The cells of grids with tuned rows, which only the reporting half judges."""
     return list(
         dict.fromkeys(
             Cell(row.setting, seed)
@@ -25,7 +25,7 @@ def judged_cells(study: Study) -> list[Cell]:
 
 
 def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[str, Record]:
-    """Cell id -> its record with metrics and analysis of the half that reports.
+    """Cell id -> its record with metrics and analysis of the reporting half.
 
     Cells without them are left out: the state of such a cell is ``UNJUDGED``.
     """

@@ -14,7 +14,7 @@ class AxisLabel:
     """The labels of a grid's axis.
 
     Attributes:
-        header: of its column.
+        header: the header of its column.
         text: a value in running text, with {} in its place.
         none: the text of the value None.
     """
@@ -29,7 +29,7 @@ class MetricLabel:
     """The label of a metric.
 
     Attributes:
-        header: of its column.
+        header: the header of its column.
         in_percent: whether it is an AP; other metrics name their unit in the header.
     """
 
@@ -42,10 +42,10 @@ class LossLabel:
     """The labels of a loss.
 
     Attributes:
-        short: in tables and legends.
-        long: in running text.
-        colour: of the Okabe-Ito palette, which is safe for colour-blind readers.
-        colour_name: for captions.
+        short: the name in tables and legends.
+        long: the name in running text.
+        colour: from the Okabe-Ito palette, which is safe for colour-blind readers.
+        colour_name: the colour's name in captions.
     """
 
     short: str
@@ -59,10 +59,10 @@ class DetectorLabel:
     """The labels of a detector.
 
     Attributes:
-        name: in tables, legends and text.
-        colour: of one that has no loss of ``LOSSES``.
-        light_colour: of what belongs to its first stage.
-        colour_name: for captions.
+        name: the name in tables, legends and text.
+        colour: the colour of a detector without a loss of ``LOSSES``.
+        light_colour: the colour for the losses of its first stage.
+        colour_name: the colour's name in captions.
     """
 
     name: str
@@ -126,7 +126,7 @@ MODEL_AXES = (
     "detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size",
     "nms_thresh", "schedule",
 )  # fmt: skip
-"""The axes of the model, the data and the schedule: losses are compared where these are equal."""
+"""The axes of model, data and schedule; losses are compared only at equal values of these axes."""
 
 OHEM = {"ohem": "OHEM", "ohem_1_3": "OHEM 1:3"}
 """Method in configs -> label."""

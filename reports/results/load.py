@@ -47,7 +47,7 @@ class Results:
         request: content of ``study.json``, empty if there is none.
         prepared: config, data set and initial weights of the cells; None if unknown.
         status: the state of every cell.
-        unchecked: why it is unknown whether records are stale; "" if it is known.
+        unchecked: the reason why staleness could not be checked; "" if it was checked.
         frame: a row per (grid, row, seed); see :func:`load`.
         speed: the times per image, of the last measurement; None if there is none.
         speed_refused: a line for each unusable file of times.
@@ -68,7 +68,7 @@ class Results:
     def records(self) -> dict[str, Record]:
         """Cell id -> record, of every readable record in the folder.
 
-        Metrics and analysis of the cells of tuned grids are those of the half that reports.
+        Metrics and analysis of the cells of tuned grids are those of the reporting half.
         """
         return self.status.records
 
@@ -94,7 +94,7 @@ class Results:
 
     @property
     def as_published(self) -> bool:
-        """Whether the set-up is the published tables': that of the study, its data and 1x."""
+        """Whether config, data set and schedule (1x) are those of the published tables."""
         own_data = self.request.get("dataset") or any(
             record.dataset.get("name") != self.study.dataset for record in self.records.values()
         )
@@ -152,15 +152,14 @@ def load(layout: Layout, study: Study) -> Results:
     """Read the records of a study.
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
-    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting is still to be
-    chosen), ``judged`` (whether only the half of the images that reports counts), the axes of the
-    setting (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
+    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting has not been chosen
+    yet), ``judged`` (whether only the reporting half of the images counts), the axes of the setting
+    (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
     ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
     none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is
     none; the time per image is that of the cell's architecture, NaN if its rounds do not agree)
     and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
-    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and
-    ``wall_seconds``.
+    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
 
     Raises:
         ReportError: ``study.json`` is no JSON object, or a grid has a metric that is not known
@@ -247,7 +246,7 @@ def _resolved(
 
 
 def _axes(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
-    """Axis -> a setting's value, None at the study's own; a setting at 1x names no schedule."""
+    """Axis -> a setting's value, None for the study's own. A setting at 1x has no schedule."""
     schedule = setting.get("schedule", 1.0)
     own = {"schedule": None if schedule == study.schedule else schedule}
     return {axis: setting.get(axis) for axis in AXES} | own

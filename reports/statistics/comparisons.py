@@ -70,18 +70,18 @@ class Comparison:
     Attributes:
         is_reference: whether it is the reference row.
         mean, low, high, over, seeds: see :class:`Interval`.
-        difference: of the means, row - reference; NaN if either has no value.
+        difference: the row's mean minus the reference row's; NaN if either has no value.
         difference_low: lower bound of its 95 % confidence interval, which covers this single
             comparison; NaN if there is none.
         difference_high: upper bound.
         difference_over: see :attr:`Interval.over`.
-        p_value: of the test for no difference; NaN without a test.
+        p_value: the p-value of the test for no difference; NaN without a test.
         p_holm: the same after Holm's correction over the tested rows of the table.
         survives: whether ``p_holm`` is below 5 %; False without a test.
-        p_equivalence: of the test for a difference of at least the study's margin, after Holm's
-            correction over the tested rows; NaN without a test.
-        needed: what decides the comparison if it is undecided or has one seed; None if it is
-            decided or the spread is unknown.
+        p_equivalence: the p-value of the two one-sided tests of equivalence within the study's
+            margin, after Holm's correction over the tested rows; NaN without a test.
+        needed: the seeds or images that would decide the comparison if it is undecided or has one
+            seed; None if it is decided or the spread is unknown.
         why_not: why there is no test; "" if there is one, and for the reference row.
     """
 
@@ -187,7 +187,7 @@ def _needed(
     floor: "NoiseFloor | None",
     tests: int,
 ) -> Needed | None:
-    """What decides an undecided row, or one with a single seed if the noise floor is known."""
+    """What would decide an undecided row, or a row with one seed if the noise floor is known."""
     if found is None or not found.over_images:
         return None
     if comparison.verdict == UNDECIDED:
@@ -209,7 +209,7 @@ def interval(results: Results, frame: pd.DataFrame) -> Interval:
     """The mean AP of one setting with its interval.
 
     Args:
-        results: of the study.
+        results: the study with its records.
         frame: the lines of ``results.frame`` with this setting, each cell once.
     """
     return _interval(_row(results, frame))
@@ -240,8 +240,8 @@ class _Row:
     """A row's runs.
 
     Attributes:
-        setting: its id.
-        runs: those that have a value.
+        setting: the setting's id.
+        runs: the runs that have a value.
         resampled: the key of the resampled images, None without resamples; equal keys pair up.
         differs: whether the row's runs were resampled from different images.
         diverged: whether a run diverged.

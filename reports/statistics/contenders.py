@@ -31,7 +31,7 @@ class Contender:
 
     Attributes:
         name: for example ``FL*``.
-        records: of the runs that are done.
+        records: the records of the runs that are done.
         diverged: the number of runs that diverged.
         planned: the number of seeds.
     """

@@ -19,8 +19,8 @@ def equivalence(found: Estimate, margin: float) -> float:
     A comparison of the two one-sided tests procedure and the power approach.
 
     Args:
-        found: one difference.
-        margin: in the unit of the difference, positive.
+        found: the estimate of the difference.
+        margin: the margin, positive, in the unit of the difference.
 
     Returns:
         NaN if the difference has no error.
@@ -34,12 +34,12 @@ def equivalence(found: Estimate, margin: float) -> float:
 
 @dataclass(frozen=True)
 class Needed:
-    """What decides a comparison.
+    """The number of seeds, or of images, that would decide a comparison.
 
     Attributes:
-        seeds: per row; None if no number of seeds up to ``MAX_SEEDS`` decides it.
-        images: if ``seeds`` is None, the number of validation images below which no number of
-            seeds does; else None.
+        seeds: the number of seeds per row; None if not even ``MAX_SEEDS`` seeds decide it.
+        images: if ``seeds`` is None, the number of validation images below which no number of seeds
+            decides it; else None.
     """
 
     seeds: int | None
@@ -57,9 +57,9 @@ def needed_to_decide(
     p-value of Holm's correction, so that the number holds for any order of the p-values.
 
     Args:
-        variances: of both rows between seeds, see :attr:`~.inference.Runs.between`.
+        variances: the variance between seeds of each row, see :attr:`~.inference.Runs.between`.
         of_images: the part of the difference's variance that comes from the images.
-        images: their number.
+        images: the number of images.
         margin: see :func:`equivalence`.
         tests: the number of rows that are tested.
     """

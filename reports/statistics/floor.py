@@ -1,4 +1,4 @@
-"""Whether the rows of a table have learnt anything that could be compared."""
+"""Decides whether the rows of a table have learnt enough to be compared."""
 
 import math
 from collections.abc import Sequence
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from reports.statistics.comparisons import Comparison
 
 FLOOR_AP = 5.0
-"""Percent; docs/metrics.md says why. Below it, only a difference that a test finds counts."""
+"""AP, percent; see docs/metrics.md. Rows below it are compared only if a test finds a difference.
+"""
 
 
 def floor(found: Sequence[Comparison], margin: float) -> float | None:
     """The highest AP of a table whose rows are all at the floor; None if they are not.
 
-    They are if no mean reaches ``FLOOR_AP`` and no row differs from the reference row
-    significantly and by at least the margin.
+    All rows are at the floor if no mean reaches ``FLOOR_AP`` and no row differs from the reference
+    row significantly and by at least the margin.
 
     Args:
         found: the rows of the table.
-        margin: of equivalence, AP.
+        margin: the equivalence margin, AP.
     """
     means = [one.mean for one in found if math.isfinite(one.mean)]
     differs = any(one.survives and abs(one.difference) >= margin for one in found)

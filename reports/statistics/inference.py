@@ -127,11 +127,12 @@ class Estimate:
         value: the estimate.
         low: lower bound, NaN if there is none.
         high: upper bound.
-        p_value: of the hypothesis that the true value is 0, by the same t; NaN if there is none.
+        p_value: the p-value of the hypothesis that the true value is 0, from the t-distribution of
+            the interval; NaN if there is none.
         over_seeds: whether the interval covers the variation in seeds.
         over_images: whether it covers the variation in images.
         error: the standard error, NaN if there is none.
-        freedom: the degrees of freedom of the t.
+        freedom: the degrees of freedom of the t-distribution.
         of_images: the part of the variance that more seeds do not reduce; 0 without resamples.
     """
 
@@ -182,8 +183,8 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
 
     Args:
         terms: signs and runs.
-        power: of the shares of the variance in 1 / freedom = sum of share^power / freedom_k;
-            2 is Welch and Satterthwaite's.
+        power: the exponent of the variance shares in 1 / freedom = sum of share^power / freedom_k;
+            it is 2 in Welch and Satterthwaite's formula.
     """
     value = np.sum([sign * runs.values.mean(-1) for sign, runs in terms], axis=0)
     over_seeds = all(runs.seeds > 1 for _, runs in terms)
@@ -246,7 +247,7 @@ class Agreement:
 
     Attributes:
         tau: Kendall's tau-b in [-1, 1], None if it is undefined.
-        p_value: of the hypothesis that the orders are unrelated, None if tau is None.
+        p_value: the p-value of the hypothesis that the orders are unrelated, None if tau is None.
         n: number of compared pairs of values.
         left_out: number of places where a value is missing.
         undefined: why there is no tau; else "".

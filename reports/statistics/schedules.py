@@ -1,4 +1,4 @@
-"""The order of settings over the length of their training."""
+"""Computes how the order of settings depends on the length of their training."""
 
 import itertools
 import math
@@ -20,17 +20,19 @@ SCHEDULE = "schedule"
 """The axis: the length of a training as a multiple of the paper's 12 epochs."""
 
 MIN_ROWS = 3
-"""The min number of rows whose order is compared with the published order."""
+"""The minimum number of rows whose order is compared with the published order."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """From which schedule on the order of a table's settings no longer changes.
+    """The schedule from which on the order of a table's settings no longer changes.
 
     Attributes:
-        schedules: those at which every compared setting has a value, ascending; at least two.
+        schedules: the schedules at which every compared setting has a value, ascending; at least
+            two.
         settings: the number of compared settings.
-        settled: the first schedule from which on no pair is swapped against the longest one.
+        settled: the first schedule from which on no pair is swapped relative to the longest
+            schedule.
         swapped: the pairs that are swapped between ``before`` and the longest schedule.
         before: the last schedule with another order; NaN if there is none.
         noise: a swap counts if it is larger than this, AP; NaN if the noise is unknown.
@@ -81,7 +83,7 @@ def means_over_schedules(results: Results, grid: Grid) -> pd.DataFrame:
 
 
 def order(results: Results, grid: Grid) -> Order | None:
-    """How the order of a grid's settings depends on the schedule; None without two of each.
+    """The order of a grid's settings over the schedule; None for fewer than two of either.
 
     A pair is swapped at a schedule if its difference d there and the difference D at the longest
     schedule have opposite signs and are further apart than the noise: sqrt(2) times the smallest
@@ -118,8 +120,8 @@ def _swapped(at: pd.Series, longest: pd.Series, noise: float) -> list[tuple[str,
 def agreements(results: Results) -> dict[str, Agreements]:
     """Table -> its rank correlation with the published AP over the schedule.
 
-    The rows of a table are those settings, at whatever schedule a cell of the study has. Only rows
-    with a value at each of the schedules count, so that the correlations are comparable.
+    A row's setting can have cells at several schedules anywhere in the study. Only rows with a
+    value at every schedule are used, so that the correlations are comparable.
 
     Returns:
         The tables with published values and at least ``MIN_ROWS`` rows at two schedules.

@@ -1,4 +1,4 @@
-"""The gap between the halves of the images, and AP over the tuning budget."""
+"""Computes the gap between the halves of the images, and AP over the tuning budget."""
 
 import math
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Gap:
-    """The AP of a chosen setting on the half that selected, minus that on the other half, percent.
+    """The AP of a chosen setting on the selection half, minus that on the other half, percent.
 
     Attributes:
-        value: over the seeds that took part in the choice.
+        value: the gap, as a mean over the seeds of the tuning runs.
         low, high: bounds of its 95 % interval over images, NaN without resamples.
-        p_value: of the hypothesis that the two halves are drawn from the same images and the choice
-            had no effect; NaN without resamples.
+        p_value: the p-value of the hypothesis that both halves are samples of the same population
+            of images and that the choice had no effect; NaN without resamples.
         p_holm: after Holm's correction over the losses.
         alarm: whether ``p_holm`` is below 5 %.
     """
@@ -47,7 +47,7 @@ class Tuned:
         row: the row; its setting is the chosen one if there is a choice.
         grid: its tuning grid.
         choice: None if there is none yet.
-        gap: of the chosen setting; None without a choice.
+        gap: the gap of the chosen setting; None without a choice.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Tuned:
 
 
 def tuned(results: Results) -> list[Tuned]:
-    """The tuned rows of a study, each tuning grid once, with the gaps tested together."""
+    """The tuned rows of a study, each tuning grid once; Holm's correction covers all their gaps."""
     grids = {grid.name: grid for grid in results.study.grids}
     found = {}
     for grid in results.study.grids:
@@ -81,13 +81,14 @@ def gap_of(value: float, selection: np.ndarray | None, reporting: np.ndarray | N
     """The gap between two halves of the images, with a normal interval over the images.
 
     The halves have no image in common, so the variance of the gap is the sum of the variances of
-    the two means over resamples of their own images. Selection biases the gap upwards, and images
-    that differ in kind move it: an alarm means one of the two.
+    the two means over resamples of their own images. Selection biases the gap upwards, and a
+    systematic difference between the two halves shifts it. An alarm means that one of these
+    happened.
 
     Args:
         value: the gap, percent.
-        selection: (seeds, resamples) AP on resamples of the half that selected, or None.
-        reporting: the same for the other half.
+        selection: (seeds, resamples) AP on resamples of the selection half, or None.
+        reporting: the same for the reporting half.
     """
     if selection is None or reporting is None:
         return Gap(value)
@@ -102,16 +103,17 @@ def gap_of(value: float, selection: np.ndarray | None, reporting: np.ndarray | N
 def expected_best(selection: Sequence[float], reporting: Sequence[float]) -> np.ndarray:
     """Expected AP of the best of k settings that are drawn without replacement, k = 1 .. n.
 
-    The best is the one with the highest AP on the half that selects, and its AP on the half that
-    reports is averaged over all subsets of k settings. The i-th lowest of n is the best of
-    C(i - 1, k - 1) of the C(n, k) subsets. With the same values twice, it is the expected maximum
-    (Dodge et al., "Show Your Work: Improved Reporting of Experimental Results", arXiv:1909.03004)
-    in the unbiased form (Tang et al., "Showing Your Work Doesn't Always Work", arXiv:2004.13705,
-    equation 8). Settings with equal AP on the half that selects are equally often the best.
+    In each subset of k settings, the best setting is the one with the highest AP on the selection
+    half; its AP on the reporting half is averaged over all subsets. The i-th lowest of n settings
+    is the best of C(i - 1, k - 1) of the C(n, k) subsets. If both arguments are the same, this is
+    the expected maximum (Dodge et al., "Show Your Work: Improved Reporting of Experimental
+    Results", arXiv:1909.03004) in the unbiased form (Tang et al., "Showing Your Work Doesn't Always
+    Work", arXiv:2004.13705, equation 8). Settings with equal AP on the selection half are equally
+    often the best.
 
     Args:
-        selection: (n,) AP on the half that selects.
-        reporting: (n,) AP on the half that reports.
+        selection: (n,) AP on the selection half.
+        reporting: (n,) AP on the reporting half.
 
     Returns:
         (n,) for k = 1 .. n.

@@ -96,7 +96,8 @@ def published_effects(published: Sequence[float], reference: int | None) -> list
 def interval_cells(found: Sequence[Comparison]) -> list[str]:
     """Each row's interval, for example ``30.1 to 32.0``; "" for no interval and for one seed.
 
-    The interval of one seed is over images only and would look like the others.
+    With one seed, an interval covers only the variation in images, but it would look like the other
+    intervals.
     """
     cells = []
     for one in found:

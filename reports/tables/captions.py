@@ -33,7 +33,7 @@ from reports.text.sentences import CI, MODEL, counted, listed, tables, untested
 from reports.text.tuning import fairness
 
 MAX_KEYS = 6
-"""A note names so many of the keys that follow from others, and the number of the rest."""
+"""The maximum number of derived keys that a note names; it counts the others."""
 
 
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:
@@ -71,8 +71,8 @@ def compared_configs(found: Differences) -> str:
     """The sentence on the keys in which the rows of a table differ."""
     if not found.num_compared:
         return (
-            "Whether the rows differ only in what the table names is unknown: no record contains "
-            "the config of its run."
+            "It is unknown whether the rows differ only in what the table names: no record "
+            "contains the config of its run."
             if found.num_runs
             else ""
         )
@@ -80,7 +80,7 @@ def compared_configs(found: Differences) -> str:
         return ""
     parts = [f"The rows differ in {listed(found.named) if found.named else 'no column'}"]
     if found.by_word:
-        parts.append(f"in what the words stand for ({listed(found.by_word)})")
+        parts.append(f"in what the row names imply ({listed(found.by_word)})")
     if found.following:
         following = list(found.following[:MAX_KEYS])
         if len(found.following) > MAX_KEYS:
@@ -99,7 +99,7 @@ def confounds(found: Differences) -> str:
     if not found.confounds:
         return ""
     return (
-        "Confounded: the rows of this table also differ in what it does not name. "
+        "Confounded: the rows of this table also differ in something that it does not name. "
         f"{'; '.join(found.confounds)}."
     )
 
@@ -113,7 +113,9 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
     if table.has_effects:
         text += ", and its difference from the reference row"
         if any(one.tested for one in table.comparisons):
-            text += f" with its {CI}; a filled dot is a significant difference, a ring is none"
+            text += (
+                f" with its {CI}; a filled dot is a significant difference, a ring one that is not"
+            )
         if any(map(math.isfinite, table.published_effects)):
             text += "; a diamond is the published difference"
     elif table.has_published:
@@ -222,7 +224,7 @@ def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float)
         f"it is not. Each {CI} is over {SEEDS_AND_IMAGES} and covers a single comparison. The "
         f"p-values rest on a {MODEL}. Equivalent: the difference is significantly smaller than "
         f"{margin:g} {MAIN_METRIC} (two one-sided tests, also after Holm's correction). Undecided: "
-        "neither; the number of seeds per row that would decide it stands beside it, if any does.",
+        "neither; if some number of seeds per row would decide it, it is in parentheses.",
         untested(table.row_labels, found),
     ]
     return " ".join(filter(None, sentences))

@@ -91,7 +91,7 @@ def with_cmidrules(tabular: str, groups: Sequence[str]) -> str:
 
     Args:
         tabular: from pandas.
-        groups: of the columns, "" for none; equal neighbours are one group.
+        groups: the groups of the columns, "" for none; equal neighbours are one group.
     """
     rules, start = [], 0
     for end in range(1, len(groups) + 1):

@@ -1,4 +1,4 @@
-"""The time per image of each architecture, and what a note says of its measurement."""
+"""The table of the time per image of each architecture, and the note about its measurement."""
 
 from ablations.records.speed import (
     CONTROL,
@@ -48,8 +48,9 @@ def architectures(results: Results) -> Tabled:
     untimed = "".join(f" Not timed: {name}, {why}." for name, why in speed.not_timed.items())
     return Tabled(
         table,
-        f"{note(results)} Ratios to {reference} are medians of the ratios within a round. The "
-        f"quartiles are those of the rounds, in percent of the median.{untimed}{refused}",
+        f"{note(results)} Ratios to {reference} are medians of the ratios within a round. "
+        "Quartiles apart: the interquartile range of the rounds, in percent of the median."
+        f"{untimed}{refused}",
     )
 
 
@@ -69,7 +70,7 @@ def ratio_interval(time: Time) -> str:
 
 
 def note(results: Results) -> str:
-    """What was timed, on which machine, and how far the times can be relied on."""
+    """The note on what was timed, on which machine, and how reliable the times are."""
     speed = results.speed
     if speed is None:
         return NOT_MEASURED
@@ -80,9 +81,9 @@ def note(results: Results) -> str:
         "its boxes, without reading and resizing the image: the median of "
         f"{counted(speed.rounds, 'round')} of {counted(speed.images, 'image')} after "
         f"{speed.warmup_images} to warm up. It was measured on {speed.device}, "
-        f"{threads} thread{'' if threads == '1' else 's'}, after the cells, with nothing else of "
-        "the study running. An architecture is timed once, so rows that differ in the loss alone "
-        "share its time.",
+        f"{threads} thread{'' if threads == '1' else 's'}, after the training runs, while nothing "
+        "else of the study was running. Each architecture is timed once, so rows that differ only "
+        "in the loss share its time.",
         _control(speed),
         _busy(speed),
     ]
@@ -116,7 +117,7 @@ def _control(speed: Speed) -> str:
 
 
 def _busy(speed: Speed) -> str:
-    """What else the machine did, and how far the rounds disagree; "" for a calm machine."""
+    """The load of the machine, and how much the rounds vary; "" for an idle machine."""
     worst, text = max(time.spread for time in speed.times.values()), ""
     if speed.busy_cpus > MAX_BUSY_CPUS:
         text = (

@@ -18,7 +18,7 @@ MAX_PLACES = 3
 """The chosen setting and its runners-up."""
 
 ALARM = "not by chance"
-"""Marks a gap that chance does not explain, for readers who cannot see the bold type."""
+"""Marks a gap that is too large to be due to chance, for readers who cannot see bold type."""
 
 GROUP = MAIN_METRIC
 
@@ -43,8 +43,8 @@ def choices(results: Results) -> Tabled:
         Column("", "setting", TEXT, [_setting(one, candidate) for one, _, candidate in lines]),
         *(
             Column(GROUP, header, NUMBER, [one_decimal(getattr(c, half)) for _, _, c in lines])
-            for header, half in (("half that selects", "selection"),
-                                 ("half that reports", "reporting"))
+            for header, half in (("selection half", "selection"),
+                                 ("reporting half", "reporting"))
         ),
         Column(
             GROUP,

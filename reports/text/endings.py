@@ -15,7 +15,7 @@ class Ending:
     """A run that failed or diverged.
 
     Attributes:
-        cell: its id.
+        cell: the cell's id.
         state: for example ``diverged at iteration 37``.
         error: the message in its record.
         files: names and percent-quoted paths of its record and, where there is one, its log.

@@ -1,4 +1,6 @@
-"""What a study has learnt whose rows are all at the floor, why so little, and what to change."""
+"""Explains a study whose rows are all at the floor: what it has learnt, why so little, and what to
+change.
+"""
 
 from collections.abc import Sequence
 
@@ -25,13 +27,13 @@ STRIDE = 8
 
 
 def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: float) -> list[str]:
-    """The answer of a table at the floor: the result, what was learnt, why, what to change.
+    """The answer for a table at the floor: result, what was learnt, why so little, what to change.
 
     Args:
-        results: of the study.
+        results: the study with its records.
         grid: the table.
-        names: of its rows.
-        highest: the highest mean AP of a row.
+        names: the names of the table's rows.
+        highest: the highest mean AP of any row.
     """
     frame = results.of_grid(grid)
     means = frame.groupby("row", sort=True)[[MAIN_METRIC, "AP50"]].mean()
@@ -86,14 +88,14 @@ def _why(facts: dict[str, float]) -> str:
         )
     if "epochs" in facts:
         parts.append(
-            f"each run trained {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, where "
-            f"the schedule 1x has {EPOCHS_1X:g}"
+            f"each run trained for {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, "
+            f"and the 1x schedule has {EPOCHS_1X:g} epochs"
         )
     return "; ".join(parts)
 
 
 def _change(facts: dict[str, float]) -> str:
-    """What the facts suggest."""
+    """The change that the facts suggest."""
     parts = []
     if facts.get("object", STRIDE * MIN_LOCATIONS) < STRIDE * MIN_LOCATIONS:
         larger = facts["short_edge"] * STRIDE * MIN_LOCATIONS / facts["object"]
@@ -105,5 +107,5 @@ def _change(facts: dict[str, float]) -> str:
         parts.append(f"a longer schedule, of at least {EPOCHS_1X:g} epochs")
     if not parts:
         parts.append("the annotations (make check), the anchors (make doctor) or the initial "
-                     "weights; size of objects and number of epochs do not explain it")  # fmt: skip
+                     "weights; object size and number of epochs are not the cause")  # fmt: skip
     return "; ".join(parts)

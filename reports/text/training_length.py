@@ -1,4 +1,4 @@
-"""Sentences on the order of settings over the length of their training."""
+"""Writes sentences about the order of settings over the length of their training."""
 
 import math
 
@@ -27,8 +27,8 @@ def taus(results: Results) -> str:
     if not parts:
         return ""
     return (
-        "The rank correlation with the published AP over the schedule (Kendall's τ-b, of the rows "
-        f"that have every schedule) is: {'; '.join(parts)}."
+        "The rank correlation with the published AP over the schedule (Kendall's τ-b, for the "
+        f"rows that have a value at every schedule) is: {'; '.join(parts)}."
     )
 
 
@@ -43,7 +43,7 @@ def _settled(name: str, found: Order) -> str:
     if not found.swapped:
         return f"From {first} to {longest}, {rows} does not change. {noise}"
     swapped = "; ".join(f"{one} ↔ {other}" for one, other in found.swapped)
-    before = f"at {schedule_name(found.before)} it differs from that at {longest} ({swapped})"
+    before = f"at {schedule_name(found.before)} it differs from the order at {longest} ({swapped})"
     if found.settled == found.schedules[-1]:
         return f"Up to the longest schedule, {rows} still changes: {before}. {noise}"
     settled = schedule_name(found.settled)

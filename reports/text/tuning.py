@@ -1,4 +1,4 @@
-"""Sentences about the choice of settings: plain text, escaped where it is shown."""
+"""Writes sentences about the choice of settings, as plain text that the page escapes."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from reports.text.sentences import counted, difference_number, listed, p_text
 
 
 def fairness(results: Results, grid: Grid) -> str:
-    """How the settings of a grid with tuned rows were chosen, and what judges them.
+    """How the settings of a grid with tuned rows were chosen, and on which images they are judged.
 
     Args:
-        results: of the study.
+        results: the study with its records.
         grid: one of its grids.
 
     Returns:
@@ -29,13 +29,13 @@ def fairness(results: Results, grid: Grid) -> str:
     images = images_of_half(results, grid)
     return (
         f"Each setting is the best of {number} on one half of the validation images, and was "
-        "trained again with seeds that took no part in the choice. All values are of the other "
-        f"half{f', {images} images' if images else ''}."
+        "trained again with fresh seeds, which were not used to choose it. All values are measured "
+        f"on the other half{f' ({images} images)' if images else ''}."
     )
 
 
 def images_of_half(results: Results, grid: Grid) -> int:
-    """The number of images that judge a grid with tuned rows; 0 if no record has it."""
+    """The number of images on which a grid with tuned rows is judged; 0 if no record has it."""
     for record in results.records_of(results.of_grid(grid)):
         bootstrap = (record.result.get("analysis") or {}).get("bootstrap")
         number = bootstrap.get("images") if isinstance(bootstrap, dict) else None
@@ -45,7 +45,7 @@ def images_of_half(results: Results, grid: Grid) -> int:
 
 
 def alarm(found: Sequence[Tuned]) -> str:
-    """A warning for each loss whose gap chance does not explain; "" if there is none."""
+    """A warning for each loss whose gap is too large to be due to chance; "" if there is none."""
     texts = [
         f"{one.name} {difference_number(one.gap.value)} {MAIN_METRIC} ({p_text(one.gap.p_holm)})"
         for one in found
@@ -54,21 +54,22 @@ def alarm(found: Sequence[Tuned]) -> str:
     if not texts:
         return ""
     return (
-        f"Chance does not explain the gap between the two halves of the images: {listed(texts)}. "
-        "Either the selection overfits its half, or the halves differ in kind; another "
-        "selection_seed divides the images in another way and trains no tuning run again."
+        f"The gap between the two halves of the images is too large to be due to chance: "
+        f"{listed(texts)}. Either the selection overfits its half, or the images of the two halves "
+        "differ systematically. Another selection_seed divides the images differently; no tuning "
+        "run has to be trained again."
     )
 
 
 def note(results: Results, found: Sequence[Tuned]) -> str:
     """What the table of choices shows, and what is still missing."""
     sentences = [
-        f"{MAIN_METRIC} of each loss's best settings on the half of the validation images that "
-        f"selects and on the half that reports (selection seed {results.study.selection_seed}), "
+        f"{MAIN_METRIC} of each loss's best settings on the selection half of the validation "
+        f"images and on the reporting half (selection seed {results.study.selection_seed}), "
         f"with {_seeds(found)}. A run that diverged counts as 0.0.",
-        "The gap is the first minus the second; its interval covers the variation in images. "
-        f"A gap is marked where chance does not explain it (p < {SIGNIFICANCE:g} after Holm's "
-        "correction over the losses).",
+        f"The gap is {MAIN_METRIC} on the selection half minus that on the reporting half; "
+        "its interval covers the variation in images. A gap is marked if it is too large to be due "
+        f"to chance (p < {SIGNIFICANCE:g} after Holm's correction over the losses).",
     ]
     if waiting := [one.name for one in found if one.choice is None]:
         sentences.append(f"{CHOSEN_LATER.capitalize()}: {listed(waiting)}.")

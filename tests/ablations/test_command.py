@@ -214,7 +214,7 @@ def test_status_shows_set_aside_trainings(study, workplace, capsys):
     capsys.readouterr()
     assert command.main(["status", "--study", "tiny"]) == 0
     shown = capsys.readouterr().out
-    assert "2 earlier trainings set aside, 0 MB in output/tiny/earlier" in shown
+    assert "2 earlier training runs set aside, 0 MB in output/tiny/earlier" in shown
 
 
 @pytest.mark.parametrize("what", [[], ["run"], ["speed"], ["plan"], ["status"]])

@@ -86,8 +86,8 @@ def test_choice_and_runners_up(made):
     assert columns["loss"] == ["FL"] * 3 + ["FL*"] * 3
     assert columns["place"] == ["1 of 3", "2 of 3", "3 of 3"] * 2
     assert columns["setting"][0] == "α = 0.5, γ = 1" and columns["setting"][3] == "α = 0.75, γ = 1"
-    assert columns["half that selects"] == ["30.0", "29.0", "28.0", "33.0", "32.0", "31.0"]
-    assert columns["half that reports"] == ["29.0", "28.0", "27.0", "32.0", "31.0", "30.0"]
+    assert columns["selection half"] == ["30.0", "29.0", "28.0", "33.0", "32.0", "31.0"]
+    assert columns["reporting half"] == ["29.0", "28.0", "27.0", "32.0", "31.0", "30.0"]
     gaps = columns["gap [95 % CI]"]
     assert gaps[0].startswith("+1.0 [") and gaps[1] == "+1.0"
 
@@ -103,7 +103,8 @@ def test_a_gap_beyond_chance_raises_an_alarm(make_folder):
     assert first.gap.alarm and not second.gap.alarm
     assert first.gap.p_holm == pytest.approx(2 * first.gap.p_value)
     assert words.alarm([first, second]).startswith(
-        "Chance does not explain the gap between the two halves of the images: FL +10.0 AP (p < "
+        "The gap between the two halves of the images is too large to be due to chance: FL +10.0 "
+        "AP (p < "
     )
     assert ALARM in str([column.cells[0].text for column in choices(results).table.columns])
     kinds = [type(block).__name__ for block in section(results).blocks]
@@ -113,7 +114,7 @@ def test_a_gap_beyond_chance_raises_an_alarm(make_folder):
 def test_the_figure_has_a_line_per_loss(made):
     figure = contents.figures.ap_over_budget(made.load())
     assert figure.figure.name == "ap_over_budget"
-    # FL on the half that reports: (27 + 28 + 29) / 3 with one setting, 29 with all three.
+    # FL on the reporting half: (27 + 28 + 29) / 3 with one setting, 29 with all three.
     assert "FL: 28.0 with 1 setting, 29.0 with 3;" in figure.figure.alternative
     assert "arXiv:1909.03004" in figure.note
 

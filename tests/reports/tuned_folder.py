@@ -56,7 +56,7 @@ class TunedFolder:
         return self.folder.load()
 
     def tune(self, aps, status="done"):
-        """Add the tuning cells; method -> AP on the half that selects, one less on the other."""
+        """Add the tuning cells; method -> AP on the selection half, one less on the other."""
         for method, values in aps.items():
             for alpha, ap in zip(ALPHAS, values, strict=True):
                 self.add(Cell(setting(method, alpha), 1), ap, ap - 1, status=status)
@@ -93,7 +93,7 @@ class TunedFolder:
         return choices
 
     def judge(self, method, alpha, aps, **changes):
-        """Add the fresh runs of a setting: AP on the half that reports."""
+        """Add the fresh runs of a setting: AP on the reporting half."""
         for seed, ap in zip(FRESH, aps, strict=True):
             self.add(Cell(setting(method, alpha), seed), 50.0, ap, whole=True, **changes)
 

@@ -393,7 +393,7 @@ def test_number_of_processes_is_part_of_the_fingerprint(workplace, capsys):
     assert run(workplace.request(0.5, gpus=4)) == 0
     record = workplace.records()[cell]
     assert record.identity["processes"] == 4 and record.run["resumed_at"] == []
-    assert "1 earlier training set aside" in capsys.readouterr().out
+    assert "1 earlier training run set aside" in capsys.readouterr().out
     # The one of eight goes on where it was.
     assert run(workplace.request(0.5, gpus=8)) == 0
     record = workplace.records()[cell]

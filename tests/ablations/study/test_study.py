@@ -147,7 +147,7 @@ def test_schedules_have_names(text, number):
 
 @pytest.mark.parametrize("text", ["", "x", "0x", "-1x", "nan", "inf", "1001x", "1xx", "fast"])
 def test_what_is_no_schedule_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no schedule"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a schedule"):
         schedule_of(text)
 
 

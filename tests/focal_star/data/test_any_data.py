@@ -1,4 +1,4 @@
-"""Trainings on data of every kind at once: sparse ids, crowds, images of all modes, VOC."""
+"""Training runs on data of every kind at once: sparse ids, crowds, images of all modes, VOC."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The frozen part of the backbone, computed once for all trainings."""
+"""The frozen part of the backbone, computed once for all training runs."""
 
 import copy
 import json
@@ -249,7 +249,7 @@ def test_another_backbone_is_left_alone(tiny_overrides):
     ids=lambda pairs: pairs[-1],
 )
 def test_a_model_that_takes_no_stored_features_reads_images(tiny_overrides, plain):
-    """The configs of older trainings name such models."""
+    """The configs of older training runs name such models."""
     cfg = load_config(CONFIGS / "mini" / "retinanet_R_18_FPN.yaml", [*tiny_overrides, *plain])
     trainer = loaded(cfg)
     assert not isinstance(trainer.data_loader.mapper, CachedFeatureMapper) and not stores(cfg)

@@ -1,4 +1,4 @@
-"""Two trainings in one folder would remove each other's checkpoints: the second is refused."""
+"""Two training runs in one folder would remove each other's checkpoints: the second is refused."""
 
 import errno
 import fcntl

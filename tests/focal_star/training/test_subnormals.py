@@ -1,4 +1,4 @@
-"""On a CPU, trainings and evaluations compute with 0 in place of subnormal floats."""
+"""On a CPU, training runs and evaluations compute with 0 in place of subnormal floats."""
 
 import pytest
 import torch

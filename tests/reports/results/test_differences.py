@@ -113,7 +113,7 @@ def test_a_column_of_words_stands_for_the_axes_that_its_rows_vary(filled):
     ))  # fmt: skip
     found = found_in(filled(table))
     assert (found.by_word, found.confounds) == (("loss", "α"), ())
-    assert "what the words stand for (loss and α)" in captions.compared_configs(found)
+    assert "what the row names imply (loss and α)" in captions.compared_configs(found)
 
 
 def test_a_row_that_was_trained_with_another_value_than_its_own_is_a_confound(gamma):

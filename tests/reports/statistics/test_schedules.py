@@ -117,14 +117,14 @@ def test_one_schedule_has_no_order_over_schedules(folder, values):
 def test_the_sentences(folder):
     assert training_length.settled(folder().load()) == [
         "Up to the longest schedule, the order of the 3 settings of table schedules still changes: "
-        "at 0.3x it differs from that at 1x (α-CE ↔ FL, γ = 5). Every swap counts, since the "
+        "at 0.3x it differs from the order at 1x (α-CE ↔ FL, γ = 5). Every swap counts, since the "
         "spread between seeds is unknown."
     ]
     early = folder(SETTLES | {"FL, γ = 5": (9.0, 31.0, 35.0)})
     (text,) = training_length.settled(early.load())
     assert text.startswith(
         "From 0.3x on, the order of the 3 settings of table schedules no longer changes: at 0.15x "
-        "it differs from that at 1x (α-CE ↔ FL, γ = 2; α-CE ↔ FL, γ = 5). "
+        "it differs from the order at 1x (α-CE ↔ FL, γ = 2; α-CE ↔ FL, γ = 5). "
     )
     (text,) = training_length.settled(folder(dict.fromkeys(METHODS, (1.0, 2.0, 3.0))).load())
     assert text.startswith("From 0.15x to 1x, the order of the 3 settings of table schedules does")

@@ -90,8 +90,8 @@ def test_a_tested_table_explains_bold_and_grey(make_folder, make_study):
         "at 5 % after Holm's correction; grey: it is not. Each 95 % CI is over seeds and images "
         "and covers a single comparison. The p-values rest on a normal model of seeds and images. "
         "Equivalent: the difference is significantly smaller than 1 AP (two one-sided tests, also "
-        "after Holm's correction). Undecided: neither; the number of seeds per row that would "
-        "decide it stands beside it, if any does. Not tested (no value): α = 0.5."
+        "after Holm's correction). Undecided: neither; if some number of seeds per row "
+        "would decide it, it is in parentheses. Not tested (no value): α = 0.5."
     ) in text
     assert "tested:" not in text
     # FL* has no reference row, and its first setting is CE's α = 0.75.
@@ -197,7 +197,7 @@ def test_the_caption_of_the_dots_says_what_is_drawn(make_folder, make_study):
     assert dots_of(compared_folder(make_folder, make_study, 3)) == (
         "AP of each row, mean over seeds with its 95 % CI over seeds and images, and its "
         "difference from the reference row with its 95 % CI; a filled dot is a significant "
-        "difference, a ring is none; a diamond is the published difference."
+        "difference, a ring one that is not; a diamond is the published difference."
     )
 
 

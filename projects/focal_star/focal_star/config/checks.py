@@ -175,12 +175,12 @@ def _count_or_0(of: str, zero: str) -> Rule:
 
 
 def _is_count(value: Any, maximum: float = math.inf) -> bool:
-    """Whether it is an int (a bool is none) from 1 to the maximum."""
+    """Whether it is an int, not a bool, from 1 to the maximum."""
     return type(value) is int and 1 <= value <= maximum
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number that a float can hold; a bool is none."""
+    """Whether it is a number, not a bool, that a float can hold."""
     return type(value) in (int, float) and -1e300 < value < 1e300
 
 
@@ -228,9 +228,10 @@ def faster_rcnn_sources(cfg: CfgNode) -> dict[str, str]:
 
 
 def sources_of_derived(cfg: CfgNode) -> dict[str, list[str]]:
-    """Each key that :func:`focal_star.config.derive` sets -> the keys that it follows from.
+    """Each key that :func:`focal_star.config.derive` sets -> the keys that it is derived from.
 
-    Of two configs, the one may set a key and the other derive it; then it is in one result only.
+    If one config sets such a key and another one derives it, the key is only in the result for the
+    second.
     """
     generator = cfg.MODEL.ANCHOR_GENERATOR
     found: dict[str, list[str]] = {}

@@ -66,12 +66,12 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # Which detector it is, RetinaNet or Faster R-CNN.
     add_faster_rcnn_config(cfg)
 
-    # Online hard example mining (focal_star.modeling.ohem) selects the anchors that count in
+    # Online hard example mining (focal_star.modeling.ohem) selects the anchors that enter
     # loss_cls.
     cfg.MODEL.OHEM = CfgNode()
     # None for all, "ohem", or "ohem_1_3" for one positive to three negatives.
     cfg.MODEL.OHEM.METHOD = None
-    # Maximum number of anchors that count per image; at least 4 for ohem_1_3.
+    # Maximum number of selected anchors per image; at least 4 for ohem_1_3.
     cfg.MODEL.OHEM.BATCH_SIZE = 512
     # An anchor is dropped where its IoU with one of higher loss is above this.
     cfg.MODEL.OHEM.NMS_THRESH = 0.7
@@ -89,8 +89,8 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # None for 16. It does not affect files of 8 bits and files that state their depth.
     cfg.INPUT.BIT_DEPTH = None
 
-    # The length of a training as a multiple of what a config states: .25 for a quarter of its
-    # MAX_ITER, WARMUP_ITERS, STEPS and periods. The configs of this project state 1x.
+    # The length of a training as a multiple of the config's: .25 for a quarter of MAX_ITER,
+    # WARMUP_ITERS, STEPS and periods. The configs of this project are written for 1x.
     cfg.SOLVER.SCHEDULE = 1.0
     # The multiple that the lengths in a config already contain; derive sets it.
     cfg.SOLVER.SCALED_BY = 1.0
@@ -106,7 +106,7 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # Whether every image and box of such a folder is checked before training.
     cfg.DATASETS.CHECK = True
 
-    # The folder of what several trainings share: converted data sets, and what extensions cache.
+    # The folder for files that training runs share: converted data sets and caches of extensions.
     cfg.CACHE_DIR = "output/cache"
 
     # Services that also get what TensorBoard gets (focal_star.training.services): "wandb",

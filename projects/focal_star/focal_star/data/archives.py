@@ -44,7 +44,7 @@ class Archive:
 
     Attributes:
         name: the file's name without its suffix.
-        path: its path on the server.
+        path: the path on the server.
         num_bytes: the size of the file.
         md5: the file's MD5 in hex.
         unpacked: approximate size of its content in bytes, to check the free space beforehand.

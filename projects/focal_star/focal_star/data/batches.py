@@ -96,7 +96,7 @@ def batches_of(
     """Cut a stream of indices into batches.
 
     Args:
-        indices: of images.
+        indices: the indices of images.
         batch_size: images in a batch.
         is_wide: for each image, whether it is wider than high: a batch then has only images that
             are, or only images that are not, and is yielded once it is full.

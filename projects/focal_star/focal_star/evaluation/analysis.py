@@ -39,9 +39,10 @@ def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> di
     The matches are written beside the detections, as ``MATCHES_FILE``.
 
     Args:
-        dataset_name: of a data set that :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
+        dataset_name: the name of a data set that
+            :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
         results_file: its ``RESULTS_FILE``.
-        resamples: of the images; 0 for none.
+        resamples: the number of resamples of the images; 0 for none.
     """
     path = PathManager.get_local_path(MetadataCatalog.get(dataset_name).json_file)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -59,7 +60,7 @@ def analyse(
     Args:
         content: the data set, in COCO's format.
         results: the detections, in COCO's format, or a file of them.
-        resamples: of the images, for ``bootstrap``; 0 for none.
+        resamples: the number of resamples of the images, for ``bootstrap``; 0 for none.
         matches_file: where the matches at ``IOU`` are written, see
             :func:`focal_star.evaluation.matches.write_matches`; None for nowhere.
 
@@ -126,7 +127,7 @@ def analyse(
 
 
 def bootstrap(matches: Matches, resamples: int) -> dict[str, Any]:
-    """AP of resamples of the images; see :mod:`focal_star.evaluation.resampling`."""
+    """AP on resamples of the images; see :mod:`focal_star.evaluation.resampling`."""
     weights = image_weights(len(matches.image_ids), resamples)
     return {
         "images": len(matches.image_ids),

@@ -1,7 +1,7 @@
 """Counts the boxes that enter non-maximum suppression (NMS), the candidates.
 
-The time of the same network on the same images differs between losses only through this number: a
-loss decides how many scores are above the threshold.
+The loss affects the time of the same network on the same images only through this number: it
+affects how many scores are above the threshold.
 """
 
 from contextlib import ExitStack
@@ -24,7 +24,8 @@ class CandidateCounter:
     def __init__(self, model: nn.Module):
         """
         Args:
-            model: a Detectron2 model, which takes a list of images and is watched from now on.
+            model: a Detectron2 model, which takes a list of images; its calls are observed from now
+                on.
         """
         self._candidates: dict[Any, int] = {}
         self._counting = ExitStack()
@@ -43,7 +44,7 @@ class CandidateCounter:
         return sum(counts.values()) / len(counts) if counts else None
 
     def _start(self, model: nn.Module, inputs: tuple) -> None:
-        self._counting.close()  # of a call that raised an error
+        self._counting.close()  # left over from a call that raised an error
         self._boxes = [] if model.training else self._counting.enter_context(nms_boxes())
 
     def _stop(self, model: nn.Module, inputs: tuple, outputs: Any) -> None:

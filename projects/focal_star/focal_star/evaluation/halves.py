@@ -3,7 +3,7 @@
 One half selects among settings, and the other reports. The best of several settings is biased
 upwards on the images of the selection (Cawley and Talbot, "On Over-fitting in Model Selection and
 Subsequent Selection Bias in Performance Evaluation", JMLR 11, 2010). On the other half it is
-not, if it is also trained again with seeds that took no part in the selection.
+unbiased if it is also trained again with seeds that were not used for the selection.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ def halves_of(image_ids: Collection[int], seed: int) -> dict[str, list[int]]:
     """Divide images by a hash of their id.
 
     The images are sorted by SHA-256 of ``<seed>:<id>``, and the first half selects. With an odd
-    number of images, the half that reports has one more. The order of ``image_ids`` has no effect.
+    number of images, the reporting half has one more. The order of ``image_ids`` has no effect.
 
     Args:
         image_ids: the ids of the validation images, each once.
-        seed: another one divides the images in another way.
+        seed: determines how the images are divided.
 
     Returns:
         ``SELECTION`` and ``REPORTING`` -> ids, ascending.
@@ -58,13 +58,13 @@ def on_halves(
         content: the validation split, in COCO's format.
         results: the detections on it, in COCO's format.
         seed: divides the images.
-        resamples: of a half's images; 0 for none.
-        whole: whether the half that reports has the whole analysis.
+        resamples: the number of resamples of each half's images; 0 for none.
+        whole: whether the reporting half gets the full analysis.
 
     Returns:
-        For ``SELECTION`` and ``REPORTING``: ``images`` (their number), and as in a record's result
-        ``metrics`` and ``per_class_AP`` (percent, None where undefined) and ``analysis``, which has
-        only ``bootstrap`` unless ``whole`` asks for more.
+        For ``SELECTION`` and ``REPORTING``: ``images`` (the number of images), and, as in a
+        record's result, ``metrics`` and ``per_class_AP`` (percent, None where undefined) and
+        ``analysis``, which has only ``bootstrap`` unless ``whole`` asks for more.
 
     Raises:
         ConfigError: there are fewer than two images.
@@ -100,7 +100,7 @@ def _on_half(content: Content, results: Results, resamples: int, whole: bool) ->
 
 
 def _part(content: Content, results: Results, ids: set[int]) -> tuple[Content, Results]:
-    """The images with these ids, and what is on them."""
+    """The images with these ids, and their annotations."""
 
     def on_them(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [entry for entry in entries if entry["image_id"] in ids]

@@ -94,10 +94,10 @@ def loss_distribution(
     """What :meth:`LossDistribution.entry` returns, over the first validation images.
 
     Args:
-        cfg: of the data.
-        model: as it is.
+        cfg: the config, which names the data set.
+        model: the model; its parameters and mode are left as they are.
         num_images: how many images; 0 for all.
-        mapper: of :class:`focal_star.evaluation.validation_images.ValidationImages`.
+        mapper: see :class:`focal_star.evaluation.validation_images.ValidationImages`.
     """
     images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
 
@@ -121,7 +121,7 @@ def cumulative_loss(
         entry: what :meth:`LossDistribution.entry` returned.
         kind: "foreground" or "background".
         loss: a name of :data:`focal_star.losses.LOSSES`.
-        gamma: of the loss.
+        gamma: the loss's parameter.
 
     Returns:
         The share of the entries, the easiest first, and the share of the loss, both rising from 0

@@ -12,7 +12,7 @@ from focal_star.io.writing import write_whole
 
 MATCHES_FILE = "matches.json"
 FALSE, IGNORED = -1, -2
-"""In ``MATCHES_FILE``: a false positive; a detection on a crowd or beyond the 100 that count."""
+"""In ``MATCHES_FILE``: a false positive; an ignored detection (on a crowd, or after the 100th)."""
 
 IMAGES_AT_ONCE = 25
 """COCOeval's Python objects of 5,000 images take gigabytes; they are read in batches."""
@@ -133,8 +133,8 @@ def write_matches(path: Path, matches: Matches, num_detections: int, iou: float)
     ``IGNORED``.
 
     Args:
-        path: of the file.
-        matches: of annotations with the ids 1, 2, ..., see
+        path: the path of the file.
+        matches: the matches of annotations with the ids 1, 2, ..., see
             :func:`focal_star.evaluation.ap.essentials`.
         num_detections: the number of given detections.
         iou: one of the IoU thresholds.

@@ -1,4 +1,4 @@
-"""AP of bootstrap resamples of the images: an estimate of its variation over images.
+"""Computes AP on bootstrap resamples of the images, which estimate its variation over images.
 
 A resample of n images is n images drawn with replacement (Efron 1979), which is the same as a
 weight for each image: the number of times it was drawn. COCOeval matches detections and objects
@@ -44,7 +44,7 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
 
     It equals the AP that COCOeval computes if each image, with its objects and detections, is
     repeated as often as its weight, one copy after the other. Categories without objects in the
-    resample do not count.
+    resample are left out.
 
     The maxima of precision over recall are always at true detections, so only these are visited:
     each resample needs one cumulative sum over all detections and a few over the true ones.

@@ -1,8 +1,8 @@
 """Times a detector in a round: a few images to warm up, then some more, one by one.
 
 A call runs the model from an image in memory to its boxes, as in
-:mod:`focal_star.evaluation.timing`. Every time is kept, and beside the times what else the machine
-did meanwhile.
+:mod:`focal_star.evaluation.timing`. Every time is kept, together with the load of the machine
+during the round.
 """
 
 import gc
@@ -20,25 +20,25 @@ from torch import nn
 from focal_star.evaluation.timing import clock
 
 WARMUP_IMAGES = 5
-"""Images before each round, which are not timed: another process has used the caches since."""
+"""Untimed images before each round; another process has used the caches since the last round."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A round of one detector.
+    """The times of one detector in one round.
 
     Attributes:
-        ms: the time of each image, in their order.
-        cpu_ms: the processor time of this process for all of them.
+        ms: the time of each image, in order.
+        cpu_ms: the processor time of this process for all images.
         busy_cpus: the mean number of processors that other processes used meanwhile.
         stolen_cpus: the mean number of processors that a hypervisor withheld meanwhile.
-        load: the load average over a minute, at the end.
-        clock_mhz: of the processor, at the end; None if the system does not say.
+        load: the load average over the last minute, at the end of the round.
+        clock_mhz: the clock rate of the processor at the end of the round; None if it is unknown.
         affinity: the numbers of the processors that this process may use.
         threads: the number of threads of torch.
-        device: what the model is on: "cpu", or the name of the GPU.
+        device: the device of the model: "cpu", or the name of the GPU.
     """
 
     ms: list[float]
@@ -57,7 +57,7 @@ class Sample:
 
 
 def use_one_thread() -> None:
-    """Have torch compute in one thread of this process, on one processor: the last it may use."""
+    """Restrict torch to one thread and this process to one processor, the last one it may use."""
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
@@ -68,14 +68,14 @@ def time_round(model: nn.Module, inputs: Sequence[dict[str, Any]], images: int) 
 
     Args:
         model: a Detectron2 model in evaluation mode.
-        inputs: its input for each image; they are repeated if they are fewer.
+        inputs: the model's input for each image; repeated if there are fewer than ``images``.
         images: the number of images to time.
     """
     device = next(model.parameters()).device
     for one in islice(cycle(inputs), WARMUP_IMAGES):
         model([one])
     gc.collect()
-    gc.disable()  # it would fall on one image of many
+    gc.disable()  # a garbage collection would slow down a single image
     try:
         used, busy, began = time.process_time(), _busy_ticks(), time.perf_counter()
         ms = []
@@ -103,7 +103,7 @@ def time_round(model: nn.Module, inputs: Sequence[dict[str, Any]], images: int) 
 
 
 def _busy_ticks() -> tuple[int, int] | None:
-    """The ticks of all processors in work, and those stolen, since the start of the system."""
+    """The ticks that all processors were busy, and the stolen ticks, since the system started."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
         user, nice, system, _, _, irq, softirq, steal = map(int, fields[1:9])
@@ -115,7 +115,7 @@ def _busy_ticks() -> tuple[int, int] | None:
 def _others(
     before: tuple[int, int] | None, after: tuple[int, int] | None, own: float, seconds: float
 ) -> tuple[float | None, float | None]:
-    """The mean number of processors that others used, and of stolen ones."""
+    """The mean number of processors that other processes used, and of stolen processors."""
     if before is None or after is None or seconds <= 0:
         return None, None
     busy, stolen = ((b - a) / _TICKS for a, b in zip(before, after, strict=True))
@@ -123,7 +123,7 @@ def _others(
 
 
 def _clock_mhz(processor: int) -> float | None:
-    """The clock of a processor now."""
+    """The current clock rate of a processor."""
     try:
         blocks = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")
         lines = blocks[processor].splitlines()

@@ -59,7 +59,7 @@ class InferenceTimer:
 
 
 def clock(device: torch.device) -> float:
-    """The time in seconds, after all work of a GPU."""
+    """The time in seconds, after a GPU has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -39,7 +39,7 @@ def validation_records(cfg: CfgNode, num_images: int = 0) -> list[dict[str, Any]
 class ValidationImages:
     """The first images of the validation split, mapped as for a test, with their boxes.
 
-    Each of several processes has its share of them.
+    With several processes, each one reads a share of the images.
     """
 
     def __init__(self, cfg: CfgNode, num_images: int = 0, mapper: Mapper | None = None):

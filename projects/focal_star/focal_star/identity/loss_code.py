@@ -33,8 +33,8 @@ class Source:
 
     Attributes:
         path: resolved.
-        content: its bytes.
-        tree: its syntax tree.
+        content: the file's bytes.
+        tree: the file's syntax tree.
     """
 
     path: Path
@@ -110,7 +110,7 @@ class Source:
 
 
 class Sources:
-    """Files, each read once: a later edit of a file does not count."""
+    """Reads each file once, so that a later edit of the file has no effect."""
 
     def __init__(self):
         self._read: dict[Path, Source | None] = {}

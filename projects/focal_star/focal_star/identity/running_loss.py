@@ -41,7 +41,7 @@ def loss_sha256(name: str, loss: Callable[..., Any]) -> str:
     It is the hash that :func:`focal_star.identity.loss_code.hashes` gives for the loss's file.
 
     Args:
-        name: of the loss in a config.
+        name: the name of the loss in a config.
         loss: the function that ``focal_star.losses.LOSSES`` has under that name.
 
     Raises:

@@ -291,7 +291,7 @@ def _eight_bits(file: ImageFile.ImageFile, values: np.ndarray, bits: int) -> Ima
     Args:
         file: where the values are from; it says what they mean.
         values: what :func:`_values` returned.
-        bits: of the colours; transparency always has 16 bits.
+        bits: the bit depth of the colours; transparency always has 16 bits.
     """
     bands = values.reshape(*values.shape[:2], -1)
     has_alpha = file.mode in ("RGBA", "LA")

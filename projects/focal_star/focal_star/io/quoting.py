@@ -4,10 +4,10 @@ import reprlib
 from typing import Any
 
 MAX_SHOWN = 300
-"""The max number of characters of a value in a message."""
+"""The maximum number of characters of a value in a message."""
 
 _REPR = reprlib.Repr()
-_REPR.maxlevel = 3  # aliases of aliases can be billions
+_REPR.maxlevel = 3  # nested YAML aliases can expand to billions of values
 _REPR.maxstring = _REPR.maxother = 120
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 10
 

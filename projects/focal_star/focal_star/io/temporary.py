@@ -84,11 +84,12 @@ def lock(file: IO[Any] | int, *, wait: bool = False, shared: bool = False) -> bo
 
     Args:
         file: the file or its descriptor.
-        wait: wait for the process that holds it.
-        shared: allow others to hold it too, if theirs is shared; a file to read is enough for it.
+        wait: whether to wait for the process that holds it.
+        shared: whether other processes may hold a shared lock at the same time; the file may then
+            be open for reading only.
 
     Returns:
-        Whether it is locked; False if another process holds it.
+        Whether it is locked now; False if another process holds it.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -103,8 +104,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold a lock file within the block; it is removed at the end.
 
     Args:
-        path: of the file.
-        wait: for the process that holds it.
+        path: the path of the file.
+        wait: whether to wait for the process that holds it.
 
     Raises:
         BlockingIOError: another process holds it, and ``wait`` is False.

@@ -14,7 +14,7 @@ def faults(text: str, max_levels: int, max_aliases: int, with_tags: bool) -> Ite
     """One line for each use of YAML that is refused.
 
     Args:
-        text: of the file.
+        text: the text of the file.
         max_levels: the max depth of nested lists and mappings. The fast loader crashes at about ten
             thousand.
         max_aliases: a few aliases of aliases expand to billions of values.

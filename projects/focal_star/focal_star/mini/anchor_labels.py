@@ -1,4 +1,4 @@
-"""The labels of the anchors on the training images: computed once, and cached for all trainings.
+"""The labels of the anchors on the training images, computed once and cached for all runs.
 
 If nothing in the mapping of an image is random, its anchors always match the same objects.
 """
@@ -27,7 +27,7 @@ def cached_labels(
     the object that it is matched to.
 
     Args:
-        folder: of the cache.
+        folder: the cache folder.
         model: the detector, with its anchors and its matcher.
         images: the objects of each image.
         size: height and width of every image, px.

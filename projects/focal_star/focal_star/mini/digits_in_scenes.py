@@ -1,8 +1,8 @@
-"""`digits_in_scenes`: a detection data set composed from images that scikit-learn carries.
+"""`digits_in_scenes`: a detection data set composed from images that are included in scikit-learn.
 
 Scanned handwritten digits (the UCI ML hand-written digits, 8 x 8 px, ten classes) are stretched,
 coloured and pasted into crops of scikit-learn's two sample photographs. Nothing is downloaded.
-Distractors, which are made from digits and are none, are pasted in the same way and have no box.
+Distractors, which look like digits but are not, are pasted in the same way and have no box.
 The digits of the validation split are not in the training split; the photographs are the same in
 both, and their crops are turned, mirrored, recoloured and blended at random.
 
@@ -30,21 +30,22 @@ SUFFIX = ".bmp"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines the data set, byte for byte on one machine.
+    """All parameters of the data set, which determine it byte for byte on one machine.
 
     Attributes:
         num_train, num_val: images in each split.
         image_size: height and width of each image, px.
         num_objects: minimum and maximum number of objects per image; an object for which no free
             place is found is left out.
-        num_distractors: the same for marks that look like digits and are none.
-        height: smallest and largest height of a digit, px; its logarithm is uniform.
+        num_distractors: the same for distractors.
+        height: smallest and largest height of a digit, px; the logarithm of the height is uniformly
+            distributed.
         aspect: largest ratio of height to width, and of width to height.
-        contrast: smallest and largest distance in brightness between a digit and what it is
-            pasted on, of 255.
+        contrast: smallest and largest difference in brightness (0 to 255) between a digit and its
+            background.
         overlap: largest share of a digit's box that an earlier box may cover.
-        seed: of the random numbers.
-        version: raised whenever the same numbers would give other images.
+        seed: the seed of the random numbers.
+        version: increased whenever the code changes so that the same recipe gives different images.
     """
 
     num_train: int = 2000
@@ -165,7 +166,7 @@ def _compose_split(
 
 
 def _background(photos: list[Image.Image], size: int, random: np.random.Generator) -> np.ndarray:
-    """A (size, size, 3) float scene in [0, 255]: a crop of a photograph, or a blend of two."""
+    """A (size, size, 3) float background in [0, 255]: a crop, or a blend of two crops."""
     scene = _crop(photos, size, random)
     if random.random() < 0.5:
         share = random.uniform(0.3, 0.7)
@@ -220,7 +221,7 @@ def _objects(
 def _place(
     boxes: list[tuple[int, int, int, int]], recipe: Recipe, random: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """A box (x, y, w, h) of random size that covers the others little; None if 20 tries fail."""
+    """A box (x, y, w, h) of random size that hardly overlaps the others; None if 20 tries fail."""
     size = recipe.image_size
     h = float(np.exp(random.uniform(*np.log(recipe.height))))
     w = h * float(np.exp(random.uniform(-1, 1) * np.log(recipe.aspect)))
@@ -233,14 +234,14 @@ def _place(
 
 
 _NONE_MIRRORED = (3, 4, 6, 7, 9)
-"""Digits that are none in a mirror."""
+"""Digits that no longer look like a digit when mirrored."""
 
 _NONE_TURNED = (2, 3, 4, 5, 6, 7, 9)
-"""Digits that are none on their side."""
+"""Digits that no longer look like a digit when turned by 90 degrees."""
 
 
 def _distractor(sources: _Sources, pool: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The ink in [0, 1] of a mark that is no digit: a mirrored or turned digit, or a drawn sign."""
+    """The ink in [0, 1] of a distractor: a mirrored or turned digit, or a drawn sign."""
     kind = ("mirrored", "turned", "sign")[random.integers(3)]
     if kind == "sign":
         return _sign(random)

@@ -25,7 +25,7 @@ class Mini(Extension):
         # GPUs.
         cfg.MODEL.CHANNELS_LAST = False
         # Whether the features of a narrow ResNet's frozen part are cached in CACHE_DIR for all
-        # trainings (focal_star.mini.feature_cache). They are only if the model accepts them,
+        # training runs (focal_star.mini.feature_cache). They are only if the model accepts them,
         # nothing in the mapping of the images is random, and all images have one size.
         cfg.MODEL.BACKBONE.STORE_FROZEN = False
 

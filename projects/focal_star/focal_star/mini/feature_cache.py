@@ -1,4 +1,4 @@
-"""The features of the backbone's frozen part: computed once, and cached for all trainings.
+"""The features of the backbone's frozen part, computed once and cached for all runs.
 
 If the stem and the first stages are frozen and nothing in the mapping of an image is random, its
 features never change. They are cached in ``CACHE_DIR/frozen`` under a hash of everything that
@@ -119,8 +119,8 @@ def cached_feature_mapper(
 
     Args:
         cfg: the config.
-        model: with its weights loaded.
-        mapper: of these images.
+        model: a model whose weights are loaded.
+        mapper: the mapper that loads these images.
         records: Detectron2's, of all images that will be asked for.
         autocast: the model will run on them in mixed precision.
     """

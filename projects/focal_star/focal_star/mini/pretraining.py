@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
     """The file of the backbone's weights in ``CACHE_DIR``; a missing one is trained first.
 
-    The file's name is a hash of everything that determines the weights, so no config uses the
-    weights of another one. The file contains the hash too: a broken file, or a file with another
-    hash, is made again.
+    The file's name is a hash of everything that determines the weights, so a config never uses
+    weights that were pretrained for different settings. The file contains the hash too; a broken
+    file, or a file with another hash, is created again.
     """
     key, path = _key_and_path(cfg, dataset_sha256)
     remove_abandoned(path.parent)
@@ -66,7 +66,7 @@ def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
 
 
 def _fault(path: Path, key: str) -> str:
-    """The reason why a file does not have the weights of this key; "" if it has."""
+    """The reason why a file does not contain the weights of this key; "" if it does."""
     if not path.exists():
         return "missing"
     try:

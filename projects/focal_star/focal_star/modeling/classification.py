@@ -103,7 +103,7 @@ class ClassificationLoss:
         Args:
             pred_logits: one (N, R_l, K) for each level l, R_l its anchors.
             labels: (N, R), a class in 0..K-1, K for background, negative to ignore.
-            scale: the sum over these anchors is multiplied by it.
+            scale: the factor by which the sum over these anchors is multiplied.
         """
         if self.fused_loss is None:
             valid_mask = labels >= 0

@@ -106,9 +106,9 @@ class FocalStarRetinaNet(ClassificationLoss, RetinaNet):
             gt_boxes: N of shape (R, 4): the box matched to each anchor, x1 y1 x2 y2 in px.
 
         Returns:
-            ``loss_cls`` and ``loss_box_reg``: sums over the anchors that count, divided by the
-            running number of positive anchors. ``select_anchors`` affects neither ``loss_box_reg``
-            nor the divisor.
+            ``loss_cls`` and ``loss_box_reg``: each is a sum over the anchors that are not ignored,
+            divided by the running number of positive anchors. ``select_anchors`` affects neither
+            ``loss_box_reg`` nor the divisor.
         """
         labels = torch.stack(gt_labels)  # (N, R)
         pos_mask = self.positive(labels)

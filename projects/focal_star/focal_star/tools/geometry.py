@@ -1,7 +1,7 @@
-"""``python -m focal_star.tools.geometry``: a data set as a config's RetinaNet sees it.
+"""``python -m focal_star.tools.geometry``: statistics of a data set at a RetinaNet's input scale.
 
 It prints the sizes and shapes of the objects in strides of the finest level, and the number of
-positive anchors: what decides how hard the detector's problem is, and how unbalanced::
+positive anchors. These numbers show how difficult and how imbalanced the detection problem is::
 
     python -m focal_star.tools.geometry --config-file CONFIG [--json FILE] KEY VALUE ...
 
@@ -44,7 +44,7 @@ NAMES = {
     "anchors_per_positive": "anchors per positive anchor",
     "loss_of_negatives": "share of the first cross entropy that negatives carry, %",
 }
-"""Measure -> what is printed of it."""
+"""Name of a measure -> the text that is printed for it."""
 
 
 def geometry(cfg: CfgNode) -> dict[str, float]:
@@ -120,7 +120,7 @@ def geometry(cfg: CfgNode) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return 0, or 2 where the config or the data set cannot be used (it says why)."""
+    """Return 0, or 2 if the config or the data set cannot be used; the reason is printed."""
     options = _parser().parse_args(argv)
     try:
         cfg = load_config(options.config_file, options.opts)

@@ -4,20 +4,20 @@ The request is a JSON file::
 
     {
       "annotations": the validation split's file in COCO's format,
-      "selection_seed": divides the images, see focal_star.evaluation.halves,
+      "selection_seed": determines how the images are divided, see focal_star.evaluation.halves,
       "cells": [
         {
           "detections": the model's detections on the split, in COCO's results format,
-          "resamples": of a half's images,
-          "whole": whether the half that reports needs the whole analysis,
+          "resamples": the number of resamples of each half's images,
+          "whole": whether the reporting half needs the whole analysis,
           "output": the JSON file to write,
-          "about": what stands in that file beside the two halves
+          "about": further content of that file, besides the two halves
         }
       ]
     }
 
-The training is over: other halves need no other training. A model whose detections cannot be used
-is named, and the others are written.
+No model is trained, so another selection seed needs no new training. If the detections of a model
+cannot be used, an error names the model; the files of the other models are still written.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from focal_star.evaluation.halves import on_halves
 from focal_star.io.writing import write_whole
 
 CHUNK = 4
-"""The number of models that a process evaluates after it has read the annotations."""
+"""The number of models that a process evaluates each time it reads the annotations."""
 
 
 def evaluate(request: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:

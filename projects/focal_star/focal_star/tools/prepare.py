@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
             content |= prepare_variants(cfgs)
             for address in {cfg.MODEL.WEIGHTS for cfg in cfgs.values()}:
                 if is_address(address):
-                    fetch(address)  # here, and not by each of the trainings at once
+                    fetch(address)  # here, and not by each of the training runs at once
         write_whole(options.json, json.dumps(content, indent=1).encode())
     except (ConfigError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,15 +1,15 @@
 """``python -m focal_star.tools.speed CHECKPOINT ...``: times detectors in rounds.
 
 Each checkpoint gets a process of its own, which builds the model from the ``config.yaml`` beside
-it, loads the first validation images and then waits. The caller decides who runs when, through
-lines on the standard input, and reads one JSON object per line from the standard output::
+it, loads the first validation images and then waits. The caller chooses which process runs next,
+through lines on the standard input, and reads one JSON object per line from the standard output::
 
     < {"entry": 0}           or {"entry": 0, "error": "..."}, once per checkpoint, in their order
     > 0 50                   times 50 images with the first checkpoint
     < {"entry": 0, "ms": [5.1, ...], ...}     see :class:`focal_star.evaluation.rounds.Sample`
 
-It ends with the standard input. Only one process works at a time. All of them are forked from one
-that has imported torch and Detectron2 and has computed nothing.
+It ends when the standard input is closed. Only one process works at a time. All of them are forked
+from one that has imported torch and Detectron2 and has computed nothing.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from focal_star.training.checkpoints import CompleteCheckpointer
 from focal_star.training.trainer import Trainer
 
 MAX_IMAGES = 50
-"""The max number of images that a process keeps in memory; a longer round repeats them."""
+"""The maximum number of images that a process keeps in memory; a longer round repeats them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
     options = parser.parse_args(argv)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
-    gc.freeze()  # a collection would copy what the processes share
+    os.dup2(2, 1)  # keeps the output of libraries out of the answers
+    gc.freeze()  # a garbage collection would copy the memory that the processes share
     forking = multiprocessing.get_context("fork")
     ours: list[Connection] = []
     for number, path in enumerate(options.checkpoints):
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         forking.Process(target=_serve, args=(there, path), daemon=True).start()
         there.close()
         ours.append(here)
-        _say(answers, number, _heard(here))  # one after the other, so that none disturbs another
+        _say(answers, number, _heard(here))  # one by one, so that they do not slow each other
     for line in sys.stdin:
         number, images = map(int, line.split())
         with contextlib.suppress(BrokenPipeError):
@@ -99,7 +99,7 @@ def _serve(connection: Connection, checkpoint: Path) -> None:
 
 
 def load(checkpoint: Path) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """The model of a checkpoint, and its inputs of the first validation images.
+    """The model of a checkpoint, and its inputs for the first validation images.
 
     Raises:
         ConfigError: the checkpoint or its config cannot be used.

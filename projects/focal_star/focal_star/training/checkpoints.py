@@ -50,9 +50,9 @@ class Checkpointer(DetectionCheckpointer):
     def __init__(self, *args: Any, trusted: bool = False, **kwargs: Any):
         """
         Args:
-            args: as Detectron2's.
+            args: passed on to Detectron2.
             trusted: whether to run code that the files contain.
-            kwargs: as Detectron2's.
+            kwargs: passed on to Detectron2.
         """
         super().__init__(*args, **kwargs)
         self._trusted = trusted
@@ -154,7 +154,7 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
     """The content of a checkpoint, its tensors on the CPU.
 
     Args:
-        path: of torch, or (``.pkl``) of Detectron2's model zoo.
+        path: a file of torch, or (``.pkl``) of Detectron2's model zoo.
         trusted: whether to run code that the file contains.
 
     Raises:

@@ -52,7 +52,7 @@ OF_ONE_DETECTOR = {
     "MODEL.FOCAL_STAR.": RETINANET,
     "MODEL.OHEM.": RETINANET,
 }
-"""Part of the config -> its detector; it has no effect on trainings of the other one."""
+"""Part of the config -> its detector; it has no effect on training runs of the other one."""
 
 NUM_WORKERS = "DATALOADER.NUM_WORKERS"
 LOSS = "MODEL.FOCAL_STAR.LOSS"
@@ -77,7 +77,7 @@ def record(given: CfgNode, prepared: CfgNode) -> dict[str, Any]:
     """The config of a training in plain values, for its checkpoints and ``result.json``.
 
     Args:
-        given: as it was read.
+        given: the config as it was read.
         prepared: after :func:`focal_star.training.engine.prepare_data_and_weights`, which sets the
             names and classes of the data set, and the file of the initial weights.
 

@@ -1,4 +1,4 @@
-"""The config of a training as its record has it: short, and enough to compare two trainings."""
+"""Builds the config for the record of a training run: only what is needed to compare two runs."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def config_record(cfg: CfgNode) -> dict[str, Any]:
 
     Returns:
         ``values``: dotted key -> value, for the keys that have another value than the default of
-        Detectron2, of this project or of an extension. ``follows``: key -> the keys that it follows
-        from, for the keys that :func:`focal_star.config.derive` sets.
+        Detectron2, of this project or of an extension. ``follows``: key -> the keys that it is
+        derived from, for the keys that :func:`focal_star.config.derive` sets.
     """
     defaults = get_cfg()
     add_focal_star_config(defaults, cfg.EXTENSIONS)

@@ -124,8 +124,8 @@ class DivergenceGuard(HookBase):
     def _end(self, losses: dict[str, float], norm: float | None) -> None:
         """
         Args:
-            losses: by name.
-            norm: of the gradient, None where it was not computed.
+            losses: name -> loss.
+            norm: the norm of the gradient, None where it was not computed.
         """
         parameters = list(self._model.named_parameters())[::-1]  # those next to the loss first
         amp = self.trainer.cfg.SOLVER.AMP.ENABLED

@@ -18,7 +18,7 @@ class MetricsWriter(JSONWriter):
     def __init__(self, folder: Path, state: dict | None = None):
         """
         Args:
-            folder: of the file.
+            folder: the folder of the file.
             state: the result of :meth:`state_dict`, to resume from.
         """
         self._path = folder / METRICS_FILE
@@ -47,7 +47,7 @@ class EventsWriter(TensorboardXWriter):
     def __init__(self, folder: Path, last_write: int = -1):
         """
         Args:
-            folder: of the event files.
+            folder: the folder of the event files.
             last_write: the last valid iteration; TensorBoard drops later values.
         """
         self._folder = folder

@@ -33,7 +33,7 @@ def predict_first_loss(
         loss: (logits, targets) -> sum of the elements' losses.
         prior_prob: pi, the score that the head starts with.
         num_classes: K.
-        num_anchors: anchors per image that count (not ignored, and taken where OHEM selects).
+        num_anchors: anchors per image that enter the loss (not ignored and, with OHEM, selected).
         num_pos_anchors: positive anchors among them.
         num_images: N, images per process: each process divides the losses of its share of a batch
             by the positive anchors of that share.
@@ -98,7 +98,7 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
 
 
 def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float, float]:
-    """Anchors that count, the positive ones among them, and all positive ones.
+    """The anchors that enter the loss, the positive ones among them, and all positive anchors.
 
     The mean over some training images.
     """

@@ -14,14 +14,14 @@ P_T = (0.1, 0.5, 0.9)
 """A hard, a middling and an easy example."""
 
 EASY_LOGIT = -100.0
-"""A logit at which the loss of a negative is negligible for the losses of this project."""
+"""A logit at which every loss of this project is negligible for a negative."""
 
 
 def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
     """Log which loss a model trains, and return the proof for the record of the training.
 
-    The values come from the method that computes ``loss_cls`` of a batch, so they are those of the
-    options and of the form (fused, compiled, or the formula as it is written) that are trained.
+    The values come from the method that computes ``loss_cls`` of a batch, so they reflect the
+    options and the form (fused, compiled, or the plain formula) that the training uses.
 
     Args:
         model: the model that is trained.
@@ -77,7 +77,7 @@ def _of_negative(model: FocalStarRetinaNet, logit: float) -> float:
 
 
 def _of_positive(model: FocalStarRetinaNet, logit: float) -> float:
-    """The loss of a positive: an anchor of the first class, less its K - 1 easy negatives."""
+    """The loss of a positive: an anchor of the first class, without its K - 1 easy negatives."""
     logits = torch.full((1, 1, model.num_classes), EASY_LOGIT, device=model.device)
     logits[..., 0] = logit
     first = torch.tensor([[0]], device=model.device)

@@ -33,7 +33,7 @@ class MixedPrecisionLoop(AMPTrainer):
         """
         Args:
             loop: the loop of full precision, with model, batches and optimizer.
-            device: of the model.
+            device: the device of the model.
             dtype: the narrow dtype; None for the one in ``NARROW_TYPES``.
             scaling: further arguments of torch's ``GradScaler``.
         """

@@ -40,7 +40,7 @@ class Watch(HookBase):
     def __init__(self, changes: Sequence[dict[str, Any]] = ()) -> None:
         """
         Args:
-            changes: of the config, which are used from where the training is resumed:
+            changes: the changes of the config, which are used from where the training is resumed:
                 :func:`focal_star.training.config_changes.changes`.
         """
         self._new_changes = changes

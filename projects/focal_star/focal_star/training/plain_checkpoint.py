@@ -195,7 +195,7 @@ def write(weights: Path, config_file: Path | None = None, output: Path | None = 
 
     Args:
         weights: the checkpoint.
-        config_file: its config; None for ``config.yaml`` beside it.
+        config_file: the checkpoint's config; None for ``config.yaml`` beside it.
         output: a folder; None for the checkpoint's.
 
     Returns:

@@ -72,8 +72,8 @@ class Start:
     Attributes:
         given: the config that it was asked for with.
         state: the content of the checkpoint to resume from; None for the beginning.
-        changes: of the config, which are used from here on.
-        outcome: of the training that is finished already; None if there is one to do.
+        changes: the changes of the config, which are used from here on.
+        outcome: the outcome of the training that is finished already; None if there is one to do.
     """
 
     given: CfgNode

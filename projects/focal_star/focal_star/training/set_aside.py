@@ -47,7 +47,7 @@ def keep_earlier(folder: Path, copied: Path | None = None) -> Path:
     The number is new: what was moved before stays.
 
     Args:
-        folder: of the training.
+        folder: the output folder of the training.
         copied: a file that is copied where it belongs to the training, since it is still read.
     """
     place = new_folder(folder / EARLIER)

@@ -21,7 +21,7 @@ MAX_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""Error numbers of a file system that has no locks; trainings there are not kept apart."""
+"""Error numbers of a file system that has no locks; training runs there are not kept apart."""
 
 
 @contextmanager

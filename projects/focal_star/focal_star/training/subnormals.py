@@ -1,16 +1,16 @@
-"""Subnormal floats, which a CPU computes with slowly."""
+"""Disables subnormal floats, with which a CPU computes slowly."""
 
 import torch
 from detectron2.config import CfgNode
 
 
 def flush_subnormals(cfg: CfgNode) -> None:
-    """Make this process compute with 0 in place of subnormal floats, if it trains on the CPU.
+    """Replace subnormal floats by 0 in this process, if it trains on the CPU.
 
-    Subnormal floats are those below 1.2e-38 in float32. At gamma = 2 to 5, some percent of the
-    gradient of an easy example's loss are subnormal, and convolutions then take up to three times
-    as long. The setting holds for this thread and for the threads that are started after it, until
-    the process ends.
+    Subnormal floats are those below 1.2e-38 in float32. At gamma = 2 to 5, a few percent of the
+    entries of the loss gradient are subnormal, and convolutions then take up to three times as
+    long. The setting holds for this thread and for the threads that are started after it, until the
+    process ends.
 
     Args:
         cfg: the config; on a GPU nothing is changed.

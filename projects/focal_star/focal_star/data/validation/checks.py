@@ -70,7 +70,8 @@ class DatasetCheck:
     """The result of a check.
 
     Attributes:
-        problems: of both splits and between them; empty if the data set is valid.
+        problems: the problems of each split and of the two together; empty if the data set is
+            valid.
         splits: the checks of the splits; empty where there is no data set.
     """
 
@@ -78,7 +79,7 @@ class DatasetCheck:
     splits: tuple[SplitCheck, ...] = ()
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Split -> its description, without reading a file again; of a valid data set."""
+        """Split -> its description, without reading a file again. The data set must be valid."""
         return {check.split.name: check.describe() for check in self.splits}
 
 
@@ -91,7 +92,7 @@ def check_folder(folder: Path | str, bit_depth: int | None = None) -> DatasetChe
     """Check both splits of a folder, and whether they agree.
 
     Args:
-        folder: of the data set.
+        folder: the folder of the data set.
         bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
     """
     folder = Path(folder)

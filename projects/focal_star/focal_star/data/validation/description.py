@@ -46,7 +46,7 @@ def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
     """Describe the content of a split, which must have passed the check.
 
     Args:
-        split: its files.
+        split: the files of the split.
         bit_depth: ``INPUT.BIT_DEPTH`` that its images are read with.
 
     Returns:
@@ -74,13 +74,13 @@ def describe_content(
     facts: Sequence[ImageFacts],
     bit_depth: int | None,
 ) -> dict[str, Any]:
-    """As :func:`describe`, of files that have been read.
+    """Like :func:`describe`, for files that have been read.
 
     Args:
-        split: its files.
-        content: of the annotation file, decoded.
+        split: the files of the split.
+        content: the content of the annotation file, decoded.
         annotation_file: its SHA-256, and its stamp from before it was read.
-        facts: of each image, in the order of the file.
+        facts: the facts of each image, in the order of the file.
         bit_depth: see :func:`describe`.
     """
     file_digest, stamp = annotation_file

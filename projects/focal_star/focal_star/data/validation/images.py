@@ -35,8 +35,8 @@ class ImageFacts:
         size: (width, height) in px, None where it cannot be decoded or was not.
         is_turned: whether its EXIF orientation swapped width and height.
         fault: kind and text of the problem, None where there is none.
-        sha256: of the file.
-        stamp: of the file when it was read.
+        sha256: the SHA-256 of the file.
+        stamp: the stamp of the file when it was read.
         conversions: what is done to its pixels when it is read.
     """
 
@@ -95,8 +95,8 @@ def describe_conversions(
     """Describe how images are converted to RGB with 8 bits per value.
 
     Args:
-        file_names: of the images.
-        conversions: of each.
+        file_names: the file names of the images.
+        conversions: the conversions of each image.
         bit_depth: ``INPUT.BIT_DEPTH`` that they are read with.
 
     Returns:

@@ -24,7 +24,7 @@ from focal_star.tools.detector import Detector, load_detector
 
 DEFAULT_THRESHOLD = 0.5
 MAX_DETECTORS = 16
-"""A picture has room for so many."""
+"""The maximum number of detectors that fit in a picture."""
 
 SKIPPED, UNUSABLE = 1, 2
 """Exit codes."""
@@ -101,7 +101,7 @@ def load_detectors(
 def choose_thresholds(
     detectors: Sequence[Detector], threshold: float | None
 ) -> tuple[list[float], str]:
-    """The min score of the boxes that are shown of each detector, and a sentence on its choice.
+    """The minimum score of each detector's boxes, and a sentence that says how it was chosen.
 
     A given threshold applies to all. Otherwise each detector has the threshold that was measured on
     its validation images, because losses calibrate differently; if one has none, all have
@@ -214,7 +214,7 @@ def write(
 
 
 def titles_of(detectors: Sequence[Detector]) -> list[str]:
-    """The names of the detectors; the paths of the checkpoints if two names are equal."""
+    """The names of the detectors, or the paths of the checkpoints if two names are the same."""
     names = [detector.name for detector in detectors]
     if len(set(names)) == len(names):
         return names
@@ -227,7 +227,7 @@ def _printable(name: str) -> str:
 
 
 def _path(text: str) -> Path | None:
-    """None for "", which make passes for a variable that is not set; Path("") is this folder."""
+    """None for "", which make passes for an unset variable; Path("") would be this folder."""
     return Path(text).expanduser() if text else None
 
 

@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 WIDTH = 16.0
 """Each of n columns is WIDTH / (n + 1) inches wide, which keeps the text readable."""
 MAX_COLUMNS = 4
-"""The max number of columns per row; more detectors need more rows."""
+"""The maximum number of columns per row; more detectors need more rows."""
 DPI = 180
 QUALITY = 85
 

@@ -74,7 +74,7 @@ def versions() -> Iterator[Finding]:
 
 
 def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
-    """Check everything that the trainings of a config need.
+    """Check everything that the training runs of a config need.
 
     Raises:
         focal_star.config.ConfigError: the config, or one of its variants, cannot be used.

@@ -1,4 +1,4 @@
-"""How well the anchors cover the boxes of a data set, from its annotations only.
+"""Computes how well the anchors cover the boxes of a data set, from its annotations only.
 
 A detector learns an object from the anchors that overlap it enough. This module computes the
 intersection over union of each box with its best anchor, over all positions on all levels.

@@ -1,4 +1,4 @@
-"""Checks what the trainings of a config need on this machine: data, initial weights, GPUs, disk.
+"""Checks what training with a config needs on this machine: data, initial weights, GPUs, disk.
 
 Each function checks one requirement. Nothing is downloaded or trained, but a data set that must be
 created or converted is written.
@@ -77,7 +77,7 @@ def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
     """Refuse what would end every training at its start: missing weights or GPUs.
 
     Args:
-        cfgs: the configs of the trainings, which share a data set.
+        cfgs: the configs of the training runs, which share a data set.
         num_gpus: the number of GPUs that a training needs here; 0 if another machine trains.
 
     Raises:

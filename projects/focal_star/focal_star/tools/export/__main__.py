@@ -72,7 +72,7 @@ class Format:
     """A kind of file.
 
     Attributes:
-        suffix: of its name.
+        suffix: the suffix of its name.
         any_size: whether it takes images of any size.
         write: (graph, example image) -> the file's content.
         load: the file's content -> what runs it; None where that needs a package that is not here.
@@ -152,8 +152,8 @@ def export(
     """The content of a file, checked, and its description.
 
     Args:
-        detector: of a RetinaNet.
-        name: of :data:`FORMATS`.
+        detector: a detector that contains a RetinaNet.
+        name: a key of :data:`FORMATS`.
         size: height and width of its images, px; only for formats that keep one.
 
     Raises:

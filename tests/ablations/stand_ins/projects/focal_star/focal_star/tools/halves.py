@@ -1,7 +1,7 @@
 """Takes the arguments of ``focal_star.tools.halves`` and writes the same files, without detections.
 
-``halves.json`` in the working directory says AP of a cell on the half that selects with the
-selection seed 0, by default 20; with another seed it is 100 minus that. AP on the half that reports
+``halves.json`` in the working directory says AP of a cell on the selection half with the
+selection seed 0, by default 20; with another seed it is 100 minus that. AP on the reporting half
 is one less. ``judged.txt`` gets a line for every cell.
 """
 
