@@ -103,7 +103,9 @@ def _show(request: Request, what: str, processes: int) -> int:
         return 0 if found.is_complete else 1
     test_images = prepared.dataset.get("val", {}).get("num_images", 0) if prepared else 0
     config = preparing.written_config(study)
-    left = costs.estimate(found, config, request.gpus, test_images)
+    left = costs.estimate(
+        found, config, request.gpus, test_images, use_published=not request.dataset
+    )
     if what == "plan":
         overview.print_plan(found, left, request.jobs, request.gpus)
         return 0

@@ -28,6 +28,7 @@ from ablations.records.record import DONE, Record, RecordError, load, load_folde
 from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
+from ablations.study.study import MAX_SEEDS
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,
@@ -257,6 +258,11 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
         if len(seeds) > 1
         else "This setting was trained with one seed, so the spread between seeds is unknown."
     )
+    if record.seed > MAX_SEEDS:
+        note += (
+            " If a tuning grid chose the setting, one half of these images took part in the choice: "
+            "the study's report judges it on the other half."
+        )
     per_class = record.result.get("per_class_AP", {})
     return {
         "results": rows,

@@ -51,7 +51,8 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
         except TuningError as error:
             _say(f"{grid.name}: no setting can be chosen: {error}")
     if choices != study.choices:
-        selection.write(layout, choices)
+        keyed = {selection.key_of(study, name): choice for name, choice in choices.items()}
+        selection.write(layout, keyed)
     return study.with_choices(choices)
 
 

@@ -142,10 +142,13 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
     """The expected time of all cells that are to run; "" if it is unknown."""
     test_images = prepared.dataset.get("val", {}).get("num_images", 0)
     config = preparing.written_config(request.study)
-    left = costs.estimate(before, config, request.gpus, test_images)
+    left = costs.estimate(
+        before, config, request.gpus, test_images, use_published=not request.dataset
+    )
     if not left.seconds or request.engine != "local":
         return ""
-    return f": about {duration(left.seconds / request.jobs)} with {request.jobs} side by side"
+    words = f": about {duration(left.seconds / request.jobs)} with {request.jobs} side by side"
+    return f"{words}, by the times of the published report" if left.elsewhere else words
 
 
 def _print_longer(request: Request, after: Status) -> None:

@@ -103,6 +103,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         for name, entry in (before.entries if before else {}).items()
         if name != CONTROL and _is_there(layout, found.records.get(entry.cell), entry)
     }
+    done = {cell.id for cell, state in found.states.items() if state == DONE}
     cells: dict[Setting, list[Cell]] = {cell.setting.architecture: [] for cell in study.cells()}
     for cell, state in found.states.items():
         if state == DONE and layout.cell_weights(cell.id).is_file():
@@ -114,7 +115,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
     entries, without = {}, {}
     for architecture, usable in cells.items():
         name = name_of(architecture)
-        if name in earlier:
+        if name in earlier and earlier[name].cell in done:
             entries[name] = earlier[name]
         elif usable:
             cell = max(usable, key=lambda one: losses[one.setting.loss])

@@ -100,6 +100,7 @@ class Estimate:
         measured: the number of records that the estimate uses.
         kinds: the same by detector, depth and scale.
         zoo: whether the estimate of some cells comes from the model zoo.
+        elsewhere: whether the measured records are those of the published report.
     """
 
     cells: int
@@ -110,24 +111,33 @@ class Estimate:
     measured: int
     kinds: tuple[Kind, ...]
     zoo: bool
+    elsewhere: bool = False
 
 
 def estimate(
-    status: Status, config: Mapping[str, Any] | None = None, gpus: int = 0, test_images: int = 0
+    status: Status,
+    config: Mapping[str, Any] | None = None,
+    gpus: int = 0,
+    test_images: int = 0,
+    use_published: bool = True,
 ) -> Estimate:
     """Estimate the cost of the cells of a study that are still to be run.
 
-    If none of the study's cells has been measured, the records of its published report are used.
 
     Args:
         status: the cells' states and records.
         config: dotted key -> value, for the known keys of the study's config.
         gpus: GPUs per cell; 0 for the CPU.
         test_images: the number of images in the evaluation; 0 for COCO's.
+        use_published: whether the records of the study's published report are used if none of its
+            cells has been measured here.
     """
     config = config or {}
     cost_model = _CostModel(status, config, test_images or COCO_TEST_IMAGES)
-    measured = _timed(status.records) or _timed(published_records(status.study.name))
+    measured = _timed(status.records)
+    elsewhere = not measured and use_published
+    if elsewhere:
+        measured = _timed(published_records(status.study.name))
     disk = _Measured(measured, cost_model, lambda record: record.run.get("disk_bytes") or 0.0)
     time = _Measured(
         measured,
@@ -168,6 +178,7 @@ def estimate(
             cost_model.zoo(c.setting.as_dict()) and not time.has(c.setting.as_dict())
             for c in seconds
         ),
+        elsewhere=elsewhere and bool(measured),
     )
 
 

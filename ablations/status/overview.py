@@ -64,6 +64,7 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) 
         words += f" ({megabytes(jobs * estimate.running_bytes)} more while they run)"
     if estimate.measured:
         words += f", from {estimate.measured} measured cells"
+        words += " of the published report, on another machine" if estimate.elsewhere else ""
     if per_iteration:
         words += f" ({1000 * per_iteration:.0f} ms per iteration)"
     console.print(words + ".")

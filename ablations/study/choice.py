@@ -64,8 +64,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The highest AP on the selection half first; equal ones keep their order."""
-    return tuple(sorted(candidates, key=lambda one: -one.selection))
+    """The highest AP on the selection half first; of equal ones, those with fewer divergences."""
+    return tuple(sorted(candidates, key=lambda one: (-one.selection, one.diverged)))
 
 
 def settings_of(grid: Grid) -> list[Setting]:

@@ -23,7 +23,7 @@ MAX_SEEDS = 1000
 FRESH_SEEDS = 5
 """The number of fresh seeds of a tuned row if the study gives none."""
 
-MAX_SCHEDULE = 1000
+MIN_SCHEDULE, MAX_SCHEDULE = 0.001, 1000
 
 ALL_GRIDS = "all"
 """The name that stands for all grids of a study, including its further grids."""
@@ -39,7 +39,7 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     dataset: str
     grids: Annotated[list[str], msgspec.Meta(min_length=1)]
     seeds: Seeds
-    schedule: Annotated[float, msgspec.Meta(gt=0, le=MAX_SCHEDULE)] = 1.0
+    schedule: Annotated[float, msgspec.Meta(ge=MIN_SCHEDULE, le=MAX_SCHEDULE)] = 1.0
     further_grids: list[str] = []
     more_seeds: dict[str, Seeds] = {}
     fresh_seeds: Seeds = FRESH_SEEDS
@@ -62,9 +62,9 @@ def schedule_of(text: str) -> float:
         number = float(text.lower().removesuffix("x"))
     except ValueError:
         number = 0.0
-    if not 0 < number <= MAX_SCHEDULE:
+    if not MIN_SCHEDULE <= number <= MAX_SCHEDULE:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a schedule; valid: a number up to {MAX_SCHEDULE}, such as 0.3x or 1x"
+            f"{text!r} is not a schedule; valid: {MIN_SCHEDULE}x to {MAX_SCHEDULE}x, such as 0.3x"
         )
     return number
 
@@ -202,7 +202,8 @@ def load_study(
     refuse(path, problems)
     names = list(grids or content["grids"])
     if ALL_GRIDS in names:
-        names = [*content["grids"], *content.get("further_grids", ())]
+        names.remove(ALL_GRIDS)
+        names += [*content["grids"], *content.get("further_grids", ())]
     if others := [grid for grid in names if grid not in known]:
         raise PlanError(unknown("grid", others, known))
     axes = content.get("axes", {})
@@ -227,6 +228,12 @@ def load_study(
         f"{path}: more_seeds: grid {grid.name} is tuned; fresh_seeds is the number of its seeds"
         for grid in loaded.values()
         if grid.is_tuned and grid.name in more
+    ]
+    of_tuning = {row.tune for grid in loaded.values() for row in grid.rows}
+    refused += [
+        f"{path}: more_seeds: grid {name} tunes a loss; all losses are tuned with equal seeds"
+        for name in more
+        if name in of_tuning
     ]
     if refused:
         raise PlanError("\n".join(refused))

@@ -14,7 +14,7 @@ from ablations.storage.layout import Layout
 from ablations.study.cell import Cell
 from ablations.study.choice import Candidate, Choice, ranked, settings_of
 from ablations.study.grid import Grid
-from ablations.study.study import Study
+from ablations.study.study import Study, schedule_name
 from ablations.tuning import halves
 from ablations.tuning.halves import TuningError
 
@@ -23,7 +23,7 @@ METRIC = "AP"
 
 
 class _SelectionFile(msgspec.Struct):
-    """Schema of ``selection.json``: tuning grid -> its choice."""
+    """Schema of ``selection.json``: the key of :func:`key_of` -> the choice."""
 
     choices: dict[str, Choice]
 
@@ -90,11 +90,26 @@ def read(layout: Layout) -> dict[str, Choice]:
 
 
 def write(layout: Layout, choices: Mapping[str, Choice]) -> None:
-    """Write ``selection.json``; the choices of grids that are not among these are kept."""
+    """Write ``selection.json``; the choices that are not among these are kept.
+
+    Args:
+        layout: the study's folder.
+        choices: the key of :func:`key_of` -> choice.
+    """
     content = msgspec.to_builtins(_SelectionFile(read(layout) | dict(choices)))
     for choice in content["choices"].values():
         del choice["stale"]
     write_json(layout.selection, content)
+
+
+def key_of(study: Study, grid: str) -> str:
+    """The name of a tuning grid's choice; each schedule and number of seeds has its own.
+
+    For example ``tune_fl``, or ``tune_fl at 0.3x, 3 seeds``.
+    """
+    schedule = "" if study.schedule == 1 else f" at {schedule_name(study.schedule)}"
+    seeds = next(len(study.seeds_of(one)) for one in study.tuning if one.name == grid)
+    return grid + schedule + ("" if seeds == 1 else f", {seeds} seeds")
 
 
 def with_stored(study: Study, layout: Layout, identities: Mapping[Cell, Identity] | None) -> Study:
@@ -107,16 +122,12 @@ def with_stored(study: Study, layout: Layout, identities: Mapping[Cell, Identity
     """
     if not study.tuning:
         return study
-    stored = read(layout)
-    return study.with_choices(
-        {
-            grid.name: msgspec.structs.replace(
-                stored[grid.name], stale=_changes(study, grid, stored[grid.name], identities)
-            )
-            for grid in study.tuning
-            if grid.name in stored
-        }
-    )
+    stored, choices = read(layout), {}
+    for grid in study.tuning:
+        if choice := stored.get(key_of(study, grid.name)):
+            stale = _changes(study, grid, choice, identities)
+            choices[grid.name] = msgspec.structs.replace(choice, stale=stale)
+    return study.with_choices(choices)
 
 
 def resolve(

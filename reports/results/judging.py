@@ -1,6 +1,7 @@
 """Replaces the results of tuned rows by those on the reporting half of the images."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -43,5 +44,15 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
             "per_class_AP": half.per_class_AP,
             "analysis": half.analysis,
         }
-        found[cell.id] = msgspec.structs.replace(record, result=result)
+        dataset = _with_reporting_half(record.dataset)
+        found[cell.id] = msgspec.structs.replace(record, result=result, dataset=dataset)
     return found
+
+
+def _with_reporting_half(dataset: dict[str, Any]) -> dict[str, Any]:
+    """A data set's description with the number of images in the reporting half, if it is known."""
+    val = dataset.get("val")
+    number = val.get("num_images") if isinstance(val, dict) else None
+    if type(number) is not int:
+        return dataset
+    return dataset | {"val": val | {"num_images": number - number // 2}}

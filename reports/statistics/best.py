@@ -74,6 +74,7 @@ def compared(study: Study) -> str:
     if not varied:
         return ""
     base = {axis: about.base for axis, about in AXES.items() if about.base is not ...} | study.base
+    base["schedule"] = study.schedule
     own = [
         labelled(axis, None if base[axis] is None else axis_text(axis, base[axis]))
         for axis in varied

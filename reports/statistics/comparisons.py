@@ -137,12 +137,15 @@ class NoiseFloor:
         tables: the tables it was measured in, if this table has no row with two runs.
         seeds: the number of seeds of a row of this table.
         least_difference: the smallest difference of two such rows that exceeds the noise.
+        of_halves: whether the spread was measured on the reporting half of the images, and the rows
+            on all images. Two runs differ more on fewer images, so the noise floor is then too high.
     """
 
     spread: PooledSpread
     tables: tuple[str, ...]
     seeds: int
     least_difference: float
+    of_halves: bool = False
 
 
 def compare(results: Results, grid: Grid) -> list[Comparison]:
@@ -226,13 +229,15 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
     seeds = results.of_grid(grid)["seed"].nunique()
     groups = _seeds_of_settings(results, [grid])
     tables: tuple[str, ...] = ()
+    of_halves = False
     if not groups:
         sources = [g for g in results.study.grids if _seeds_of_settings(results, [g])]
         groups, tables = _seeds_of_settings(results, sources), tuple(g.name for g in sources)
+        of_halves = any(g.is_tuned for g in sources) and not grid.is_tuned
     spread = pooled_spread(groups)
     if spread is None:
         return None
-    return NoiseFloor(spread, tables, seeds, least_difference(spread, seeds))
+    return NoiseFloor(spread, tables, seeds, least_difference(spread, seeds), of_halves)
 
 
 @dataclass(frozen=True)

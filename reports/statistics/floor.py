@@ -14,14 +14,15 @@ def floor(found: Sequence[Comparison], margin: float) -> float | None:
     """The highest AP of a table whose rows are all at the floor; None if they are not.
 
     All rows are at the floor if no mean reaches ``FLOOR_AP`` and no row differs from the reference
-    row significantly and by at least the margin.
+    row significantly and by at least the margin. While a row has no value, nothing is said.
 
     Args:
         found: the rows of the table.
         margin: the equivalence margin, AP.
     """
-    means = [one.mean for one in found if math.isfinite(one.mean)]
+    means = [one.mean for one in found]
     differs = any(one.survives and abs(one.difference) >= margin for one in found)
-    if not means or differs or max(means) >= FLOOR_AP:
+    is_known = bool(means) and all(map(math.isfinite, means))
+    if not is_known or differs or max(means) >= FLOOR_AP:
         return None
     return max(means)

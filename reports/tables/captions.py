@@ -244,4 +244,10 @@ def _noise_floor(floor: NoiseFloor | None) -> str:
         f"{floor.least_difference:.1f} {MAIN_METRIC} (pooled standard deviation between seeds "
         f"{spread.sd:.1f} {MAIN_METRIC}; {source}, "
         f"{counted(spread.degrees_of_freedom, 'degree')} of freedom)."
+        + (
+            " It was measured on the reporting half of the images, where runs differ more than on "
+            "all images."
+            if floor.of_halves
+            else ""
+        )
     )

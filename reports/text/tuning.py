@@ -28,7 +28,7 @@ def fairness(results: Results, grid: Grid) -> str:
     number = counted(max(sizes), "setting")
     images = images_of_half(results, grid)
     return (
-        f"Each setting is the best of {number} on one half of the validation images, and was "
+        f"Each tuned setting is the best of {number} on one half of the validation images, and was "
         "trained again with fresh seeds, which were not used to choose it. All values are measured "
         f"on the other half{f' ({images} images)' if images else ''}."
     )

@@ -319,8 +319,8 @@ def test_a_saved_config_keeps_its_schedule_and_can_be_given_another(tmp_path):
 
 
 def test_no_length_becomes_0_and_0_stays_0():
-    cfg = load_config(MINI, ["SOLVER.SCHEDULE", "1e-9"])
-    assert scheduled(cfg) == [1, 1, 1, 1]
+    cfg = load_config(MINI, ["SOLVER.SCHEDULE", "0.001"])
+    assert scheduled(cfg) == [3, 1, 1, 1]
     assert cfg.TEST.EVAL_PERIOD == 0
 
 

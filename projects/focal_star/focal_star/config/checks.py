@@ -33,7 +33,7 @@ SERVICES = ("wandb", "mlflow")
 MAX_SCALES, MAX_PX = 100, 100_000
 """Larger values of ``NUM_SCALES`` and ``SHORT_EDGE`` would take all memory."""
 
-MAX_SCHEDULE = 1000
+MIN_SCHEDULE, MAX_SCHEDULE = 0.001, 1000
 
 _SIZES = [f"INPUT.{limit}_SIZE_{phase}" for limit in ("MIN", "MAX") for phase in ("TRAIN", "TEST")]
 
@@ -135,8 +135,8 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",
         ),
         "SOLVER.SCHEDULE": (
-            lambda factor: _is_number(factor) and 0 < factor <= MAX_SCHEDULE,
-            f"a number > 0 and <= {MAX_SCHEDULE}",
+            lambda factor: _is_number(factor) and MIN_SCHEDULE <= factor <= MAX_SCHEDULE,
+            f"a number from {MIN_SCHEDULE} to {MAX_SCHEDULE}",
         ),
         "SOLVER.SCALED_BY": (_is_above_0, "a number > 0"),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
@@ -272,7 +272,7 @@ def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:
     if cfg.SOLVER.SCHEDULE != cfg.SOLVER.SCALED_BY:
         problems += [
             f"{key} is multiplied by SOLVER.SCHEDULE {cfg.SOLVER.SCHEDULE:g}; to give the number "
-            "itself, add: SOLVER.SCHEDULE 1.0"
+            f"itself, add: SOLVER.SCHEDULE {cfg.SOLVER.SCALED_BY}"
             for key in (*SCHEDULE_KEYS, "SOLVER.STEPS")
             if key in overrides[::2]
         ]

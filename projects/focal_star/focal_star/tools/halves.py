@@ -31,6 +31,7 @@ from typing import Any
 from focal_star.errors import ConfigError
 from focal_star.evaluation.halves import on_halves
 from focal_star.io.writing import write_whole
+from focal_star.training import interruption
 
 CHUNK = 4
 """The number of models that a process evaluates each time it reads the annotations."""
@@ -73,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         parts = [cells[start : start + CHUNK] for start in range(0, len(cells), CHUNK)]
         if options.jobs > 1 and len(parts) > 1:
             spawning = multiprocessing.get_context("spawn")  # a fork would share hotcoco's threads
-            with ProcessPoolExecutor(options.jobs, spawning) as pool:
+            with ProcessPoolExecutor(
+                options.jobs, spawning, initializer=interruption.exit_with_parent
+            ) as pool:
                 found = list(pool.map(evaluate, [request] * len(parts), parts))
         else:
             found = [evaluate(request, part) for part in parts]
