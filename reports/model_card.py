@@ -260,8 +260,8 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
     )
     if record.seed > MAX_SEEDS:
         note += (
-            " If a tuning grid chose the setting, one half of these images took part in the choice: "
-            "the study's report judges it on the other half."
+            " If a tuning grid chose the setting, one half of these images took part in the "
+            "choice: the study's report judges it on the other half."
         )
     per_class = record.result.get("per_class_AP", {})
     return {

@@ -52,7 +52,6 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
 def _with_reporting_half(dataset: dict[str, Any]) -> dict[str, Any]:
     """A data set's description with the number of images in the reporting half, if it is known."""
     val = dataset.get("val")
-    number = val.get("num_images") if isinstance(val, dict) else None
-    if type(number) is not int:
+    if not isinstance(val, dict) or type(number := val.get("num_images")) is not int:
         return dataset
     return dataset | {"val": val | {"num_images": number - number // 2}}

@@ -137,8 +137,8 @@ class NoiseFloor:
         tables: the tables it was measured in, if this table has no row with two runs.
         seeds: the number of seeds of a row of this table.
         least_difference: the smallest difference of two such rows that exceeds the noise.
-        of_halves: whether the spread was measured on the reporting half of the images, and the rows
-            on all images. Two runs differ more on fewer images, so the noise floor is then too high.
+        of_halves: whether the spread was measured on the reporting half of the images, and the
+            rows on all images. Runs differ more on fewer images, so the floor is then too high.
     """
 
     spread: PooledSpread
