@@ -3,17 +3,19 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
-from ablations.study.choice import Candidate, Choice, settings_of
+from ablations.study.choice import Candidate, Choice, ranked, settings_of
 from ablations.study.study import load_study
+from ablations.tuning import selection
 
 TUNING = ("tune_ce", "tune_fl", "tune_fl_star", "tune_fl_star_capped", "tune_appendix")
 
 
 def choice(*settings, diverged=0, seeds=(1,)):
-    ranked = tuple(Candidate(one.id, 30.0 - n, 29.0, diverged) for n, one in enumerate(settings))
-    return Choice(ranked, seeds, 0, {})
+    found = tuple(Candidate(one.id, 30.0 - n, 29.0, diverged) for n, one in enumerate(settings))
+    return Choice(found, seeds, 0, {})
 
 
 @pytest.fixture
@@ -52,14 +54,15 @@ def write(tmp_path):
 
 
 def test_each_loss_is_tuned_over_nine_settings():
-    study = load_study("mini", ["headline"])
+    study = load_study("mini", ["losses"])
     assert tuple(grid.name for grid in study.tuning) == TUNING
     assert [len(settings_of(grid)) for grid in study.tuning] == [9] * len(TUNING)
 
 
 def test_tuning_uses_the_settings_of_the_tables():
     def settings(*names):
-        return {row.setting for grid in load_study("mini", list(names)).grids for row in grid.rows}
+        study = load_study("mini", list(names), schedule=1)
+        return {row.setting for grid in study.grids for row in grid.rows}
 
     assert settings("alpha") < settings("tune_ce")
     neutral = Setting.of(loss="ce", alpha=0.75)
@@ -105,6 +108,31 @@ def test_nothing_is_chosen_if_every_run_diverged(write):
     assert made.grids[0].rows[0].setting.pending == "tune_one"
 
 
+def test_of_equal_settings_the_one_that_trained_is_chosen():
+    diverged, trained = Candidate("a", 0.0, 0.0, 1), Candidate("b", 0.0, 0.0, 0)
+    assert Choice(ranked((diverged, trained)), (1,), 0, {}).best == trained
+
+
+def test_each_schedule_and_number_of_seeds_keeps_its_choice(write, tmp_path):
+    """So that a run at another schedule, in the same folder, loses nothing."""
+    folder, layout = write(seeds=1), Layout(tmp_path / "out")
+    layout.root.mkdir()
+    studies = [
+        load_study("small", folder=folder, schedule=schedule, seeds=seeds)
+        for schedule, seeds in ((1, None), (0.5, None), (0.5, 2))
+    ]
+    keys = [selection.key_of(study, "tune_one") for study in studies]
+    assert keys == ["tune_one", "tune_one at 0.5x", "tune_one at 0.5x, 2 seeds"]
+    for study, key in zip(studies, keys, strict=True):
+        seeds = study.seeds_of(study.grids[1])
+        found = choice(*settings_of(study.grids[1]), seeds=seeds)
+        selection.write(layout, {key: found})
+    for study in studies:
+        stored = selection.with_stored(study, layout, None).choices["tune_one"]
+        assert stored.stale == ()
+        assert stored.best.setting == study.grids[1].rows[0].setting.id
+
+
 def test_selection_seed_changes_no_cell(write):
     first, second = (load_study("small", folder=write(selection_seed=seed)) for seed in (0, 1))
     assert (first.selection_seed, second.selection_seed) == (0, 1)
@@ -137,6 +165,10 @@ def test_selection_seed_changes_no_cell(write):
         (
             {"more_seeds": {"best": 3}},
             "more_seeds: grid best is tuned; fresh_seeds is the number of its seeds",
+        ),
+        (
+            {"more_seeds": {"tune_one": 3}},
+            "more_seeds: grid tune_one tunes a loss; all losses are tuned with equal seeds",
         ),
         ({"fresh_seeds": 0}, "fresh_seeds is 0"),
         ({"selection_seed": -1}, "selection_seed is -1"),

@@ -159,6 +159,11 @@ def test_all_grids_are_the_studys_and_its_further_ones():
         assert names[: len(wanted)] == wanted
 
 
+def test_a_misspelt_grid_beside_all_is_refused():
+    with pytest.raises(PlanError, match="unknown grid gama"):
+        load_study("mini", [ALL_GRIDS, "gama"])
+
+
 def test_grids_named_twice_count_once():
     assert [grid.name for grid in load_study("mini", grids=["gamma", "gamma"]).grids] == ["gamma"]
 

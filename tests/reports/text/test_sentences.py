@@ -5,6 +5,7 @@ import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
+from ablations.study.study import load_study
 from reports.results import provenance
 from reports.statistics import best
 from reports.statistics.comparisons import compare
@@ -248,6 +249,11 @@ def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
     # FL has a result at 88 px alone, and at its own 128 px only a stale one.
     assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
     assert best.compared(broken_folder.study) == ("All compared settings use depth 18, 128 px.")
+
+
+def test_the_schedule_of_the_compared_settings_is_the_studys():
+    study = load_study("mini", ["alpha", "headline"], schedule=0.3)
+    assert best.compared(study) == "All compared settings use 0.3x."
 
 
 def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
