@@ -174,8 +174,8 @@ def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_fol
 
 def test_under_a_table_of_speed_stands_what_was_timed(broken_folder):
     text = under_table(broken_folder, 2)
-    assert "ms per image is the median time over 30 images after 10 warm-up images of one" in text
-    assert "on Example CPU, 1 thread while other cells of the study were running" in text
+    assert "the median of 10 rounds of 2 images after 5 to warm up" in text
+    assert "It was measured on Example CPU, 1 thread, after the training runs" in text
     assert "timed on an Nvidia M40" in text
     assert "Parentheses contain the paper's depth and scale (px)." in text
     assert "The CSV file has the published AP₅₀, AP₇₅ and APₛ." in text
