@@ -228,7 +228,9 @@ def axis_text(axis: str, value: Any) -> str:
 
 
 def setting_text(values: Mapping[str, Any]) -> str:
-    """For example ``α = 0.25, γ = 2``, without the loss and the detector.
+    """For example ``α = 0.25, γ = 2``, without the loss, the detector and the schedule.
+
+    The schedule is that of the whole study; captions and table (j) have it.
 
     Args:
         values: axis -> value.
@@ -236,7 +238,7 @@ def setting_text(values: Mapping[str, Any]) -> str:
     return ", ".join(
         labelled(axis, None if value is None else axis_text(axis, value))
         for axis, value in values.items()
-        if axis not in ("loss", "detector")
+        if axis not in ("loss", "detector", "schedule")
     )
 
 
