@@ -107,9 +107,9 @@ class Study:
     dataset: str
     grids: tuple[Grid, ...]
     seeds: tuple[int, ...]
-    schedule: float = 1.0
     more_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
+    schedule: float = 1.0
     equivalence_margin: float = 1.0
     as_published: bool = False
     gpus: int = 0

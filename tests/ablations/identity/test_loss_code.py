@@ -42,7 +42,7 @@ def test_identity_always_has_the_loss_hash():
             {"focal_star"},
         ),
         ("base", "largest = 1e30", "largest = 1e29", set(CELLS)),
-        ("base", "# This share", "# That share", set()),
+        ("base", "# With this share", "# With that share", set()),
         ("focal", "The focal loss FL, -", "FL, -", set()),
     ],
 )

@@ -36,7 +36,9 @@ def test_cell_ends_with_a_done_record(job, workplace):
     assert record.run["attempts"] == 1 and record.run["commit"] == "c0ffee"
     assert record.run["wall_seconds"] > 0 and record.run["train_seconds"] == 1.5
     assert record.run["disk_bytes"] == sum(
-        path.stat().st_size for path in job.layout.cell(job.cell.id).iterdir()
+        path.stat().st_size
+        for path in job.layout.cell(job.cell.id).rglob("*")
+        if path.is_file()
     )
     assert cell_run.attempts == 1 and not cell_run.is_alive()
 
@@ -126,16 +128,16 @@ def test_files_of_another_fingerprint_are_set_aside_and_moved_back(job, workplac
     workplace.act({0.5: ["killed"]})
     end_of(replace(job, retries=0))
     assert steps_of(job) == [1, 2]
-    (job.layout.cell(job.cell.id) / "inference").mkdir()
+    (job.layout.cell(job.cell.id) / "left_over").mkdir()
     other = with_other_data(job)
     record = end_of(other)
     assert record.status == DONE and record.identity["dataset"] == "other"
     assert steps_of(job) == [1, 2, 3, 4], "from the start"
-    assert not (job.layout.cell(job.cell.id) / "inference").exists()
+    assert not (job.layout.cell(job.cell.id) / "left_over").exists()
     # And a result of another fingerprint is none.
     again = end_of(job)
     assert again.fingerprint == job.identity.fingerprint and again.run["resumed_at"] == [2]
-    assert (job.layout.cell(job.cell.id) / "inference").is_dir()
+    assert (job.layout.cell(job.cell.id) / "left_over").is_dir()
     assert len(workplace.ended()) == 2
     # Both are done: switching to and fro trains nothing, and gives the same records.
     assert end_of(other) == record and end_of(job) == again

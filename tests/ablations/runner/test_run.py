@@ -355,7 +355,8 @@ def test_study_file_has_the_request(workplace):
     assert (content["study"], content["grids"], content["seeds"]) == ("tiny", ["alpha"], 2)
     assert content["dataset"] == "data/own"
     assert shlex.split(content["command"]) == [
-        "make", "ablations", "STUDY=tiny", "GRIDS=alpha", "SEEDS=2", "DATASET=data/own",
+        "make", "ablations", "STUDY=tiny", "GRIDS=alpha", "SCHEDULE=1x", "SEEDS=2",
+        "DATASET=data/own",
     ]  # fmt: skip
 
 
@@ -365,7 +366,9 @@ def test_study_file_has_no_seeds_if_grids_have_their_own(workplace):
     run(replace(request, study=study))
     content = json.loads(request.layout.study.read_text(encoding="utf-8"))
     assert content["seeds"] is None
-    assert shlex.split(content["command"]) == ["make", "ablations", "STUDY=tiny", "GRIDS=alpha"]
+    assert shlex.split(content["command"]) == [
+        "make", "ablations", "STUDY=tiny", "GRIDS=alpha", "SCHEDULE=1x",
+    ]  # fmt: skip
     assert len(workplace.started()) == 2
 
 

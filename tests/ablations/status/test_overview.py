@@ -6,11 +6,14 @@ from rich.console import Console
 
 from ablations.status import overview, units
 from ablations.status.costs import Estimate, Kind, estimate
-from ablations.status.status import STATES, Status
+from ablations.status.status import STATES, UNCHOSEN, UNJUDGED, Status
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
+
+UNTUNED = tuple(state for state in STATES if state not in (UNCHOSEN, UNJUDGED))
+"""The states that a study without tuned rows can have."""
 
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
@@ -26,7 +29,7 @@ def study_of(*alphas, seeds=1):
 def mixed(make_record):
     """A cell in every state, a second seed of two cells, and the measured costs."""
     study = study_of(*ALPHAS)
-    states = dict(zip(study.cells(), (*STATES, "done", "missing"), strict=True))
+    states = dict(zip(study.cells(), (*UNTUNED, "done", "missing"), strict=True))
     records = {
         cell.id: make_record(
             cell=cell.id,

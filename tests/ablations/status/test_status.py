@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from ablations.identity.fingerprint import Identity
 from ablations.records.record import save
 from ablations.status.costs import estimate
-from ablations.status.status import STATES, status
+from ablations.status.status import STATES, UNCHOSEN, UNJUDGED, status
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
@@ -82,7 +82,7 @@ def mixed(layout, record_of):
 def test_every_state(layout, mixed):
     found = status(STUDY, layout, identities())
     assert found.states == {mixed[alpha]: state for alpha, state in STATE_OF.items()}
-    assert found.counts == dict.fromkeys(STATES, 1)
+    assert found.counts == dict.fromkeys(STATES, 1) | {UNCHOSEN: 0, UNJUDGED: 0}
     assert found.to_run == [mixed[alpha] for alpha in (0.5, 0.75, 0.9, 0.99)]
     assert not found.is_complete
     assert found.changed == {mixed[0.75]: ["dataset", "numerics"]}

@@ -18,7 +18,7 @@ def outcome(results, cell):
 def test_hand_written_records_become_rows(tmp_path, fixtures):
     layout = Layout(tmp_path)
     shutil.copytree(fixtures / "records", layout.records)
-    results = load(layout, load_study("mini"))
+    results = load(layout, load_study("mini", ["all"], schedule=1))
 
     done = outcome(results, "focal-alpha0.25-gamma2-seed1")
     assert (done["state"], done["AP"], done["AP50"], done["AP75"]) == ("done", 21.24, 40.0, 19.96)
