@@ -159,7 +159,8 @@ def test_the_command_line_needs_none_of_the_others():
 
 def test_a_report_is_rendered_without_the_others(tmp_path):
     shutil.copytree(RECORDS, tmp_path / "mini" / "records")
-    arguments = ["--study", "mini", "--grids", "gamma", "--output", str(tmp_path)]
+    arguments = ["--study", "mini", "--grids", "gamma", "--schedule", "1x"]
+    arguments += ["--output", str(tmp_path)]
     ended = run_without(PARTS["reports"][1], REPORT, *arguments, allowed=ALLOWED["reports"])
     assert ended.returncode == 1, ended.stderr  # it is written, and cells of the grid are missing
     page = tmp_path / "mini" / "report" / "index.html"

@@ -23,6 +23,7 @@ def tiny_overrides(tiny_data: Path, tmp_path: Path) -> list[str]:
         "CACHE_DIR": tmp_path / "cache",
         "OUTPUT_DIR": tmp_path / "train",
         "PRETRAINING.ENABLED": False,
+        "MODEL.RETINANET.SUBNET_INIT": "normal",  # Detectron2's
         "SOLVER.MAX_ITER": 6,
         "SOLVER.WARMUP_ITERS": 2,
         "SOLVER.IMS_PER_BATCH": 4,

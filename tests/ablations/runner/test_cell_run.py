@@ -36,9 +36,7 @@ def test_cell_ends_with_a_done_record(job, workplace):
     assert record.run["attempts"] == 1 and record.run["commit"] == "c0ffee"
     assert record.run["wall_seconds"] > 0 and record.run["train_seconds"] == 1.5
     assert record.run["disk_bytes"] == sum(
-        path.stat().st_size
-        for path in job.layout.cell(job.cell.id).rglob("*")
-        if path.is_file()
+        path.stat().st_size for path in job.layout.cell(job.cell.id).rglob("*") if path.is_file()
     )
     assert cell_run.attempts == 1 and not cell_run.is_alive()
 

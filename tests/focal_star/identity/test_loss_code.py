@@ -56,7 +56,7 @@ def test_every_loss_of_the_project_has_a_hash():
         ("focal", "gamma: float = 2.0", "gamma: float = 2.5", {"focal"}),
         ("base", "0.78 * math.log", "0.79 * math.log", ALL),
         ("base", "-F.logsigmoid(-x)", "-F.logsigmoid(-x) * 1", ALL),
-        ("base", "# This share", "# That share", set()),
+        ("base", "# With this share", "# With that share", set()),
         ("__init__", "capture(LOSSES.values())", "pass", set()),
     ],
 )

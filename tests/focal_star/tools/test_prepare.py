@@ -94,7 +94,7 @@ def test_the_config_is_resolved_and_neither_derived_nor_a_variants(call):
     assert config == yaml.safe_load(yaml.safe_dump(config))  # plain types
     assert config["SEED"] == 7 and config["MODEL"]["RESNETS"]["DEPTH"] == 18
     assert config["INPUT"]["SHORT_EDGE"] == 128 and config["INPUT"]["MIN_SIZE_TEST"] == 800
-    assert config["MODEL"]["ANCHOR_GENERATOR"]["SIZES"][0] == [16.0]
+    assert config["MODEL"]["ANCHOR_GENERATOR"]["SIZES"][0] == [32.0]
     assert config["DATASETS"]["TRAIN"] == ["digits_in_scenes_train"]
 
 

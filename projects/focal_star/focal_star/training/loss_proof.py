@@ -33,8 +33,8 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         computes it; ``positive`` and ``negative``, the losses of one logit of that label where p_t
         is each of ``P_T``, None where that is not finite.
     """
-    options = dict(model.classification_loss.keywords)
-    del options["reduction"]
+    options = dict(getattr(model.classification_loss, "keywords", {}))
+    options.pop("reduction", None)
     values = {
         label: [_value(model, p_t, positive=label == "positive") for p_t in P_T]
         for label in ("positive", "negative")

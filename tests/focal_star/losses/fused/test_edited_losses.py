@@ -147,5 +147,5 @@ def test_the_loss_as_it_is_is_fused(tmp_path, caplog):
 
 
 def test_the_detector_of_this_test_computes_as_the_real_one():
-    assert Detector._loss_cls is retinanet.FocalStarRetinaNet._loss_cls
+    assert Detector.loss_cls is retinanet.FocalStarRetinaNet.loss_cls
     assert Detector.fused_loss is retinanet.FocalStarRetinaNet.fused_loss
