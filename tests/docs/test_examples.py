@@ -30,7 +30,7 @@ def test_a_new_loss_has_its_row_in_the_report(trained):
     ran = trained.run("make ablations GRIDS=headline")
     assert ran.code == 0, ran.text
     row = rows_of(ran.report, "Poly-1")[0]
-    assert "poly1-alpha0.25-gamma1-seed1001.json" in row
+    assert "poly1-alpha0.25-gamma1-0.15x-seed1001.json" in row
     assert re.search(r"\| +\d+\.\d \|", row), row
     assert "poly1 is sky blue" in ran.report
 
@@ -55,7 +55,7 @@ def test_a_changed_loss_is_trained_again(trained, changed):
         plan = trained.run(f"make plan  GRIDS=headline {'#' * (1 + changed)}").text
     finally:
         losses.write_text(before, encoding="utf-8")
-    assert ("stale: poly1-alpha0.25-gamma1-seed1001: loss" in plan) == changed, plan
+    assert ("stale: poly1-alpha0.25-gamma1-0.15x-seed1001: loss" in plan) == changed, plan
     assert ("1 stale" in plan) == changed
 
 
