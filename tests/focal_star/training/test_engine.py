@@ -69,10 +69,10 @@ def test_a_loss_that_is_no_number_ends_the_training_as_diverged(tiny_cfg, monkey
 
         def classification_loss(logits, targets):
             calls.append(1)
-            return loss(logits, targets) * (bad if len(calls) == 10 else 1)
+            return loss(logits, targets) * (bad if len(calls) == 13 else 1)
 
-        # The proof of the loss asks 6 times and the prediction of the first loss twice, so that
-        # the tenth call is iteration 1.
+        # The proof of the loss asks 9 times and the prediction of the first loss twice, so that
+        # the thirteenth call is iteration 1.
         model.classification_loss, model.fused_loss = classification_loss, None
         return model
 

@@ -40,9 +40,9 @@ FEATURES = {
     "num_small": "small objects (under 32² px)",
     "num_medium": "medium objects",
     "num_large": "large objects (96² px and over)",
-    "object_size": "size of an object's box (px): minimum, median, maximum",
-    "width": "width (px): minimum, median, maximum",
-    "height": "height (px): minimum, median, maximum",
+    "object_size": "object size (px): min, median, max",
+    "width": "width (px): min, median, max",
+    "height": "height (px): min, median, max",
 }
 """The rows of a description: key -> label."""
 

@@ -34,7 +34,7 @@ def scene(height: int = 40, width: int = 60) -> Image.Image:
 def save_checkpoint(folder: Path, num_classes: int = 3, bias: float = -1.0, seed: int = 0) -> Path:
     """An untrained detector that detects much where ``bias`` is high; its config beside it."""
     folder.mkdir(parents=True)
-    cfg = load_config(MINI, ["MODEL.DEVICE", "cpu"])
+    cfg = load_config(MINI, ["MODEL.DEVICE", "cpu", "MODEL.RETINANET.SUBNET_INIT", "normal"])
     cfg.MODEL.RETINANET.NUM_CLASSES = num_classes
     torch.manual_seed(seed)
     model = build_model(cfg)

@@ -15,7 +15,10 @@ from focal_star.tools.export import __main__ as export
 from focal_star.tools.export.detection_graph import Detections
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
-OPTIONS = ["MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", "96", "PRETRAINING.ENABLED", "False"]
+OPTIONS = [
+    "MODEL.WEIGHTS", "", "INPUT.SHORT_EDGE", "96", "PRETRAINING.ENABLED", "False",
+    "MODEL.RETINANET.SUBNET_INIT", "normal",
+]  # fmt: skip
 SIZES = ((120, 170), (96, 64), (65, 33))
 FIXED = (96, 64)
 
