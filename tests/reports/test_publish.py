@@ -11,6 +11,7 @@ from reports.figures import illustration
 from reports.page.contents import published_agreement
 from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
 from reports.results.load import ReportError
+from reports.statistics.floor import FLOOR_AP
 from reports.tables.grids import grid_table
 from tests.ablations.speeds import speed_of
 
@@ -42,7 +43,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
     records = elsewhere / "output" / "mini" / "records"
-    (records / "other.json").write_text((records / "ce-alpha0.5-seed1.json").read_text())
+    (records / "other.json").write_text((records / "ce-alpha0.5-0.15x-seed1.json").read_text())
     assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 2  # a refused record
     (records / "other.json").unlink()
     assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
@@ -56,6 +57,7 @@ def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
 def test_publishing_copies_the_last_times(elsewhere):
     settings = [row.setting for grid in load_study("mini").grids for row in grid.rows]
     folder = elsewhere / "output" / "mini" / "speed"
+    shutil.rmtree(folder)
     last = speed_of(settings, lambda _: [5.0] * 10)
     earlier = speed_of(settings, lambda _: [7.0] * 10, machine={}, finished="2020-01-01T00:00:00")
     for speed in (last, earlier):
@@ -133,11 +135,14 @@ def test_the_kept_study_is_whole_and_its_pictures_are_there():
 
 
 def test_the_kept_study_is_one_to_learn_from():
-    """A cell that learns, and an order of the rows that has to do with the paper's."""
+    """A cell that learns, and an order of the rows that has to do with the paper's.
+
+    The study is short and its data are hard, so that AP is low: learning is twice the floor.
+    """
     results = published("mini")
     cells = results.cells
-    focal = cells[cells["setting"] == "focal-alpha0.25-gamma2"]
-    assert focal["AP"].mean() >= 18
+    focal = cells[cells["setting"] == "focal-alpha0.25-gamma2-0.15x"]
+    assert focal["AP"].mean() >= 2 * FLOOR_AP
     alpha = next(grid for grid in results.study.grids if grid.name == "alpha")
     assert published_agreement(grid_table(results, alpha)).tau >= 0.6
 
