@@ -99,8 +99,7 @@ class Prepared:
         scales = "SOLVER.REFERENCE_WORLD_SIZE" in config and config["SOLVER.REFERENCE_WORLD_SIZE"]
         schedule = {} if scales else {key: config[key] for key in SCHEDULE if key in config}
         if MAX_ITER in schedule:
-            factor = cell.setting.as_dict().get("schedule", 1.0)
-            schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * factor))
+            schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * cell.setting.schedule))
         base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
         values = base | cell.setting.as_dict()
         axes = {

@@ -17,8 +17,9 @@ import msgspec
 
 from ablations.records.rounds import centre, ratios, spread
 from ablations.storage.json_files import write_json
-from ablations.storage.schemas import check, shown
+from ablations.storage.schemas import check
 from ablations.study.cell import Setting
+from focal_star.io.quoting import shown
 
 SCHEMA: Final = 1
 

@@ -84,6 +84,11 @@ class Setting:
         return "-".join(axis.prefix + text + axis.suffix for axis, text in parts)
 
     @property
+    def schedule(self) -> float:
+        """The length of the training as a multiple of the config's; at 1x the values lack it."""
+        return float(self.as_dict().get("schedule", AXES["schedule"].base))
+
+    @property
     def architecture(self) -> "Setting":
         """The axes that change the network or its input; empty for the study's own architecture."""
         return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))

@@ -13,7 +13,12 @@ from reports import plots
 from reports.figures.grids import intervals
 from reports.figures.illustration import Illustrated, drawn
 from reports.results import provenance
-from reports.results.labels import MAIN_METRIC, UNORDERED_COLOUR, setting_colour
+from reports.results.labels import (
+    MAIN_METRIC,
+    UNORDERED_COLOUR,
+    setting_colour,
+    with_true_minus,
+)
 from reports.results.load import Results
 from reports.results.rows import row_label
 from reports.statistics.schedules import SCHEDULE, agreements, schedule_of, scheduled
@@ -116,9 +121,6 @@ def tau_over_schedule(results: Results) -> Illustrated:
 
 def _points(line: plots.Curve, digits: str) -> str:
     pairs = zip(line.x, line.y, strict=True)
-    return ", ".join(f"{_number(y, digits)} at {schedule_name(x)}" for x, y in pairs)
-
-
-def _number(value: float, digits: str) -> str:
-    """A number with a true minus sign."""
-    return format(value, digits).replace("-", "−")
+    return ", ".join(
+        f"{with_true_minus(format(y, digits))} at {schedule_name(x)}" for x, y in pairs
+    )

@@ -128,18 +128,15 @@ def _draw(axes: Axes, curves: Sequence[Curve], offsets: Numbers = ()) -> None:
             marker=curve.marker, markersize=6.5, label=curve.label, zorder=3,
             markerfacecolor=curve.colour if curve.filled else "white",
         )  # fmt: skip
-        if len(curve.low):
-            low, high = np.asarray(curve.low, float), np.asarray(curve.high, float)
+        for at, *ends in ((y, curve.low, curve.high), (x, curve.x_low, curve.x_high)):
+            if not len(ends[0]):
+                continue
+            low, high = (np.asarray(end, float) for end in ends)
             barred = usable & np.isfinite(low) & np.isfinite(high)
+            error = [(at - low)[barred], (high - at)[barred]]
             axes.errorbar(
-                x[barred], y[barred], yerr=[(y - low)[barred], (high - y)[barred]],
-                color=curve.colour, fmt="none", elinewidth=1.2, capsize=3, zorder=2,
-            )  # fmt: skip
-        if len(curve.x_low):
-            left, right = np.asarray(curve.x_low, float), np.asarray(curve.x_high, float)
-            barred = usable & np.isfinite(left) & np.isfinite(right)
-            axes.errorbar(
-                x[barred], y[barred], xerr=[(x - left)[barred], (right - x)[barred]],
+                x[barred], y[barred],
+                xerr=error if at is x else None, yerr=error if at is y else None,
                 color=curve.colour, fmt="none", elinewidth=1.2, capsize=3, zorder=2,
             )  # fmt: skip
 

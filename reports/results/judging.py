@@ -1,7 +1,6 @@
 """Replaces the results of tuned rows by those on the reporting half of the images."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -44,14 +43,9 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
             "per_class_AP": half.per_class_AP,
             "analysis": half.analysis,
         }
-        dataset = _with_reporting_half(record.dataset)
-        found[cell.id] = msgspec.structs.replace(record, result=result, dataset=dataset)
+        val = record.dataset.get("val")
+        about = (val if isinstance(val, dict) else {}) | {"num_images": half.images}
+        found[cell.id] = msgspec.structs.replace(
+            record, result=result, dataset=record.dataset | {"val": about}
+        )
     return found
-
-
-def _with_reporting_half(dataset: dict[str, Any]) -> dict[str, Any]:
-    """A data set's description with the number of images in the reporting half, if it is known."""
-    val = dataset.get("val")
-    if not isinstance(val, dict) or type(number := val.get("num_images")) is not int:
-        return dataset
-    return dataset | {"val": val | {"num_images": number - number // 2}}

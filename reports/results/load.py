@@ -20,7 +20,7 @@ from ablations.status.status import ENDED, STALE, Status, status
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.axes import AXES
-from ablations.study.cell import Cell
+from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
 from ablations.study.study import MAX_SCHEDULE, Study, load_study
 from ablations.tuning import selection
@@ -197,7 +197,7 @@ def load(layout: Layout, study: Study) -> Results:
                     "setting": row.setting.id,
                     "pending": bool(row.setting.pending),
                     "judged": cell.id in of_fresh_seeds,
-                    **_axes(study, row.setting.as_dict()),
+                    **_axes(study, row.setting),
                     **_outcome(found, cell),
                     SPEED: _ms_per_image(speed, cell),
                 }
@@ -245,11 +245,11 @@ def _resolved(
         return unknown(str(error))
 
 
-def _axes(study: Study, setting: dict[str, Any]) -> dict[str, Any]:
-    """Axis -> a setting's value, None for the study's own. A setting at 1x has no schedule."""
-    schedule = setting.get("schedule", 1.0)
+def _axes(study: Study, setting: Setting) -> dict[str, Any]:
+    """Axis -> a setting's value; None at the study's own."""
+    values, schedule = setting.as_dict(), setting.schedule
     own = {"schedule": None if schedule == study.schedule else schedule}
-    return {axis: setting.get(axis) for axis in AXES} | own
+    return {axis: values.get(axis) for axis in AXES} | own
 
 
 def _outcome(found: Status, cell: Cell) -> dict[str, Any]:

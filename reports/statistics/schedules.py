@@ -152,10 +152,8 @@ def _means(results: Results) -> pd.DataFrame:
     cells = results.cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
     found: dict[float, dict[str, float]] = {}
     for setting, mean in cells.items():
-        values = settings[str(setting)].as_dict()
-        # The id of a setting at 1x has no schedule, whatever the study's own is.
-        at = found.setdefault(float(values.get(SCHEDULE, 1.0)), {})
-        at[_without_schedule(settings[str(setting)])] = mean
+        one = settings[str(setting)]
+        found.setdefault(one.schedule, {})[_without_schedule(one)] = mean
     return pd.DataFrame(found).sort_index(axis="columns")
 
 

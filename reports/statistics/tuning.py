@@ -119,13 +119,12 @@ def expected_best(selection: Sequence[float], reporting: Sequence[float]) -> np.
         (n,) for k = 1 .. n.
     """
     selected, reported = np.asarray(selection, float), np.asarray(reporting, float)
-    values, group = np.unique(selected, return_inverse=True)
+    _, group = np.unique(selected, return_inverse=True)
     means = np.bincount(group, weights=reported) / np.bincount(group)
     ordered = means[np.sort(group)]
     n = len(ordered)
     rank, k = np.arange(1, n + 1), np.arange(1, n + 1)[:, None]
     weights = special.comb(rank - 1, k - 1) / special.comb(n, k)
-    assert len(values) <= n, (len(values), n)
     return weights @ ordered
 
 

@@ -20,7 +20,7 @@ EPOCHS_1X = 12.0
 """Epochs of the schedule 1x: 90,000 iterations of 16 images of COCO (arXiv:1708.02002)."""
 
 MIN_LOCATIONS = 2.0
-"""The min width of an object in strides of the finest level of the pyramid."""
+"""The minimum width of an object in strides of the finest level of the pyramid."""
 
 STRIDE = 8
 """The stride of P3, the finest level of RetinaNet (arXiv:1708.02002, section 4), in px."""
