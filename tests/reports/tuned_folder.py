@@ -39,6 +39,37 @@ def grids():
     )
 
 
+def add_halves(folder, cell, selecting, reporting, whole=False):
+    """Add what an evaluation on both halves of the images writes."""
+    record = load(folder.layout.record(cell.id))
+    parts = {}
+    for half, ap in (("selection", selecting), ("reporting", reporting)):
+        found = analysis(ap, seed=cell.seed)
+        found["bootstrap"]["images"] = 20
+        metrics = dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl"), ap)
+        full = whole and half == "reporting"
+        parts[half] = {
+            "images": 20, "metrics": metrics, "per_class_AP": {"0": ap, "1": ap},
+            "analysis": found if full else {"bootstrap": found["bootstrap"]},
+        }  # fmt: skip
+    about = {"version": 1, "cell": cell.id, "fingerprint": record.fingerprint,
+             "selection_seed": folder.study.selection_seed, "whole": whole}  # fmt: skip
+    folder.layout.halves.mkdir(exist_ok=True)
+    write_json(folder.layout.half(cell.id), about | parts)
+
+
+def choose(folder):
+    """Choose as a run does."""
+    records = {path.stem: load(path) for path in folder.layout.records.glob("*.json")}
+    choices = {
+        grid.name: selection.choose(folder.study, grid, folder.layout, records)
+        for grid in folder.study.tuning
+    }
+    keys = {selection.key_of(folder.study, name): one for name, one in choices.items()}
+    selection.write(folder.layout, keys)
+    return choices
+
+
 class TunedFolder:
     """A study folder whose cells can be tuned, chosen and judged, one step after the other."""
 
@@ -66,31 +97,10 @@ class TunedFolder:
         self.folder.add(cell, on_all, status=status, analysis=analysis(on_all))
         if status != "done":
             return
-        record = load(self.layout.record(cell.id))
-        parts = {}
-        for half, ap in (("selection", selecting), ("reporting", reporting)):
-            found = analysis(ap, seed=cell.seed)
-            found["bootstrap"]["images"] = 20
-            metrics = dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl"), ap)
-            full = whole and half == "reporting"
-            parts[half] = {
-                "images": 20, "metrics": metrics, "per_class_AP": {"0": ap, "1": ap},
-                "analysis": found if full else {"bootstrap": found["bootstrap"]},
-            }  # fmt: skip
-        about = {"version": 1, "cell": cell.id, "fingerprint": record.fingerprint,
-                 "selection_seed": self.study.selection_seed, "whole": whole}  # fmt: skip
-        self.layout.halves.mkdir(exist_ok=True)
-        write_json(self.layout.half(cell.id), about | parts)
+        add_halves(self.folder, cell, selecting, reporting, whole)
 
     def choose(self):
-        """Choose as a run does."""
-        records = {path.stem: load(path) for path in self.layout.records.glob("*.json")}
-        choices = {
-            grid.name: selection.choose(self.study, grid, self.layout, records)
-            for grid in self.study.tuning
-        }
-        selection.write(self.layout, choices)
-        return choices
+        return choose(self.folder)
 
     def judge(self, method, alpha, aps, **changes):
         """Add the fresh runs of a setting: AP on the reporting half."""
