@@ -36,7 +36,7 @@ MAX_CONTROL_DIFFERENCE = 0.03
 """A control whose ratio is further from 1 shows that the times cannot be relied on."""
 
 CONTROL = "control"
-"""The name of the control, which repeats another entry in a process of its own."""
+"""The name of the control, which repeats another entry in processes of its own."""
 
 OWN = "base"
 """The name of the architecture of the study's config, whose setting has no axes."""

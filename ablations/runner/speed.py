@@ -30,7 +30,7 @@ IMAGES = 50
 MIN_IMAGES = 20
 """Images per architecture and round, and the minimum if the architectures are slow."""
 
-WARMUP_IMAGES = 5
+WARMUP_IMAGES = 20
 """The number of images with which ``focal_star.evaluation.rounds`` warms up before each round."""
 
 SECONDS = 80.0

@@ -23,7 +23,7 @@ STOP_SECONDS = 5.0
 
 
 class SpeedProcess:
-    """Times checkpoints; each has its own process, which runs until the measurement ends."""
+    """Times checkpoints, each time in a new process."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path, number: int):
         self._process, self._log = process, log

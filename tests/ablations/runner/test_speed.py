@@ -216,10 +216,10 @@ def test_rounds_have_everything_once_in_an_order_of_their_own():
 
 
 def test_images_per_round_follow_from_the_time():
-    # 10 rounds of 50 + 5 images of 20 architectures at 5 ms take 55 s.
+    # 10 rounds of 50 + 20 images of 20 architectures at 5 ms take 70 s.
     assert images_of([5.0] * 20, 0) == 50
-    # At 10 ms, 80 s are 40 images per round, of which 5 warm up.
-    assert images_of([10.0] * 20, 0) == 30
+    # At 8 ms, 80 s are 50 images per round, of which 20 warm up.
+    assert images_of([8.0] * 20, 0) == 30
     assert images_of([500.0] * 20, 0) == stage.MIN_IMAGES
     assert images_of([10.0] * 20, 10_000) == 50, "a long training may be followed by a long stage"
 

@@ -19,8 +19,8 @@ from torch import nn
 
 from focal_star.evaluation.timing import clock
 
-WARMUP_IMAGES = 5
-"""Untimed images before each round; another process has used the caches since the last round."""
+WARMUP_IMAGES = 20
+"""The number of untimed images before each round: the first images of a new process are slow."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -87,8 +87,6 @@ def time_round(model: nn.Module, inputs: Sequence[dict[str, Any]], images: int) 
     finally:
         gc.enable()
     others, stolen = _others(busy, _busy_ticks(), used, seconds)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # the other models are on the same GPU
     return Sample(
         ms=[round(one, 3) for one in ms],
         cpu_ms=round(1000 * used, 3),

@@ -1,19 +1,20 @@
 """``python -m focal_star.tools.speed CHECKPOINT ...``: times detectors in rounds.
 
-Each checkpoint gets a process of its own, which builds the model from the ``config.yaml`` beside
-it, loads the first validation images and then waits. The caller chooses which process runs next,
-through lines on the standard input, and reads one JSON object per line from the standard output::
+The caller chooses which checkpoint is timed next, through lines on the standard input, and reads
+one JSON object per line from the standard output::
 
     < {"entry": 0}           or {"entry": 0, "error": "..."}, once per checkpoint, in their order
     > 0 50                   times 50 images with the first checkpoint
     < {"entry": 0, "ms": [5.1, ...], ...}     see :class:`focal_star.evaluation.rounds.Sample`
 
-It ends when the standard input is closed. Only one process works at a time. All of them are forked
-from one that has imported torch and Detectron2 and has computed nothing.
+Each round has a new process, which builds the model from the ``config.yaml`` beside the checkpoint,
+loads the first validation images, warms up, times and ends. How fast a process is depends on where
+its memory lies, so a process that served all rounds would bias all of them. Only one process works
+at a time; each is forked from one that has imported torch and Detectron2 and has computed nothing.
+This tool ends when the standard input is closed.
 """
 
 import argparse
-import contextlib
 import gc
 import json
 import multiprocessing
@@ -33,7 +34,7 @@ from focal_star.data.mapper import build_test_mapper
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
-from focal_star.evaluation.rounds import WARMUP_IMAGES, time_round, use_one_thread
+from focal_star.evaluation.rounds import time_round, use_one_thread
 from focal_star.extensions import trainer_class
 from focal_star.training import interruption
 from focal_star.training.checkpoints import CompleteCheckpointer
@@ -55,19 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # keeps the output of libraries out of the answers
     gc.freeze()  # a garbage collection would copy the memory that the processes share
-    forking = multiprocessing.get_context("fork")
-    ours: list[Connection] = []
     for number, path in enumerate(options.checkpoints):
-        here, there = forking.Pipe()
-        forking.Process(target=_serve, args=(there, path), daemon=True).start()
-        there.close()
-        ours.append(here)
-        _say(answers, number, _heard(here))  # one by one, so that they do not slow each other
+        answer = _in_new_process(path, 1)
+        _say(answers, number, {k: v for k, v in answer.items() if k == "error"})
     for line in sys.stdin:
         number, images = map(int, line.split())
-        with contextlib.suppress(BrokenPipeError):
-            ours[number].send(images)
-        _say(answers, number, _heard(ours[number]))
+        _say(answers, number, _in_new_process(options.checkpoints[number], images))
     return 0
 
 
@@ -75,27 +69,30 @@ def _say(answers: TextIO, number: int, answer: dict[str, Any]) -> None:
     print(json.dumps({"entry": number, **answer}), file=answers, flush=True)
 
 
-def _heard(connection: Connection) -> dict[str, Any]:
-    """The answer of a process."""
+def _in_new_process(checkpoint: Path, images: int) -> dict[str, Any]:
+    """The answer of a new process that times a checkpoint."""
+    forking = multiprocessing.get_context("fork")
+    here, there = forking.Pipe()
+    process = forking.Process(target=_serve, args=(there, checkpoint, images), daemon=True)
+    process.start()
+    there.close()
     try:
-        return connection.recv()
+        return here.recv()
     except (EOFError, ConnectionError):
         return {"error": "its process ended unexpectedly"}
+    finally:
+        process.join()
 
 
-def _serve(connection: Connection, checkpoint: Path) -> None:
-    """The process of a checkpoint: build the model, then time a round for each message."""
+def _serve(connection: Connection, checkpoint: Path, images: int) -> None:
+    """The process of a round."""
     interruption.exit_with_parent()
     try:
         model, inputs = load(checkpoint)
         use_one_thread()
-        time_round(model, inputs, WARMUP_IMAGES)
+        connection.send(time_round(model, inputs, images).as_dict())
     except (ConfigError, DatasetError, OSError) as error:
         connection.send({"error": str(error)})
-        return
-    connection.send({})
-    while True:
-        connection.send(time_round(model, inputs, connection.recv()).as_dict())
 
 
 def load(checkpoint: Path) -> tuple[nn.Module, list[dict[str, Any]]]:

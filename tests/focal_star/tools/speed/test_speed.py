@@ -53,7 +53,7 @@ def test_it_answers_each_line_and_ends_with_its_input(detectors):
     assert min(first["ms"] + large["ms"] + again["ms"]) > 0
     assert large["threads"] == 1 and len(large["affinity"]) == 1 and large["device"] == "cpu"
     assert 0 < large["cpu_ms"] <= 1.5 * sum(large["ms"])
-    assert dead["error"] == "its process ended unexpectedly"
+    assert dead["entry"] == 2 and dead["error"] == answers[2]["error"]
 
 
 def test_the_runner_and_the_tool_agree_on_the_record():
