@@ -23,6 +23,7 @@ from ablations.status import costs, overview, today
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
+from ablations.study.asked_seeds import asked_seeds
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
 
@@ -131,7 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grids", help="names of grids, separated by spaces (default: the study's)"
     )
-    parser.add_argument("--seeds", type=_positive, help="number of seeds (default: the study's)")
+    parser.add_argument(
+        "--seeds",
+        type=asked_seeds,
+        help="number of seeds, for example 3 or 'alpha=3 gamma=3' (default: the study's)",
+    )
     parser.add_argument(
         "--schedule",
         type=schedule_of,

@@ -7,6 +7,7 @@ from pathlib import Path
 from ablations.records.record import DONE
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.asked_seeds import asked_seeds
 from ablations.study.study import schedule_of
 from reports.follow import follow
 from reports.page.render import write_report
@@ -55,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grids", help="names of grids, separated by spaces (default: those that ran)"
     )
-    parser.add_argument("--seeds", type=_seeds, help="number of seeds (default: those that ran)")
+    parser.add_argument(
+        "--seeds",
+        type=asked_seeds,
+        help="number of seeds, for example 3 or 'alpha=3 gamma=3' (default: those that ran)",
+    )
     parser.add_argument(
         "--schedule",
         type=schedule_of,
@@ -74,13 +79,6 @@ def _parser() -> argparse.ArgumentParser:
         "--beside", type=int, metavar="PID", help="with --every: the process that started this one"
     )
     return parser
-
-
-def _seeds(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} seeds; at least 1 is needed")
-    return number
 
 
 def _seconds(text: str) -> float:

@@ -27,8 +27,8 @@ from ablations.records import speed as speeds
 from ablations.records.record import DONE, Record, RecordError, load, load_folder
 from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
+from ablations.study.asked_seeds import MAX_SEEDS
 from ablations.study.cell import Setting
-from ablations.study.study import MAX_SEEDS
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.storage.layout import Layout
+from ablations.study.asked_seeds import seeds_text
 from ablations.study.study import Study, schedule_name
 
 RETRIES = 2
@@ -57,5 +58,5 @@ class Request:
             f"SCHEDULE={schedule_name(study.schedule)}",
         ]
         if study.same_seeds:
-            arguments.append(f"SEEDS={study.same_seeds}")
+            arguments.append(f"SEEDS={seeds_text(study.same_seeds)}")
         return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])

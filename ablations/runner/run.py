@@ -29,6 +29,7 @@ from ablations.storage import locks
 from ablations.storage.json_files import write_json
 from ablations.storage.layout import Layout
 from ablations.storage.locks import is_running
+from ablations.study.asked_seeds import seeds_text
 from ablations.study.cell import Cell
 from ablations.study.choice import CHOSEN_LATER
 from ablations.study.study import schedule_name
@@ -168,7 +169,7 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
     return {
         "study": study.name,
         "grids": [grid.name for grid in study.grids],
-        "seeds": study.same_seeds,
+        "seeds": seeds_text(study.same_seeds),
         "schedule": study.schedule,
         "dataset": str(request.dataset or ""),
         "processes": request.processes,

@@ -11,17 +11,15 @@ import msgspec
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError, names_of, read, refuse
 from ablations.storage.schemas import name_of, unknown
+from ablations.study.asked_seeds import ALL, MAX_SEEDS
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.choice import Choice, problems_of, with_choices, with_pending
 from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
-MAX_SEEDS = 1000
-"""The maximum number of seeds per setting. Fresh seeds begin above it."""
-
 FRESH_SEEDS = 5
-"""The number of fresh seeds of a tuned row if the study gives none."""
+"""The number of fresh seeds of a tuned row if the study gives none; they begin at MAX_SEEDS + 1."""
 
 MIN_SCHEDULE, MAX_SCHEDULE = 0.001, 1000
 
@@ -87,12 +85,13 @@ class Study:
         seeds: the seeds that each setting is trained with.
         schedule: the length of a training as a multiple of the config's: 1 for Detectron2's 1x.
         more_seeds: grid -> the seeds of its settings, for grids with other seeds.
-        fresh_seeds: the seeds of grids with tuned rows. No other grid can have them, so that the
-            runs that choose a setting never judge it.
+        fresh_seeds: the seeds of grids with tuned rows. No grid without tuned rows can have such
+            seeds, so that the runs that choose a setting never judge it.
         selection_seed: divides the validation images into a selection half and a reporting half. It
             is not part of a cell's identity.
         choices: tuning grid -> the choice among its settings, once there is one.
-        asked_seeds: the number of seeds given on the command line; None for the study's own.
+        asked_seeds: the numbers of seeds given on the command line, see
+            :mod:`ablations.study.asked_seeds`; empty for the study's own.
         base: axis -> the config's value, in the study's terms.
         equivalence_margin: AP (percent) by which two equivalent settings differ at most.
         as_published: whether the config and the data set are those of the published tables, so
@@ -117,7 +116,7 @@ class Study:
     fresh_seeds: tuple[int, ...] = ()
     selection_seed: int = 0
     choices: Mapping[str, Choice] = field(default_factory=dict)
-    asked_seeds: int | None = None
+    asked_seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tuning(self) -> tuple[Grid, ...]:
@@ -126,10 +125,10 @@ class Study:
         return tuple(grid for grid in self.grids if grid.name in names)
 
     @property
-    def same_seeds(self) -> int | None:
-        """The number of seeds to pass as an argument to repeat the study; None for its default."""
+    def same_seeds(self) -> Mapping[str, int]:
+        """The numbers of seeds to pass as an argument to repeat the study; empty for its own."""
         own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
-        return self.asked_seeds or (None if own else len(self.seeds))
+        return self.asked_seeds or ({} if own else {ALL: len(self.seeds)})
 
     def with_choices(self, choices: Mapping[str, Choice]) -> "Study":
         """The study with these choices in place of earlier ones, in its tuned rows as well."""
@@ -139,9 +138,7 @@ class Study:
 
     def seeds_of(self, grid: Grid) -> tuple[int, ...]:
         """The seeds of a grid's settings."""
-        if grid.is_tuned:
-            return self.fresh_seeds
-        return self.more_seeds.get(grid.name, self.seeds)
+        return self.more_seeds.get(grid.name, self.fresh_seeds if grid.is_tuned else self.seeds)
 
     def requested(self) -> list[Cell]:
         """A cell for every grid, row and seed; a cell of several grids appears several times.
@@ -166,7 +163,7 @@ class Study:
 def load_study(
     name: str,
     grids: list[str] | None = None,
-    seeds: int | None = None,
+    seeds: Mapping[str, int] | None = None,
     schedule: float | None = None,
     folder: Path = PACKAGE,
 ) -> Study:
@@ -176,15 +173,16 @@ def load_study(
         name: the study.
         grids: names of grids to use instead of the study's; ``ALL_GRIDS`` for all grids of the
             study, including its further grids.
-        seeds: number of seeds of every grid, instead of the study's numbers.
+        seeds: grid -> number of seeds, instead of the study's numbers; ``asked_seeds.ALL`` -> the
+            number for all other grids.
         schedule: the length of the training runs, instead of the study's.
         folder: the folder of ``studies/``, ``grids/`` and ``reference/``.
 
     Raises:
         PlanError: an unknown study or grid, or a file that cannot be used.
     """
-    if seeds is not None and seeds > MAX_SEEDS:
-        raise PlanError(f"{seeds} seeds were asked for; {MAX_SEEDS} at most")
+    asked = dict(seeds or {})
+    all_seeds = asked.get(ALL)
     if Path(name).name != name:
         known_studies = ", ".join(names_of(folder / "studies"))
         raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {known_studies}")
@@ -194,6 +192,7 @@ def load_study(
     for key, names, what, valid in (
         ("more_seeds", content.get("more_seeds", ()), "grid", known),
         ("further_grids", content.get("further_grids", ()), "grid", known),
+        ("seeds", [grid for grid in asked if grid != ALL], "grid", known),
         ("axes", content.get("axes", ()), "axis", AXES),
         ("base", content.get("base", ()), "axis", AXES),
     ):
@@ -223,12 +222,8 @@ def load_study(
             refused.append(f"grid {grid}: tune: {unknown('grid', others, known)}")
         waiting += [one for one in tuning if one in known and one not in (*loaded, *waiting)]
     refused += problems_of(loaded.values(), loaded)
-    more = {} if seeds else content.get("more_seeds", {})
-    refused += [
-        f"{path}: more_seeds: grid {grid.name} is tuned; fresh_seeds is the number of its seeds"
-        for grid in loaded.values()
-        if grid.is_tuned and grid.name in more
-    ]
+    more = {} if all_seeds else content.get("more_seeds", {})
+    more |= {grid: number for grid, number in asked.items() if grid != ALL}
     of_tuning = {row.tune for grid in loaded.values() for row in grid.rows}
     refused += [
         f"{path}: more_seeds: grid {name} tunes a loss; all losses are tuned with equal seeds"
@@ -237,22 +232,31 @@ def load_study(
     ]
     if refused:
         raise PlanError("\n".join(refused))
-    fresh = seeds or content.get("fresh_seeds", FRESH_SEEDS)
+    fresh = all_seeds or content.get("fresh_seeds", FRESH_SEEDS)
     return Study(
         name=name,
         title=content["title"],
         config=content["config"],
         dataset=content["dataset"],
         grids=tuple(with_pending(grid, loaded) for grid in loaded.values()),
-        seeds=tuple(range(1, (seeds or content["seeds"]) + 1)),
+        seeds=_seeds(all_seeds or content["seeds"]),
         schedule=schedule,
-        more_seeds={grid: tuple(range(1, n + 1)) for grid, n in more.items() if grid in loaded},
+        more_seeds={
+            grid: _seeds(number, fresh=loaded[grid].is_tuned)
+            for grid, number in more.items()
+            if grid in loaded
+        },
         base=base,
         equivalence_margin=content.get("equivalence_margin", 1.0),
         as_published=content.get("as_published", False),
         gpus=content.get("gpus", 0),
         slurm=content.get("slurm", SlurmOptions()),
-        fresh_seeds=tuple(range(MAX_SEEDS + 1, MAX_SEEDS + fresh + 1)),
+        fresh_seeds=_seeds(fresh, fresh=True),
         selection_seed=content.get("selection_seed", 0),
-        asked_seeds=seeds,
+        asked_seeds=asked,
     )
+
+
+def _seeds(number: int, fresh: bool = False) -> tuple[int, ...]:
+    first = MAX_SEEDS + 1 if fresh else 1
+    return tuple(range(first, first + number))

@@ -1,7 +1,9 @@
 """Reads a study's output folder into one tidy frame."""
 
+import argparse
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ablations.status import today
 from ablations.status.status import ENDED, STALE, Status, status
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.asked_seeds import asked_seeds
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
@@ -113,7 +116,7 @@ def find_study(
     layout: Layout,
     name: str,
     grids: list[str] | None = None,
-    seeds: int | None = None,
+    seeds: Mapping[str, int] | None = None,
     schedule: float | None = None,
 ) -> Study:
     """The study as it was run; missing arguments are taken from ``study.json``.
@@ -125,14 +128,17 @@ def find_study(
     if not layout.root.is_dir():
         raise ReportError(f"there is no {layout.root}: no cell of this study was run there")
     request = _read_object(layout.study)
-    asked_grids, asked_seeds = request.get("grids"), request.get("seeds")
-    problems = []
+    asked_grids, same_seeds, problems = request.get("grids"), {}, []
     if asked_grids is not None and not (
         isinstance(asked_grids, list) and all(isinstance(grid, str) for grid in asked_grids)
     ):
         problems.append(f"grids is {asked_grids!r}, not a list of names")
-    if asked_seeds is not None and (type(asked_seeds) is not int or asked_seeds < 1):
-        problems.append(f"seeds is {asked_seeds!r}, not a number of seeds")
+    asked = request.get("seeds")
+    if asked not in (None, ""):
+        try:
+            same_seeds = asked_seeds(str(asked))
+        except argparse.ArgumentTypeError as error:
+            problems.append(f"seeds: {error}")
     asked_schedule = request.get("schedule")
     if asked_schedule is not None and (
         type(asked_schedule) not in (int, float) or not 0 < asked_schedule <= MAX_SCHEDULE
@@ -143,7 +149,7 @@ def find_study(
     return load_study(
         name,
         grids or asked_grids,
-        asked_seeds if seeds is None else seeds,
+        same_seeds if seeds is None else seeds,
         asked_schedule if schedule is None else schedule,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ablations.study.study import MAX_SEEDS
+from ablations.study.asked_seeds import MAX_SEEDS
 from reports.statistics.inference import SIGNIFICANCE, Estimate
 
 

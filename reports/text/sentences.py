@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ablations.records.record import DONE
-from ablations.study.study import MAX_SEEDS
+from ablations.study.asked_seeds import MAX_SEEDS
 from reports.results import labels
 from reports.results.labels import MAIN_METRIC, with_true_minus
 from reports.results.load import Results

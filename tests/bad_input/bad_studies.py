@@ -165,8 +165,8 @@ for name, spoil, *words in [
 for name, command, *words in [
     ("an unknown study", plan("--study", "nope"), "there is no studies/nope.yaml; there are: s"),
     ("a study elsewhere", plan("--study", "../grids/g"), "there is no studies/"),
-    ("no seeds", plan("--seeds", "0"), "'0' is not a whole number of at least 1"),
-    ("10^9 seeds", plan("--seeds", "1000000000"), "1000 at most"),
+    ("no seeds", plan("--seeds", "0"), "'0' is not a number of seeds from 1 to 1000"),
+    ("10^9 seeds", plan("--seeds", "1000000000"), "from 1 to 1000"),
     ("jobs in words", plan("--jobs", "two"), "'two' is not a whole number of at least 1"),
     ("an unknown engine", plan("--engine", "pbs"), "invalid choice: 'pbs'"),
     ("an unknown command", plan("destroy"), "unrecognized arguments: destroy"),
@@ -179,7 +179,7 @@ for name, command, *words in [
 for name, command, *words in [
     ("STUDY", make("plan", "STUDY=nope"), "there is no studies/nope.yaml; there are: "),
     ("GRIDS", make("plan", "GRIDS=alpha nope"), "unknown grid nope; known: "),
-    ("SEEDS", make("plan", "SEEDS=two"), "'two' is not a whole number of at least 1"),
+    ("SEEDS", make("plan", "SEEDS=two"), "'two' is not a number of seeds from 1 to 1000"),
     ("ENGINE", make("plan", "ENGINE=pbs"), "invalid choice: 'pbs'"),
     ("RETRIES", make("plan", "RETRIES=-1"), "'-1' is not a whole number of at least 0"),
     ("JOBS", make("plan", "JOBS=0"), "'0' is not a whole number of at least 1"),

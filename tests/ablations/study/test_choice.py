@@ -5,6 +5,7 @@ import yaml
 
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.asked_seeds import ALL
 from ablations.study.cell import Cell, Setting
 from ablations.study.choice import Candidate, Choice, ranked, settings_of
 from ablations.study.study import load_study
@@ -119,7 +120,7 @@ def test_each_schedule_and_number_of_seeds_keeps_its_choice(write, tmp_path):
     layout.root.mkdir()
     studies = [
         load_study("small", folder=folder, schedule=schedule, seeds=seeds)
-        for schedule, seeds in ((1, None), (0.5, None), (0.5, 2))
+        for schedule, seeds in ((1, None), (0.5, None), (0.5, {ALL: 2}))
     ]
     keys = [selection.key_of(study, "tune_one") for study in studies]
     assert keys == ["tune_one", "tune_one at 0.5x", "tune_one at 0.5x, 2 seeds"]
@@ -163,10 +164,6 @@ def test_selection_seed_changes_no_cell(write):
         ({"rows": [{"method": "one", "tune": 3}]}, "row 1: tune is 3: expected text"),
         ({"rows": [{"method": "one", "tune": "best"}]}, "grid best: best has tuned rows itself"),
         (
-            {"more_seeds": {"best": 3}},
-            "more_seeds: grid best is tuned; fresh_seeds is the number of its seeds",
-        ),
-        (
             {"more_seeds": {"tune_one": 3}},
             "more_seeds: grid tune_one tunes a loss; all losses are tuned with equal seeds",
         ),
@@ -181,7 +178,22 @@ def test_an_unfair_or_impossible_tuning_is_refused(write, changes, words):
 
 
 def test_more_seeds_may_be_asked_for(write):
-    study = load_study("small", seeds=3, folder=write(fresh_seeds=8))
-    assert study.fresh_seeds == (1001, 1002, 1003) and study.same_seeds == 3
+    study = load_study("small", seeds={ALL: 3}, folder=write(fresh_seeds=8))
+    assert study.fresh_seeds == (1001, 1002, 1003) and study.same_seeds == {ALL: 3}
     study = load_study("small", folder=write(fresh_seeds=8))
-    assert len(study.fresh_seeds) == 8 and study.same_seeds is None
+    assert len(study.fresh_seeds) == 8 and study.same_seeds == {}
+
+
+def test_a_grid_may_have_more_seeds(write):
+    folder = write(fresh_seeds=8)
+    study = load_study("small", seeds={"best": 3}, folder=folder)
+    best, *tuning = study.grids
+    assert study.seeds_of(best) == (1001, 1002, 1003) and study.same_seeds == {"best": 3}
+    assert {study.seeds_of(grid) for grid in tuning} == {(1, 2)}
+    mixed = load_study("small", seeds={ALL: 4, "best": 3}, folder=folder)
+    assert mixed.seeds_of(best) == (1001, 1002, 1003)
+    assert {mixed.seeds_of(grid) for grid in mixed.grids[1:]} == {(1, 2, 3, 4)}
+    with pytest.raises(PlanError, match="seeds: unknown grid bets; .*did you mean best?"):
+        load_study("small", seeds={"bets": 3}, folder=folder)
+    with pytest.raises(PlanError, match="all losses are tuned with equal seeds"):
+        load_study("small", seeds={"tune_one": 3}, folder=folder)

@@ -8,9 +8,10 @@ from ablations.identity.fingerprint import ResolvedConfig
 from ablations.identity.prepared import Prepared, check_base
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import PlanError
+from ablations.study.asked_seeds import ALL, MAX_SEEDS
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Row
-from ablations.study.study import ALL_GRIDS, MAX_SEEDS, load_study, schedule_name, schedule_of
+from ablations.study.study import ALL_GRIDS, load_study, schedule_name, schedule_of
 
 FOLDER = PACKAGE
 GRIDS = sorted(path.stem for path in (FOLDER / "grids").glob("*.yaml"))
@@ -66,7 +67,7 @@ def test_every_cell_makes_a_config(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_are_unique_and_ordered_by_seed(name):
-    study = load_study(name, seeds=3)
+    study = load_study(name, seeds={ALL: 3})
     cells = study.cells()
     assert set(cells) == {
         Cell(row.setting, seed)
@@ -92,7 +93,7 @@ def test_headline_has_fresh_seeds():
     assert not set(study.fresh_seeds) & set(range(1, MAX_SEEDS + 1)), "no choice can use them"
     of_fresh_seeds = {cell.setting for cell in study.cells() if cell.seed in study.fresh_seeds}
     assert of_fresh_seeds == {row.setting for row in study.grids[0].rows}
-    asked = load_study("mini", grids=["headline", "alpha"], seeds=2)
+    asked = load_study("mini", grids=["headline", "alpha"], seeds={ALL: 2})
     assert Counter(cell.setting for cell in asked.cells()).keys() == {
         cell.setting for cell in study.cells()
     }
@@ -203,7 +204,7 @@ def test_ten_thousand_cells(write):
     gammas = [{"loss": "focal", "gamma": gamma, "alpha": a} for a in alphas[:2] for gamma in (0, 1)]
     write("grids/focal.yaml", GOOD | {"rows": gammas})
     folder = write("studies/tiny.yaml", STUDY | {"grids": ["good", "focal"]})
-    study = load_study("tiny", seeds=2, folder=folder)
+    study = load_study("tiny", seeds={ALL: 2}, folder=folder)
     assert len(study.requested()) == NUM_CELLS + 8
     assert len(study.cells()) == NUM_CELLS + 4, "the cross entropy at two alphas is there twice"
     assert isinstance(study.grids[0].rows[0], Row)
