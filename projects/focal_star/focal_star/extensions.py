@@ -15,7 +15,7 @@ from detectron2.config import CfgNode
 
 from focal_star.errors import ConfigError
 
-NAMES = ("mini",)
+NAMES = ("mini", "frozen")
 """Values of ``EXTENSIONS``."""
 
 Rule = tuple[Callable[[Any], bool], str]

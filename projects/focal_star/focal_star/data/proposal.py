@@ -23,7 +23,7 @@ class Proposal:
     """An input scale and the smallest anchor for it.
 
     Attributes:
-        short_edge: of the network's input, px.
+        short_edge: the short edge of the network's input, px.
         smallest_anchor: the side of the smallest anchor at P3, px; three scales per octave follow.
         matched: the share of boxes whose side is at least ``MATCHED`` of that anchor's.
         too_small: the share of boxes with a side below ``TOO_SMALL`` px.
