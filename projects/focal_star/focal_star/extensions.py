@@ -7,6 +7,7 @@ by itself.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,21 @@ NAMES = ("mini", "frozen")
 
 Rule = tuple[Callable[[Any], bool], str]
 """Whether the value of a config key is valid, and which values are, in words."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Config values that follow from a data set.
+
+    Attributes:
+        overrides: ``KEY VALUE`` pairs.
+        text: what they are and why, in one line.
+        warning: what cannot be learnt with them, in one line; "" if there is no doubt.
+    """
+
+    overrides: tuple[str, ...]
+    text: str
+    warning: str = ""
 
 
 class Extension:
@@ -49,6 +65,18 @@ class Extension:
         Returns:
             None if the data set is not one of this extension.
         """
+
+    def propose(self, cfg: CfgNode, content: dict[str, Any]) -> "Proposed | None":
+        """What fits a data set better than the values of the config; None for no proposal.
+
+        Args:
+            cfg: the config.
+            content: the training annotations, in COCO's format.
+        """
+        return None
+
+    def store(self, cfg: CfgNode) -> None:
+        """Compute what all training runs of a prepared config share, if it is not there yet."""
 
     def makes_weights(self, cfg: CfgNode) -> bool:
         """Whether a config asks for initial weights from :meth:`initial_weights`."""
@@ -103,6 +131,12 @@ def trainer_class(cfg: CfgNode, trainer: type[Any]) -> type[Any]:
     for extension in load(cfg.EXTENSIONS):
         trainer = extension.trainer_class(trainer)
     return trainer
+
+
+def store(cfg: CfgNode) -> None:
+    """Call :meth:`Extension.store` of every extension of a config."""
+    for extension in load(cfg.EXTENSIONS):
+        extension.store(cfg)
 
 
 def weights_maker(cfg: CfgNode) -> Extension | None:

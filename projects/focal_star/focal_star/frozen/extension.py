@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.extensions import Extension, Rule
+from focal_star.extensions import Extension, Proposed, Rule
 from focal_star.frozen import models, weights
-from focal_star.frozen.trainer import StoredViewsTrainer
+from focal_star.frozen.proposing import proposed
+from focal_star.frozen.trainer import StoredViewsTrainer, store_views
 from focal_star.training.trainer import Trainer
 
 MAX_VIEWS = 1000
@@ -34,6 +36,12 @@ class Frozen(Extension):
 
     def trainer_class(self, trainer: type) -> type[Trainer]:
         return StoredViewsTrainer
+
+    def propose(self, cfg: CfgNode, content: dict[str, Any]) -> Proposed:
+        return proposed(content, cfg.SOLVER.IMS_PER_BATCH)
+
+    def store(self, cfg: CfgNode) -> None:
+        store_views(cfg)
 
     def makes_weights(self, cfg: CfgNode) -> bool:
         return not cfg.MODEL.WEIGHTS and "efficientnet_lite0" in cfg.MODEL.BACKBONE.NAME

@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from focal_star.data.images import read_image
+from focal_star.errors import ConfigError
 from focal_star.frozen.views import Recipe, view
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
@@ -36,6 +37,9 @@ FEATURES = "stored_views"
 """Key of a mapped image whose value replaces its pixels: a row of the store, float16."""
 
 MAX_BYTES = 4 * 2**30
+
+MAX_IMAGES = 12_000
+"""More than a training of a few minutes looks at."""
 
 Record = dict[str, Any]
 """Detectron2's record of an image."""
@@ -59,7 +63,9 @@ class StoredViews:
         return len(self._features)
 
     def __call__(self, record: Record) -> Record:
-        image = self._images[record["file_name"]]
+        image = self._images.get(record["file_name"])
+        if image is None:  # one of more images than are stored
+            image = np.random.randint(len(self._images))
         return self.view(record, image * self._per_image + np.random.randint(self._per_image))
 
     def view(self, record: Record, row: int) -> Record:
@@ -81,8 +87,19 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
     Args:
         cfg: ``INPUT.SHORT_EDGE`` is the size of a view, ``VIEWS`` has their number.
         net: the backbone, with its weights.
-        records: of the training images.
+        records: of the training images; of more than ``MAX_IMAGES``, evenly spaced ones are used.
+
+    Raises:
+        ConfigError: the size is no multiple of the network's largest stride.
     """
+    if cfg.INPUT.SHORT_EDGE is None or cfg.INPUT.SHORT_EDGE % net.size_divisibility:
+        raise ConfigError(
+            f"INPUT.SHORT_EDGE is {cfg.INPUT.SHORT_EDGE}; valid with VIEWS.PER_IMAGE: a multiple "
+            f"of {net.size_divisibility}"
+        )
+    if len(records) > MAX_IMAGES:
+        logger.warning("Of %d images, %d are used", len(records), MAX_IMAGES)
+        records = [records[i * len(records) // MAX_IMAGES] for i in range(MAX_IMAGES)]
     recipe, per_image = Recipe(cfg.INPUT.SHORT_EDGE), cfg.VIEWS.PER_IMAGE
     folder = Path(cfg.CACHE_DIR) / "views" / _key(cfg, recipe, per_image, net, records)
     with locked(lock_of(folder)):

@@ -2,9 +2,11 @@
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import get_detection_dataset_dicts
 
-from focal_star.frozen.store import stored_views
+from focal_star.frozen.store import Record, StoredViews, stored_views
 from focal_star.modeling.efficientnet_lite import EfficientNetLite0
+from focal_star.training.checkpoints import Checkpointer
 from focal_star.training.trainer import Trainer
 
 
@@ -22,7 +24,22 @@ class StoredViewsTrainer(Trainer):
             ConfigError: the state is of another model or optimizer.
         """
         super().load()
-        net = self.checkpointer.model.backbone.bottom_up
-        if self.cfg.VIEWS.PER_IMAGE and isinstance(net, EfficientNetLite0) and net.is_frozen:
-            loader = self.data_loader
-            loader.map_by(stored_views(self.cfg, net, loader.records))
+        loader, model = self.data_loader, self.checkpointer.model
+        if views := _views(self.cfg, model, loader.records):
+            loader.map_by(views)
+
+
+def store_views(cfg: CfgNode) -> None:
+    """Store the views of a prepared config, which a training then finds."""
+    model = StoredViewsTrainer.build_model(cfg)
+    Checkpointer(model, cfg.OUTPUT_DIR).load(cfg.MODEL.WEIGHTS)
+    filter_empty = cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    _views(cfg, model, get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty))
+
+
+def _views(cfg: CfgNode, model: torch.nn.Module, records: list[Record]) -> StoredViews | None:
+    """The stored views of a training's images; None if it reads the images instead."""
+    net = getattr(model.backbone, "bottom_up", None)
+    if not (cfg.VIEWS.PER_IMAGE and isinstance(net, EfficientNetLite0) and net.is_frozen):
+        return None
+    return stored_views(cfg, net, records)

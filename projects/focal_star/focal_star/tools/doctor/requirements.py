@@ -23,6 +23,7 @@ from focal_star.data.validation.checks import DatasetError
 from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
+from focal_star.tools.proposing import proposed_for
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
 
 EXPECTED_IMAGES = {"coco_2017_train": 118_287, "coco_2017_val": 5_000}
@@ -71,6 +72,22 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
             yield Finding(WARNING, f"data {name}", f"{text}; the published set has {expected:,}")
         else:
             yield Finding(OK, f"data {name}", text)
+
+
+def proposal(config_file: str, overrides: Sequence[str]) -> tuple[Finding | None, list[str]]:
+    """What is proposed for the data, as a finding and as ``KEY VALUE`` pairs.
+
+    Without usable data nothing is proposed; :func:`data` finds why.
+
+    Raises:
+        ConfigError: the config cannot be used.
+    """
+    try:
+        found = proposed_for(config_file, overrides)
+    except (DatasetError, OSError):
+        return None, []
+    text = f"{found.text}; {found.warning}" if found.warning else found.text
+    return Finding(WARNING if found.warning else OK, "settings", text), list(found.overrides)
 
 
 def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
