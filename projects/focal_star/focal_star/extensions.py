@@ -41,6 +41,10 @@ class Proposed:
 class Extension:
     """What an extension can provide. Each method here is the default, which provides nothing."""
 
+    weights_source = "made by the pretraining"
+    """Where the initial weights come from, in words."""
+    weights_need_folder = True
+    """Whether the initial weights depend on the data set, which must then be a folder."""
     detectron2_names: Mapping[str, str] = {}
     """Name of a model or backbone here -> Detectron2's own one that computes the same in a test."""
 
@@ -85,6 +89,10 @@ class Extension:
     def initial_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path:
         """The file of the initial weights, which is written if it is not there yet."""
         raise NotImplementedError
+
+    def weights_fault(self) -> str:
+        """Why the initial weights cannot be had; "" if they can."""
+        return ""
 
     def missing_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path | None:
         """The file that :meth:`initial_weights` would write; None if it is there."""

