@@ -21,6 +21,10 @@ ENGINE = local
 RETRIES = 2
 ## number of GPUs per cell; empty: the study's number (coco: 8, mini: none)
 GPUS =
+## plan: the GPU model to plan for, such as A100 or RTX3090; empty: V100
+GPU =
+## plan: GPU-hours to spend, such as 100h or 4d; shows which tables fit, the main question first
+BUDGET =
 ## the folder for all output
 OUTPUT = output
 ## demo: a folder of photographs, or a single photograph
@@ -84,7 +88,8 @@ ablations: setup
 
 ## show what `make ablations` would run, with an estimate of time and disk
 plan: setup
-	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS)
+	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS) \
+	    $(if $(GPU),--gpu "$(GPU)") $(if $(BUDGET),--budget "$(BUDGET)")
 
 ## check if this machine can run the study: data, weights, GPUs, disk, anchors
 doctor: setup
