@@ -20,7 +20,7 @@ from ablations.runner.request import RETRIES, Request, RunError
 from ablations.runner.run import run
 from ablations.runner.speed import measure
 from ablations.status import budget as spending
-from ablations.status import costs, images, overview, running_cells, today
+from ablations.status import costs, overview, running_cells, today
 from ablations.status.cards import REFERENCE
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
@@ -103,11 +103,12 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
     if what == "status":
         overview.print_status(found, layout)
         return 0 if found.is_complete else 1
+    test_images = prepared.dataset.get("val", {}).get("num_images", 0) if prepared else 0
     left = costs.estimate(
         found,
         preparing.written_config(study),
         request.gpus,
-        images.of(prepared, request.dataset),
+        test_images,
         use_published=not request.dataset,
         card=card,
         speeds=running_cells.speeds(found, layout),

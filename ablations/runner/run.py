@@ -21,7 +21,7 @@ from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
 from ablations.runner.request import Request, RunError
-from ablations.status import costs, images, overview, running_cells
+from ablations.status import costs, overview, running_cells
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, Status, status
 from ablations.status.units import duration
@@ -144,7 +144,7 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
         before,
         preparing.written_config(request.study),
         request.gpus,
-        images.of(prepared),
+        prepared.dataset.get("val", {}).get("num_images", 0),
         use_published=not request.dataset,
         speeds=running_cells.speeds(before, request.layout),
     )

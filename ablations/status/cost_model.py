@@ -56,18 +56,6 @@ class Zoo:
     seconds_per_image: float
 
 
-@dataclass(frozen=True)
-class Images:
-    """The numbers of training and test images; 0 where they are unknown (test: as COCO)."""
-
-    train: int = 0
-    test: int = 0
-
-
-UNKNOWN = Images()
-"""The numbers of images where nothing is known."""
-
-
 @cache
 def zoo_models() -> dict[tuple[str, int], Zoo]:
     """(detector, depth) -> the zoo's speed of that model."""
@@ -87,14 +75,14 @@ class CostModel:
         self,
         status: Status,
         config: Mapping[str, Any],
-        images: Images,
+        test_images: int = 0,
         card: str = REFERENCE,
     ):
         """
         Args:
             status: the study, whose base values a setting may omit.
             config: dotted key -> value, for the known keys of the study's config.
-            images: the numbers of images.
+            test_images: the number of images in the evaluation; 0 for COCO's.
             card: the GPU, a name of :func:`ablations.status.cards.known`.
 
         Raises:
@@ -104,9 +92,7 @@ class CostModel:
         self._batch = config.get("SOLVER.IMS_PER_BATCH") or ZOO_IMAGES
         self._iterations = config.get("SOLVER.MAX_ITER") or 0
         self._world_size = config.get("SOLVER.REFERENCE_WORLD_SIZE") or 0
-        if epochs := config.get("SOLVER.EPOCHS"):
-            self._iterations = round(epochs * images.train / self._batch)
-        self._test_images = images.test or COCO_TEST_IMAGES
+        self._test_images = test_images or COCO_TEST_IMAGES
         self._speed = speed_of(card)
 
     def value(self, setting: Mapping[str, Any], axis: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ablations.records.record import DONE, Record, load_folder
 from ablations.status.cards import REFERENCE
-from ablations.status.cost_model import UNKNOWN, CostModel, Images
+from ablations.status.cost_model import CostModel
 from ablations.status.running_cells import Speed, gpus_of
 from ablations.status.status import Status
 from ablations.storage.layout import ROOT, Layout
@@ -82,7 +82,7 @@ def estimate(
     status: Status,
     config: Mapping[str, Any] | None = None,
     gpus: int = 0,
-    images: Images = UNKNOWN,
+    test_images: int = 0,
     use_published: bool = True,
     card: str = REFERENCE,
     speeds: Sequence[Speed] = (),
@@ -93,7 +93,7 @@ def estimate(
         status: the cells' states and records.
         config: dotted key -> value, for the known keys of the study's config.
         gpus: GPUs per cell; 0 for the CPU.
-        images: the numbers of images.
+        test_images: the number of images in the evaluation; 0 for COCO's.
         use_published: whether the records of the study's published report are used if none of its
             cells has been measured here.
         card: the GPU whose published speed stands in for what is not measured.
@@ -102,7 +102,7 @@ def estimate(
     Raises:
         PlanError: nothing is published for the card.
     """
-    cost_model = CostModel(status, config or {}, images, card)
+    cost_model = CostModel(status, config or {}, test_images, card)
     measured = _timed(status.records)
     elsewhere = not measured and use_published
     if elsewhere:

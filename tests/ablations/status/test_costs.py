@@ -8,7 +8,6 @@ import pytest
 from ablations.identity.prepared import PrepareError, written_config
 from ablations.records.record import save
 from ablations.status import cost_model, costs
-from ablations.status.cost_model import Images
 from ablations.status.costs import Estimate, Kind, estimate
 from ablations.status.running_cells import gpus_of
 from ablations.status.status import Status
@@ -131,7 +130,7 @@ def test_gpu_hours_do_not_depend_on_the_number_of_gpus(status_of):
 def test_half_the_images_and_iterations_are_a_quarter_of_the_work(status_of):
     status = status_of(COCO, [fl()])
     less = {"SOLVER.MAX_ITER": 45_000, "SOLVER.IMS_PER_BATCH": 8}
-    ours, zoo = (estimate(status, config, 1, Images(test=1)) for config in (less, FULL))
+    ours, zoo = (estimate(status, config, 1, 1) for config in (less, FULL))
     assert ours.seconds == pytest.approx(zoo.seconds / 4, rel=1e-4)
 
 
@@ -171,7 +170,7 @@ def test_unknown_iterations_give_no_estimate(status_of):
 
 def test_disk(status_of):
     status = status_of(COCO, [fl(), fl(depth=101)])
-    found = estimate(status, FULL, gpus=8, images=Images(test=1000))
+    found = estimate(status, FULL, gpus=8, test_images=1000)
     weights = [cost_model.WEIGHTS_BYTES["retinanet", depth] for depth in (50, 101)]
     detections = 1000 * 100 * cost_model.BYTES_PER_DETECTION
     assert found.disk_bytes == sum(weights) + 2 * detections

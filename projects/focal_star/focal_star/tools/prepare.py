@@ -20,11 +20,13 @@ import logging
 import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 
 from focal_star import extensions
 from focal_star.config import ConfigError, load_variants, resolve_config
@@ -87,10 +89,18 @@ def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
         }
     names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
     return {
-        half: describe_names(names[half]) | _places(*map(split_of, names[half]))
+        half: describe_names(names[half])
+        | _places(*map(split_of, names[half]))
+        | _subset_of(names[half])
         for half in names
         if names[half]
     }
+
+
+def _subset_of(names: Sequence[str]) -> dict[str, Any]:
+    """``subset``: what of, and which part, a split is; nothing where it is no part."""
+    found = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
+    return {"subset": found[0]} if found else {}
 
 
 def _places(split: Split | None, *others: Split | None) -> dict[str, str]:
