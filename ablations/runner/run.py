@@ -69,6 +69,9 @@ def run(request: Request) -> int:
         if here and not request.gpus:
             server.warm_up()  # while the data are prepared
         prepared = preparing.prepare(study, layout, request.data_overrides(), code=code, gpus=here)
+        for words in ("text", "warning"):
+            if line := prepared.proposed.get(words):
+                print(f"{'Warning' if words == 'warning' else study.name}: {line}", flush=True)
         inputs = inputs_of([*prepared.files(), *config_files_beyond(code, study)])
         write_json(layout.study, study_file(request, code))
         study, identities = selection.resolve(study, layout, prepared, request.processes, code)
@@ -248,7 +251,12 @@ def _job(
         identity=identity,
         layout=request.layout,
         config=request.study.config,
-        arguments=(*gpus, *cell.overrides(), *request.data_overrides()),
+        arguments=(
+            *gpus,
+            *prepared.proposed.get("overrides", ()),
+            *cell.overrides(),
+            *request.data_overrides(),
+        ),  # fmt: skip
         # A cell need not repeat the checks of the preparation.
         prepared=("DATASETS.CHECK", "False", *(("MODEL.WEIGHTS", weights) if weights else ())),
         dataset=prepared.dataset_of_record(),

@@ -48,6 +48,7 @@ class StudyFile(msgspec.Struct, forbid_unknown_fields=True):
     base: dict[str, Value] = {}
     equivalence_margin: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
     as_published: bool = False
+    propose: bool = False
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
     slurm: SlurmOptions = SlurmOptions()
 
@@ -97,6 +98,8 @@ class Study:
         equivalence_margin: AP (percent) by which two equivalent settings differ at most.
         as_published: whether the config and the data set are those of the published tables, so
             that an AP can be compared with a published AP.
+        propose: whether the cells have the input scale, anchors, views and iterations that are
+            proposed for the data set (:mod:`focal_star.tools.proposing`).
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
         slurm: the options of a cell's task on a cluster.
     """
@@ -112,6 +115,7 @@ class Study:
     schedule: float = 1.0
     equivalence_margin: float = 1.0
     as_published: bool = False
+    propose: bool = False
     gpus: int = 0
     slurm: SlurmOptions = SlurmOptions()
     fresh_seeds: tuple[int, ...] = ()
@@ -250,6 +254,7 @@ def load_study(
         base=base,
         equivalence_margin=content.get("equivalence_margin", 1.0),
         as_published=content.get("as_published", False),
+        propose=content.get("propose", False),
         gpus=content.get("gpus", 0),
         slurm=content.get("slurm", SlurmOptions()),
         fresh_seeds=tuple(range(MAX_SEEDS + 1, MAX_SEEDS + fresh + 1)),

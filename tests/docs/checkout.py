@@ -129,6 +129,12 @@ class Checkout:
             text = text.replace(old, new)
         config.write_text(text, encoding="utf-8")
 
+        module = self.root / "projects/focal_star/focal_star/frozen/proposing.py"
+        text = module.read_text(encoding="utf-8")
+        text, changed = re.subn(r"^(EPOCHS|MIN_ITERATIONS) = \d+", r"\1 = 2", text, flags=re.M)
+        assert changed == 2
+        module.write_text(text, encoding="utf-8")
+
         module = self.root / "projects/focal_star/focal_star/mini/digits_in_scenes.py"
         text = module.read_text(encoding="utf-8")
         text, changed = re.subn(r"(num_train: int|num_val: int) = \d+", r"\1 = 8", text)

@@ -31,7 +31,7 @@ def test_help_tells_every_target_and_variable() -> None:
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
     for name in ("STUDY", "GRIDS", "SEEDS", "DATASET", "JOBS", "OUTPUT", "PYTHON", "PYTEST_ARGS"):
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
-    assert re.search(r"^  STUDY .*\[mini\]$", told, re.MULTILINE)
+    assert re.search(r"^  STUDY .*; empty: mini, or own_cpu for a DATASET$", told, re.MULTILINE)
 
 
 def test_variables_reach_the_runner() -> None:

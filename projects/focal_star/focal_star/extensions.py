@@ -7,6 +7,7 @@ by itself.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,35 @@ from detectron2.config import CfgNode
 
 from focal_star.errors import ConfigError
 
-NAMES = ("mini",)
+NAMES = ("mini", "frozen")
 """Values of ``EXTENSIONS``."""
 
 Rule = tuple[Callable[[Any], bool], str]
 """Whether the value of a config key is valid, and which values are, in words."""
 
 
+@dataclass(frozen=True)
+class Proposed:
+    """Config values that follow from a data set.
+
+    Attributes:
+        overrides: ``KEY VALUE`` pairs.
+        text: what they are and why, in one line.
+        warning: what cannot be learnt with them, in one line; "" if there is no doubt.
+    """
+
+    overrides: tuple[str, ...]
+    text: str
+    warning: str = ""
+
+
 class Extension:
     """What an extension can provide. Each method here is the default, which provides nothing."""
 
+    weights_source = "made by the pretraining"
+    """Where the initial weights come from, in words."""
+    weights_need_folder = True
+    """Whether the initial weights depend on the data set, which must then be a folder."""
     detectron2_names: Mapping[str, str] = {}
     """Name of a model or backbone here -> Detectron2's own one that computes the same in a test."""
 
@@ -50,6 +70,18 @@ class Extension:
             None if the data set is not one of this extension.
         """
 
+    def propose(self, cfg: CfgNode, content: dict[str, Any]) -> "Proposed | None":
+        """What fits a data set better than the values of the config; None for no proposal.
+
+        Args:
+            cfg: the config.
+            content: the training annotations, in COCO's format.
+        """
+        return None
+
+    def store(self, cfg: CfgNode) -> None:
+        """Compute what all training runs of a prepared config share, if it is not there yet."""
+
     def makes_weights(self, cfg: CfgNode) -> bool:
         """Whether a config asks for initial weights from :meth:`initial_weights`."""
         return False
@@ -57,6 +89,10 @@ class Extension:
     def initial_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path:
         """The file of the initial weights, which is written if it is not there yet."""
         raise NotImplementedError
+
+    def weights_fault(self) -> str:
+        """Why the initial weights cannot be had; "" if they can."""
+        return ""
 
     def missing_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path | None:
         """The file that :meth:`initial_weights` would write; None if it is there."""
@@ -103,6 +139,12 @@ def trainer_class(cfg: CfgNode, trainer: type[Any]) -> type[Any]:
     for extension in load(cfg.EXTENSIONS):
         trainer = extension.trainer_class(trainer)
     return trainer
+
+
+def store(cfg: CfgNode) -> None:
+    """Call :meth:`Extension.store` of every extension of a config."""
+    for extension in load(cfg.EXTENSIONS):
+        extension.store(cfg)
 
 
 def weights_maker(cfg: CfgNode) -> Extension | None:

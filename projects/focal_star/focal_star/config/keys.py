@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from detectron2.config import CfgNode
 
-import focal_star.modeling.retinanet  # noqa: F401  registers the model that these configs name
+# They register what configs name with Detectron2.
+import focal_star.modeling.efficientnet_lite  # noqa: F401
+import focal_star.modeling.retinanet  # noqa: F401
 from focal_star import extensions as _extensions
 from focal_star.modeling.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 

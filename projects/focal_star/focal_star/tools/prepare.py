@@ -5,6 +5,7 @@ to a JSON file::
 
     {
       "config": the config with every key, as it resolves before any variant,
+      "proposed": with --propose, see focal_star.extensions.Proposed,
       "dataset": name, folder ("" if Detectron2 knows the data set by name), sha256, categories,
                  and of ``train`` and ``val`` what is in them, annotation_file and image_root,
       "weights": {variant: path, sha256, and the accuracy of a pretraining made here, percent}
@@ -22,6 +23,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ from focal_star.data.validation.checks import (
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.requirements import require
+from focal_star.tools.proposing import proposed_for
 from focal_star.training.engine import prepare_data_and_weights
 from focal_star.training.initial_weights import fetch, is_address
 
@@ -64,6 +67,7 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     _pretrain_side_by_side(list(cfgs.values()))
     for variant, cfg in cfgs.items():
         made = prepare_data_and_weights(cfg)
+        extensions.store(cfg)
         weights[variant] = made["weights"]
         folders[made["folder"], cfg.DATASETS.TRAIN] = variant
     if len(folders) > 1:
@@ -140,10 +144,15 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     _log()
     try:
-        content = {"config": resolve_config(options.config_file, options.opts)}
+        content, overrides = {}, options.opts
+        if options.propose:
+            found = proposed_for(options.config_file, overrides)
+            overrides = [*found.overrides, *overrides]
+            content["proposed"] = asdict(found)
+        content["config"] = resolve_config(options.config_file, overrides)
         if not options.resolve_only:
             variants = options.variant or [""]
-            cfgs = load_variants(options.config_file, variants, options.opts)
+            cfgs = load_variants(options.config_file, variants, overrides)
             require(list(cfgs.values()), options.num_gpus)
             content |= prepare_variants(cfgs)
             for address in {cfg.MODEL.WEIGHTS for cfg in cfgs.values()}:

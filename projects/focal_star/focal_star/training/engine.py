@@ -74,9 +74,10 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     folder = register_datasets(cfg)
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
     if maker := extensions.weights_maker(cfg):
-        if folder is None:
+        if folder is None and maker.weights_need_folder:
             raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
-        path = maker.initial_weights(cfg, dataset_sha256(folder))
+        sha256 = dataset_sha256(folder) if folder and maker.weights_need_folder else ""
+        path = maker.initial_weights(cfg, sha256)
         cfg.MODEL.WEIGHTS = str(path)
         saved = checkpoints.read(path)
         weights = {

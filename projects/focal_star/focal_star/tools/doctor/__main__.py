@@ -82,7 +82,13 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements
 
-    cfgs = list(load_variants(options.config_file, options.variant or [""], options.opts).values())
+    overrides = options.opts
+    if options.propose:
+        finding, pairs = requirements.proposal(options.config_file, overrides)
+        overrides = [*pairs, *overrides]
+        if finding:
+            yield finding
+    cfgs = list(load_variants(options.config_file, options.variant or [""], overrides).values())
     cfg = cfgs[0]
     on_data = list(requirements.data(cfg))
     yield from on_data

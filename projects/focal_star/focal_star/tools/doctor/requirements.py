@@ -25,6 +25,7 @@ from focal_star.data.validation.checks import DatasetError
 from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
+from focal_star.tools.proposing import proposed_for
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
 
 EXPECTED_IMAGES = {
@@ -91,6 +92,22 @@ def _part(about: Metadata) -> str:
     )
 
 
+def proposal(config_file: str, overrides: Sequence[str]) -> tuple[Finding | None, list[str]]:
+    """What is proposed for the data, as a finding and as ``KEY VALUE`` pairs.
+
+    Without usable data nothing is proposed; :func:`data` finds why.
+
+    Raises:
+        ConfigError: the config cannot be used.
+    """
+    try:
+        found = proposed_for(config_file, overrides)
+    except (DatasetError, OSError):
+        return None, []
+    text = f"{found.text}; {found.warning}" if found.warning else found.text
+    return Finding(WARNING if found.warning else OK, "settings", text), list(found.overrides)
+
+
 def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
     """Refuse what would end every training at its start: missing weights or GPUs.
 
@@ -127,8 +144,11 @@ def weights(cfg: CfgNode) -> Finding:
     """Check that the initial weights are here or can be downloaded."""
     address = cfg.MODEL.WEIGHTS
     if not address:
-        made = "made by the pretraining" if weights_maker(cfg) else "none: random initialisation"
-        return Finding(OK, "weights", made)
+        maker = weights_maker(cfg)
+        if maker and (fault := maker.weights_fault()):
+            return Finding(FAULT, "weights", fault)
+        source = maker.weights_source if maker else "none: random initialisation"
+        return Finding(OK, "weights", source)
     if not is_address(address):
         return Finding(OK, "weights", address)
     copy = copy_of(address)

@@ -1,0 +1,86 @@
+"""Proposes an input scale and anchors for a data set, from the sizes of its boxes alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVELS = 5
+"""P3 to P7: the anchors double from level to level."""
+
+MATCHED = 2**-0.5
+"""A box whose side is this part of the smallest anchor's still has an IoU of 1/2 with it."""
+
+SUFFICIENT = 0.6
+"""The share of boxes that must reach the smallest anchor, as far as the scales allow."""
+
+TOO_SMALL = 8
+"""Side of a box in px of the input: below it, no level of the pyramid sees more than one pixel."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An input scale and the smallest anchor for it.
+
+    Attributes:
+        short_edge: the short edge of the network's input, px.
+        smallest_anchor: the side of the smallest anchor at P3, px; three scales per octave follow.
+        matched: the share of boxes whose side is at least ``MATCHED`` of that anchor's.
+        too_small: the share of boxes with a side below ``TOO_SMALL`` px.
+    """
+
+    short_edge: int
+    smallest_anchor: int
+    matched: float
+    too_small: float
+
+    @property
+    def sizes(self) -> list[list[float]]:
+        """``MODEL.ANCHOR_GENERATOR.SIZES`` for ``NUM_SCALES``: the smallest size of each level."""
+        return [[float(self.smallest_anchor * 2**level)] for level in range(LEVELS)]
+
+
+def propose(
+    boxes: np.ndarray,
+    images: np.ndarray,
+    short_edges: Sequence[int],
+    anchors: Sequence[int] = (32, 24),
+    long_to_short: float = 5 / 3,
+) -> Proposal:
+    """The smallest input, and the largest anchors for it, that match most of the boxes.
+
+    Larger anchors put an object on a deeper level, whose features know more; smaller ones match
+    smaller objects. If no pair is sufficient, the largest input gets the smallest anchors.
+
+    Args:
+        boxes: (M, 2) width and height, px of their image.
+        images: (M, 2) width and height of the image of each box, px.
+        short_edges: possible lengths of the input's short edge, px, ascending.
+        anchors: possible smallest anchors, px, descending.
+        long_to_short: the limit of the input's long edge, relative to its short edge.
+
+    Raises:
+        ValueError: there are no boxes.
+    """
+    if not len(boxes):
+        raise ValueError("there are no boxes to propose anchors from")
+    for short_edge in short_edges:
+        sides = _sides(boxes, images, short_edge, long_to_short)
+        for anchor in anchors:
+            matched = float(np.mean(sides >= MATCHED * anchor))
+            if matched >= SUFFICIENT:
+                return Proposal(short_edge, anchor, matched, _share_below(sides))
+    return Proposal(short_edge, anchor, matched, _share_below(sides))
+
+
+def _sides(
+    boxes: np.ndarray, images: np.ndarray, short_edge: int, long_to_short: float
+) -> np.ndarray:
+    """The side of each box, the root of its area, in px of the input."""
+    short, long = images.min(axis=1), images.max(axis=1)
+    scale = short_edge / np.maximum(short, long / long_to_short)
+    return np.sqrt(boxes.prod(axis=1)) * scale
+
+
+def _share_below(sides: np.ndarray) -> float:
+    return float(np.mean(sides < TOO_SMALL))

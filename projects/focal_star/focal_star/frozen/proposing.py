@@ -1,0 +1,73 @@
+"""Proposes input scale, anchors, views and iterations for training on stored views.
+
+The numbers were measured on two data sets (docs/own_data.md).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from focal_star.data.proposal import TOO_SMALL, Proposal, propose
+from focal_star.extensions import Proposed
+from focal_star.frozen.store import MAX_IMAGES
+
+SHORT_EDGES = (256, 320, 384)
+VIEWS = 12
+"""Stored views per image, as far as there are fewer than ``MAX_IMAGES`` views."""
+
+EPOCHS = 48
+MIN_ITERATIONS = 600
+SECONDS_PER_ITERATION = 0.11
+"""Of 8 views of 256 px, on one core."""
+BUDGET_SECONDS = 165
+"""Of the iterations of a cell; the evaluation and the rest take it to four minutes at most."""
+
+UNLEARNABLE = 0.5
+"""From this share of too small boxes on, a data set can hardly be learnt."""
+
+
+def proposed(content: dict[str, Any], images_per_batch: int) -> Proposed:
+    """The proposal for the training annotations of a data set, in COCO's format.
+
+    Crowds, and boxes without area, are left out. Without boxes there is nothing to propose.
+    """
+    images = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    objects = [
+        (*a["bbox"][2:], *images[a["image_id"]])
+        for a in content["annotations"]
+        if not a.get("iscrowd", 0) and min(a["bbox"][2:]) > 0
+    ]
+    if not objects:
+        return Proposed((), "no boxes to propose settings from; those of the config are used")
+    table = np.array(objects, float)
+    found = propose(table[:, :2], table[:, 2:], SHORT_EDGES)
+    views = int(np.clip(MAX_IMAGES // len(images), 1, VIEWS))
+    seconds = SECONDS_PER_ITERATION * (found.short_edge / SHORT_EDGES[0]) ** 2
+    epochs = EPOCHS * len(images) / images_per_batch
+    iterations = round(min(max(epochs, MIN_ITERATIONS), BUDGET_SECONDS / seconds))
+    pairs = {
+        "INPUT.SHORT_EDGE": found.short_edge,
+        "MODEL.ANCHOR_GENERATOR.SIZES": found.sizes,
+        "VIEWS.PER_IMAGE": views,
+        "SOLVER.MAX_ITER": iterations,
+    }
+    epochs = iterations * images_per_batch / len(images)
+    text = (
+        f"{found.short_edge} px, anchors from {found.smallest_anchor} px, {views} views per image, "
+        f"{iterations:,} iterations ({epochs:.3g} epochs of {len(images):,} images); about "
+        f"{iterations * seconds / 60:.1f} minutes of training per cell on one core"
+    )
+    return Proposed(tuple(str(x) for pair in pairs.items() for x in pair), text, _doubt(found))
+
+
+def _doubt(found: Proposal) -> str:
+    """What will not be learnt; "" if most is."""
+    if not found.too_small:
+        return ""
+    text = f"{100 * found.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input"
+    if found.too_small < UNLEARNABLE:
+        return f"{text} and will hardly be found; the others can be learnt"
+    return (
+        f"{text}: this network cannot learn the data set. Cut the images into tiles, in which the "
+        "objects are larger, or use a GPU"
+    )

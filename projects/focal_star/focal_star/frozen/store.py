@@ -1,0 +1,244 @@
+"""The stored views: what a frozen backbone gives for random views of the training images.
+
+They lie in ``CACHE_DIR/views`` under a hash of all that determines them: images, boxes, recipe,
+network, versions. All training runs with the same share them. The folder takes up to ``MAX_BYTES``;
+the least recently used stores go first.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from detectron2.config import CfgNode
+from detectron2.structures import Boxes, BoxMode, Instances
+from PIL import Image
+from torch import Tensor
+
+from focal_star.data.images import read_image
+from focal_star.errors import ConfigError
+from focal_star.frozen.views import Recipe, view
+from focal_star.io.kept_folders import forget_oldest, lock_of
+from focal_star.io.temporary import locked, temporary_folder
+from focal_star.modeling.efficientnet_lite import OUTPUTS, EfficientNetLite0
+
+logger = logging.getLogger(__name__)
+
+FEATURES = "stored_views"
+"""Key of a mapped image whose value replaces its pixels: a row of the store, float16."""
+
+MAX_BYTES = 4 * 2**30
+
+MAX_IMAGES = 12_000
+"""More than a training of a few minutes looks at."""
+
+Record = dict[str, Any]
+"""Detectron2's record of an image."""
+
+
+class StoredViews:
+    """Maps Detectron2's record of an image to one of its stored views, drawn at random."""
+
+    def __init__(self, folder: Path, size: int, per_image: int):
+        self._features = np.load(folder / "features.npy", mmap_mode="r")
+        objects = np.load(folder / "objects.npz")
+        self._boxes = torch.from_numpy(objects["boxes"])
+        self._classes = torch.from_numpy(objects["classes"])
+        self._starts = objects["starts"].tolist()
+        names = json.loads((folder / "images.json").read_text("utf-8"))
+        self._images = {name: row for row, name in enumerate(names)}
+        self._size, self._per_image = (size, size), per_image
+        self._pixels = torch.zeros(()).expand(3, size, size)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __call__(self, record: Record) -> Record:
+        image = self._images.get(record["file_name"])
+        if image is None:  # one of more images than are stored
+            image = np.random.randint(len(self._images))
+        return self.view(record, image * self._per_image + np.random.randint(self._per_image))
+
+    def view(self, record: Record, row: int) -> Record:
+        """The record with the view of a row of the store."""
+        own = slice(self._starts[row], self._starts[row + 1])
+        instances = Instances(self._size)
+        instances.gt_boxes = Boxes(self._boxes[own].clone())
+        instances.gt_classes = self._classes[own].clone()
+        kept = {key: value for key, value in record.items() if key != "annotations"}
+        features = torch.from_numpy(np.array(self._features[row]))
+        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+
+
+def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]) -> StoredViews:
+    """The views of these images, which are computed if they are not stored yet.
+
+    If several processes need the same ones, one of them computes and the others wait.
+
+    Args:
+        cfg: ``INPUT.SHORT_EDGE`` is the size of a view, ``VIEWS`` has their number.
+        net: the backbone, with its weights.
+        records: of the training images; of more than ``MAX_IMAGES``, evenly spaced ones are used.
+
+    Raises:
+        ConfigError: the size is no multiple of the network's largest stride.
+    """
+    if cfg.INPUT.SHORT_EDGE is None or cfg.INPUT.SHORT_EDGE % net.size_divisibility:
+        raise ConfigError(
+            f"INPUT.SHORT_EDGE is {cfg.INPUT.SHORT_EDGE}; valid with VIEWS.PER_IMAGE: a multiple "
+            f"of {net.size_divisibility}"
+        )
+    if len(records) > MAX_IMAGES:
+        logger.warning("Of %d images, %d are used", len(records), MAX_IMAGES)
+        records = [records[i * len(records) // MAX_IMAGES] for i in range(MAX_IMAGES)]
+    recipe, per_image = Recipe(cfg.INPUT.SHORT_EDGE), cfg.VIEWS.PER_IMAGE
+    folder = Path(cfg.CACHE_DIR) / "views" / _key(cfg, recipe, per_image, net, records)
+    with locked(lock_of(folder)):
+        if not folder.is_dir():
+            _write(folder, net, recipe, per_image, cfg.INPUT.BIT_DEPTH, records)
+        found = StoredViews(folder, recipe.size, per_image)
+        with suppress(OSError):  # another user's folder, or another process removes as well
+            os.utime(folder)
+            forget_oldest(folder.parent, MAX_BYTES, keep=folder)
+    return found
+
+
+def row_length(size: int) -> int:
+    """The number of values that a view of this size takes."""
+    return sum(shape.channels * (size // shape.stride) ** 2 for shape in OUTPUTS.values())
+
+
+def maps_of(rows: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Name -> (N, C, H, W) float32 maps, from (N, L) rows of the store."""
+    found, start = {}, 0
+    for name, shape in OUTPUTS.items():
+        height, width = (edge // shape.stride for edge in size)
+        end = start + shape.channels * height * width
+        part = rows[:, start:end].float().reshape(-1, height, width, shape.channels)
+        found[name], start = part.permute(0, 3, 1, 2), end
+    return found
+
+
+def _key(
+    cfg: CfgNode,
+    recipe: Recipe,
+    per_image: int,
+    net: EfficientNetLite0,
+    records: Sequence[Record],
+) -> str:
+    """A hash of all that the views depend on."""
+    about = {
+        "recipe": asdict(recipe),
+        "per_image": per_image,
+        "bit_depth": cfg.INPUT.BIT_DEPTH,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "versions": [torch.__version__, PIL.__version__],
+    }
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in _fixed(net):
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    for record in records:
+        stat = os.stat(record["file_name"])
+        seen = [
+            record["file_name"],
+            stat.st_size,
+            stat.st_mtime_ns,
+            *(part.tolist() for part in _objects(record)),
+        ]
+        digest.update(json.dumps(seen).encode())
+    return digest.hexdigest()[:32]
+
+
+def _fixed(net: EfficientNetLite0) -> list[tuple[str, Tensor]]:
+    """The parameters that the stored maps depend on: all but the norms after them."""
+    return [(k, v) for k, v in net.state_dict().items() if not k.startswith("norms.")]
+
+
+def _objects(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """The (M, 4) boxes of an image, x1 y1 x2 y2, and their (M,) classes; without crowds."""
+    objects = [a for a in record["annotations"] if not a.get("iscrowd", 0)]
+    boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in objects]
+    classes = [a["category_id"] for a in objects]
+    return np.array(boxes, float).reshape(-1, 4), np.array(classes, np.int64)
+
+
+def _write(
+    folder: Path,
+    net: EfficientNetLite0,
+    recipe: Recipe,
+    per_image: int,
+    bit_depth: int | None,
+    records: Sequence[Record],
+) -> None:
+    """Compute and write, whole or not at all, on all cores."""
+    number, cores = len(records) * per_image, len(os.sched_getaffinity(0))
+    length = row_length(recipe.size)
+    logger.info("Computing %d views of %d images on %d cores", number, len(records), cores)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with temporary_folder(folder) as temporary:
+            path = temporary / "features.npy"
+            _reserve(path, (number, length))
+            rows = np.load(path, mmap_mode="r+")
+
+            def compute(index: int) -> list[tuple[np.ndarray, np.ndarray]]:
+                return _views_of(
+                    net, recipe, bit_depth, records[index], rows[index * per_image :][:per_image]
+                )
+
+            with ThreadPoolExecutor(cores) as pool:
+                objects = [one for image in pool.map(compute, range(len(records))) for one in image]
+            rows.flush()
+            np.savez(
+                temporary / "objects.npz",
+                boxes=np.concatenate([boxes for boxes, _ in objects]).astype(np.float32),
+                classes=np.concatenate([classes for _, classes in objects]),
+                starts=np.cumsum([0, *(len(classes) for _, classes in objects)]),
+            )
+            names = [record["file_name"] for record in records]
+            (temporary / "images.json").write_text(json.dumps(names), "utf-8")
+            temporary.rename(folder)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _reserve(path: Path, shape: tuple[int, int]) -> None:
+    """Write an array of zeros, so that a full disk is an OSError now."""
+    with path.open("wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        os.posix_fallocate(file.fileno(), file.tell(), 2 * shape[0] * shape[1])
+
+
+def _views_of(
+    net: EfficientNetLite0, recipe: Recipe, bit_depth: int | None, record: Record, rows: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Fill the rows of one image; return the boxes and classes of each view."""
+    image = Image.fromarray(read_image(record["file_name"], bit_depth=bit_depth))
+    boxes, classes = _objects(record)
+    name = hashlib.sha256(Path(record["file_name"]).name.encode()).digest()
+    random = np.random.default_rng(list(name))
+    found = []
+    for row in rows:
+        seen, moved, kept = view(image, boxes, recipe, random)
+        pixels = torch.from_numpy(np.array(seen, np.float32)).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            maps = net.maps(((pixels - 127) / 128).contiguous(memory_format=torch.channels_last))
+        row[:] = np.concatenate([_flat(maps[name]) for name in OUTPUTS])
+        found.append((moved, classes[kept]))
+    return found
+
+
+def _flat(found: Tensor) -> np.ndarray:
+    return found[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.float16)

@@ -1,0 +1,67 @@
+"""What is proposed for training on stored views."""
+
+import pytest
+
+from focal_star.config import CONFIGS, load_config
+from focal_star.frozen.proposing import proposed
+from focal_star.tools.proposing import proposed_for
+
+CONFIG = str(CONFIGS / "own" / "retinanet_lite0_FPN.yaml")
+
+
+def content(number: int, side: float, **more) -> dict:
+    """The annotations of images of 640 x 480 px with a square object each."""
+    return {
+        "images": [{"id": i, "width": 640, "height": 480} for i in range(number)],
+        "annotations": [{"image_id": i, "bbox": [0, 0, side, side], **more} for i in range(number)],
+    }
+
+
+def pairs(number: int, side: float) -> dict[str, str]:
+    overrides = proposed(content(number, side), 8).overrides
+    return dict(zip(overrides[::2], overrides[1::2], strict=True))
+
+
+def test_of_large_objects():
+    found = pairs(200, 100)
+    assert found == {
+        "INPUT.SHORT_EDGE": "256",
+        "MODEL.ANCHOR_GENERATOR.SIZES": "[[32.0], [64.0], [128.0], [256.0], [512.0]]",
+        "VIEWS.PER_IMAGE": "12",
+        "SOLVER.MAX_ITER": "1200",  # 48 epochs of 200 images, 8 at a time
+    }
+    assert load_config(CONFIG, proposed(content(200, 100), 8).overrides).SOLVER.MAX_ITER == 1200
+
+
+def test_of_few_and_of_many_images():
+    assert pairs(10, 100)["SOLVER.MAX_ITER"] == "600"
+    assert pairs(3000, 100)["SOLVER.MAX_ITER"] == "1500"  # the time of a cell is limited
+    assert pairs(3000, 100)["VIEWS.PER_IMAGE"] == "4"
+    assert pairs(30_000, 100)["VIEWS.PER_IMAGE"] == "1"
+
+
+def test_a_larger_input_takes_fewer_iterations():
+    assert pairs(3000, 30)["INPUT.SHORT_EDGE"] == "320"
+    assert pairs(3000, 30)["SOLVER.MAX_ITER"] == "960"  # 1,500 / (320 / 256)^2
+
+
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [(100, ""), (9, "100 % of the boxes are below 8 px at this input: this network cannot learn")],
+)
+def test_what_cannot_be_learnt(side, words):
+    warning = proposed(content(20, side), 8).warning
+    assert warning.startswith(words)
+    assert bool(warning) == bool(words)
+
+
+def test_crowds_alone_give_no_proposal():
+    found = proposed(content(5, 100, iscrowd=1), 8)
+    assert (found.overrides, found.warning) == ((), "")
+
+
+def test_a_folder_of_data(tiny_data, tmp_path):
+    overrides = ["DATASETS.FOLDER", str(tiny_data), "CACHE_DIR", str(tmp_path)]
+    found = proposed_for(CONFIG, overrides)
+    assert found == proposed_for(CONFIG, overrides)
+    assert "24 images" in found.text
