@@ -29,7 +29,7 @@ BUDGET =
 OUTPUT = output
 ## demo: a folder of photographs, or a single photograph
 IMAGES =
-## demo: the checkpoints, for example WEIGHTS="a.pth b.pth"
+## demo: the checkpoints, for example WEIGHTS="a.pth b.pth"; a study: its initial weights
 WEIGHTS =
 ## demo: the config of the checkpoints; empty: config.yaml in the folder of each checkpoint
 CONFIG =
@@ -54,7 +54,8 @@ STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
 
 RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
-	$(if $(GPUS),--gpus "$(GPUS)")
+	$(if $(GPUS),--gpus "$(GPUS)") \
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 .PHONY: help setup ablations plan doctor status speed report publish cards demo check describe register
 .PHONY: fetch test upstream bench soak lock audit lint format clean

@@ -20,7 +20,7 @@ from ablations.runner.request import RETRIES, Request, RunError
 from ablations.runner.run import run
 from ablations.runner.speed import measure
 from ablations.status import budget as spending
-from ablations.status import costs, overview, running_cells, today
+from ablations.status import costs, fitted, overview, running_cells, today
 from ablations.status.cards import REFERENCE
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             engine=options.engine,
             retries=options.retries,
             gpus=gpus,
+            weights=_from_root(options.weights) if options.weights else None,
         )
         if options.what == "run":
             return run(request)
@@ -109,10 +110,10 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
     if what == "status":
         overview.print_status(found, layout)
         return 0 if found.is_complete else 1
-    test_images = prepared.dataset.get("val", {}).get("num_images", 0) if prepared else 0
+    config, test_images = fitted.config_and_images(study, prepared, request.dataset)
     left = costs.estimate(
         found,
-        preparing.written_config(study),
+        config,
         request.gpus,
         test_images,
         use_published=not request.dataset,
@@ -159,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
         help="length of the training runs, for example 0.3x or 1x (default: the study's)",
     )
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
+    parser.add_argument(
+        "--weights", type=Path, help="a file of initial weights (default: the config's)"
+    )
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(
         "--jobs",

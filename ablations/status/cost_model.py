@@ -88,9 +88,12 @@ class CostModel:
         Raises:
             PlanError: nothing is published for the card.
         """
-        self._base = {"detector": "retinanet"} | status.study.base
+        edge = config.get("INPUT.SHORT_EDGE")
+        of_config = {"scale": edge} if edge and status.study.propose else {}
+        self._base = {"detector": "retinanet"} | of_config | status.study.base
         self._batch = config.get("SOLVER.IMS_PER_BATCH") or ZOO_IMAGES
-        self._iterations = config.get("SOLVER.MAX_ITER") or 0
+        scaled_by = config.get("SOLVER.SCALED_BY") or 1
+        self._iterations = (config.get("SOLVER.MAX_ITER") or 0) / scaled_by
         self._world_size = config.get("SOLVER.REFERENCE_WORLD_SIZE") or 0
         self._test_images = test_images or COCO_TEST_IMAGES
         self._speed = speed_of(card)

@@ -16,6 +16,7 @@ and which may need other initial weights. The default is the single variant "".
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -68,7 +69,7 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     for variant, cfg in cfgs.items():
         made = prepare_data_and_weights(cfg)
         extensions.store(cfg)
-        weights[variant] = made["weights"]
+        weights[variant] = _hashed(made["weights"])
         folders[made["folder"], cfg.DATASETS.TRAIN] = variant
     if len(folders) > 1:
         raise ConfigError(f"variants are on several data sets: {', '.join(map(repr, folders))}")
@@ -82,6 +83,14 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
         dataset["categories"] = card.pop("category_names")
         dataset[name] = card
     return {"dataset": dataset, "weights": weights}
+
+
+def _hashed(weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights with the hash of their file, if they are a file that was not made here."""
+    path = Path(weights["path"])
+    if weights["sha256"] or not path.is_file():
+        return weights
+    return weights | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
