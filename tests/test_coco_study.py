@@ -1,4 +1,4 @@
-"""Every setting of the coco study is built, and trains two iterations on real images, on the CPU."""
+"""Every setting of the coco study is built, and trains two iterations on real images."""
 
 from pathlib import Path
 
