@@ -21,11 +21,15 @@ ENGINE = local
 RETRIES = 2
 ## number of GPUs per cell; empty: the study's number (coco: 8, mini: none)
 GPUS =
+## plan: the GPU model to plan for, such as A100 or RTX3090; empty: V100
+GPU =
+## plan: GPU-hours to spend, such as 100h or 4d; shows which tables fit, the main question first
+BUDGET =
 ## the folder for all output
 OUTPUT = output
 ## demo: a folder of photographs, or a single photograph
 IMAGES =
-## demo: the checkpoints, for example WEIGHTS="a.pth b.pth"
+## demo: the checkpoints, for example WEIGHTS="a.pth b.pth"; a study: its initial weights
 WEIGHTS =
 ## demo: the config of the checkpoints; empty: config.yaml in the folder of each checkpoint
 CONFIG =
@@ -51,7 +55,8 @@ STUDY_FLAGS = --output "$(OUTPUT)" \
 
 RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
-	$(if $(GPUS),--gpus "$(GPUS)")
+	$(if $(GPUS),--gpus "$(GPUS)") \
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 .PHONY: help setup ablations plan doctor status speed report publish cards demo check describe register
 .PHONY: fetch test upstream bench soak lock audit lint format clean
@@ -88,7 +93,8 @@ ablations: setup
 
 ## show what `make ablations` would run, with an estimate of time and disk
 plan: setup
-	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS)
+	@"$(PY)" -m ablations plan $(STUDY_FLAGS) $(RUN_FLAGS) \
+	    $(if $(GPU),--gpu "$(GPU)") $(if $(BUDGET),--budget "$(BUDGET)")
 
 ## check if this machine can run the study: data, weights, GPUs, disk, anchors
 doctor: setup

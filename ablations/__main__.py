@@ -19,7 +19,9 @@ from ablations.runner.gpus import TooFewGpus, default_jobs
 from ablations.runner.request import RETRIES, Request, RunError
 from ablations.runner.run import run
 from ablations.runner.speed import measure
-from ablations.status import costs, overview, today
+from ablations.status import budget as spending
+from ablations.status import costs, fitted, overview, running_cells, today
+from ablations.status.cards import REFERENCE
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
@@ -67,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             engine=options.engine,
             retries=options.retries,
             gpus=gpus,
+            weights=_from_root(options.weights) if options.weights else None,
         )
         if options.what == "run":
             return run(request)
@@ -75,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
-        return _show(request, options.what, processes)
+        return _show(request, options.what, processes, options.gpu, options.budget)
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
@@ -84,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _show(request: Request, what: str, processes: int) -> int:
+def _show(request: Request, what: str, processes: int, card: str, budget: float | None) -> int:
     """Print the plan or the status of a study, or start the process that checks this machine.
 
     Nothing is written into the study's folder, which may be another person's, or in use.
@@ -108,13 +111,21 @@ def _show(request: Request, what: str, processes: int) -> int:
     if what == "status":
         overview.print_status(found, layout)
         return 0 if found.is_complete else 1
-    test_images = prepared.dataset.get("val", {}).get("num_images", 0) if prepared else 0
-    config = preparing.written_config(study)
+    config, test_images = fitted.config_and_images(study, prepared, request.dataset)
     left = costs.estimate(
-        found, config, request.gpus, test_images, use_published=not request.dataset
+        found,
+        config,
+        request.gpus,
+        test_images,
+        use_published=not request.dataset,
+        card=card,
+        speeds=running_cells.speeds(found, layout),
     )
     if what == "plan":
-        overview.print_plan(found, left, request.jobs, request.gpus)
+        overview.print_plan(found, left, request.jobs, request.gpus, card)
+        if budget:
+            tables = spending.items(found.study, left, budget, request.gpus)
+            overview.print_budget(tables, budget, request.gpus)
         return 0
     return preparing.doctor(
         study,
@@ -154,6 +165,9 @@ def _parser() -> argparse.ArgumentParser:
         help="length of the training runs, for example 0.3x or 1x (default: the study's)",
     )
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
+    parser.add_argument(
+        "--weights", type=Path, help="a file of initial weights (default: the config's)"
+    )
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(
         "--jobs",
@@ -176,6 +190,16 @@ def _parser() -> argparse.ArgumentParser:
         "--gpus",
         type=_not_negative,
         help="GPUs per cell (default: the study's)",
+    )
+    parser.add_argument(
+        "--gpu",
+        default=REFERENCE,
+        help=f"plan: the GPU whose published speed is used, such as A100 (default: {REFERENCE})",
+    )
+    parser.add_argument(
+        "--budget",
+        type=spending.hours_of,
+        help="plan: show which tables fit into so many GPU-hours, such as 100h or 4d",
     )
     parser.add_argument(
         "--if-needed",

@@ -28,7 +28,7 @@ from focal_star.io.quoting import shown
 PREPARE = ["-m", "focal_star.tools.prepare"]
 DOCTOR = ["-m", "focal_star.tools.doctor"]
 
-MAX_ITER = "SOLVER.MAX_ITER"
+MAX_ITER, SCALED_BY = "SOLVER.MAX_ITER", "SOLVER.SCALED_BY"
 SCHEDULE = (MAX_ITER, "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
 
 
@@ -100,9 +100,11 @@ class Prepared:
         """
         config = ResolvedConfig(self.config)
         scales = "SOLVER.REFERENCE_WORLD_SIZE" in config and config["SOLVER.REFERENCE_WORLD_SIZE"]
-        schedule = {} if scales else {key: config[key] for key in SCHEDULE if key in config}
+        keys = () if scales else (*SCHEDULE, SCALED_BY)
+        schedule = {key: config[key] for key in keys if key in config}
+        factor = cell.setting.schedule / schedule.pop(SCALED_BY, 1)
         if MAX_ITER in schedule:
-            schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * cell.setting.schedule))
+            schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * factor))
         base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
         values = base | cell.setting.as_dict()
         axes = {

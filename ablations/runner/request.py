@@ -27,6 +27,7 @@ class Request:
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
         retries: the maximum number of restarts of a process that died without a result.
         gpus: GPUs per cell, for Detectron2's ``launch``; 0 for the config's device.
+        weights: a file of initial weights that replaces the config's; None for the config's.
     """
 
     study: Study
@@ -37,6 +38,7 @@ class Request:
     engine: str = "local"
     retries: int = RETRIES
     gpus: int = 0
+    weights: Path | None = None
 
     @property
     def processes(self) -> int:
@@ -45,9 +47,10 @@ class Request:
         return max(1, self.gpus or of_cluster or 0)
 
     def data_overrides(self) -> list[str]:
-        """The ``KEY VALUE`` pairs for the folders of the data."""
+        """The ``KEY VALUE`` pairs for the folders of the data and the initial weights."""
         folder = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
-        return ["CACHE_DIR", str(self.cache), *folder]
+        weights = ["MODEL.WEIGHTS", str(self.weights)] if self.weights else []
+        return ["CACHE_DIR", str(self.cache), *folder, *weights]
 
     def make_arguments(self) -> list[str]:
         """The arguments of ``make ablations`` that repeat the request."""
@@ -59,4 +62,5 @@ class Request:
         ]
         if study.same_seeds:
             arguments.append(f"SEEDS={seeds_text(study.same_seeds)}")
-        return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])
+        arguments += [f"DATASET={self.dataset}"] if self.dataset else []
+        return arguments + ([f"WEIGHTS={self.weights}"] if self.weights else [])

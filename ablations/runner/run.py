@@ -21,7 +21,7 @@ from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
 from ablations.runner.request import Request, RunError
-from ablations.status import costs, overview
+from ablations.status import costs, fitted, overview, running_cells
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, Status, status
 from ablations.status.units import duration
@@ -144,10 +144,14 @@ def _train(
 
 def _expected(request: Request, before: Status, prepared: Prepared) -> str:
     """The expected time of all cells that are to run; "" if it is unknown."""
-    test_images = prepared.dataset.get("val", {}).get("num_images", 0)
-    config = preparing.written_config(request.study)
+    config, test_images = fitted.config_and_images(request.study, prepared)
     left = costs.estimate(
-        before, config, request.gpus, test_images, use_published=not request.dataset
+        before,
+        config,
+        request.gpus,
+        test_images,
+        use_published=not request.dataset,
+        speeds=running_cells.speeds(before, request.layout),
     )
     if not left.seconds or request.engine != "local":
         return ""

@@ -1,23 +1,22 @@
 """Estimates what the cells of a study will cost before they run: time, GPU-hours and disk.
 
-The cost of a cell is the measured cost of similar cells (the same ``COST_AXES``). If no similar
-cell has a record, the estimate uses the speed that Detectron2's model zoo gives for the detector
-and depth, scales it with the number of input pixels, and multiplies it by the median ratio of
-measured to estimated cost. This estimate ignores anchors, OHEM and the loss. It also ignores that a
-GPU is less busy on small images, so small scales take somewhat longer than estimated.
+The cost of a cell is the measured cost of similar cells (the same ``COST_AXES``): of cells that
+are done, or else of cells that have trained 100 iterations. If there is no similar cell, the
+estimate is that of :mod:`ablations.status.cost_model`, from published speeds, multiplied by the
+median ratio of measured to estimated cost.
 """
 
-import csv
-import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ablations.records.record import DONE, Record, load_folder
+from ablations.status.cards import REFERENCE
+from ablations.status.cost_model import CostModel
+from ablations.status.running_cells import Speed, gpus_of
 from ablations.status.status import Status
-from ablations.storage.layout import PACKAGE, ROOT, Layout
+from ablations.storage.layout import ROOT, Layout
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 
@@ -25,47 +24,8 @@ MODEL = ("detector", "depth")
 COST_AXES = (*MODEL, *(a for a, axis in AXES.items() if axis.changes_cost and a not in MODEL))
 """The axes that change the time of an iteration, those of the model zoo's models first."""
 
-ZOO_FILE = PACKAGE / "reference" / "zoo_speed.csv"
-ZOO_GPUS, ZOO_GPU, ZOO_IMAGES = 8, "V100", 16
-"""The number and model of the zoo's GPUs, and the images per iteration."""
-ZOO_TRAIN_EDGES, ZOO_TEST_EDGE = (640, 672, 704, 736, 768, 800), 800
-"""The zoo's short edges, px. In training, each image gets a random one."""
-
 PUBLISHED = ROOT / "reports" / "published"
 """The folder of the published reports, a folder per study with its records."""
-
-COCO_TEST_IMAGES = 5000
-"""The number of evaluated images (val2017) if the data set has not been prepared yet."""
-
-WEIGHTS_BYTES = {
-    ("retinanet", 50): 152_000_000,
-    ("retinanet", 101): 228_000_000,
-    ("faster_rcnn", 50): 167_000_000,
-    ("faster_rcnn", 101): 243_000_000,
-}
-"""(detector, depth) -> size of ``model_final.pth`` for 80 classes, 9 anchors per location."""
-
-CHECKPOINTS = 3
-"""The maximum number in a cell's folder while it trains: two, and one that is being written."""
-PER_PARAMETER = 2
-"""The numbers per parameter in a checkpoint: its value and its momentum."""
-
-DETECTIONS_PER_IMAGE, BYTES_PER_DETECTION = 100, 240
-"""Upper bounds; the bytes are those of the JSON file and of Detectron2's own file."""
-
-
-@dataclass(frozen=True)
-class Zoo:
-    """The model zoo's speed of a model.
-
-
-    Attributes:
-        seconds_per_iteration: training time, for ``ZOO_IMAGES`` images on ``ZOO_GPUS`` GPUs.
-        seconds_per_image: inference time on one GPU.
-    """
-
-    seconds_per_iteration: float
-    seconds_per_image: float
 
 
 @dataclass(frozen=True)
@@ -101,6 +61,8 @@ class Estimate:
         kinds: the same by detector, depth and scale.
         zoo: whether the estimate of some cells comes from the model zoo.
         elsewhere: whether the measured records are those of the published report.
+        running: the number of unfinished cells whose time per iteration the estimate uses.
+        of_cells: cell -> its time; None if it is unknown.
     """
 
     cells: int
@@ -112,6 +74,8 @@ class Estimate:
     kinds: tuple[Kind, ...]
     zoo: bool
     elsewhere: bool = False
+    running: int = 0
+    of_cells: Mapping[Cell, float | None] = field(default_factory=dict)
 
 
 def estimate(
@@ -120,9 +84,10 @@ def estimate(
     gpus: int = 0,
     test_images: int = 0,
     use_published: bool = True,
+    card: str = REFERENCE,
+    speeds: Sequence[Speed] = (),
 ) -> Estimate:
     """Estimate the cost of the cells of a study that are still to be run.
-
 
     Args:
         status: the cells' states and records.
@@ -131,23 +96,23 @@ def estimate(
         test_images: the number of images in the evaluation; 0 for COCO's.
         use_published: whether the records of the study's published report are used if none of its
             cells has been measured here.
+        card: the GPU whose published speed stands in for what is not measured.
+        speeds: what unfinished cells have measured.
+
+    Raises:
+        PlanError: nothing is published for the card.
     """
-    config = config or {}
-    cost_model = _CostModel(status, config, test_images or COCO_TEST_IMAGES)
+    cost_model = CostModel(status, config or {}, test_images, card)
     measured = _timed(status.records)
     elsewhere = not measured and use_published
     if elsewhere:
         measured = _timed(published_records(status.study.name))
-    disk = _Measured(measured, cost_model, lambda record: record.run.get("disk_bytes") or 0.0)
-    time = _Measured(
-        measured,
-        cost_model,
-        lambda record: (
-            record.run["wall_seconds"]
-            * gpus_of(record)
-            / cost_model.gpu_seconds(record.setting, record.result.get("iterations"))
-        ),
-    )
+    disk = _Measured([(r.setting, r.run.get("disk_bytes") or 0.0) for r in measured], cost_model)
+    time = _Measured([(r.setting, _ratio_of(r, cost_model)) for r in measured], cost_model)
+    running = [speed for speed in speeds if cost_model.zoo(speed.setting)]
+    if running:
+        pairs = [(speed.setting, _ratio_of_running(speed, cost_model)) for speed in running]
+        time = _Measured(pairs, cost_model, time)
     seconds: dict[Cell, float | None] = {}
     sizes: dict[Cell, float | None] = {}
     for cell in status.to_train:
@@ -179,7 +144,23 @@ def estimate(
             for c in seconds
         ),
         elsewhere=elsewhere and bool(measured),
+        running=len(running),
+        of_cells=seconds,
     )
+
+
+def _ratio_of(record: Record, cost_model: CostModel) -> float:
+    """A cell's measured time, relative to the estimate of the cost model."""
+    gpus, iterations = gpus_of(record.command), record.result.get("iterations")
+    estimated = cost_model.gpu_seconds(record.setting, iterations, gpus)
+    return record.run["wall_seconds"] * gpus / estimated
+
+
+def _ratio_of_running(speed: Speed, cost_model: CostModel) -> float:
+    seconds = cost_model.measured_gpu_seconds(
+        speed.setting, speed.seconds_per_iteration, speed.gpus
+    )
+    return seconds / cost_model.gpu_seconds(speed.setting)
 
 
 def _timed(records: Mapping[str, Record]) -> list[Record]:
@@ -198,96 +179,28 @@ def seconds_at_1x(status: Status) -> float:
     return sum(r.run["wall_seconds"] / r.setting.get("schedule", 1) for r in _timed(records))
 
 
-@cache
-def zoo_models() -> dict[tuple[str, int], Zoo]:
-    """(detector, depth) -> the zoo's speed of that model."""
-    with ZOO_FILE.open(encoding="utf-8", newline="") as file:
-        return {
-            (row["detector"], int(row["depth"])): Zoo(
-                float(row["seconds_per_iteration"]), float(row["seconds_per_image"])
-            )
-            for row in csv.DictReader(file)
-        }
-
-
-def gpus_of(record: Record) -> int:
-    """The number of GPUs in a cell's command; 1 for a CPU."""
-    found = re.search(r"--num-gpus[ =](\d+)", record.command)
-    return max(1, int(found[1])) if found else 1
-
-
-class _CostModel:
-    """The cost of a setting by the model zoo; by its pixels if the zoo does not have the model."""
-
-    def __init__(self, status: Status, config: Mapping[str, Any], test_images: int):
-        self._base = {"detector": "retinanet"} | status.study.base
-        self._iterations = config.get("SOLVER.MAX_ITER") or 0
-        self._images = config.get("SOLVER.IMS_PER_BATCH") or ZOO_IMAGES
-        self._test_images = test_images
-
-    def value(self, setting: Mapping[str, Any], axis: str) -> Any:
-        """A setting's value of an axis; the study's value if the setting has none."""
-        return setting.get(axis, self._base.get(axis))
-
-    def zoo(self, setting: Mapping[str, Any]) -> Zoo | None:
-        """The zoo's speed; None if the model, the iterations or the study's scale are unknown."""
-        if not self._iterations or not self._base.get("scale"):
-            return None
-        return zoo_models().get(self._model(setting))
-
-    def gpu_seconds(self, setting: Mapping[str, Any], iterations: int | None = None) -> float:
-        """The time of training and evaluation on one of the zoo's GPUs.
-
-        If the zoo does not have the model, the unit is pixels times iterations, not seconds. If the
-        study's scale is unknown, the scale has no effect.
-
-        Args:
-            setting: axis -> value.
-            iterations: the training's iterations; None for those of its schedule.
-        """
-        scale = self.value(setting, "scale") if self._base.get("scale") else 1
-        planned = self._iterations * setting.get("schedule", 1)
-        zoo, trained = self.zoo(setting), (iterations if self._iterations else None) or planned
-        if zoo is None:
-            return float(scale) ** 2 * (trained or 1)
-        of_training = statistics.fmean(edge**2 for edge in ZOO_TRAIN_EDGES)
-        per_iteration = zoo.seconds_per_iteration * ZOO_GPUS * self._images / ZOO_IMAGES
-        training = trained * per_iteration * scale**2 / of_training
-        testing = self._test_images * zoo.seconds_per_image * scale**2 / ZOO_TEST_EDGE**2
-        return training + testing
-
-    def final_bytes(self, setting: Mapping[str, Any]) -> float | None:
-        """The size of the weights and detections of a finished cell; None for an unknown model."""
-        weights = WEIGHTS_BYTES.get(self._model(setting))
-        detections = self._test_images * DETECTIONS_PER_IMAGE * BYTES_PER_DETECTION
-        return None if weights is None else weights + detections
-
-    def running_bytes(self, setting: Mapping[str, Any]) -> float:
-        """The size of a cell's checkpoints while it trains; 0 for an unknown model."""
-        return CHECKPOINTS * PER_PARAMETER * WEIGHTS_BYTES.get(self._model(setting), 0)
-
-    def _model(self, setting: Mapping[str, Any]) -> tuple[str, Any]:
-        return self.value(setting, "detector"), self.value(setting, "depth")
-
-
 class _Measured:
-    """The median of a measure over the records that are most similar to a setting."""
+    """The median of a measure over the cells that are most similar to a setting."""
 
     def __init__(
-        self, records: list[Record], cost_model: _CostModel, measure: Callable[[Record], float]
+        self,
+        measures: Iterable[tuple[Mapping[str, Any], float]],
+        cost_model: CostModel,
+        before: "_Measured | None" = None,
     ):
         """
         Args:
-            records: the records of cells that are done.
+            measures: the setting of a cell, and a quantity that is comparable between cells.
             cost_model: gives the study's values of the axes.
-            measure: record -> a quantity that is comparable between cells.
+            before: better measures, which go before these.
         """
         self._cost_model = cost_model
         groups: dict[tuple, list[float]] = {}
-        for record in records:
-            for key in self._keys(record.setting):
-                groups.setdefault(key, []).append(measure(record))
+        for setting, measure in measures:
+            for key in self._keys(setting):
+                groups.setdefault(key, []).append(measure)
         self._medians = {key: statistics.median(found) for key, found in groups.items()}
+        self._medians |= before._medians if before else {}
 
     def has(self, setting: Mapping[str, Any]) -> bool:
         """Whether a cell with the same cost axes was measured."""
@@ -306,7 +219,7 @@ class _Measured:
 
 
 def _kinds(
-    seconds: dict[Cell, float | None], cost_model: _CostModel, time: _Measured
+    seconds: dict[Cell, float | None], cost_model: CostModel, time: _Measured
 ) -> tuple[Kind, ...]:
     groups: dict[tuple[str, int | None, int | None], list[Cell]] = {}
     for cell in seconds:

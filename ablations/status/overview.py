@@ -7,14 +7,10 @@ from rich.table import Table
 
 from ablations.records import earlier
 from ablations.records.record import DIVERGED, DONE, FAILED
-from ablations.status.costs import (
-    ZOO_GPU,
-    ZOO_GPUS,
-    ZOO_IMAGES,
-    ZOO_TRAIN_EDGES,
-    Estimate,
-    zoo_models,
-)
+from ablations.status.budget import Item
+from ablations.status.cards import REFERENCE, canonical, speed_of
+from ablations.status.cost_model import ZOO_GPUS, ZOO_IMAGES, ZOO_TRAIN_EDGES, zoo_models
+from ablations.status.costs import Estimate
 from ablations.status.progress import last_line, outcome
 from ablations.status.status import ENDED, MISSING, RUNNING, STALE, STATES, Status
 from ablations.status.units import duration, megabytes
@@ -24,12 +20,20 @@ from ablations.study.cell import Cell
 from ablations.study.choice import CHOSEN_LATER
 from ablations.study.grid import Row
 
+EXAMPLES = ("A100", "RTX3090")
+"""Cards that a message names."""
+
 MAX_LINES = 20
 """Cells of one state that are listed by name."""
 
 
 def print_plan(
-    status: Status, estimate: Estimate, jobs: int, gpus: int = 0, console: Console | None = None
+    status: Status,
+    estimate: Estimate,
+    jobs: int,
+    gpus: int = 0,
+    card: str = REFERENCE,
+    console: Console | None = None,
 ) -> None:
     """Print what ``run`` would do: cells by state and grid, and an estimate of time and disk.
 
@@ -38,17 +42,53 @@ def print_plan(
         estimate: the cost of the cells to run.
         jobs: the number of cells side by side.
         gpus: GPUs per cell; 0 for the CPU.
+        card: the GPU whose published speed the estimate uses.
     """
     console = console or _console()
     _print_counts(status, console)
     if not estimate.cells:
         console.print("Nothing to run.")
     else:
-        _print_estimate(estimate, jobs, gpus, console)
+        _print_estimate(estimate, jobs, gpus, card, console)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
 
 
-def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) -> None:
+def print_budget(
+    items: list[Item], budget: float, gpus: int = 0, console: Console | None = None
+) -> None:
+    """Print which tables fit into a budget, and the value of GRIDS that trains them.
+
+    Args:
+        items: the tables, the main question first.
+        budget: h, as :func:`ablations.status.budget.items` takes it.
+        gpus: GPUs per cell; 0 for the CPU.
+    """
+    console = console or _console()
+    unit = "GPU-hours" if gpus else "hours of one cell after another"
+    table = Table(box=None, title=f"A budget of {budget:,g} {unit}:", title_justify="left")
+    for name in ("table", "further cells", "GPU-hours" if gpus else "hours", "sum", "fits"):
+        table.add_column(name, justify="left" if name in ("table", "fits") else "right")
+    spent = 0.0
+    for item in items:
+        hours = item.hours or 0.0
+        spent += hours if item.fits else 0.0
+        first, *tuned_on = item.grids
+        table.add_row(
+            f"{first} and its tuning" if tuned_on else first,
+            str(item.cells),
+            "unknown" if item.hours is None else f"{hours:,.1f}",
+            f"{spent:,.1f}" if item.fits else "",
+            "yes" if item.fits else "no",
+        )
+    console.print(table)
+    fitting = " ".join(item.grids[0] for item in items if item.fits)
+    if fitting:
+        console.print(f'What fits: make ablations ... GRIDS="{fitting}"')
+    else:
+        console.print("No table fits; a shorter SCHEDULE or fewer SEEDS cost less.")
+
+
+def _print_estimate(estimate: Estimate, jobs: int, gpus: int, card: str, console: Console) -> None:
     if estimate.seconds is None:
         console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
         return
@@ -56,7 +96,9 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) 
     ends = f"{duration(estimate.seconds / jobs)} with {jobs} side by side"
     if gpus:
         hours = f"{estimate.seconds * gpus / 3600:,.0f} GPU-hours"
-        ends = f"{hours}, which is {ends} on {gpus} GPUs each,"
+        hours += "" if estimate.measured or estimate.running else f" ({canonical(card)})"
+        each = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
+        ends = f"{hours}, which is {ends} on {each} each,"
     words = f"{estimate.cells} cells to run: about {ends}"
     if estimate.disk_bytes is not None:
         words += f" and {megabytes(estimate.disk_bytes)} of disk"
@@ -65,13 +107,15 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, console: Console) 
     if estimate.measured:
         words += f", from {estimate.measured} measured cells"
         words += " of the published report, on another machine" if estimate.elsewhere else ""
+    if estimate.running:
+        words += f", from the time per iteration of {estimate.running} unfinished cells"
     if per_iteration:
         words += f" ({1000 * per_iteration:.0f} ms per iteration)"
     console.print(words + ".")
     if any(kind.measured < kind.cells for kind in estimate.kinds):
         console.print(_kinds(estimate, gpus))
     if estimate.zoo:
-        console.print(_zoo_note(estimate))
+        console.print(_zoo_note(estimate, card))
 
 
 def _kinds(estimate: Estimate, gpus: int) -> Table:
@@ -87,7 +131,8 @@ def _kinds(estimate: Estimate, gpus: int) -> Table:
         elif kind.measured:
             source = f"{kind.measured} measured"
         else:
-            source = "others, measured" if estimate.measured else "model zoo"
+            known = estimate.measured or estimate.running
+            source = "others, measured" if known else "model zoo"
         table.add_row(
             kind.detector,
             str(kind.depth or ""),
@@ -100,7 +145,7 @@ def _kinds(estimate: Estimate, gpus: int) -> Table:
     return table
 
 
-def _zoo_note(estimate: Estimate) -> str:
+def _zoo_note(estimate: Estimate, card: str) -> str:
     zoo = zoo_models()
     models = dict.fromkeys((k.detector, k.depth) for k in estimate.kinds if k.depth is not None)
     seconds = ", ".join(
@@ -111,13 +156,23 @@ def _zoo_note(estimate: Estimate) -> str:
     edges = f"{min(ZOO_TRAIN_EDGES)} to {max(ZOO_TRAIN_EDGES)} px"
     return (
         f"The model zoo is Detectron2's MODEL_ZOO.md: an iteration of {ZOO_IMAGES} images of "
-        f"{edges}, on {ZOO_GPUS} {ZOO_GPU}: {seconds}. Times are in proportion to the input's "
+        f"{edges}, on {ZOO_GPUS} {REFERENCE}: {seconds}. Times are in proportion to the input's "
         "pixels"
         + (
             ", multiplied by the ratio of the measured to the estimated times."
-            if estimate.measured
-            else ". On other GPUs they differ: the first cell that is done takes the zoo's place."
+            if estimate.measured or estimate.running
+            else f". {_card_note(card)} The first cell takes the zoo's place after 100 iterations."
         )
+    )
+
+
+def _card_note(card: str) -> str:
+    name, speed = canonical(card), speed_of(card)
+    if name == REFERENCE:
+        return f"On other GPUs they differ: GPU={' or '.join(EXAMPLES)}."
+    return (
+        f"{name}: {speed:.1f} times the speed of a {REFERENCE}, by "
+        "ablations/reference/gpu_speed.yaml."
     )
 
 

@@ -39,7 +39,8 @@ def _making(results: Results) -> list[Block]:
     sha256 = [f"SHA-256 {data['sha256']}"] if data["sha256"] else []
     pairs = [
         *runs.facts(results, records),
-        ("Data set", [data["name"], *splits, *sha256]),
+        ("Linear scaling", provenance.linear_scaling(results, records)),
+        ("Data set", [data["name"], *splits, *filter(None, [data["subset"]]), *sha256]),
         ("Categories", ", ".join(data["categories"])),
         ("Initial weights", provenance.weights(results)),
         ("Versions", ", ".join(versions)),

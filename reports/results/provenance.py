@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ablations.identity.fingerprint import flat
 from ablations.records.record import Record
 from ablations.study.study import schedule_name
 from reports.results.load import Results
+
+WORLD_SIZE = "SOLVER.REFERENCE_WORLD_SIZE"
+"""The number of GPUs for which a config's schedule is written; 0 if it is for any number."""
 
 HARDWARE = ("gpu", "cpu", "num_threads")
 """The entries of a record's environment that are not versions."""
@@ -27,7 +31,10 @@ def dataset_name(results: Results) -> str:
 
 
 def dataset_card(results: Results) -> dict[str, Any]:
-    """``name``, ``sha256``, ``splits`` (name, images, instances) and ``categories``."""
+    """``name``, ``sha256``, ``splits`` (name, images, instances), ``subset`` and ``categories``.
+
+    ``subset`` says which part of another data set the training images are; "" if they are none.
+    """
     prepared = _prepared(results)
     records = list(results.records.values())
     source = prepared or (records[0].dataset if records else {})
@@ -40,8 +47,19 @@ def dataset_card(results: Results) -> dict[str, Any]:
             for split in ("train", "val")
             if (numbers := _part(source, split))
         ],
+        "subset": _subset(_part(_part(source, "train"), "subset")),
         "categories": [str(name) for name in prepared.get("categories") or ()],
     }
+
+
+def _subset(about: dict[str, Any]) -> str:
+    if not about:
+        return ""
+    return (
+        f"train: {100 * about['share']:g} % of the {about['of']:,} images of {about['name']}, "
+        "chosen by a hash of their ids so that each category keeps its share; SHA-256 of the list "
+        f"of ids {about['image_ids_sha256']}"
+    )
 
 
 def schedule(records: Sequence[Record]) -> str:
@@ -63,6 +81,28 @@ def _schedule_name(record: Record) -> str:
         return ""
     length = record.setting.get("schedule", 1.0)  # a setting at 1x names no schedule
     return f"{schedule_name(length)}, " if isinstance(length, int | float) else ""
+
+
+def images_per_batch(results: Results, processes: int) -> float | None:
+    """The images per batch of a training with so many processes; None if it is unknown."""
+    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    batch = config.get("SOLVER.IMS_PER_BATCH")
+    return batch * processes / (config.get(WORLD_SIZE) or processes) if batch else None
+
+
+def linear_scaling(results: Results, records: Sequence[Record]) -> list[str]:
+    """A sentence for each number of GPUs to which Detectron2 has scaled the config's schedule."""
+    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    reference, rate = config.get(WORLD_SIZE), config.get("SOLVER.BASE_LR")
+    if not (reference and rate and config.get("SOLVER.IMS_PER_BATCH")):
+        return []
+    return [
+        f"by the linear rule (arXiv:1706.02677) from the config's {reference} GPUs to {number}: "
+        f"{images_per_batch(results, number):g} images per batch, learning rate "
+        f"{rate * number / reference:g}, {reference / number:g} times as many iterations"
+        for number in sorted({record.identity.get("processes") or 1 for record in records})
+        if number != reference
+    ]
 
 
 def hardware(records: Sequence[Record]) -> str:

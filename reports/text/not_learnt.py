@@ -11,7 +11,7 @@ from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
 from reports.results.load import Results
-from reports.results.provenance import dataset_name
+from reports.results.provenance import dataset_name, images_per_batch
 from reports.statistics.contenders import number_at
 from reports.statistics.floor import FLOOR_AP
 from reports.text.sentences import listed
@@ -66,7 +66,8 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     train = records[0].dataset.get("train") if records else None
     if not isinstance(train, dict):
         return facts
-    images, batch = train.get("num_images"), config.get("SOLVER.IMS_PER_BATCH")
+    images = train.get("num_images")
+    batch = images_per_batch(results, records[0].identity.get("processes") or 1)
     iterations = frame["iterations"].dropna()
     if images and batch and len(iterations):
         facts |= {"images": images, "epochs": float(iterations.median()) * batch / images}

@@ -16,7 +16,7 @@ from detectron2.config import CfgNode
 
 from focal_star.errors import ConfigError
 
-NAMES = ("mini", "frozen")
+NAMES = ("mini", "frozen", "fitted")
 """Values of ``EXTENSIONS``."""
 
 Rule = tuple[Callable[[Any], bool], str]

@@ -7,8 +7,9 @@ import pytest
 
 from ablations.identity.prepared import PrepareError, written_config
 from ablations.records.record import save
-from ablations.status import costs
-from ablations.status.costs import Estimate, Kind, estimate, gpus_of
+from ablations.status import cost_model, costs
+from ablations.status.costs import Estimate, Kind, estimate
+from ablations.status.running_cells import gpus_of
 from ablations.status.status import Status
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
@@ -129,7 +130,7 @@ def test_gpu_hours_do_not_depend_on_the_number_of_gpus(status_of):
 def test_half_the_images_and_iterations_are_a_quarter_of_the_work(status_of):
     status = status_of(COCO, [fl()])
     less = {"SOLVER.MAX_ITER": 45_000, "SOLVER.IMS_PER_BATCH": 8}
-    ours, zoo = estimate(status, less, 1, test_images=1), estimate(status, FULL, 1, test_images=1)
+    ours, zoo = (estimate(status, config, 1, 1) for config in (less, FULL))
     assert ours.seconds == pytest.approx(zoo.seconds / 4, rel=1e-4)
 
 
@@ -158,8 +159,8 @@ def test_measured_cell_calibrates_the_zoo_times(status_of):
         ("python train_net.py --num-gpus 0", 1),
     ],
 )
-def test_gpus_of_a_record(make_record, command, gpus):
-    assert gpus_of(make_record(command=command)) == gpus
+def test_gpus_of_a_command(command, gpus):
+    assert gpus_of(command) == gpus
 
 
 def test_unknown_iterations_give_no_estimate(status_of):
@@ -170,8 +171,8 @@ def test_unknown_iterations_give_no_estimate(status_of):
 def test_disk(status_of):
     status = status_of(COCO, [fl(), fl(depth=101)])
     found = estimate(status, FULL, gpus=8, test_images=1000)
-    weights = [costs.WEIGHTS_BYTES["retinanet", depth] for depth in (50, 101)]
-    detections = 1000 * 100 * costs.BYTES_PER_DETECTION
+    weights = [cost_model.WEIGHTS_BYTES["retinanet", depth] for depth in (50, 101)]
+    detections = 1000 * 100 * cost_model.BYTES_PER_DETECTION
     assert found.disk_bytes == sum(weights) + 2 * detections
     # The larger one, while it trains: three checkpoints of weights and momentum.
     assert found.running_bytes == 3 * 2 * weights[1]
@@ -205,10 +206,10 @@ def test_the_whole_coco_study(status_of):
     assert sum(kind.cells for kind in found.kinds) == found.cells
     assert None not in (found.seconds, found.disk_bytes)
     names = {(kind.detector, kind.depth) for kind in found.kinds}
-    assert names <= costs.zoo_models().keys() == costs.WEIGHTS_BYTES.keys()
+    assert names <= cost_model.zoo_models().keys() == cost_model.WEIGHTS_BYTES.keys()
 
 
-@pytest.mark.parametrize(("detector", "depth"), costs.WEIGHTS_BYTES)
+@pytest.mark.parametrize(("detector", "depth"), cost_model.WEIGHTS_BYTES)
 def test_the_sizes_of_weights_are_those_of_the_models(detector, depth):
     from detectron2.modeling import build_model
 
@@ -217,7 +218,7 @@ def test_the_sizes_of_weights_are_those_of_the_models(detector, depth):
     pairs = ["MODEL.DETECTOR", detector, "MODEL.RESNETS.DEPTH", str(depth), "MODEL.DEVICE", "cpu"]
     model = build_model(load_config(CONFIGS / "coco" / "retinanet_FPN_1x.yaml", pairs))
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    assert costs.WEIGHTS_BYTES[detector, depth] == pytest.approx(size, rel=0.01)
+    assert cost_model.WEIGHTS_BYTES[detector, depth] == pytest.approx(size, rel=0.01)
 
 
 def test_the_size_of_a_detection(tmp_path):
@@ -238,7 +239,7 @@ def test_the_size_of_a_detection(tmp_path):
     torch.save(many, tmp_path / "all.pth")
     written = Path(tmp_path / "all.pth").stat().st_size
     written += len(json.dumps([one for image in many for one in image["instances"]]))
-    assert written / 2000 == pytest.approx(costs.BYTES_PER_DETECTION, rel=0.15)
+    assert written / 2000 == pytest.approx(cost_model.BYTES_PER_DETECTION, rel=0.15)
 
 
 def test_cost_scales_with_the_schedule(status_of):

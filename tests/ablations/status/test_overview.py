@@ -88,8 +88,8 @@ def test_the_plan_of_a_study_on_gpus(mixed):
     found = Estimate(3, 28_800.0, None, 3e9, 1e9, 0, kinds, zoo=True)
     lines = printed(overview.print_plan, mixed, found, 2, 4)[4:]
     assert lines[0] == (
-        "3 cells to run: about 32 GPU-hours, which is 4 h 00 min with 2 side by side on 4 GPUs "
-        "each, and 3.0 GB of disk (2.0 GB more while they run)."
+        "3 cells to run: about 32 GPU-hours (V100), which is 4 h 00 min with 2 side by side on 4 "
+        "GPUs each, and 3.0 GB of disk (2.0 GB more while they run)."
     )
     assert lines[1:4] == [
         "detector depth short edge cells per cell GPU-hours from",
@@ -97,7 +97,7 @@ def test_the_plan_of_a_study_on_gpus(mixed):
         "retinanet 101 600 px 1 4 h 00 min 16 model zoo",
     ]
     assert "retinanet 50: 0.205 s, retinanet 101: 0.291 s" in lines[4]
-    assert "the first cell that is done takes the zoo's place" in lines[4]
+    assert "The first cell takes the zoo's place after 100 iterations" in lines[4]
 
 
 def test_plan_distinguishes_measured_from_estimated_cells(mixed):

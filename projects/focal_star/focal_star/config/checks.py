@@ -130,6 +130,10 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda bits: type(bits) is int and MIN_BITS <= bits <= MAX_BITS,
             f"a whole number of bits from {MIN_BITS} to {MAX_BITS}, or None for {MAX_BITS}",
         ),
+        "DATASETS.SUBSET": (
+            lambda share: _is_number(share) and 0 < share <= 1,
+            "a number above 0, at most 1",
+        ),
         "SOLVER.STEPS": (
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",

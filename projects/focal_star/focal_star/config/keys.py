@@ -105,6 +105,9 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # A folder in the layout of COCO or Pascal VOC (focal_star.data.layouts). It replaces
     # DATASETS.TRAIN and DATASETS.TEST.
     cfg.DATASETS.FOLDER = ""
+    # The share of the training images that is used, of a data set that Detectron2 knows by name;
+    # the choice is the same on every machine (focal_star.data.subset).
+    cfg.DATASETS.SUBSET = 1.0
     # Whether every image and box of such a folder is checked before training.
     cfg.DATASETS.CHECK = True
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
-from focal_star.data import catalog
+from focal_star.data import catalog, subset, voc_2007_2012
 from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import is_coco, splits_of
-from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.layouts.problems import DatasetError, Problem
 from focal_star.data.validation.checks import check_converted, require_valid
+from focal_star.errors import ConfigError
 from focal_star.extensions import dataset_folder
 
 _logger = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ def register_datasets(cfg: CfgNode) -> Path | None:
 
     ``DATASETS.FOLDER`` is registered as ``<folder>_train`` and ``<folder>_val``, checked first
     where ``DATASETS.CHECK`` says so; a VOC folder is converted into ``CACHE_DIR``.
+    ``DATASETS.SUBSET`` replaces the training split of a data set that Detectron2 knows by a part.
     The embedded data set is composed on first use. The files of data sets that Detectron2 knows by
     name must exist.
 
@@ -36,17 +39,29 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         The data set's folder, in COCO's format; None for a data set that Detectron2 knows.
 
     Raises:
+        ConfigError: ``DATASETS.SUBSET`` of a data set of which no part can be chosen.
         DatasetError: the data set has problems; the message lists all.
     """
     folder: Path | None
-    if cfg.DATASETS.FOLDER:
+    published = None if cfg.DATASETS.FOLDER else voc_2007_2012.folder_of(cfg.DATASETS.TRAIN)
+    if cfg.DATASETS.FOLDER or published:
         folder = in_coco_format(
-            cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), cfg.DATASETS.CHECK, cfg.INPUT.BIT_DEPTH
+            published or cfg.DATASETS.FOLDER,
+            Path(cfg.CACHE_DIR),
+            cfg.DATASETS.CHECK,
+            cfg.INPUT.BIT_DEPTH,
+            voc_2007_2012.NAME if published else "",
         )
     elif (folder := dataset_folder(cfg)) is None:
         if cfg.DATASETS.CHECK:
             catalog.require_there([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
+        _register_subset(cfg)
         return None
+    if cfg.DATASETS.SUBSET != 1:
+        raise ConfigError(
+            f"DATASETS.SUBSET is {cfg.DATASETS.SUBSET:g}, and a part is chosen only of data sets "
+            f"that Detectron2 knows by name, not of {folder}; add: DATASETS.SUBSET 1.0"
+        )
     train, val = _register(folder)
     cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (train,), (val,)
     annotation_file = splits_of(folder)[0].annotation_file
@@ -76,7 +91,11 @@ def register_folder(
 
 
 def in_coco_format(
-    folder: Path | str, cache: Path, check: bool, bit_depth: int | None = None
+    folder: Path | str,
+    cache: Path,
+    check: bool,
+    bit_depth: int | None = None,
+    name: str = "",
 ) -> Path:
     """The folder itself; for a VOC folder, the one in the cache that it is converted into.
 
@@ -87,6 +106,7 @@ def in_coco_format(
         cache: see :func:`register_folder`.
         check: see :func:`register_folder`.
         bit_depth: ``INPUT.BIT_DEPTH`` that the images will be read with.
+        name: the data set's name, where it is converted; "" for that of the folder.
     """
     folder = Path(folder).resolve()
     if is_coco(folder) or not voc.is_voc(folder):
@@ -94,7 +114,7 @@ def in_coco_format(
             _warn_of_conversions(folder, require_valid(folder, bit_depth))
         return folder
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    into = cache / "voc" / place / folder.name  # the last part is the data set's name
+    into = cache / "voc" / place / (name or folder.name)  # the last part is the data set's name
     if not check and is_coco(into):
         return into
     converted = voc.convert(folder)
@@ -108,6 +128,33 @@ def in_coco_format(
     return into
 
 
+def _register_subset(cfg: CfgNode) -> None:
+    """Replace ``DATASETS.TRAIN`` by its share of ``DATASETS.SUBSET``, named after it."""
+    share = cfg.DATASETS.SUBSET
+    if share == 1:
+        return
+    suffix = f"_{100 * share:g}pct_train"
+    # A config that a training has written names the part itself.
+    names = [re.sub(f"{re.escape(suffix)}$", "_train", name) for name in cfg.DATASETS.TRAIN]
+    split = catalog.split_of(names[0]) if len(names) == 1 else None
+    if split is None:
+        raise ConfigError(
+            f"DATASETS.SUBSET is {share:g}, and DATASETS.TRAIN is {list(cfg.DATASETS.TRAIN)}; "
+            "valid with it: one data set in COCO's format that Detectron2 knows by name"
+        )
+    (whole,) = names
+    try:
+        written, about = subset.write(split.annotation_file, share, Path(cfg.CACHE_DIR))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = f"{split.annotation_file} cannot be read: {error}"
+        raise DatasetError(whole, [Problem("train", "missing-file", text)]) from error
+    name = whole.removesuffix("_train") + suffix
+    _unregister(name)
+    _register_split(name, str(written), str(split.image_root))
+    MetadataCatalog.get(name).set(subset={"name": whole} | about)
+    cfg.DATASETS.TRAIN = (name,)
+
+
 def _warn_of_conversions(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
     for split, description in descriptions.items():
         for line in description["conversions"]:
@@ -119,11 +166,15 @@ def _register(folder: Path) -> tuple[str, str]:
     names = []
     for split in splits_of(folder):
         names.append(name := f"{folder.name}_{split.name}")
-        if name in DatasetCatalog:
-            DatasetCatalog.remove(name)
-            MetadataCatalog.remove(name)
+        _unregister(name)
         _register_split(name, str(split.annotation_file), str(split.image_root))
     return names[0], names[1]
+
+
+def _unregister(name: str) -> None:
+    if name in DatasetCatalog:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 def _register_split(name: str, json_file: str, image_root: str) -> None:

@@ -16,17 +16,20 @@ and which may need other initial weights. The default is the single variant "".
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 
 from focal_star import extensions
 from focal_star.config import ConfigError, load_variants, resolve_config
@@ -66,7 +69,7 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     for variant, cfg in cfgs.items():
         made = prepare_data_and_weights(cfg)
         extensions.store(cfg)
-        weights[variant] = made["weights"]
+        weights[variant] = _hashed(made["weights"])
         folders[made["folder"], cfg.DATASETS.TRAIN] = variant
     if len(folders) > 1:
         raise ConfigError(f"variants are on several data sets: {', '.join(map(repr, folders))}")
@@ -82,6 +85,14 @@ def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:
     return {"dataset": dataset, "weights": weights}
 
 
+def _hashed(weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights with the hash of their file, if they are a file that was not made here."""
+    path = Path(weights["path"])
+    if weights["sha256"] or not path.is_file():
+        return weights
+    return weights | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
     """Split -> what is in it, and where; of a folder, or of what Detectron2 knows by name."""
     if folder:
@@ -91,10 +102,18 @@ def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
         }
     names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
     return {
-        half: describe_names(names[half]) | _places(*map(split_of, names[half]))
+        half: describe_names(names[half])
+        | _places(*map(split_of, names[half]))
+        | _subset_of(names[half])
         for half in names
         if names[half]
     }
+
+
+def _subset_of(names: Sequence[str]) -> dict[str, Any]:
+    """``subset``: what of, and which part, a split is; nothing where it is no part."""
+    found = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
+    return {"subset": found[0]} if found else {}
 
 
 def _places(split: Split | None, *others: Split | None) -> dict[str, str]:

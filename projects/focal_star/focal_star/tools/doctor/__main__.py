@@ -100,7 +100,7 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
         yield requirements.gpus(cfg, options.num_gpus)
     else:
         yield Finding(OK, "GPUs", "not checked: another machine trains")
-    yield requirements.learning_rate(cfg)
+    yield requirements.learning_rate(cfg, options.num_gpus)
     yield requirements.disk(options.output, options.disk_bytes)
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
+from detectron2.data.catalog import Metadata
+from detectron2.engine import DefaultTrainer
 
 from focal_star.config import ConfigError
 from focal_star.data.registration import register_datasets
@@ -26,7 +28,12 @@ from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.tools.doctor.proposal import proposed_for
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
 
-EXPECTED_IMAGES = {"coco_2017_train": 118_287, "coco_2017_val": 5_000}
+EXPECTED_IMAGES = {
+    "coco_2017_train": 118_287,
+    "coco_2017_val": 5_000,
+    "voc_2007_2012_train": 16_551,
+    "voc_2007_2012_val": 4_952,
+}
 """Number of images of published data sets."""
 
 LEARNING_RATE, IMAGES = 0.01, 16
@@ -59,7 +66,7 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
         expected = EXPECTED_IMAGES.get(name, len(listed))
         text = (
             f"{len(listed):,} images, {len(content['annotations']):,} boxes, "
-            f"{len(content['categories'])} categories; {about.json_file}"
+            f"{len(content['categories'])} categories; {about.json_file}{_part(about)}"
         )
         if missing:
             yield Finding(
@@ -72,6 +79,17 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
             yield Finding(WARNING, f"data {name}", f"{text}; the published set has {expected:,}")
         else:
             yield Finding(OK, f"data {name}", text)
+
+
+def _part(about: Metadata) -> str:
+    """The part that a split is of another one, and the hash of the list; "" if it is none."""
+    found = about.get("subset")
+    if not found:
+        return ""
+    return (
+        f"; {100 * found['share']:g} % of the {found['of']:,} images of {found['name']}, "
+        f"SHA-256 of their ids {found['image_ids_sha256']}"
+    )
 
 
 def proposal(config_file: str, overrides: Sequence[str]) -> tuple[Finding | None, list[str]]:
@@ -164,7 +182,7 @@ def gpus(cfg: CfgNode, number: int) -> Finding:
             f"a training needs {number}, and torch finds {found}{built}; set GPUS, or use another "
             "machine",
         )
-    batch = cfg.SOLVER.IMS_PER_BATCH
+    batch = scaled_to(cfg, number).SOLVER.IMS_PER_BATCH
     if batch % number:
         text = f"SOLVER.IMS_PER_BATCH is {batch}, no multiple of {number} GPUs; set GPUS"
         return Finding(FAULT, "GPUs", text)
@@ -178,6 +196,11 @@ def gpus(cfg: CfgNode, number: int) -> Finding:
     return Finding(OK, "GPUs", text)
 
 
+def scaled_to(cfg: CfgNode, number: int) -> CfgNode:
+    """The config as a training on so many GPUs has it, by ``SOLVER.REFERENCE_WORLD_SIZE``."""
+    return DefaultTrainer.auto_scale_workers(cfg, max(1, number))
+
+
 def disk(folder: Path, need: int) -> Finding:
     """Check that the disk of a folder has ``need`` bytes left; 0 if the number is unknown."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -189,10 +212,15 @@ def disk(folder: Path, need: int) -> Finding:
     return Finding(OK, "disk", text)
 
 
-def learning_rate(cfg: CfgNode) -> Finding:
-    """Check that SGD's learning rate fits the batch size, by linear scaling."""
-    solver = cfg.SOLVER
-    text = f"{solver.BASE_LR:g} for {solver.IMS_PER_BATCH} images"
+def learning_rate(cfg: CfgNode, number: int = 0) -> Finding:
+    """Check that SGD's learning rate fits the batch size, by linear scaling.
+
+    Args:
+        cfg: the config.
+        number: the number of GPUs of one training; 0 if it is not known.
+    """
+    solver = scaled_to(cfg, number or cfg.SOLVER.REFERENCE_WORLD_SIZE).SOLVER
+    text = f"{solver.BASE_LR:g} for {solver.IMS_PER_BATCH} images, {solver.MAX_ITER:,} iterations"
     if solver.OPTIMIZER != "SGD":
         return Finding(OK, "learning rate", f"{text}, {solver.OPTIMIZER}; the rule is for SGD")
     wanted = LEARNING_RATE * solver.IMS_PER_BATCH / IMAGES

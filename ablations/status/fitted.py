@@ -1,0 +1,52 @@
+"""The config of a study as its data make it, as far as a plan can know it before anything is made.
+
+A study that asks for proposals has its input scale and its length of training from the data. They
+are in ``prepared.json``; before there is one, the annotations are read for them.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ablations.identity.fingerprint import flat
+from ablations.identity.prepared import Prepared, written_config
+from ablations.storage.layout import ROOT
+from ablations.study.study import Study
+
+SETTINGS = ["-m", "focal_star.fitted.settings"]
+EXTENSION = "fitted"
+"""The extension whose proposals ``SETTINGS`` prints."""
+
+PROPOSED = ("SOLVER.MAX_ITER", "SOLVER.SCALED_BY", "INPUT.SHORT_EDGE")
+"""The keys that a proposal can set and that change the cost of a cell."""
+
+
+def config_and_images(
+    study: Study, prepared: Prepared | None = None, dataset: Path | None = None
+) -> tuple[dict[str, Any], int]:
+    """The known keys of the config, and the number of validation images; 0 if it is unknown.
+
+    Args:
+        study: the study.
+        prepared: what was prepared; None if nothing was.
+        dataset: folder of a user's data; None for the study's data set.
+    """
+    config = written_config(study)
+    if prepared and prepared.dataset:
+        resolved = dict(flat(prepared.config))
+        proposed = {key: resolved[key] for key in PROPOSED if study.propose and key in resolved}
+        return config | proposed, prepared.dataset.get("val", {}).get("num_images", 0)
+    if not (dataset and study.propose and EXTENSION in config.get("EXTENSIONS", ())):
+        return config, 0
+    command = [sys.executable, *SETTINGS, str(dataset)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode:  # make check explains what is wrong with the folder
+        return config | {"SOLVER.MAX_ITER": 0}, 0
+    found = json.loads(ended.stdout)
+    iterations = found["image_views"] / config["SOLVER.IMS_PER_BATCH"]
+    proposed = {"SOLVER.MAX_ITER": iterations}
+    if found["short_edge"]:
+        proposed["INPUT.SHORT_EDGE"] = found["short_edge"]
+    return config | proposed, found["test_images"]

@@ -1,0 +1,55 @@
+"""What a config gets by ``EXTENSIONS: [fitted]``: proposals for its data."""
+
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from focal_star.data.proposal import TOO_SMALL, Proposal
+from focal_star.extensions import Extension, Proposed
+from focal_star.fitted.settings import Settings, fitting
+
+
+class Fitted(Extension):
+    """The extension of a config whose scale, anchors and schedule follow from its data."""
+
+    def propose(self, cfg: CfgNode, content: dict[str, Any]) -> Proposed:
+        return proposed(fitting(content), cfg)
+
+
+def proposed(found: Settings, cfg: CfgNode) -> Proposed:
+    """The settings as ``KEY VALUE`` pairs.
+
+    ``SOLVER.SCALED_BY`` is the multiple of the fitting length that the config's schedule has, so
+    that warm-up, steps and periods fit as well, and SCHEDULE still multiplies them.
+    """
+    iterations = found.image_views / cfg.SOLVER.IMS_PER_BATCH
+    pairs: dict[str, Any] = {"SOLVER.SCALED_BY": round(cfg.SOLVER.MAX_ITER / iterations, 6)}
+    shown = (
+        f"{iterations:,.0f} iterations of {cfg.SOLVER.IMS_PER_BATCH} ({found.epochs:.3g} epochs of "
+        f"{found.images:,} images)"
+    )
+    if found.proposal is None:
+        return Proposed(_overrides(pairs), f"{shown}; no boxes to propose anchors from")
+    pairs["INPUT.SHORT_EDGE"] = found.proposal.short_edge
+    pairs["MODEL.ANCHOR_GENERATOR.SIZES"] = found.proposal.sizes
+    text = (
+        f"{found.proposal.short_edge} px, anchors from {found.proposal.smallest_anchor} px, {shown}"
+    )
+    return Proposed(_overrides(pairs), text, _doubt(found.proposal))
+
+
+def _overrides(pairs: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(part) for pair in pairs.items() for part in pair)
+
+
+def _doubt(found: Proposal) -> str:
+    """What will hardly be learnt; "" if most is."""
+    if not found.too_small:
+        return ""
+    return (
+        f"{100 * found.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input and "
+        "will hardly be found; if they matter, cut the images into tiles"
+    )
+
+
+EXTENSION = Fitted()

@@ -1,0 +1,126 @@
+"""The input scale, anchors and length of training that fit a data set, from its annotations.
+
+It needs numpy alone, so that a plan has them within a second::
+
+    python -m focal_star.fitted.settings FOLDER
+
+prints ``short_edge``, ``image_views`` and ``test_images`` as JSON, of a folder that is not checked.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focal_star.data.layouts import voc
+from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.data.proposal import Proposal, propose
+
+SHORT_EDGES = (400, 600, 800, 1000)
+"""Possible short edges of the input, px. The paper trains at 600 (arXiv:1708.02002)."""
+
+USUAL_EDGE = 600
+"""No smaller input is proposed, unless the images are too small for it."""
+
+MAX_ENLARGEMENT = 2.0
+"""The limit of the input's short edge relative to that of the median image."""
+
+ANCHORS = (32, 24, 16)
+"""Possible smallest anchors, px, the paper's first."""
+
+EPOCHS, MIN_EPOCHS = 36.0, 12.0
+"""The epochs of small data sets, and of large ones; 12 are the paper's 1x on COCO."""
+
+MANY_VIEWS = 144_000
+"""From this number of images shown on, 12 epochs are enough: 1x of a tenth of COCO."""
+
+MIN_VIEWS = 24_000
+"""The minimum number of images shown: 1,500 iterations of 16."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What fits a data set.
+
+    Attributes:
+        images: the number of training images.
+        image_views: the number of images shown in training: iterations times images per batch.
+        proposal: the input scale and the anchors; None without a box.
+    """
+
+    images: int
+    image_views: int
+    proposal: Proposal | None
+
+    @property
+    def epochs(self) -> float:
+        return self.image_views / self.images
+
+
+def fitting(content: dict[str, Any]) -> Settings:
+    """The settings for a data set.
+
+    Crowds, and boxes without area, are left out.
+
+    Args:
+        content: the training annotations, in COCO's format.
+    """
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    objects = [
+        (*one["bbox"][2:], *sizes[one["image_id"]])
+        for one in content["annotations"]
+        if not one.get("iscrowd", 0) and min(one["bbox"][2:]) > 0
+    ]
+    views = max(MIN_VIEWS, MIN_EPOCHS * len(sizes), min(EPOCHS * len(sizes), MANY_VIEWS))
+    proposal = None
+    if objects:
+        table = np.array(objects, float)
+        edges = possible_edges(np.array(list(sizes.values()), float))
+        proposal = propose(table[:, :2], table[:, 2:], edges, ANCHORS)
+    return Settings(len(sizes), round(views), proposal)
+
+
+def possible_edges(images: np.ndarray) -> tuple[int, ...]:
+    """The short edges that suit the images, px, ascending.
+
+    Args:
+        images: (N, 2) width and height, px.
+    """
+    largest = MAX_ENLARGEMENT * float(np.median(images.min(axis=1)))
+    edges = tuple(edge for edge in SHORT_EDGES if USUAL_EDGE <= edge <= largest)
+    return edges or SHORT_EDGES[:1]
+
+
+def of_folder(folder: Path) -> dict[str, int]:
+    """``short_edge`` (0 without a box), ``image_views`` and ``test_images`` of a folder.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, IndexError: it cannot be read.
+    """
+    if is_coco(folder):
+        train, val = (json.loads(split.annotation_file.read_bytes()) for split in splits_of(folder))
+    else:
+        train, val = (voc.convert(folder).contents[split] for split in voc.SPLITS)
+    found = fitting(train)
+    return {
+        "short_edge": found.proposal.short_edge if found.proposal else 0,
+        "image_views": found.image_views,
+        "test_images": len(val["images"]),
+    }
+
+
+def main(folder: str) -> int:
+    """Print the settings of a folder; return 1 where it cannot be read."""
+    try:
+        print(json.dumps(of_folder(Path(folder))))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        print(f"{folder}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
