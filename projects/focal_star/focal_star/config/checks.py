@@ -130,6 +130,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda bits: type(bits) is int and MIN_BITS <= bits <= MAX_BITS,
             f"a whole number of bits from {MIN_BITS} to {MAX_BITS}, or None for {MAX_BITS}",
         ),
+        "INPUT.MAX_PIXELS": _or_none(_is_count, "a whole number of px >= 1, or None"),
         "SOLVER.STEPS": (
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",

@@ -89,6 +89,10 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # None for 16. It does not affect files of 8 bits and files that state their depth.
     cfg.INPUT.BIT_DEPTH = None
 
+    # Maximum number of pixels of an image file; None for Pillow's limit (Image.MAX_IMAGE_PIXELS),
+    # which protects against files that expand to more than the memory.
+    cfg.INPUT.MAX_PIXELS = None
+
     # The length of a training as a multiple of the config's: .25 for a quarter of MAX_ITER,
     # WARMUP_ITERS, STEPS and periods. The configs of this project are written for 1x.
     cfg.SOLVER.SCHEDULE = 1.0
@@ -100,9 +104,11 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # AdamW's decay of the running means of the gradient and of its square.
     cfg.SOLVER.BETAS = (0.9, 0.999)
 
-    # A folder in the layout of COCO or Pascal VOC (focal_star.data.layouts). It replaces
-    # DATASETS.TRAIN and DATASETS.TEST.
+    # A folder in one of the layouts of focal_star.data.layouts. It replaces DATASETS.TRAIN and
+    # DATASETS.TEST.
     cfg.DATASETS.FOLDER = ""
+    # Whether images in it may be links out of the folder.
+    cfg.DATASETS.LINKS = False
     # Whether every image and box of such a folder is checked before training.
     cfg.DATASETS.CHECK = True
 

@@ -12,14 +12,16 @@ from PIL import Image
 
 from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.registration import register_datasets, register_folder
 from focal_star.data.validation.checks import DatasetError, check_folder
+from focal_star.data.validation.images import ImageOptions
 from focal_star.evaluation.ap import coco_eval, essentials
 from focal_star.tools import prepare
 from focal_star.tools.detector import class_names
 
 
-def names(converted: voc.Converted, split: str) -> list[str]:
+def names(converted: Dataset, split: str) -> list[str]:
     return [image["file_name"] for image in converted.contents[split]["images"]]
 
 
@@ -154,9 +156,12 @@ def test_what_was_checked_before_is_not_looked_at_again(tiny_cfg, voc_2007):
 
 def test_two_folders_of_one_name_are_two(voc_2007, tmp_path):
     other = type(voc_2007)(tmp_path / "other" / "VOC2007", {"train": ["x"], "val": ["y"]})
-    assert register_folder(voc_2007.folder, tmp_path / "cache") == ("VOC2007_train", "VOC2007_val")
+    assert register_folder(voc_2007.folder, ImageOptions(cache=tmp_path / "cache")) == (
+        "VOC2007_train",
+        "VOC2007_val",
+    )
     assert len(DatasetCatalog.get("VOC2007_train")) == 2
-    register_folder(other.folder, tmp_path / "cache")
+    register_folder(other.folder, ImageOptions(cache=tmp_path / "cache"))
     assert len(DatasetCatalog.get("VOC2007_train")) == 1
     assert len(list((tmp_path / "cache" / "voc").iterdir())) == 2
 
@@ -316,7 +321,7 @@ def test_faults_of_all_files_are_named_at_once(voc_2007, voc_2012):
 
 
 def test_content_of_the_cache_is_cocos(voc_2007, tmp_path):
-    register_folder(voc_2007.folder, tmp_path / "cache")
+    register_folder(voc_2007.folder, ImageOptions(cache=tmp_path / "cache"))
     (file,) = (tmp_path / "cache").rglob("instances_val.json")
     assert json.loads(file.read_text()) == voc.convert(voc_2007.folder).contents["val"]
     assert check_folder(file.parent).problems == []
