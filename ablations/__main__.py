@@ -60,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             engine=options.engine,
             retries=options.retries,
             gpus=gpus,
+            keys=tuple(options.keys.split()),
         )
         if options.what == "run":
             return run(request)
@@ -138,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         help="length of the training runs, for example 0.3x or 1x (default: the study's)",
     )
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
+    parser.add_argument(
+        "--keys", default="", help="KEY VALUE pairs of the config for all cells, in one text"
+    )
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(
         "--jobs",

@@ -26,6 +26,7 @@ class Request:
         engine: "local" for processes of this machine, "slurm" for tasks of a cluster.
         retries: the maximum number of restarts of a process that died without a result.
         gpus: GPUs per cell, for Detectron2's ``launch``; 0 for the config's device.
+        keys: ``KEY VALUE`` pairs of the config that all cells have, such as how images are read.
     """
 
     study: Study
@@ -36,6 +37,7 @@ class Request:
     engine: str = "local"
     retries: int = RETRIES
     gpus: int = 0
+    keys: tuple[str, ...] = ()
 
     @property
     def processes(self) -> int:
@@ -44,9 +46,9 @@ class Request:
         return max(1, self.gpus or of_cluster or 0)
 
     def data_overrides(self) -> list[str]:
-        """The ``KEY VALUE`` pairs for the folders of the data."""
+        """The ``KEY VALUE`` pairs for the data."""
         folder = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
-        return ["CACHE_DIR", str(self.cache), *folder]
+        return ["CACHE_DIR", str(self.cache), *folder, *self.keys]
 
     def make_arguments(self) -> list[str]:
         """The arguments of ``make ablations`` that repeat the request."""
@@ -58,4 +60,5 @@ class Request:
         ]
         if study.same_seeds:
             arguments.append(f"SEEDS={study.same_seeds}")
-        return arguments + ([f"DATASET={self.dataset}"] if self.dataset else [])
+        arguments += [f"DATASET={self.dataset}"] if self.dataset else []
+        return arguments + ([f"KEYS={' '.join(self.keys)}"] if self.keys else [])

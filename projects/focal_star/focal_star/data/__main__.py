@@ -26,6 +26,7 @@ from rich.table import Table
 
 from focal_star.data import archives
 from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.repair import CHANGES_FILE, repair
 from focal_star.data.validation.checks import check_folder, check_splits
 from focal_star.data.validation.description import joined_sha256
 from focal_star.data.validation.images import ImageOptions
@@ -34,10 +35,14 @@ from focal_star.io.image_files import MAX_BITS, MIN_BITS
 
 CACHE = Path("output/cache")
 
+MAX_CHANGES = 100
+"""Changes of a repair that are printed."""
+
 FEATURES = {
     "num_images": "images",
     "num_instances": "instances",
     "num_crowd": "crowds among them",
+    "num_without_objects": "images without objects",
     "num_categories": "categories",
     "objects_per_image": "objects per image, mean",
     "most_objects_per_image": "objects per image, maximum",
@@ -76,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.fix:
+        return _fix(options)
     cards = _checked(options)
     print(f"ok: {options.dataset}")
     for name, card in cards.items():
@@ -87,6 +94,21 @@ def _check(options: argparse.Namespace) -> int:
     print(f"  categories: {', '.join(cards['train']['category_names'])}")
     print(f"  sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
     return 0
+
+
+def _fix(options: argparse.Namespace) -> int:
+    """Write a repaired copy, list the changes, and check the copy."""
+    images = _image_options(options)
+    check = check_folder(options.dataset, images)
+    changes = repair(check, options.fix, options.merge)
+    for line in changes[:MAX_CHANGES]:
+        print(line)
+    if len(changes) > MAX_CHANGES:
+        print(f"... and {len(changes) - MAX_CHANGES} more")
+    where = f"in {options.fix}; all of them are in {options.fix / CHANGES_FILE}"
+    print(f"{len(changes)} {'change' if len(changes) == 1 else 'changes'} {where}")
+    options.dataset, options.fix = str(options.fix), None
+    return _check(options)
 
 
 def _describe(options: argparse.Namespace) -> int:
@@ -237,6 +259,15 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("dataset", help="a folder, or a name such as coco_2017")
         command.set_defaults(run=run)
+        if name == "check":
+            command.add_argument(
+                "--fix", type=Path, metavar="FOLDER", help="write a repaired copy to this folder"
+            )
+            command.add_argument(
+                "--merge",
+                action="store_true",
+                help="in the copy, make one category of names that look alike",
+            )
         command.add_argument(
             "keys", nargs="*", metavar="KEY VALUE", help="config keys of how images are read"
         )

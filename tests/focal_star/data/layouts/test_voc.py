@@ -156,14 +156,12 @@ def test_what_was_checked_before_is_not_looked_at_again(tiny_cfg, voc_2007):
 
 def test_two_folders_of_one_name_are_two(voc_2007, tmp_path):
     other = type(voc_2007)(tmp_path / "other" / "VOC2007", {"train": ["x"], "val": ["y"]})
-    assert register_folder(voc_2007.folder, ImageOptions(cache=tmp_path / "cache")) == (
-        "VOC2007_train",
-        "VOC2007_val",
-    )
+    options = ImageOptions(cache=tmp_path / "cache")
+    assert register_folder(voc_2007.folder, options) == ("VOC2007_train", "VOC2007_val")
     assert len(DatasetCatalog.get("VOC2007_train")) == 2
-    register_folder(other.folder, ImageOptions(cache=tmp_path / "cache"))
+    register_folder(other.folder, options)
     assert len(DatasetCatalog.get("VOC2007_train")) == 1
-    assert len(list((tmp_path / "cache" / "voc").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "converted").iterdir())) == 2
 
 
 @pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])

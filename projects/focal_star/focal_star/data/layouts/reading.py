@@ -103,8 +103,10 @@ def _guess(folder: Path, names: set[str]) -> str:
                    if not holds((folder / part).is_dir)]  # fmt: skip
         return f"the nearest layout is Pascal VOC's, and {' and '.join(lacking)} is missing"
     if "labels/" in names or ".txt" in ends:
-        lacking = "data.yaml, which names the classes and the splits, is missing"
-        return f"the nearest layout is YOLO's, and {lacking}"
+        return (
+            "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
+            "is missing"
+        )
     if ".json" in ends:
         return (
             "the nearest layout is COCO's, and its annotation files must be named "

@@ -1,8 +1,8 @@
 """Finds the classes and the images of a folder in one of YOLO's layouts.
 
 * Ultralytics's: a YAML file (``data.yaml``) with ``names`` (a list or a mapping), ``train``,
-  ``val`` and ``test`` (a folder of images, a text file that lists images, or several of these), relative to
-  ``path``. Also Roboflow's and FiftyOne's exports.
+  ``val`` and ``test`` (a folder of images, a text file that lists images, or several of these),
+  relative to ``path``. Also Roboflow's and FiftyOne's exports.
 * Darknet's (CVAT's "YOLO 1.1"): ``obj.data`` with ``names``, ``train`` and ``valid``.
 * Label Studio's and labelImg's: ``classes.txt``, ``images/`` and ``labels/``, without splits unless
   these have folders ``train`` and ``val``.
@@ -252,7 +252,7 @@ def _listed(file: Path, roots: list[Path], missing: list[str]) -> list[Path]:
 
 
 def _darknet(folder: Path, description: Path) -> YoloFolder:
-    content = {}
+    content: dict[str, str] = {}
     for line in _text(description).splitlines():
         key, equals, value = line.partition("=")
         if equals:
@@ -261,8 +261,8 @@ def _darknet(folder: Path, description: Path) -> YoloFolder:
     if names is None or not names.is_file():
         raise YoloError(f"{description.name}: its names is no file of class names in the folder")
     found = YoloFolder(description.name, _names_in(names))
-    val = next((content[k] for k in ("valid", "val", "test") if content.get(k)), None)
-    for split, value in (("train", content.get("train")), ("val", val)):
+    val = next((content[k] for k in ("valid", "val", "test") if content.get(k)), "")
+    for split, value in (("train", content.get("train", "")), ("val", val)):
         if value:
             found.images[split] = _images_of(value, [folder], found.missing.setdefault(split, []))
     if not found.images:

@@ -45,7 +45,7 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
             doubts.add(split, "many-objects", example)
         elif not in_image[image_id]:
             doubts.add(split, "no-objects", shown(name))
-    for names in _alike([category["name"] for category in content["categories"]]):
+    for names in names_alike([category["name"] for category in content["categories"]]):
         doubts.add(split, "names-alike", " and ".join(map(shown, names)))
 
 
@@ -75,7 +75,8 @@ def find_same_pictures(images: dict[str, list[tuple[str, ImageFacts]]], doubts: 
             doubts.add("val", "same-picture", example)
 
 
-def _alike(names: list[str]) -> list[list[str]]:
+def names_alike(names: list[str]) -> list[list[str]]:
+    """The groups of names that differ only in case, blanks or the form of letters."""
     groups = defaultdict(list)
     for name in names:
         key = unicodedata.normalize("NFKC", name).casefold()

@@ -128,6 +128,15 @@ class SplitCheck:
             self.split, self._content, self._file, self.facts, self.options.bit_depth
         )
 
+    def entries(self, key: str) -> list[tuple[str, dict]]:
+        """The objects of one of COCO's three lists, each after the words that locate it."""
+        entries = self.content.get(key)
+        return [
+            (str(_Place(key, index, entry)), entry)
+            for index, entry in enumerate(entries if isinstance(entries, list) else ())
+            if isinstance(entry, dict)
+        ]
+
     def named_facts(self) -> list[tuple[str, ImageFacts]]:
         """File name and facts of each image."""
         images = self.content.get("images")
