@@ -30,10 +30,12 @@ class FileState:
     Attributes:
         sha256: of its bytes.
         stamp: from before it was read; None for a conversion that is not written.
+        has_mark: whether it began with a byte order mark.
     """
 
     sha256: bytes
     stamp: Stamp | None = None
+    has_mark: bool = False
 
 
 @dataclass

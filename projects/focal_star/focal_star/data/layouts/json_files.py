@@ -37,7 +37,7 @@ def read_json(
         if path.exists() and not path.is_file():
             raise OSError("it is not a regular file")
         stamp, data = stamp_of(path), path.read_bytes()
-        state = FileState(hashlib.sha256(data).digest(), stamp)
+        state = FileState(hashlib.sha256(data).digest(), stamp, data.startswith(BYTE_ORDER_MARK))
         if allow_mark:
             data = data.removeprefix(BYTE_ORDER_MARK)
         content = json.loads(data.decode("utf-8"), object_pairs_hook=without_duplicates)
@@ -58,15 +58,6 @@ def read_json(
             return content, state
         add("not-coco", f"must be an object, got {shown(content)}")
     return None, state
-
-
-def has_mark(path: Path) -> bool:
-    """Whether a file begins with a byte order mark."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
-    except (OSError, ValueError):
-        return False
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

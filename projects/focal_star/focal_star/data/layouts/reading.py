@@ -6,7 +6,7 @@ from focal_star.data.layouts import coco, coco_values, cvat, voc, yolo
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
-from focal_star.data.layouts.json_files import has_mark, read_json
+from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.split import Split
 from focal_star.io.quoting import shown
@@ -60,7 +60,7 @@ def _coco(folder: Path, splits: tuple[Split, ...], links: bool) -> Dataset:
         dataset.contents[split.name] = content
         if state is not None:
             dataset.files[split.name] = state
-        dataset.is_converted |= content is not None and has_mark(split.annotation_file)
+            dataset.is_converted |= state.has_mark
     coco_values.make_plain(dataset, links)
     if len(splits) == 1 and dataset.contents["train"] is not None:
         divide(dataset)

@@ -1,6 +1,6 @@
 """One half of a data set, as every layout describes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCE = "source"
@@ -23,4 +23,4 @@ class Split:
     name: str
     annotation_file: Path
     image_root: Path
-    folder: Path | None = None
+    folder: Path | None = field(default=None, compare=False)

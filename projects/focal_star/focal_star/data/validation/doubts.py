@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from typing import Any
 
+from focal_star.data.layouts.coco_values import are_finite
 from focal_star.data.layouts.dataset import WARNINGS_KEY
 from focal_star.data.layouts.problems import Doubts, Problem
 from focal_star.data.validation.images import ImageFacts
@@ -115,7 +116,7 @@ def form_of_boxes(
             return None
         num_outside += x + right > size[0] + 1 or y + bottom > size[1] + 1
         num_areas += (
-            type(area) in (int, float)
+            are_finite([area])
             and abs(area - (right - x) * (bottom - y)) <= 0.01 * area
             and abs(area - right * bottom) > 0.01 * area
         )

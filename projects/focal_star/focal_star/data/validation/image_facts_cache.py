@@ -41,7 +41,7 @@ def facts_of(
         options: how they are read; its ``cache`` may be None.
     """
     root = Path(os.path.realpath(root))
-    file = _file(root, split, options)
+    file = _file(root, split, options) if len(names) >= MIN_IMAGES else None
     known = _load(file, options) if file else {}
     paths = [None if name is None else root / name for name in names]
     found: list[ImageFacts | None] = [None] * len(paths)
@@ -65,7 +65,7 @@ def facts_of(
                 found[number] = one
     complete = [facts for facts in found if facts is not None]
     assert len(complete) == len(paths), (len(complete), len(paths))
-    if file and len(missing) >= MIN_IMAGES:
+    if file and missing:
         with suppress(OSError):  # a folder that cannot be written, or a full disk: no cache
             _save(file, options, zip(names, complete, strict=True))
     return complete
