@@ -1,10 +1,11 @@
-"""The four readers of files and texts that others write, as the fuzzers call them.
+"""The readers of files and texts that others write, as the fuzzers call them.
 
 Each reader takes a case and returns whether it was accepted. It must refuse by its documented
 error alone, in a message of bounded length; what it accepts must be of use to what comes after.
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ from ablations.study.cell import Cell
 from ablations.study.grid import load_grid
 from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
 from focal_star.data.layouts.split import Split
-from focal_star.data.validation import split_check
+from focal_star.data.layouts.yolo import convert
+from focal_star.data.layouts.yolo_files import description_of
+from focal_star.data.validation import image_facts_cache
 from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
-from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
+from tests.fuzz.cases import JSON_TOKENS, LABEL_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
 MAX_MESSAGE = 20_000
 """The max number of characters of an error message for a small case."""
@@ -58,7 +61,7 @@ def annotations(folder: Path) -> Reader:
 
     def accepts(case: bytes) -> bool:
         split.annotation_file.write_bytes(case)
-        with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
+        with mock.patch.object(image_facts_cache, "ThreadPoolExecutor", _NoThreads):
             check = check_split(split)
         assert all(len(problem.message) < MAX_MESSAGE for problem in check.problems)
         if check.problems:
@@ -72,6 +75,43 @@ def annotations(folder: Path) -> Reader:
         return True
 
     return Reader("annotations", Texts(documents.coco(), JSON_TOKENS), accepts)
+
+
+def yolo(folder: Path) -> Reader:
+    """``focal_star.data.layouts.yolo``, given a YAML file or a file of labels."""
+    for split, name in (("train", "a.png"), ("val", "b.png")):
+        for part in ("images", "labels"):
+            (folder / part / split).mkdir(parents=True)
+        Image.new("RGB", (16, 12)).save(folder / "images" / split / name)
+        (folder / "labels" / split / name).with_suffix(".txt").write_text(documents.YOLO_LABELS)
+    description, labels = folder / "data.yaml", folder / "labels" / "train" / "a.txt"
+    of_yaml = Texts(documents.yolo(), YAML_TOKENS, [documents.YOLO_YAML])
+    of_labels = Texts([[0, 0.5, 0.5, 0.25, 0.5]], LABEL_TOKENS, [documents.YOLO_LABELS.encode()])
+
+    def cases(random: Random) -> tuple[str, bytes]:
+        if random.randrange(2):
+            return "yaml", of_yaml(random)
+        return "labels", of_labels(random)
+
+    def accepts(case: tuple[str, bytes]) -> bool:
+        kind, content = case
+        description.write_bytes(content if kind == "yaml" else documents.YOLO_YAML)
+        labels.write_bytes(content if kind == "labels" else documents.YOLO_LABELS.encode())
+        found = description_of(folder)
+        if found is None:
+            return False
+        dataset = convert(folder)
+        assert all(len(problem.message) < MAX_MESSAGE for problem in dataset.problems)
+        if dataset.problems:
+            return False
+        for content in dataset.contents.values():
+            ids = {category["id"] for category in content["categories"]}
+            for one in content["annotations"]:
+                assert one["category_id"] in ids and all(map(math.isfinite, one["bbox"]))
+        dataset.texts()
+        return True
+
+    return Reader("yolo", cases, accepts)
 
 
 def record(folder: Path) -> Reader:
@@ -172,6 +212,7 @@ class _NoThreads:
 
 READERS = {
     "annotations": annotations,
+    "yolo": yolo,
     "record": record,
     "grid": grid,
     "overrides": overrides,

@@ -32,6 +32,9 @@ MAX_LEVELS, MAX_ALIASES = 10, 0
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """Every value stays the text that it is: a class named ``no`` is no False."""
 
+_YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+"""Usual names of the file; another file is taken for it only where its keys fit."""
+
 _NOTHING = ("", "null", "~")
 
 
@@ -67,15 +70,16 @@ def description_of(folder: Path) -> Path | None:
     except (OSError, ValueError):
         return None
     yamls = [n for n in names if n.lower().endswith((".yaml", ".yml"))]
-    yamls.sort(key=lambda n: n.lower() not in ("data.yaml", "dataset.yaml"))
+    yamls.sort(key=lambda n: n.lower() not in _YAML_NAMES)
     for name in yamls:
         try:
             content = read_yaml(folder / name)
         except YoloError:
-            if name.lower() in ("data.yaml", "dataset.yaml"):
+            if name.lower() in _YAML_NAMES:
                 return folder / name  # so that its fault is reported
             continue
-        if ("names" in content or "nc" in content) and {"train", "val", "test"} & content.keys():
+        has_splits = bool({"train", "val", "test"} & content.keys())
+        if has_splits and (name.lower() in _YAML_NAMES or {"names", "nc"} & content.keys()):
             return folder / name
     for name in names:
         if name.lower().endswith(".data") and holds((folder / name).is_file):
