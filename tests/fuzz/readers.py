@@ -24,9 +24,15 @@ from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell
 from ablations.study.grid import load_grid
 from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
+from focal_star.data.layouts.problems import Problem
 from focal_star.data.layouts.split import Split
-from focal_star.data.layouts.yolo import convert
-from focal_star.data.layouts.yolo_files import description_of
+from focal_star.data.layouts.yolo import convert, read_labels
+from focal_star.data.layouts.yolo_files import (
+    YoloError,
+    YoloFolder,
+    description_of,
+    read_folder,
+)
 from focal_star.data.validation import image_facts_cache
 from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
@@ -85,33 +91,68 @@ def yolo(folder: Path) -> Reader:
         Image.new("RGB", (16, 12)).save(folder / "images" / split / name)
         (folder / "labels" / split / name).with_suffix(".txt").write_text(documents.YOLO_LABELS)
     description, labels = folder / "data.yaml", folder / "labels" / "train" / "a.txt"
+    description.write_bytes(documents.YOLO_YAML)
     of_yaml = Texts(documents.yolo(), YAML_TOKENS, [documents.YOLO_YAML])
-    of_labels = Texts([[0, 0.5, 0.5, 0.25, 0.5]], LABEL_TOKENS, [documents.YOLO_LABELS.encode()])
+    of_labels = Texts([[0, 0.5, 0.5, 0.25, 0.5]], LABEL_TOKENS, [LABELS])
 
-    def cases(random: Random) -> tuple[str, bytes]:
-        if random.randrange(2):
-            return "yaml", of_yaml(random)
-        return "labels", of_labels(random)
+    def cases(random: Random) -> tuple[str, bytes, bool]:
+        """The file, its content, and whether the whole folder is converted with it."""
+        is_whole = random.randrange(20) == 0
+        if random.randrange(4) == 0:
+            return "yaml", of_yaml(random), is_whole
+        return "labels", of_labels(random), is_whole
 
-    def accepts(case: tuple[str, bytes]) -> bool:
-        kind, content = case
-        description.write_bytes(content if kind == "yaml" else documents.YOLO_YAML)
-        labels.write_bytes(content if kind == "labels" else documents.YOLO_LABELS.encode())
-        found = description_of(folder)
-        if found is None:
-            return False
-        dataset = convert(folder)
-        assert all(len(problem.message) < MAX_MESSAGE for problem in dataset.problems)
-        if dataset.problems:
-            return False
-        for content in dataset.contents.values():
-            ids = {category["id"] for category in content["categories"]}
-            for one in content["annotations"]:
-                assert one["category_id"] in ids and all(map(math.isfinite, one["bbox"]))
-        dataset.texts()
-        return True
+    sound = read_folder(folder, description)
+
+    def accepts(case: tuple[str, bytes, bool]) -> bool:
+        kind, content, is_whole = case
+        file, old = (description, documents.YOLO_YAML) if kind == "yaml" else (labels, LABELS)
+        file.write_bytes(content)
+        try:
+            if not is_whole:
+                return _reads_yolo(folder, file if kind == "labels" else None, sound)
+            return _converts_yolo(folder)
+        finally:
+            file.write_bytes(old)
 
     return Reader("yolo", cases, accepts)
+
+
+LABELS = documents.YOLO_LABELS.encode()
+
+
+def _reads_yolo(folder: Path, labels: Path | None, sound: YoloFolder) -> bool:
+    """Whether a file of labels, or the YAML file, is accepted."""
+    problems: list[Problem] = []
+    if labels is not None:
+        objects = read_labels(labels, "labels/a.txt", sound, "train", problems)
+        for _, one in objects:
+            assert one["class"] in sound.names and all(map(math.isfinite, one["corners"]))
+        assert all(len(problem.message) < MAX_MESSAGE for problem in problems)
+        return not problems
+    try:
+        found = read_folder(folder, folder / "data.yaml")
+    except YoloError as error:
+        assert 10 < len(str(error)) < MAX_MESSAGE
+        return False
+    for images in found.images.values():
+        assert all(image.is_relative_to(folder) for image in images)
+    return not any(found.missing.values())
+
+
+def _converts_yolo(folder: Path) -> bool:
+    if description_of(folder) is None:
+        return False
+    dataset = convert(folder)
+    assert all(len(problem.message) < MAX_MESSAGE for problem in dataset.problems)
+    if dataset.problems:
+        return False
+    for content in dataset.contents.values():
+        ids = {category["id"] for category in content["categories"]}
+        for one in content["annotations"]:
+            assert one["category_id"] in ids and all(map(math.isfinite, one["bbox"]))
+    dataset.texts()
+    return True
 
 
 def record(folder: Path) -> Reader:
