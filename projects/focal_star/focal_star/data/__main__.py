@@ -27,7 +27,7 @@ from rich.table import Table
 from focal_star.data import archives
 from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.repair import CHANGES_FILE, repair
-from focal_star.data.validation.checks import check_folder, check_splits
+from focal_star.data.validation.checks import check_folder, check_splits, require_valid
 from focal_star.data.validation.description import joined_sha256
 from focal_star.data.validation.images import ImageOptions
 from focal_star.errors import ConfigError
@@ -177,13 +177,12 @@ def _checked(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """
     dataset, images = options.dataset, _image_options(options)
     if _is_folder(dataset):
-        check = check_folder(dataset, images)
-    else:
-        from focal_star.data.catalog import require_there, splits_of_name
+        return require_valid(dataset, images)[0]
+    from focal_star.data.catalog import require_there, splits_of_name
 
-        splits = splits_of_name(dataset)
-        require_there(f"{dataset}_{split.name}" for split in splits)
-        check = check_splits(*splits, images)
+    splits = splits_of_name(dataset)
+    require_there(f"{dataset}_{split.name}" for split in splits)
+    check = check_splits(*splits, images)
     if check.problems:
         raise DatasetError(dataset, check.problems)
     return check.describe()

@@ -46,6 +46,7 @@ from focal_star.data.validation.description import (
 from focal_star.data.validation.doubts import find_same_pictures
 from focal_star.data.validation.images import PLAIN, ImageOptions
 from focal_star.data.validation.split_check import SplitCheck
+from focal_star.data.validation.verdicts import known_cards, remember
 from focal_star.io.image_files import allow_pixels
 from focal_star.io.quoting import shown
 
@@ -166,8 +167,8 @@ def require_valid(
 ) -> tuple[dict[str, dict[str, Any]], Dataset | None]:
     """Check a folder, and describe it.
 
-    A folder in COCO's format that this process has found valid is not read again while its files
-    are unchanged.
+    A folder in COCO's plain format that was found valid is not read again while its files are
+    unchanged (:mod:`focal_star.data.validation.verdicts`).
 
     Returns:
         Split -> its description; and what was read, None where the folder's own annotation files
@@ -183,6 +184,9 @@ def require_valid(
         one is not None and one.bit_depth == options.bit_depth for one in known
     ):
         return _VALID_CARDS[key], None
+    cached = known_cards(folder, options)
+    if cached is not None:
+        return cached, None
     check = check_folder(folder, options)
     if check.problems:
         raise DatasetError(folder, check.problems)
@@ -190,6 +194,7 @@ def require_valid(
     if check.dataset is not None and check.dataset.is_converted:
         return cards, check.dataset
     _VALID_CARDS[key] = cards
+    remember(folder, options, check.splits, cards)
     return cards, None
 
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from focal_star.data.layouts.coco_values import MAX_ID, are_finite
-from focal_star.data.layouts.dataset import FileState
+from focal_star.data.layouts.dataset import FileState, Stamp
 from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, Split
@@ -127,6 +127,11 @@ class SplitCheck:
         return describe_content(
             self.split, self._content, self._file, self.facts, self.options.bit_depth
         )
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The stamp of the annotation file, from before it was read."""
+        return None if self._file is None else self._file.stamp
 
     def entries(self, key: str) -> list[tuple[str, dict]]:
         """The objects of one of COCO's three lists, each after the words that locate it."""
