@@ -25,6 +25,7 @@ from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
+from focal_star.io.pipes import until_pipe_closes
 
 INTERRUPTED = 130
 
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
-        return _show(request, options.what, processes)
+        return until_pipe_closes(lambda: _show(request, options.what, processes))
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from focal_star.data import archives
@@ -32,6 +31,7 @@ from focal_star.data.validation.description import joined_sha256
 from focal_star.data.validation.images import ImageOptions
 from focal_star.errors import ConfigError
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
+from focal_star.io.pipes import PipedConsole, until_pipe_closes
 
 CACHE = Path("output/cache")
 
@@ -63,12 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = options.run(options)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # a reader such as `head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return until_pipe_closes(lambda: options.run(options))
     except DatasetError as error:
         print(error)
         return 1
@@ -119,7 +114,7 @@ def _describe(options: argparse.Namespace) -> int:
     categories = _table("objects per category", ["", *cards])
     for name in cards["train"]["category_names"]:
         categories.add_row(name, *(_text(card["per_category"][name]) for card in cards.values()))
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = PipedConsole(soft_wrap=True, markup=False, highlight=False)
     console.print(features)
     console.print(categories)
     for name, card in cards.items():

@@ -98,12 +98,14 @@ def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
             [_beside(folder / half, file) for half in val],
         )
     annotations = folder / "annotations"
-    years = _years(annotations)
-    if years:
-        yield (
-            _of_year(folder, annotations / f"instances_train{years[-1]}.json", "train", years[-1]),
-            _of_year(folder, annotations / f"instances_val{years[-1]}.json", "val", years[-1]),
-        )
+    *_, year = ["", *_years(annotations)]
+    of_year = (
+        _of_year(folder, annotations / f"instances_train{year}.json", "train", year),
+        _of_year(folder, annotations / f"instances_val{year}.json", "val", year),
+    )
+    has_both = all(holds(file.exists) for file, _ in of_year)
+    if year or has_both:
+        yield of_year
     for start in ("instances_", ""):
         for parent in (annotations, folder):
             names = _json_names(parent)
