@@ -11,8 +11,14 @@ GRIDS =
 SEEDS =
 ## length of training, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
 SCHEDULE =
-## your data: a folder in COCO's or Pascal VOC's format; check, describe, register: or coco_2017
+## your data: a folder of COCO, VOC, YOLO or CVAT; check, describe, register: or coco_2017
 DATASET =
+## config keys for your data, for example KEYS="DATASETS.LINKS True"
+KEYS =
+## check: write a repaired copy of DATASET to this folder
+FIX =
+## check: MERGE=1 makes one category of names that look alike in the repaired copy
+MERGE =
 ## number of cells side by side; empty: one per core, or as many as there are GPUs for
 JOBS =
 ## where the cells run: local (processes on this machine) or slurm (a job array)
@@ -56,7 +62,8 @@ STUDY_FLAGS = --output "$(OUTPUT)" \
 RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(JOBS),--jobs "$(JOBS)") \
 	$(if $(GPUS),--gpus "$(GPUS)") \
-	$(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+	$(if $(KEYS),--keys "$(KEYS)")
 
 .PHONY: help setup ablations plan doctor status speed report publish cards demo check describe register
 .PHONY: fetch test upstream bench soak lock audit lint format clean
@@ -129,15 +136,16 @@ demo: setup
 
 ## list every problem in the annotations and images of DATASET
 check: setup
-	@"$(PY)" -m focal_star.data check $(if $(DATASET),"$(DATASET)")
+	@"$(PY)" -m focal_star.data check $(if $(DATASET),"$(DATASET)") $(KEYS) \
+	    $(if $(FIX),--fix "$(FIX)") $(if $(MERGE),--merge)
 
 ## describe DATASET: images, objects, categories, sizes
 describe: setup
-	@"$(PY)" -m focal_star.data describe $(if $(DATASET),"$(DATASET)")
+	@"$(PY)" -m focal_star.data describe $(if $(DATASET),"$(DATASET)") $(KEYS)
 
 ## load DATASET with Detectron2 and show the config keys for training on it
 register: setup
-	@"$(PY)" -m focal_star.data register $(if $(DATASET),"$(DATASET)")
+	@"$(PY)" -m focal_star.data register $(if $(DATASET),"$(DATASET)") $(KEYS)
 
 ## download COCO 2017 to DETECTRON2_DATASETS, or resume the download; 41 GB of disk
 fetch: setup

@@ -29,6 +29,7 @@ from ablations.study.asked_seeds import asked_seeds
 from ablations.study.default import EMBEDDED, OWN_DATA, default_study
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
+from focal_star.io.pipes import until_pipe_closes
 
 INTERRUPTED = 130
 
@@ -70,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             retries=options.retries,
             gpus=gpus,
             weights=_from_root(options.weights) if options.weights else None,
+            keys=tuple(options.keys.split()),
         )
         if options.what == "run":
             return run(request)
@@ -78,7 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
-        return _show(request, options.what, processes, options.gpu, options.budget)
+        return until_pipe_closes(
+            lambda: _show(request, options.what, processes, options.gpu, options.budget)
+        )
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
@@ -167,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", type=Path, help="a folder of your data to train on")
     parser.add_argument(
         "--weights", type=Path, help="a file of initial weights (default: the config's)"
+    )
+    parser.add_argument(
+        "--keys", default="", help="KEY VALUE pairs of the config for all cells, in one text"
     )
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     parser.add_argument(

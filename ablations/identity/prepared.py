@@ -195,7 +195,9 @@ def prepare(
         content = json.loads(made.read_text(encoding="utf-8"))
     before = load(layout) or Prepared({}, "", {}, {})
     dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
-    if resolve_only or (before.config_files, before.dataset) == (config_files, dataset):
+    sha256 = dataset.get("sha256")
+    same_data = before.dataset == dataset or (sha256 and before.dataset.get("sha256") == sha256)
+    if resolve_only or (before.config_files == config_files and same_data):
         weights = before.weights | weights  # grids that are not run now needed others
     prepared = Prepared(
         content["config"], config_files, dataset, weights, content.get("proposed", {})

@@ -28,6 +28,7 @@ class Request:
         retries: the maximum number of restarts of a process that died without a result.
         gpus: GPUs per cell, for Detectron2's ``launch``; 0 for the config's device.
         weights: a file of initial weights that replaces the config's; None for the config's.
+        keys: ``KEY VALUE`` pairs of the config that all cells have, such as how images are read.
     """
 
     study: Study
@@ -39,6 +40,7 @@ class Request:
     retries: int = RETRIES
     gpus: int = 0
     weights: Path | None = None
+    keys: tuple[str, ...] = ()
 
     @property
     def processes(self) -> int:
@@ -47,10 +49,10 @@ class Request:
         return max(1, self.gpus or of_cluster or 0)
 
     def data_overrides(self) -> list[str]:
-        """The ``KEY VALUE`` pairs for the folders of the data and the initial weights."""
+        """The ``KEY VALUE`` pairs for the data and the initial weights."""
         folder = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
         weights = ["MODEL.WEIGHTS", str(self.weights)] if self.weights else []
-        return ["CACHE_DIR", str(self.cache), *folder, *weights]
+        return ["CACHE_DIR", str(self.cache), *folder, *weights, *self.keys]
 
     def make_arguments(self) -> list[str]:
         """The arguments of ``make ablations`` that repeat the request."""
@@ -63,4 +65,5 @@ class Request:
         if study.same_seeds:
             arguments.append(f"SEEDS={seeds_text(study.same_seeds)}")
         arguments += [f"DATASET={self.dataset}"] if self.dataset else []
-        return arguments + ([f"WEIGHTS={self.weights}"] if self.weights else [])
+        arguments += [f"WEIGHTS={self.weights}"] if self.weights else []
+        return arguments + ([f"KEYS={' '.join(self.keys)}"] if self.keys else [])

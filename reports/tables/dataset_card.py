@@ -18,6 +18,7 @@ _FEATURES = {
     "num_images": "images",
     "num_instances": "objects",
     "num_categories": "categories",
+    "num_without_objects": "images without objects",
     "objects_per_image": "objects per image, mean",
     "most_objects_per_image": "objects per image, max",
     "num_small": "small objects (< 32² px)",
@@ -49,20 +50,32 @@ def dataset_card(results: Results) -> Tabled:
             ],
             frame,
         ),
-        f"The columns describe {dataset_name(results)} as prepared. {_conversions(splits)}{COCO} "
+        f"The columns describe {dataset_name(results)} as prepared. {_warnings(splits)}"
+        f"{_conversions(splits)}{COCO} "
         "repeats table 1 of Zheng and Li (2023) for orientation; it was not measured here.",
     )
 
 
+def _warnings(splits: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the check of the data found doubtful; "" if there is nothing."""
+    lines = _lines(splits, "warnings")
+    return f"The check of the data warned: {lines} " if lines else ""
+
+
 def _conversions(splits: Mapping[str, Mapping[str, Any]]) -> str:
     """The conversions of unusual images; "" if there are none."""
-    lines = [
+    lines = _lines(splits, "conversions")
+    return f"Some images are converted when they are read: {lines} " if lines else ""
+
+
+def _lines(splits: Mapping[str, Mapping[str, Any]], key: str) -> str:
+    """The lines of an entry of each split, as one text."""
+    return " ".join(
         f"{name}: {line}."
         for name, about in splits.items()
-        if isinstance(about.get("conversions"), list)
-        for line in about["conversions"]
-    ]
-    return "Some images are converted when they are read: " + " ".join(lines) + " " if lines else ""
+        if isinstance(about.get(key), list)
+        for line in about[key]
+    )
 
 
 def _splits(results: Results) -> dict[str, dict[str, Any]]:

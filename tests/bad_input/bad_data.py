@@ -65,7 +65,7 @@ for name, content, *words in [
     ("a file cut short", b'{"images": [{"id"', "is not JSON", "char"),
     ("UTF-16", '{"images": []}'.encode("utf-16"), "is not UTF-8 text (byte 0)"),
     ("Latin-1", '{"n": "caf\xe9"}'.encode("latin-1"), "is not UTF-8 text (byte 10)"),
-    ("a byte order mark", b"\xef\xbb\xbf{}", "is not JSON", "BOM"),
+    ("a byte order mark twice", b"\xef\xbb\xbf" * 2 + b"{}", "is not JSON", "BOM"),
     ("100 levels deep", b'{"info":' + b"[" * 100 + b"]" * 100 + b"}", "is nested too deeply"),
     ("100,000 levels deep", b"[" * 100_000, "is nested too deeply"),
     ("a key twice", b'{"images": [], "images": []}', "the key 'images' is there twice"),
@@ -114,7 +114,12 @@ for name, text, *words in [
     kind(f"image: {name}", check_data, entry("images", file_name=text), "images[0]", *words)
 
 for name, spoil, *words in [
-    ("a link out of its folder", place(IMAGE, link_out), "'0.png' is a link out of images/"),
+    (
+        "a link out of its folder",
+        place(IMAGE, link_out),
+        "'0.png' is a link out of the data set",
+        "DATASETS.LINKS",
+    ),
     ("an empty file", file(IMAGE, b""), "'0.png'", "decoded"),
     ("a text", file(IMAGE, "not an image"), "'0.png'", "decoded"),
     ("a file cut short", cut, "'0.png'", "truncated"),

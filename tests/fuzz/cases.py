@@ -36,6 +36,14 @@ YAML_TOKENS = [
     b"columns: [alpha]\n", b"common: {", b"loss: ce", b"alpha: 0.5", b"reference: {alpha: 1}\n",
 ]  # fmt: skip
 
+LABEL_TOKENS = [
+    b"0 ", b"1 ", b"0.5 ", b".25 ", b"\n", b" ", b"\t", b"\r\n", b"-", b"1e999 ", b"nan ", b"inf ",
+    b"-1 ", b"1e-400 ", b"0x1 ", b"1_0 ", b"9" * 400, b"9" * 5000, b"\x00", b"\xff",
+    b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\x0b", b"\x1c",
+    b"0 .5 .5 .25 .5\n", b"0 .1 .1 .2 .2 .3 .3\n", b",", b"cat ",
+    b"\xd9\xa1 ", b"0.0 ", b"640 ",
+]  # fmt: skip
+
 CHARACTERS = [*"aA0 .,:-_/\\'\"{}[]", "\0", "\n", "\x7f", "é", "中", "\u2028", "\ud800", "𝛼"]
 
 Place = tuple[Any, Any]

@@ -24,6 +24,30 @@ def coco() -> dict[str, Any]:
     }
 
 
+def yolo() -> dict[str, Any]:
+    return {
+        "path": ".",
+        "train": "images/train",
+        "val": ["images/val"],
+        "test": None,
+        "names": {"0": "cat", "1": "dog"},
+        "nc": 2,
+    }
+
+
+YOLO_YAML = b"""# a data set
+path: .
+train: images/train  # relative to path
+val: images/val
+names:
+  0: cat
+  1: dog
+"""
+
+YOLO_LABELS = "0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.2 0.1 0.2 0.2\n"
+"""A box and a polygon."""
+
+
 def record() -> dict[str, Any]:
     result = {
         "metrics": {"AP": 21.5, "AP50": 40, "APl": None},

@@ -1,10 +1,11 @@
-"""The four readers of files and texts that others write, as the fuzzers call them.
+"""The readers of files and texts that others write, as the fuzzers call them.
 
 Each reader takes a case and returns whether it was accepted. It must refuse by its documented
 error alone, in a message of bounded length; what it accepts must be of use to what comes after.
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,19 @@ from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell
 from ablations.study.grid import load_grid
 from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
+from focal_star.data.layouts.problems import Problem
 from focal_star.data.layouts.split import Split
-from focal_star.data.validation import split_check
+from focal_star.data.layouts.yolo import convert, read_labels
+from focal_star.data.layouts.yolo_files import (
+    YoloError,
+    YoloFolder,
+    description_of,
+    read_folder,
+)
+from focal_star.data.validation import image_facts_cache
 from focal_star.data.validation.checks import check_split
 from tests.fuzz import documents
-from tests.fuzz.cases import JSON_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
+from tests.fuzz.cases import JSON_TOKENS, LABEL_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 
 MAX_MESSAGE = 20_000
 """The max number of characters of an error message for a small case."""
@@ -58,7 +67,7 @@ def annotations(folder: Path) -> Reader:
 
     def accepts(case: bytes) -> bool:
         split.annotation_file.write_bytes(case)
-        with mock.patch.object(split_check, "ThreadPoolExecutor", _NoThreads):
+        with mock.patch.object(image_facts_cache, "ThreadPoolExecutor", _NoThreads):
             check = check_split(split)
         assert all(len(problem.message) < MAX_MESSAGE for problem in check.problems)
         if check.problems:
@@ -72,6 +81,78 @@ def annotations(folder: Path) -> Reader:
         return True
 
     return Reader("annotations", Texts(documents.coco(), JSON_TOKENS), accepts)
+
+
+def yolo(folder: Path) -> Reader:
+    """``focal_star.data.layouts.yolo``, given a YAML file or a file of labels."""
+    for split, name in (("train", "a.png"), ("val", "b.png")):
+        for part in ("images", "labels"):
+            (folder / part / split).mkdir(parents=True)
+        Image.new("RGB", (16, 12)).save(folder / "images" / split / name)
+        (folder / "labels" / split / name).with_suffix(".txt").write_text(documents.YOLO_LABELS)
+    description, labels = folder / "data.yaml", folder / "labels" / "train" / "a.txt"
+    description.write_bytes(documents.YOLO_YAML)
+    of_yaml = Texts(documents.yolo(), YAML_TOKENS, [documents.YOLO_YAML])
+    of_labels = Texts([[0, 0.5, 0.5, 0.25, 0.5]], LABEL_TOKENS, [LABELS])
+
+    def cases(random: Random) -> tuple[str, bytes, bool]:
+        """The file, its content, and whether the whole folder is converted with it."""
+        is_whole = random.randrange(20) == 0
+        if random.randrange(4) == 0:
+            return "yaml", of_yaml(random), is_whole
+        return "labels", of_labels(random), is_whole
+
+    sound = read_folder(folder, description)
+
+    def accepts(case: tuple[str, bytes, bool]) -> bool:
+        kind, content, is_whole = case
+        file, old = (description, documents.YOLO_YAML) if kind == "yaml" else (labels, LABELS)
+        file.write_bytes(content)
+        try:
+            if not is_whole:
+                return _reads_yolo(folder, file if kind == "labels" else None, sound)
+            return _converts_yolo(folder)
+        finally:
+            file.write_bytes(old)
+
+    return Reader("yolo", cases, accepts)
+
+
+LABELS = documents.YOLO_LABELS.encode()
+
+
+def _reads_yolo(folder: Path, labels: Path | None, sound: YoloFolder) -> bool:
+    """Whether a file of labels, or the YAML file, is accepted."""
+    problems: list[Problem] = []
+    if labels is not None:
+        objects = read_labels(labels, "labels/a.txt", sound, "train", problems)
+        for _, one in objects:
+            assert one["class"] in sound.names and all(map(math.isfinite, one["corners"]))
+        assert all(len(problem.message) < MAX_MESSAGE for problem in problems)
+        return not problems
+    try:
+        found = read_folder(folder, folder / "data.yaml")
+    except YoloError as error:
+        assert 10 < len(str(error)) < MAX_MESSAGE
+        return False
+    for images in found.images.values():
+        assert all(image.is_relative_to(folder) for image in images)
+    return not any(found.missing.values())
+
+
+def _converts_yolo(folder: Path) -> bool:
+    if description_of(folder) is None:
+        return False
+    dataset = convert(folder)
+    assert all(len(problem.message) < MAX_MESSAGE for problem in dataset.problems)
+    if dataset.problems:
+        return False
+    for content in dataset.contents.values():
+        ids = {category["id"] for category in content["categories"]}
+        for one in content["annotations"]:
+            assert one["category_id"] in ids and all(map(math.isfinite, one["bbox"]))
+    dataset.texts()
+    return True
 
 
 def record(folder: Path) -> Reader:
@@ -172,6 +253,7 @@ class _NoThreads:
 
 READERS = {
     "annotations": annotations,
+    "yolo": yolo,
     "record": record,
     "grid": grid,
     "overrides": overrides,

@@ -11,6 +11,7 @@ from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from focal_star.data.mapper import CachingMapper, build_train_mapper
 from focal_star.data.registration import in_coco_format, register_datasets
 from focal_star.data.validation.checks import DatasetError, dataset_sha256
+from focal_star.data.validation.images import ImageOptions
 
 
 def test_a_folder_is_registered_and_sets_the_keys(tiny_cfg, tiny_data):
@@ -81,15 +82,15 @@ def test_unchanged_images_are_not_read_again_in_the_same_process(tiny, monkeypat
     tiny.write()
     for path in tiny.folder.rglob("*"):
         os.utime(path, (1e9, 1e9))
-    first = in_coco_format(tiny.folder, Path("unused"), check=True)
+    first = in_coco_format(tiny.folder, ImageOptions(), check=True)
     sha256 = dataset_sha256(first)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", None)
-        assert in_coco_format(tiny.folder, Path("unused"), check=True) == first
+        assert in_coco_format(tiny.folder, ImageOptions(), check=True) == first
         assert dataset_sha256(first) == sha256
     with (tiny.images / "d.jpg").open("ab") as file:
         file.write(b"\0")
     assert dataset_sha256(first) != sha256
     tiny.truncate("a.png")
     with pytest.raises(DatasetError):
-        in_coco_format(tiny.folder, Path("unused"), check=True)
+        in_coco_format(tiny.folder, ImageOptions(), check=True)

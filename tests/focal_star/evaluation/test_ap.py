@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from detectron2.data.datasets import register_coco_instances
 from detectron2.structures import Boxes, Instances
 
 from focal_star.data.registration import register_datasets
@@ -113,3 +114,40 @@ def test_no_detection_at_all_is_ap_0(tiny_cfg, tmp_path):
         assert (found["AP"], found["AP50"]) == (0, 0)
         assert np.isnan(found["APl"])  # no object is that large: undefined, not 0
     assert json.loads((tmp_path / "coco_instances_results.json").read_text()) == []
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_more_than_100_detections_count_on_request(tmp_path, backend):
+    """150 objects, each found exactly: of the 100 first detections recall is 2/3 at most."""
+    boxes = [[10 * (n % 15), 10 * (n // 15), 8, 8] for n in range(150)]
+    image = {"id": 1, "file_name": "a.png", "width": 160, "height": 120}
+    content = {
+        "images": [image],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": 1, "bbox": box, "area": 64, "iscrowd": 0}
+            for n, box in enumerate(boxes, start=1)
+        ],
+        "categories": [{"id": 1, "name": "pack"}],
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(content))
+    name = f"packs_{backend}"
+    register_coco_instances(name, {}, str(path), str(tmp_path))
+    found = Instances((120, 160))
+    corners = [[x, y, x + w, y + h] for x, y, w, h in boxes]
+    found.pred_boxes = Boxes(torch.tensor(corners, dtype=torch.float32))
+    found.scores = torch.linspace(0.9, 0.1, 150)
+    found.pred_classes = torch.zeros(150, dtype=torch.int64)
+
+    def scores(max_detections: int) -> dict[str, float]:
+        DatasetCatalog.get(name)
+        evaluator = APEvaluator(name, None, backend, max_detections)
+        evaluator.reset()
+        evaluator.process([{"image_id": 1}], [{"instances": found}])
+        return evaluator.evaluate()["bbox"]
+
+    # Precision is 1 up to a recall of 100 / 150: 67 of 101 recalls.
+    assert scores(100)["AP"] == pytest.approx(100 * 67 / 101)
+    more = scores(300)
+    assert more["AP"] == more["AP50"] == more["APs"] == pytest.approx(100)
+    assert np.isnan(more["APl"])

@@ -79,6 +79,12 @@ def test_the_card_says_which_images_are_converted(make_folder):
     assert "converted" not in nothing.note and html_rows(nothing.table) == rows
 
 
+def test_the_card_says_what_the_check_warned_of(make_folder):
+    line = "2 images ('a.png'; 'b.png'): no object"
+    found = described(make_folder(), train=SPLIT, val=SPLIT | {"warnings": [line]})
+    assert f"The check of the data warned: val: {line}. " in found.note
+
+
 def test_an_older_description_has_fewer_rows(make_folder):
     about = {"num_images": 80, "num_instances": 310}
     card = {line[0]: line[1] for line in html_rows(described(make_folder(), train=about).table)}

@@ -134,6 +134,7 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda share: _is_number(share) and 0 < share <= 1,
             "a number above 0, at most 1",
         ),
+        "INPUT.MAX_PIXELS": _or_none(_is_count, "a whole number of px >= 1, or None"),
         "SOLVER.STEPS": (
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",

@@ -91,6 +91,10 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # None for 16. It does not affect files of 8 bits and files that state their depth.
     cfg.INPUT.BIT_DEPTH = None
 
+    # Maximum number of pixels of an image file; None for Pillow's limit (Image.MAX_IMAGE_PIXELS),
+    # which protects against files that expand to more than the memory.
+    cfg.INPUT.MAX_PIXELS = None
+
     # The length of a training as a multiple of the config's: .25 for a quarter of MAX_ITER,
     # WARMUP_ITERS, STEPS and periods. The configs of this project are written for 1x.
     cfg.SOLVER.SCHEDULE = 1.0
@@ -102,12 +106,14 @@ def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:
     # AdamW's decay of the running means of the gradient and of its square.
     cfg.SOLVER.BETAS = (0.9, 0.999)
 
-    # A folder in the layout of COCO or Pascal VOC (focal_star.data.layouts). It replaces
-    # DATASETS.TRAIN and DATASETS.TEST.
+    # A folder in one of the layouts of focal_star.data.layouts. It replaces DATASETS.TRAIN and
+    # DATASETS.TEST.
     cfg.DATASETS.FOLDER = ""
     # The share of the training images that is used, of a data set that Detectron2 knows by name;
     # the choice is the same on every machine (focal_star.data.subset).
     cfg.DATASETS.SUBSET = 1.0
+    # Whether images in it may be links out of the folder.
+    cfg.DATASETS.LINKS = False
     # Whether every image and box of such a folder is checked before training.
     cfg.DATASETS.CHECK = True
 

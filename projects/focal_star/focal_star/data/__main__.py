@@ -1,17 +1,18 @@
 """``python -m focal_star.data``: checks, describes and registers a data set, and fetches COCO.
 
-A data set is a folder in COCO's format or of Pascal VOC, or a name that Detectron2 knows in the
-folder DETECTRON2_DATASETS, such as ``coco_2017``.
+A data set is a folder in COCO's format, of Pascal VOC, YOLO or CVAT, or a name that Detectron2
+knows in the folder DETECTRON2_DATASETS, such as ``coco_2017``.
 
-``check`` lists every problem of its annotations and images. ``describe`` checks it and shows its
-content. ``register`` checks it, loads it with Detectron2, and prints the config keys to train on
-it. Nothing is written into the data set's folder; ``register`` stores the conversion of a VOC
-folder in the cache.
+``check`` lists every problem of its annotations and images, and with ``--fix`` writes a repaired
+copy. ``describe`` checks it and shows its content. ``register`` checks it, loads it with
+Detectron2, and prints the config keys to train on it. Nothing is written into the data set's
+folder; conversions and what is known of the images are cached.
 
 Exit codes: 0 the data set is valid, 1 it has problems, 2 it cannot be read.
 """
 
 import argparse
+import ast
 import io
 import os
 import shlex
@@ -20,20 +21,28 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from focal_star.data import archives
 from focal_star.data.layouts.problems import DatasetError
-from focal_star.data.validation.checks import check_folder, check_splits
+from focal_star.data.repair import CHANGES_FILE, repair
+from focal_star.data.validation.checks import check_folder, check_splits, require_valid
 from focal_star.data.validation.description import joined_sha256
+from focal_star.data.validation.images import ImageOptions
+from focal_star.errors import ConfigError
+from focal_star.io.image_files import MAX_BITS, MIN_BITS
+from focal_star.io.pipes import PipedConsole, until_pipe_closes
 
 CACHE = Path("output/cache")
+
+MAX_CHANGES = 100
+"""Changes of a repair that are printed."""
 
 FEATURES = {
     "num_images": "images",
     "num_instances": "instances",
     "num_crowd": "crowds among them",
+    "num_without_objects": "images without objects",
     "num_categories": "categories",
     "objects_per_image": "objects per image, mean",
     "most_objects_per_image": "objects per image, maximum",
@@ -54,11 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return options.run(options)
+        return until_pipe_closes(lambda: options.run(options))
     except DatasetError as error:
         print(error)
         return 1
-    except archives.FetchError as error:
+    except (archives.FetchError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -67,38 +76,55 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    cards = _checked(options.dataset)
+    if options.fix:
+        return _fix(options)
+    cards = _checked(options)
     print(f"ok: {options.dataset}")
     for name, card in cards.items():
         print(
             f"  {name}: {card['num_images']} images, {card['num_instances']} instances"
             f" ({card['num_crowd']} crowd), {card['num_categories']} categories"
         )
-        _print_conversions(name, card)
+        _print_warnings(name, card)
     print(f"  categories: {', '.join(cards['train']['category_names'])}")
     print(f"  sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
     return 0
 
 
+def _fix(options: argparse.Namespace) -> int:
+    """Write a repaired copy, list the changes, and check the copy."""
+    images = _image_options(options)
+    check = check_folder(options.dataset, images)
+    changes = repair(check, options.fix, options.merge)
+    for line in changes[:MAX_CHANGES]:
+        print(line)
+    if len(changes) > MAX_CHANGES:
+        print(f"... and {len(changes) - MAX_CHANGES} more")
+    where = f"in {options.fix}; all of them are in {options.fix / CHANGES_FILE}"
+    print(f"{len(changes)} {'change' if len(changes) == 1 else 'changes'} {where}")
+    options.dataset, options.fix = str(options.fix), None
+    return _check(options)
+
+
 def _describe(options: argparse.Namespace) -> int:
-    cards = _checked(options.dataset)
+    cards = _checked(options)
     features = _table(options.dataset, ["", *cards])
     for key, text in FEATURES.items():
         features.add_row(text, *(_text(card[key]) for card in cards.values()))
     categories = _table("objects per category", ["", *cards])
     for name in cards["train"]["category_names"]:
         categories.add_row(name, *(_text(card["per_category"][name]) for card in cards.values()))
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = PipedConsole(soft_wrap=True, markup=False, highlight=False)
     console.print(features)
     console.print(categories)
     for name, card in cards.items():
-        _print_conversions(name, card)
+        _print_warnings(name, card)
     print(f"sha256: {joined_sha256(card['sha256'] for card in cards.values())}")
     return 0
 
 
-def _print_conversions(split: str, card: dict[str, Any]) -> None:
-    for line in card["conversions"]:
+def _print_warnings(split: str, card: dict[str, Any]) -> None:
+    for line in (*card["warnings"], *card["conversions"]):
         print(f"  warning: {split}: {line}")
 
 
@@ -108,12 +134,12 @@ def _register(options: argparse.Namespace) -> int:
     from focal_star.data.registration import register_folder
 
     if _is_folder(options.dataset):
-        names = register_folder(options.dataset, options.cache)
-        keys = ["DATASETS.FOLDER", str(options.dataset)]
+        names = register_folder(options.dataset, _image_options(options))
+        keys = ["DATASETS.FOLDER", str(options.dataset), *options.keys]
         if options.cache != CACHE:
             keys += ["CACHE_DIR", str(options.cache)]
     else:
-        _checked(options.dataset)
+        _checked(options)
         names = f"{options.dataset}_train", f"{options.dataset}_val"
         keys = ["DATASETS.TRAIN", f"('{names[0]}',)", "DATASETS.TEST", f"('{names[1]}',)"]
     for name in names:
@@ -138,23 +164,60 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(dataset: str) -> dict[str, dict[str, Any]]:
+def _checked(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Split -> the description of a valid data set.
 
     Raises:
         DatasetError: it has problems; the message lists all.
     """
+    dataset, images = options.dataset, _image_options(options)
     if _is_folder(dataset):
-        check = check_folder(dataset)
-    else:
-        from focal_star.data.catalog import require_there, splits_of_name
+        return require_valid(dataset, images)[0]
+    from focal_star.data.catalog import require_there, splits_of_name
 
-        splits = splits_of_name(dataset)
-        require_there(f"{dataset}_{split.name}" for split in splits)
-        check = check_splits(*splits)
+    splits = splits_of_name(dataset)
+    require_there(f"{dataset}_{split.name}" for split in splits)
+    check = check_splits(*splits, images)
     if check.problems:
         raise DatasetError(dataset, check.problems)
     return check.describe()
+
+
+def _image_options(options: argparse.Namespace) -> ImageOptions:
+    """The config keys of the command line.
+
+    Raises:
+        ConfigError: a key or value that is not valid.
+    """
+    words = options.keys
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    values = {key: _literal(value) for key, value in given.items()}
+    valid = {
+        "INPUT.BIT_DEPTH": lambda v: type(v) is int and MIN_BITS <= v <= MAX_BITS,
+        "INPUT.MAX_PIXELS": lambda v: type(v) is int and v >= 1,
+        "DATASETS.LINKS": lambda v: type(v) is bool,
+    }
+    wrong = [
+        f"{key} {given[key]}" for key in given if key not in valid or not valid[key](values[key])
+    ]
+    if wrong or len(words) % 2:
+        raise ConfigError(
+            f"{' '.join(wrong or words)}: valid are pairs of INPUT.BIT_DEPTH and {MIN_BITS} to "
+            f"{MAX_BITS}, INPUT.MAX_PIXELS and a number of px, DATASETS.LINKS and True or False"
+        )
+    return ImageOptions(
+        bit_depth=values.get("INPUT.BIT_DEPTH"),
+        max_pixels=values.get("INPUT.MAX_PIXELS"),
+        links=values.get("DATASETS.LINKS", False),
+        cache=options.cache,
+    )
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def _is_folder(dataset: str) -> bool:
@@ -190,13 +253,24 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("dataset", help="a folder, or a name such as coco_2017")
         command.set_defaults(run=run)
-        if name == "register":
+        if name == "check":
             command.add_argument(
-                "--cache",
-                type=Path,
-                default=CACHE,
-                help=f"for conversions (default: {CACHE})",
+                "--fix", type=Path, metavar="FOLDER", help="write a repaired copy to this folder"
             )
+            command.add_argument(
+                "--merge",
+                action="store_true",
+                help="in the copy, make one category of names that look alike",
+            )
+        command.add_argument(
+            "keys", nargs="*", metavar="KEY VALUE", help="config keys of how images are read"
+        )
+        command.add_argument(
+            "--cache",
+            type=Path,
+            default=CACHE,
+            help=f"for conversions, and what is known of images (default: {CACHE})",
+        )
     fetch = commands.add_parser(
         "fetch",
         help="download COCO 2017, resuming an interrupted download",

@@ -13,25 +13,32 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import load_coco_json
 
 from focal_star.data import catalog, subset, voc_2007_2012
-from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import is_coco, splits_of
-from focal_star.data.layouts.problems import DatasetError, Problem
-from focal_star.data.validation.checks import check_converted, require_valid
+from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.problems import DatasetError, Problem, holds
+from focal_star.data.layouts.reading import read
+from focal_star.data.validation.checks import require_valid
+from focal_star.data.validation.images import ImageOptions
 from focal_star.errors import ConfigError
 from focal_star.extensions import dataset_folder
+from focal_star.io.image_files import allow_pixels
 
 _logger = logging.getLogger(__name__)
 
 CACHE = Path("output/cache")
-"""Default folder for the conversions of VOC data sets."""
+"""Default folder for the conversions of data sets, and for what is known of their images."""
+
+
+CACHED = ImageOptions(cache=CACHE)
 
 
 def register_datasets(cfg: CfgNode) -> Path | None:
     """Register the data sets of ``cfg`` with Detectron2, and set the keys that depend on them.
 
     ``DATASETS.FOLDER`` is registered as ``<folder>_train`` and ``<folder>_val``, checked first
-    where ``DATASETS.CHECK`` says so; a VOC folder is converted into ``CACHE_DIR``.
-    ``DATASETS.SUBSET`` replaces the training split of a data set that Detectron2 knows by a part.
+    where ``DATASETS.CHECK`` says so; one in another format than COCO's plain one is converted into
+    ``CACHE_DIR``. ``DATASETS.SUBSET`` replaces the training split of a data set that Detectron2
+    knows by a part.
     The embedded data set is composed on first use. The files of data sets that Detectron2 knows by
     name must exist.
 
@@ -43,13 +50,13 @@ def register_datasets(cfg: CfgNode) -> Path | None:
         DatasetError: the data set has problems; the message lists all.
     """
     folder: Path | None
+    allow_pixels(cfg.INPUT.MAX_PIXELS)
     published = None if cfg.DATASETS.FOLDER else voc_2007_2012.folder_of(cfg.DATASETS.TRAIN)
     if cfg.DATASETS.FOLDER or published:
         folder = in_coco_format(
             published or cfg.DATASETS.FOLDER,
-            Path(cfg.CACHE_DIR),
+            image_options(cfg),
             cfg.DATASETS.CHECK,
-            cfg.INPUT.BIT_DEPTH,
             voc_2007_2012.NAME if published else "",
         )
     elif (folder := dataset_folder(cfg)) is None:
@@ -71,14 +78,14 @@ def register_datasets(cfg: CfgNode) -> Path | None:
 
 
 def register_folder(
-    folder: Path | str, cache: Path | str = CACHE, check: bool = True
+    folder: Path | str, options: ImageOptions = CACHED, check: bool = True
 ) -> tuple[str, str]:
     """Register a folder with Detectron2, for code without a config of this project.
 
     Args:
-        folder: in COCO's format, or of VOC.
-        cache: folder for the conversion of a VOC data set.
-        check: whether every image and box is checked. Without it, a VOC data set that was converted
+        folder: in one of the layouts of :mod:`focal_star.data.layouts.reading`.
+        options: how its images are read; its ``cache`` is also the folder for a conversion.
+        check: whether every image and box is checked. Without it, a data set that was converted
             before is not read again.
 
     Returns:
@@ -87,44 +94,50 @@ def register_folder(
     Raises:
         DatasetError: the data set has problems; the message lists all.
     """
-    return _register(in_coco_format(folder, Path(cache), check))
+    return _register(in_coco_format(folder, options, check))
+
+
+def image_options(cfg: CfgNode) -> ImageOptions:
+    """How a config reads images."""
+    return ImageOptions(
+        bit_depth=cfg.INPUT.BIT_DEPTH,
+        max_pixels=cfg.INPUT.MAX_PIXELS,
+        links=cfg.DATASETS.LINKS,
+        cache=Path(cfg.CACHE_DIR),
+    )
 
 
 def in_coco_format(
-    folder: Path | str,
-    cache: Path,
-    check: bool,
-    bit_depth: int | None = None,
-    name: str = "",
+    folder: Path | str, options: ImageOptions, check: bool = True, name: str = ""
 ) -> Path:
-    """The folder itself; for a VOC folder, the one in the cache that it is converted into.
+    """The folder itself, or the one in the cache that it is converted into.
 
-    With ``check``, warns about images that lose something when they are converted to RGB.
+    With ``check``, logs what is doubtful.
 
     Args:
         folder: see :func:`register_folder`.
-        cache: see :func:`register_folder`.
+        options: see :func:`register_folder`.
         check: see :func:`register_folder`.
-        bit_depth: ``INPUT.BIT_DEPTH`` that the images will be read with.
         name: the data set's name, where it is converted; "" for that of the folder.
     """
     folder = Path(folder).resolve()
-    if is_coco(folder) or not voc.is_voc(folder):
-        if check:
-            _warn_of_conversions(folder, require_valid(folder, bit_depth))
-        return folder
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    into = cache / "voc" / place / (name or folder.name)  # the last part is the data set's name
+    cache = options.cache or CACHE
+    # The last part of the path is the data set's name.
+    into = cache / "converted" / place / (name or folder.name)
     if not check and is_coco(into):
         return into
-    converted = voc.convert(folder)
-    checked = check_converted(converted, bit_depth) if check else None
-    problems = converted.problems if checked is None else checked.problems
-    if problems:
-        raise DatasetError(folder, problems)
-    converted.write(into)
-    if checked is not None:
-        _warn_of_conversions(into, checked.describe())
+    if not check and is_coco(folder):
+        return folder
+    if check:
+        cards, dataset = require_valid(folder, options)
+        _warn(folder, cards)
+    else:
+        dataset = _read_unchecked(folder, options)
+    if dataset is None:
+        _forget(into)
+        return folder
+    dataset.write(into)
     return into
 
 
@@ -155,9 +168,25 @@ def _register_subset(cfg: CfgNode) -> None:
     cfg.DATASETS.TRAIN = (name,)
 
 
-def _warn_of_conversions(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
+def _read_unchecked(folder: Path, options: ImageOptions) -> Dataset | None:
+    """What is to be converted; None where the folder's own annotation files can be used."""
+    dataset = read(folder, options.links) if holds(folder.is_dir) else None
+    if dataset is None or not dataset.is_converted:
+        return None
+    if dataset.problems:
+        raise DatasetError(folder, dataset.problems)
+    return dataset
+
+
+def _forget(into: Path) -> None:
+    """Remove the annotation files of a conversion that the data set needs no longer."""
+    for split in splits_of(into):
+        split.annotation_file.unlink(missing_ok=True)
+
+
+def _warn(folder: Path, descriptions: dict[str, dict[str, Any]]) -> None:
     for split, description in descriptions.items():
-        for line in description["conversions"]:
+        for line in (*description["warnings"], *description["conversions"]):
             _logger.warning("%s, %s: %s", folder.name, split, line)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from detectron2.data import MetadataCatalog
 from detectron2.utils.file_io import PathManager
 
-from focal_star.evaluation.ap import coco_eval, essentials
+from focal_star.evaluation.ap import MAX_DETECTIONS, coco_eval, essentials
 from focal_star.evaluation.matches import MATCHES_FILE, Matches, find_matches, write_matches
 from focal_star.evaluation.miss_rate import REFERENCE_FPPI, log_average, miss_rates
 from focal_star.evaluation.recall import recall_at_precision, recall_by_size, worst_misses
@@ -33,7 +33,12 @@ TIDE_SPECIAL = ("FP", "FN")
 NUM_BINS = 10
 
 
-def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> dict[str, Any]:
+def analyse_dataset(
+    dataset_name: str,
+    results_file: Path,
+    resamples: int,
+    max_detections: int = MAX_DETECTIONS,
+) -> dict[str, Any]:
     """:func:`analyse` of a registered data set and of the detections that its evaluation wrote.
 
     The matches are written beside the detections, as ``MATCHES_FILE``.
@@ -43,10 +48,12 @@ def analyse_dataset(dataset_name: str, results_file: Path, resamples: int) -> di
             :class:`focal_star.evaluation.ap.APEvaluator` evaluated.
         results_file: its ``RESULTS_FILE``.
         resamples: the number of resamples of the images; 0 for none.
+        max_detections: see :func:`focal_star.evaluation.ap.coco_eval`.
     """
     path = PathManager.get_local_path(MetadataCatalog.get(dataset_name).json_file)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
-    return analyse(content, results_file, resamples, results_file.with_name(MATCHES_FILE))
+    matches_file = results_file.with_name(MATCHES_FILE)
+    return analyse(content, results_file, resamples, matches_file, max_detections)
 
 
 def analyse(
@@ -54,6 +61,7 @@ def analyse(
     results: list[dict[str, Any]] | Path,
     resamples: int,
     matches_file: Path | None = None,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, Any]:
     """Analyse detections. hotcoco matches them, even if pycocotools computes the AP.
 
@@ -63,6 +71,7 @@ def analyse(
         resamples: the number of resamples of the images, for ``bootstrap``; 0 for none.
         matches_file: where the matches at ``IOU`` are written, see
             :func:`focal_star.evaluation.matches.write_matches`; None for nowhere.
+        max_detections: see :func:`focal_star.evaluation.ap.coco_eval`.
 
     Returns:
         Plain values, None for undefined ones:
@@ -86,7 +95,7 @@ def analyse(
         - ``recall``, ``worst_misses``: see :mod:`focal_star.evaluation.recall`.
     """
     truth = essentials(content)
-    evaluation = coco_eval(truth, results)
+    evaluation = coco_eval(truth, results, max_detections=max_detections)
     evaluation.evaluate()
     evaluation.accumulate()
     parts = {

@@ -3,10 +3,15 @@
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 from detectron2.evaluation import COCOEvaluator
 
 RESULTS_FILE = "coco_instances_results.json"
+
+MAX_DETECTIONS = 100
+"""Per image and category, COCO's number."""
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """COCOeval's first six numbers."""
@@ -19,17 +24,24 @@ class APEvaluator(COCOEvaluator):
     a minute.
     """
 
-    def __init__(self, dataset_name: str, output_dir: str | None = None, backend: str = "hotcoco"):
+    def __init__(
+        self,
+        dataset_name: str,
+        output_dir: str | None = None,
+        backend: str = "hotcoco",
+        max_detections: int = MAX_DETECTIONS,
+    ):
         """
         Args:
             dataset_name: a registered data set in COCO's format.
             output_dir: where ``RESULTS_FILE`` is written; None for nowhere.
             backend: "hotcoco" or "pycocotools".
+            max_detections: per image and category, ``TEST.DETECTIONS_PER_IMAGE``.
         """
         super().__init__(dataset_name, ("bbox",), True, output_dir)
         # Detectron2 would also write the detections as a pickle.
         self._folder, self._output_dir = output_dir, None
-        self._backend = backend
+        self._backend, self._max_detections = backend, max_detections
 
     def _eval_predictions(self, predictions: list[dict], img_ids: list[int] | None = None) -> None:
         """Fill ``self._results["bbox"]`` with AP, AP50, AP75, APs, APm, APl and AP-<class>, %."""
@@ -49,17 +61,35 @@ class APEvaluator(COCOEvaluator):
         )
 
     def _evaluate(self, results: list[dict], img_ids: list[int] | None):
-        """The finished COCOeval of these detections."""
-        evaluation = coco_eval(essentials(self._coco_api.dataset), results, self._backend)
+        """What Detectron2 reads of a finished COCOeval of these detections."""
+        truth = essentials(self._coco_api.dataset)
+        evaluation = coco_eval(truth, results, self._backend, self._max_detections)
         if img_ids is not None:
             evaluation.params.imgIds = img_ids
         evaluation.evaluate()
         evaluation.accumulate()
+        if self._max_detections > MAX_DETECTIONS:  # summarize would look for 100 alone
+            return SimpleNamespace(stats=_stats(evaluation), eval=evaluation.eval)
         evaluation.summarize()
         return evaluation
 
 
-def coco_eval(truth: dict, results: list[dict] | Path, backend: str = "hotcoco"):
+def _stats(evaluation) -> list[float]:
+    """``METRICS`` with the largest number of detections; -1 where there is no object."""
+    precision, ious = np.asarray(evaluation.eval["precision"]), evaluation.params.iouThrs
+    areas = list(evaluation.params.areaRngLbl)
+    parts = [precision[..., areas.index("all"), -1]]
+    parts += [parts[0][np.isclose(ious, iou)] for iou in (0.5, 0.75)]
+    parts += [precision[..., areas.index(size), -1] for size in ("small", "medium", "large")]
+    return [float(part[part > -1].mean()) if (part > -1).any() else -1.0 for part in parts]
+
+
+def coco_eval(
+    truth: dict,
+    results: list[dict] | Path,
+    backend: str = "hotcoco",
+    max_detections: int = MAX_DETECTIONS,
+):
     """A COCOeval of boxes before its evaluation. Without detections, AP is 0.
 
     Args:
@@ -67,6 +97,7 @@ def coco_eval(truth: dict, results: list[dict] | Path, backend: str = "hotcoco")
         results: detections in COCO's format, or, for hotcoco, a file of them: it reads them faster
             than Python does.
         backend: "hotcoco" or "pycocotools".
+        max_detections: how many detections per image and category count; at least COCO's 100.
     """
     if backend == "hotcoco":
         from hotcoco import COCO, COCOeval
@@ -81,7 +112,10 @@ def coco_eval(truth: dict, results: list[dict] | Path, backend: str = "hotcoco")
         detections = coco.loadRes(results)
     else:
         detections = _indexed(COCO(), truth | {"annotations": []})
-    return COCOeval(coco, detections, "bbox")
+    evaluation = COCOeval(coco, detections, "bbox")
+    if max_detections > MAX_DETECTIONS:
+        evaluation.params.maxDets = [1, 10, max_detections]
+    return evaluation
 
 
 def _indexed(coco, content: dict):

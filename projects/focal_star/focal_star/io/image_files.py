@@ -38,6 +38,12 @@ CONVERSIONS = {
 }
 """Kind of conversion that may lose something -> the file's property, and how it is converted."""
 
+SUFFIXES = frozenset(
+    [".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png"]
+    + [".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
+)
+"""The ends of the names of image files, in lower case."""
+
 MIN_BITS, MAX_BITS = 8, 16
 """The bits per value that ``bit_depth`` may say."""
 
@@ -45,6 +51,7 @@ _NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 """TIFF's PhotometricInterpretation -> number of bands that are colours."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
+_ORIENTATION = 0x0112
 
 _BYTES_SWAPPED = {
     ";16L": ";16B",
@@ -53,6 +60,8 @@ _BYTES_SWAPPED = {
 }
 """End of the name of one of Pillow's raw modes -> the same with the bytes of a value swapped."""
 
+
+_RAISE = "INPUT.MAX_PIXELS raises the limit"
 
 Source = Path | bytes
 """A file, or its content."""
@@ -133,12 +142,35 @@ def decode(
     with _refusing(), _open(source) as file:
         if max_pixels and file.width * file.height > max_pixels:
             size = f"{file.width} x {file.height} px, more than {max_pixels} in all"
-            raise PhotographError(f"it could be a decompression bomb: {size}")
+            raise PhotographError(f"it could be a decompression bomb: {size}; {_RAISE}")
         stored_size = file.size
         several = {SEVERAL_IMAGES} if _has_several(file) else set()
         image, kinds, max_value = _read(source, file, bit_depth)
     conversions = Conversions(frozenset(kinds | several), max_value)
     return Photograph(image, image.size != stored_size, conversions)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) in px of a photograph as it is looked at, from its header.
+
+    Raises:
+        PhotographError: it cannot be read as an image.
+    """
+    with _refusing(), _open(path) as file:
+        width, height = file.size
+        is_turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        return (height, width) if is_turned else (width, height)
+
+
+def allow_pixels(max_pixels: int | None) -> None:
+    """Raise Pillow's limit of the size of an image in this process.
+
+    Args:
+        max_pixels: ``INPUT.MAX_PIXELS``; None changes nothing.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if max_pixels is not None and limit is not None:
+        Image.MAX_IMAGE_PIXELS = max(limit, max_pixels)
 
 
 def find_conversions(source: Source) -> Conversions:
@@ -177,6 +209,9 @@ def _refusing() -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise PhotographError("it is not there") from error
+    except Image.DecompressionBombError as error:
+        text = f"it could be a decompression bomb: {_first_line(error)}"
+        raise PhotographError(f"{text}; {_RAISE}") from error
     except Image.UnidentifiedImageError as error:
         raise PhotographError("it is not an image of a known format") from error
     except Exception as error:  # what a broken file raises has no common base

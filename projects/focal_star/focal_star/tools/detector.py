@@ -14,7 +14,7 @@ from detectron2.modeling import build_model
 from PIL import Image
 
 from focal_star.config import ConfigError, load_config
-from focal_star.data.registration import in_coco_format
+from focal_star.data.registration import image_options, in_coco_format
 from focal_star.data.validation.checks import DatasetError, splits_of
 from focal_star.extensions import dataset_folder
 from focal_star.training import checkpoints
@@ -154,7 +154,7 @@ def _of_folder(cfg: CfgNode) -> list[str]:
     folder: Path | None
     if cfg.DATASETS.FOLDER:
         try:
-            folder = in_coco_format(cfg.DATASETS.FOLDER, Path(cfg.CACHE_DIR), check=False)
+            folder = in_coco_format(cfg.DATASETS.FOLDER, image_options(cfg), check=False)
         except (DatasetError, OSError):
             return []
     elif (folder := dataset_folder(cfg, create=False)) is None:

@@ -34,13 +34,14 @@ from detectron2.data import MetadataCatalog
 from focal_star import extensions
 from focal_star.config import ConfigError, load_variants, resolve_config
 from focal_star.data.catalog import describe_names, split_of
-from focal_star.data.registration import register_datasets
+from focal_star.data.registration import image_options, register_datasets
 from focal_star.data.validation.checks import (
     DatasetError,
     Split,
     dataset_sha256,
     describe,
     joined_sha256,
+    require_valid,
     splits_of,
 )
 from focal_star.io.writing import write_whole
@@ -96,10 +97,8 @@ def _hashed(weights: dict[str, Any]) -> dict[str, Any]:
 def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
     """Split -> what is in it, and where; of a folder, or of what Detectron2 knows by name."""
     if folder:
-        splits = splits_of(folder)
-        return {
-            split.name: describe(split, cfg.INPUT.BIT_DEPTH) | _places(split) for split in splits
-        }
+        cards = _valid_cards(folder, cfg)
+        return {split.name: cards[split.name] | _places(split) for split in splits_of(folder)}
     names = {"train": cfg.DATASETS.TRAIN, "val": cfg.DATASETS.TEST}
     return {
         half: describe_names(names[half])
@@ -114,6 +113,15 @@ def _subset_of(names: Sequence[str]) -> dict[str, Any]:
     """``subset``: what of, and which part, a split is; nothing where it is no part."""
     found = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
     return {"subset": found[0]} if found else {}
+
+
+def _valid_cards(folder: Path, cfg: CfgNode) -> dict[str, dict[str, Any]]:
+    """The descriptions with all warnings; without those of the check where it fails, which a config
+    may allow."""
+    try:
+        return require_valid(folder, image_options(cfg))[0]
+    except DatasetError:
+        return {split.name: describe(split, cfg.INPUT.BIT_DEPTH) for split in splits_of(folder)}
 
 
 def _places(split: Split | None, *others: Split | None) -> dict[str, str]:

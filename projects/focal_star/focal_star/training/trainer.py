@@ -83,7 +83,10 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> APEvaluator:
         return APEvaluator(
-            dataset_name, os.path.join(cfg.OUTPUT_DIR, "inference"), cfg.TEST.COCO_EVAL
+            dataset_name,
+            os.path.join(cfg.OUTPUT_DIR, "inference"),
+            cfg.TEST.COCO_EVAL,
+            cfg.TEST.DETECTIONS_PER_IMAGE,
         )
 
     @classmethod
@@ -98,7 +101,12 @@ class Trainer(DefaultTrainer):
         if len(cfg.DATASETS.TEST) != 1:
             return None
         results_file = Path(cfg.OUTPUT_DIR) / "inference" / RESULTS_FILE
-        return analyse_dataset(cfg.DATASETS.TEST[0], results_file, cfg.TEST.BOOTSTRAP_RESAMPLES)
+        return analyse_dataset(
+            cfg.DATASETS.TEST[0],
+            results_file,
+            cfg.TEST.BOOTSTRAP_RESAMPLES,
+            cfg.TEST.DETECTIONS_PER_IMAGE,
+        )
 
     def build_hooks(self) -> list[HookBase]:
         hooks = [h for h in super().build_hooks() if not isinstance(h, PeriodicCheckpointer)]

@@ -12,14 +12,16 @@ from PIL import Image
 
 from focal_star.data.layouts import voc
 from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.registration import register_datasets, register_folder
 from focal_star.data.validation.checks import DatasetError, check_folder
+from focal_star.data.validation.images import ImageOptions
 from focal_star.evaluation.ap import coco_eval, essentials
 from focal_star.tools import prepare
 from focal_star.tools.detector import class_names
 
 
-def names(converted: voc.Converted, split: str) -> list[str]:
+def names(converted: Dataset, split: str) -> list[str]:
     return [image["file_name"] for image in converted.contents[split]["images"]]
 
 
@@ -154,11 +156,12 @@ def test_what_was_checked_before_is_not_looked_at_again(tiny_cfg, voc_2007):
 
 def test_two_folders_of_one_name_are_two(voc_2007, tmp_path):
     other = type(voc_2007)(tmp_path / "other" / "VOC2007", {"train": ["x"], "val": ["y"]})
-    assert register_folder(voc_2007.folder, tmp_path / "cache") == ("VOC2007_train", "VOC2007_val")
+    options = ImageOptions(cache=tmp_path / "cache")
+    assert register_folder(voc_2007.folder, options) == ("VOC2007_train", "VOC2007_val")
     assert len(DatasetCatalog.get("VOC2007_train")) == 2
-    register_folder(other.folder, tmp_path / "cache")
+    register_folder(other.folder, options)
     assert len(DatasetCatalog.get("VOC2007_train")) == 1
-    assert len(list((tmp_path / "cache" / "voc").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "converted").iterdir())) == 2
 
 
 @pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
@@ -270,11 +273,18 @@ def kinds(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_missing_files_are_named(voc_2007):
-    voc_2007.xml("000001").unlink()
     (voc_2007.folder / "JPEGImages" / "000002.jpg").unlink()
-    ((first, one), (second, two)), *_ = [kinds(voc_2007.folder)[:2]]
-    assert first == "missing-file" and one.startswith("Annotations/000001.xml: ")
-    assert second == "missing-image" and "which has none" in two and "000002" in two
+    ((kind, message),) = kinds(voc_2007.folder)
+    assert kind == "missing-image" and "which has none" in message and "000002" in message
+
+
+def test_an_image_without_annotation_file_has_no_objects(voc_2007):
+    voc_2007.xml("000001").unlink()
+    check = check_folder(voc_2007.folder)
+    assert check.problems == []
+    card = check.describe()["train"]
+    assert card["num_images"] == 2 and card["num_without_objects"] == 1
+    assert card["warnings"][0].startswith("1 image ('000001.jpg'): no annotation file")
 
 
 def test_a_broken_image_is_named_with_its_annotation_file(voc_2007):
@@ -293,8 +303,9 @@ def test_lists_that_are_missing_repeat_or_overlap(voc_2007):
     voc_2007.write_list("trainval", ["000001", "000001"])
     voc_2007.write_list("test", ["000001", "000003"])
     assert [kind for kind, _ in kinds(voc_2007.folder)] == ["duplicate-file-name", "split-overlap"]
-    (voc_2007.folder / "ImageSets/Main/trainval.txt").unlink()
-    kind, message = kinds(voc_2007.folder)[0]
+    for name in ("trainval", "train", "val"):
+        (voc_2007.folder / f"ImageSets/Main/{name}.txt").unlink()
+    ((kind, message),) = kinds(voc_2007.folder)  # and no complaint that there are no images
     assert kind == "missing-file" and message.startswith("ImageSets/Main/trainval.txt: ")
 
 
@@ -302,7 +313,7 @@ def test_lists_that_are_missing_repeat_or_overlap(voc_2007):
 def test_a_name_in_a_list_leads_nowhere_else(voc_2007, name):
     voc_2007.write_list("trainval", [name, "000001", "000002"])
     found = kinds(voc_2007.folder)
-    assert [kind for kind, _ in found] == ["missing-image", "missing-file"]
+    assert [kind for kind, _ in found] == ["missing-image"]
 
 
 def test_faults_of_all_files_are_named_at_once(voc_2007, voc_2012):
@@ -316,7 +327,7 @@ def test_faults_of_all_files_are_named_at_once(voc_2007, voc_2012):
 
 
 def test_content_of_the_cache_is_cocos(voc_2007, tmp_path):
-    register_folder(voc_2007.folder, tmp_path / "cache")
+    register_folder(voc_2007.folder, ImageOptions(cache=tmp_path / "cache"))
     (file,) = (tmp_path / "cache").rglob("instances_val.json")
     assert json.loads(file.read_text()) == voc.convert(voc_2007.folder).contents["val"]
     assert check_folder(file.parent).problems == []

@@ -136,9 +136,11 @@ def test_all_faults_at_once_are_all_named(tiny):
 
     with pytest.raises(DatasetError) as caught:
         checks.require_valid(tiny.folder)
+    warned = checks.check_folder(tiny.folder).doubts.found
+    assert warned["train", "bad-segmentation"][0] == 1
     expected = Counter(
         [*box_kinds, "unknown-category", "unknown-image", "duplicate-annotation-id"]
-        + ["ignore-flag", "bad-segmentation", "duplicate-image-id", "duplicate-file-name"]
+        + ["ignore-flag", "duplicate-image-id", "duplicate-file-name"]
         + ["missing-image", "broken-image", "path-outside", "image-size", "split-overlap"]
         + ["duplicate-category-id", "duplicate-category-name", "categories-differ"]
         + ["no-annotations"]
@@ -242,6 +244,7 @@ def test_description(tiny):
     assert len(description.pop("sha256")) == 64
     assert description == {
         "conversions": [],
+        "warnings": [],
         **contents(tiny.json["train"]),
     }
 
@@ -267,7 +270,7 @@ def test_large_ids_are_described_as_small_ones(tiny):
 def test_ids_that_cannot_be_kept_are_refused_by_file_and_entry(tiny, key, wrong):
     tiny.json["train"][key][1]["id"] = wrong
     tiny.write()
-    first = checks.check_folder(tiny.folder).problems[0]
+    first = checks.check_splits(*checks.splits_of(tiny.folder)).problems[0]
     assert first.kind == "not-coco"
     assert first.message.startswith(f"instances_train.json: {key}[1] (")
     assert f"id must be an integer from 0 to 2^63 - 1; got {wrong!r}" in first.message

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from focal_star.data.validation import checks
-from focal_star.data.validation.checks import DatasetError
 
 Break = Callable[[Any], Any]
 FAULTS: dict[str, tuple[Break, str, list[str]]] = {}
@@ -279,10 +278,10 @@ def size_before_exif_rotation(tiny):
     tiny.save_image("d.jpg", orientation=6)
 
 
-@fault("path-outside", "'a.png'", "out of images/")
+@fault("path-outside", "'a.png'", "out of the data set", "DATASETS.LINKS")
 def link_out_of_images(tiny):
-    (tiny.images / "a.png").rename(tiny.folder / "a.png")
-    (tiny.images / "a.png").symlink_to(tiny.folder / "a.png")
+    (tiny.images / "a.png").rename(tiny.folder.parent / "a.png")
+    (tiny.images / "a.png").symlink_to(tiny.folder.parent / "a.png")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -292,13 +291,12 @@ def test_every_fault_is_named(tiny, name):
     tiny.write()
     if afterwards is not None:
         afterwards()
-    problems = checks.check_folder(tiny.folder).problems
+    # A folder may have some of these, which are made plain; what Detectron2 knows may not.
+    problems = checks.check_splits(*checks.splits_of(tiny.folder)).problems
     messages = [problem.message for problem in problems if problem.kind == kind]
     assert any(all(word in message for word in words) for message in messages), problems
-    with pytest.raises(DatasetError):
-        checks.require_valid(tiny.folder)
 
 
 def test_every_kind_has_a_fault():
-    of_voc = {"not-voc"}  # test_voc.py
-    assert {kind for _, kind, _ in FAULTS.values()} == set(checks.KINDS) - of_voc
+    of_others = {"not-voc", "not-yolo", "not-cvat", "normalised-boxes", "corners"}  # elsewhere
+    assert {kind for _, kind, _ in FAULTS.values()} == set(checks.KINDS) - of_others

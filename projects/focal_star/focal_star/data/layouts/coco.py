@@ -1,16 +1,22 @@
-"""Finds the two splits of a folder in COCO's format, in one of three layouts:
+"""Finds the two splits of a folder in COCO's format, in one of these layouts:
 
 * this project's: ``instances_train.json`` and ``instances_val.json``, their images in ``images/``;
+* that of annotation tools (Roboflow): ``train/_annotations.coco.json`` and
+  ``valid/_annotations.coco.json``, each among its images;
 * COCO's own: ``annotations/instances_train2017.json`` and ``annotations/instances_val2017.json``,
   with any year or none, their images in ``train2017/`` and ``val2017/``, which may be in
-  ``images/``;
-* that of annotation tools: ``train/_annotations.coco.json`` and ``valid/_annotations.coco.json``,
-  each among its images.
+  ``images/``, or all of them in ``images/`` (also CVAT's: ``instances_Train.json``);
+* FiftyOne's: ``train/labels.json`` and ``val/labels.json``, each beside its ``data/``;
+* ``train.json`` and ``val.json``, beside the images or in ``annotations/``.
 
-A folder that has none of them is treated as the first, so that the missing files can be named.
+The validation split may be named ``val``, ``valid`` or ``validation``, and ``test`` where there is
+none of these. A folder that has none of these layouts is treated as the first, so that the missing
+files can be named.
 """
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from focal_star.data.layouts.problems import holds
@@ -19,36 +25,141 @@ from focal_star.data.layouts.split import Split
 LAYOUTS = (
     "instances_train.json, instances_val.json and images/",
     "annotations/instances_train2017.json, annotations/instances_val2017.json, train2017/ and "
-    "val2017/ (COCO's own; any year)",
+    "val2017/ (COCO's own; any year or none; or images/ for both)",
     "train/_annotations.coco.json and valid/_annotations.coco.json",
+    "train/labels.json, train/data/, val/labels.json and val/data/ (FiftyOne's)",
 )
 """The layouts, in words."""
 
-EXPORTED = "_annotations.coco.json"
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "valid", "validation", "test", "testing")
+"""Names of the splits in files and folders, the preferred ones first; upper case counts as well."""
+
+SINGLE_FILES = (
+    "annotations/instances_default.json",
+    "instances_default.json",
+    "_annotations.coco.json",
+    "result.json",
+    "labels.json",
+    "annotations.json",
+)
+"""Annotation files in COCO's format of data without splits (CVAT, Roboflow, Label Studio,
+FiftyOne)."""
 
 
 def splits_of(folder: Path | str) -> tuple[Split, Split]:
     """Where the training and the validation split of a folder are, or would have to be."""
     folder = Path(folder)
     ours = (
-        Split("train", folder / "instances_train.json", folder / "images"),
-        Split("val", folder / "instances_val.json", folder / "images"),
+        Split("train", folder / "instances_train.json", folder / "images", folder),
+        Split("val", folder / "instances_val.json", folder / "images", folder),
     )
     if any(holds(split.annotation_file.exists) for split in ours):
         return ours
-    exported = (
-        Split("train", folder / "train" / EXPORTED, folder / "train"),
-        Split("val", folder / "valid" / EXPORTED, folder / "valid"),
-    )
-    if any(holds(split.annotation_file.exists) for split in exported):
-        return exported
-    years = _years(folder / "annotations")
-    return _of_year(folder, years[-1]) if years else ours
+    for pairs in _layouts(folder):
+        found = [(file, roots) for file, roots in pairs if holds(file.exists)]
+        if found:
+            train, val = (
+                Split(name, file, _first_folder(*roots), folder)
+                for name, (file, roots) in zip(("train", "val"), pairs, strict=True)
+            )
+            return train, val
+    return ours
+
+
+def single_file_of(folder: Path | str) -> Split | None:
+    """The annotation file of a data set that is not divided into splits; None where there is none.
+
+    It is returned as a training split.
+    """
+    folder = Path(folder)
+    file = next((f for name in SINGLE_FILES if holds((f := folder / name).is_file)), None)
+    if file is None:
+        return None
+    roots = (folder / "images", folder / "data", folder)
+    return Split("train", file, _first_folder(*roots), folder)
 
 
 def is_coco(folder: Path | str) -> bool:
     """Whether a folder has an annotation file in COCO's format, of at least one split."""
     return any(holds(split.annotation_file.exists) for split in splits_of(folder))
+
+
+Place = tuple[Path, tuple[Path, ...]]
+"""An annotation file, and the folders that its images may be in."""
+
+
+def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
+    """The places of the two splits in each layout."""
+    train, val = (_names_there(folder, names) for names in (TRAIN_NAMES, VAL_NAMES))
+    for file in ("_annotations.coco.json", "labels.json"):
+        yield _pick(
+            [_beside(folder / half, file) for half in train],
+            [_beside(folder / half, file) for half in val],
+        )
+    annotations = folder / "annotations"
+    *_, year = ["", *_years(annotations)]
+    of_year = (
+        _of_year(folder, annotations / f"instances_train{year}.json", "train", year),
+        _of_year(folder, annotations / f"instances_val{year}.json", "val", year),
+    )
+    has_both = all(holds(file.exists) for file, _ in of_year)
+    if year or has_both:
+        yield of_year
+    for start in ("instances_", ""):
+        for parent in (annotations, folder):
+            names = _json_names(parent)
+            yield _pick(
+                [_named(folder, parent, names, start, half) for half in TRAIN_NAMES],
+                [_named(folder, parent, names, start, half) for half in VAL_NAMES],
+            )
+
+
+def _pick(train: list[Place], val: list[Place]) -> tuple[Place, Place]:
+    """The first places of each split that exist; the first of all where none does."""
+    one, other = (
+        next((place for place in places if holds(place[0].exists)), places[0])
+        for places in (train, val)
+    )
+    return one, other
+
+
+def _names_there(folder: Path, names: tuple[str, ...]) -> list[str]:
+    """The folders of these names, in their own spelling, the preferred ones first; then the names
+    themselves, for what is missing."""
+    try:
+        there = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        there = []
+    found = [name for one in names for name in there if name.lower() == one]
+    missing = "valid" if names is VAL_NAMES else names[0]
+    return [*found, missing]
+
+
+def _beside(folder: Path, file: str) -> Place:
+    return folder / file, (folder / "data", folder / "images", folder)
+
+
+def _json_names(folder: Path) -> dict[str, str]:
+    try:
+        return {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)}
+    except (OSError, ValueError):
+        return {}
+
+
+def _named(folder: Path, parent: Path, names: dict[str, str], start: str, half: str) -> Place:
+    name = names.get(f"{start}{half}.json", f"{start}{half}.json")
+    split = name.removeprefix(start).removesuffix(".json")
+    return parent / name, (
+        folder / split, folder / "images" / split, folder / half, folder / "images" / half,
+        folder / "images", folder / "data", folder,
+    )  # fmt: skip
+
+
+def _of_year(folder: Path, file: Path, half: str, year: str) -> Place:
+    names = [f"{half}{year}", *([half] if year else [])]
+    roots = [root / name for name in names for root in (folder, folder / "images")]
+    return file, (*roots, folder / "images")
 
 
 def _years(annotations: Path) -> list[str]:
@@ -58,28 +169,15 @@ def _years(annotations: Path) -> list[str]:
     except (OSError, ValueError):
         return []
     found = {
-        name.removeprefix(f"instances_{split}").removesuffix(".json")
-        for split in ("train", "val")
+        match[1]
         for name in names
-        if name.startswith(f"instances_{split}") and name.endswith(".json")
+        if (match := re.fullmatch(r"instances_(?:train|val)(\d*)\.json", name))
     }
-    years = [year for year in found if not year or year.isdecimal()]
-    return sorted(years, key=lambda year: (_has_both(names, year), year))
+    return sorted(found, key=lambda year: (_has_both(names, year), year))
 
 
 def _has_both(names: set[str], year: str) -> bool:
     return {f"instances_train{year}.json", f"instances_val{year}.json"} <= names
-
-
-def _of_year(folder: Path, year: str) -> tuple[Split, Split]:
-    train, val = (
-        Split(
-            split, folder / "annotations" / f"instances_{split}{year}.json",
-            _first_folder(folder / f"{split}{year}", folder / "images" / f"{split}{year}"),
-        )
-        for split in ("train", "val")
-    )  # fmt: skip
-    return train, val
 
 
 def _first_folder(*folders: Path) -> Path:

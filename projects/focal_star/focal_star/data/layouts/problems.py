@@ -1,17 +1,22 @@
 """The kinds of problem that a data set can have, and the error that lists them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 EXAMPLES_PER_KIND = 5
 """Problems of one kind that an error's message shows."""
+
+EXAMPLES_PER_WARNING = 3
+"""Cases of one kind that a warning shows."""
 
 KINDS = {
     "missing-file": "a file or folder of the data set is not there or cannot be read",
     "not-json": "the annotation file is not JSON in UTF-8",
     "not-coco": "a value is missing or of another form than COCO's",
     "not-voc": "an annotation file of Pascal VOC, or a value in it, is of another form than VOC's",
+    "not-yolo": "a file of YOLO's layout, or a line in it, is of another form than YOLO's",
+    "not-cvat": "CVAT's annotation file, or a value in it, is of another form than CVAT's",
     "no-categories": "a split lists no category",
     "no-images": "a split lists no image",
     "no-annotations": "a split has no annotation that is not a crowd",
@@ -30,12 +35,74 @@ KINDS = {
     "box-not-finite": "a bbox is not finite",
     "empty-box": "a bbox has no area",
     "box-outside": "a bbox reaches out of its image",
+    "normalised-boxes": "the boxes of a split are fractions of the image in place of pixels",
+    "corners": "the boxes of a split are two corners in place of a corner, width and height",
     "bad-segmentation": "a segmentation is malformed",
     "ignore-flag": "an annotation is marked to be ignored",
     "categories-differ": "the splits list different categories",
     "split-overlap": "an image is in both splits",
 }
 """What each kind of problem means."""
+
+WARNINGS = {
+    "area": (
+        "annotation",
+        "area is larger than the box, or nothing; the box's area is used in its place",
+    ),
+    "bad-segmentation": (
+        "annotation",
+        "segmentation is malformed and is left out; the detectors use only boxes",
+    ),
+    "box-from-polygon": ("annotation", "without a bbox, which is computed from segmentation"),
+    "box-repeated": (
+        "annotation",
+        "the same box of the same category is there before in the image, and a detector is expected"
+        " to find it twice",
+    ),
+    "box-tiny": (
+        "annotation",
+        "less than 1 px wide or high; fractions of the image in place of px look like that",
+    ),
+    "maybe-corners": (
+        "split",
+        "all boxes would also be valid as two corners [x1, y1, x2, y2]; COCO's bbox is [x, y, "
+        "width, height]",
+    ),
+    "name-found": (
+        "image",
+        "found under another spelling of the file name (folders in front, upper case, %20, "
+        "backslashes)",
+    ),
+    "ids-mapped": (
+        "id",
+        "a text or more than 63 bits, which libraries cannot store; numbered anew, in their order",
+    ),
+    "same-picture": (
+        "image",
+        "the same picture is in the training split, which makes the AP too high",
+    ),
+    "names-alike": (
+        "group of category names",
+        "different categories whose names differ only in case, blanks or the form of letters; make "
+        "check FIX=folder MERGE=1 writes a copy in which each group is one category",
+    ),
+    "root-category": (
+        "category",
+        "without objects and the supercategory of all others, as Roboflow adds one; left out",
+    ),
+    "many-objects": (
+        "image",
+        "more objects than the 100 detections per image that count by default; "
+        "TEST.DETECTIONS_PER_IMAGE raises this number",
+    ),
+    "no-objects": (
+        "image",
+        "no object; training leaves such images out unless DATALOADER.FILTER_EMPTY_ANNOTATIONS is "
+        "False, and tests always use them",
+    ),
+    "no-annotation-file": ("image", "no annotation file, which counts as an image without objects"),
+}
+"""Kind of doubtful thing -> what is counted, and what is doubtful about it, or done."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +135,55 @@ class DatasetError(ValueError):
         self.folder = Path(folder)
         self.problems = list(problems)
         super().__init__(_summary(self.folder, self.problems))
+
+
+@dataclass
+class Doubts:
+    """The doubtful things in a data set, of which each kind becomes one line.
+
+    Attributes:
+        found: (split, kind of `WARNINGS`) -> number of cases, and the first examples.
+        notes: split -> lines on how the data set was read.
+    """
+
+    found: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, split: str, kind: str, example: str, number: int = 1) -> None:
+        """Count cases of a kind of `WARNINGS`."""
+        assert kind in WARNINGS, kind
+        count, examples = self.found.setdefault((split, kind), (0, []))
+        if len(examples) < EXAMPLES_PER_WARNING:
+            examples.append(example)
+        self.found[split, kind] = count + number, examples
+
+    def note(self, split: str, line: str) -> None:
+        """Add a line on how the data set was read."""
+        self.notes.setdefault(split, []).append(line)
+
+    def copy(self) -> "Doubts":
+        found = {key: (count, list(examples)) for key, (count, examples) in self.found.items()}
+        return Doubts(found, {split: list(lines) for split, lines in self.notes.items()})
+
+    def lines(self, split: str) -> list[str]:
+        """The notes and one line per kind, of a split."""
+        lines = list(self.notes.get(split, []))
+        for kind, (noun, words) in WARNINGS.items():
+            if (split, kind) in self.found:
+                count, examples = self.found[split, kind]
+                lines.append(f"{_counted(count, noun)} ({_listed(count, examples)}): {words}")
+        return lines
+
+
+def _counted(count: int, noun: str) -> str:
+    first, of, rest = noun.partition(" of ")
+    plural = f"{first[:-1]}ies" if first.endswith("y") else f"{first}s"
+    return f"{count:,} {first if count == 1 else plural}{of}{rest}"
+
+
+def _listed(count: int, examples: list[str]) -> str:
+    text = "; ".join(examples)
+    return text if count == len(examples) else f"such as {text}"
 
 
 def _summary(folder: Path, problems: list[Problem]) -> str:

@@ -1,11 +1,17 @@
 """Pascal VOC's folders, converted to COCO's format.
 
-A folder with ``Annotations/``, ``ImageSets/Main/`` and ``JPEGImages/`` (``VOC2007``), or one that
-holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written into it.
+A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main/`` (``VOC2007``),
+or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
+into it.
 
 * Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
-  the test split, and all ``trainval`` lists form the training split. Otherwise ``train`` and
-  ``val`` are the splits. So ``VOCdevkit`` with 2007 and 2012 is the usual "07+12".
+  the test split, and all ``trainval`` lists form the training split (``train`` and ``val`` where
+  there is no ``trainval``). Otherwise ``train`` and ``val`` are the splits. So ``VOCdevkit`` with
+  2007 and 2012 is the usual "07+12". A single list (CVAT's ``default``), or no list, is divided
+  (:func:`focal_star.data.layouts.halving.divide`).
+* A line of a list is a name; a suffix (``.jpg``), folders and a flag behind it (``1``, ``-1``) are
+  allowed. Images and annotation files may be in folders.
+* An image without an annotation file has no objects: labelImg writes none for it.
 * Boxes: VOC counts pixels from 1 and includes the last, so that x is ``xmin - 1`` and the width
   ``xmax - xmin + 1``; Detectron2's evaluation of VOC does the same.
 * Objects marked ``difficult`` become crowds (``iscrowd`` 1): not trained on, and a detection of one
@@ -18,68 +24,32 @@ holds such folders (``VOCdevkit``), which then count as one data set. Nothing is
 A file is XML without a document type: entities are not expanded.
 """
 
-import json
 import math
 import os
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.file_names import images_below
+from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
-from focal_star.data.layouts.split import SOURCE, Split
-from focal_star.io.image_files import PhotographError, read_photograph
+from focal_star.data.layouts.split import SOURCE, SPLITS
+from focal_star.data.layouts.xml_files import parse_xml
+from focal_star.io.image_files import SUFFIXES, PhotographError, read_photograph
 from focal_star.io.quoting import shown
-from focal_star.io.writing import write_whole
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
-"""The parts that identify a VOC folder."""
+"""The parts of a VOC folder; the second may be missing."""
 
-SPLITS = ("train", "val")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
+ALL = ""
+"""Stands for a list of all images, where there is no list."""
 
-@dataclass
-class Converted:
-    """A VOC data set in COCO's format.
-
-    Attributes:
-        folder: the VOC folder.
-        image_root: the folder that every ``file_name`` is relative to.
-        contents: split -> content of its annotation file; each entry names its source.
-        problems: the entries that could not be converted and are left out of the contents.
-    """
-
-    folder: Path
-    image_root: Path
-    contents: dict[str, dict[str, Any]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def write(self, into: Path) -> None:
-        """Write a folder in COCO's format, whose ``images`` is a link to VOC's own.
-
-        Existing files are replaced one at a time if they differ.
-        """
-        into.mkdir(parents=True, exist_ok=True)
-        link = into / "images"
-        if not link.is_symlink() or link.readlink() != self.image_root:
-            new = into / f".images.{os.getpid()}"
-            new.unlink(missing_ok=True)
-            new.symlink_to(self.image_root, target_is_directory=True)
-            new.replace(link)
-        for split in self.splits(into):
-            content = json.dumps(self.contents[split.name]).encode()
-            if not (
-                split.annotation_file.exists() and split.annotation_file.read_bytes() == content
-            ):
-                write_whole(split.annotation_file, content)
-
-    def splits(self, into: Path) -> tuple[Split, Split]:
-        """The splits as they are, or will be, in the folder that :meth:`write` is given."""
-        train, val = (
-            Split(name, into / f"instances_{name}.json", self.image_root) for name in SPLITS
-        )
-        return train, val
+_FLAG = re.compile(r"\s+[-+]?[01]$")
 
 
 def is_voc(folder: Path | str) -> bool:
@@ -87,21 +57,21 @@ def is_voc(folder: Path | str) -> bool:
     return bool(_years(Path(folder)))
 
 
-def convert(folder: Path | str) -> Converted:
+def convert(folder: Path | str) -> Dataset:
     """Read the annotations of a VOC folder; of images, only the names.
 
     An image without a size in its annotation file is read for it.
     """
     folder = Path(folder).resolve()
     years = [_Year(path, path == folder) for path in _years(folder)]
-    image_root = folder / "JPEGImages" if years[0].is_single else folder
-    converted = Converted(folder, image_root)
-    for split, lists in _lists(years).items():
+    dataset = converted(folder, folder / "JPEGImages" if years[0].is_single else folder)
+    lists, is_divided = _lists(years, dataset)
+    for split, of_split in lists.items():
         images: list[dict] = []
         annotations: list[dict] = []
-        for year, list_name in lists:
-            for name in year.names(list_name, split, converted.problems):
-                read = year.read(name, split, converted.problems)
+        for year, list_name in of_split:
+            for name in year.names(list_name, split, dataset.problems):
+                read = year.read(name, split, dataset)
                 if read is None:
                     continue
                 image, objects = read
@@ -109,19 +79,21 @@ def convert(folder: Path | str) -> Converted:
                 images.append(image)
                 for one in objects:
                     annotations.append({"id": len(annotations) + 1, "image_id": image["id"]} | one)
-        converted.contents[split] = {"images": images, "annotations": annotations}
+        dataset.contents[split] = {"images": images, "annotations": annotations}
+    if is_divided:
+        divide(dataset)
     first: dict[str, str] = {}
-    for content in converted.contents.values():
+    for content in dataset.contents.values():
         for annotation in content["annotations"]:
             first.setdefault(annotation["category"], annotation[SOURCE])
     ids = {name: number for number, name in enumerate(sorted(first), start=1)}
-    for content in converted.contents.values():
+    for content in dataset.contents.values():
         content["categories"] = [
             {"id": number, "name": name, SOURCE: first[name]} for name, number in ids.items()
         ]
         for annotation in content["annotations"]:
             annotation["category_id"] = ids[annotation.pop("category")]
-    return converted
+    return dataset
 
 
 def _years(folder: Path) -> list[Path]:
@@ -135,44 +107,69 @@ def _years(folder: Path) -> list[Path]:
 
 
 def _is_year(folder: Path) -> bool:
-    return all(holds((folder / part).is_dir) for part in PARTS)
+    return all(holds((folder / part).is_dir) for part in ("Annotations", "JPEGImages"))
 
 
-def _lists(years: list["_Year"]) -> dict[str, list[tuple["_Year", str]]]:
-    """Split -> the lists of ImageSets/Main that it is made of."""
+def _lists(
+    years: list["_Year"], dataset: Dataset
+) -> tuple[dict[str, list[tuple["_Year", str]]], bool]:
+    """Split -> the lists of ImageSets/Main that it is made of; and whether they are to be divided,
+    which are then all of the training split."""
     tested = [year for year in years if year.has_annotated("test")]
-    if not tested:
-        return {split: [(year, split) for year in years] for split in SPLITS}
-    return {
-        "train": [(year, "trainval") for year in years],
-        "val": [(year, "test") for year in tested],
-    }
+    if tested:
+        train = [(year, name) for year in years for name in year.trainval()]
+        lists = {"train": train, "val": [(year, "test") for year in tested]}
+        if any(name != "trainval" for _, name in train):
+            _note_lists(lists, dataset)
+        return lists, False
+    if any(year.has_list(split) for year in years for split in SPLITS):
+        return {split: [(year, split) for year in years] for split in SPLITS}, False
+    names = {year: year.single_list() for year in years}
+    return {"train": list(names.items())}, True
+
+
+def _note_lists(lists: dict[str, list[tuple["_Year", str]]], dataset: Dataset) -> None:
+    for split, of_split in lists.items():
+        names = " and ".join(f"{year.place}ImageSets/Main/{name}.txt" for year, name in of_split)
+        dataset.doubts.note(split, f"this split is {names}; there is no trainval.txt")
 
 
 class _Year:
-    """One folder with Annotations, ImageSets and JPEGImages."""
+    """One folder with Annotations, JPEGImages and perhaps ImageSets."""
 
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
-        self._place = "" if is_single else f"{folder.name}/"
+        self.place = "" if is_single else f"{folder.name}/"
         self._annotated = {
-            name.removesuffix(".xml")
-            for name in os.listdir(folder / "Annotations")
-            if name.endswith(".xml")
+            os.path.splitext(path)[0]: path for path in _xml_below(folder / "Annotations")
         }
         self._images: dict[str, list[str]] = {}
-        for name in sorted(os.listdir(folder / "JPEGImages")):
+        for name in images_below(folder / "JPEGImages"):
             self._images.setdefault(os.path.splitext(name)[0], []).append(name)
 
     def has_annotated(self, list_name: str) -> bool:
         """Whether there is such a list, and annotations of most of its images."""
         names = set(self._lines(list_name) or ())
-        return len(names & self._annotated) > len(names) / 2
+        return len(names & self._annotated.keys()) > len(names) / 2
+
+    def has_list(self, name: str) -> bool:
+        return holds((self.folder / "ImageSets" / "Main" / f"{name}.txt").is_file)
+
+    def trainval(self) -> list[str]:
+        """The lists of the images to train and validate on."""
+        both = [name for name in SPLITS if self.has_list(name)]
+        return both if both and not self.has_list("trainval") else ["trainval"]
+
+    def single_list(self) -> str:
+        """The list of a data set without splits."""
+        return next((name for name in ("default", "trainval") if self.has_list(name)), ALL)
 
     def names(self, list_name: str, split: str, problems: list[Problem]) -> list[str]:
         """The images of a list."""
+        if list_name == ALL:
+            return sorted(self._images.keys() | self._annotated.keys())
         names = self._lines(list_name)
-        place = f"{self._place}ImageSets/Main/{list_name}.txt"
+        place = f"{self.place}ImageSets/Main/{list_name}.txt"
         if names is None:
             text = "there is no such list, or it is not text in UTF-8"
             problems.append(Problem(split, "missing-file", f"{place}: {text}"))
@@ -188,37 +185,52 @@ class _Year:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             return None
-        return [line.strip() for line in lines if line.strip()]
+        return [self._name(line.strip()) for line in lines if line.strip()]
+
+    def _name(self, line: str) -> str:
+        """The name of an image as a path without a suffix, below JPEGImages/."""
+        spellings = [line, _FLAG.sub("", line)]
+        spellings += [text.replace("\\", "/").removeprefix("./") for text in spellings]
+        spellings += [text.rpartition("JPEGImages/")[2] for text in spellings]
+        spellings += [
+            stem
+            for text in spellings
+            for stem, suffix in [os.path.splitext(text)]
+            if suffix.lower() in SUFFIXES | {".xml"}
+        ]
+        known = (t for t in spellings if t in self._images or t in self._annotated)
+        return next(known, spellings[1])
 
     def read(
-        self, name: str, split: str, problems: list[Problem]
+        self, name: str, split: str, dataset: Dataset
     ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """COCO's entries of an image and its objects, without ids; None where there are none."""
-        place = f"{self._place}Annotations/{name}.xml"
+        place = f"{self.place}Annotations/{self._annotated.get(name, f'{name}.xml')}"
 
         def add(kind: str, text: str) -> None:
-            problems.append(Problem(split, kind, f"{place}: {text}"))
+            dataset.problems.append(Problem(split, kind, f"{place}: {text}"))
 
         files = self._images.get(name, [])
         if len(files) != 1:
             found = f"has {', '.join(map(shown, files))}" if files else "has none"
             kind = "duplicate-file-name" if files else "missing-image"
             add(kind, f"one image of that name must be in JPEGImages/, which {found}")
-        if name not in self._annotated:
-            add("missing-file", f"the image {shown(name)} of the split has no annotation file")
             return None
-        if len(files) != 1:
-            return None
+        file = self.folder / "JPEGImages" / files[0]
+        root = None
         try:
-            root = _parse(self.folder / "Annotations" / f"{name}.xml")
-            size = _size(root, self.folder / "JPEGImages" / files[0])
+            if name in self._annotated:
+                root = _parse(self.folder / "Annotations" / self._annotated[name])
+            else:
+                dataset.doubts.add(split, "no-annotation-file", shown(files[0]))
+            size = _size(root, file)
         except (OSError, ValueError) as error:
             add("not-voc", getattr(error, "strerror", None) or str(error))
             return None
-        below = files[0] if self.is_single else f"{self._place}JPEGImages/{files[0]}"
+        below = files[0] if self.is_single else f"{self.place}JPEGImages/{files[0]}"
         image = {"file_name": below, "width": size[0], "height": size[1], SOURCE: place}
         objects = []
-        for number, element in enumerate(root.findall("object"), start=1):
+        for number, element in enumerate(root.findall("object") if root is not None else (), 1):
             where = f"object {number}"
             try:
                 objects.append(_object(element) | {SOURCE: f"{place}: {where}"})
@@ -227,34 +239,41 @@ class _Year:
         return image, objects
 
 
-class _WithoutDoctype(ElementTree.TreeBuilder):
-    def doctype(self, *_: Any) -> None:
-        raise ValueError("it has a document type; VOC's annotations have none")
+def _xml_below(folder: Path) -> Iterator[str]:
+    """The annotation files below a folder, as paths relative to it."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        below = os.path.relpath(parent, folder)
+        for name in sorted(names):
+            if name.lower().endswith(".xml"):
+                yield name if below == "." else f"{below}/{name}"
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    try:
-        parser = ElementTree.XMLParser(target=_WithoutDoctype())
-        root = ElementTree.fromstring(path.read_bytes(), parser)
-    except (ElementTree.ParseError, LookupError) as error:  # the latter: an unknown encoding
-        raise ValueError(f"it is not XML ({error})") from error
+    root = parse_xml(path)
     if root.tag != "annotation":
         raise ValueError(f"its root must be <annotation>, and is <{root.tag[:100]}>")
     return root
 
 
-def _size(root: ElementTree.Element, image: Path) -> tuple[int, int]:
-    """(width, height) from the file; from the image if the file gives none."""
-    given = [_text(root, f"size/{side}") for side in ("width", "height")]
+def _size(root: ElementTree.Element | None, image: Path) -> tuple[int, int]:
+    """(width, height) from the file; from the image if there is no file or it gives none."""
+    given = [None if root is None else _text(root, f"size/{side}") for side in ("width", "height")]
     if all(text in (None, "", "0") for text in given):
         try:
             return read_photograph(image).size
         except PhotographError as error:
-            raise ValueError(f"it gives no size, and {shown(image.name)}: {error}") from error
-    sides = [int(text) for text in given if text and text.isdecimal() and len(text) < 10]
+            what = "there is no such file" if root is None else "it gives no size"
+            raise ValueError(f"{what}, and {shown(image.name)}: {error}") from error
+    plain = [re.sub(r"\.0*$", "", text or "") for text in given]
+    sides = [int(text) for text in plain if text.isdecimal() and len(text) < 10]
     if len(sides) != 2:
         raise ValueError(f"width and height must be whole numbers of px, got {shown(given)}")
     return sides[0], sides[1]
+
+
+_FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "unspecified": 0}
+"""Texts of ``<difficult>`` -> its value; labelImg and CVAT write words."""
 
 
 def _object(element: ElementTree.Element) -> dict[str, Any]:
@@ -262,15 +281,16 @@ def _object(element: ElementTree.Element) -> dict[str, Any]:
     if not name:
         raise ValueError("it has no <name>")
     left, top, right, bottom = _corners(element)
-    flag = _text(element, "difficult") or "0"
-    if flag not in ("0", "1"):
-        raise ValueError(f"<difficult> of {shown(name)} must be 0 or 1, got {shown(flag)}")
+    given = _text(element, "difficult") or "0"
+    flag = _FLAGS.get(given.lower())
+    if flag is None:
+        raise ValueError(f"<difficult> of {shown(name)} must be 0 or 1, got {shown(given)}")
     box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
     return {
         "category": name,
         "bbox": [int(value) if value == int(value) else value for value in box],
         "area": box[2] * box[3],
-        "iscrowd": int(flag),
+        "iscrowd": flag,
     }
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from focal_star.data.layouts.coco_values import are_finite, is_polygons, is_run_lengths
 from focal_star.io.quoting import shown
 
 BOX_TOLERANCE = 1.0
@@ -44,31 +45,13 @@ def other_faults(entry: dict) -> Iterator[tuple[str, str]]:
     if not _is_number(area) or not 0 <= _as_float(area) < math.inf:
         yield "not-coco", f"area must be a finite number, 0 or more; got {shown(area)}"
     keypoints = entry.get("keypoints")
-    if keypoints and not _are_finite(keypoints):
+    if keypoints and not are_finite(keypoints):
         yield "not-coco", f"keypoints must be a list of finite numbers, got {shown(keypoints)}"
     segmentation = entry.get("segmentation")
-    if segmentation and not (_is_polygons(segmentation) or _is_rle(segmentation)):
+    if segmentation and not (is_polygons(segmentation) or is_run_lengths(segmentation)):
         # The loader stops at a malformed one, and drops an instance that has no valid polygon.
         text = "segmentation must be finite polygons of at least 3 points, or a run-length code"
         yield "bad-segmentation", f"{text} with size and counts; got {shown(segmentation)}"
-
-
-def _is_polygons(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and all(_are_finite(polygon) for polygon in value)
-        and any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in value)
-    )
-
-
-def _is_rle(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    size, counts = value.get("size"), value.get("counts")
-    if not (isinstance(size, list) and isinstance(counts, list | str)):
-        return False
-    numbers = size if isinstance(counts, str) else size + counts
-    return len(size) == 2 and all(type(n) is int and 0 <= n < 2**32 for n in numbers)
 
 
 def _is_number(value: Any) -> bool:
@@ -77,10 +60,6 @@ def _is_number(value: Any) -> bool:
 
 def _is_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(_is_number(number) for number in value)
-
-
-def _are_finite(value: Any) -> bool:
-    return _is_numbers(value) and all(math.isfinite(_as_float(number)) for number in value)
 
 
 def _as_float(value: int | float) -> float:

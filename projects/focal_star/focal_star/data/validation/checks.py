@@ -1,12 +1,17 @@
 """The check of a data set before anything is trained on it.
 
-A data set is a folder in COCO's format (:mod:`focal_star.data.layouts.coco`) or of Pascal VOC
-(:mod:`focal_star.data.layouts.voc`), which is converted first. Detectron2's COCO loader reads what
-passes here without an error, and without silently dropping an instance.
+A data set is a folder in one of the layouts of :mod:`focal_star.data.layouts.reading`, which is
+converted to COCO's format first. Detectron2's COCO loader reads what passes here without an error,
+and without silently dropping an instance.
+
+Errors stop. What is doubtful warns, once a kind with a count
+(:mod:`focal_star.data.validation.doubts`). A folder in COCO's format may have the values of
+:mod:`focal_star.data.layouts.coco_values`, which are made plain first; a split that Detectron2
+knows by name may not.
 
 The rules, where COCO's format leaves room:
 
-* ``file_name`` is relative to the split's folder of images, and does not lead out of it.
+* ``file_name`` is relative to the split's folder of images, and does not lead out of the data set.
 * ``width`` and ``height`` are those of the image after its EXIF orientation is applied, because
   the loader gives that image to the model.
 * ``bbox`` is ``[x, y, width, height]`` in pixels, both sides above 0, inside the image. It may
@@ -14,22 +19,22 @@ The rules, where COCO's format leaves room:
   corners counted from 1 (Pascal VOC) end one pixel further. The loader clips such a box.
 * Ids are integers from 0 to 2^63 - 1; category ids may have gaps. ``area`` and ``iscrowd`` may be
   left out. Crowd boxes and images without annotations are allowed, and unknown keys are ignored.
-* Both splits list the same categories under the same ids, and share no image.
+* Both splits list the same categories under the same ids, and share no image file.
 
 Nothing is ever written into the folder. On the command line::
 
     python -m focal_star.data check FOLDER
 """
 
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from focal_star.data.layouts import voc
-from focal_star.data.layouts.coco import LAYOUTS, is_coco, splits_of
-from focal_star.data.layouts.problems import KINDS, DatasetError, Problem, holds
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.problems import KINDS, DatasetError, Doubts, Problem, holds
+from focal_star.data.layouts.reading import LAYOUTS, nearest, read
 from focal_star.data.layouts.split import Split
 from focal_star.data.validation.annotations import BOX_TOLERANCE
 from focal_star.data.validation.description import (
@@ -38,7 +43,11 @@ from focal_star.data.validation.description import (
     joined_sha256,
     known_description,
 )
+from focal_star.data.validation.doubts import find_same_pictures
+from focal_star.data.validation.images import PLAIN, ImageOptions
 from focal_star.data.validation.split_check import SplitCheck
+from focal_star.data.validation.verdicts import known_cards, remember
+from focal_star.io.image_files import allow_pixels
 from focal_star.io.quoting import shown
 
 __all__ = [
@@ -46,9 +55,10 @@ __all__ = [
     "KINDS",
     "DatasetCheck",
     "DatasetError",
+    "ImageOptions",
     "Problem",
     "Split",
-    "check_converted",
+    "check_dataset",
     "check_folder",
     "check_split",
     "check_splits",
@@ -59,10 +69,13 @@ __all__ = [
     "splits_of",
 ]
 
-_VALID = f"valid is {'; or '.join(LAYOUTS)}; or, of Pascal VOC, {', '.join(voc.PARTS)}"
+_VALID = f"valid is {'; or '.join(LAYOUTS)}"
 
-_VALID_SPLITS: set[tuple[Split, Split, int | None]] = set()
-"""What this process has found valid, with the bit depth."""
+_VALID_CARDS: dict[tuple[Path, ImageOptions], dict[str, dict[str, Any]]] = {}
+"""The descriptions of what this process has found valid."""
+
+FOLLOW_UPS = ("no-images", "no-annotations", "no-categories", "categories-differ")
+"""Kinds of problems that follow from another one that was found while the files were read."""
 
 
 @dataclass(frozen=True)
@@ -73,88 +86,116 @@ class DatasetCheck:
         problems: the problems of each split and of the two together; empty if the data set is
             valid.
         splits: the checks of the splits; empty where there is no data set.
+        doubts: what was doubtful while the files were read, and in the two splits together.
+        dataset: what was read; None where there is no data set, or where its splits were given.
     """
 
     problems: list[Problem]
     splits: tuple[SplitCheck, ...] = ()
+    doubts: Doubts = field(default_factory=Doubts)
+    dataset: Dataset | None = None
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Split -> its description, without reading a file again. The data set must be valid."""
-        return {check.split.name: check.describe() for check in self.splits}
+        cards = {check.split.name: check.describe() for check in self.splits}
+        return {
+            split: card | {"warnings": [*self.doubts.lines(split), *card["warnings"]]}
+            for split, card in cards.items()
+        }
 
 
-def check_split(split: Split, bit_depth: int | None = None) -> SplitCheck:
-    """Check one split; ``bit_depth`` as in :func:`check_folder`."""
-    return SplitCheck(split, bit_depth).run()
+def check_split(split: Split, options: ImageOptions = PLAIN) -> SplitCheck:
+    """Check one split, whose values must be plain."""
+    allow_pixels(options.max_pixels)
+    return SplitCheck(split, options).read()
 
 
-def check_folder(folder: Path | str, bit_depth: int | None = None) -> DatasetCheck:
+def check_folder(folder: Path | str, options: ImageOptions = PLAIN) -> DatasetCheck:
     """Check both splits of a folder, and whether they agree.
 
     Args:
         folder: the folder of the data set.
-        bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
+        options: how its images are read.
     """
     folder = Path(folder)
     if not holds(folder.is_dir):
         return _no_dataset(f"{shown(str(folder))} is not a folder")
-    if is_coco(folder):
-        return check_splits(*splits_of(folder), bit_depth=bit_depth)
     try:
-        if voc.is_voc(folder):
-            return check_converted(voc.convert(folder), bit_depth)
+        dataset = read(folder, options.links)
     except OSError as error:
         return _no_dataset(f"{error.filename} cannot be read: {error.strerror}")
-    return _no_dataset(f"there is no data set in {shown(str(folder))}")
+    if dataset is None:
+        return _no_dataset(f"there is no data set in {shown(str(folder))}: {nearest(folder)}")
+    return check_dataset(dataset, options)
 
 
-def check_splits(train: Split, val: Split, bit_depth: int | None = None) -> DatasetCheck:
-    """Check two splits, and whether they agree; ``bit_depth`` as in :func:`check_folder`."""
-    checks = check_split(train, bit_depth), check_split(val, bit_depth)
-    between = [*_category_differences(*checks), *_shared_images(*checks)]
-    return DatasetCheck(checks[0].problems + checks[1].problems + between, checks)
+def check_dataset(dataset: Dataset, options: ImageOptions = PLAIN) -> DatasetCheck:
+    """Check what was read of a folder."""
+    allow_pixels(options.max_pixels)
+    states = dataset.states()
+    train, val = (
+        SplitCheck(split, options).run(dataset.contents.get(split.name), states.get(split.name))
+        for split in dataset.splits
+    )
+    return _together(train, val, dataset)
 
 
-def check_converted(converted: voc.Converted, bit_depth: int | None = None) -> DatasetCheck:
-    """Check a VOC data set: the problems of its annotation files, then those of `check_splits`.
+def check_splits(train: Split, val: Split, options: ImageOptions = PLAIN) -> DatasetCheck:
+    """Check two splits, whose values must be plain, and whether they agree."""
+    return _together(check_split(train, options), check_split(val, options))
 
-    Raises:
-        OSError: the conversion does not fit into the folder for temporary files.
-    """
-    with tempfile.TemporaryDirectory() as into:
-        converted.write(Path(into))
-        check = check_splits(*converted.splits(Path(into)), bit_depth=bit_depth)
-        return DatasetCheck(converted.problems + check.problems, check.splits)
+
+def _together(train: SplitCheck, val: SplitCheck, dataset: Dataset | None = None) -> DatasetCheck:
+    between = [*_category_differences(train, val), *_shared_images(train, val)]
+    found = [*train.problems, *val.problems, *between]
+    doubts = Doubts()
+    if dataset is not None:
+        if dataset.problems:
+            found = [problem for problem in found if problem.kind not in FOLLOW_UPS]
+        found = dataset.problems + found
+        doubts = dataset.doubts.copy()
+    find_same_pictures({check.split.name: check.named_facts() for check in (train, val)}, doubts)
+    return DatasetCheck(found, (train, val), doubts, dataset)
 
 
 def _no_dataset(text: str) -> DatasetCheck:
     return DatasetCheck([Problem("both", "missing-file", f"{text}; {_VALID}")])
 
 
-def require_valid(folder: Path | str, bit_depth: int | None = None) -> dict[str, dict[str, Any]]:
-    """Split -> its description; ``bit_depth`` as in :func:`check_folder`.
+def require_valid(
+    folder: Path | str, options: ImageOptions = PLAIN
+) -> tuple[dict[str, dict[str, Any]], Dataset | None]:
+    """Check a folder, and describe it.
 
-    A folder in COCO's format that this process has found valid is not read again while its files
-    are unchanged.
+    A folder in COCO's plain format that was found valid is not read again while its files are
+    unchanged (:mod:`focal_star.data.validation.verdicts`).
+
+    Returns:
+        Split -> its description; and what was read, None where the folder's own annotation files
+        can be used as they are.
 
     Raises:
         DatasetError: with every problem of the data set.
     """
-    splits = splits_of(folder)
-    key = (*splits, bit_depth)
-    if key in _VALID_SPLITS:
-        cards = {
-            split.name: known.card
-            for split in splits
-            if (known := known_description(split)) is not None and known.bit_depth == bit_depth
-        }
-        if len(cards) == len(splits):
-            return cards
-    check = check_folder(folder, bit_depth)
+    folder = Path(folder)
+    key = folder, options
+    known = [known_description(split) for split in splits_of(folder)]
+    if key in _VALID_CARDS and all(
+        one is not None and one.bit_depth == options.bit_depth for one in known
+    ):
+        return _VALID_CARDS[key], None
+    cached = known_cards(folder, options)
+    if cached is not None:
+        return cached, None
+    check = check_folder(folder, options)
     if check.problems:
         raise DatasetError(folder, check.problems)
-    _VALID_SPLITS.add(key)
-    return check.describe()
+    cards = check.describe()
+    if check.dataset is not None and check.dataset.is_converted:
+        return cards, check.dataset
+    _VALID_CARDS[key] = cards
+    remember(folder, options, check.splits, cards)
+    return cards, None
 
 
 def _category_differences(train: SplitCheck, val: SplitCheck) -> Iterator[Problem]:

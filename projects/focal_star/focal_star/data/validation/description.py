@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import statistics
 import time
 from collections import Counter
@@ -13,20 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.dataset import FileState, Stamp, stamp_of
+from focal_star.data.layouts.problems import Doubts
 from focal_star.data.layouts.split import Split
+from focal_star.data.validation.doubts import find_doubts, written_warnings
+from focal_star.data.validation.image_facts_cache import SETTLED_SECONDS
 from focal_star.data.validation.images import (
     ImageFacts,
-    Stamp,
     describe_conversions,
     read_image_facts,
-    stamp_of,
 )
 
 SMALL, MEDIUM = 32**2, 96**2
 """COCO's bounds of an object's area, px: below the first it is small, below the second medium."""
-
-SETTLED_SECONDS = 2.0
-"""A file that was changed less than this long ago could change again without a new stamp."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Described:
     stamps: dict[Path, Stamp]
 
 
-_DESCRIBED: dict[Split, _Described] = {}
+_DESCRIBED: dict[tuple[str, str], _Described] = {}
 """The descriptions made by this process, so that no file is read twice while it is unchanged."""
 
 
@@ -52,8 +52,8 @@ def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
     Returns:
         ``sha256`` in hex, which changes with any byte of the annotation file or of an image that
         it lists; ``conversions``, the lines of
-        :func:`focal_star.data.validation.images.describe_conversions`; and what :func:`contents`
-        counts.
+        :func:`focal_star.data.validation.images.describe_conversions`; ``warnings``, the lines on
+        what is doubtful; and what :func:`contents` counts.
     """
     known = known_description(split)
     if known is not None and known.bit_depth == bit_depth:
@@ -63,14 +63,14 @@ def describe(split: Split, bit_depth: int | None = None) -> dict[str, Any]:
     paths = [split.image_root / image["file_name"] for image in content["images"]]
     with ThreadPoolExecutor() as pool:
         facts = list(pool.map(read_image_facts, paths))
-    file = hashlib.sha256(data).digest(), stamp
+    file = FileState(hashlib.sha256(data).digest(), stamp)
     return describe_content(split, content, file, facts, bit_depth)
 
 
 def describe_content(
     split: Split,
     content: dict[str, Any],
-    annotation_file: tuple[bytes, Stamp],
+    annotation_file: FileState,
     facts: Sequence[ImageFacts],
     bit_depth: int | None,
 ) -> dict[str, Any]:
@@ -79,33 +79,45 @@ def describe_content(
     Args:
         split: the files of the split.
         content: the content of the annotation file, decoded.
-        annotation_file: its SHA-256, and its stamp from before it was read.
+        annotation_file: which content it is.
         facts: the facts of each image, in the order of the file.
         bit_depth: see :func:`describe`.
     """
-    file_digest, stamp = annotation_file
     order = sorted(range(len(facts)), key=lambda number: content["images"][number]["id"])
     names = [content["images"][number]["file_name"] for number in order]
-    digest = hashlib.sha256(file_digest)
+    digest = hashlib.sha256(annotation_file.sha256)
     for number in order:
         digest.update(facts[number].sha256)
     conversions = [facts[number].conversions for number in order]
+    doubts = Doubts()
+    find_doubts(split.name, content, doubts)
     card = {
         "sha256": digest.hexdigest(),
         "conversions": describe_conversions(names, conversions, bit_depth),
+        "warnings": [*written_warnings(content), *doubts.lines(split.name)],
         **contents(content),
     }
-    stamps = {split.annotation_file: stamp}
-    stamps |= {split.image_root / names[n]: facts[k].stamp for n, k in enumerate(order)}
-    latest = max(changed for *_, changed in stamps.values())
-    if time.time_ns() - latest > SETTLED_SECONDS * 1e9:
-        _DESCRIBED[split] = _Described(card, bit_depth, stamps)
+    paths = [split.image_root / name for name in names]
+    found = [annotation_file.stamp, *(facts[number].stamp for number in order)]
+    stamps = {
+        path: stamp
+        for path, stamp in zip([split.annotation_file, *paths], found, strict=True)
+        if stamp is not None
+    }
+    if annotation_file.stamp is not None:  # a conversion that is not written has none
+        latest = max(changed for *_, changed in stamps.values())
+        if time.time_ns() - latest > SETTLED_SECONDS * 1e9:
+            _DESCRIBED[_key(split)] = _Described(card, bit_depth, stamps)
     return dict(card)
+
+
+def _key(split: Split) -> tuple[str, str]:
+    return os.path.abspath(split.annotation_file), os.path.abspath(split.image_root)
 
 
 def known_description(split: Split) -> _Described | None:
     """The description that this process has made of a split, if its files are unchanged."""
-    known = _DESCRIBED.get(split)
+    known = _DESCRIBED.get(_key(split))
     try:
         unchanged = known and all(stamp_of(path) == was for path, was in known.stamps.items())
     except OSError:
@@ -137,7 +149,8 @@ def contents(annotations: dict[str, Any]) -> dict[str, Any]:
         ``num_images``; ``num_instances`` (annotations, crowds included); ``num_crowd``;
         ``num_categories``; ``category_names`` in the order of their ids; and, without crowds:
         ``num_small``, ``num_medium`` and ``num_large`` (objects by COCO's areas; the box's area
-        where none is given), ``objects_per_image`` (mean, one decimal), ``most_objects_per_image``
+        where none is given), ``num_without_objects`` (images), ``objects_per_image`` (mean, one
+        decimal), ``most_objects_per_image``
         and ``per_category`` (name -> objects); ``object_size`` (the square root of a box's area),
         ``width`` and ``height`` (minimum, median and maximum, px).
     """
@@ -156,6 +169,7 @@ def contents(annotations: dict[str, Any]) -> dict[str, Any]:
         "num_small": sum(area < SMALL for area in areas),
         "num_medium": sum(SMALL <= area < MEDIUM for area in areas),
         "num_large": sum(area >= MEDIUM for area in areas),
+        "num_without_objects": len(images) - len(in_image),
         "objects_per_image": round(len(objects) / len(images), 1) if images else None,
         "most_objects_per_image": max(in_image.values(), default=0),
         "width": _spread([image["width"] for image in images]),

@@ -1,13 +1,14 @@
 """Reads each image of a split once: for its hash, its faults, and losses in its conversion."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from focal_star.data.layouts.dataset import Stamp, stamp_of
+from focal_star.data.layouts.linked import linked_text
 from focal_star.data.layouts.problems import holds
 from focal_star.io.image_files import (
     CONVERSIONS,
@@ -23,8 +24,26 @@ from focal_star.io.quoting import shown
 DEPTHS = (8, 10, 12, 14, 16)
 """The bits per value that cameras and scanners write into files of 16 bits."""
 
-Stamp = tuple[int, int, int]
-"""Inode, size and time of the last change (ns) of a file."""
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How the images of a data set are read and checked.
+
+    Attributes:
+        bit_depth: ``INPUT.BIT_DEPTH``.
+        max_pixels: ``INPUT.MAX_PIXELS``; None for Pillow's limit.
+        links: ``DATASETS.LINKS``.
+        cache: the folder in which the facts of images are cached; None for no cache.
+    """
+
+    bit_depth: int | None = None
+    max_pixels: int | None = None
+    links: bool = False
+    cache: Path | None = None
+
+
+PLAIN = ImageOptions()
+"""How images are read by default."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,7 @@ class ImageFacts:
         is_turned: whether its EXIF orientation swapped width and height.
         fault: kind and text of the problem, None where there is none.
         sha256: the SHA-256 of the file.
+        pixels: a hash of its pixels and size; b"" where it was not decoded.
         stamp: the stamp of the file when it was read.
         conversions: what is done to its pixels when it is read.
     """
@@ -44,35 +64,50 @@ class ImageFacts:
     is_turned: bool = False
     fault: tuple[str, str] | None = None
     sha256: bytes = b""
+    pixels: bytes = b""
     stamp: Stamp | None = None
     conversions: Conversions = Conversions()
 
 
-def stamp_of(path: Path) -> Stamp:
-    about = os.stat(path)
-    return about.st_ino, about.st_size, about.st_mtime_ns
-
-
-def check_image(path: Path | None, bit_depth: int | None = None) -> ImageFacts:
-    """Read and decode an image as the loader does; ``bit_depth`` is ``INPUT.BIT_DEPTH``."""
+def check_image(path: Path | None, options: ImageOptions = PLAIN) -> ImageFacts:
+    """Read and decode an image as the loader does."""
     if path is None:
         return ImageFacts()
     if not holds(path.is_file):
-        reason = "is not a regular file" if holds(path.exists) else "does not exist"
+        reason = "does not exist"
+        if holds(path.is_symlink):
+            reason = "is a link to a file that does not exist"
+        elif holds(path.exists):
+            reason = "is not a regular file"
         return ImageFacts(fault=("missing-image", f"{shown(str(path))} {reason}"))
+    stamp = None
     try:
         stamp, content = stamp_of(path), path.read_bytes()
-        photograph = decode(content, bit_depth, Image.MAX_IMAGE_PIXELS)
+        limit = options.max_pixels or Image.MAX_IMAGE_PIXELS
+        photograph = decode(content, options.bit_depth, limit)
     except (PhotographError, OSError) as error:
-        text = getattr(error, "strerror", None) or error
-        return ImageFacts(fault=("broken-image", f"{shown(path.name)} cannot be decoded: {text}"))
+        text = getattr(error, "strerror", None) or str(error)
+        if (target := linked_text(path)) is not None:
+            text = (
+                f"it holds the path of another file, {shown(str(target))}, as a link does that was "
+                "copied as text; DATASETS.LINKS True reads that file"
+            )
+        text = f"{shown(path.name)} cannot be decoded: {text}"
+        return ImageFacts(fault=("broken-image", text), stamp=stamp)
     return ImageFacts(
         photograph.image.size,
         photograph.is_turned,
         sha256=hashlib.sha256(content).digest(),
+        pixels=_pixel_hash(photograph.image),
         stamp=stamp,
         conversions=photograph.conversions,
     )
+
+
+def _pixel_hash(image: Image.Image) -> bytes:
+    digest = hashlib.blake2b(f"{image.size}".encode(), digest_size=16)
+    digest.update(image.tobytes())
+    return digest.digest()
 
 
 def read_image_facts(path: Path) -> ImageFacts:

@@ -3,37 +3,32 @@
 :mod:`focal_star.data.validation.checks` states the rules.
 """
 
-import hashlib
-import json
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from focal_star.data.layouts.coco_values import MAX_ID, are_finite
+from focal_star.data.layouts.dataset import FileState, Stamp
+from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.data.validation.annotations import box_faults, other_faults
 from focal_star.data.validation.description import describe_content
-from focal_star.data.validation.images import ImageFacts, Stamp, check_image, stamp_of
-from focal_star.io.json_text import without_duplicates
+from focal_star.data.validation.doubts import form_of_boxes
+from focal_star.data.validation.image_facts_cache import facts_of
+from focal_star.data.validation.images import PLAIN, ImageFacts, ImageOptions
 from focal_star.io.quoting import shown
-
-MAX_LEVELS = 20
-"""Nesting of lists and objects; COCO's own files have five levels."""
 
 MAX_NAME_LENGTH = 200
 """Characters of a category's name, which becomes a line of tables and figures."""
 
 MAX_OBJECTS = 10_000
 """Each is compared with each anchor of the image: more would need gigabytes."""
-
-MAX_ID = 2**63 - 1
-"""Libraries store ids in 64 bits."""
 
 MAX_SIDE = 2**31 - 1
 """Width or height, px; no image format allows more."""
@@ -43,36 +38,68 @@ EMPTY_IN_COCO = {"instances_train2017.json": (200365, 550395)}
 out. COCO must pass."""
 
 
+class _Place:
+    """Where an entry is, in words that are made only where they are needed."""
+
+    __slots__ = ("_entry", "_index", "_key")
+
+    def __init__(self, key: str, index: int, entry: Any):
+        self._key, self._index, self._entry = key, index, entry
+
+    def __str__(self) -> str:
+        entry, where = self._entry, f"{self._key}[{self._index}]"
+        names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
+        names += [f"id {shown(entry['id'])}"] if "id" in entry else []
+        names += [shown(entry[SOURCE])] if SOURCE in entry else []
+        return f"{where} ({', '.join(names)})" if names else where
+
+
 @dataclass
 class SplitCheck:
     """Reads one split, collects its problems, and keeps what it has read.
 
     Attributes:
         split: the split.
-        bit_depth: ``INPUT.BIT_DEPTH`` that its images will be read with.
+        options: how its images are read.
         problems: in the order of the file; empty if the split is valid.
         categories: the name, "" where it is invalid, by category id.
         image_ids: the image id, None where it is invalid, by file name.
         sizes: (width, height) in pixels by image id, None where neither file nor JSON gives one.
+        facts: of the images that are objects, in the order of the file.
     """
 
     split: Split
-    bit_depth: int | None = None
+    options: ImageOptions = PLAIN
     problems: list[Problem] = field(default_factory=list)
     categories: dict[int, str] = field(default_factory=dict)
     image_ids: dict[str, int | None] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+    facts: list[ImageFacts] = field(default_factory=list)
     _content: dict | None = None
-    _file: tuple[bytes, Stamp] | None = None
-    _facts: list[ImageFacts] = field(default_factory=list)
+    _file: FileState | None = None
+    _targets: dict[str, str] = field(default_factory=dict)
 
     @property
     def _root_name(self) -> str:
         return f"{self.split.image_root.name}/"
 
-    def run(self) -> "SplitCheck":
-        """Check the split, and return this object."""
-        content = self._content = self._read()
+    @property
+    def content(self) -> dict:
+        """The content of the annotation file; {} where it cannot be read."""
+        return self._content or {}
+
+    def read(self) -> "SplitCheck":
+        """Read the annotation file and check it; return this object."""
+        return self.run(*read_json(self.split.annotation_file, self.split.name, self.problems))
+
+    def run(self, content: dict | None, file: FileState | None) -> "SplitCheck":
+        """Check the split, and return this object.
+
+        Args:
+            content: of the annotation file; None where it cannot be read, which was reported.
+            file: which content it is.
+        """
+        self._content, self._file = content, file
         categories = self._entries(content, "categories")
         images = self._entries(content, "images")
         annotations = self._entries(content, "annotations")
@@ -97,40 +124,35 @@ class SplitCheck:
         :func:`focal_star.data.validation.description.describe`."""
         assert not self.problems, self.problems
         assert self._content is not None and self._file is not None, "the split has not been read"
-        return describe_content(self.split, self._content, self._file, self._facts, self.bit_depth)
+        return describe_content(
+            self.split, self._content, self._file, self.facts, self.options.bit_depth
+        )
 
-    def _add(self, kind: str, where: str, text: str) -> None:
+    @property
+    def stamp(self) -> Stamp | None:
+        """The stamp of the annotation file, from before it was read."""
+        return None if self._file is None else self._file.stamp
+
+    def entries(self, key: str) -> list[tuple[str, dict]]:
+        """The objects of one of COCO's three lists, each after the words that locate it."""
+        entries = self.content.get(key)
+        return [
+            (str(_Place(key, index, entry)), entry)
+            for index, entry in enumerate(entries if isinstance(entries, list) else ())
+            if isinstance(entry, dict)
+        ]
+
+    def named_facts(self) -> list[tuple[str, ImageFacts]]:
+        """File name and facts of each image."""
+        images = self.content.get("images")
+        entries = [e for e in images if isinstance(e, dict)] if isinstance(images, list) else []
+        return [(str(e.get("file_name")), f) for e, f in zip(entries, self.facts, strict=False)]
+
+    def _add(self, kind: str, where: _Place | str, text: str) -> None:
         place = self.split.annotation_file.name + (f": {where}" if where else "")
         self.problems.append(Problem(self.split.name, kind, f"{place}: {text}"))
 
-    def _read(self) -> dict | None:
-        path = self.split.annotation_file
-        try:
-            # A pipe or a device would block or never end.
-            if path.exists() and not path.is_file():
-                raise OSError("it is not a regular file")
-            stamp, data = stamp_of(path), path.read_bytes()
-            self._file = hashlib.sha256(data).digest(), stamp
-            content = json.loads(data.decode("utf-8"), object_pairs_hook=without_duplicates)
-            if _is_deeper(content, MAX_LEVELS):
-                raise RecursionError
-        except FileNotFoundError:
-            self._add("missing-file", "", f"there is no such file in {shown(str(path.parent))}")
-        except OSError as error:
-            self._add("missing-file", "", f"cannot be read: {error.strerror or error}")
-        except UnicodeDecodeError as error:
-            self._add("not-json", "", f"is not UTF-8 text (byte {error.start})")
-        except ValueError as error:
-            self._add("not-json", "", f"is not JSON: {error}")
-        except RecursionError:
-            self._add("not-json", "", "is nested too deeply to be a COCO file")
-        else:
-            if isinstance(content, dict):
-                return content
-            self._add("not-coco", "", f"must be an object, got {shown(content)}")
-        return None
-
-    def _entries(self, content: dict | None, key: str) -> list[tuple[str, dict]] | None:
+    def _entries(self, content: dict | None, key: str) -> list[tuple[_Place, dict]] | None:
         """The objects of one of COCO's three lists, each after the words that locate it."""
         if content is None:
             return None
@@ -143,17 +165,15 @@ class SplitCheck:
             self._add(f"no-{key}", "", f"the list of {key} is empty")
         objects = []
         for index, entry in enumerate(entries):
-            where = f"{key}[{index}]"
-            if not isinstance(entry, dict):
-                self._add("not-coco", where, f"must be an object, got {shown(entry)}")
-                continue
-            names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
-            names += [f"id {shown(entry['id'])}"] if "id" in entry else []
-            names += [shown(entry[SOURCE])] if SOURCE in entry else []
-            objects.append((f"{where} ({', '.join(names)})" if names else where, entry))
+            where = _Place(key, index, entry)
+            if isinstance(entry, dict):
+                objects.append((where, entry))
+            else:
+                text = f"must be an object, got {shown(entry)}"
+                self._add("not-coco", f"{key}[{index}]", text)
         return objects
 
-    def _valid_id(self, where: str, entry: dict, key: str) -> int | None:
+    def _valid_id(self, where: _Place, entry: dict, key: str) -> int | None:
         value = entry.get(key)
         if type(value) is int and 0 <= value <= MAX_ID:
             return value
@@ -164,16 +184,18 @@ class SplitCheck:
         self._add("not-coco", where, text)
         return None
 
-    def _unique_id(self, where: str, entry: dict, seen: dict[int, str], noun: str) -> int | None:
+    def _unique_id(
+        self, where: _Place, entry: dict, seen: dict[int, _Place], noun: str
+    ) -> int | None:
         entry_id = self._valid_id(where, entry, "id")
-        if entry_id is not None and seen.setdefault(entry_id, where) != where:
+        if entry_id is not None and seen.setdefault(entry_id, where) is not where:
             text = f"the id {entry_id} is already that of {seen[entry_id]}"
             self._add(f"duplicate-{noun}-id", where, text)
         return entry_id
 
-    def _check_categories(self, entries: list[tuple[str, dict]]) -> None:
-        seen_ids: dict[int, str] = {}
-        seen_names: dict[str, str] = {}
+    def _check_categories(self, entries: list[tuple[_Place, dict]]) -> None:
+        seen_ids: dict[int, _Place] = {}
+        seen_names: dict[str, _Place] = {}
         for where, entry in entries:
             category_id = self._unique_id(where, entry, seen_ids, "category")
             name = entry.get("name")
@@ -184,31 +206,29 @@ class SplitCheck:
             elif len(name) > MAX_NAME_LENGTH or not _is_one_line(name):
                 text = f"name must be one line of at most {MAX_NAME_LENGTH} characters"
                 self._add("not-coco", where, f"{text}, got {len(name)}: {shown(name)}")
-            elif seen_names.setdefault(name, where) != where:
+            elif seen_names.setdefault(name, where) is not where:
                 text = f"the name {shown(name)} is already that of {seen_names[name]}"
                 self._add("duplicate-category-name", where, text)
             if category_id is not None:
                 self.categories.setdefault(category_id, name)
 
-    def _check_images(self, entries: list[tuple[str, dict]], has_root: bool) -> None:
-        seen_ids: dict[int, str] = {}
-        seen_names: dict[str, str] = {}
-        ids, paths = [], []
+    def _check_images(self, entries: list[tuple[_Place, dict]], has_root: bool) -> None:
+        seen_ids: dict[int, _Place] = {}
+        seen_names: dict[str, _Place] = {}
+        ids: list[int | None] = []
+        names: list[str | None] = []
         for where, entry in entries:
             image_id = self._unique_id(where, entry, seen_ids, "image")
             name = self._file_name(where, entry)
             if name is not None:
-                if seen_names.setdefault(name, where) != where:
+                if seen_names.setdefault(name, where) is not where:
                     text = f"the file {shown(name)} is already that of {seen_names[name]}"
                     self._add("duplicate-file-name", where, text)
                 self.image_ids.setdefault(name, image_id)
             ids.append(image_id)
-            paths.append(self.split.image_root / name if has_root and name is not None else None)
-        # Pillow releases the interpreter's lock while it decodes, so threads use every core.
-        with ThreadPoolExecutor() as pool:
-            for facts in pool.map(partial(check_image, bit_depth=self.bit_depth), paths):
-                self._facts.append(facts)
-        for image_id, (where, entry), facts in zip(ids, entries, self._facts, strict=True):
+            names.append(name if has_root else None)
+        self.facts = facts_of(names, self.split.image_root, self.split.name, self.options)
+        for image_id, (where, entry), facts in zip(ids, entries, self.facts, strict=True):
             if facts.fault:
                 kind, text = facts.fault
                 self._add(kind, where, text)
@@ -216,7 +236,7 @@ class SplitCheck:
             if image_id is not None:
                 self.sizes.setdefault(image_id, size)
 
-    def _file_name(self, where: str, entry: dict) -> str | None:
+    def _file_name(self, where: _Place, entry: dict) -> str | None:
         """The image's path below images/, in one spelling; None where it may not be opened."""
         name = entry.get("file_name")
         if not isinstance(name, str) or not name or "\0" in name:
@@ -233,18 +253,32 @@ class SplitCheck:
             self._add("path-outside", where, text)
             return None
         try:
-            root = os.path.realpath(self.split.image_root)
-            target = os.path.realpath(os.path.join(root, name))
-            outside = os.path.commonpath([root, target]) != root
+            target = self._target(name)
+            outside = all(os.path.commonpath([bound, target]) != bound for bound in self._bounds)
         except (OSError, ValueError):  # a name that this file system cannot have: missing, then
             outside = False
         if outside:
-            text = f"file_name {shown(name)} is a link out of {self._root_name}, to {shown(target)}"
+            text = f"file_name {shown(name)} is a link out of the data set, to {shown(target)}; "
+            text += "DATASETS.LINKS True allows that"
             self._add("path-outside", where, text)
             return None
         return str(path)
 
-    def _check_size(self, where: str, entry: dict, facts: ImageFacts) -> tuple[int, int] | None:
+    @cached_property
+    def _bounds(self) -> tuple[str, ...]:
+        """The folders that an image may be in, once links are resolved."""
+        folders = (self.split.image_root, self.split.folder or self.split.image_root)
+        return tuple(dict.fromkeys(map(os.path.realpath, folders)))
+
+    def _target(self, name: str) -> str:
+        """The path of an image, once links are resolved."""
+        folder, _, file = name.rpartition("/")
+        if folder not in self._targets:
+            self._targets[folder] = os.path.realpath(os.path.join(self._bounds[0], folder))
+        path = os.path.join(self._targets[folder], file)
+        return os.path.realpath(path) if os.path.islink(path) or file in ("", ".") else path
+
+    def _check_size(self, where: _Place, entry: dict, facts: ImageFacts) -> tuple[int, int] | None:
         """Compare the JSON's size with the file's; return the file's, or else the JSON's."""
         given: tuple[Any, Any] = entry.get("width"), entry.get("height")
         if not all(type(side) is int and 0 < side <= MAX_SIDE for side in given):
@@ -260,12 +294,13 @@ class SplitCheck:
 
     def _check_annotations(
         self,
-        entries: list[tuple[str, dict]],
+        entries: list[tuple[_Place, dict]],
         image_ids: Collection[int] | None,
         category_ids: Collection[int] | None,
     ) -> None:
-        seen_ids: dict[int, str] = {}
+        seen_ids: dict[int, _Place] = {}
         in_image: Counter[int | None] = Counter()
+        boxes: list[tuple[list[float], tuple[int, int] | None, Any]] = []
         has_instance = False
         valid = shown(sorted(category_ids or ()))
         empty = EMPTY_IN_COCO.get(self.split.annotation_file.name, ())
@@ -284,30 +319,27 @@ class SplitCheck:
                 text += f" valid are {valid}"
                 self._add("unknown-category", where, text)
             size = None if image_id is None else self.sizes.get(image_id)
-            for kind, text in box_faults(entry.get("bbox"), size):
+            box = entry.get("bbox")
+            for kind, text in box_faults(box, size):
                 if kind != "empty-box" or image_id not in empty:
                     self._add(kind, where, text)
+            if (
+                isinstance(box, list)
+                and len(box) == 4
+                and are_finite(box)
+                and not entry.get("iscrowd")
+            ):
+                boxes.append((box, size, entry.get("area")))
             for kind, text in other_faults(entry):
                 self._add(kind, where, text)
             has_instance = has_instance or not entry.get("iscrowd")
+        form = form_of_boxes(self.split.name, self.split.annotation_file.name, boxes)
+        if form is not None:  # it explains what the boxes alone were reported for
+            of_boxes = ("box-outside", "empty-box")
+            self.problems = [p for p in self.problems if p.kind not in of_boxes] + [form]
         if not has_instance:
             text = "there is no annotation to train or test on"
             self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper than this many levels."""
-    if not isinstance(value, dict | list):
-        return False
-    if levels == 0:
-        return True
-    values = value.values() if isinstance(value, dict) else value
-    return not _PLAIN.issuperset(map(type, values)) and any(
-        _is_deeper(item, levels - 1) for item in values
-    )
-
-
-_PLAIN = {bool, float, int, str, type(None)}
 
 
 def _is_one_line(text: str) -> bool:

@@ -158,4 +158,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from focal_star.io.pipes import until_pipe_closes
+
+    sys.exit(until_pipe_closes(main))

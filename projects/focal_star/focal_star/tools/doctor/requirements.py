@@ -20,8 +20,8 @@ from detectron2.data.catalog import Metadata
 from detectron2.engine import DefaultTrainer
 
 from focal_star.config import ConfigError
-from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
+from focal_star.data.registration import image_options, register_datasets
+from focal_star.data.validation.checks import DatasetError, require_valid
 from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
@@ -54,10 +54,15 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
     This registers them.
     """
     try:
-        register_datasets(cfg)
+        folder = register_datasets(cfg)
     except (DatasetError, OSError) as error:
         yield Finding(FAULT, "data", str(error))
         return
+    if folder and cfg.DATASETS.FOLDER and cfg.DATASETS.CHECK:
+        cards, _ = require_valid(folder, image_options(cfg))
+        for split, card in cards.items():
+            for line in (*card["warnings"], *card["conversions"]):
+                yield Finding(WARNING, f"data {split}", line)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         about = MetadataCatalog.get(name)
         content = annotations(name)

@@ -1,0 +1,112 @@
+"""A data set as every layout's reader returns it: its two splits, in COCO's format."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from focal_star.data.layouts.problems import Doubts, Problem
+from focal_star.data.layouts.split import SPLITS, Split
+from focal_star.io.writing import write_whole
+
+Stamp = tuple[int, int, int]
+"""Inode, size and time of the last change (ns) of a file."""
+
+WARNINGS_KEY = "warnings"
+"""Key of a converted annotation file: the lines that its conversion warned of."""
+
+
+def stamp_of(path: Path | str) -> Stamp:
+    about = os.stat(path)
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class FileState:
+    """Which content of an annotation file was read.
+
+    Attributes:
+        sha256: of its bytes.
+        stamp: from before it was read; None for a conversion that is not written.
+        has_mark: whether it began with a byte order mark.
+    """
+
+    sha256: bytes
+    stamp: Stamp | None = None
+    has_mark: bool = False
+
+
+@dataclass
+class Dataset:
+    """The splits of a data set in COCO's format.
+
+    Attributes:
+        folder: the folder that was given.
+        splits: the training and the validation split. Where the data set is converted, all images
+            are relative to the ``image_root`` of both.
+        contents: split -> content of its annotation file, None where it cannot be read; each
+            converted entry names its source.
+        files: split -> which content was read; only of annotation files in COCO's format.
+        is_converted: whether the contents are others than those of files in COCO's format.
+        problems: of the annotation files; entries that could not be read are left out of
+            ``contents``.
+        doubts: what was doubtful in them.
+    """
+
+    folder: Path
+    splits: tuple[Split, Split]
+    contents: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, FileState] = field(default_factory=dict)
+    is_converted: bool = True
+    problems: list[Problem] = field(default_factory=list)
+    doubts: Doubts = field(default_factory=Doubts)
+
+    def texts(self) -> dict[str, bytes]:
+        """Split -> the annotation file that :meth:`write` writes, with its warnings."""
+        return {
+            split: json.dumps(
+                content | {WARNINGS_KEY: lines} if (lines := self.doubts.lines(split)) else content
+            ).encode()
+            for split, content in self.contents.items()
+            if content is not None
+        }
+
+    def states(self) -> dict[str, FileState]:
+        """Split -> which content its annotation file has, or would have once written."""
+        if not self.is_converted:
+            return self.files
+        return {s: FileState(hashlib.sha256(text).digest()) for s, text in self.texts().items()}
+
+    def write(self, into: Path) -> None:
+        """Write a folder in COCO's format, whose ``images`` is a link to the data set's own.
+
+        Existing files are replaced one at a time if they differ.
+        """
+        into.mkdir(parents=True, exist_ok=True)
+        image_root = self.splits[0].image_root
+        link = into / "images"
+        if not link.is_symlink() or link.readlink() != image_root:
+            new = into / f".images.{os.getpid()}"
+            new.unlink(missing_ok=True)
+            new.symlink_to(image_root, target_is_directory=True)
+            new.replace(link)
+        for split, text in self.texts().items():
+            path = into / f"instances_{split}.json"
+            if not (path.exists() and path.read_bytes() == text):
+                write_whole(path, text)
+
+
+def converted(folder: Path, image_root: Path, bounds: Path | None = None) -> Dataset:
+    """An empty data set that a reader of another layout fills.
+
+    Args:
+        folder: the folder that was given.
+        image_root: the folder that every ``file_name`` is relative to.
+        bounds: the folder that no link may lead out of; None for ``folder``.
+    """
+    train, val = (
+        Split(name, Path(f"instances_{name}.json"), image_root, bounds or folder) for name in SPLITS
+    )
+    return Dataset(folder, (train, val))

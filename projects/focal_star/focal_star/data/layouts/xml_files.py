@@ -1,0 +1,24 @@
+"""Reads XML that may be hostile: without a document type, so that no entity is expanded."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    def doctype(self, *_: Any) -> None:
+        raise ValueError("it has a document type; annotation files have none")
+
+
+def parse_xml(path: Path) -> ElementTree.Element:
+    """The root of an XML file.
+
+    Raises:
+        ValueError: it is not XML, or has a document type.
+        OSError: it cannot be read.
+    """
+    try:
+        parser = ElementTree.XMLParser(target=_WithoutDoctype())
+        return ElementTree.fromstring(path.read_bytes(), parser)
+    except (ElementTree.ParseError, LookupError) as error:  # the latter: an unknown encoding
+        raise ValueError(f"it is not XML ({error})") from error

@@ -1,0 +1,200 @@
+"""YOLO's layouts, converted to COCO's format.
+
+:mod:`focal_star.data.layouts.yolo_files` finds the classes and images. An image's label file has
+its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its path, or beside it.
+Each line of it is an object: its class number from 0 on, and in fractions of the image's width and
+height either its box (centre x and y, width, height), or a polygon of 3 or more points, of which
+the box counts. An image without a label file, or with an empty one, has no objects.
+
+Category ids are the class numbers. Without a validation split, ``test`` takes its place, or the
+training images are divided.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.halving import divide
+from focal_star.data.layouts.problems import Problem, holds
+from focal_star.data.layouts.split import SOURCE
+from focal_star.data.layouts.yolo_files import (
+    YoloError,
+    YoloFolder,
+    description_of,
+    read_folder,
+)
+from focal_star.io.image_files import PhotographError, upright_size
+from focal_star.io.quoting import shown
+
+MAX_FRACTION = 2.0
+"""Numbers beyond it are no fractions of an image that a box reaches a little out of."""
+
+MAX_LINES = 100_000
+MAX_BYTES = 2**26
+"""Limits of a label file."""
+
+
+def is_yolo(folder: Path | str) -> bool:
+    """Whether a folder has one of YOLO's layouts."""
+    return description_of(Path(folder)) is not None
+
+
+def convert(folder: Path | str) -> Dataset:
+    """Read the labels of a folder; of images, only their sizes."""
+    folder = Path(folder).resolve()
+    dataset = converted(folder, folder)
+    description = description_of(folder)
+    assert description is not None, folder
+    try:
+        described = read_folder(folder, description)
+    except YoloError as error:
+        dataset.problems.append(Problem("both", "not-yolo", str(error)))
+        dataset.contents = {split.name: None for split in dataset.splits}
+        return dataset
+    for split, missing in described.missing.items():
+        for name in missing:
+            text = f"{described.description}: {split}: there is no {name} in the folder"
+            kind = "missing-image" if described.images.get(split) else "missing-file"
+            dataset.problems.append(Problem(split, kind, text))
+    if described.used:
+        dataset.doubts.note("val", f"this split is {described.used} of {described.description}")
+    for split in ("train", "val"):
+        dataset.contents[split] = _content(described, split, dataset)
+    if "val" not in described.images:
+        divide(dataset)
+    return dataset
+
+
+def _content(described: YoloFolder, split: str, dataset: Dataset) -> dict[str, Any]:
+    images: list[dict] = []
+    annotations: list[dict] = []
+    for path in described.images.get(split, ()):
+        name = _below(path, dataset.folder)
+        try:
+            width, height = upright_size(path)
+        except PhotographError as error:
+            text = f"{shown(name)} cannot be decoded: {error}"
+            dataset.problems.append(Problem(split, "broken-image", text))
+            continue
+        image = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
+        images.append(image)
+        labels = label_file(path)
+        if labels is None:
+            dataset.doubts.add(split, "no-annotation-file", shown(name))
+            continue
+        place = _below(labels, dataset.folder)
+        image[SOURCE] = place
+        for number, one in read_labels(labels, place, described, split, dataset.problems):
+            left, top, right, bottom = one["corners"]
+            box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": one["class"],
+                    "bbox": [round(value, 4) for value in box],
+                    "iscrowd": 0,
+                    SOURCE: f"{place}: line {number}",
+                }
+            )
+    categories = [
+        {"id": number, "name": name, SOURCE: described.description}
+        for number, name in sorted(described.names.items())
+    ]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def label_file(image: Path) -> Path | None:
+    """The label file of an image; None where there is none."""
+    parts = list(image.parts)
+    candidates = [image.with_suffix(".txt")]
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position] == "images":
+            parts[position] = "labels"
+            candidates.insert(0, Path(*parts).with_suffix(".txt"))
+            break
+    return next((path for path in candidates if holds(path.is_file)), None)
+
+
+def read_labels(
+    path: Path, place: str, described: YoloFolder, split: str, problems: list[Problem]
+) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a label file: (number of the line, its ``class`` and ``corners``).
+
+    ``corners`` are left, top, right and bottom in fractions. Lines that are of another form are
+    problems, and left out.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        if len(lines) > MAX_LINES:
+            raise ValueError(f"it has more than {MAX_LINES} lines")
+    except UnicodeDecodeError as error:
+        text = f"{place}: it is not UTF-8 text (byte {error.start})"
+        problems.append(Problem(split, "not-yolo", text))
+        return []
+    except (OSError, ValueError) as error:
+        problems.append(Problem(split, "not-yolo", f"{place}: it cannot be read: {error}"))
+        return []
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((number, parse_line(line, described)))
+        except ValueError as error:
+            problems.append(Problem(split, "not-yolo", f"{place}: line {number}: {error}"))
+    return found
+
+
+def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
+    """The ``class`` and ``corners`` of a line of a label file.
+
+    Raises:
+        ValueError: it is of another form; the message says what it must be.
+    """
+    words = line.split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"it must be finite numbers, got {shown(line.strip())}")
+    first = numbers[0]
+    if not (first.is_integer() and int(first) in described.names):
+        known = sorted(described.names)
+        valid = f"{known[0]} to {known[-1]}" if known else "none"
+        raise ValueError(
+            f"it must begin with the number of a class of {described.description} ({valid}), got "
+            f"{shown(words[0])}"
+        )
+    values = numbers[1:5] if described.keypoints else numbers[1:]
+    is_polygon = len(values) >= 6 and len(values) % 2 == 0
+    if len(values) != 4 and not is_polygon:
+        score = "; a sixth one, as of a detection's score, is not read" if len(values) == 5 else ""
+        raise ValueError(
+            "after the class it must have four numbers (centre x, centre y, width, height) or a "
+            f"polygon of at least three points, got {len(values)} numbers{score}"
+        )
+    if max(map(abs, values)) > MAX_FRACTION:
+        raise ValueError(
+            f"its numbers must be fractions of the image's width and height, got "
+            f"{shown(line.strip())}: these look like pixels"
+        )
+    if is_polygon:
+        xs, ys = values[::2], values[1::2]
+        corners = [min(xs), min(ys), max(xs), max(ys)]
+    else:
+        x, y, width, height = values
+        corners = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    return {"class": int(first), "corners": corners}
+
+
+def _below(path: Path, folder: Path) -> str:
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return Path(os.path.relpath(path, folder)).as_posix()

@@ -1,0 +1,290 @@
+"""Finds the classes and the images of a folder in one of YOLO's layouts.
+
+* Ultralytics's: a YAML file (``data.yaml``) with ``names`` (a list or a mapping), ``train``,
+  ``val`` and ``test`` (a folder of images, a text file that lists images, or several of these),
+  relative to ``path``. Also Roboflow's and FiftyOne's exports.
+* Darknet's (CVAT's "YOLO 1.1"): ``obj.data`` with ``names``, ``train`` and ``valid``.
+* Label Studio's and labelImg's: ``classes.txt``, ``images/`` and ``labels/``, without splits unless
+  these have folders ``train`` and ``val``.
+
+The paths in these files are often those of another machine: where one is not there, its end is
+looked for in the data set's folder.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES
+from focal_star.data.layouts.file_names import ImageFolder, images_below, is_image_name
+from focal_star.data.layouts.problems import holds
+from focal_star.io import yaml_text
+from focal_star.io.quoting import shown
+
+MAX_CHARACTERS = 2**22
+MAX_LEVELS, MAX_ALIASES = 10, 0
+"""Limits of a YAML file; a few aliases of aliases expand to billions of values."""
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""Every value stays the text that it is: a class named ``no`` is no False."""
+
+_YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+"""Usual names of the file; another file is taken for it only where its keys fit."""
+
+_NOTHING = ("", "null", "~")
+
+
+class YoloError(ValueError):
+    """A file that is not of YOLO's form; the message names it."""
+
+
+@dataclass
+class YoloFolder:
+    """What the files that describe a data set say.
+
+    Attributes:
+        description: the file with the names of the classes, relative to the folder.
+        names: class number -> name.
+        images: split -> the image files.
+        missing: split -> what it names that is not there.
+        keypoints: whether points follow the box in a line of a label file.
+        used: the name of the entry that became the validation split; "" where there is none.
+    """
+
+    description: str
+    names: dict[int, str]
+    images: dict[str, list[Path]] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    keypoints: bool = False
+    used: str = ""
+
+
+def description_of(folder: Path) -> Path | None:
+    """The file that describes a data set in YOLO's layout; None where there is none."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return None
+    yamls = [n for n in names if n.lower().endswith((".yaml", ".yml"))]
+    yamls.sort(key=lambda n: n.lower() not in _YAML_NAMES)
+    for name in yamls:
+        try:
+            content = read_yaml(folder / name)
+        except YoloError:
+            if name.lower() in _YAML_NAMES:
+                return folder / name  # so that its fault is reported
+            continue
+        has_splits = bool({"train", "val", "test"} & content.keys())
+        if has_splits and (name.lower() in _YAML_NAMES or {"names", "nc"} & content.keys()):
+            return folder / name
+    for name in names:
+        if name.lower().endswith(".data") and holds((folder / name).is_file):
+            return folder / name
+    if "classes.txt" in names and ("labels" in names or any(is_image_name(name) for name in names)):
+        return folder / "classes.txt"
+    return None
+
+
+def read_folder(folder: Path, description: Path) -> YoloFolder:
+    """Read the description and list the images.
+
+    Raises:
+        YoloError: the description is of another form.
+    """
+    if description.suffix == ".txt":
+        return _without_description(folder, description)
+    if description.suffix == ".data":
+        return _darknet(folder, description)
+    return _ultralytics(folder, description)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; every value in it is a text, a list or a mapping.
+
+    Raises:
+        YoloError: it is not YAML, no mapping, or beyond a limit.
+    """
+    text = _text(path)
+    try:
+        faults = [next(yaml_text.faults(text, MAX_LEVELS, MAX_ALIASES, with_tags=False), None)]
+        content = yaml.load(text, _LOADER) if faults == [None] else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = str(error).replace("\n", " ")
+        raise YoloError(f"{path.name}: it is not YAML: {first[:300]}") from error
+    if faults != [None]:
+        raise YoloError(f"{path.name}: {faults[0]}")
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise YoloError(f"{path.name}: it must be a mapping with names, train and val")
+    return content
+
+
+def _text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise YoloError(f"{path.name}: there is no such file")
+        if path.stat().st_size > MAX_CHARACTERS:
+            raise YoloError(f"{path.name}: it has more than {MAX_CHARACTERS} bytes")
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        if isinstance(error, YoloError):
+            raise
+        raise YoloError(f"{path.name}: it is not text in UTF-8 ({error})") from error
+
+
+def _ultralytics(folder: Path, description: Path) -> YoloFolder:
+    content = read_yaml(description)
+    found = YoloFolder(description.name, class_names(content, description.name))
+    found.keypoints = not _is_nothing(content.get("kpt_shape"))
+    roots = [folder]
+    path = content.get("path")
+    if isinstance(path, str) and not _is_nothing(path):
+        there = _inside(folder, path)
+        roots = [there, folder] if there else [folder]
+    train, test = content.get("train"), content.get("test")
+    val = next((content[k] for k in ("val", "valid", "validation") if k in content), None)
+    if _is_nothing(val) and not _is_nothing(test):
+        val, found.used = test, "test"
+    for split, value in (("train", train), ("val", val)):
+        if not _is_nothing(value):
+            found.images[split] = _images_of(value, roots, found.missing.setdefault(split, []))
+    if not found.images:
+        raise YoloError(f"{description.name}: it names neither train nor val")
+    return found
+
+
+def class_names(content: dict[str, Any], place: str) -> dict[int, str]:
+    """Class number -> name, of the content of a YAML file.
+
+    Raises:
+        YoloError: ``names`` is neither a list of names nor a mapping of numbers to names.
+    """
+    names = content.get("names")
+    if _is_nothing(names):
+        count = content.get("nc")
+        if (
+            isinstance(count, str)
+            and count.isascii()
+            and count.isdecimal()
+            and int(count[:6]) < 10**5
+        ):
+            return {number: f"class {number}" for number in range(int(count[:6]))}
+        raise YoloError(f"{place}: names is missing; it must be the list of the classes' names")
+    if isinstance(names, str):
+        names = [part.strip(" '\"") for part in names.strip("[]").split(",")]
+    if isinstance(names, list):
+        names = {str(number): name for number, name in enumerate(names)}
+    if not isinstance(names, dict) or not all(
+        isinstance(key, str) and re.fullmatch(r"[0-9]{1,6}", key) and isinstance(name, str)
+        for key, name in names.items()
+    ):
+        raise YoloError(
+            f"{place}: names must be a list of names, or a mapping of class numbers from 0 on to "
+            f"names; got {shown(content['names'])}"
+        )
+    return {int(key): name for key, name in names.items()}
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value in ([], {}) or (isinstance(value, str) and value in _NOTHING)
+
+
+def _images_of(value: Any, roots: list[Path], missing: list[str]) -> list[Path]:
+    """The images of ``train`` or ``val``: of folders, and of files that list images."""
+    found: list[Path] = []
+    for one in value if isinstance(value, list) else [value]:
+        if not isinstance(one, str):
+            missing.append(shown(one))
+            continue
+        place = next((p for root in roots if (p := _inside(root, one)) is not None), None)
+        if place is None:
+            missing.append(shown(one))
+        elif place.is_dir():
+            inner = place / "images"
+            has_inner = not is_below_images(place) and holds(inner.is_dir)
+            place = inner if has_inner else place
+            found += [place / name for name in images_below(place)]
+        else:
+            found += _listed(place, roots, missing)
+    return list(dict.fromkeys(found))
+
+
+def is_below_images(path: Path) -> bool:
+    return "images" in path.parts
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    """What a path names in a folder: as it is, or what of its end is there; None for neither."""
+    if "\0" in name or len(name) > 4000:
+        return None
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    for start in range(len(parts) + 1):
+        rest = parts[start:]
+        if ".." in rest:
+            continue
+        if start == len(parts) and parts and ".." not in parts:
+            return None  # nothing of it is there, which is not the whole folder
+        path = root.joinpath(*rest)
+        if holds(path.exists):
+            return path
+    return None
+
+
+def _listed(file: Path, roots: list[Path], missing: list[str]) -> list[Path]:
+    """The images that a text file lists, one a line."""
+    found = []
+    folder = roots[-1]
+    search = ImageFolder(folder)
+    for line in _text(file).splitlines():
+        name = line.strip()
+        if not name:
+            continue
+        plain = name.replace("\\", "/").removeprefix("./")
+        is_below = "\0" not in name and not plain.startswith("/") and ".." not in plain.split("/")
+        places = [root / plain for root in (*roots, file.parent)] if is_below else []
+        path = next((place for place in places if holds(place.is_file)), None)
+        if path is None and (below := search.find(name, folder)) is not None:
+            path = folder / below
+        if path is None:
+            missing.append(shown(name))
+        else:
+            found.append(path)
+    return found
+
+
+def _darknet(folder: Path, description: Path) -> YoloFolder:
+    content: dict[str, str] = {}
+    for line in _text(description).splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            content[key.strip()] = value.strip()
+    names = _inside(folder, content.get("names", "")) if content.get("names") else None
+    if names is None or not names.is_file():
+        raise YoloError(f"{description.name}: its names is no file of class names in the folder")
+    found = YoloFolder(description.name, _names_in(names))
+    val = next((content[k] for k in ("valid", "val", "test") if content.get(k)), "")
+    for split, value in (("train", content.get("train", "")), ("val", val)):
+        if value:
+            found.images[split] = _images_of(value, [folder], found.missing.setdefault(split, []))
+    if not found.images:
+        raise YoloError(f"{description.name}: it names neither train nor valid")
+    return found
+
+
+def _names_in(path: Path) -> dict[int, str]:
+    return {n: line.strip() for n, line in enumerate(_text(path).rstrip().splitlines())}
+
+
+def _without_description(folder: Path, classes: Path) -> YoloFolder:
+    found = YoloFolder(classes.name, _names_in(classes))
+    images = folder / "images" if holds((folder / "images").is_dir) else folder
+    for split, names in (("train", TRAIN_NAMES), ("val", VAL_NAMES)):
+        of_split = next((images / n for n in names if holds((images / n).is_dir)), None)
+        if of_split is not None:
+            found.images[split] = [of_split / name for name in images_below(of_split)]
+    if not found.images:
+        found.images["train"] = [images / name for name in images_below(images)]
+    return found

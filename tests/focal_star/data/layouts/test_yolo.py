@@ -1,0 +1,219 @@
+"""YOLO's layouts: what they become in COCO's format, and every fault is named with its line."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from focal_star.data.layouts import yolo
+from focal_star.data.layouts.yolo_files import YoloFolder
+from focal_star.data.registration import register_folder
+from focal_star.data.validation.checks import check_folder
+from focal_star.data.validation.images import ImageOptions
+
+WIDTH, HEIGHT = 80, 40
+
+
+class YoloSet:
+    """Two images per split, each with the object 0 in its middle; a test then changes it."""
+
+    def __init__(self, folder: Path, train: str = "images/train", val: str = "images/val"):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.write("data.yaml", f"path: .\ntrain: {train}\nval: {val}\nnames: [cat, no]\n")
+        for number in range(4):
+            place = "train" if number < 2 else "val"
+            self.image(f"images/{place}/{number}.png", number)
+            self.write(f"labels/{place}/{number}.txt", "0 .5 .5 .25 .5\n")
+
+    def image(self, name: str, colour: int) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (WIDTH, HEIGHT), (colour, 0, 0)).save(path)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def boxes(self, split: str = "train") -> list[list[float]]:
+        check = check_folder(self.folder)
+        assert check.problems == []
+        return [one["bbox"] for one in check.dataset.contents[split]["annotations"]]
+
+    def problems(self) -> list[tuple[str, str]]:
+        return [(p.kind, p.message) for p in check_folder(self.folder).problems]
+
+
+@pytest.fixture
+def small(tmp_path) -> YoloSet:
+    return YoloSet(tmp_path / "set")
+
+
+MIDDLE = [30, 10, 20, 20]
+"""x: (.5 - .25 / 2) 80, y: (.5 - .5 / 2) 40, width: .25 * 80, height: .5 * 40."""
+
+
+def test_boxes_become_pixels(small, tmp_path):
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+    content = check_folder(small.folder).dataset.contents["train"]
+    assert [(one["id"], one["name"]) for one in content["categories"]] == [(0, "cat"), (1, "no")]
+    assert content["annotations"][0]["source"] == "labels/train/0.txt: line 1"
+    before = sorted(small.folder.rglob("*"))
+    assert register_folder(small.folder, ImageOptions(cache=tmp_path / "cache"))
+    assert sorted(small.folder.rglob("*")) == before
+
+
+def test_a_polygon_counts_by_its_box(small):
+    small.write("labels/train/0.txt", "1 .25 .25 .5 .25 .5 .75\n1 .1 .1 .1 .2 .2 .2 .2 .1\n")
+    assert small.boxes()[:2] == [[20, 10, 20, 20], [8, 4, 8, 4]]
+
+
+def test_images_without_labels_are_background(small):
+    (small.folder / "labels/train/0.txt").unlink()
+    small.write("labels/train/1.txt", "\n")
+    small.write("labels/val/2.txt", "")
+    check = check_folder(small.folder)
+    assert [p.kind for p in check.problems] == ["no-annotations"]
+    small.image("images/train/5.png", 5)
+    small.write("labels/train/5.txt", "0 .5 .5 .25 .5")
+    card = check_folder(small.folder).describe()["train"]
+    assert (card["num_images"], card["num_instances"], card["num_without_objects"]) == (3, 1, 2)
+    assert card["warnings"][0].startswith("1 image ('images/train/0.png'): no annotation file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: images/train\nval: images/val\nnames:\n  0: cat\n  1: no\n",
+        "path: ../datasets/set\ntrain: images/train\nval: images/val\nnames: {0: cat, 1: no}\n",
+        "train: ../images/train\nval: ../images/val\nnc: 2\nnames: ['cat', 'no']\n",
+        "train: [images/train]\nval: images/val/\ntest:\nnames: ['cat', 'no']\n",
+        "train: /home/me/set/images/train\nval: /home/me/set/images/val\nnames: [cat, no]\n",
+        "train: train.txt\nval: [val.txt]\nnames: [cat, no]\n",
+        "path: images\ntrain: train\nval: val\nnames: [cat, no]\nroboflow:\n  version: 1\n",
+        "\ufefftrain: images/train\ntest: images/val\nnames: [cat, no]\n",
+    ],
+)
+def test_forms_of_the_yaml_file(small, text):
+    small.write("data.yaml", text)
+    small.write("train.txt", "./images/train/0.png\n/home/me/set/images/train/1.png\n\n")
+    small.write("val.txt", "images\\val\\2.png\nimages/val/3.png")
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+
+
+def test_split_folders_with_images_and_labels(tmp_path):
+    small = YoloSet(tmp_path / "set", "../train/images", "../valid/images")
+    for split in ("train", "val"):
+        target = small.folder / ("train" if split == "train" else "valid")
+        target.mkdir()
+        (small.folder / "images" / split).rename(target / "images")
+        (small.folder / "labels" / split).rename(target / "labels")
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+
+
+def test_darknet_files(small):
+    (small.folder / "data.yaml").unlink()
+    small.write("obj.data", "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\n"
+                "names = data/obj.names\nbackup = backup/\n")  # fmt: skip
+    small.write("obj.names", "cat\nno\n")
+    small.write("train.txt", "data/images/train/0.png\ndata/images/train/1.png\n")
+    small.write("valid.txt", "data/images/val/2.png\ndata/images/val/3.png\n")
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+
+
+def test_data_without_splits_are_divided(small):
+    (small.folder / "data.yaml").unlink()
+    small.write("classes.txt", "cat\nno\n")
+    for name in ("images", "labels"):
+        for split in ("train", "val"):
+            for path in (small.folder / name / split).iterdir():
+                path.rename(small.folder / name / path.name)
+            (small.folder / name / split).rmdir()
+    for number in range(5, 30):
+        small.image(f"images/{number}.png", number)
+        small.write(f"labels/{number}.txt", "0 .5 .5 .25 .5")
+    cards = check_folder(small.folder).describe()
+    assert cards["train"]["num_images"] + cards["val"]["num_images"] == 29
+    assert 2 <= cards["val"]["num_images"] <= 12
+    assert "no validation split: one image in 5" in cards["val"]["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("2 .5 .5 .1 .1", "the number of a class of data.yaml (0 to 1), got '2'"),
+        ("0.5 .5 .5 .1 .1", "the number of a class"),
+        ("-1 .5 .5 .1 .1", "the number of a class"),
+        ("cat .5 .5 .1 .1", "must be finite numbers"),
+        ("0 .5 nan .1 .1", "must be finite numbers"),
+        ("0 .5 .5 .1", "got 3 numbers"),
+        ("0 .5 .5 .1 .1 .9", "a sixth one, as of a detection's score"),
+        ("0 .5 .5 .1 .1 .9 .9 .1", "got 7 numbers"),
+        ("0 40 20 20 20", "these look like pixels"),
+        ("0", "got 0 numbers"),
+    ],
+)
+def test_bad_lines_are_named(small, line, words):
+    small.write("labels/train/1.txt", f"0 .5 .5 .25 .5\n{line}\n")
+    ((kind, message),) = small.problems()
+    assert kind == "not-yolo" and message.startswith("labels/train/1.txt: line 2: "), message
+    assert words in message
+
+
+def test_boxes_are_checked_as_others_are(small):
+    small.write("labels/train/1.txt", "0 .5 .5 0 .5\n0 .9 .5 .5 .5\n")
+    kinds, messages = zip(*small.problems(), strict=True)
+    assert kinds == ("empty-box", "box-outside")
+    assert all(f"labels/train/1.txt: line {n}" in messages[n - 1] for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("names: [a\ntrain: x", "it is not YAML"),
+        ("names: 7: 8", "it is not YAML"),
+        ("[1, 2]", "must be a mapping"),
+        ("train: images/train", "names is missing"),
+        ("names: [[a]]\ntrain: images/train", "names must be a list of names"),
+        ("names: {a: b}\ntrain: images/train", "names must be a list of names"),
+        ("names: [a]\nnames: [b]\ntrain: images/train", "the key 'names' is there twice"),
+        ("names: !!python/object:os.system [a]\ntrain: x", "the tag"),
+        ("names: [a]\ntrain: nowhere\nval: images/val", "there is no 'nowhere'"),
+        ("names: [a]\ntrain:\nval:", "names neither train nor val"),
+        ("names: [cat, no]\ntrain: train.txt\nval: images/val", "there is no 'gone.png'"),
+    ],
+)
+def test_bad_yaml_files_are_named(small, text, words):
+    small.write("data.yaml", text)
+    small.write("train.txt", "images/train/0.png\ngone.png\n")
+    found = small.problems()
+    assert len(found) == 1 and words in found[0][1], found
+    assert found[0][1].startswith("data.yaml: ")
+
+
+def test_broken_images_are_named(small):
+    (small.folder / "images/train/0.png").write_text("no image")
+    ((kind, message),) = small.problems()
+    assert kind == "broken-image" and "'images/train/0.png'" in message
+
+
+def test_an_image_counts_as_it_is_looked_at(small):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn: 40 x 80 px upright
+    Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(
+        small.folder / "images/train/0.png", exif=exif
+    )
+    assert small.boxes()[0] == [15, 20, 10, 40]
+
+
+def test_points_of_a_pose_are_left_out(small):
+    small.write("data.yaml", (small.folder / "data.yaml").read_text() + "kpt_shape: [2, 3]\n")
+    small.write("labels/train/0.txt", "0 .5 .5 .25 .5 .1 .1 2 .2 .2 2\n")
+    assert small.boxes()[0] == MIDDLE
+
+
+def test_a_line_is_read_without_a_folder():
+    described = YoloFolder("data.yaml", {0: "a"})
+    read = yolo.parse_line("0 0.5 0.5 1 1", described)
+    assert read == {"class": 0, "corners": [0, 0, 1, 1]}
