@@ -36,14 +36,49 @@ def write_report(
     Returns:
         The files, the page first.
     """
-    report = contents.report(results)
     incomplete = not results.status.is_complete
+    running = incomplete and (at_work or results.counts[RUNNING])
+    cells = len(results.status.states)
+    return write_page(
+        contents.report(results),
+        results.layout.report,
+        formats,
+        refresh=REFRESH_SECONDS if running else 0,
+        ended=cells - len(results.status.to_run),
+        cells=cells,
+    )
+
+
+def write_page(
+    report: contents.Report,
+    folder: Path,
+    formats: Sequence[str] = blocks.FORMATS,
+    *,
+    markdown_name: str = "report.md",
+    refresh: int = 0,
+    ended: int = 0,
+    cells: int = 0,
+) -> list[Path]:
+    """Render a page and its Markdown twin, then write every file atomically.
+
+    Args:
+        report: the content.
+        folder: where to write.
+        formats: see :func:`write_report`.
+        markdown_name: the name of the twin.
+        refresh: the reload interval of the page in seconds, 0 for none.
+        ended: the number of cells that have a result.
+        cells: the number of cells.
+
+    Returns:
+        The files, the page first.
+    """
     context = {
         "report": report,
         "formats": formats,
-        "refresh": REFRESH_SECONDS if incomplete and (at_work or results.counts[RUNNING]) else 0,
-        "ended": len(results.status.states) - len(results.status.to_run),
-        "cells": len(results.status.states),
+        "refresh": refresh,
+        "ended": ended,
+        "cells": cells,
     }
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     page = _environment(autoescape=True).get_template("index.html.j2")
@@ -51,14 +86,13 @@ def write_report(
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
         "index.html": page.render(context, script=script, script_hash=_sha256(script)),
-        "report.md": twin.render(context),
+        markdown_name: twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.
     written = {name: text.encode(errors="replace") for name, text in texts.items()}
     written |= blocks.files(
         [block for section in report.sections for block in section.blocks], formats
     )
-    folder = results.layout.report
     for name, content in written.items():
         write_whole(folder / name, content)
     return [folder / name for name in written]
