@@ -8,11 +8,12 @@ from ablations.identity.fingerprint import canonical, is_without_effect
 from ablations.records.record import Record
 from ablations.study.axes import AXES
 from ablations.study.study import schedule_name
-from reports.compare.rows import Moved, RowKey, rows_of
+from reports.compare.rows import Moved
 from reports.results import provenance
 from reports.results.differences import DEFAULT
 from reports.results.load import Results
 from reports.results.states import PARTS
+from reports.results.study_rows import RowKey, rows_of
 from reports.text.sentences import seeds
 
 NOT_RECORDED = "not recorded"
@@ -76,12 +77,12 @@ def _chosen(a: Results, b: Results) -> list[Other]:
     return [
         Other(
             f"setting of {before[key].label} in table {before[key].tables[0]}",
-            before[key].setting or NOT_RECORDED,
-            after[key].setting or NOT_RECORDED,
+            before[key].text or NOT_RECORDED,
+            after[key].text or NOT_RECORDED,
             1,
         )
         for key in common
-        if before[key].setting != after[key].setting
+        if before[key].text != after[key].text
     ]
 
 

@@ -17,7 +17,6 @@ from reports.compare.rows import (
     SAME,
     WORSE,
     Moved,
-    StudyRow,
     moved,
     only_in,
     spread_of,
@@ -38,6 +37,7 @@ from reports.page.contents import Report
 from reports.results import states
 from reports.results.labels import MAIN_METRIC, one_decimal
 from reports.results.load import Results
+from reports.results.study_rows import StudyRow
 from reports.statistics.comparisons import SEEDS_AND_IMAGES
 from reports.statistics.inference import kendall, least_difference
 from reports.tables.grids import with_spread

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ablations.records.record import DIVERGED
-from ablations.study.grid import Grid, Row
-from ablations.study.study import schedule_name
-from reports.results.labels import MAIN_METRIC, setting_text, short_name
+from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
+from reports.results.study_rows import StudyRow, rows_of
 from reports.statistics import comparisons, inference
 from reports.statistics.comparisons import (
     DIVERGED_RUN,
@@ -49,32 +48,13 @@ _VERDICTS = {
 }
 """Verdict of a test, or why there is none -> verdict on the row."""
 
-RowKey = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """A row of a study.
-
-    Attributes:
-        label: the loss or detector, and the setting; of a tuned row, its method.
-        setting: the setting as text, "" if a tuned row has none yet.
-        tables: the tables that show it.
-        frame: its lines of ``Results.frame``, each cell once, by seed.
-    """
-
-    label: str
-    setting: str
-    tables: tuple[str, ...]
-    frame: pd.DataFrame
-
 
 @dataclass(frozen=True)
 class Moved:
     """A row of both studies.
 
     Attributes:
-        label: see :class:`StudyRow`.
+        label: see :class:`~reports.results.study_rows.StudyRow`.
         tables: those of A.
         a: the compared runs of A.
         b: the compared runs of B.
@@ -103,28 +83,6 @@ class Moved:
         return self.found.why_not not in (OTHER_DATA, NO_VALUE)
 
 
-def rows_of(results: Results) -> dict[RowKey, StudyRow]:
-    """The rows of a study in its order, by what identifies them in another study.
-
-    A setting that several tables show is one row. A tuned row is identified by its table and its
-    tuning grid: each study may have chosen another setting for it.
-    """
-    found: dict[RowKey, StudyRow] = {}
-    for grid in results.study.grids:
-        frame = results.of_grid(grid)
-        for number, row in enumerate(grid.rows):
-            lines = frame[frame["row"] == number]
-            key, label, setting = _identified(results, grid, row)
-            if key in found:
-                known = found[key]
-                lines = pd.concat([known.frame, lines]).drop_duplicates("cell")
-                tables = tuple(dict.fromkeys((*known.tables, grid.name)))
-            else:
-                tables = (grid.name,)
-            found[key] = StudyRow(label, setting, tables, lines.sort_values("seed"))
-    return found
-
-
 def moved(a: Results, b: Results) -> list[Moved]:
     """Compare the rows that are in both studies, in the order of A.
 
@@ -148,20 +106,6 @@ def spread_of(rows: Sequence[Moved]) -> PooledSpread | None:
     return pooled_spread(
         [list(one.runs.values) for row in rows for one in (row.a, row.b) if not one.diverged]
     )
-
-
-def _identified(results: Results, grid: Grid, row: Row) -> tuple[RowKey, str, str]:
-    """What identifies a row, its label and its setting."""
-    setting = row.setting
-    texts = ["" if setting.pending else setting_text(setting.as_dict())]
-    if setting.schedule != results.study.schedule:
-        texts.append(schedule_name(setting.schedule))
-    text = ", ".join(filter(None, texts))
-    if row.tune:
-        return (grid.name, row.tune), f"{row.values.get('method', row.tune)} (tuned)", text
-    label = ", ".join(filter(None, (short_name(setting.as_dict()), text)))
-    judged = "on the reporting half" if grid.is_tuned else ""
-    return (setting.id, judged), f"{label} ({judged})" if judged else label, text
 
 
 def _moved(a: Results, b: Results, before: StudyRow, after: StudyRow, margin: float) -> Moved:

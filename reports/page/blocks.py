@@ -208,6 +208,18 @@ class RunsBlock(Block):
 
 
 @dataclass(frozen=True)
+class TwoRowsBlock(Block):
+    """Any two rows side by side, drawn by ``two_rows.js``; the Markdown page has only a sentence.
+
+    Attributes:
+        data: see :func:`reports.page.two_rows.data`.
+    """
+
+    kind: ClassVar[str] = "two_rows"
+    data: Markup
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of the report: the target of a link, its title and its blocks."""
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,14 @@ def write_page(
         "ended": ended,
         "cells": cells,
     }
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    kinds = {block.kind for section in report.sections for block in section.blocks}
+    names = ["page.js", *(["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else [])]
+    scripts = [_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names]
     page = _environment(autoescape=True).get_template("index.html.j2")
     # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
-        "index.html": page.render(context, script=script, script_hash=_sha256(script)),
+        "index.html": page.render(context, scripts=scripts),
         markdown_name: twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.
@@ -98,10 +101,17 @@ def write_page(
     return [folder / name for name in written]
 
 
-def _sha256(script: str) -> str:
-    """The source expression of the script in a content security policy."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+@dataclass(frozen=True)
+class _Script:
+    """A script inside the page."""
+
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """Its source expression in a content security policy."""
+        digest = hashlib.sha256(self.text.encode()).digest()
+        return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _environment(**options: Any) -> jinja2.Environment:
