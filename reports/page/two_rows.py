@@ -6,7 +6,7 @@ error types, precision over recall, and the detections on the same images where 
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,17 +96,8 @@ def _row(results: Results, row: StudyRow, categories: Sequence[str], step: int) 
         "state": row_text(row.frame),
         "setting": _setting(results, row),
         "ap": [_spread(row.frame[name].to_numpy(float)) for name in SIZES],
-        "categories": [
-            _mean(done, lambda record, name=name: number_at(record, "per_class_AP", name), diverged)
-            for name in categories
-        ],
-        "errors": [
-            _mean(
-                done,
-                lambda record, name=name: number_at(record, "analysis", "tide", "delta_AP50", name),
-            )
-            for name in TIDE_ERRORS
-        ],
+        "categories": [_mean(done, ("per_class_AP", name), diverged) for name in categories],
+        "errors": [_mean(done, ("analysis", "tide", "delta_AP50", name)) for name in TIDE_ERRORS],
         "curves": [_curve(done, iou, step) for iou in CURVES],
         "runs": [
             [int(seed), cell]
@@ -140,14 +131,11 @@ def _spread(values: np.ndarray) -> list[float | None]:
     return [round(float(known.mean()), 1), *spread]
 
 
-def _mean(
-    records: Sequence[Record], value: Callable[[Record], float], diverged: int = 0
-) -> float | None:
-    """The mean over the runs; a diverged one counts as 0."""
-    known = [found for found in map(value, records) if math.isfinite(found)]
-    if not known:
-        return None
-    return round(sum(known) / (len(known) + diverged), 1)
+def _mean(records: Sequence[Record], keys: Sequence[str], diverged: int = 0) -> float | None:
+    """The mean of a number in the results of the runs; a diverged run counts as 0."""
+    values = [number_at(record, *keys) for record in records]
+    known = [value for value in values if math.isfinite(value)]
+    return round(sum(known) / (len(known) + diverged), 1) if known else None
 
 
 def _curve(records: Sequence[Record], iou: str, step: int) -> list[int] | None:

@@ -38,7 +38,8 @@ def rows_of(results: Results) -> dict[RowKey, StudyRow]:
     for grid in results.study.grids:
         frame = results.of_grid(grid)
         for number, row in enumerate(grid.rows):
-            key, lines, tables = key_of(grid, row), frame[frame["row"] == number], (grid.name,)
+            key, lines = key_of(grid, row), frame[frame["row"] == number]
+            tables: tuple[str, ...] = (grid.name,)
             if key in found:
                 known = found[key]
                 lines = pd.concat([known.frame, lines]).drop_duplicates("cell")
