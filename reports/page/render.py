@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ablations.status.status import RUNNING
 from focal_star.io.writing import write_whole
-from reports.page import blocks, contents
+from reports.page import blocks, contents, copies
 from reports.results.load import Results
 from reports.tables import markdown
 
@@ -82,13 +82,16 @@ def write_page(
         "cells": cells,
     }
     kinds = {block.kind for section in report.sections for block in section.blocks}
-    names = ["page.js", *(["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else [])]
+    copied = copies.copies(report.sections)
+    names = ["page.js"]
+    names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
+    names += ["copy.js"] if copied else []
     scripts = [_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names]
     page = _environment(autoescape=True).get_template("index.html.j2")
     # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
-        "index.html": page.render(context, scripts=scripts),
+        "index.html": page.render(context, scripts=scripts, copies=copied),
         markdown_name: twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.

@@ -249,6 +249,32 @@ def test_the_keyboard_reaches_the_report_past_the_contents(visit, broken):
     assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_table_is_copied_as_latex_and_as_markdown(visit, broken, denied):
+    page = visit(broken)
+    if denied:
+        page.evaluate("navigator.clipboard.writeText = () => Promise.reject()")
+        page.evaluate(
+            "document.addEventListener('copy', () => { window.copied = String(getSelection()); })"
+        )
+    else:
+        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    latex = page.get_by_role("button", name="Copy LaTeX of Table: Table alpha")
+    latex.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("window.copied")
+    written = (broken.parent / "tables" / "alpha.tex").read_text(encoding="utf-8")
+    assert page.evaluate("window.copied").strip() == written.strip()
+    assert "copied as LaTeX" in page.locator("body > p[role=status]").inner_text()
+    assert latex.evaluate("button => button === document.activeElement")
+    page.evaluate("window.copied = null")
+    page.get_by_role("button", name="Copy Markdown of Table: Table alpha").click()
+    page.wait_for_function("window.copied")
+    text = page.evaluate("window.copied")
+    assert text.startswith("**Table alpha: AP in percent") and "| 0.25 |" in text
+    assert "](" not in text, "no links: they lead from the page's folder"
+
+
 def test_any_two_rows_stand_side_by_side(visit, broken):
     page = visit(broken)
     found = page.locator("#two-rows .found")
