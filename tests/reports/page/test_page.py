@@ -253,12 +253,14 @@ def test_the_keyboard_reaches_the_report_past_the_contents(visit, broken):
 def test_a_table_is_copied_as_latex_and_as_markdown(visit, broken, denied):
     page = visit(broken)
     if denied:
-        page.evaluate("navigator.clipboard.writeText = () => Promise.reject()")
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
         page.evaluate(
-            "document.addEventListener('copy', () => { window.copied = String(getSelection()); })"
+            "document.addEventListener('copy', ({ target }) => { window.copied = target.value; })"
         )
     else:
-        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.evaluate(
+            "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
+        )
     latex = page.get_by_role("button", name="Copy LaTeX of Table: Table alpha")
     latex.focus()
     page.keyboard.press("Enter")
