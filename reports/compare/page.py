@@ -67,6 +67,9 @@ from reports.text.sentences import (
 
 A, B = "A", "B"
 
+_ORDER = (WORSE, BETTER, CANNOT_TELL, SAME)
+"""The verdicts in the order of the table."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -229,17 +232,18 @@ def _sides(found: Compared, side: int) -> Iterable:
 
 
 def table_of_rows(found: Compared, folder: Path) -> Table:
-    """A line per row that both studies have, with its verdict and the links to its records."""
-    rows = found.rows
+    """A line per row that both studies have, what moved first, with links to its records."""
+    rows = sorted(found.rows, key=lambda row: _ORDER.index(row.verdict))
+    change = f"{B} − {A}"
     columns = [
         Column("", "row", AXIS, [row.label for row in rows]),
-        Column("", "tables", TEXT, [", ".join(row.tables) for row in rows]),
+        Column("", "verdict", TEXT, [verdict_text(row) for row in rows]),
         Column(MAIN_METRIC, A, NUMBER, shown(_mean(row.a.runs.values) for row in rows)),
         Column(MAIN_METRIC, B, NUMBER, shown(_mean(row.b.runs.values) for row in rows)),
-        Column(f"{B} − {A}", f"difference [{CI}]", NUMBER, [_difference(row) for row in rows]),
-        Column(f"{B} − {A}", "p (Holm)", NUMBER, shown(_p(row) for row in rows)),
-        Column(f"{B} − {A}", "verdict", TEXT, [verdict_text(row) for row in rows]),
+        Column(change, f"difference [{CI}]", NUMBER, [_difference(row) for row in rows]),
+        Column(change, "p (Holm)", NUMBER, shown(_p(row) for row in rows)),
         Column("", "compared runs", TEXT, [_runs(row) for row in rows]),
+        Column("", "tables", TEXT, [", ".join(row.tables) for row in rows]),
         Column("", "records", LINKS, linked(_links(found, row, folder) for row in rows)),
     ]
     return Table(columns)
