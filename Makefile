@@ -41,6 +41,10 @@ WEIGHTS =
 CONFIG =
 ## demo: the lowest score to show; empty: from result.json next to each checkpoint, or 0.5
 THRESHOLD =
+## compare: the output folder of a study, for example A=output/mini
+A =
+## compare: that of the other study, for example B=other/mini
+B =
 ## parts to benchmark, for example BENCH="loss step"; empty: all but study-full
 BENCH =
 ## the Python of an existing environment, to use instead of .venv
@@ -65,7 +69,7 @@ RUN_FLAGS = --engine "$(ENGINE)" --retries "$(RETRIES)" \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") \
 	$(if $(KEYS),--keys "$(KEYS)")
 
-.PHONY: help setup ablations plan doctor status speed report publish cards demo check describe register
+.PHONY: help setup ablations plan doctor status speed report compare publish cards demo check describe register
 .PHONY: fetch test upstream bench soak lock audit lint format clean
 
 ## show this list
@@ -118,6 +122,10 @@ speed: setup
 ## write the study's report again from its records
 report: setup
 	@"$(PY)" -m reports $(STUDY_FLAGS)
+
+## say which rows moved from study folder A to B, in OUTPUT/compare; fails if a row is worse
+compare: setup
+	@"$(PY)" -m reports.compare "$(A)" "$(B)" --output "$(OUTPUT)/compare"
 
 ## copy the study's report to reports/published/ and update the results in README.md
 publish: setup

@@ -3,8 +3,8 @@
 import base64
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -23,6 +23,11 @@ from reports.results.load import Results
 COMPARED = ("ce", "focal", "focal_star")
 """The losses that are shown side by side: the first row of each in a grid."""
 
+TRUTH_PANEL = "ground truth"
+"""The name of the panels without detections."""
+
+Place = tuple[float, float, float, float]
+
 _QUALITY = 80
 
 
@@ -37,6 +42,8 @@ class Picture:
         alternative: its content for readers who cannot see it.
         png: the file beside the page.
         webp: a smaller version inside the page.
+        panels: cell, or ``TRUTH_PANEL``, -> the place of each of its panels: left, top,
+            width and height as fractions of the picture.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Picture:
     alternative: str
     png: bytes
     webp: bytes
+    panels: Mapping[str, Sequence[Place]] = field(default_factory=dict)
 
     @property
     def inline(self) -> Markup:
@@ -112,10 +120,27 @@ def reason(what: str, parts: Sequence[str]) -> str:
 
 
 def render(
-    panels: Sequence[Axes], name: str, title: str, caption: str, alternative: str
+    panels: Sequence[Axes],
+    name: str,
+    title: str,
+    caption: str,
+    alternative: str,
+    of_panels: Sequence[str] = (),
 ) -> Picture:
-    """The files of drawn photographs."""
+    """The files of drawn photographs.
+
+    Args:
+        panels: the photographs.
+        name, title, caption, alternative: see :class:`Picture`.
+        of_panels: the cell of each photograph, or ``TRUTH_PANEL``.
+    """
     png, webp = drawing.to_png(drawing.figure_of(panels[0])), io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").save(webp, "WEBP", quality=_QUALITY, method=6)
-    return Picture(name, title, caption, alternative, png, webp.getvalue())
+    places: dict[str, list[Place]] = {}
+    for cell, axes in zip(of_panels, panels, strict=False):
+        box = axes.get_position()
+        place = (box.x0, 1 - box.y1, box.width, box.height)
+        left, top, width, height = (round(float(edge), 4) for edge in place)
+        places.setdefault(cell, []).append((left, top, width, height))
+    return Picture(name, title, caption, alternative, png, webp.getvalue(), places)

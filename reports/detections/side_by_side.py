@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ablations.study.cell import Cell
 from ablations.study.grid import Row
 from reports.detections.dataset_images import DatasetImages, dataset_images
 from reports.detections.gallery import (
+    TRUTH_PANEL,
     Gallery,
     Picture,
     compared_rows,
@@ -67,6 +69,7 @@ class _Detector:
 
     short: str
     name: str
+    cell: str
     outcomes: Outcomes
     threshold: float
     counts: Mapping[int, Counts]
@@ -144,7 +147,8 @@ def _detectors(
         threshold = matched_threshold(outcomes, FALSE_PER_IMAGE * len(truth.files))
         counts = count(truth, outcomes, threshold)
         name = full_name(results, rows[loss], seed)
-        detectors[loss] = _Detector(LOSSES[loss].short, name, outcomes, threshold, counts)
+        cell = Cell(rows[loss].setting, seed).id
+        detectors[loss] = _Detector(LOSSES[loss].short, name, cell, outcomes, threshold, counts)
     return detectors, [
         f"{LOSSES[loss].short} ({problems[loss]})" for loss in rows if loss not in found
     ]
@@ -209,6 +213,7 @@ def _compared(
             + ", ".join(f"{detector.short} {detector.counts[image]}" for detector in detectors)
             for image in shown
         ),
+        of_panels=[TRUTH_PANEL, *(detector.cell for detector in detectors)] * len(rows),
     )
 
 

@@ -103,6 +103,7 @@ class TableBlock(Block):
         caption: the origin of its numbers.
         subject: its topic, which only the heading of the section states.
         suffixes: the formats of its files.
+        has_entries: whether the page has an entry for each run, which its links to records lead to.
     """
 
     kind: ClassVar[str] = "table"
@@ -112,6 +113,7 @@ class TableBlock(Block):
     caption: str = ""
     subject: str = ""
     suffixes: Sequence[str] = TABLE_FORMATS
+    has_entries: bool = True
 
     @property
     def full_title(self) -> str:
@@ -123,7 +125,9 @@ class TableBlock(Block):
         return len(self.table.columns) > MAX_COLUMNS
 
     def to_html(self, caption: Markup) -> Markup:
-        """The table; its links to records lead to the runs' entries in the page."""
+        """The table; its links to records lead to the runs' entries if the page has them."""
+        if not self.has_entries:
+            return self.table.to_html(caption)
         columns = list(map(_to_entries, self.table.columns))
         return replace(self.table, columns=columns).to_html(caption)
 
@@ -201,6 +205,18 @@ class RunsBlock(Block):
 
     kind: ClassVar[str] = "runs"
     runs: Sequence[Run]
+
+
+@dataclass(frozen=True)
+class TwoRowsBlock(Block):
+    """Any two rows side by side, drawn by ``two_rows.js``; the Markdown page has only a sentence.
+
+    Attributes:
+        data: see :func:`reports.page.two_rows.data`.
+    """
+
+    kind: ClassVar[str] = "two_rows"
+    data: Markup
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from reports import figures
 from reports.detections import side_by_side, worst_misses
 from reports.detections.gallery import Gallery
 from reports.figures import Illustrated
-from reports.page import making
+from reports.page import making, two_rows
 from reports.page.blocks import (
     Block,
     Bullets,
@@ -23,6 +23,7 @@ from reports.page.blocks import (
     Section,
     TableBlock,
     Text,
+    TwoRowsBlock,
     Warning,
 )
 from reports.results import provenance
@@ -87,6 +88,7 @@ class Report:
 def report(results: Results) -> Report:
     """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
+    shown = side_by_side.pictures(results)
     sections = [
         _answer(results),
         Section("tuning", "How the settings were chosen", _tuning(results)),
@@ -97,7 +99,8 @@ def report(results: Results) -> Report:
         Section("per_class", "AP per category", _per_class(results)),
         Section("errors", "Error types", _errors(results)),
         Section("safety", "Missed objects", _safety(results)),
-        Section("pictures", "Example detections", _gallery(side_by_side.pictures(results))),
+        Section("pictures", "Example detections", _gallery(shown)),
+        Section("two_rows", "Two rows side by side", _two_rows(results, shown)),
         Section("losses", "Loss functions", _losses(results)),
         Section("training", "Training curves", _training(results, grids)),
         Section("dataset", "Data set", _dataset(results)),
@@ -298,6 +301,11 @@ def _gallery(gallery: Gallery) -> list[Block]:
     for picture in gallery.pictures:
         blocks += [Heading(picture.title), FigureBlock(picture, picture.caption)]
     return blocks + ([Note(gallery.why_not)] if gallery.why_not else [])
+
+
+def _two_rows(results: Results, shown: Gallery) -> list[Block]:
+    data = two_rows.data(results, shown)
+    return [] if data is None else [TwoRowsBlock(data)]
 
 
 def _losses(results: Results) -> list[Block]:

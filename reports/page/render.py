@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from ablations.status.status import RUNNING
 from focal_star.io.writing import write_whole
-from reports.page import blocks, contents
+from reports.page import blocks, contents, copies
 from reports.results.load import Results
 from reports.tables import markdown
 
@@ -36,38 +37,84 @@ def write_report(
     Returns:
         The files, the page first.
     """
-    report = contents.report(results)
     incomplete = not results.status.is_complete
+    running = incomplete and (at_work or results.counts[RUNNING])
+    cells = len(results.status.states)
+    return write_page(
+        contents.report(results),
+        results.layout.report,
+        formats,
+        refresh=REFRESH_SECONDS if running else 0,
+        ended=cells - len(results.status.to_run),
+        cells=cells,
+    )
+
+
+def write_page(
+    report: contents.Report,
+    folder: Path,
+    formats: Sequence[str] = blocks.FORMATS,
+    *,
+    markdown_name: str = "report.md",
+    refresh: int = 0,
+    ended: int = 0,
+    cells: int = 0,
+) -> list[Path]:
+    """Render a page and its Markdown twin, then write every file atomically.
+
+    Args:
+        report: the content.
+        folder: where to write.
+        formats: see :func:`write_report`.
+        markdown_name: the name of the twin.
+        refresh: the reload interval of the page in seconds, 0 for none.
+        ended: the number of cells that have a result.
+        cells: the number of cells.
+
+    Returns:
+        The files, the page first.
+    """
     context = {
         "report": report,
         "formats": formats,
-        "refresh": REFRESH_SECONDS if incomplete and (at_work or results.counts[RUNNING]) else 0,
-        "ended": len(results.status.states) - len(results.status.to_run),
-        "cells": len(results.status.states),
+        "refresh": refresh,
+        "ended": ended,
+        "cells": cells,
     }
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    kinds = {block.kind for section in report.sections for block in section.blocks}
+    copied = copies.copies(report.sections)
+    names = ["page.js"]
+    names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
+    names += ["copy.js"] if copied else []
+    scripts = [_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names]
     page = _environment(autoescape=True).get_template("index.html.j2")
     # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
-        "index.html": page.render(context, script=script, script_hash=_sha256(script)),
-        "report.md": twin.render(context),
+        "index.html": page.render(context, scripts=scripts, copies=copied),
+        markdown_name: twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.
     written = {name: text.encode(errors="replace") for name, text in texts.items()}
     written |= blocks.files(
         [block for section in report.sections for block in section.blocks], formats
     )
-    folder = results.layout.report
     for name, content in written.items():
         write_whole(folder / name, content)
     return [folder / name for name in written]
 
 
-def _sha256(script: str) -> str:
-    """The source expression of the script in a content security policy."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+@dataclass(frozen=True)
+class _Script:
+    """A script inside the page."""
+
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """Its source expression in a content security policy."""
+        digest = hashlib.sha256(self.text.encode()).digest()
+        return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _environment(**options: Any) -> jinja2.Environment:

@@ -154,7 +154,7 @@ def find_study(
     )
 
 
-def load(layout: Layout, study: Study) -> Results:
+def load(layout: Layout, study: Study, check: bool = True) -> Results:
     """Read the records of a study.
 
     The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
@@ -167,6 +167,12 @@ def load(layout: Layout, study: Study) -> Results:
     and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
     ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
 
+    Args:
+        layout: the study's folder.
+        study: the study.
+        check: whether a record that today's code, config or data would not give is stale. Without
+            the check, records count as they are, whichever code they come from.
+
     Raises:
         ReportError: ``study.json`` is no JSON object, or a grid has a metric that is not known
             here. A record that cannot be read is no error but is listed in ``refused``.
@@ -177,7 +183,10 @@ def load(layout: Layout, study: Study) -> Results:
             f"unknown metrics of grids: {', '.join(unknown)}; known: {', '.join(METRICS)}"
         )
     prepared = preparing.load(layout)
-    study, identities, unchecked = _resolved(study, layout, prepared)
+    if check:
+        study, identities, unchecked = _resolved(study, layout, prepared)
+    else:
+        study, identities, unchecked = selection.with_stored(study, layout, None), None, ""
     found = status(study, layout, identities)
     measured, refused = speeds.load_folder(layout.speed)
     speed = measured[0] if measured else None

@@ -1,7 +1,7 @@
 """Comparisons of a table's rows, computed from the records: intervals, tests, noise floor."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,21 +151,10 @@ class NoiseFloor:
 def compare(results: Results, grid: Grid) -> list[Comparison]:
     """Compare every row of a grid with its reference row, in the order of the rows."""
     frame = results.of_grid(grid)
-    rows = [_row(results, row) for _, row in frame.groupby("row", sort=True)]
+    rows = [runs_of(results, row) for _, row in frame.groupby("row", sort=True)]
     reference = None if grid.reference is None else rows[grid.reference]
     pairs = [_compared(row, reference, results.study.equivalence_margin) for row in rows]
-    found = [comparison for comparison, _ in pairs]
-    adjusted = holm([comparison.p_value for comparison in found])
-    equivalent = holm([comparison.p_equivalence for comparison in found])
-    found = [
-        replace(
-            comparison,
-            p_holm=float(p_holm),
-            survives=bool(p_holm < SIGNIFICANCE),
-            p_equivalence=float(p_equivalence),
-        )
-        for comparison, p_holm, p_equivalence in zip(found, adjusted, equivalent, strict=True)
-    ]
+    found = corrected([comparison for comparison, _ in pairs])
     if reference is None:
         return found
     floor = noise_floor(results, grid)
@@ -173,6 +162,21 @@ def compare(results: Results, grid: Grid) -> list[Comparison]:
     return [
         replace(comparison, needed=_needed(results, comparison, row, reference, of, floor, tests))
         for comparison, row, (_, of) in zip(found, rows, pairs, strict=True)
+    ]
+
+
+def corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with Holm's correction over those that are tested."""
+    adjusted = holm([comparison.p_value for comparison in found])
+    equivalent = holm([comparison.p_equivalence for comparison in found])
+    return [
+        replace(
+            comparison,
+            p_holm=float(p_holm),
+            survives=bool(p_holm < SIGNIFICANCE),
+            p_equivalence=float(p_equivalence),
+        )
+        for comparison, p_holm, p_equivalence in zip(found, adjusted, equivalent, strict=True)
     ]
 
 
@@ -184,8 +188,8 @@ def _lacks_seeds(comparison: Comparison) -> bool:
 def _needed(
     results: Results,
     comparison: Comparison,
-    row: "_Row",
-    reference: "_Row",
+    row: "RowRuns",
+    reference: "RowRuns",
     found: Estimate | None,
     floor: "NoiseFloor | None",
     tests: int,
@@ -215,7 +219,7 @@ def interval(results: Results, frame: pd.DataFrame) -> Interval:
         results: the study with its records.
         frame: the lines of ``results.frame`` with this setting, each cell once.
     """
-    return _interval(_row(results, frame))
+    return interval_of(runs_of(results, frame))
 
 
 def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
@@ -241,36 +245,46 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
 
 
 @dataclass(frozen=True)
-class _Row:
+class RowRuns:
     """A row's runs.
 
     Attributes:
         setting: the setting's id.
-        runs: the runs that have a value.
+        seeds: the seeds of the runs that have a value.
+        runs: these runs, in the order of ``seeds``.
         resampled: the key of the resampled images, None without resamples; equal keys pair up.
         differs: whether the row's runs were resampled from different images.
         diverged: whether a run diverged.
     """
 
     setting: str
+    seeds: tuple[int, ...]
     runs: Runs
     resampled: tuple[Any, ...] | None
     differs: bool
     diverged: bool
 
 
-def _row(results: Results, frame: pd.DataFrame) -> _Row:
+def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
+    """The runs of one row.
+
+    Args:
+        results: the study with its records.
+        frame: the lines of ``results.frame`` of this row.
+    """
     ended = frame[frame[MAIN_METRIC].notna()]
     found = [_resampled(results.records[cell]) for cell in ended["cell"]]
     images = {key for key, _ in found}
     values, setting = ended[MAIN_METRIC].to_numpy(float), frame["setting"].iloc[0]
+    seeds = tuple(map(int, ended["seed"]))
     diverged = bool((ended["state"] == DIVERGED).any())
     of_images = images.pop() if len(images) == 1 else None
     if of_images is None:
         differs = not diverged and len(images) > 1 and None not in images
-        return _Row(setting, Runs(values), None, differs, diverged)
+        return RowRuns(setting, seeds, Runs(values), None, differs, diverged)
     replicates = np.array([replicates for _, replicates in found])
-    return _Row(setting, Runs(values, replicates, of_images[0]), of_images, False, diverged)
+    runs = Runs(values, replicates, of_images[0])
+    return RowRuns(setting, seeds, runs, of_images, False, diverged)
 
 
 def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
@@ -291,7 +305,8 @@ def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | Non
     return (images, len(replicates), str(bootstrap.get("seed")), str(sha256)), replicates
 
 
-def _interval(row: _Row) -> Interval:
+def interval_of(row: RowRuns) -> Interval:
+    """The mean AP of a row's runs; without bounds if a run diverged."""
     if not row.runs.seeds:
         return Interval(NAN, NAN, NAN, "", 0)
     if row.diverged:
@@ -299,14 +314,14 @@ def _interval(row: _Row) -> Interval:
     found = mean(row.runs)
     # An AP lies between 0 and 100.
     low, high = (float(np.clip(bound, 0, 100)) for bound in (found.low, found.high))
-    return Interval(float(found.value), low, high, _over(found), row.runs.seeds)
+    return Interval(float(found.value), low, high, covers(found), row.runs.seeds)
 
 
 def _compared(
-    row: _Row, reference: _Row | None, margin: float
+    row: RowRuns, reference: RowRuns | None, margin: float
 ) -> tuple[Comparison, Estimate | None]:
     """The row and its difference from the reference, before Holm's correction."""
-    own = _interval(row)
+    own = interval_of(row)
     comparison = Comparison(row is reference, own.mean, own.low, own.high, own.over, own.seeds)
     if comparison.is_reference:
         return replace(comparison, difference=0.0 if own.seeds else NAN), None
@@ -326,14 +341,14 @@ def _compared(
         comparison,
         difference_low=float(found.low),
         difference_high=float(found.high),
-        difference_over=_over(found),
+        difference_over=covers(found),
         p_value=NAN if why_not else float(found.p_value),
         p_equivalence=NAN if why_not else equivalence(found, margin),
     )
     return compared, found
 
 
-def _why_not(row: _Row, reference: _Row | None) -> str:
+def _why_not(row: RowRuns, reference: RowRuns | None) -> str:
     """Why the difference from the reference is not tested; "" if it is."""
     if reference is None:
         return NO_REFERENCE
@@ -355,14 +370,14 @@ def _why_not(row: _Row, reference: _Row | None) -> str:
     return "" if row.resampled == reference.resampled else OTHER_IMAGES
 
 
-def _alike(row: _Row, reference: _Row) -> tuple[Runs, Runs]:
+def _alike(row: RowRuns, reference: RowRuns) -> tuple[Runs, Runs]:
     """Both rows' runs, with their resamples if these pair up."""
     if row.resampled is not None and row.resampled == reference.resampled:
         return row.runs, reference.runs
     return Runs(row.runs.values), Runs(reference.runs.values)
 
 
-def _over(found: Estimate) -> str:
+def covers(found: Estimate) -> str:
     """See :attr:`Interval.over`."""
     if np.isnan(found.low):
         return ""

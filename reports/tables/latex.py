@@ -11,7 +11,7 @@ from typing import Any
 
 from anyascii import anyascii
 
-PREAMBLE = r"\usepackage{booktabs} \usepackage{xcolor}"
+PREAMBLE = r"\usepackage{booktabs} \usepackage{graphicx} \usepackage{xcolor}"
 """The packages that a document needs for these tables."""
 
 TABLE_STYLES = [
@@ -35,7 +35,7 @@ _COMMANDS = {
     "’": "'",
     **{character: f"\\{character}" for character in "{}#$%&_"},
 }
-_MATHS = {
+MATHS = {
     "±": r"\pm", "−": "-", "×": r"\times", "·": r"\cdot", "≤": r"\leq", "≥": r"\geq",
     "→": r"\rightarrow", "↑": r"\uparrow", "↓": r"\downarrow", "†": r"\dagger",
 }  # fmt: skip
@@ -47,8 +47,8 @@ _GREEK = (
 )
 """Letters and their macros; the other capitals look like Latin letters and have no macro."""
 
-_MATHS |= {letter: f"\\{name}" for letter, name in zip(_GREEK[0], _GREEK[1].split(), strict=True)}
-_COMMANDS |= {character: rf"\ensuremath{{{macro}}}" for character, macro in _MATHS.items()}
+MATHS |= {letter: f"\\{name}" for letter, name in zip(_GREEK[0], _GREEK[1].split(), strict=True)}
+_COMMANDS |= {character: rf"\ensuremath{{{macro}}}" for character, macro in MATHS.items()}
 
 _ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030a\u030c\u0327\u0304\u0307\u030b",
                     "`'^~\"rvc=.H", strict=True))  # fmt: skip
@@ -102,6 +102,13 @@ def with_cmidrules(tabular: str, groups: Sequence[str]) -> str:
     head, top, rest = tabular.partition("\\toprule\n")
     first, end_of_row, body = rest.partition("\\\\\n")
     return "".join([head, top, first, end_of_row, " ".join(rules), "\n", body])
+
+
+def fitted(table: str) -> str:
+    """A table whose tabular is scaled down to the width of the text if it is wider."""
+    begin, end = r"\begin{tabular}", r"\end{tabular}"
+    scaled = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    return table.replace(begin, f"{scaled}\n{begin}", 1).replace(end, f"{end}}}", 1)
 
 
 def _character(character: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from pandas.io.formats.style import Styler
 
-from reports.tables import latex, markdown, spreadsheets
+from reports.tables import latex, latex_values, markdown, spreadsheets
 
 NOTHING = "–"
 """The text of a missing value; a CSV has an empty field instead."""
@@ -149,7 +149,7 @@ class Table:
         )
 
     def to_latex(self, caption: str, label: str) -> str:
-        """A table for a paper, with booktabs; without the links.
+        """A table for a paper, with booktabs, and a macro for each of its numbers; no links.
 
         Args:
             caption: plain text.
@@ -170,7 +170,16 @@ class Table:
         )
         if _is_grouped(columns):
             text = latex.with_cmidrules(text, [column.group for column in columns])
-        return f"% needs {latex.PREAMBLE}\n{text}"
+        quoted = latex_values.values(
+            label.rpartition(":")[2],
+            [(c.header, [cell.text for cell in c.cells]) for c in columns if c.kind == AXIS],
+            [
+                (c.group, c.header, [cell.text for cell in c.cells])
+                for c in columns
+                if c.kind == NUMBER
+            ],
+        )
+        return "\n".join([f"% needs {latex.PREAMBLE}", *quoted, latex.fitted(text)])
 
     def to_csv(self) -> str:
         """``texts``; nothing in it is a formula to a spreadsheet."""

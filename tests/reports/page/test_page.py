@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reports.detections.gallery import Gallery, Picture
+from reports.detections.gallery import TRUTH_PANEL, Gallery, Picture
 from reports.page.render import write_report
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
@@ -82,7 +82,12 @@ def hostile(tmp_path_factory, make_study):
     image = Image.new("RGB", (1200, 300), "#0072B2")
     image.save(png, "PNG")
     image.save(webp, "WEBP")
-    picture = Picture("photo", HOSTILE, HOSTILE, HOSTILE, png.getvalue(), webp.getvalue())
+    cells = [cell.id for cell in folder.study.cells() if cell.seed == 1]
+    panels = {
+        cell: [(0.25 * number, 0.0, 0.25, 0.5)]
+        for number, cell in enumerate((TRUTH_PANEL, *cells[:3]))
+    }
+    picture = Picture("photo", HOSTILE, HOSTILE, HOSTILE, png.getvalue(), webp.getvalue(), panels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "reports.page.contents.side_by_side.pictures",
@@ -242,6 +247,79 @@ def test_the_keyboard_reaches_the_report_past_the_contents(visit, broken):
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_table_is_copied_as_latex_and_as_markdown(visit, broken, denied):
+    page = visit(broken)
+    if denied:
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+        page.evaluate(
+            "document.addEventListener('copy', ({ target }) => { window.copied = target.value; })"
+        )
+    else:
+        page.evaluate(
+            "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
+        )
+    latex = page.get_by_role("button", name="Copy LaTeX of Table: Table alpha")
+    latex.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("window.copied")
+    written = (broken.parent / "tables" / "alpha.tex").read_text(encoding="utf-8")
+    assert page.evaluate("window.copied").strip() == written.strip()
+    assert "copied as LaTeX" in page.locator("body > p[role=status]").inner_text()
+    assert latex.evaluate("button => button === document.activeElement")
+    page.evaluate("window.copied = null")
+    page.get_by_role("button", name="Copy Markdown of Table: Table alpha").click()
+    page.wait_for_function("window.copied")
+    text = page.evaluate("window.copied")
+    assert text.startswith("**Table alpha: AP in percent") and "| 0.25 |" in text
+    assert "](" not in text, "no links: they lead from the page's folder"
+
+
+def test_any_two_rows_stand_side_by_side(visit, broken):
+    page = visit(broken)
+    found = page.locator("#two-rows .found")
+    first, second = page.get_by_label("First row"), page.get_by_label("Second row")
+    first.focus()
+    assert page.evaluate("document.activeElement.className") == "first-row"
+    first.select_option("α = 0.25")
+    second.select_option("depth 18 (50), 88 (400) px")
+    said = page.locator("#two-rows .said").inner_text()
+    assert "CE, α = 0.25: AP 4.3, 1 of 1 seeds" in said and "88 px: AP 20.0" in said
+    settings = found.locator("table", has_text="Settings that differ").inner_text()
+    assert "loss\tCE\tFL" in settings and "γ\t–\t2" in settings and "α" not in settings
+    # The differences are of the values that are shown: 20.0 - 4.3, 40.1 - 8.5.
+    sizes = found.locator("table", has_text="AP by size").inner_text()
+    assert "AP\t4.3\t20.0\t+15.7" in sizes and "AP₅₀\t8.5\t40.1\t+31.6" in sizes
+    link = found.get_by_role("link", name="seed 1").first
+    assert link.get_attribute("href") == "#run-ce-alpha0.25-seed1"
+    second.select_option("α = 0.25")
+    assert "The settings are the same." in found.inner_text()
+
+
+def test_two_rows_show_curves_errors_categories_and_crops(visit, hostile):
+    page = visit(hostile)
+    found = page.locator("#two-rows .found")
+    curves = found.get_by_role("img", name="Precision over recall at IoU 0.50")
+    assert curves.locator("polyline").count() == 2
+    assert found.locator("table", has_text="Error types").locator("tbody tr").count() == 8
+    assert HOSTILE not in found.inner_html(), "a category's name is text"
+    assert page.locator("#two-rows img[src=x]").count() == 0
+    crops = found.locator(".crop")
+    assert crops.count() == 3
+    box = crops.nth(1).bounding_box()
+    # A quarter of 1200 px by a half of 300 px is twice as wide as high.
+    assert box["width"] / box["height"] == pytest.approx(2, rel=0.02)
+    image = crops.nth(1).locator("img").bounding_box()
+    assert image["width"] == pytest.approx(4 * box["width"], rel=0.02)
+    assert box["x"] - image["x"] == pytest.approx(box["width"], rel=0.02)
+
+
+def test_two_rows_are_hidden_without_scripts(visit, broken):
+    page = visit(broken, java_script_enabled=False)
+    assert not page.locator("#two_rows").is_visible()
+    assert not page.locator("nav a[href='#two_rows']").is_visible()
 
 
 def test_without_scripts_all_is_there_to_read(visit, broken):

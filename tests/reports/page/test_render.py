@@ -92,11 +92,17 @@ def test_the_page_asks_for_nothing(html, page):
     assert set(re.findall(r"url\((.)", html)) <= {"#"}
 
 
-def test_the_one_script_is_the_one_that_may_run(html, page):
-    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def test_only_the_page_s_own_scripts_may_run(html, page):
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == POLICY]
-    assert f"script-src 'sha256-{digest}';" in policy and "default-src 'none'" in policy
+    assert len(scripts) == 3
+    assert f"script-src {hashes};" in policy and "default-src 'none'" in policy
+    data = [a for tag, a in page.tags if tag == "script" and a]
+    assert {one["type"] for one in data} == {"application/json", "application/octet-stream"}
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
 
 

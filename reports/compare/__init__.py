@@ -1,0 +1,1 @@
+"""Compares two studies of the same settings, row by row."""
