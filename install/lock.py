@@ -163,7 +163,7 @@ def install_extra(environment: Environment, extra: str) -> str:
     lines = [pin.line for pin in read_lock() if pin.name == package]
     words = ("install", "--quiet", "--no-deps", "--retries", "1", "--timeout", "15", *lines)
     status, output = environment.attempt("-m", "pip", *words)
-    return environment.shown(output) if status else ""
+    return output.strip().splitlines()[-1] if status else ""
 
 
 def _install_beside(environment: Environment, requirements: Sequence[str]) -> None:

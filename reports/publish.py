@@ -159,9 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     options = parser.parse_args(argv)
     try:
-        kept = publish(
-            Layout.of(options.output, options.study or EMBEDDED), options.study or EMBEDDED
-        )
+        kept = publish(Layout.of(options.output, options.study), options.study)
     except (PlanError, ReportError, OSError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2

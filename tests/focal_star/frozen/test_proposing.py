@@ -4,7 +4,7 @@ import pytest
 
 from focal_star.config import CONFIGS, load_config
 from focal_star.frozen.proposing import proposed
-from focal_star.tools.proposing import proposed_for
+from focal_star.tools.doctor.proposal import proposed_for
 
 CONFIG = str(CONFIGS / "own" / "retinanet_lite0_FPN.yaml")
 

@@ -13,6 +13,7 @@ from focal_star.data.registration import register_datasets
 from focal_star.errors import ConfigError
 from focal_star.frozen import store
 from focal_star.frozen.store import FEATURES, maps_of, row_length, stored_views
+from focal_star.frozen.trainer import StoredViewsTrainer
 from focal_star.modeling.efficientnet_lite import EfficientNetLite0, StoredMaps
 from focal_star.training import engine
 from focal_star.training.checkpoints import read
@@ -126,6 +127,24 @@ def test_size_that_does_not_fit_the_network(cfg, net):
     cfg.INPUT.SHORT_EDGE = 100
     with pytest.raises(ConfigError, match="INPUT.SHORT_EDGE is 100; valid .* a multiple of 32"):
         stored_views(cfg, net, records(cfg))
+
+
+def test_labels_of_the_anchors_are_those_of_the_model(cfg, net):
+    model = StoredViewsTrainer.build_model(cfg)
+    plain = stored_views(cfg, net, records(cfg))
+    labelled = stored_views(cfg, net, records(cfg))
+    labelled.label_anchors(model)
+    sides = [max(1, SIZE // 2**level) for level in range(3, 8)]
+    anchors = model.anchor_generator([torch.zeros(1, 1, side, side) for side in sides])
+    for row in (0, 7, 30):
+        expected, found = (
+            model.label_anchors(anchors, [views.view({}, row)["instances"]])
+            for views in (plain, labelled)
+        )
+        assert torch.equal(expected[0][0], found[0][0])
+        is_object = (expected[0][0] >= 0) & (expected[0][0] < model.num_classes)
+        assert is_object.any()
+        assert torch.equal(expected[1][0][is_object], found[1][0][is_object])
 
 
 def test_a_training_of_two_iterations(cfg, net):

@@ -1,7 +1,4 @@
-"""Proposes input scale, anchors, views and iterations for training on stored views.
-
-The numbers were measured on two data sets (docs/own_data.md).
-"""
+"""Proposes input scale, anchors, views and iterations for training on stored views."""
 
 from typing import Any
 
@@ -18,7 +15,7 @@ VIEWS = 12
 EPOCHS = 48
 MIN_ITERATIONS = 600
 SECONDS_PER_ITERATION = 0.11
-"""Of 8 views of 256 px, on one core."""
+"""An estimate for 8 views of 256 px, on one core with nothing else running."""
 BUDGET_SECONDS = 165
 """Of the iterations of a cell; the evaluation and the rest take it to four minutes at most."""
 

@@ -29,7 +29,10 @@ from focal_star.errors import ConfigError
 from focal_star.frozen.views import Recipe, view
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
+from focal_star.mini.anchor_labels import cached_labels
+from focal_star.mini.cached_inputs import LabelledInstances
 from focal_star.modeling.efficientnet_lite import OUTPUTS, EfficientNetLite0
+from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class StoredViews:
     """Maps Detectron2's record of an image to one of its stored views, drawn at random."""
 
     def __init__(self, folder: Path, size: int, per_image: int):
+        self.folder, self.size = folder, (size, size)
+        self._anchors: np.ndarray | None = None
         self._features = np.load(folder / "features.npy", mmap_mode="r")
         objects = np.load(folder / "objects.npz")
         self._boxes = torch.from_numpy(objects["boxes"])
@@ -56,7 +61,7 @@ class StoredViews:
         self._starts = objects["starts"].tolist()
         names = json.loads((folder / "images.json").read_text("utf-8"))
         self._images = {name: row for row, name in enumerate(names)}
-        self._size, self._per_image = (size, size), per_image
+        self._per_image = per_image
         self._pixels = torch.zeros(()).expand(3, size, size)
 
     def __len__(self) -> int:
@@ -70,13 +75,28 @@ class StoredViews:
 
     def view(self, record: Record, row: int) -> Record:
         """The record with the view of a row of the store."""
-        own = slice(self._starts[row], self._starts[row + 1])
-        instances = Instances(self._size)
-        instances.gt_boxes = Boxes(self._boxes[own].clone())
-        instances.gt_classes = self._classes[own].clone()
+        instances = self.instances(row)
+        if self._anchors is not None:
+            anchors = torch.from_numpy(np.array(self._anchors[row]))
+            instances = LabelledInstances(self.size, anchors, **instances.get_fields())
         kept = {key: value for key, value in record.items() if key != "annotations"}
         features = torch.from_numpy(np.array(self._features[row]))
         return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+
+    def instances(self, row: int) -> Instances:
+        """The objects in the view of a row of the store."""
+        own = slice(self._starts[row], self._starts[row + 1])
+        instances = Instances(self.size)
+        instances.gt_boxes = Boxes(self._boxes[own].clone())
+        instances.gt_classes = self._classes[own].clone()
+        return instances
+
+    def label_anchors(self, model: FocalStarRetinaNet) -> None:
+        """Add the labels of the model's anchors to all views; they are stored as well."""
+        with locked(lock_of(self.folder)):
+            objects = map(self.instances, range(len(self)))
+            path = cached_labels(self.folder, model, objects, self.size)
+        self._anchors = np.load(path, mmap_mode="r")
 
 
 def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]) -> StoredViews:
@@ -87,7 +107,8 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
     Args:
         cfg: ``INPUT.SHORT_EDGE`` is the size of a view, ``VIEWS`` has their number.
         net: the backbone, with its weights.
-        records: of the training images; of more than ``MAX_IMAGES``, evenly spaced ones are used.
+        records: the records of the training images; of more than ``MAX_IMAGES``, evenly spaced
+            ones are used.
 
     Raises:
         ConfigError: the size is no multiple of the network's largest stride.

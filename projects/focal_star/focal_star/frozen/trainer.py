@@ -4,6 +4,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import get_detection_dataset_dicts
 
+from focal_star.frozen.models import StoredViewsRetinaNet
 from focal_star.frozen.store import Record, StoredViews, stored_views
 from focal_star.modeling.efficientnet_lite import EfficientNetLite0
 from focal_star.training.checkpoints import Checkpointer
@@ -11,7 +12,7 @@ from focal_star.training.trainer import Trainer
 
 
 class StoredViewsTrainer(Trainer):
-    """The core's trainer, on channels-last tensors and, with ``VIEWS.ENABLED``, stored views."""
+    """The core's trainer, on channels-last tensors and, with ``VIEWS.PER_IMAGE``, stored views."""
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> torch.nn.Module:
@@ -42,4 +43,7 @@ def _views(cfg: CfgNode, model: torch.nn.Module, records: list[Record]) -> Store
     net = getattr(model.backbone, "bottom_up", None)
     if not (cfg.VIEWS.PER_IMAGE and isinstance(net, EfficientNetLite0) and net.is_frozen):
         return None
-    return stored_views(cfg, net, records)
+    views = stored_views(cfg, net, records)
+    if isinstance(model, StoredViewsRetinaNet):
+        views.label_anchors(model)
+    return views

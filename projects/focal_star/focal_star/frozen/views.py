@@ -38,7 +38,7 @@ def view(
     Args:
         image: RGB.
         boxes: (M, 4) x1, y1, x2, y2, px.
-        recipe: of the view.
+        recipe: the recipe of the view.
         random: the source of its random numbers.
 
     Returns:

@@ -25,7 +25,7 @@ from focal_star.data.validation.checks import DatasetError
 from focal_star.extensions import weights_maker
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
-from focal_star.tools.proposing import proposed_for
+from focal_star.tools.doctor.proposal import proposed_for
 from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
 
 EXPECTED_IMAGES = {
