@@ -11,7 +11,8 @@ import sys
 
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets.builtin import register_all_coco
+from detectron2.data.datasets import register_coco_instances
+from detectron2.data.datasets.builtin_meta import _get_builtin_metadata
 
 from ablations.status.cost_model import CostModel
 from ablations.status.fitted import config_and_images
@@ -115,18 +116,23 @@ def test_doctor_finds_all_but_the_gpu(study, datasets, tmp_path):
 def registered(datasets, monkeypatch):
     """Detectron2 knows the made-up COCO in place of the one that it looked for at its start."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(datasets))
-    known = [name for name in DatasetCatalog.list() if name.startswith("coco_")]
-
-    def register(root):
-        for name in [name for name in DatasetCatalog.list() if name.startswith("coco_")]:
-            DatasetCatalog.remove(name)
-            MetadataCatalog.remove(name)
-        register_all_coco(str(root))
-
-    register(datasets)
+    places = {}
+    for split in ("train2017", "val2017"):
+        name = f"coco_2017_{split.removesuffix('2017')}"
+        about = MetadataCatalog.get(name)
+        places[name] = about.json_file, about.image_root
+        coco = datasets / "coco"
+        register(name, coco / "annotations" / f"instances_{split}.json", coco / split)
     yield
-    register(os.environ.get("DETECTRON2_DATASETS", "datasets"))
-    assert set(known) <= set(DatasetCatalog.list())
+    for name, files in places.items():
+        register(name, *files)
+
+
+def register(name, annotation_file, image_root):
+    DatasetCatalog.remove(name)
+    MetadataCatalog.remove(name)
+    metadata = _get_builtin_metadata("coco")
+    register_coco_instances(name, metadata, str(annotation_file), str(image_root))
 
 
 @pytest.mark.slow

@@ -168,6 +168,28 @@ def test_the_learning_rate_grows_with_the_batch(images, rate, state):
     assert (f"gives {0.01 * images / 16:g}: set" in found.text) == (state == WARNING)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "0.0025 for 4 images, 36,000 iterations"),
+        (4, "0.01 for 16 images, 9,000 iterations"),
+        (0, "0.01 for 16 images, 9,000 iterations"),
+    ],
+)
+def test_the_schedule_is_that_of_the_number_of_gpus(number, words):
+    cfg = load_config(COCO.with_name("retinanet_R_50_FPN_10pct.yaml"))
+    found = requirements.learning_rate(cfg, number)
+    assert found.state == OK and words in found.text
+
+
+@pytest.mark.parametrize(("number", "images"), [(1, 4), (3, 12), (8, 32)])
+def test_a_scaled_batch_fits_any_number_of_gpus(gpus, number, images):
+    gpus(8, 6)  # 4 images of 600 px: 4 x 2.6 GiB x (600 / 800) ^ 2 = 5.9 GiB
+    cfg = load_config(COCO.with_name("retinanet_R_50_FPN_10pct.yaml"))
+    assert images == requirements.scaled_to(cfg, number).SOLVER.IMS_PER_BATCH
+    assert requirements.gpus(cfg, number).state == OK
+
+
 def test_the_scaling_rule_does_not_apply_to_adamw():
     assert requirements.learning_rate(load_config(MINI)).state == OK
 
