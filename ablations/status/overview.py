@@ -23,6 +23,7 @@ from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.choice import CHOSEN_LATER
 from ablations.study.grid import Row
+from focal_star.io.pipes import PipedConsole
 
 MAX_LINES = 20
 """Cells of one state that are listed by name."""
@@ -217,4 +218,4 @@ def _print_named(status: Status, state: str, console: Console, text: Callable[[C
 
 
 def _console() -> Console:
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return PipedConsole(highlight=False, markup=False, soft_wrap=True)
