@@ -19,6 +19,7 @@ from ablations.study.axes import AXES
 from ablations.study.cell import Cell
 from ablations.study.choice import CHOSEN_LATER
 from ablations.study.grid import Row
+from focal_star.io.pipes import PipedConsole
 
 EXAMPLES = ("A100", "RTX3090")
 """Cards that a message names."""
@@ -272,4 +273,4 @@ def _print_named(status: Status, state: str, console: Console, text: Callable[[C
 
 
 def _console() -> Console:
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return PipedConsole(highlight=False, markup=False, soft_wrap=True)

@@ -127,7 +127,7 @@ def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
 
 def _merge(content: dict) -> Iterator[str]:
     categories = [one for one in content.get("categories", []) if isinstance(one, dict)]
-    by_name = {one.get("name"): one for one in categories if isinstance(one.get("name"), str)}
+    by_name = {name: one for one in categories if isinstance(name := one.get("name"), str)}
     new_ids = {}
     for names in names_alike(list(by_name)):
         first = by_name[names[0]]
