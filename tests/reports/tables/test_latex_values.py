@@ -4,9 +4,12 @@ import subprocess
 
 import pytest
 
+from reports.publish import published
 from reports.tables import latex
+from reports.tables.grids import grid_table
 from reports.tables.latex_values import name_of, values
 from reports.tables.table import AXIS, LINKS, NUMBER, TEXT, Column, Link, Table, linked
+from tests.docs.pages import ROOT, blocks
 from tests.reports.tables.test_table import NAMES
 
 
@@ -75,6 +78,15 @@ def test_names_are_safe_in_latex():
 def test_a_table_without_numbers_sets_no_value():
     table = Table([Column("", "name", AXIS, ["a"]), Column("", "said", TEXT, ["1"])])
     assert "reportvalue" not in table.to_latex("caption", "tab:t")
+
+
+def test_the_example_of_the_documentation_quotes_the_published_headline():
+    results = published("mini")
+    grid = next(grid for grid in results.study.grids if grid.name == "headline")
+    text = grid_table(results, grid).table.to_latex("caption", f"tab:{grid.name}")
+    (example,) = blocks(ROOT / "docs" / "report.md", "latex")
+    quoted = re.findall(r"\\reportvalue\{(.*?)\}", example.text)
+    assert quoted and set(quoted) <= set(pairs(text.splitlines()))
 
 
 TABLE = Table(
