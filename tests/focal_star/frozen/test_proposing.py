@@ -18,8 +18,13 @@ def content(number: int, side: float, **more) -> dict:
 
 
 def pairs(number: int, side: float) -> dict[str, str]:
-    overrides = proposed(content(number, side), 8).overrides
+    overrides = proposed(content(number, side), 8, 1500).overrides
     return dict(zip(overrides[::2], overrides[1::2], strict=True))
+
+
+def iterations(number: int, side: float, *more: str) -> int:
+    overrides = proposed(content(number, side), 8, 1500).overrides
+    return load_config(CONFIG, [*overrides, *more]).SOLVER.MAX_ITER
 
 
 def test_of_large_objects():
@@ -28,21 +33,26 @@ def test_of_large_objects():
         "INPUT.SHORT_EDGE": "256",
         "MODEL.ANCHOR_GENERATOR.SIZES": "[[32.0], [64.0], [128.0], [256.0], [512.0]]",
         "VIEWS.PER_IMAGE": "12",
-        "SOLVER.MAX_ITER": "1200",  # 48 epochs of 200 images, 8 at a time
+        "SOLVER.SCALED_BY": "1.25",
     }
-    assert load_config(CONFIG, proposed(content(200, 100), 8).overrides).SOLVER.MAX_ITER == 1200
+    assert iterations(200, 100) == 1200, "48 epochs of 200 images, 8 at a time"
+
+
+def test_a_schedule_multiplies_the_proposal():
+    assert iterations(200, 100, "SOLVER.SCHEDULE", "0.5") == 600
+    assert iterations(7, 100, "SOLVER.SCHEDULE", "0.5") == 300
 
 
 def test_of_few_and_of_many_images():
-    assert pairs(10, 100)["SOLVER.MAX_ITER"] == "600"
-    assert pairs(3000, 100)["SOLVER.MAX_ITER"] == "1500"  # the time of a cell is limited
+    assert iterations(10, 100) == 600
+    assert iterations(3000, 100) == 1500, "the time of a cell is limited"
     assert pairs(3000, 100)["VIEWS.PER_IMAGE"] == "4"
     assert pairs(30_000, 100)["VIEWS.PER_IMAGE"] == "1"
 
 
 def test_a_larger_input_takes_fewer_iterations():
     assert pairs(3000, 30)["INPUT.SHORT_EDGE"] == "320"
-    assert pairs(3000, 30)["SOLVER.MAX_ITER"] == "960"  # 1,500 / (320 / 256)^2
+    assert iterations(3000, 30) == 960, "1,500 / (320 / 256)^2"
 
 
 @pytest.mark.parametrize(
@@ -50,13 +60,13 @@ def test_a_larger_input_takes_fewer_iterations():
     [(100, ""), (9, "100 % of the boxes are below 8 px at this input: this network cannot learn")],
 )
 def test_what_cannot_be_learnt(side, words):
-    warning = proposed(content(20, side), 8).warning
+    warning = proposed(content(20, side), 8, 1500).warning
     assert warning.startswith(words)
     assert bool(warning) == bool(words)
 
 
 def test_crowds_alone_give_no_proposal():
-    found = proposed(content(5, 100, iscrowd=1), 8)
+    found = proposed(content(5, 100, iscrowd=1), 8, 1500)
     assert (found.overrides, found.warning) == ((), "")
 
 

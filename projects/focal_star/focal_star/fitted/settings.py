@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from focal_star.data.layouts import voc
-from focal_star.data.layouts.coco import is_coco, splits_of
+from focal_star.data.layouts.reading import nearest, read
+from focal_star.data.layouts.split import SPLITS
 from focal_star.data.proposal import Proposal, propose
 
 SHORT_EDGES = (400, 600, 800, 1000)
@@ -100,10 +100,12 @@ def of_folder(folder: Path) -> dict[str, int]:
     Raises:
         OSError, ValueError, KeyError, TypeError, IndexError: it cannot be read.
     """
-    if is_coco(folder):
-        train, val = (json.loads(split.annotation_file.read_bytes()) for split in splits_of(folder))
-    else:
-        train, val = (voc.convert(folder).contents[split] for split in voc.SPLITS)
+    dataset = read(folder)
+    if dataset is None:
+        raise ValueError(f"no layout fits: {nearest(folder)}")
+    train, val = (dataset.contents[split] for split in SPLITS)
+    if train is None or val is None:
+        raise ValueError("; ".join(map(str, dataset.problems)))
     found = fitting(train)
     return {
         "short_edge": found.proposal.short_edge if found.proposal else 0,

@@ -40,7 +40,7 @@ class Frozen(Extension):
         return StoredViewsTrainer
 
     def propose(self, cfg: CfgNode, content: dict[str, Any]) -> Proposed:
-        return proposed(content, cfg.SOLVER.IMS_PER_BATCH)
+        return proposed(content, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_ITER)
 
     def store(self, cfg: CfgNode) -> None:
         store_views(cfg)

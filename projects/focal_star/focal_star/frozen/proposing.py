@@ -23,10 +23,17 @@ UNLEARNABLE = 0.5
 """From this share of too small boxes on, a data set can hardly be learnt."""
 
 
-def proposed(content: dict[str, Any], images_per_batch: int) -> Proposed:
-    """The proposal for the training annotations of a data set, in COCO's format.
+def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> Proposed:
+    """The proposal for a data set.
 
-    Crowds, and boxes without area, are left out. Without boxes there is nothing to propose.
+    Crowds, and boxes without area, are left out. Without boxes there is nothing to propose. The
+    number of iterations is proposed through ``SOLVER.SCALED_BY``, the multiple of it that the
+    config has, so that warm-up and periods fit as well, and ``SOLVER.SCHEDULE`` multiplies them.
+
+    Args:
+        content: the training annotations, in COCO's format.
+        images_per_batch: ``SOLVER.IMS_PER_BATCH``.
+        max_iter: ``SOLVER.MAX_ITER`` of the config.
     """
     images = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
     objects = [
@@ -46,7 +53,7 @@ def proposed(content: dict[str, Any], images_per_batch: int) -> Proposed:
         "INPUT.SHORT_EDGE": found.short_edge,
         "MODEL.ANCHOR_GENERATOR.SIZES": found.sizes,
         "VIEWS.PER_IMAGE": views,
-        "SOLVER.MAX_ITER": iterations,
+        "SOLVER.SCALED_BY": round(max_iter / iterations, 6),
     }
     epochs = iterations * images_per_batch / len(images)
     text = (
