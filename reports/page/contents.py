@@ -25,11 +25,10 @@ from reports.page.blocks import (
     Text,
     Warning,
 )
+from reports.page.opening import Opening, opening
 from reports.results import provenance
 from reports.results.differences import differences
 from reports.results.labels import (
-    BASELINE,
-    CANDIDATE,
     HEADLINE,
     LOSSES,
     MAIN_METRIC,
@@ -72,13 +71,13 @@ class Report:
     """The content of a page.
 
     Attributes:
-        title: the title of the page.
+        opening: the first screen.
         summary: the study and its progress.
         warnings: shown at the top.
         sections: in order.
     """
 
-    title: str
+    opening: Opening
     summary: str
     warnings: Sequence[str]
     sections: Sequence[Section]
@@ -87,8 +86,9 @@ class Report:
 def report(results: Results) -> Report:
     """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
+    found = answer.answer(results)
     sections = [
-        _answer(results),
+        _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
@@ -105,7 +105,7 @@ def report(results: Results) -> Report:
         *making.sections(results),
     ]
     return Report(
-        title=sentences.title(results),
+        opening=opening(results, found),
         summary=sentences.summary(results),
         warnings=list(filter(None, [sentences.staleness(results), _confounded(results, grids)])),
         sections=[section for section in sections if section.blocks],
@@ -152,12 +152,15 @@ def _ordered(grids: Sequence[Grid]) -> list[Grid]:
     return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
-def _answer(results: Results) -> Section:
-    ours, theirs = (LOSSES[loss].short for loss in (CANDIDATE, BASELINE))
-    found = answer.answer(results)
+def _answer(found: answer.Answer) -> Section:
+    title = "The comparison"
+    if found.rows and found.asked and found.asked.candidate is not None:
+        title = " against ".join(
+            found.rows[row].short for row in (found.asked.candidate, found.asked.reference)
+        )
     return Section(
         "answer",
-        f"{ours} against {theirs}",
+        title,
         [
             Lede(found.verdict),
             *([Bullets(found.others)] if found.others else []),

@@ -1,0 +1,1 @@
+def finding(*a): return "x"
