@@ -53,6 +53,7 @@ from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
 from reports.text import answer, sentences, training_length
 from reports.text import tuning as tuning_text
+from reports.text.findings import finding
 
 SELECTION_BIAS = (
     "The AP of the best of several settings is biased upwards by the selection, and the more so "
@@ -230,6 +231,7 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
     blocks: list[Block] = [
+        Text(finding(results, grid, table.comparisons)),
         TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
         Note(
             f"{captions.under_table(results, grid, table)} "
@@ -238,8 +240,6 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     ]
     if found.confounds:
         blocks.append(Warning(captions.confounds(found)))
-    if agreement:
-        blocks.append(Text(sentences.agreement(agreement)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     dots = captions.dots(frame, table)

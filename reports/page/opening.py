@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from reports import figures
-from reports.figures import Illustration
 from reports.page.blocks import FigureBlock
 from reports.results.load import Results
 from reports.statistics.comparisons import noise_floor
@@ -27,6 +26,7 @@ class Opening:
         verdict: the effect; None if the study compares no losses.
         finding: what the first table shows, in place of a verdict; else "".
         forest: the differences from the reference row; None without a table with a reference row.
+        table: the table that the forest shows; "" without a forest.
         cost: what the study cost.
     """
 
@@ -38,6 +38,7 @@ class Opening:
     verdict: Verdict | None
     finding: str
     forest: FigureBlock | None
+    table: str
     cost: str
 
 
@@ -51,23 +52,19 @@ def opening(results: Results, found: Answer) -> Opening:
         rows = found.rows or compared(results, asked.grid)
         if any(row.found.seeds for row in rows):
             floor = noise_floor(results, asked.grid)
-            caption = f"The table is {asked.grid.name}. {texts.noise_text(floor)}".strip()
-            forest = FigureBlock(_drawn(results, found, rows), caption)
+            drawn = figures.forest(results, asked, rows)
+            forest = FigureBlock(drawn, texts.noise_text(floor))
         if found.outcome == NO_QUESTION:
             told = finding(results, asked.grid, [row.found for row in rows])
     return Opening(
         kicker="" if own == title else own,
         title=title,
         formulas=losses,
-        terms=texts.terms(losses),
+        terms=texts.terms(results, asked, losses),
         scope=texts.scope(results),
         verdict=texts.verdict(results, found),
         finding=told,
         forest=forest,
+        table=asked.grid.name if asked and forest else "",
         cost=texts.cost(results),
     )
-
-
-def _drawn(results: Results, found: Answer, rows: tuple) -> Illustration:
-    assert found.asked is not None
-    return figures.forest(results, found.asked, rows)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablations.identity.fingerprint import flat
-from ablations.records.record import DONE
 from ablations.status.units import duration
 from reports.results import provenance
 from reports.results.labels import (
@@ -34,6 +33,7 @@ from reports.text.answer import (
     Compared,
     judged_on,
 )
+from reports.text.not_learnt import EPOCHS_1X
 from reports.text.sentences import (
     CI,
     counted,
@@ -55,16 +55,17 @@ _ANSWERS = {
 """Outcome -> the answer to the question."""
 
 _KINDS = {
-    "focal": "FL lowers the weight of easy anchors.",
+    "focal": "FL lowers the weight of easy anchors (candidate boxes).",
     "focal_star": "FL* also raises the weight of hard ones.",
 }
 """Loss -> what it does, in the order of the formulas."""
 
-_TERMS = (
-    f"{MAIN_METRIC}: average precision in percent, the mean over IoU 0.5 to 0.95. "
-    "pₜ: the probability of an anchor's true label. αₜ: α for objects, 1 − α for background. "
-    "γ: the strength of the weighting."
+_SYMBOLS = (
+    "pₜ: the predicted probability of an anchor's true label. αₜ: α for objects, 1 − α for "
+    "background. γ: the strength of the weighting."
 )
+_METRIC = f"{MAIN_METRIC}: average precision in percent, the mean over IoU 0.5 to 0.95."
+_SCHEDULE = f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,16 @@ class Verdict:
         effect: the difference with its unit, or the outcome where there is none.
         interval: its interval and what the interval does not cover; "" without one.
         result: the outcome with its p-value.
-        data: seeds and images.
         values: both values.
+        data: seeds and images.
     """
 
     pair: str
     effect: str
     interval: str = ""
     result: str = ""
-    data: str = ""
     values: str = ""
+    data: str = ""
 
 
 def question_text(results: Results, found: Answer) -> str:
@@ -106,11 +107,8 @@ def verdict(results: Results, found: Answer) -> Verdict | None:
         return None
     ours, theirs = found.rows[asked.candidate], found.rows[asked.reference]
     pair = f"{ours.short} against {theirs.short}"
-    values = "; ".join(
-        f"{row.name}: {one_decimal(row.found.mean)} {MAIN_METRIC}"
-        for row in (ours, theirs)
-        if row.found.seeds
-    )
+    means = [one_decimal(row.found.mean) for row in (ours, theirs)]
+    values = f"{means[0]} against {means[1]} {MAIN_METRIC}" if all(means) else ""
     data = _data(results, asked, ours, theirs)
     if found.outcome in (NOT_LEARNT, NO_RESULT):
         return Verdict(pair, found.outcome, data=data, values=values)
@@ -124,8 +122,8 @@ def verdict(results: Results, found: Answer) -> Verdict | None:
         f"{difference_number(one.difference)} {MAIN_METRIC}",
         interval,
         _result(found.outcome, ours, theirs, results.study.equivalence_margin),
-        data,
         values,
+        data,
     )
 
 
@@ -138,10 +136,19 @@ def formulas(results: Results, asked: Question | None) -> tuple[str, ...]:
     return tuple(loss for loss in dict.fromkeys(losses) if loss in LOSSES)
 
 
-def terms(losses: Sequence[str]) -> str:
-    """The symbols of the formulas, and what the losses do."""
+def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> str:
+    """What the losses do, the symbols of their formulas, the other losses and the metric."""
     kinds = [text for loss, text in _KINDS.items() if loss in losses]
-    return " ".join([*kinds, _TERMS])
+    rows = asked.grid.rows if asked else ()
+    others = dict.fromkeys(loss_of(results.study, row) for row in rows)
+    named = [
+        f"{LOSSES[loss].short}: {LOSSES[loss].long}."
+        for loss in others
+        if loss in LOSSES and loss not in _KINDS
+    ]
+    schedule = _SCHEDULE if results.study.schedule != 1 else ""
+    symbols = _SYMBOLS if losses else ""
+    return " ".join(filter(None, [*kinds, symbols, *named, _METRIC, schedule]))
 
 
 def scope(results: Results) -> tuple[str, ...]:
@@ -162,16 +169,12 @@ def scope(results: Results) -> tuple[str, ...]:
 
 
 def cost(results: Results) -> str:
-    """Runs, time and machine; the runs that are left."""
+    """The time of all runs and the machine; "" before a run has finished."""
     times = results.cells["wall_seconds"].dropna()
-    runs = counted(sum(results.counts.values()), "training run")
     if times.empty:
-        return f"{runs} planned, none finished."
-    records = results.records_of(results.frame)
-    machine = provenance.hardware(records)
-    done = results.counts[DONE]
-    ended = runs if results.status.is_complete else f"{done} of {runs}"
-    text = f"Cost: {ended}, {duration(times.sum())} in total"
+        return ""
+    machine = provenance.hardware(results.records_of(results.frame))
+    text = f"Cost: {duration(times.sum())} in total"
     return text + (f" on {machine}." if machine else ".")
 
 
@@ -179,9 +182,9 @@ def noise_text(floor: NoiseFloor | None) -> str:
     """What the grey band of the forest plot means; "" if there is none."""
     if floor is None:
         return ""
-    pair = f"means of {floor.seeds} seeds" if floor.seeds > 1 else "single runs"
+    pair = f"means over {floor.seeds} seeds" if floor.seeds > 1 else "single runs"
     return (
-        f"Noise: two {pair} that differ only in the seed differ by less than "
+        f"Noise: two {pair} of the same setting differ by less than "
         f"{one_decimal(floor.least_difference)} {MAIN_METRIC} in 95 % of cases."
     )
 
