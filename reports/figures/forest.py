@@ -28,9 +28,7 @@ def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illus
     order = [number for number in order if number != asked.reference][:MAX_ROWS]
     shown = [(rows[number], asked.grid.rows[number]) for number in order]
     shown.append((reference, asked.grid.rows[asked.reference]))
-    effects = [
-        _effect(row, reference, setting_colour(of.setting.as_dict())) for row, of in shown
-    ]
+    effects = [_effect(row, reference, setting_colour(of.setting.as_dict())) for row, of in shown]
     floor, margin = noise_floor(results, asked.grid), results.study.equivalence_margin
     unit = f"difference in {MAIN_METRIC} from {reference.short}"
     return drawn(

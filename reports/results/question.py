@@ -8,7 +8,6 @@ from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
 from reports.results.labels import CANDIDATE, HEADLINE, LOSSES, MODEL_AXES
 
-
 NAMING = ("method", "loss")
 """The columns of a table that compares losses. Any other table varies the options of one loss."""
 

@@ -46,7 +46,6 @@ from reports.text.sentences import (
 )
 from reports.text.tuning import fairness, images_of_half
 
-
 NOT_LEARNT, UNTESTED, NO_RESULT, NO_QUESTION = (
     "not learnt", "not tested", "no result", "no question",
 )  # fmt: skip

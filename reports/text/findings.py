@@ -92,7 +92,9 @@ def _order(shown: _Shown) -> str:
     found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs)
     if found.tau is None or found.p_value is None:
         return f"the order cannot be compared with the published one, since {found.undefined}"
-    rows = f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
+    rows = (
+        f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
+    )
     if found.p_value >= SIGNIFICANCE:
         return f"the order of the rows is not significantly related to the published one ({rows})"
     relation = "follows" if found.tau > 0 else "reverses"
