@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def forest(
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_axisbelow(True)
-    shade = {"facecolor": GREY, "edgecolor": "none"}
+    shade: dict[str, Any] = {"facecolor": GREY, "edgecolor": "none"}
     axes.axvspan(-margin, margin, alpha=MARGIN_SHADE, zorder=1, **shade)
     for side in (-margin, margin):
         axes.axvline(side, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.2)
@@ -109,7 +110,13 @@ def _label_width(row: Effect, width: float) -> float:
 def _write(axes: Axes, row: Effect, label: str, top: float) -> None:
     across = blended_transform_factory(axes.transAxes, axes.transData)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-    style = {"transform": across, "va": "top", "fontsize": FONT_SIZE, "bbox": box, "zorder": 2}
+    style: dict[str, Any] = {
+        "transform": across,
+        "va": "top",
+        "fontsize": FONT_SIZE,
+        "bbox": box,
+        "zorder": 2,
+    }
     axes.text(0, top, label, ha="left", **style)
     axes.text(1, top, row.text, ha="right", weight="bold", **style)
 

@@ -89,7 +89,7 @@ def _order(shown: _Shown) -> str:
     """The order of the rows against the published order; "" if nothing is published."""
     if np.isnan(shown.theirs).all():
         return ""
-    found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs)
+    found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs.tolist())
     if found.tau is None or found.p_value is None:
         return f"the order cannot be compared with the published one, since {found.undefined}"
     rows = (
