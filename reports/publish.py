@@ -17,17 +17,18 @@ from ablations.records import speed as speeds
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.default import EMBEDDED
-from reports.page.contents import published_agreement, table_of_best
+from reports import figures
 from reports.page.render import write_report
 from reports.results import provenance
-from reports.results.labels import HEADLINE
+from reports.results.labels import MAIN_METRIC
 from reports.results.load import ReportError, Results, find_study, load
-from reports.statistics.best import best_settings, compared
+from reports.statistics.comparisons import noise_floor
 from reports.tables import markdown
 from reports.tables.grids import grid_table
-from reports.tables.table import LINKS, Table
-from reports.text import sentences, training_length
+from reports.tables.table import AXIS, Table
+from reports.text import opening
 from reports.text.answer import answer
+from reports.text.findings import finding
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -35,6 +36,9 @@ README = ROOT / "README.md"
 
 FORMATS = ("png",)
 """The formats of the files beside the published pages, which report.md and README.md show."""
+
+GAMMA = "gamma"
+"""The grid of the paper's table (b)."""
 
 _BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
 
@@ -66,33 +70,47 @@ def fill(text: str, results: Results) -> str:
 
 
 def verdict(results: Results) -> str:
-    """The comparison of FL* with FL in words."""
+    """The question, its answer and the verdict in words."""
+    found = answer(results)
+    texts = (opening.question_text(results, found), found.verdict)
+    return "\n\n".join(
+        f"**{markdown.escape(text)}**" if number == 0 else markdown.escape(text)
+        for number, text in enumerate(texts)
+    )
+
+
+def effect(results: Results) -> str:
+    """The forest plot of the published report, and the meaning of its band."""
+    found = answer(results)
+    if found.asked is None or not found.rows:
+        return ""
+    drawn = figures.forest(results, found.asked, found.rows)
+    path = PUBLISHED / results.study.name / "report" / "figures" / f"{drawn.name}.png"
+    picture = f"![{markdown.escape(drawn.alternative)}]({path.relative_to(ROOT).as_posix()})"
+    noise = opening.noise_text(noise_floor(results, found.asked.grid))
+    return "\n\n".join(filter(None, (picture, markdown.escape(noise))))
+
+
+def basis(results: Results) -> str:
+    """The other losses, and the data and the limits of the verdict."""
     found = answer(results)
     others = "\n".join(f"- {markdown.escape(text)}" for text in found.others)
-    parts = (f"**{markdown.escape(found.verdict)}**", others, markdown.escape(found.basis))
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(filter(None, (others, markdown.escape(found.basis))))
 
 
-def headline(results: Results) -> str:
-    """The headline table without its links, which are relative to the report."""
-    grid = next(grid for grid in results.study.grids if grid.name == HEADLINE)
-    columns = grid_table(results, grid).table.columns
-    return Table([column for column in columns if column.kind != LINKS]).to_markdown()
-
-
-def best(results: Results) -> str:
-    """The best setting of each loss as a table, and the conditions of the comparison."""
-    table = table_of_best(best_settings(results)).to_markdown()
-    return "\n\n".join(filter(None, (table, markdown.escape(compared(results.study)))))
-
-
-def order(results: Results) -> str:
-    """The limits of the numbers of seeds, and the order of the rows: published, over schedules."""
-    tables = {grid.name: grid_table(results, grid) for grid in results.study.grids}
-    found = {name: published_agreement(table) for name, table in tables.items()}
-    orders = sentences.orders({name: agreement for name, agreement in found.items() if agreement})
-    lengths = training_length.settled(results)
-    return "\n".join(filter(None, (sentences.seeds_warning(results), orders, *lengths)))
+def gamma(results: Results) -> str:
+    """Table (b) with its finding: AP and effects, ours and published."""
+    grid = next((grid for grid in results.study.grids if grid.name == GAMMA), None)
+    if grid is None:
+        return ""
+    table = grid_table(results, grid)
+    columns = [
+        column
+        for column in table.table.columns
+        if column.kind == AXIS or MAIN_METRIC in column.group.split()
+    ]
+    text = finding(results, grid, table.comparisons)
+    return f"{markdown.escape(text)}\n\n{Table(columns).to_markdown()}"
 
 
 def made(results: Results) -> str:
@@ -102,9 +120,9 @@ def made(results: Results) -> str:
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "answer": verdict,
-    "headline": headline,
-    "best": best,
-    "order": order,
+    "effect": effect,
+    "basis": basis,
+    "gamma": gamma,
     "made": made,
 }
 """Name of a block of README -> its text."""

@@ -6,6 +6,7 @@ from reports.figures.detections import (
     precision_recall,
     reliability,
 )
+from reports.figures.forest import forest
 from reports.figures.grids import ap_over_ms, ap_over_rows, training_curves
 from reports.figures.illustration import Illustrated, Illustration
 from reports.figures.losses import cumulative_loss, loss_over_p_t
@@ -23,6 +24,7 @@ __all__ = [
     "ap_over_schedule",
     "cumulative_loss",
     "error_types",
+    "forest",
     "heat_maps",
     "loss_over_p_t",
     "miss_rate",

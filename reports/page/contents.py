@@ -26,11 +26,10 @@ from reports.page.blocks import (
     TwoRowsBlock,
     Warning,
 )
+from reports.page.opening import Opening, opening
 from reports.results import provenance
 from reports.results.differences import differences
 from reports.results.labels import (
-    BASELINE,
-    CANDIDATE,
     HEADLINE,
     LOSSES,
     MAIN_METRIC,
@@ -55,6 +54,7 @@ from reports.tables.grids import GridTable, grid_table
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
 from reports.text import answer, sentences, training_length
 from reports.text import tuning as tuning_text
+from reports.text.findings import finding
 
 SELECTION_BIAS = (
     "The AP of the best of several settings is biased upwards by the selection, and the more so "
@@ -73,13 +73,13 @@ class Report:
     """The content of a page.
 
     Attributes:
-        title: the title of the page.
+        opening: the first screen.
         summary: the study and its progress.
         warnings: shown at the top.
         sections: in order.
     """
 
-    title: str
+    opening: Opening
     summary: str
     warnings: Sequence[str]
     sections: Sequence[Section]
@@ -89,8 +89,9 @@ def report(results: Results) -> Report:
     """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
+    found = answer.answer(results)
     sections = [
-        _answer(results),
+        _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         _best(results, grids),
         *(_grid(results, grid, table) for grid, table in grids),
@@ -108,7 +109,7 @@ def report(results: Results) -> Report:
         *making.sections(results),
     ]
     return Report(
-        title=sentences.title(results),
+        opening=opening(results, found),
         summary=sentences.summary(results),
         warnings=list(filter(None, [sentences.staleness(results), _confounded(results, grids)])),
         sections=[section for section in sections if section.blocks],
@@ -155,12 +156,15 @@ def _ordered(grids: Sequence[Grid]) -> list[Grid]:
     return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
-def _answer(results: Results) -> Section:
-    ours, theirs = (LOSSES[loss].short for loss in (CANDIDATE, BASELINE))
-    found = answer.answer(results)
+def _answer(found: answer.Answer) -> Section:
+    title = "The comparison"
+    if found.rows and found.asked and found.asked.candidate is not None:
+        title = " against ".join(
+            found.rows[row].short for row in (found.asked.candidate, found.asked.reference)
+        )
     return Section(
         "answer",
-        f"{ours} against {theirs}",
+        title,
         [
             Lede(found.verdict),
             *([Bullets(found.others)] if found.others else []),
@@ -230,6 +234,7 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
     blocks: list[Block] = [
+        Text(finding(results, grid, table.comparisons)),
         TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
         Note(
             f"{captions.under_table(results, grid, table)} "
@@ -238,8 +243,6 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     ]
     if found.confounds:
         blocks.append(Warning(captions.confounds(found)))
-    if agreement:
-        blocks.append(Text(sentences.agreement(agreement)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     dots = captions.dots(frame, table)

@@ -97,7 +97,11 @@ def write_page(
     # JSON can hold a lone surrogate, UTF-8 cannot.
     written = {name: text.encode(errors="replace") for name, text in texts.items()}
     written |= blocks.files(
-        [block for section in report.sections for block in section.blocks], formats
+        [
+            *filter(None, [report.opening.forest]),
+            *(block for section in report.sections for block in section.blocks),
+        ],
+        formats,
     )
     for name, content in written.items():
         write_whole(folder / name, content)

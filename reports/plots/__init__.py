@@ -9,6 +9,7 @@ from reports.plots.detections import (
     precision_recall,
     reliability,
 )
+from reports.plots.forest import Effect, forest
 from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
 from reports.plots.rows import Dots, ap_over_rows
@@ -19,6 +20,7 @@ __all__ = [
     "Budget",
     "Curve",
     "Dots",
+    "Effect",
     "ErrorBars",
     "HeatMap",
     "Line",
@@ -32,6 +34,7 @@ __all__ = [
     "ap_over_scale",
     "cumulative_loss",
     "error_types",
+    "forest",
     "heat_maps",
     "loss_over_p_t",
     "miss_rate",

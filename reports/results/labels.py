@@ -81,6 +81,9 @@ LOSSES = {
 }
 """Name in configs -> label, in the order of tables and legends."""
 
+DATASETS = {"digits_in_scenes": "toy data"}
+"""Data set -> what it is, for readers who do not know it."""
+
 RETINANET = "retinanet"
 """The default detector, which settings do not name."""
 

@@ -98,10 +98,15 @@ class Results:
     @property
     def as_published(self) -> bool:
         """Whether config, data set and schedule (1x) are those of the published tables."""
+        return self.on_published_data and self.study.schedule == 1
+
+    @property
+    def on_published_data(self) -> bool:
+        """Whether config and data set are those of the published tables."""
         own_data = self.request.get("dataset") or any(
             record.dataset.get("name") != self.study.dataset for record in self.records.values()
         )
-        return self.study.as_published and self.study.schedule == 1 and not own_data
+        return self.study.as_published and not own_data
 
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""

@@ -1,5 +1,6 @@
-"""The comparison of FL* with FL in words, generated from the numbers."""
+"""The comparison of a loss with the reference loss in words, generated from the numbers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,6 @@ from ablations.records.record import DIVERGED
 from ablations.study.grid import Grid, Row
 from reports.results import states
 from reports.results.labels import (
-    BASELINE,
-    CANDIDATE,
-    HEADLINE,
     MAIN_METRIC,
     loss_label,
     one_decimal,
@@ -20,6 +18,7 @@ from reports.results.labels import (
 )
 from reports.results.load import Results
 from reports.results.provenance import dataset_card, dataset_name
+from reports.results.question import Question, loss_of, question
 from reports.statistics import best
 from reports.statistics.comparisons import (
     DIVERGED_RUN,
@@ -47,25 +46,15 @@ from reports.text.sentences import (
 )
 from reports.text.tuning import fairness, images_of_half
 
-
-@dataclass(frozen=True)
-class Answer:
-    """The result of the comparison.
-
-    Attributes:
-        verdict: whether the candidate is better than the baseline.
-        others: a sentence for each other loss of the headline table.
-        basis: the data behind the verdict and its limits; "" if there is no verdict.
-    """
-
-    verdict: str
-    others: tuple[str, ...] = ()
-    basis: str = ""
+NOT_LEARNT, UNTESTED, NO_RESULT, NO_QUESTION = (
+    "not learnt", "not tested", "no result", "no question",
+)  # fmt: skip
+"""The outcomes of a comparison beside the verdicts of a test."""
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A row of the headline table: its names, its comparison and its lines of the frame."""
+class Compared:
+    """A row of the table that answers: its names, its comparison and its lines of the frame."""
 
     name: str
     short: str
@@ -73,49 +62,85 @@ class _Line:
     runs: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The result of the comparison.
+
+    Attributes:
+        verdict: whether the candidate is better than the reference row.
+        others: a sentence for each other row of the table.
+        basis: the data behind the verdict and its limits; "" if there is no verdict.
+        outcome: a verdict of a test, ``NOT_LEARNT``, ``UNTESTED``, ``NO_RESULT`` or
+            ``NO_QUESTION``.
+        asked: the comparison; None if no table has a reference row.
+        rows: the rows of its table; empty for ``NO_QUESTION``.
+    """
+
+    verdict: str
+    others: tuple[str, ...] = ()
+    basis: str = ""
+    outcome: str = NO_QUESTION
+    asked: Question | None = None
+    rows: tuple[Compared, ...] = ()
+
+
 def answer(results: Results) -> Answer:
-    """Whether FL* is better than FL: the difference, its uncertainty and the data set."""
-    ours, theirs = (loss_label(loss).short for loss in (CANDIDATE, BASELINE))
-    no_answer = f"This report does not compare {ours} with {theirs}"
-    grid = next((grid for grid in results.study.grids if grid.name == HEADLINE), None)
-    if grid is None:
-        return Answer(f"{no_answer}: the report has no table {HEADLINE}.")
-    number = grid.reference
-    if number is None or grid.rows[number].setting.as_dict().get("loss") != BASELINE:
-        return Answer(f"{no_answer}: {theirs} is not the reference row of table {HEADLINE}.")
-    settings = [row.setting.as_dict() for row in grid.rows]
-    candidates = [
-        index
-        for index, setting in enumerate(settings)
-        if setting.get("loss") == CANDIDATE and "weight_cap" not in setting
-    ]
-    if not candidates:
-        return Answer(f"{no_answer}: table {HEADLINE} has no row of {ours} without a cap.")
-    lines = [
-        _Line(row_name(row), _short_name(row), found, runs)
+    """Whether the candidate is better: the difference, its uncertainty and the data set."""
+    asked = question(results.study)
+    if asked is None or asked.candidate is None:
+        return Answer(
+            "This report compares no losses: no table names the losses of its rows and has a "
+            "reference row of another loss.",
+            asked=asked,
+        )
+    grid = asked.grid
+    lines = compared(results, grid)
+    first, reference = lines[asked.candidate], lines[asked.reference]
+    tests = sum(line.found.tested for line in lines)
+    basis = _basis(results, asked, lines, tests)
+    margin = results.study.equivalence_margin
+    taught = floor([line.found for line in lines], margin)
+    if taught is not None:
+        facts = not_learnt(results, grid, [line.name for line in lines], taught)
+        return Answer(facts[0], tuple(facts[1:]), basis, NOT_LEARNT, asked, lines)
+    others = [line for line in lines if line is not first and line is not reference]
+    tested = [_other(line, reference.short, margin) for line in others if line.found.tested]
+    not_tested = untested([line.name for line in others], [line.found for line in others])
+    return Answer(
+        verdict=_verdict(first, reference, dataset_name(results), tests, margin),
+        others=(*tested, not_tested) if not_tested else tuple(tested),
+        basis=basis,
+        outcome=_outcome(first.found),
+        asked=asked,
+        rows=lines,
+    )
+
+
+def compared(results: Results, grid: Grid) -> tuple[Compared, ...]:
+    """The rows of a table with their comparisons."""
+    return tuple(
+        Compared(row_name(row), _short_name(row), found, runs)
         for row, found, (_, runs) in zip(
             grid.rows,
             compare(results, grid),
             results.of_grid(grid).groupby("row", sort=True),
             strict=True,
         )
-    ]
-    first, reference = lines[candidates[0]], lines[number]
-    tests = sum(line.found.tested for line in lines)
-    basis = _basis(results, grid, lines, tests)
-    taught = floor([line.found for line in lines], results.study.equivalence_margin)
-    if taught is not None:
-        facts = not_learnt(results, grid, [line.name for line in lines], taught)
-        return Answer(facts[0], tuple(facts[1:]), basis)
-    margin = results.study.equivalence_margin
-    others = [line for line in lines if line is not first and line is not reference]
-    tested = [_other(line, theirs, margin) for line in others if line.found.tested]
-    not_tested = untested([line.name for line in others], [line.found for line in others])
-    return Answer(
-        verdict=_verdict(first, reference, dataset_name(results), tests, margin),
-        others=(*tested, not_tested) if not_tested else tuple(tested),
-        basis=basis,
     )
+
+
+def judged_on(results: Results, grid: Grid) -> int:
+    """The number of validation images that judge the rows of a table; 0 if it is unknown."""
+    if grid.is_tuned:
+        return images_of_half(results, grid)
+    images = [count for split, count, _ in dataset_card(results)["splits"] if split == "val"]
+    return int(images[0] or 0) if images else 0
+
+
+def _outcome(found: Comparison) -> str:
+    if found.tested:
+        return found.verdict
+    return NO_RESULT if math.isnan(found.difference) else UNTESTED
 
 
 def row_name(row: Row) -> str:
@@ -124,7 +149,7 @@ def row_name(row: Row) -> str:
     return f"{_short_name(row)} ({setting})" if setting else _short_name(row)
 
 
-def _relation(line: _Line, theirs: str, margin: float) -> str:
+def _relation(line: Compared, theirs: str, margin: float) -> str:
     """The result of the tests of a row against the reference row."""
     found = line.found
     if found.verdict == UNDECIDED:
@@ -144,12 +169,12 @@ def _addition(found: Comparison, margin: float) -> str:
     return needed_text(found.needed, margin)
 
 
-def _other(line: _Line, theirs: str, margin: float) -> str:
+def _other(line: Compared, theirs: str, margin: float) -> str:
     text = f"{_relation(line, theirs, margin)}: {difference_text(line.found)}."
     return f"{text} {_addition(line.found, margin)}".strip()
 
 
-def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int, margin: float) -> str:
+def _verdict(ours: Compared, theirs: Compared, dataset: str, tests: int, margin: float) -> str:
     """The result for one row against the reference row; ``tests``: the number of tested rows."""
     found = ours.found
     values = (
@@ -172,7 +197,7 @@ def _verdict(ours: _Line, theirs: _Line, dataset: str, tests: int, margin: float
     return " ".join(filter(None, sentences))
 
 
-def _reason(ours: _Line, theirs: _Line, values: str) -> str:
+def _reason(ours: Compared, theirs: Compared, values: str) -> str:
     """Why a row is not tested against the reference row."""
     why = ours.found.why_not
     blamed = theirs if why.endswith(OF_REFERENCE) else ours
@@ -197,34 +222,34 @@ def _reason(ours: _Line, theirs: _Line, values: str) -> str:
     return f"there is no test ({why}). The result is {values}."
 
 
-def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> str:
+def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: int) -> str:
     """The data behind the verdict and its limits."""
+    grid = asked.grid
     planned = len(results.study.seeds_of(grid))
-    images = [count for split, count, _ in dataset_card(results)["splits"] if split == "val"]
-    if grid.is_tuned:
-        images = [images_of_half(results, grid)]
+    images = judged_on(results, grid)
     text = "Each value comes from one seed"
     if planned > 1:
         incomplete = any(line.found.seeds < planned for line in lines)
         which = "the finished runs of " if incomplete else ""
         text = f"Each value is a mean over {which}{counted(planned, 'seed')}"
-    sentences = [text + (f", on {images[0]} validation images." if images and images[0] else ".")]
+    sentences = [text + (f", on {images} validation images." if images else ".")]
     if tests:
         sentences.append(
             "Each interval covers a single comparison and the variation in seeds and images, not "
             "in the training data. The p-values are corrected for "
             f"{counted(tests, 'tested row')} (Holm) and rest on a {MODEL}. "
-            + _without_model(lines, lines[grid.reference or 0])
+            + _without_model(lines, lines[asked.reference])
         )
     if grid.is_tuned:
         return " ".join([*sentences, fairness(results, grid)])
-    tried = best.tried(results)
+    tried, rows = best.tried(results), (asked.candidate or 0, asked.reference)
+    losses = [loss_of(results.study, grid.rows[row]) for row in rows]
     counts = [
         f"{counted(tried[loss], 'setting')} of {loss_label(loss).short}"
-        for loss in (CANDIDATE, BASELINE)
+        for loss in losses
         if loss in tried
     ]
-    if max(tried.get(loss, 0) for loss in (CANDIDATE, BASELINE)) > 1:
+    if max(tried.get(loss, 0) for loss in losses) > 1:
         sentences.append(
             f"This study has results for {listed(counts)}. The AP of a setting that was selected "
             "as the best of several is biased upwards on the images of the selection."
@@ -232,7 +257,7 @@ def _basis(results: Results, grid: Grid, lines: Sequence[_Line], tests: int) -> 
     return " ".join(sentences)
 
 
-def _without_model(lines: Sequence[_Line], reference: _Line) -> str:
+def _without_model(lines: Sequence[Compared], reference: Compared) -> str:
     """The smallest p-value that the numbers of seeds allow without a model of their spread."""
     smallest = max(
         smallest_permutation_p(line.found.seeds, reference.found.seeds)

@@ -23,9 +23,19 @@ def test_readme_shows_the_kept_records():
     assert shown == BLOCKS.keys()
 
 
+def test_readme_is_short_and_answers_first():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    order = ["report: answer", "figures/forest.png", "report: gamma", "AP published",
+             "figures/ap_over_speed.png"]  # fmt: skip
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert text[: places[0]].count("\n") <= 40, "one screen of text"
+
+
 def test_an_edited_number_is_seen():
     text = README.read_text(encoding="utf-8")
-    number = re.search(r"<!-- report: best -->.*?(\d+\.\d)", text, re.DOTALL)
+    number = re.search(r"<!-- report: gamma -->.*?(\d+\.\d)", text, re.DOTALL)
     edited = text[: number.start(1)] + "99.9" + text[number.end(1) :]
     assert fill(edited, published("mini")) == text
 
@@ -36,7 +46,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr("reports.publish.ROOT", tmp_path)
     monkeypatch.setattr("reports.publish.PUBLISHED", tmp_path / "published")
     monkeypatch.setattr("reports.publish.README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("<!-- report: best -->\nold\n<!-- /report -->\n")
+    (tmp_path / "README.md").write_text("<!-- report: gamma -->\nold\n<!-- /report -->\n")
     shutil.copytree(PUBLISHED / "mini", tmp_path / "output" / "mini")
     return tmp_path
 
@@ -120,7 +130,7 @@ def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
 
 def test_an_unknown_block_is_named():
     text = "<!-- report: nothing -->\n<!-- /report -->"
-    with pytest.raises(ReportError, match="block nothing; known blocks: answer, headline"):
+    with pytest.raises(ReportError, match="block nothing; known blocks: answer, effect"):
         fill(text, published("mini"))
 
 

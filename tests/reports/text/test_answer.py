@@ -9,7 +9,7 @@ from ablations.study.grid import Grid, Row
 from reports.statistics import best
 from reports.statistics.comparisons import compare
 from reports.statistics.equivalence import Needed
-from reports.text.answer import answer
+from reports.text.answer import NO_QUESTION, NO_RESULT, answer
 from reports.text.sentences import needed_text
 from tests.reports.analyses import analysis
 
@@ -333,18 +333,36 @@ def test_another_data_set_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    ("grid", "why"),
+    ("grid", "said"),
     [
-        (replace(HEADLINE, name="losses"), "the report has no table headline."),
-        (replace(HEADLINE, reference=None), "FL is not the reference row of table headline."),
-        (replace(HEADLINE, reference=CE), "FL is not the reference row of table headline."),
+        (replace(HEADLINE, name="losses"), "FL* (α = 0.75, γ = 0.125) is better than FL (α"),
+        (replace(HEADLINE, reference=CE), "FL* (α = 0.75, γ = 0.125) is better than CE (no α)"),
         (
             replace(HEADLINE, rows=HEADLINE.rows[1:], reference=0),
-            "table headline has no row of FL* without a cap.",
+            "FL*, capped (α = 0.25, γ = 1, cap 5) is better than FL (α = 0.25, γ = 1)",
+        ),
+        (
+            replace(HEADLINE, rows=(*HEADLINE.rows[2:], row("Mine", loss="ce", alpha=0.5),
+                                    HEADLINE.rows[1]), reference=3),
+            "FL*, capped (α = 0.25, γ = 1, cap 5) is better than FL (α = 0.25, γ = 1)",
         ),
     ],
-)
-def test_a_study_that_does_not_ask_the_question(folder, grid, why):
+)  # fmt: skip
+def test_other_tables_and_losses_are_asked_about(folder, grid, said):
     found = answer(folder(2, {}, grid).load())
-    assert found.verdict == f"This report does not compare FL* with FL: {why}"
-    assert found.others == () and found.basis == ""
+    assert found.verdict.startswith(f"It is undecided whether {said}")
+    assert found.outcome == NO_RESULT
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        replace(HEADLINE, reference=None),
+        replace(HEADLINE, columns=("alpha", "gamma")),
+        replace(HEADLINE, rows=HEADLINE.rows[1:2], reference=0),
+    ],
+)
+def test_a_study_that_compares_no_losses_says_so(folder, grid):
+    found = answer(folder(2, {}, grid).load())
+    assert found.verdict.startswith("This report compares no losses: ")
+    assert (found.others, found.basis, found.outcome) == ((), "", NO_QUESTION)

@@ -1,0 +1,97 @@
+"""The figure of a table's differences from its reference row, for the first screen."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports import plots
+from reports.figures.illustration import Illustration, drawn
+from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
+from reports.results.load import Results
+from reports.results.question import Question
+from reports.statistics.comparisons import IMAGES_ONLY, NoiseFloor, noise_floor
+from reports.text.answer import Compared
+from reports.text.sentences import CI, counted, difference_number, listed, margin_text
+
+NAME = "forest"
+
+MAX_ROWS = 7
+"""The maximum number of rows beside the reference row; the table has all."""
+
+
+def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illustration:
+    """The difference of each row from the reference row: the row of the question first."""
+    reference = rows[asked.reference]
+    first = asked.candidate if asked.candidate is not None else asked.reference
+    order = sorted(range(len(rows)), key=lambda number: (number != first, number))
+    order = [number for number in order if number != asked.reference][:MAX_ROWS]
+    shown = [(rows[number], asked.grid.rows[number]) for number in order]
+    shown.append((reference, asked.grid.rows[asked.reference]))
+    effects = [_effect(row, reference, setting_colour(of.setting.as_dict())) for row, of in shown]
+    floor, margin = noise_floor(results, asked.grid), results.study.equivalence_margin
+    unit = f"difference in {MAIN_METRIC} from {reference.short}"
+    return drawn(
+        NAME,
+        _alternative(unit, [row for row, _ in shown], effects, floor, margin),
+        plots.forest,
+        effects,
+        unit,
+        floor.least_difference if floor else math.nan,
+        margin,
+    )
+
+
+def _effect(row: Compared, reference: Compared, colour: str) -> plots.Effect:
+    found = row.found
+    values = row.runs[MAIN_METRIC].dropna().to_numpy(float)
+    return plots.Effect(
+        label=row.name,
+        text=_text(row),
+        value=found.difference,
+        low=found.difference_low,
+        high=found.difference_high,
+        seeds=(values - reference.found.mean if math.isfinite(reference.found.mean)
+               else np.empty(0)),
+        colour=colour,
+        is_reference=found.is_reference,
+        partial=found.difference_over == IMAGES_ONLY,
+    )  # fmt: skip
+
+
+def _text(row: Compared) -> str:
+    """For example ``−2.8 worse``."""
+    found = row.found
+    if found.is_reference:
+        return f"{one_decimal(found.mean)} {MAIN_METRIC}" if found.seeds else "no value"
+    if math.isnan(found.difference):
+        return "no value" if not found.seeds else f"{one_decimal(found.mean)} {MAIN_METRIC}"
+    return f"{difference_number(found.difference)} {found.verdict or 'not tested'}"
+
+
+def _alternative(
+    unit: str,
+    rows: Sequence[Compared],
+    effects: Sequence[plots.Effect],
+    floor: NoiseFloor | None,
+    margin: float,
+) -> str:
+    """Every number of the figure in words."""
+    parts = []
+    for row, effect in zip(rows, effects, strict=True):
+        found, text = row.found, f"{row.name}: {_text(row)}"
+        if math.isfinite(found.difference_low):
+            low, high = map(difference_number, (found.difference_low, found.difference_high))
+            text += f" ({CI} {low} to {high} over {found.difference_over})"
+        if len(effect.seeds):
+            seeds = listed([difference_number(float(seed)) for seed in effect.seeds])
+            text += f", {'seeds' if len(effect.seeds) > 1 else 'one seed'} {seeds}"
+        parts.append(text)
+    ends = f" Margin of equivalence: {margin_text(margin)}."
+    if floor:
+        pair = counted(floor.seeds, "seed")
+        ends += (
+            f" Noise: two rows of {pair} each that differ only in the seed differ by less than "
+            f"{one_decimal(floor.least_difference)} {MAIN_METRIC} in 95 % of cases."
+        )
+    return f"Forest plot, {unit}. {'; '.join(parts)}.{ends}"

@@ -1,0 +1,70 @@
+"""The first screen of a report: the question, its answer, and what a reader needs to judge it."""
+
+from dataclasses import dataclass
+
+from reports import figures
+from reports.page.blocks import FigureBlock
+from reports.results.load import Results
+from reports.statistics.comparisons import noise_floor
+from reports.text import opening as texts
+from reports.text import sentences
+from reports.text.answer import NO_QUESTION, Answer, compared
+from reports.text.findings import finding
+from reports.text.opening import Verdict
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first screen.
+
+    Attributes:
+        kicker: the study's title, if it is not the page's; else "".
+        title: the question and its answer.
+        formulas: the losses whose formulas are shown; the templates have one per name.
+        terms: the symbols of the formulas and the metric.
+        scope: data, input size, schedule.
+        verdict: the effect; None if the study compares no losses.
+        finding: what the first table shows, in place of a verdict; else "".
+        forest: the differences from the reference row; None without a table with a reference row.
+        table: the table that the forest shows; "" without a forest.
+        cost: what the study cost.
+    """
+
+    kicker: str
+    title: str
+    formulas: tuple[str, ...]
+    terms: str
+    scope: tuple[str, ...]
+    verdict: Verdict | None
+    finding: str
+    forest: FigureBlock | None
+    table: str
+    cost: str
+
+
+def opening(results: Results, found: Answer) -> Opening:
+    """The first screen of a study with this answer."""
+    title, own = texts.question_text(results, found), sentences.title(results)
+    asked = found.asked
+    losses = texts.formulas(results, asked)
+    told, forest = "", None
+    if asked is not None:
+        rows = found.rows or compared(results, asked.grid)
+        if any(row.found.seeds for row in rows):
+            floor = noise_floor(results, asked.grid)
+            drawn = figures.forest(results, asked, rows)
+            forest = FigureBlock(drawn, texts.noise_text(floor))
+        if found.outcome == NO_QUESTION:
+            told = finding(results, asked.grid, [row.found for row in rows])
+    return Opening(
+        kicker="" if own == title else own,
+        title=title,
+        formulas=losses,
+        terms=texts.terms(results, asked, losses),
+        scope=texts.scope(results),
+        verdict=texts.verdict(results, found),
+        finding=told,
+        forest=forest,
+        table=asked.grid.name if asked and forest else "",
+        cost=texts.cost(results),
+    )

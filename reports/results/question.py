@@ -1,0 +1,81 @@
+"""Chooses the comparison that a report answers first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.study.grid import Grid, Row
+from ablations.study.study import Study
+from reports.results.labels import CANDIDATE, HEADLINE, LOSSES, MODEL_AXES
+
+NAMING = ("method", "loss")
+"""The columns of a table that compares losses. Any other table varies the options of one loss."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether a row of a table is better than its reference row.
+
+    Attributes:
+        grid: the table.
+        reference: the index of its reference row.
+        candidate: the index of the row that the question is about; None if the table compares no
+            other loss with the reference row at the same model, data and schedule.
+    """
+
+    grid: Grid
+    reference: int
+    candidate: int | None
+
+
+def question(study: Study) -> Question | None:
+    """The first question of a study.
+
+    A table that compares losses comes before one that does not, and the headline before all.
+    The row is that of ``CANDIDATE`` without a cap on its weight, else with one, else that of a loss
+    without a label, which is a user's own, else that of any other loss.
+
+    Returns:
+        None if no table has a reference row.
+    """
+    found = [
+        Question(grid, grid.reference, _candidate(study, grid, grid.reference))
+        for grid in study.grids
+        if grid.reference is not None
+    ]
+    return min(
+        found, key=lambda one: (one.candidate is None, one.grid.name != HEADLINE), default=None
+    )
+
+
+def loss_of(study: Study, row: Row) -> str:
+    """The loss of a row, also of one whose setting is still to be chosen; "" if it has none."""
+    values = row.setting.as_dict()
+    if row.tune and "loss" not in values:
+        settings = (
+            one.setting.as_dict()
+            for grid in study.tuning
+            if grid.name == row.tune
+            for one in grid.rows
+        )
+        values = next(settings, {})
+    return str(values.get("loss") or "")
+
+
+def _candidate(study: Study, grid: Grid, reference: int) -> int | None:
+    """The row to compare with the reference row; the first of the best kind."""
+    if not set(NAMING) & set(grid.columns):
+        return None
+    loss = loss_of(study, grid.rows[reference])
+    model = _model(grid.rows[reference].setting.as_dict())
+    ranks = {}
+    for number, row in enumerate(grid.rows):
+        own, values = loss_of(study, row), row.setting.as_dict()
+        if own and own != loss and _model(values) == model:
+            is_capped = values.get("weight_cap") is not None
+            ranks[number] = (own != CANDIDATE, own in LOSSES, is_capped)
+    return min(ranks, key=ranks.__getitem__, default=None)
+
+
+def _model(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(values.get(axis) for axis in MODEL_AXES)

@@ -1,0 +1,194 @@
+"""What a table shows, in a sentence that is generated from its numbers, and how certain it is."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablations.study.grid import Grid
+from reports.results.labels import MAIN_METRIC, one_decimal
+from reports.results.load import Results, published
+from reports.results.rows import row_label
+from reports.statistics.comparisons import (
+    BETTER,
+    EQUIVALENT,
+    UNDECIDED,
+    WORSE,
+    Comparison,
+    noise_floor,
+)
+from reports.statistics.inference import SIGNIFICANCE, Agreement, kendall
+from reports.text.sentences import CI, counted, difference_number, listed, p_text, signed
+
+MAX_NAMED = 2
+"""The maximum number of departing rows that a sentence names; it counts the others."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The numbers of a table.
+
+    Attributes:
+        labels: a name per row.
+        ours: the rows with their comparisons; a stale or missing row has no value.
+        theirs: the published AP of each row, NaN where there is none.
+        reference: the index of the reference row; None without one.
+        noise: the smallest difference between rows that exceeds the noise of seeds; NaN if unknown.
+    """
+
+    labels: Sequence[str]
+    ours: Sequence[Comparison]
+    theirs: np.ndarray
+    reference: int | None
+    noise: float
+
+    @property
+    def published_effects(self) -> np.ndarray:
+        if self.reference is None:
+            return np.full(len(self.theirs), math.nan)
+        return self.theirs - self.theirs[self.reference]
+
+    @property
+    def tested(self) -> list[int]:
+        return [number for number, one in enumerate(self.ours) if one.tested]
+
+    def exceeds_noise(self, number: int) -> bool:
+        """Whether a row's effect is significant or, without a test, larger than the noise."""
+        one = self.ours[number]
+        return one.survives if one.tested else abs(one.difference) > self.noise
+
+
+def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
+    """What a table shows against the published table: order, effect, departures, certainty.
+
+    Args:
+        results: the study with its records.
+        grid: the table.
+        found: its rows, from :func:`~reports.statistics.comparisons.compare`.
+    """
+    floor = noise_floor(results, grid)
+    shown = _Shown(
+        labels=[row_label(row, grid.columns) for row in grid.rows],
+        ours=found,
+        theirs=published(grid)[MAIN_METRIC].to_numpy(float),
+        reference=grid.reference,
+        noise=floor.least_difference if floor else math.nan,
+    )
+    known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]
+    if not known:
+        return "No row of this table has a value yet."
+    parts = [_order(shown), _best(shown, known), _departures(shown)]
+    text = "; ".join(filter(None, parts))
+    some = f"{len(known)} of {counted(len(found), 'row')} have a value. " if len(known) < len(
+        found) else ""  # fmt: skip
+    return f"{some}{text[:1].upper()}{text[1:]}. {_certainty(shown)}"
+
+
+def _order(shown: _Shown) -> str:
+    """The order of the rows against the published order; "" if nothing is published."""
+    if np.isnan(shown.theirs).all():
+        return ""
+    found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs.tolist())
+    if found.tau is None or found.p_value is None:
+        return f"the order cannot be compared with the published one, since {found.undefined}"
+    rows = (
+        f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
+    )
+    if found.p_value >= SIGNIFICANCE:
+        return f"the order of the rows is not significantly related to the published one ({rows})"
+    relation = "follows" if found.tau > 0 else "reverses"
+    return f"the order of the rows {relation} the published one ({rows})"
+
+
+def _best(shown: _Shown, known: Sequence[int]) -> str:
+    """The best row and its effect, and the best published row and its effect."""
+    best = max(known, key=lambda number: shown.ours[number].mean)
+    text = f"the best row is {shown.labels[best]} with {_value(shown, best)}"
+    if np.isnan(shown.theirs).all():
+        return text
+    theirs = int(np.nanargmax(shown.theirs))
+    effect = _published_value(shown, theirs)
+    if theirs == best:
+        return f"{text}, as published ({effect})"
+    return f"{text}, the best published row is {shown.labels[theirs]} with {effect}"
+
+
+def _value(shown: _Shown, number: int) -> str:
+    """The effect of a row with its interval; the AP of the reference row, or without one."""
+    one = shown.ours[number]
+    if one.is_reference or math.isnan(one.difference):
+        own = f"{one_decimal(one.mean)} {MAIN_METRIC}"
+        return f"{own}, the reference row" if one.is_reference else own
+    text = f"{difference_number(one.difference)} {MAIN_METRIC}"
+    if one.tested:
+        low, high = map(difference_number, (one.difference_low, one.difference_high))
+        text += f" ({CI} {low} to {high})"
+    return f"{text} against {shown.labels[shown.reference or 0]}"
+
+
+def _published_value(shown: _Shown, number: int) -> str:
+    effect = shown.published_effects[number]
+    if number == shown.reference or math.isnan(effect):
+        return f"{one_decimal(shown.theirs[number])} {MAIN_METRIC}"
+    return f"{difference_number(effect)} {MAIN_METRIC}"
+
+
+def _departures(shown: _Shown) -> str:
+    """The rows whose effect has the sign opposite to the published one and exceeds the noise."""
+    theirs = shown.published_effects
+    compared = [
+        number
+        for number, one in enumerate(shown.ours)
+        if not one.is_reference and math.isfinite(one.difference) and math.isfinite(theirs[number])
+    ]
+    if not compared:
+        return ""
+    opposite = [n for n in compared if shown.ours[n].difference * theirs[n] < 0]
+    certain = [n for n in opposite if shown.exceeds_noise(n)]
+    if math.isnan(shown.noise) and not shown.tested:
+        certain = opposite
+    if not certain:
+        return "no effect departs from the published one in its sign" + (
+            " by more than the noise" if opposite else ""
+        )
+    certain.sort(key=lambda number: -abs(shown.ours[number].difference - theirs[number]))
+    named = [
+        f"{shown.labels[number]} ({difference_number(shown.ours[number].difference)}, published "
+        f"{difference_number(theirs[number])})"
+        for number in certain[:MAX_NAMED]
+    ]
+    if len(certain) > MAX_NAMED:
+        named.append(counted(len(certain) - MAX_NAMED, "other row"))
+    verb = "has" if len(certain) == 1 else "have"
+    return f"{listed(named)} {verb} an effect of the opposite sign"
+
+
+def _certainty(shown: _Shown) -> str:
+    """What the tests, the noise or the lack of both say of these effects."""
+    if shown.tested:
+        verdicts = [shown.ours[number].verdict for number in shown.tested]
+        counts = [
+            f"{verdicts.count(word)} {word}"
+            for word in (BETTER, WORSE, EQUIVALENT, UNDECIDED)
+            if word in verdicts
+        ]
+        return (
+            f"Tested against the reference row, after Holm's correction: {listed(counts)} "
+            f"of {counted(len(verdicts), 'row')}."
+        )
+    effects = [
+        number
+        for number, one in enumerate(shown.ours)
+        if not one.is_reference and math.isfinite(one.difference)
+    ]
+    if math.isnan(shown.noise):
+        return "Certainty: none of this is tested, and the noise of seeds is unknown."
+    noise = f"a difference below {one_decimal(shown.noise)} {MAIN_METRIC} is within the noise"
+    if not effects:
+        return f"Certainty: nothing is tested; {noise} of seeds."
+    beyond = sum(map(shown.exceeds_noise, effects))
+    return (
+        f"Certainty: nothing is tested; {noise} of seeds, which {beyond} of "
+        f"{counted(len(effects), 'effect')} {'exceeds' if beyond == 1 else 'exceed'}."
+    )

@@ -1,0 +1,130 @@
+"""What a table shows in a sentence: order, effect, departures, certainty."""
+
+from dataclasses import replace
+
+import pytest
+
+from reports.statistics.comparisons import compare
+from reports.text.findings import finding
+from tests.reports.analyses import analysis
+from tests.reports.conftest import grid
+
+ALPHAS = ("0.1", "0.25", "0.5", "0.75", "0.9")
+PAPERS = (10.0, 20.0, 28.0, 31.0, 30.0)
+PUBLISHED = tuple({"alpha": alpha, "AP": str(ap)} for alpha, ap in zip(ALPHAS, PAPERS, strict=True))
+REFERENCE = 3
+
+
+@pytest.fixture
+def told(make_folder):
+    """A function of each row's APs, one per seed: the sentence."""
+
+    def told(rows, published=PUBLISHED, reference: int | None = REFERENCE, seeds=0):
+        number = max(map(len, rows))
+        table = grid("a", "ce", [{"alpha": float(alpha)} for alpha in ALPHAS], published, "A paper")
+        # A second table with several seeds, so that the noise is known.
+        other = grid("b", "focal_star", [{"gamma": 0.5, "alpha": 0.25}])
+        folder = make_folder(
+            number, (replace(table, reference=reference), other), {"b": tuple(range(1, seeds + 1))}
+        )
+        for row, values in enumerate(rows):
+            for seed, value in enumerate(values, start=1):
+                cell = folder.cell(0, row, seed)
+                folder.add(cell, value, analysis=analysis(value, seed=seed))
+        for seed in range(1, seeds + 1):
+            folder.add(folder.cell(1, 0, seed), 20.0 + seed % 2)
+        results = folder.load()
+        first = results.study.grids[0]
+        return finding(results, first, compare(results, first))
+
+    return told
+
+
+def test_the_published_order_and_best_row_with_the_noise(told):
+    text = told([[3.0], [6.0], [9.0], [12.0], [11.0]], seeds=4)
+    # Five rows in the same order: p = 2 / 5! = 0.017.
+    assert text.startswith(
+        "The order of the rows follows the published one (Kendall's τ-b = 1.00, p = 0.017, 5 rows);"
+        " the best row is α = 0.75 with 12.0 AP, the reference row, as published (31.0 AP); no "
+        "effect departs from the published one in its sign. "
+    )
+    # Four runs of 20 and 21: sd sqrt(1 / 3) = 0.577; 3.182 sqrt(2) 0.577 = 2.6 AP. The effects
+    # are -9, -6, -3 and -1 AP.
+    assert text.endswith(
+        "Certainty: nothing is tested; a difference below 2.6 AP is within the noise of seeds, "
+        "which 3 of 4 effects exceed."
+    )
+
+
+def test_a_departure_beyond_the_noise_is_named(told):
+    text = told([[16.0], [6.0], [9.0], [12.0], [12.5]], seeds=4)
+    assert "is not significantly related to the published one (Kendall's τ-b = " in text
+    assert (
+        "; the best row is α = 0.1 with +4.0 AP against α = 0.75, the best published row is "
+        "α = 0.75 with 31.0 AP; α = 0.1 (+4.0, published −21.0) has an effect of the opposite sign."
+    ) in text, "α = 0.9 is +0.5 above the reference row, within the noise"
+
+
+def test_a_departure_within_the_noise_is_not_one(told):
+    text = told([[3.0], [6.0], [9.0], [12.0], [12.5]], seeds=4)
+    assert "no effect departs from the published one in its sign by more than the noise." in text
+
+
+def test_without_noise_every_departure_is_named_but_none_is_certain(told):
+    text = told([[13.0], [12.7], [12.9], [12.0], [12.5]])
+    assert (
+        "α = 0.1 (+1.0, published −21.0), α = 0.25 (+0.7, published −11.0) and 2 other rows" in text
+    )
+    assert text.endswith("none of this is tested, and the noise of seeds is unknown.")
+
+
+def test_a_reverse_order_is_called_so(told):
+    text = told([[12.0], [9.0], [6.0], [3.0], [4.0]], seeds=4)
+    assert "reverses the published one (Kendall's τ-b = −1.00, p = 0.017, 5 rows)" in text
+
+
+def test_tested_rows_have_intervals_and_verdicts(told):
+    rows = [
+        [3.0, 3.2, 3.1],
+        [6.0, 6.2, 6.1],
+        [9.0, 9.3, 9.1],
+        [12.0, 12.2, 12.1],
+        [20.0, 20.2, 20.1],
+    ]
+    text = told(rows)
+    assert "the best row is α = 0.9 with +8.0 AP (95 % CI +" in text
+    assert "α = 0.9 (+8.0, published −1.0) has an effect of the opposite sign" in text
+    assert text.endswith(
+        "Tested against the reference row, after Holm's correction: 1 better and 3 worse of 4 rows."
+    )
+
+
+def test_without_published_values_or_a_reference_row(told):
+    rows = [[3.0], [6.0], [9.0], [12.0], [11.0]]
+    text = told(rows, published=())
+    assert text.startswith("The best row is α = 0.75 with 12.0 AP, the reference row. Certainty: ")
+    text = told(rows, published=(), reference=None, seeds=4)
+    assert text == (
+        "The best row is α = 0.75 with 12.0 AP. Certainty: nothing is tested; a difference below "
+        "2.6 AP is within the noise of seeds."
+    )
+
+
+def test_an_unfinished_table_counts_its_rows(told):
+    text = told([[3.0], [], [], [12.0], []], seeds=4)
+    assert text.startswith("2 of 5 rows have a value. The order of the rows is not significantly")
+
+
+def test_one_value_has_no_order(told):
+    assert told([[3.0], [], [], [], []]).startswith(
+        "1 of 5 rows have a value. The order cannot be compared with the published one, since "
+        "fewer than two rows have both values; the best row is α = 0.1 with 3.0 AP"
+    )
+
+
+def test_a_table_without_a_value_says_so(make_folder):
+    results = make_folder().load()
+    first = results.study.grids[0]
+    assert finding(results, first, compare(results, first)) == (
+        "No row of this table has a value yet."
+    )
