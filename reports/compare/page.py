@@ -34,6 +34,7 @@ from reports.page.blocks import (
     Warning,
 )
 from reports.page.contents import Report
+from reports.page.opening import Opening
 from reports.results import states
 from reports.results.labels import MAIN_METRIC, one_decimal
 from reports.results.load import Results
@@ -134,7 +135,7 @@ def report(found: Compared, folder: Path) -> Report:
         Section("unused", "Records that cannot be used", _refused(found)),
     ]
     return Report(
-        title=f"{found.b.study.name}: {B} against {A}",
+        opening=Opening(f"{found.b.study.name}: {B} against {A}"),
         summary=f"{A} is {found.a.layout.root}, {B} is {found.b.layout.root}.",
         warnings=[f"Not comparable: {found.why_not}."] if found.why_not else [],
         sections=[section for section in sections if section.blocks],

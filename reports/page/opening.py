@@ -18,10 +18,10 @@ class Opening:
     """The first screen.
 
     Attributes:
-        kicker: the study's title, if it is not the page's; else "".
         title: the question and its answer.
+        kicker: the study's title, if it is not the page's; else "".
         formulas: the losses whose formulas are shown; the templates have one per name.
-        terms: the symbols of the formulas and the metric.
+        terms: the symbols of the formulas and the metric; "" without formulas.
         scope: data, input size, schedule.
         verdict: the effect; None if the study compares no losses.
         finding: what the first table shows, in place of a verdict; else "".
@@ -30,16 +30,16 @@ class Opening:
         cost: what the study cost.
     """
 
-    kicker: str
     title: str
-    formulas: tuple[str, ...]
-    terms: str
-    scope: tuple[str, ...]
-    verdict: Verdict | None
-    finding: str
-    forest: FigureBlock | None
-    table: str
-    cost: str
+    kicker: str = ""
+    formulas: tuple[str, ...] = ()
+    terms: str = ""
+    scope: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    finding: str = ""
+    forest: FigureBlock | None = None
+    table: str = ""
+    cost: str = ""
 
 
 def opening(results: Results, found: Answer) -> Opening:
