@@ -13,6 +13,7 @@ import pytest
 
 from ablations.records import record as records
 from ablations.storage.json_files import write_json
+from ablations.study.asked_seeds import ALL
 from ablations.study.study import load_study
 from reports.compare.__main__ import main, read
 from reports.compare.page import Compared
@@ -30,7 +31,7 @@ MOVED, OTHER = 2, 4
 
 
 def folder_of(root: Path, seeds: int = SEEDS, grids: tuple[str, ...] = ("alpha",)) -> StudyFolder:
-    folder = StudyFolder(root, load_study("mini", list(grids), seeds))
+    folder = StudyFolder(root, load_study("mini", list(grids), {ALL: seeds}))
     folder.describe()
     asked = json.loads(folder.layout.study.read_text())
     write_json(folder.layout.study, asked | {"study": "mini", "schedule": folder.study.schedule})
