@@ -3,6 +3,7 @@
 All texts are plain and escaped by the templates.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -18,8 +19,8 @@ FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
 FORMATS = FIGURE_FORMATS + TABLE_FORMATS
 """The formats of the files beside a page."""
 
-MAX_COLUMNS = 9
-"""A table with more columns needs landscape paper."""
+MAX_ROWS = 40
+"""A table with more rows does not fit on a page of paper."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,16 @@ class Warning(Text):
 
 @dataclass(frozen=True)
 class Heading(Block):
-    """A heading inside a section."""
+    """A heading inside a section; no two of a page have the same text."""
 
     kind: ClassVar[str] = "heading"
     text: str
+
+    @property
+    def anchor(self) -> str:
+        """Its text as an id: letters, digits and hyphens."""
+        words = self.text.lower().replace("*", " star")
+        return "at-" + re.sub(r"[^\w.]+", "-", words).strip("-")
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,9 @@ class TableBlock(Block):
         return ": ".join(filter(None, (self.subject, self.title)))
 
     @property
-    def is_wide(self) -> bool:
-        return len(self.table.columns) > MAX_COLUMNS
+    def is_long(self) -> bool:
+        """Whether it may be cut between two pages of paper."""
+        return len(self.table) > MAX_ROWS
 
     def to_html(self, caption: Markup) -> Markup:
         """The table; its links to records lead to the runs' entries in the page."""

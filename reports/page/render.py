@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from ablations.status.status import RUNNING
 from focal_star.io.writing import write_whole
-from reports.page import blocks, contents
+from reports.page import blocks, contents, groups
+from reports.plots import svg
 from reports.results.load import Results
 from reports.tables import markdown
 
@@ -40,17 +41,22 @@ def write_report(
     incomplete = not results.status.is_complete
     context = {
         "report": report,
+        "groups": groups.grouped(report.sections),
+        "colours": svg.variables(),
         "formats": formats,
         "refresh": REFRESH_SECONDS if incomplete and (at_work or results.counts[RUNNING]) else 0,
         "ended": len(results.status.states) - len(results.status.to_run),
         "cells": len(results.status.states),
     }
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script, theme = (
+        (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "theme.js")
+    )
+    scripts = {"script": script, "theme": theme, "hashes": [_sha256(script), _sha256(theme)]}
     page = _environment(autoescape=True).get_template("index.html.j2")
     # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
-        "index.html": page.render(context, script=script, script_hash=_sha256(script)),
+        "index.html": page.render(context, **scripts),
         "report.md": twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.
