@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from reports.results.colours import SOFT
 from reports.results.labels import (
     HEADLINE,
     LOSSES,
-    MODEL_AXES,
     STALE_COLOUR,
     axis_text,
     other_detector,
@@ -45,8 +45,7 @@ KINDS = {"curves": "training images", "validation": "validation images"}
 
 REFERENCE_DASHES = (0, (5, 2))
 
-_NETWORK = [axis for axis in MODEL_AXES if axis not in ("detector", "ohem", "batch_size",
-                                                        "nms_thresh")]  # fmt: skip
+_NETWORK = "depth", "scale", "num_scales", "num_aspect_ratios", "schedule"
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,8 @@ class _Group:
     def family(self) -> str:
         """The loss or the other detector, and the mining."""
         mining = self.values.get("ohem")
-        return ", ".join(
-            [short_name(self.values), *([axis_text("ohem", mining)] if mining else [])]
-        )
+        texts = [short_name(self.values), axis_text("ohem", mining) if mining else ""]
+        return ", ".join(filter(None, texts))
 
     @property
     def stem(self) -> str:
@@ -72,15 +70,21 @@ class _Group:
         return re.sub(r"\W+", "_", "_".join(str(name) for name in names if name))
 
     @property
-    def is_plain(self) -> bool:
-        """Whether its network is the study's own."""
-        return all(self.values.get(axis) is None for axis in _NETWORK)
+    def network(self) -> tuple:
+        """The values of the axes of network, image size and schedule."""
+        return tuple(self.values.get(axis) for axis in _NETWORK)
 
     @property
     def setting(self) -> str:
-        text = setting_text({k: v for k, v in self.values.items() if k != "ohem"})
-        notes = [DIVERGED] if self.state == DIVERGED else ["stale"] if self.state == STALE else []
-        return ", ".join(filter(None, [text, *notes])) or short_name(self.values)
+        return self.text(self.values)
+
+    def text(self, axes: Collection[str]) -> str:
+        """Its values of some axes, and its state."""
+        values = {k: v for k, v in self.values.items() if k in axes and k != "ohem"}
+        schedule = [axis_text("schedule", values["schedule"]) + "x"] if "schedule" in axes else []
+        notes = [self.state] if self.state else []
+        parts = [setting_text(values), *schedule, *notes]
+        return ", ".join(filter(None, parts)) or short_name(self.values)
 
 
 def training_curves(results: Results) -> list[tuple[str, Illustrated]]:
@@ -99,13 +103,14 @@ def _family(
     results: Results, name: str, groups: Sequence[_Group], reference: _Group | None
 ) -> Illustrated:
     labelled = _labelled(groups, reference)
+    axes = _varied(labelled)
     panels, window, ends = [], 1, []
     for kind, title in KINDS.items():
         traces = []
         if reference is not None and reference not in groups:
             traces += _traces(reference, kind, f"{reference.family}, {reference.setting}", True)[0]
         for group in groups:
-            text = group.setting if group in labelled else ""
+            text = group.text(axes) if group in labelled else ""
             found, points = _traces(group, kind, text, group is reference)
             traces, window = traces + found, max(window, points)
             ends += [
@@ -172,12 +177,17 @@ def _reference(results: Results, groups: Sequence[_Group]) -> _Group | None:
 
 
 def _labelled(groups: Sequence[_Group], reference: _Group | None) -> list[_Group]:
-    """The reference, the diverged runs and the study's own network first, then the others."""
-    ranked = sorted(
-        groups, key=lambda one: (one is not reference, one.state != DIVERGED, not one.is_plain)
-    )
-    plain = [one for one in ranked if one.is_plain or one.state == DIVERGED] or ranked
-    return plain[:MAX_LABELS]
+    """The runs with the most frequent network and the diverged ones: as many as can be read."""
+    usual = Counter(one.network for one in groups).most_common(1)[0][0]
+    plain = [one for one in groups if one.network == usual or one.state == DIVERGED]
+    ranked = sorted(plain, key=lambda one: (one is not reference, one.state != DIVERGED))
+    return ranked[:MAX_LABELS]
+
+
+def _varied(groups: Sequence[_Group]) -> set[str]:
+    """The axes in which these groups differ."""
+    axes = {axis for one in groups for axis in one.values}
+    return {axis for axis in axes if len({one.values.get(axis) for one in groups}) > 1}
 
 
 def _traces(

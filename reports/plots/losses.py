@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots.drawing import NARROW, WIDTH, Numbers, styled
+from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,14 @@ class Line:
 @styled
 def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0, width: float = WIDTH) -> Axes:
     """Losses over the probability of the true label, cut off at ``highest``."""
-    axes = Figure(figsize=(width, 4.2 if width > NARROW else 3.6)).subplots()
+    axes = Figure(figsize=(width, 4.2)).subplots()
     draw_lines(axes, lines)
     axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="loss")
     axes.set_xlabel("pₜ, probability given to the true label")
-    axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
+    if width > NARROW:
+        axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
+    else:
+        legend_outside(axes)
     return axes
 
 

@@ -85,6 +85,7 @@ def ap_over_rows(
         axes.tick_params(axis="y", length=0, pad=9)
         axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 5, steps=[1, 2, 5, 10]))
         if narrow:
+            axes.patch.set_visible(False)  # it would cover the labels
             axes.set_xlabel(wrapped(axes.get_xlabel(), width / number - 0.2, 10))
     panels[0].set_yticks(np.arange(len(labels)), labels)
     panels[0].set_ylim(len(labels) - 0.4, -0.6)

@@ -96,7 +96,7 @@ def _shorten(element: ElementTree.Element, names: dict[str, str]) -> None:
 
 
 def _restyle(element: ElementTree.Element, style: str, names: dict[str, str]) -> None:
-    """Write a style as attributes, but the palette's colours, which become variables, as a style."""
+    """Write a style as attributes; only colours of the palette, later variables, stay a style."""
     coloured = []
     for declaration in filter(None, (part.strip() for part in style.split(";"))):
         name, _, value = (part.strip() for part in declaration.partition(":"))

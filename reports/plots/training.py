@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -13,8 +14,11 @@ from reports.plots.drawing import GREY, NARROW, WIDTH, Numbers, styled, wrapped
 _LINE = 0.165
 """The height of a label, in inches."""
 
-_LABEL = 1.25
+_LABEL = 1.15
 """The longest line of a label, in inches."""
+
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, _LABEL + 0.3, 0.3, 0.5
+"""The margins of a panel, in inches."""
 
 
 @dataclass(frozen=True)
@@ -58,23 +62,30 @@ def training_curves(panels: Sequence[Panel], label: str, width: float = WIDTH) -
     shape = (1, len(panels)) if width > NARROW else (len(panels), 1)
     labels = [[wrapped(trace.label, _LABEL) for trace in panel.traces] for panel in panels]
     lines = max(sum(text.count("\n") + 1 for text in of_panel if text) for of_panel in labels)
-    tall = max(2.3, _LINE * lines)
-    figure = Figure(figsize=(width, shape[0] * (tall + 0.75)))
-    grid = list(figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel())
+    tall, wide = max(2.3, _LINE * lines), width / shape[1] - _LEFT - _RIGHT
+    height = shape[0] * (_ABOVE + tall + _BELOW)
+    figure = Figure(
+        figsize=(width, height),
+        layout="none",  # type: ignore[arg-type]  # matplotlib's types lack "none"
+    )
+    grid = []
+    for number in range(len(panels)):
+        line, column = divmod(number, shape[1])
+        left = column * width / shape[1] + _LEFT
+        bottom = height - (line + 1) * (_ABOVE + tall + _BELOW) + _BELOW
+        place = (left / width, bottom / height, wide / width, tall / height)
+        grid.append(figure.add_axes(place))
+    end = max((x[-1] for p in panels for t in p.traces if len(x := _points(t)[0])), default=1.0)
     for axes, panel in zip(grid, panels, strict=True):
         axes.set_title(panel.title, loc="left")
         for trace in panel.traces:
             _draw(axes, trace)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.set_xlim(left=0)
-        axes.margins(x=0)
-    _scale(grid[0], [y for panel in panels for trace in panel.traces for y in _points(trace)[1]])
+        axes.set(xlim=(0, end), xlabel="iteration", ylabel=label)
+    values = [y for panel in panels for trace in panel.traces for y in _points(trace)[1]]
     for axes, panel, texts in zip(grid, panels, labels, strict=True):
+        _scale(axes, values)
         _label_ends(axes, panel.traces, texts, tall)
-    for axes in grid[-1:] if width <= NARROW else grid:
-        axes.set_xlabel("iteration")
-    for axes in grid if width <= NARROW else grid[:1]:
-        axes.set_ylabel(label)
     return grid
 
 
@@ -144,13 +155,19 @@ def _label_ends(axes: Axes, traces: Sequence[Trace], texts: Sequence[str], tall:
         x, y = _points(trace)
         if text and len(x):
             at = tall * (np.log(y[-1]) - low) / (high - low)
-            ends.append((trace, text, x[-1], y[-1], at))
+            ends.append((trace, text, x[-1] / axes.get_xlim()[1], at))
     sizes = [_LINE * (text.count("\n") + 1) for _, text, *_ in ends]
-    places = spread([at for *_, at in ends], sizes, max(tall, sum(sizes)))
-    for (trace, text, x, y, _), place in zip(ends, places, strict=True):
-        axes.annotate(
-            text, (x, y), xytext=(1.06, place / tall), textcoords="axes fraction", fontsize=9,
-            color=trace.colour, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 1,
-                        "shrinkB": 1, "relpos": (0, 0.5)},
+    places = spread([at for *_, at in ends], sizes, tall)
+    leaders = []
+    for (trace, text, x, at), place in zip(ends, places, strict=True):
+        axes.text(
+            1.09, place / tall, text, fontsize=9, color=trace.colour, va="center",
+            transform=axes.transAxes,
         )  # fmt: skip
+        leaders.append([(x, at / tall), (1.07, place / tall)])
+    axes.add_collection(
+        LineCollection(
+            leaders, colors=GREY, linewidths=0.5, transform=axes.transAxes, clip_on=False
+        ),
+        autolim=False,
+    )

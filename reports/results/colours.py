@@ -51,7 +51,7 @@ PALETTE = {
     "new-loss": NEW_LOSS,
     "stale": STALE,
 }
-"""Name of the style sheet's variable, without its ``--c-`` -> colour; no two share a light colour."""
+"""Name of the variable in the style sheet, without its ``--c-`` -> colour; no two are the same."""
 
 BACKGROUNDS = "paper", "grid"
 """The colours of the palette that carry no information."""
