@@ -76,7 +76,8 @@ class _Group:
 
     @property
     def setting(self) -> str:
-        return self.text(self.values)
+        """Its values without the schedule, which is that of the study."""
+        return self.text(set(self.values) - {"schedule"})
 
     def text(self, axes: Collection[str]) -> str:
         """Its values of some axes, and its state."""
@@ -103,7 +104,7 @@ def _family(
     results: Results, name: str, groups: Sequence[_Group], reference: _Group | None
 ) -> Illustrated:
     labelled = _labelled(groups, reference)
-    axes = _varied(labelled)
+    axes, all_axes = _varied(labelled), _varied(groups) | {*_axes(groups)} - {"schedule"}
     panels, window, ends = [], 1, []
     for kind, title in KINDS.items():
         traces = []
@@ -114,7 +115,7 @@ def _family(
             found, points = _traces(group, kind, text, group is reference)
             traces, window = traces + found, max(window, points)
             ends += [
-                f"{group.setting}: {trace.loss[-1]:.3g}" for trace in found[:1]
+                f"{group.text(all_axes)}: {trace.loss[-1]:.3g}" for trace in found[:1]
                 if kind == "validation" or not _has(groups, "validation")
             ]  # fmt: skip
         if any(len(trace.loss) for trace in traces):
@@ -186,8 +187,11 @@ def _labelled(groups: Sequence[_Group], reference: _Group | None) -> list[_Group
 
 def _varied(groups: Sequence[_Group]) -> set[str]:
     """The axes in which these groups differ."""
-    axes = {axis for one in groups for axis in one.values}
-    return {axis for axis in axes if len({one.values.get(axis) for one in groups}) > 1}
+    return {axis for axis in _axes(groups) if len({one.values.get(axis) for one in groups}) > 1}
+
+
+def _axes(groups: Sequence[_Group]) -> set[str]:
+    return {axis for one in groups for axis in one.values}
 
 
 def _traces(

@@ -19,8 +19,8 @@ FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
 FORMATS = FIGURE_FORMATS + TABLE_FORMATS
 """The formats of the files beside a page."""
 
-MAX_ROWS = 40
-"""A table with more rows does not fit on a page of paper."""
+MAX_COLUMNS, MAX_ROWS = 9, 40
+"""A table with more columns is wide; one with more rows does not fit on a page of paper."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,16 @@ class TableBlock(Block):
     def full_title(self) -> str:
         """The title with its topic."""
         return ": ".join(filter(None, (self.subject, self.title)))
+
+    @property
+    def style(self) -> str:
+        """Its classes of the style sheet."""
+        return " wide" * self.is_wide + " long" * self.is_long
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs a small font to fit on a screen."""
+        return len(self.table.columns) > MAX_COLUMNS
 
     @property
     def is_long(self) -> bool:

@@ -272,11 +272,13 @@ def to_png(figure: Figure) -> bytes:
 
 def settle(figure: Figure) -> None:
     """Compute the layout once; it takes most of the time of a drawing."""
-    if not figure.get_constrained_layout():
+    engine = figure.get_layout_engine()
+    if engine is None or not figure.get_constrained_layout():
         return
-    figure.draw_without_rendering()
+    engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
+        axes.get_tightbbox()  # places the labels of the axes
         for axis in (axes.xaxis, axes.yaxis):
             label = axis.label
             place = label.get_transform().transform(label.get_position())

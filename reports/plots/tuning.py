@@ -11,6 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
 
+EXPECTED = "expected AP of the best (%)"
+
+
 @dataclass(frozen=True)
 class Budget:
     """The curves of one loss.
@@ -49,6 +52,7 @@ def ap_over_budget(losses: Sequence[Budget], width: float = WIDTH) -> list[Axes]
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in panels[-1:] if width <= NARROW else panels:
         axes.set_xlabel("settings tried")
-    panels[0].set_ylabel("expected AP of the best (%)")
+    for axes in panels if width <= NARROW else panels[:1]:
+        axes.set_ylabel("expected AP\nof the best (%)" if width <= NARROW else EXPECTED)
     legend_outside(panels[0])
     return panels
