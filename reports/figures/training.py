@@ -88,8 +88,8 @@ class _Group:
         return ", ".join(filter(None, parts)) or short_name(self.values)
 
 
-def training_curves(results: Results) -> list[tuple[str, Illustrated]]:
-    """The title and the figure of each loss: classification loss over iterations, log scale."""
+def training_curves(results: Results) -> list[Illustrated]:
+    """The classification loss over iterations, a figure per loss and kind of mining."""
     groups = _groups(results)
     reference = _reference(results, groups)
     families: dict[str, list[_Group]] = {}
@@ -97,7 +97,7 @@ def training_curves(results: Results) -> list[tuple[str, Illustrated]]:
         families.setdefault(group.family, []).append(group)
     ranks = {label.short: number for number, label in enumerate(LOSSES.values())}
     ordered = sorted(families, key=lambda name: ranks.get(name.partition(", ")[0], len(ranks)))
-    return [(name, _family(results, name, families[name], reference)) for name in ordered]
+    return [_family(results, name, families[name], reference) for name in ordered]
 
 
 def _family(
@@ -124,7 +124,7 @@ def _family(
         return Illustrated(None, f"No run of {name} has a training curve.")
     records = [record for group in groups for record in group.records]
     diverged = sum(group.state == DIVERGED for group in groups)
-    note = f"Classification loss of the runs with {name}"
+    note = f"{name}: classification loss of {counted(len(records), 'run')}"
     note += ", means over the seeds of a setting" if len(records) > len(groups) else ""
     note += f", medians over {window} points" if window > 1 else ""
     note += "; a cross marks a divergence" if diverged else ""

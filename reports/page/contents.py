@@ -315,11 +315,7 @@ def _losses(results: Results) -> list[Block]:
 
 
 def _training(results: Results) -> list[Block]:
-    return [
-        block
-        for title, found in figures.training_curves(results)
-        for block in (Heading(title), *illustrated(found))
-    ]
+    return [block for found in figures.training_curves(results) for block in illustrated(found)]
 
 
 def _dataset(results: Results) -> list[Block]:

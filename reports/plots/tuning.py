@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
-
 EXPECTED = "expected AP of the best (%)"
 
 
