@@ -1,14 +1,11 @@
 """The pictures of a report, and the cells whose detections they show."""
 
-import base64
-import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from PIL import Image
 
 from ablations.records.record import DONE, Record
 from ablations.status.status import MISSING, STALE
@@ -16,14 +13,12 @@ from ablations.storage.layout import ROOT
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError
-from reports.plots import drawing
+from reports.plots import drawing, svg
 from reports.results.labels import BASELINE, CANDIDATE, LOSSES, setting_text
 from reports.results.load import Results
 
 COMPARED = ("ce", "focal", "focal_star")
 """The losses that are shown side by side: the first row of each in a grid."""
-
-_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,9 @@ class Picture:
         caption: its content and origin.
         alternative: its content for readers who cannot see it.
         png: the file beside the page.
-        webp: a smaller version inside the page.
+        svg_element: its element in a page.
+        narrow: the same for a phone; both refer to the photographs.
+        photographs: the photographs, WebP.
     """
 
     name: str
@@ -44,15 +41,18 @@ class Picture:
     caption: str
     alternative: str
     png: bytes
-    webp: bytes
+    svg_element: str
+    narrow: str
+    photographs: tuple[svg.Photo, ...] = ()
 
     @property
     def inline(self) -> Markup:
-        """An element of a page; the alternative text is that of the element around it."""
-        with Image.open(io.BytesIO(self.webp)) as image:
-            width, height = image.size
-        uri = "data:image/webp;base64," + base64.b64encode(self.webp).decode()
-        return Markup('<img src="{}" alt="" width="{}" height="{}">').format(uri, width, height)
+        """Its elements in a page; the alternative text is that of the element around them."""
+        return Markup(
+            svg.shared(self.photographs, self.name)
+            + svg.inline(self.svg_element, self.name, "wide")
+            + svg.inline(self.narrow, self.name, "narrow")
+        )
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,21 @@ def reason(what: str, parts: Sequence[str]) -> str:
 
 
 def render(
-    panels: Sequence[Axes], name: str, title: str, caption: str, alternative: str
+    draw: Callable[[float], Sequence[Axes]], name: str, title: str, caption: str, alternative: str
 ) -> Picture:
-    """The files of drawn photographs."""
-    png, webp = drawing.to_png(drawing.figure_of(panels[0])), io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").save(webp, "WEBP", quality=_QUALITY, method=6)
-    return Picture(name, title, caption, alternative, png, webp.getvalue())
+    """The files of photographs.
+
+    Args:
+        draw: takes the width in inches.
+        name, title, caption, alternative: see :class:`Picture`.
+    """
+    wide, narrow = (drawing.figure_of(draw(width)[0]) for width in (drawing.WIDTH, drawing.NARROW))
+    png = drawing.to_png(wide)
+    elements = []
+    for figure, salt in ((wide, name), (narrow, f"{name}-narrow")):
+        for axes in figure.axes:
+            for image in axes.images:
+                image.set_interpolation("none")  # as it is: the browser enlarges it
+        elements.append(drawing.to_svg(figure, salt))
+    elements, photos = svg.share_photographs(elements)
+    return Picture(name, title, caption, alternative, png, *elements, photos)

@@ -4,13 +4,22 @@ matplotlib draws with fixed colours and fonts. A file keeps the colours of light
 a colour of the palette becomes a variable of the style sheet.
 """
 
+import base64
+import io
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
+
+from PIL import Image
 
 from reports.results.colours import PALETTE
 
 FONTS = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 """Narrower than the font that matplotlib measures, so that texts do not run into each other."""
+
+_QUALITY = 85
+"""Of photographs."""
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _VARIABLES = {colour.light: f"var(--c-{name})" for name, colour in PALETTE.items()}
@@ -61,6 +70,52 @@ def inline(svg: str, name: str, style: str = "") -> str:
     element = element.replace(f' font-family="{FONTS}"', "", 1)
     marked = f'<svg class="{style}" aria-hidden="true" focusable="false" '
     return re.sub(r"^<svg ", marked, element).strip()
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph that several drawings show: WebP, and its size in px."""
+
+    webp: bytes
+    width: int
+    height: int
+
+
+def share_photographs(elements: Sequence[str]) -> tuple[list[str], tuple[Photo, ...]]:
+    """Replace the photographs of some drawings by references to ids ``photo0``, ``photo1``, ..
+
+    Returns:
+        The drawings, and their different photographs in the order of the ids.
+    """
+    numbers: dict[str, int] = {}
+
+    def reference(found: re.Match) -> str:
+        image = ElementTree.fromstring(f'<svg xmlns:xlink="x">{found.group()}</svg>')[0]
+        number = numbers.setdefault(image.attrib["href"], len(numbers))
+        return f'<use href="#photo{number}" transform="{image.attrib["transform"]}" />'
+
+    shared = [re.sub(r"<image [^>]*>", reference, element) for element in elements]
+    return shared, tuple(_photo(uri) for uri in numbers)
+
+
+def shared(photos: Sequence[Photo], name: str) -> str:
+    """The element with the photographs of the drawings called ``name``."""
+    images = [
+        f'<image id="{name}-photo{number}" width="{photo.width}" height="{photo.height}" '
+        f'href="data:image/webp;base64,{base64.b64encode(photo.webp).decode()}"/>'
+        for number, photo in enumerate(photos)
+    ]
+    return (
+        '<svg class="photos" aria-hidden="true" focusable="false" width="0" height="0">'
+        f"<defs>{''.join(images)}</defs></svg>"
+    )
+
+
+def _photo(uri: str) -> Photo:
+    content, webp = base64.b64decode(uri.partition(",")[2]), io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        image.convert("RGB").save(webp, "WEBP", quality=_QUALITY, method=6)
+        return Photo(webp.getvalue(), *image.size)
 
 
 def variables() -> dict[str, tuple[str, str]]:
