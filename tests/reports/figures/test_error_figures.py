@@ -66,8 +66,12 @@ def watch(monkeypatch, name):
     calls, draw = [], getattr(plots, name)
 
     def watched(*numbers, **options):
-        calls.append((numbers, draw(*numbers, **options)))
-        return calls[-1][1]
+        found = draw(*numbers, **options)
+        if options["width"] == drawing.WIDTH:
+            calls.append((numbers, found))
+        else:
+            assert_readable(drawing.figure_of(np.ravel(found)[0]))
+        return found
 
     watched.__qualname__ = f"{name} of a test"  # not one that has been drawn before
     monkeypatch.setattr(plots, name, watched)
