@@ -17,7 +17,7 @@ _LINE = 0.165
 _LABEL = 1.15
 """The longest line of a label, in inches."""
 
-_LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, _LABEL + 0.3, 0.3, 0.5
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.75, _LABEL + 0.3, 0.3, 0.5
 """The margins of a panel, in inches."""
 
 
@@ -82,6 +82,7 @@ def training_curves(panels: Sequence[Panel], label: str, width: float = WIDTH) -
             _draw(axes, trace)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.set(xlim=(0, end), xlabel="iteration", ylabel=label)
+        axes.yaxis.set_label_coords(-0.53 / wide, 0.5)
     values = [y for panel in panels for trace in panel.traces for y in _points(trace)[1]]
     for axes, panel, texts in zip(grid, panels, labels, strict=True):
         _scale(axes, values)
@@ -135,7 +136,9 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     axes.set_ylim(low, high)
     decades = np.log10(high / low)
     subs = (1,) if decades > 3 else (1, 3) if decades > 1.2 else (1, 2, 5)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=subs, numticks=8) if decades > 0.5 else MaxNLocator(4)
+    )
     axes.yaxis.set_major_formatter(_Plain())
     axes.yaxis.set_minor_locator(NullLocator())
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from reports.detections.outcomes import Counts, Outcomes, PictureError
 from reports.detections.photographs import FALSE, FOUND, MISSED, TRUTH, Box, Photograph
 from reports.detections.side_by_side import pictures, ranked
 from reports.detections.worst_misses import worst_misses
+from reports.plots import drawing
 from tests.focal_star.io.unusual_images import write_png
 
 ROWS = (

@@ -10,7 +10,7 @@ import pytest
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports import figures, plots
-from reports.plots import ErrorBars, Line, Reliability, formulas
+from reports.plots import ErrorBars, Line, Reliability, drawing, formulas
 from reports.results.labels import TIDE_ERRORS, loss_label
 from tests.reports.analyses import analysis, loss_distribution
 from tests.reports.readable import assert_readable

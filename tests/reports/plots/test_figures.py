@@ -62,7 +62,7 @@ def test_ap_over_rows_has_a_panel_and_a_scale_for_each_series():
     assert 6 < left.get_xlim()[1] < 12 < 30 < right.get_xlim()[1]
     assert [line.get_xdata()[0] for line in left.lines] == [1, 2, 3, 4, 5, 6]
     assert [text.get_text() for text in left.texts] == ["missing"]
-    assert {line.get_markerfacecolor() for line in right.lines} == {"white"}
+    assert {line.get_markerfacecolor() for line in right.lines} == {"#ffffff"}
     assert_readable(left.figure)
 
 
