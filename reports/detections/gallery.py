@@ -128,5 +128,5 @@ def render(
             for image in axes.images:
                 image.set_interpolation("none")  # as it is: the browser enlarges it
         elements.append(drawing.to_svg(figure, salt))
-    elements, photos = svg.share_photographs(elements)
-    return Picture(name, title, caption, alternative, png, *elements, photos)
+    (on_page, on_phone), photos = svg.share_photographs(elements)
+    return Picture(name, title, caption, alternative, png, on_page, on_phone, photos)

@@ -17,7 +17,13 @@ from reports.statistics.contenders import contenders, value_at
 GAMMAS = {"focal": (0.0, 0.5, 1.0, 2.0), "focal_star": (0.0, 0.125, 0.25, 0.5, 1.0)}
 """Loss -> the gammas whose cumulative loss is drawn; those of FL as in the paper's figure 4."""
 
-DASHES = ("-", (0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 1.5, 1, 1.5, 1, 1.5)))
+DASHES: tuple[str | tuple, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (7, 1.5, 1, 1.5, 1, 1.5)),
+)
 """Of the lines of a loss, which all have its colour."""
 
 BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
@@ -74,10 +80,11 @@ def loss_over_p_t(results: Results) -> Illustrated:
 def _compared_gammas(results: Results) -> set[tuple[str, float]]:
     """The losses and gammas of the compared settings that have a formula here."""
     settings = [record.setting for one in contenders(results) for record in one.records[:1]]
+    found = [(str(values.get("loss")), values.get("gamma")) for values in settings]
     return {
-        (str(values["loss"]), float(values["gamma"]))
-        for values in settings
-        if values.get("loss") in GAMMAS and isinstance(values.get("gamma"), int | float)
+        (loss, float(gamma))
+        for loss, gamma in found
+        if loss in GAMMAS and isinstance(gamma, int | float)
     }
 
 

@@ -199,16 +199,16 @@ def _traces(
 ) -> tuple[list[plots.Trace], int]:
     """The mean over the runs of a group, a line per stage, and the points per median."""
     other = other_detector(group.values)
-    entries = [(CURVE, "-", label)]
+    entries: list[tuple[str, str | tuple, str]] = [(CURVE, "-", label)]
     entries += [(FIRST_STAGE_CURVE, (0, (1, 1)), "")] if other else []
     found, longest = [], 1
     for entry, dashes, text in entries:
         curves = [_curve(record, kind, entry) for record in group.records]
-        curves = [(x, y) for x, y in curves if x == curves[0][0] and x]
-        if not curves:
+        iterations = next((x for x, _ in curves if x), None)
+        if iterations is None:
             continue
-        mean = np.mean([y for _, y in curves], axis=0)
-        x, y, window = window_medians(curves[0][0], mean, CURVE_POINTS)
+        mean = np.mean([y for x, y in curves if x == iterations], axis=0)
+        x, y, window = window_medians(iterations, list(mean), CURVE_POINTS)
         longest = max(longest, window)
         colour = STALE_COLOUR if group.state == STALE else setting_colour(group.values)
         if is_reference:

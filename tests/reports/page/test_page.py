@@ -327,6 +327,7 @@ def test_a_running_study_s_page_loads_itself_again_unless_it_is_paused(browser, 
         if pause:
             page.get_by_role("button", name="Pause").click()
         if enlarge:
+            page.evaluate("for (const one of document.querySelectorAll('.fold')) one.open = true;")
             page.get_by_role("button", name="Enlarge").first.click()
         page.evaluate("window.mark = true")
         page.clock.run_for(61_000)
