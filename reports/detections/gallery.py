@@ -1,14 +1,11 @@
 """The pictures of a report, and the cells whose detections they show."""
 
-import base64
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from PIL import Image
 
 from ablations.records.record import DONE, Record
 from ablations.status.status import MISSING, STALE
@@ -16,7 +13,7 @@ from ablations.storage.layout import ROOT
 from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError
-from reports.plots import drawing
+from reports.plots import drawing, svg
 from reports.results.labels import BASELINE, CANDIDATE, LOSSES, setting_text
 from reports.results.load import Results
 
@@ -27,8 +24,6 @@ TRUTH_PANEL = "ground truth"
 """The name of the panels without detections."""
 
 Place = tuple[float, float, float, float]
-
-_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,11 @@ class Picture:
         caption: its content and origin.
         alternative: its content for readers who cannot see it.
         png: the file beside the page.
-        webp: a smaller version inside the page.
-        panels: cell, or ``TRUTH_PANEL``, -> the place of each of its panels: left, top,
-            width and height as fractions of the picture.
+        svg_element: its element in a page.
+        narrow: the same for a phone; both refer to the photographs.
+        photographs: the photographs, WebP.
+        panels: cell, or ``TRUTH_PANEL``, -> the place of each of its panels in ``svg_element``:
+            left, top, width and height as fractions of it.
     """
 
     name: str
@@ -51,16 +48,19 @@ class Picture:
     caption: str
     alternative: str
     png: bytes
-    webp: bytes
+    svg_element: str
+    narrow: str
+    photographs: tuple[svg.Photo, ...] = ()
     panels: Mapping[str, Sequence[Place]] = field(default_factory=dict)
 
     @property
     def inline(self) -> Markup:
-        """An element of a page; the alternative text is that of the element around it."""
-        with Image.open(io.BytesIO(self.webp)) as image:
-            width, height = image.size
-        uri = "data:image/webp;base64," + base64.b64encode(self.webp).decode()
-        return Markup('<img src="{}" alt="" width="{}" height="{}">').format(uri, width, height)
+        """Its elements in a page; the alternative text is that of the element around them."""
+        return Markup(
+            svg.shared(self.photographs, self.name)
+            + svg.inline(self.svg_element, self.name, "wide")
+            + svg.inline(self.narrow, self.name, "narrow")
+        )
 
 
 @dataclass(frozen=True)
@@ -120,27 +120,34 @@ def reason(what: str, parts: Sequence[str]) -> str:
 
 
 def render(
-    panels: Sequence[Axes],
+    draw: Callable[[float], Sequence[Axes]],
     name: str,
     title: str,
     caption: str,
     alternative: str,
     of_panels: Sequence[str] = (),
 ) -> Picture:
-    """The files of drawn photographs.
+    """The files of photographs.
 
     Args:
-        panels: the photographs.
+        draw: takes the width in inches.
         name, title, caption, alternative: see :class:`Picture`.
         of_panels: the cell of each photograph, or ``TRUTH_PANEL``.
     """
-    png, webp = drawing.to_png(drawing.figure_of(panels[0])), io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").save(webp, "WEBP", quality=_QUALITY, method=6)
+    panels = draw(drawing.WIDTH)
+    wide, narrow = (drawing.figure_of(of[0]) for of in (panels, draw(drawing.NARROW)))
+    png = drawing.to_png(wide)
     places: dict[str, list[Place]] = {}
     for cell, axes in zip(of_panels, panels, strict=False):
         box = axes.get_position()
         place = (box.x0, 1 - box.y1, box.width, box.height)
         left, top, width, height = (round(float(edge), 4) for edge in place)
         places.setdefault(cell, []).append((left, top, width, height))
-    return Picture(name, title, caption, alternative, png, webp.getvalue(), places)
+    elements = []
+    for figure, salt in ((wide, name), (narrow, f"{name}-narrow")):
+        for axes in figure.axes:
+            for image in axes.images:
+                image.set_interpolation("none")  # as it is: the browser enlarges it
+        elements.append(drawing.to_svg(figure, salt))
+    (on_page, on_phone), photos = svg.share_photographs(elements)
+    return Picture(name, title, caption, alternative, png, on_page, on_phone, photos, places)

@@ -1,7 +1,7 @@
 """Draws boxes on photographs: functions of images and boxes that return matplotlib Axes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
-from reports.plots.drawing import GREY, WIDTH, styled
+from reports.plots.drawing import GREY, NARROW, WIDTH, styled
+from reports.results.colours import BLACK, WHITE
 
 MAX_LETTERS = 18
 """Longer names are cut: a panel is an inch or two wide."""
@@ -27,7 +28,7 @@ class Kind:
     dashes: str | tuple
 
 
-TRUTH = Kind("ground truth", "#FFFFFF", "-")
+TRUTH = Kind("ground truth", WHITE, "-")
 FOUND = Kind("true positive", "#56B4E9", "-")
 FALSE = Kind("false positive", "#E69F00", (0, (4, 1.5)))
 MISSED = Kind("missed", "#F0E442", (0, (1, 1.2)))
@@ -64,20 +65,29 @@ class Photograph:
 
 
 @styled
-def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ()) -> list[Axes]:
+def photographs(
+    rows: Sequence[Sequence[Photograph]], names: Sequence[str] = (), width: float = WIDTH
+) -> list[Axes]:
     """Photographs in rows, small ones enlarged, with a legend of the kinds of boxes.
 
     Args:
         rows: may differ in length.
         names: the names of the rows, drawn at their left; may be empty.
+        width: the width of the figure, in inches; in a narrow one, two or three photographs are
+            side by side.
     """
+    if width <= NARROW:
+        rows, names = _broken(rows, names)
     columns = max(len(row) for row in rows)
-    width = WIDTH / columns
+    edge = width / columns
     tallest = [max(_aspect(photograph) for photograph in row) for row in rows]
     there = {box.kind for row in rows for photograph in row for box in photograph.boxes}
     kinds = [kind for kind in KINDS if kind in there]
     figure = Figure(
-        figsize=(WIDTH, sum(width * tall + 0.3 for tall in tallest) + 0.35),
+        figsize=(
+            width,
+            sum(edge * tall + 0.3 for tall in tallest) + (0.35 if width > NARROW else 0.55),
+        ),
         layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01),
     )
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=tallest)
@@ -93,7 +103,7 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
     figure.legend(
         handles=[_handle(kind) for kind in kinds],
         loc="outside upper center",
-        ncols=max(len(kinds), 1),
+        ncols=max(len(kinds), 1) if width > NARROW else 2,
         fontsize=9,
         handlelength=3,
     )
@@ -101,6 +111,25 @@ def photographs(rows: Sequence[Sequence[Photograph]], names: Sequence[str] = ())
     for axes, photograph in zip(drawn, (one for row in rows for one in row), strict=True):
         _write_words(axes, photograph)
     return drawn
+
+
+def _broken(
+    rows: Sequence[Sequence[Photograph]], names: Sequence[str]
+) -> tuple[list[list[Photograph]], list[str]]:
+    """The rows in shorter rows; a photograph without a title has that of its column."""
+    titles = [photograph.title for photograph in rows[0]]
+    found: list[list[Photograph]] = []
+    found_names = []
+    for number, row in enumerate(rows):
+        length = 2 if len(row) % 2 == 0 else 3
+        titled = [
+            replace(one, title=one.title or (titles[k] if k < len(titles) else ""))
+            for k, one in enumerate(row)
+        ]
+        parts = [titled[start : start + length] for start in range(0, len(row), length)]
+        found += parts
+        found_names += [names[number] if names else ""] * len(parts)
+    return found, found_names if names else []
 
 
 def printable(text: str, longest: int = MAX_LETTERS) -> str:
@@ -124,7 +153,7 @@ def _draw(axes: Axes, photograph: Photograph) -> None:
         spine.set_visible(False)
     axes.set_title(printable(photograph.title, 40), fontsize=9, pad=3, parse_math=False)
     axes.set_xlabel(
-        printable(photograph.note, 40), fontsize=8, labelpad=2, color=GREY, parse_math=False
+        printable(photograph.note, 40), fontsize=9, labelpad=2, color=GREY, parse_math=False
     )
     for box in photograph.boxes:
         x, y, width, height = box.box
@@ -132,7 +161,7 @@ def _draw(axes: Axes, photograph: Photograph) -> None:
             Rectangle(
                 (x, y), width, height, fill=False, edgecolor=box.kind.colour, linewidth=1.3,
                 linestyle=box.kind.dashes,
-                path_effects=[withStroke(linewidth=2.8, foreground="#000000")],
+                path_effects=[withStroke(linewidth=2.8, foreground=BLACK)],
             )
         )  # fmt: skip
 
@@ -148,8 +177,8 @@ def _write_words(axes: Axes, photograph: Photograph) -> None:
         for x, y, horizontal, vertical in places:
             text = axes.annotate(
                 printable(box.text), (x, y), xytext=(0, 2 if vertical == "bottom" else -2),
-                textcoords="offset points", ha=horizontal, va=vertical, fontsize=7.5,
-                color="#000000", parse_math=False,
+                textcoords="offset points", ha=horizontal, va=vertical, fontsize=9,
+                color=BLACK, parse_math=False,
                 bbox={"facecolor": box.kind.colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
             )  # fmt: skip
             text.set_in_layout(False)
@@ -180,5 +209,5 @@ def _places(
 def _handle(kind: Kind) -> Line2D:
     return Line2D(
         [], [], color=kind.colour, linestyle=kind.dashes, linewidth=1.6, label=kind.label,
-        path_effects=[withStroke(linewidth=3.2, foreground="#000000")],
+        path_effects=[withStroke(linewidth=3.2, foreground=BLACK)],
     )  # fmt: skip

@@ -7,6 +7,7 @@ report gives the reason instead of pictures.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -204,7 +205,7 @@ def _compared(
             row.append(replace(photograph, boxes=boxes, title=title, note=note))
         rows.append(row)
     return render(
-        photographs(rows),
+        partial(photographs, rows, ()),
         name=f"{side}_images",
         title=f"{LOSSES[CANDIDATE].short} against {LOSSES[BASELINE].short}: {side} images",
         caption=_caption(side, images.name, len(truth.files), detectors, len(shown)),

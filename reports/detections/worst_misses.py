@@ -1,6 +1,7 @@
 """The largest objects that FL and FL* missed, cropped from their images."""
 
 import math
+from functools import partial
 from typing import Any
 
 from ablations.records.record import Record
@@ -57,7 +58,7 @@ def worst_misses(results: Results) -> Gallery:
     if not drawn:
         return Gallery(why_not=reason("No misses are shown", problems))
     picture = render(
-        photographs([crops for _, _, crops in drawn], [short for short, _, _ in drawn]),
+        partial(photographs, [crops for _, _, crops in drawn], [short for short, _, _ in drawn]),
         name="worst_misses",
         title="Largest missed objects, FL and FL*",
         caption=f"The largest objects of the validation images of {images.name} that no detection "

@@ -7,11 +7,12 @@ from reports.figures.detections import (
     reliability,
 )
 from reports.figures.forest import forest
-from reports.figures.grids import ap_over_ms, ap_over_rows, training_curves
+from reports.figures.grids import ap_over_ms, ap_over_rows
 from reports.figures.illustration import Illustrated, Illustration
 from reports.figures.losses import cumulative_loss, loss_over_p_t
 from reports.figures.schedules import ap_over_schedule, tau_over_schedule
 from reports.figures.studies import ap_over_scale, heat_maps, speed
+from reports.figures.training import training_curves
 from reports.figures.tuning import ap_over_budget
 
 __all__ = [

@@ -10,20 +10,12 @@ from ablations.records.record import Record
 from reports import plots
 from reports.figures.illustration import Illustrated, drawn
 from reports.results import provenance
-from reports.results.labels import METRICS, TIDE_ERRORS, UNORDERED_COLOUR
+from reports.results.labels import METRICS, TIDE_ERRORS, UNORDERED_COLOUR, setting_colour
 from reports.results.load import Results
 from reports.statistics.contenders import Contender, contenders, number_at, value_at
 
 IOUS = {"0.50": "IoU 0.5", "0.75": "IoU 0.75", "mean": "mean over IoU 0.5 to 0.95"}
 """Entry of a record -> title of its panel."""
-
-SHADES = {
-    "ce": ("#555555", "#000000", "#a0a0a0"),
-    "focal": ("#0072B2", "#56B4E9", "#00304d"),
-    "focal_star": ("#D55E00", "#E69F00", "#5A1E00"),
-    "focal_appendix": ("#009E73", "#7fd1b9", "#00503a"),
-}
-"""Loss -> the colours of its settings, the first of which is its own."""
 
 DASHES = (
     "-", (0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)),
@@ -216,12 +208,8 @@ def _measured(
         a text about settings without it and missing seeds, "" if there are none.
     """
     found, without, fewer, shape = [], [], [], None
-    used: dict[str, int] = {}
     for number, one in enumerate(contenders(results)):
-        loss = str(one.records[0].setting.get("loss")) if one.records else ""
-        shades = SHADES.get(loss, (UNORDERED_COLOUR,))
-        colour = shades[used.get(loss, 0) % len(shades)]
-        used[loss] = used.get(loss, 0) + 1
+        colour = setting_colour(one.records[0].setting) if one.records else UNORDERED_COLOUR
         records, values = [], []
         for record in one.records:
             value = read(record)

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import replace
-from itertools import cycle, product
+from itertools import cycle
 
 import numpy as np
 
-from ablations.records.record import DIVERGED, Record
+from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
 from ablations.study.grid import Grid, Row
 from reports import plots
@@ -26,17 +26,9 @@ from reports.results.load import Results
 from reports.results.rows import paper_label, row_label, value_text
 from reports.results.states import absence
 from reports.statistics.comparisons import Comparison
-from reports.statistics.contenders import value_at
-from reports.statistics.inference import window_medians
 from reports.tables import captions
 from reports.tables.grids import GridTable
 from reports.tables.references import reference_rows
-
-CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
-"""The drawn entries of a record's curves; the second exists for two-stage detectors."""
-
-CURVE_POINTS = 120
-"""The maximum number of points of a training curve."""
 
 DETECTORS_FILE = "published_detectors.csv"
 """The detectors of the focal loss paper's figure 2."""
@@ -151,35 +143,6 @@ def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
     )
 
 
-def training_curves(results: Results, grid: Grid, table: GridTable) -> Illustration:
-    """The classification loss of every run of a grid, a panel for each row."""
-    panels, longest, frame = [], 1, results.of_grid(grid)
-    for number, (row, title) in enumerate(zip(grid.rows, table.row_labels, strict=True)):
-        cells = frame[frame["row"] == number]
-        stale = set(cells.loc[cells["state"] == STALE, "cell"])
-        runs = []
-        for record, (entry, colour) in product(results.records_of(cells), _lines_of(row)):
-            iterations, loss = _curve(record, "curves", entry)
-            if iterations:
-                x, y, window = window_medians(iterations, loss, CURVE_POINTS)
-                validation = _curve(record, "validation", entry)
-                run = plots.Run(x, y, colour, record.status == DIVERGED, validation)
-                if record.cell in stale:
-                    run = replace(run, colour=STALE_COLOUR, validation_colour=STALE_COLOUR)
-                runs.append(run)
-                longest = max(longest, window)
-        note = "" if runs else absence(set(cells["state"]))
-        panels.append(plots.Panel(title, runs, note))
-    return drawn(
-        f"{grid.name}_training",
-        captions.curves_alternative(table, frame),
-        plots.training_curves,
-        panels,
-        "classification loss",
-        window=longest,
-    )
-
-
 def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
     """The bounds of each row's interval; NaN for one seed, see ``interval_cells``."""
     bounds = [(one.low, one.high) if one.seeds > 1 else (math.nan, math.nan) for one in found]
@@ -277,36 +240,11 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPan
         x=[float(row[SPEED]) for row in rows],
         y=[float(row[MAIN_METRIC]) for row in rows],
         notes=[row["detector"] for row in rows],
-        colour="#8a8a8a",
+        colour=STALE_COLOUR,
         marker="D",
         dashes=NO_LINE,
     )
     return [panel("published", [detectors, *found])]
-
-
-def _lines_of(row: Row) -> list[tuple[str, str]]:
-    """The drawn entries of a row's curves and their colours."""
-    other = other_detector(row.setting.as_dict())
-    return [(CURVE, _colour(row))] + ([(FIRST_STAGE_CURVE, other.light_colour)] if other else [])
-
-
-def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:
-    """Iterations and a loss, without non-finite values.
-
-    Args:
-        record: the record of the run.
-        of: "curves" (training) or "validation".
-        entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
-    """
-    iterations, losses = (value_at(record, of, key) or () for key in ("iteration", entry))
-    if not all(isinstance(values, list) for values in (iterations, losses)):
-        return [], []
-    pairs = [
-        (x, y)
-        for x, y in zip(iterations, losses, strict=False)
-        if isinstance(y, int | float) and math.isfinite(y)
-    ]
-    return [iteration for iteration, _ in pairs], [loss for _, loss in pairs]
 
 
 def loss_of(grid: Grid, row: Row) -> str:

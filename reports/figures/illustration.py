@@ -10,8 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from reports.plots import drawing
+from reports.plots import drawing, svg
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Illustration:
         name: the stem of its files and its anchor.
         alternative: its content for readers who cannot see it.
         svg: the file.
+        narrow: the same, as SVG for a phone.
         png: the same, for Markdown.
         pdf: the same, for LaTeX.
         window: the number of points per median of a curve, 1 for unchanged points.
@@ -30,14 +32,16 @@ class Illustration:
     name: str
     alternative: str
     svg: str
+    narrow: str
     png: bytes
     pdf: bytes
     window: int = 1
 
     @property
     def inline(self) -> Markup:
-        """An element of a page."""
-        return Markup(drawing.inline_svg(self.svg, self.name))
+        """Its elements in a page, of which the style sheet shows the one that fits."""
+        wide = svg.inline(self.svg, self.name, "wide")
+        return Markup(wide + svg.inline(self.narrow, f"{self.name}-narrow", "narrow"))
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,28 @@ def drawn(
     window: int = 1,
     **options: Any,
 ) -> Illustration:
-    """Draw a figure, unless this process has already drawn it from the same numbers.
+    """Draw a figure for both widths, unless this process has drawn it from the same numbers.
 
-    The report of a running study is rendered often with few new numbers, and drawing takes most of
-    the time.
+    ``draw`` takes the width in inches as ``width``. The report of a running study is rendered often
+    with few new numbers, and drawing takes most of the time.
     """
     content = pickle.dumps((draw.__qualname__, numbers, options))
     digest = hashlib.sha256(content).digest()
     known = _KNOWN.get(name)
     if known is None or known[0] != digest:
         with _uncollected():
-            found = draw(*numbers, **options)
-            axes = found if isinstance(found, Axes) else found[0]
-            _KNOWN[name] = known = digest, drawing.to_files(drawing.figure_of(axes), name)
-    files = known[1]
-    return Illustration(name, alternative, files.svg, files.png, files.pdf, window)
+            wide, narrow = (
+                _figure(draw(*numbers, width=width, **options))
+                for width in (drawing.WIDTH, drawing.NARROW)
+            )
+            known = digest, drawing.to_files(wide, name), drawing.to_svg(narrow, name)
+            _KNOWN[name] = known
+    _, files, small = known
+    return Illustration(name, alternative, files.svg, small, files.png, files.pdf, window)
+
+
+def _figure(drawn: Axes | Sequence[Axes]) -> Figure:
+    return drawing.figure_of(drawn if isinstance(drawn, Axes) else drawn[0])
 
 
 @contextmanager
@@ -90,5 +101,5 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-_KNOWN: dict[str, tuple[bytes, drawing.Files]] = {}
-"""Name -> the hash of the numbers of its last drawing, and its files."""
+_KNOWN: dict[str, tuple[bytes, drawing.Files, str]] = {}
+"""Name -> the hash of the numbers of its last drawing, its files, and the SVG for a phone."""

@@ -7,23 +7,28 @@ import numpy as np
 
 from ablations.records.record import Record
 from reports import plots
-from reports.figures.illustration import Illustrated, Illustration, drawn
+from reports.figures.illustration import Illustrated, drawn
 from reports.plots import formulas
 from reports.results import provenance
-from reports.results.labels import LOSSES, PROPOSAL_FIGURE_4, loss_label, setting_text
+from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
 from reports.statistics.contenders import contenders, value_at
 
-GAMMAS = {
-    "focal": ((0.0, "#555555", "-"), (0.5, "#56B4E9", (0, (1, 1))), (1.0, "#0072B2", (0, (5, 2))),
-              (2.0, "#00304d", (0, (3, 1, 1, 1)))),
-    "focal_star": ((0.0, "#555555", "-"), (0.125, "#E69F00", (0, (1, 1))),
-                   (0.25, "#D55E00", (0, (5, 2))), (0.5, "#A03A00", (0, (3, 1, 1, 1))),
-                   (1.0, "#5A1E00", (0, (7, 1.5, 1, 1.5, 1, 1.5)))),
-}  # fmt: skip
-"""Loss -> the gammas whose cumulative loss is drawn, with colour and dashes.
+GAMMAS = {"focal": (0.0, 0.5, 1.0, 2.0), "focal_star": (0.0, 0.125, 0.25, 0.5, 1.0)}
+"""Loss -> the gammas whose cumulative loss is drawn; those of FL as in the paper's figure 4."""
 
-The gammas of FL are those of the paper's figure 4.
+DASHES: tuple[str | tuple, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1)),
+    (0, (7, 1.5, 1, 1.5, 1, 1.5)),
+)
+"""Of the lines of a loss, which all have its colour."""
+
+BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
+"""Loss and gamma that are drawn beside the compared settings: the paper's FL, a steep FL*, and the
+function that the paper's appendix also writes FL*.
 """
 
 KINDS = "foreground", "background"
@@ -34,24 +39,57 @@ POINTS = 400
 """The approximate maximum number of points of a line."""
 
 
-def loss_over_p_t() -> Illustration:
-    """The proposal's figure 4: CE, FL and FL* with alpha_t = 1."""
-    p_t = np.linspace(0.002, 1.0, 500)
-    lines = []
-    for loss, gamma, colour, dashes in PROPOSAL_FIGURE_4:
-        label = LOSSES[loss].short + (
-            "" if gamma is None else f", {setting_text({'gamma': gamma})}"
+def loss_over_p_t(results: Results) -> Illustrated:
+    """CE, FL and FL* with alpha_t = 1 at the compared gammas, and the functions of ``BESIDE``."""
+    compared = _compared_gammas(results)
+    wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
+    p_t = np.linspace(0.002, 0.999, 250)
+    lines, number = [], dict.fromkeys(LOSSES, 0)
+    for loss, gamma in wanted:
+        label = ", ".join(
+            [
+                LOSSES[loss].short,
+                *([] if gamma is None else [setting_text({"gamma": gamma})]),
+                *(["β = 1"] if loss == "focal_appendix" else []),
+            ]
         )
-        lines.append(plots.Line(label, p_t, formulas.LOSSES[loss](p_t, gamma), colour, dashes))
-    return drawn(
-        "loss_over_p_t",
-        "Loss over p_t, the probability given to the true label, for "
-        + "; ".join(line.label for line in lines)
-        + ". All are 0 at p_t = 1. FL* is above CE for p_t < 0.5 and below CE for p_t > 0.5, the "
-        "more so the larger γ; FL is below CE everywhere.",
-        plots.loss_over_p_t,
-        lines,
+        dashes = DASHES[number[loss] % len(DASHES)]
+        number[loss] += 1
+        loss_at = formulas.LOSSES[loss](p_t, gamma)
+        lines.append(plots.Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
+    names = ", ".join(
+        f"{LOSSES[name].short}: {LOSSES[name].long}"
+        for name in dict.fromkeys(n for n, _ in wanted)
+        if LOSSES[name].short not in LOSSES[name].long
     )
+    return Illustrated(
+        drawn(
+            "loss_over_p_t",
+            "Loss over p_t, the probability given to the true label, for "
+            + "; ".join(line.label for line in lines)
+            + ". FL* is above CE for p_t < 0.5 and below CE for p_t > 0.5, the more so the larger "
+            "γ; FL is below CE everywhere.",
+            plots.loss_over_p_t,
+            lines,
+        ),
+        "Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the compared "
+        f"settings and others. {names}.",
+    )
+
+
+def _compared_gammas(results: Results) -> set[tuple[str, float]]:
+    """The losses and gammas of the compared settings that have a formula here."""
+    settings = [record.setting for one in contenders(results) for record in one.records[:1]]
+    found = [(str(values.get("loss")), values.get("gamma")) for values in settings]
+    return {
+        (loss, float(gamma))
+        for loss, gamma in found
+        if loss in GAMMAS and isinstance(gamma, int | float)
+    }
+
+
+def _order(one: tuple[str, float]) -> tuple[int, float]:
+    return list(LOSSES).index(one[0]), one[1]
 
 
 def cumulative_loss(results: Results) -> list[Illustrated]:
@@ -89,9 +127,10 @@ def _of_model(
         rows[short] = {}
         for kind in KINDS:
             lines = []
-            for gamma, colour, dashes in gammas:
+            for gamma, dashes in zip(gammas, DASHES, strict=False):
                 x, y = _shares(histograms[kind], loss, gamma)
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
+                colour = loss_label("ce" if gamma == 0 else loss).colour
                 lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
                 share = 100 * (1 - np.interp(0.8, x, y))
                 text = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"

@@ -176,7 +176,6 @@ def heat_maps(results: Results) -> Illustrated:
             maps,
             axis_label("gamma").header,
             axis_label("alpha").header,
-            f"{MAIN_METRIC} (%)",
         ),
         f"{note}. {provenance.caption(results, _ended(results, cells))}.",
     )

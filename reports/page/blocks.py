@@ -3,6 +3,7 @@
 All texts are plain and escaped by the templates.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -18,8 +19,8 @@ FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
 FORMATS = FIGURE_FORMATS + TABLE_FORMATS
 """The formats of the files beside a page."""
 
-MAX_COLUMNS = 9
-"""A table with more columns needs landscape paper."""
+MAX_COLUMNS, MAX_ROWS = 9, 40
+"""A table with more columns is wide; one with more rows does not fit on a page of paper."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,16 @@ class Warning(Text):
 
 @dataclass(frozen=True)
 class Heading(Block):
-    """A heading inside a section."""
+    """A heading inside a section; no two of a page have the same text."""
 
     kind: ClassVar[str] = "heading"
     text: str
+
+    @property
+    def anchor(self) -> str:
+        """Its text as an id: letters, digits and hyphens."""
+        words = self.text.lower().replace("*", " star")
+        return "at-" + re.sub(r"[^\w.]+", "-", words).strip("-")
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,19 @@ class TableBlock(Block):
         return ": ".join(filter(None, (self.subject, self.title)))
 
     @property
+    def style(self) -> str:
+        """Its classes of the style sheet."""
+        return " wide" * self.is_wide + " long" * self.is_long
+
+    @property
     def is_wide(self) -> bool:
+        """Whether it needs a small font to fit on a screen."""
         return len(self.table.columns) > MAX_COLUMNS
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may be cut between two pages of paper."""
+        return len(self.table) > MAX_ROWS
 
     def to_html(self, caption: Markup) -> Markup:
         """The table; its links to records lead to the runs' entries if the page has them."""

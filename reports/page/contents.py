@@ -31,9 +31,7 @@ from reports.results import provenance
 from reports.results.differences import differences
 from reports.results.labels import (
     HEADLINE,
-    LOSSES,
     MAIN_METRIC,
-    PROPOSAL_FIGURE_4,
     SPEED,
 )
 from reports.results.load import Results
@@ -103,7 +101,7 @@ def report(results: Results) -> Report:
         Section("pictures", "Example detections", _gallery(shown)),
         Section("two_rows", "Two rows side by side", _two_rows(results, shown)),
         Section("losses", "Loss functions", _losses(results)),
-        Section("training", "Training curves", _training(results, grids)),
+        Section("training", "Training curves", _training(results)),
         Section("dataset", "Data set", _dataset(results)),
         Section("references", "Published results of the same model", _references()),
         *making.sections(results),
@@ -249,10 +247,15 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
     blocks.append(
         FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
     )
-    over_ms = figures.ap_over_ms(grid, table)
+    over_ms = figures.ap_over_ms(grid, table) if _several_timed(results) else None
     if over_ms:
         blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))
     return Section(grid.name, grid.title, blocks)
+
+
+def _several_timed(results: Results) -> bool:
+    """Whether several tables have speeds; the figure of a single one is that of the study."""
+    return sum(SPEED in grid.metrics for grid in results.study.grids) > 1
 
 
 def _per_class(results: Results) -> list[Block]:
@@ -312,13 +315,8 @@ def _two_rows(results: Results, shown: Gallery) -> list[Block]:
 
 
 def _losses(results: Results) -> list[Block]:
-    drawn = dict.fromkeys(name for name, *_ in PROPOSAL_FIGURE_4)
-    names = ", ".join(f"{LOSSES[name].short}: {LOSSES[name].long}" for name in drawn)
     return [
-        FigureBlock(
-            figures.loss_over_p_t(),
-            f"Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023). {names}.",
-        ),
+        *illustrated(figures.loss_over_p_t(results)),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
         Heading("Cumulative loss"),
@@ -326,21 +324,8 @@ def _losses(results: Results) -> list[Block]:
     ]
 
 
-def _training(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
-    blocks: list[Block] = [
-        Text(
-            "The curves show the classification loss of every run on logarithmic scales; a cross "
-            "marks a divergence. The rows of a table train with different losses and each panel "
-            "has its own scale, so compare the shapes, not the levels."
-        )
-    ]
-    for grid, table in grids:
-        frame = results.of_grid(grid)
-        drawn = figures.training_curves(results, grid, table)
-        made = provenance.caption(results, results.records_of(frame))
-        caption = f"{captions.curves(frame, drawn.window)} {made}.".strip()
-        blocks += [Heading(grid.title), FigureBlock(drawn, caption)]
-    return blocks
+def _training(results: Results) -> list[Block]:
+    return [block for found in figures.training_curves(results) for block in illustrated(found)]
 
 
 def _dataset(results: Results) -> list[Block]:

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from ablations.status.status import RUNNING
 from focal_star.io.writing import write_whole
-from reports.page import blocks, contents, copies
+from reports.page import blocks, contents, copies, groups
+from reports.plots import svg
 from reports.results.load import Results
 from reports.tables import markdown
 
@@ -76,6 +77,8 @@ def write_page(
     """
     context = {
         "report": report,
+        "groups": groups.grouped(report.sections),
+        "colours": svg.variables(),
         "formats": formats,
         "refresh": refresh,
         "ended": ended,
@@ -83,15 +86,15 @@ def write_page(
     }
     kinds = {block.kind for section in report.sections for block in section.blocks}
     copied = copies.copies(report.sections)
-    names = ["page.js"]
+    names = ["theme.js", "page.js"]
     names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
     names += ["copy.js"] if copied else []
-    scripts = [_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names]
+    theme, *scripts = (_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)
     page = _environment(autoescape=True).get_template("index.html.j2")
     # ``finalize`` escapes the output for Markdown, as autoescape does for HTML.
     twin = _environment(finalize=markdown.escape).get_template("report.md.j2")
     texts = {
-        "index.html": page.render(context, scripts=scripts, copies=copied),
+        "index.html": page.render(context, theme=theme, scripts=scripts, copies=copied),
         markdown_name: twin.render(context),
     }
     # JSON can hold a lone surrogate, UTF-8 cannot.

@@ -13,7 +13,7 @@ from reports.plots.forest import Effect, forest
 from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
 from reports.plots.rows import Dots, ap_over_rows
-from reports.plots.training import Panel, Run, training_curves
+from reports.plots.training import Panel, Trace, training_curves
 from reports.plots.tuning import Budget, ap_over_budget
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
     "Line",
     "Panel",
     "Reliability",
-    "Run",
     "SpeedPanel",
+    "Trace",
     "ap_over_budget",
     "ap_over_ms",
     "ap_over_rows",

@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from reports.plots.drawing import WIDTH, Numbers, settle, styled, wrapped, write_notes
+from reports.plots.drawing import (
+    WIDTH,
+    Numbers,
+    figure_of,
+    is_narrow,
+    settle,
+    styled,
+    wrapped,
+    write_notes,
+)
+from reports.results.colours import FRAME, PAPER
 
 
 @dataclass(frozen=True)
@@ -60,17 +70,18 @@ class SpeedPanel:
 
 
 @styled
-def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
+def ap_over_ms(panels: Sequence[SpeedPanel], width: float = WIDTH) -> list[Axes]:
     """AP over time, a column of panels with their own scales."""
-    figure = Figure(figsize=(WIDTH, 3.1 * len(panels)))
+    figure = Figure(figsize=(width, 3.1 * len(panels)))
     found = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
     for axes, panel in zip(found, panels, strict=True):
         axes.set_title(panel.title, loc="left")
         axes.set(xlabel="ms per image", ylabel="AP (%)")
         axes.margins(0.08, 0.16)
         axes.step(
-            *panel.envelope, where="post", color="#c9c9c9", linewidth=5, zorder=1,
-            solid_joinstyle="miter", label="envelope" if len(panel.envelope[0]) else None,
+            *panel.envelope, where="post", color=FRAME.light, linewidth=1, zorder=1,
+            linestyle=(0, (1, 2)), solid_joinstyle="miter",
+            label="envelope" if len(panel.envelope[0]) else None,
         )  # fmt: skip
         _draw(axes, panel.curves)
         _legend_beside(axes)
@@ -82,12 +93,12 @@ def ap_over_ms(panels: Sequence[SpeedPanel]) -> list[Axes]:
 
 
 @styled
-def ap_over_scale(curves: Sequence[Curve]) -> Axes:
+def ap_over_scale(curves: Sequence[Curve], width: float = WIDTH) -> Axes:
     """AP over the image size, all curves on one scale.
 
     With bars, points of the same size are drawn side by side so that no bar hides another.
     """
-    axes = Figure(figsize=(WIDTH, 3.6)).subplots()
+    axes = Figure(figsize=(width, 3.6)).subplots()
     sizes = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
     has_bars = any(np.isfinite(curve.low).any() for curve in curves)
     step = 0.1 * np.diff(sizes).min() if len(sizes) > 1 and has_bars else 0.0
@@ -100,14 +111,15 @@ def ap_over_scale(curves: Sequence[Curve]) -> Axes:
 
 
 @styled
-def over_schedule(curves: Sequence[Curve], label: str) -> Axes:
+def over_schedule(curves: Sequence[Curve], label: str, width: float = WIDTH) -> Axes:
     """A quantity over the schedule, on a logarithmic scale with a tick at each schedule.
 
     Args:
         curves: the curves; x is the multiple of the 1x schedule.
         label: the name of the quantity.
+        width: the width of the figure, in inches.
     """
-    axes = Figure(figsize=(WIDTH, 3.6)).subplots()
+    axes = Figure(figsize=(width, 3.6)).subplots()
     _draw(axes, curves)
     schedules = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
     axes.set_xscale("log")
@@ -126,7 +138,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], offsets: Numbers = ()) -> None:
         axes.plot(
             x[usable], y[usable], color=curve.colour, linestyle=curve.dashes, linewidth=1.5,
             marker=curve.marker, markersize=6.5, label=curve.label, zorder=3,
-            markerfacecolor=curve.colour if curve.filled else "white",
+            markerfacecolor=curve.colour if curve.filled else PAPER.light,
         )  # fmt: skip
         for at, *ends in ((y, curve.low, curve.high), (x, curve.x_low, curve.x_high)):
             if not len(ends[0]):
@@ -154,9 +166,15 @@ def _lines(curve: Curve) -> list[np.ndarray]:
 
 
 def _legend_beside(axes: Axes) -> None:
-    """A legend at the right of the axes."""
+    """A legend at the right of the axes, or below those of a narrow figure."""
     handles, labels = axes.get_legend_handles_labels()
+    figure = figure_of(axes)
+    place, anchor, room = "upper left", (1.02, 1.0), 1.8
+    if is_narrow(figure):
+        place, anchor, room = "upper left", (0.0, -0.22), 2.4
+        lines = sum(1 + label.count("\n") for label in labels)
+        figure.set_figheight(figure.get_figheight() + 0.19 * lines)
     axes.legend(
-        handles, [wrapped(label, 1.8) for label in labels], loc="upper left",
-        bbox_to_anchor=(1.02, 1), fontsize=9, handlelength=3, borderaxespad=0, borderpad=0,
+        handles, [wrapped(label, room) for label in labels], loc=place, bbox_to_anchor=anchor,
+        fontsize=9, handlelength=3, borderaxespad=0, borderpad=0,
     )  # fmt: skip

@@ -9,8 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from reports.plots.drawing import WIDTH, Numbers, legend_outside, reach, styled, wrapped
+from reports.plots.drawing import (
+    NARROW,
+    WIDTH,
+    Numbers,
+    legend_outside,
+    reach,
+    styled,
+    wrapped,
+)
 from reports.plots.losses import Line, draw_lines
+from reports.results.colours import FRAME, GRID, INK
 
 MISS_RATES = (0.1, 0.2, 0.5, 1, 2, 5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100)
 """Percent: the possible lower ends of the axis of miss rates, and its ticks."""
@@ -61,43 +70,52 @@ class ErrorBars:
 
 
 @styled
-def precision_recall(panels: Mapping[str, Sequence[Line]]) -> list[Axes]:
+def precision_recall(panels: Mapping[str, Sequence[Line]], width: float = WIDTH) -> list[Axes]:
     """Precision over recall in percent, a panel per title, all on the same scales."""
     lines = max(len(found) for found in panels.values())
-    figure = Figure(figsize=(WIDTH, 2.75 + 0.1 * lines))
-    found = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
+    shape, tall = (1, len(panels)), 2.75
+    if width <= NARROW:
+        shape, tall = (len(panels), 1), 2.1 * len(panels) + 0.4
+    figure = Figure(figsize=(width, tall + 0.1 * lines))
+    found = list(figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel())
     for axes, (title, of_panel) in zip(found, panels.items(), strict=True):
         axes.set_title(title, loc="left")
         draw_lines(axes, of_panel)
-        axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="recall (%)")
+        axes.set(xlim=(0, 100), ylim=(0, 102))
         axes.set_xticks(range(0, 101, 25))
-    found[0].set_ylabel("precision (%)")
+    for axes in found[-1:] if width <= NARROW else found:
+        axes.set_xlabel("recall (%)")
+    for axes in found if width <= NARROW else found[:1]:
+        axes.set_ylabel("precision (%)")
     legend_outside(found[0])
     return found
 
 
 @styled
-def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
+def reliability(
+    panels: Sequence[Reliability], columns: int = 3, width: float = WIDTH
+) -> list[Axes]:
     """Accuracy over confidence, all on the same scales, with the number of detections as bars.
 
     The bars share a logarithmic scale: 0 for a single detection, a third of the panel's height for
     the fullest bin of all panels.
     """
-    columns = min(columns, len(panels))
+    columns = min(columns if width > NARROW else 2, len(panels))
     lines = -(-len(panels) // columns)
-    titles = [wrapped(panel.title, 6.3 / columns) for panel in panels]
+    titles = [wrapped(panel.title, (width - 1.3) / columns) for panel in panels]
     extra = max(title.count("\n") for title in titles)
-    figure = Figure(figsize=(WIDTH, 0.5 + (2.05 + 0.15 * extra) * lines))
+    tall = 2.05 if width > NARROW else 1.6
+    figure = Figure(figsize=(width, 0.5 + (tall + 0.15 * extra) * lines))
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     fullest = max(10.0, *(reach(panel.counts) for panel in panels))
     for axes, panel, title in zip(grid, panels, titles, strict=False):
         axes.set_title(title, loc="left", fontsize=9)
-        axes.plot([0, 100], [0, 100], color="#9a9a9a", linestyle=(0, (4, 3)), linewidth=1)
+        axes.plot([0, 100], [0, 100], color=FRAME.light, linestyle=(0, (4, 3)), linewidth=1)
         counts = np.maximum(np.asarray(panel.counts, float), 1)
         edges = np.asarray(panel.edges, float)
         axes.bar(
             edges[:-1], 100 / 3 * np.log(counts) / np.log(fullest), width=0.92 * np.diff(edges),
-            align="edge", color="#dcdcdc", zorder=1,
+            align="edge", facecolor=GRID.light, edgecolor=FRAME.light, linewidth=0.5, zorder=1,
         )  # fmt: skip
         confidence, accuracy = (np.asarray(v, float) for v in (panel.confidence, panel.accuracy))
         usable = np.isfinite(confidence) & np.isfinite(accuracy)
@@ -118,7 +136,11 @@ def reliability(panels: Sequence[Reliability], columns: int = 3) -> list[Axes]:
 
 @styled
 def error_types(
-    kinds: Sequence[str], panels: Sequence[ErrorBars], label: str, columns: int = 3
+    kinds: Sequence[str],
+    panels: Sequence[ErrorBars],
+    label: str,
+    columns: int = 3,
+    width: float = WIDTH,
 ) -> list[Axes]:
     """A panel of bars per setting, all on the same scale.
 
@@ -127,12 +149,14 @@ def error_types(
         panels: the settings.
         label: the label of the bars' axis.
         columns: the number of panels per row.
+        width: the width of the figure, in inches.
     """
-    columns = min(columns, len(panels))
+    columns = min(columns if width > NARROW else 1, len(panels))
     lines = -(-len(panels) // columns)
-    titles = [wrapped(panel.title, 5.7 / columns) for panel in panels]
+    titles = [wrapped(panel.title, (width - 1.9 if columns > 1 else width - 1.2) / columns)
+              for panel in panels]  # fmt: skip
     extra = max(title.count("\n") for title in titles)
-    figure = Figure(figsize=(WIDTH, 0.5 + (0.35 + 0.15 * extra + 0.2 * len(kinds)) * lines))
+    figure = Figure(figsize=(width, 0.5 + (0.35 + 0.15 * extra + 0.2 * len(kinds)) * lines))
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     places = range(len(kinds))
     highest = max((max(reach(panel.values), reach(panel.high)) for panel in panels), default=0)
@@ -148,7 +172,7 @@ def error_types(
             low, high = panel.low[place], panel.high[place]
             if high > low:
                 end = max(high, value)
-                axes.plot([low, high], [place, place], color="#111111", linewidth=1, zorder=3)
+                axes.plot([low, high], [place, place], color=INK.light, linewidth=1, zorder=3)
             axes.annotate(
                 f"{value:.1f}", (end, place), xytext=(3, 0), textcoords="offset points",
                 va="center", fontsize=9,
@@ -167,12 +191,12 @@ def error_types(
 
 
 @styled
-def miss_rate(lines: Sequence[Line]) -> Axes:
+def miss_rate(lines: Sequence[Line], width: float = WIDTH) -> Axes:
     """Miss rate in percent over false positives per image, both on logarithmic scales.
 
     Values below ``MIN_MISS_RATE`` are drawn at ``MIN_MISS_RATE``.
     """
-    axes = Figure(figsize=(WIDTH, 3.6 + 0.11 * len(lines))).subplots()
+    axes = Figure(figsize=(width, 3.6 + 0.11 * len(lines))).subplots()
     held = [
         replace(line, **{end: np.maximum(getattr(line, end), MIN_MISS_RATE) for end in _ENDS})
         for line in lines

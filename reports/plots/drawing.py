@@ -1,11 +1,10 @@
 """The style of the figures and their files.
 
-Figures have a white background and paths instead of fonts, so that they look the same everywhere.
+A figure is drawn for two widths: that of a page, and ``NARROW``, that of a phone.
 """
 
 import io
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -23,11 +22,17 @@ from matplotlib.text import Annotation
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
+from reports.plots import svg
+from reports.results.colours import FRAME, GRID, INK, SOFT
+
 Numbers = Sequence[float] | np.ndarray
 """A number per point, row or bin."""
 
-WIDTH = 7.6
-"""The width of every figure, in inches."""
+WIDTH, NARROW = 7.6, 3.54
+"""The widths of a figure, in inches: on a page, and on a phone or in a column of paper.
+
+At 96 px per inch, 9 points are 12 px.
+"""
 
 PNG_DPI = 160
 
@@ -37,12 +42,12 @@ _T = TypeVar("_T")
 _LEGEND_MARK = 0.95
 """The width of a legend's line with its gaps, in inches."""
 
-GREY = "#6b6b6b"
+GREY = SOFT.light
 _FONT = "DejaVu Sans"
 _STYLE = {
-    "axes.edgecolor": "#9a9a9a",
+    "axes.edgecolor": FRAME.light,
     "axes.grid": True,
-    "axes.labelcolor": "#333333",
+    "axes.labelcolor": INK.light,
     "axes.labelsize": 10,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
@@ -52,19 +57,19 @@ _STYLE = {
     "figure.constrained_layout.use": True,
     "font.family": _FONT,
     "font.size": 10,
-    "grid.color": "#e6e6e6",
+    "grid.color": GRID.light,
     "grid.linewidth": 0.8,
     "legend.fontsize": 10,
     "legend.frameon": False,
     "mathtext.fontset": "dejavusans",
-    "svg.fonttype": "path",
-    "text.color": "#333333",
+    "svg.fonttype": "none",
+    "text.color": INK.light,
     "text.parse_math": False,  # a name with two $ in it is a name
-    "xtick.color": "#9a9a9a",
-    "xtick.labelcolor": "#333333",
+    "xtick.color": FRAME.light,
+    "xtick.labelcolor": INK.light,
     "xtick.labelsize": 9,
-    "ytick.color": "#9a9a9a",
-    "ytick.labelcolor": "#333333",
+    "ytick.color": FRAME.light,
+    "ytick.labelcolor": INK.light,
     "ytick.labelsize": 9,
 }
 
@@ -182,17 +187,25 @@ def reach(values: Numbers) -> float:
     return max((float(value) for value in values if np.isfinite(value)), default=0.0)
 
 
+def is_narrow(figure: Figure) -> bool:
+    """Whether a figure is drawn for a phone, where panels and legends stand below each other."""
+    return figure.get_figwidth() < WIDTH
+
+
 def legend_outside(axes: Axes, columns: int = 3) -> None:
     """A common legend below the panels of a figure."""
+    figure = figure_of(axes)
+    width = figure.get_figwidth()
+    columns = 1 if is_narrow(figure) else columns
     handles, labels = axes.get_legend_handles_labels()
     expected = -(-len(labels) // columns)
     most = min(columns, len(labels))
     for columns in range(most, 0, -1):
-        texts = [wrapped(label, WIDTH / columns - _LEGEND_MARK) for label in labels]
+        texts = [wrapped(label, width / columns - _LEGEND_MARK) for label in labels]
         if texts == labels:
             break
     lines = -(-len(texts) // columns) * (1 + max(text.count("\n") for text in texts))
-    figure = figure_of(axes)  # a legend with wrapped labels must not shrink the panels
+    # A legend with wrapped labels must not shrink the panels.
     figure.set_figheight(figure.get_figheight() + 0.17 * (lines - expected))
     figure.legend(
         handles, texts, loc="outside lower center", ncols=columns, fontsize=9, handlelength=3.6
@@ -226,15 +239,24 @@ def to_files(figure: Figure, name: str) -> Files:
     The canvases' own methods each draw the figure once; ``savefig`` does so twice, and lays it out
     again for each file.
     """
-    svg, pdf, dpi = io.StringIO(), io.BytesIO(), figure.dpi
+    pdf, dpi = io.BytesIO(), figure.dpi
+    drawing = to_svg(figure, name)
+    with matplotlib.rc_context(_STYLE):
+        nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
+    figure.dpi = dpi  # the canvas has set its own
+    return Files(drawing, to_png(figure), pdf.getvalue())
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as SVG; ``name`` salts its ids."""
+    text, dpi = io.StringIO(), figure.dpi
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         settle(figure)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(svg, metadata=nothing)
-        nothing = dict.fromkeys(("CreationDate", "Creator", "Producer"))
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
-    figure.dpi = dpi  # both have set theirs
-    return Files(svg.getvalue(), to_png(figure), pdf.getvalue())
+        FigureCanvasSVG(figure).print_svg(text, metadata=nothing)
+    figure.dpi = dpi  # the canvas has set its own
+    return svg.compact(text.getvalue())
 
 
 def to_png(figure: Figure) -> bytes:
@@ -250,24 +272,14 @@ def to_png(figure: Figure) -> bytes:
 
 def settle(figure: Figure) -> None:
     """Compute the layout once; it takes most of the time of a drawing."""
-    if not figure.get_constrained_layout():
+    engine = figure.get_layout_engine()
+    if engine is None or not figure.get_constrained_layout():
         return
-    figure.draw_without_rendering()
+    engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
+        axes.get_tightbbox()  # places the labels of the axes
         for axis in (axes.xaxis, axes.yaxis):
             label = axis.label
             place = label.get_transform().transform(label.get_position())
             axis.set_label_coords(*axes.transAxes.inverted().transform(place))
-
-
-def inline_svg(svg: str, name: str) -> str:
-    """The ``<svg>`` element for a page with several figures: ``name`` is prefixed to its ids.
-
-    The page adds the alternative text.
-    """
-    element = svg[svg.index("<svg") :]
-    element = re.sub(r'\bid="', f'id="{name}-', element)
-    element = re.sub(r'href="#', f'href="#{name}-', element)
-    element = re.sub(r"url\(#", f"url(#{name}-", element)
-    return re.sub(r"^<svg ", '<svg aria-hidden="true" focusable="false" ', element).strip()

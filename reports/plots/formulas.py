@@ -28,10 +28,18 @@ def focal_star(p_t: np.ndarray, gamma: float) -> np.ndarray:
     return -(((1 - p_t) / p_t) ** gamma) * np.log(p_t)
 
 
+def focal_appendix(p_t: np.ndarray, gamma: float, beta: float = 1.0) -> np.ndarray:
+    """-log(sigmoid(gamma s + beta)) / gamma: arXiv:1708.02002, appendix A."""
+    with np.errstate(divide="ignore"):
+        s = np.log(p_t / (1 - p_t))
+    return np.logaddexp(0, -(gamma * s + beta)) / gamma
+
+
 LOSSES = {
     "ce": lambda p_t, gamma: cross_entropy(p_t),
     "focal": focal,
     "focal_star": focal_star,
+    "focal_appendix": focal_appendix,
 }
 """Name in configs -> function of (p_t, gamma)."""
 

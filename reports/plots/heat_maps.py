@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from reports.plots.drawing import GREY, WIDTH, styled
+from reports.plots.drawing import GREY, NARROW, WIDTH, styled
+from reports.results.colours import BLACK, FRAME, PAPER, WHITE, contrast
 
 COLOURS = "cividis"
 """A colour map for readers with and without colour vision."""
@@ -21,8 +21,6 @@ MAX_COLUMNS = 17
 
 LETTERS = 70
 """The number of letters that fit in a line below the cells."""
-
-INK = "#000000", "#ffffff"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ class HeatMap:
 
 
 @styled
-def heat_maps(maps: Sequence[HeatMap], row_name: str, column_name: str, label: str) -> list[Axes]:
+def heat_maps(
+    maps: Sequence[HeatMap], row_name: str, column_name: str, width: float = WIDTH
+) -> list[Axes]:
     """Heat maps on one colour scale, each value printed in its cell.
 
     They are drawn side by side if they fit, else in a column.
@@ -58,16 +58,16 @@ def heat_maps(maps: Sequence[HeatMap], row_name: str, column_name: str, label: s
     norm = Normalize(low, high if high > low else low + 1)
     tallest = max(len(one.rows) for one in maps)
     columns = [max(len(one.columns), 2) for one in maps]
-    beside = sum(columns) <= MAX_COLUMNS
+    beside = sum(columns) <= MAX_COLUMNS and width > NARROW
     lines = 1 if beside else len(maps)
-    figure = Figure(figsize=(WIDTH, (1.15 + 0.36 * max(tallest, 3)) * lines))
+    figure = Figure(figsize=(width, (1.15 + 0.36 * max(tallest, 3)) * lines))
     shape = {"ncols": len(maps), "width_ratios": columns} if beside else {"nrows": len(maps)}
     found = list(figure.subplots(**shape, squeeze=False).ravel())
     for axes, one in zip(found, maps, strict=True):
         axes.set_title(one.title, loc="left")
         axes.grid(False)
         axes.set(xlim=(0, len(one.columns)), ylim=(tallest, 0), xlabel=column_name)
-        upright = sum(map(len, one.columns)) < LETTERS * lines / len(maps)
+        upright = sum(map(len, one.columns)) < LETTERS * lines / len(maps) * width / WIDTH
         axes.set_xticks(
             np.arange(len(one.columns)) + 0.5, one.columns, rotation=0 if upright else 90
         )
@@ -80,24 +80,7 @@ def heat_maps(maps: Sequence[HeatMap], row_name: str, column_name: str, label: s
                 _cell(axes, one, row, column, norm)
     for axes in found[:lines]:
         axes.set_ylabel(row_name)
-    bar = figure.colorbar(
-        ScalarMappable(norm, COLOURS), ax=found, shrink=0.9, aspect=25 * lines, pad=0.01
-    )
-    bar.set_label(label)
-    bar.outline.set_visible(False)
     return found
-
-
-def contrast(first: str | Sequence[float], second: str | Sequence[float]) -> float:
-    """The contrast ratio of two colours as WCAG 2 defines it, from 1 to 21."""
-    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: str | Sequence[float]) -> float:
-    channels = np.asarray(to_rgb(colour))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _cell(axes: Axes, one: HeatMap, row: int, column: int, norm: Normalize) -> None:
@@ -109,11 +92,11 @@ def _cell(axes: Axes, one: HeatMap, row: int, column: int, norm: Normalize) -> N
         axes.text(
             column + 0.5, row + 0.5, f"{value:.1f}\n{mark}".rstrip(),
             ha="center", va="center", fontsize=9,
-            color=max(INK, key=lambda ink: contrast(ink, colour[:3])),
+            color=max((BLACK, WHITE), key=lambda ink: contrast(ink, colour[:3])),
         )  # fmt: skip
     elif one.planned[row][column]:
         axes.add_patch(
-            Rectangle(at, 0.94, 0.94, facecolor="white", edgecolor="#9a9a9a", hatch="////",
+            Rectangle(at, 0.94, 0.94, facecolor=PAPER.light, edgecolor=FRAME.light, hatch="////",
                       linewidth=0.6)
         )  # fmt: skip
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.plots.drawing import WIDTH, Numbers, styled
+from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,49 @@ class Line:
 
 
 @styled
-def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0) -> Axes:
+def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0, width: float = WIDTH) -> Axes:
     """Losses over the probability of the true label, cut off at ``highest``."""
-    axes = Figure(figsize=(WIDTH, 4.2)).subplots()
+    axes = Figure(figsize=(width, 4.2)).subplots()
     draw_lines(axes, lines)
     axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="loss")
     axes.set_xlabel("pₜ, probability given to the true label")
-    axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
+    if width > NARROW:
+        axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
+    else:
+        legend_outside(axes)
     return axes
 
 
 @styled
-def cumulative_loss(rows: Mapping[str, Mapping[str, Sequence[Line]]]) -> list[Axes]:
+def cumulative_loss(
+    rows: Mapping[str, Mapping[str, Sequence[Line]]], width: float = WIDTH
+) -> list[Axes]:
     """The share of a loss that the easiest examples contribute, all panels on the same scales.
 
     Args:
         rows: title of a row of panels -> title of a panel -> its lines; all rows have as
             many panels, those of a row lines of the same labels.
+        width: the width of the figure, in inches; in a narrow one, the panels are in one column.
 
     Returns:
         The panels, row by row.
     """
     columns = max(len(panels) for panels in rows.values())
-    figure = Figure(figsize=(WIDTH, 0.3 + 2.7 * len(rows)))
-    grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
+    if width > NARROW:
+        figure = Figure(figsize=(width, 0.3 + 2.7 * len(rows)))
+        shape = len(rows), columns
+    else:
+        figure = Figure(figsize=(width, 0.3 + 2.2 * len(rows) * columns))
+        shape = len(rows) * columns, 1
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    below, grid = grid[-1], grid.reshape(len(rows), columns)
     for line, (title, panels) in zip(grid, rows.items(), strict=True):
         for axes, (name, lines) in zip(line, panels.items(), strict=True):
             draw_lines(axes, lines)
             axes.set_title(f"{title}: {name}", loc="left")
         line[0].set_ylabel("share of the loss")
         line[0].legend(loc="upper left", handlelength=3.2, fontsize=9)
-    for axes in grid[-1]:
+    for axes in below:
         axes.set_xlabel("share of the examples, easiest first")
     grid[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
     return list(grid.ravel())

@@ -1,216 +1,176 @@
 """Training curves."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.plots.drawing import GREY, WIDTH, Numbers, styled, wrapped
+from reports.plots.drawing import GREY, NARROW, WIDTH, Numbers, styled, wrapped
 
-VALIDATION_COLOUR = "#333333"
-_DASHES = (0, (3, 1.5))
-_INK, _FRAME, _GRID = "#333333", "#9a9a9a", "#e6e6e6"
+_LINE = 0.165
+"""The height of a label, in inches."""
 
-_LEFT, _RIGHT, _BELOW, _APART, _TALL = 0.72, 0.12, 0.6, 0.5, 1.2
-"""Inches: margins, the gap between panels, and their height."""
+_LABEL = 1.15
+"""The longest line of a label, in inches."""
+
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.75, _LABEL + 0.3, 0.3, 0.5
+"""The margins of a panel, in inches."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training curve.
+class Trace:
+    """A curve of a loss.
 
     Attributes:
+        label: written at its end; "" for none, which makes the line thin.
         iterations: a value per point.
-        loss: a value per iteration.
-        colour: the colour of the line.
+        loss: a value per point; values that are not positive or not finite are left out.
+        colour: the colour of line and label.
+        dashes: the dashes of the line.
         diverged: draws a cross at the end.
-        validation: (iterations, losses) on validation images, drawn dashed.
-        validation_colour: the colour of the line of the validation loss.
     """
 
+    label: str
     iterations: Numbers
     loss: Numbers
     colour: str
+    dashes: str | tuple = "-"
     diverged: bool = False
-    validation: tuple[Numbers, Numbers] = ((), ())
-    validation_colour: str = VALIDATION_COLOUR
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The runs of a setting, or a note why there are none."""
+    """Curves on the same images."""
 
     title: str
-    runs: Sequence[Run] = field(default_factory=tuple)
-    note: str = ""
+    traces: Sequence[Trace]
 
 
 @styled
-def training_curves(panels: Sequence[Panel], label: str, columns: int = 4) -> Axes:
-    """A small panel per setting.
+def training_curves(panels: Sequence[Panel], label: str, width: float = WIDTH) -> list[Axes]:
+    """Losses over iterations on one logarithmic scale, each line labelled at its end.
 
-    The panels share the scale of the iterations. Each has its own logarithmic scale of the loss, as
-    different losses differ by orders of magnitude. Values that are not positive or not finite are
-    left out.
-
-    A report has nearly a hundred panels, and matplotlib's axes would take most of its time.
-    Therefore the panels are lines and texts of one Axes, whose unit is the inch.
-
-    Returns:
-        That Axes; the lines are in its collections, which are labelled ``grid``, ``frame``,
-        ``training`` and ``validation``.
+    Args:
+        panels: side by side, or below each other in a narrow figure.
+        label: the name of the loss.
+        width: the width of the figure, in inches.
     """
-    wide = (WIDTH - _LEFT - _RIGHT - (columns - 1) * _APART) / columns
-    titles = [wrapped(panel.title, wide + _RIGHT) for panel in panels]
-    above = 0.24 + 0.15 * max(title.count("\n") for title in titles)
-    lines = -(-len(panels) // columns)
-    height = lines * (above + _TALL) + (lines - 1) * 0.12 + _BELOW
+    shape = (1, len(panels)) if width > NARROW else (len(panels), 1)
+    labels = [[wrapped(trace.label, _LABEL) for trace in panel.traces] for panel in panels]
+    lines = max(sum(text.count("\n") + 1 for text in of_panel if text) for of_panel in labels)
+    tall, wide = max(2.3, _LINE * lines), width / shape[1] - _LEFT - _RIGHT
+    height = shape[0] * (_ABOVE + tall + _BELOW)
     figure = Figure(
-        figsize=(WIDTH, height),
+        figsize=(width, height),
         layout="none",  # type: ignore[arg-type]  # matplotlib's types lack "none"
     )
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    axes.set(xlim=(0, WIDTH), ylim=(0, height))
-    end = max([1.0, *(x[-1] for p in panels for r in p.runs for x, _ in _lines(r) if len(x))])
-    ticks = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, end) if 0 <= tick <= end]
-    canvas = _Canvas(axes)
-    for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
-        line, column = divmod(number, columns)
-        left = _LEFT + column * (wide + _APART)
-        bottom = height - (line + 1) * (above + _TALL) - line * 0.12
-        # The lowest panel of a column carries the axis, also where the last line is not full.
-        place = _Place(left, bottom, wide, ticks, end, number + columns >= len(panels))
-        _draw(canvas, panel, title, place)
-    canvas.finish()
-    axes.text(WIDTH / 2, 0.06, "iteration", ha="center", va="bottom")
-    middle = (height + _BELOW - above) / 2
-    axes.text(0.06, middle, label, ha="left", va="center", rotation=90)
-    if any(len(run.validation[0]) for panel in panels for run in panel.runs):
-        _legend(axes)
-    return axes
+    grid = []
+    for number in range(len(panels)):
+        line, column = divmod(number, shape[1])
+        left = column * width / shape[1] + _LEFT
+        bottom = height - (line + 1) * (_ABOVE + tall + _BELOW) + _BELOW
+        place = (left / width, bottom / height, wide / width, tall / height)
+        grid.append(figure.add_axes(place))
+    end = max((x[-1] for p in panels for t in p.traces if len(x := _points(t)[0])), default=1.0)
+    for axes, panel in zip(grid, panels, strict=True):
+        axes.set_title(panel.title, loc="left")
+        for trace in panel.traces:
+            _draw(axes, trace)
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.set(xlim=(0, end), xlabel="iteration", ylabel=label)
+        axes.yaxis.set_label_coords(-0.53 / wide, 0.5)
+    values = [y for panel in panels for trace in panel.traces for y in _points(trace)[1]]
+    for axes, panel, texts in zip(grid, panels, labels, strict=True):
+        _scale(axes, values)
+        _label_ends(axes, panel.traces, texts, tall)
+    return grid
 
 
-@dataclass(frozen=True)
-class _Place:
-    """The position of a panel (inches) and its scale of the iterations."""
+def spread(places: Sequence[float], sizes: Sequence[float], top: float) -> np.ndarray:
+    """Move labels apart: the places nearest to the wanted ones, in their order.
 
-    left: float
-    bottom: float
-    wide: float
-    ticks: Numbers
-    end: float
-    is_lowest: bool
-
-
-class _Canvas:
-    """Collects lines and draws those of one kind together."""
-
-    def __init__(self, axes: Axes) -> None:
-        self.axes = axes
-        self._lines: dict[str, list[tuple[np.ndarray, str]]] = {
-            kind: [] for kind in ("grid", "frame", "training", "validation")
-        }
-
-    def line(self, kind: str, x: Numbers, y: Numbers, colour: str) -> None:
-        self._lines[kind].append((np.column_stack([x, y]), colour))
-
-    def finish(self) -> None:
-        """Draw the collected lines."""
-        for kind, lines in self._lines.items():
-            self.axes.add_collection(
-                LineCollection(
-                    [points for points, _ in lines],
-                    colors=[colour for _, colour in lines],
-                    linewidths=0.8 if kind in ("grid", "frame") else 1.1,
-                    linestyles=[_DASHES] if kind == "validation" else "solid",
-                    label=kind,
-                    clip_on=False,
-                ),
-                autolim=False,
-            )
+    Args:
+        places: (N,) the wanted middles, from 0 to ``top``.
+        sizes: (N,) the labels' heights, which together are at most ``top``.
+        top: the upper limit; the lower one is 0.
+    """
+    order = np.argsort(places, kind="stable")
+    found, half = np.asarray(places, float)[order], np.asarray(sizes, float)[order] / 2
+    lowest = 0.0
+    for number, place in enumerate(found):
+        found[number] = max(place, lowest + half[number])
+        lowest = found[number] + half[number]
+    highest = top
+    for number in reversed(range(len(found))):
+        found[number] = min(found[number], highest - half[number])
+        highest = found[number] - half[number]
+    placed = np.empty(len(found))
+    placed[order] = found
+    return placed
 
 
-def _draw(canvas: _Canvas, panel: Panel, title: str, place: _Place) -> None:
-    left, right = place.left, place.left + place.wide
-    bottom, top = place.bottom, place.bottom + _TALL
-    text = canvas.axes.text
-    text(left, top + 0.06, title, va="bottom", fontsize=9, color=_INK)
-    canvas.line("frame", [left, left, right], [top, bottom, bottom], _FRAME)
-    values = [y for run in panel.runs for _, losses in _lines(run) for y in losses]
-    scale = _LogScale(values) if values else None
-    for tick in place.ticks:
-        at_tick = left + place.wide * tick / place.end
-        if scale:
-            canvas.line("grid", [at_tick, at_tick], [bottom, top], _GRID)
-        canvas.line("frame", [at_tick, at_tick], [bottom, bottom - 0.04], _FRAME)
-        if place.is_lowest:
-            text(at_tick, bottom - 0.08, f"{tick:g}", ha="center", va="top", fontsize=9, color=_INK)
-    if panel.note:
-        at = (left + right) / 2, (bottom + top) / 2
-        text(*at, panel.note, ha="center", va="center", color=GREY, fontsize=9)
-    if scale is None:
-        return
-    for tick in scale.ticks:
-        at_tick = bottom + _TALL * float(scale(tick))
-        canvas.line("grid", [left, right], [at_tick, at_tick], _GRID)
-        canvas.line("frame", [left - 0.04, left], [at_tick, at_tick], _FRAME)
-        text(left - 0.08, at_tick, f"{tick:g}", ha="right", va="center", fontsize=9, color=_INK)
-    for run in panel.runs:
-        colours = run.colour, run.validation_colour
-        for kind, (x, y), colour in zip(
-            ("training", "validation"), _lines(run), colours, strict=True
-        ):
-            if not len(x):
-                continue
-            x, y = left + place.wide * x / place.end, bottom + _TALL * scale(y)
-            canvas.line(kind, x, y, colour)
-            if run.diverged and kind == "training":
-                canvas.axes.plot(
-                    x[-1], y[-1], marker="X", markersize=8, color=colour,
-                    markeredgecolor="white", markeredgewidth=0.8, clip_on=False, zorder=3,
-                )  # fmt: skip
+def _points(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(trace.iterations, float), np.asarray(trace.loss, float)
+    usable = np.isfinite(y) & (y > 0)
+    return x[usable], y[usable]
 
 
-def _lines(run: Run) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The drawable iterations and losses of training and validation."""
-    found = []
-    for iterations, losses in ((run.iterations, run.loss), run.validation):
-        x, y = np.asarray(iterations, float), np.asarray(losses, float)
-        usable = np.isfinite(y) & (y > 0)
-        found.append((x[usable], y[usable]))
-    return found
-
-
-class _LogScale:
-    """From 0 to 1 over some positive values, logarithmically, with a few plain numbers."""
-
-    def __init__(self, values: Numbers) -> None:
-        self.low, self.high = min(values) / 1.3, max(values) * 1.3
-        decades = math.log10(self.high / self.low)
-        locator: MaxNLocator | LogLocator = MaxNLocator(4)
-        if decades > 0.5:
-            subs = (1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)
-            locator = LogLocator(subs=subs, numticks=5)
-        ticks = locator.tick_values(self.low, self.high)
-        self.ticks = [tick for tick in ticks if self.low <= tick <= self.high]
-
-    def __call__(self, value: float | np.ndarray) -> np.ndarray:
-        return np.log(np.divide(value, self.low)) / math.log(self.high / self.low)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(
-        handles=[
-            Line2D([], [], color=GREY, linewidth=1.1, label="training images"),
-            Line2D([], [], color=VALIDATION_COLOUR, linewidth=1.1, linestyle=_DASHES,
-                   label="validation images"),
-        ],
-        loc="lower right", ncols=2, fontsize=9, handlelength=2.5, borderaxespad=0.3,
+def _draw(axes: Axes, trace: Trace) -> None:
+    x, y = _points(trace)
+    axes.plot(
+        x, y, color=trace.colour, linestyle=trace.dashes, label=trace.label or "_",
+        linewidth=1.3 if trace.label else 0.6, zorder=2.5 if trace.label else 2,
     )  # fmt: skip
+    if trace.diverged and len(x):
+        axes.plot(x[-1], y[-1], marker="X", markersize=8, color=trace.colour, clip_on=False)
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic scale of the loss with a few plain numbers."""
+    axes.set_yscale("log")
+    low, high = (min(values) / 1.2, max(values) * 1.2) if len(values) else (0.1, 1.0)
+    axes.set_ylim(low, high)
+    decades = np.log10(high / low)
+    subs = (1,) if decades > 3 else (1, 3) if decades > 1.2 else (1, 2, 5)
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=subs, numticks=8) if decades > 0.5 else MaxNLocator(4)
+    )
+    axes.yaxis.set_major_formatter(_Plain())
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+class _Plain(LogFormatter):
+    """0.1, 1, 100 in place of powers of 10."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}"
+
+
+def _label_ends(axes: Axes, traces: Sequence[Trace], texts: Sequence[str], tall: float) -> None:
+    """Write each label at the right of the axes, at the height where its line ends."""
+    low, high = np.log(axes.get_ylim())
+    ends = []
+    for trace, text in zip(traces, texts, strict=True):
+        x, y = _points(trace)
+        if text and len(x):
+            at = tall * (np.log(y[-1]) - low) / (high - low)
+            ends.append((trace, text, x[-1] / axes.get_xlim()[1], at))
+    sizes = [_LINE * (text.count("\n") + 1) for _, text, *_ in ends]
+    places = spread([at for *_, at in ends], sizes, tall)
+    leaders = []
+    for (trace, text, x, at), place in zip(ends, places, strict=True):
+        axes.text(
+            1.09, place / tall, text, fontsize=9, color=trace.colour, va="center",
+            transform=axes.transAxes,
+        )  # fmt: skip
+        leaders.append([(x, at / tall), (1.07, place / tall)])
+    axes.add_collection(
+        LineCollection(
+            leaders, colors=GREY, linewidths=0.5, transform=axes.transAxes, clip_on=False
+        ),
+        autolim=False,
+    )

@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.plots.drawing import WIDTH, Numbers, legend_outside, styled
+from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
+
+EXPECTED = "expected AP of the best (%)"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ class Budget:
 
 
 @styled
-def ap_over_budget(losses: Sequence[Budget]) -> list[Axes]:
+def ap_over_budget(losses: Sequence[Budget], width: float = WIDTH) -> list[Axes]:
     """A panel for each half of the images, both on one scale, a line per loss."""
-    figure = Figure(figsize=(WIDTH, 3.6))
-    panels = list(figure.subplots(1, 2, sharey=True))
+    shape, tall = ((1, 2), 3.6) if width > NARROW else ((2, 1), 4.6)
+    figure = Figure(figsize=(width, tall))
+    panels = list(figure.subplots(*shape, sharey=True, squeeze=False).ravel())
     for axes, half, title in zip(
         panels, ("reporting", "selection"), ("reporting half", "selection half"), strict=True
     ):
@@ -45,8 +48,10 @@ def ap_over_budget(losses: Sequence[Budget]) -> list[Axes]:
                 np.arange(1, len(values) + 1), values, color=loss.colour, marker=loss.marker,
                 markersize=5, linewidth=1.5, label=loss.label,
             )  # fmt: skip
-        axes.set_xlabel("settings tried")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[0].set_ylabel("expected AP of the best (%)")
+    for axes in panels[-1:] if width <= NARROW else panels:
+        axes.set_xlabel("settings tried")
+    for axes in panels if width <= NARROW else panels[:1]:
+        axes.set_ylabel("expected AP\nof the best (%)" if width <= NARROW else EXPECTED)
     legend_outside(panels[0])
     return panels

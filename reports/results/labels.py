@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reports.results import colours
+
 CANDIDATE, BASELINE = "focal_star", "focal"
 """The loss that the study is about, and the loss that it is compared with."""
 
@@ -44,7 +46,7 @@ class LossLabel:
     Attributes:
         short: the name in tables and legends.
         long: the name in running text.
-        colour: from the Okabe-Ito palette, which is safe for colour-blind readers.
+        colour: on light paper; all settings of the loss have it, in every figure.
         colour_name: the colour's name in captions.
     """
 
@@ -60,23 +62,24 @@ class DetectorLabel:
 
     Attributes:
         name: the name in tables, legends and text.
-        colour: the colour of a detector without a loss of ``LOSSES``.
-        light_colour: the colour for the losses of its first stage.
+        colour: the colour of a detector without a loss of ``LOSSES``, on light paper.
         colour_name: the colour's name in captions.
     """
 
     name: str
     colour: str
-    light_colour: str
     colour_name: str
 
 
 LOSSES = {
-    "ce": LossLabel("CE", "cross entropy", "#555555", "grey"),
-    "focal": LossLabel("FL", "focal loss", "#0072B2", "blue"),
-    "focal_star": LossLabel("FL*", "modified focal loss", "#D55E00", "orange"),
+    "ce": LossLabel("CE", "cross entropy", colours.CE.light, "grey"),
+    "focal": LossLabel("FL", "focal loss", colours.FOCAL.light, "blue"),
+    "focal_star": LossLabel("FL*", "modified focal loss", colours.FOCAL_STAR.light, "orange"),
     "focal_appendix": LossLabel(
-        "FL* of the paper's appendix", "loss of the focal loss paper's appendix", "#009E73", "green"
+        "FL* of the paper's appendix",
+        "loss of the focal loss paper's appendix",
+        colours.FOCAL_APPENDIX.light,
+        "green",
     ),
 }
 """Name in configs -> label, in the order of tables and legends."""
@@ -88,22 +91,10 @@ RETINANET = "retinanet"
 """The default detector, which settings do not name."""
 
 DETECTORS = {
-    RETINANET: DetectorLabel("RetinaNet", "#555555", "#a0a0a0", "grey"),
-    "faster_rcnn": DetectorLabel("Faster R-CNN", "#CC79A7", "#E7BFD4", "purple"),
+    RETINANET: DetectorLabel("RetinaNet", colours.CE.light, "grey"),
+    "faster_rcnn": DetectorLabel("Faster R-CNN", colours.FASTER_RCNN.light, "purple"),
 }
 """Name in configs -> label, in the order of legends."""
-
-PROPOSAL_FIGURE_4 = (
-    ("ce", None, LOSSES["ce"].colour, "-"),
-    ("focal", 2.0, LOSSES["focal"].colour, (0, (5, 2))),
-    ("focal_star", 0.125, "#E69F00", (0, (1, 1))),
-    ("focal_star", 0.25, LOSSES["focal_star"].colour, (0, (3, 1, 1, 1))),
-    ("focal_star", 0.5, "#7A2E00", "-"),
-)
-"""The curves of the proposal's figure 4: loss, gamma, colour and dashes.
-
-The gammas of FL* have three lightnesses of one colour, and dashes for print in grey.
-"""
 
 AXES = {
     "method": AxisLabel("method", "{}"),
@@ -170,24 +161,24 @@ SPEED = "ms_per_image"
 CANDIDATES = "candidates_per_image"
 """The number of boxes that enter NMS, which changes the time of the same network."""
 
-UNORDERED_COLOUR = "#555555"
+UNORDERED_COLOUR = colours.CE.light
 """For published values and for detectors without a loss label."""
 
-NEW_LOSS_COLOUR = "#56B4E9"
-"""For a loss without a label: the palette's sky blue."""
+NEW_LOSS_COLOUR = colours.NEW_LOSS.light
+"""For a loss without a label."""
 
-STALE_COLOUR = "#b0b0b0"
+STALE_COLOUR = colours.STALE.light
 """For stale values."""
 
 
 def loss_label(name: str) -> LossLabel:
     """The label of a loss, by default its name."""
-    return LOSSES.get(name, LossLabel(name, name, NEW_LOSS_COLOUR, "sky blue"))
+    return LOSSES.get(name, LossLabel(name, name, NEW_LOSS_COLOUR, "brown"))
 
 
 def detector_label(name: str) -> DetectorLabel:
     """The label of a detector, by default its name."""
-    return DETECTORS.get(name, DetectorLabel(name, UNORDERED_COLOUR, STALE_COLOUR, "grey"))
+    return DETECTORS.get(name, DetectorLabel(name, UNORDERED_COLOUR, "grey"))
 
 
 def other_detector(values: Mapping[str, Any]) -> DetectorLabel | None:

@@ -5,7 +5,6 @@ import math
 import pandas as pd
 
 from ablations.records.record import DIVERGED
-from ablations.status.status import MISSING, STALE
 from ablations.study.grid import Grid
 from reports.results.differences import Differences
 from reports.results.labels import (
@@ -138,19 +137,6 @@ def speed(grid: Grid, table: GridTable) -> str:
     )
 
 
-def curves(frame: pd.DataFrame, window: int) -> str:
-    """The caption of the training curves of a table; "" if every point is drawn."""
-    sentences = [f"Lines are medians over {window} points."] if window > 1 else []
-    sentences += [
-        f"{one.name} is a two-stage detector: the darker line is its second stage, the lighter "
-        "line its region proposals."
-        for one in _detectors(frame)
-    ]
-    if (frame["state"] == STALE).any():
-        sentences.append("Light grey lines are stale records.")
-    return " ".join(sentences)
-
-
 def dots_alternative(table: GridTable) -> str:
     """The alternative text of the figure of a table's AP: every value."""
     parts = []
@@ -172,16 +158,6 @@ def speed_alternative(table: GridTable) -> str:
     rows = zip(table.row_labels, table.texts[MAIN_METRIC], table.texts[SPEED], known, strict=True)
     points = [f"{label}: {ap} at {ms}" for label, ap, ms, both in rows if both]
     return f"Curves of {MAIN_METRIC} over {METRICS[SPEED].header}. " + "; ".join(points) + "."
-
-
-def curves_alternative(table: GridTable, frame: pd.DataFrame) -> str:
-    """The alternative text of the training curves of a table."""
-    diverged = (frame["state"] == DIVERGED).sum()
-    absent = (frame["state"] == MISSING).sum()
-    return (
-        f"Classification loss over iterations, a panel per row ({counted(len(table.texts), 'row')})"
-        f"; {counted(diverged, 'run')} diverged, {absent} missing."
-    )
 
 
 def _detectors(frame: pd.DataFrame) -> list[DetectorLabel]:

@@ -102,6 +102,7 @@ def missed_objects(results: Results) -> Tabled:
     if not lines:
         return Tabled(None, "No record lists missed objects.")
     frame = pd.DataFrame(lines, dtype=object)
+    scored = not set(frame["best_score"]) <= {"", "0.00"}
     columns = [
         Column("", header, kind, shown(frame[name]))
         for name, header, kind in (
@@ -113,15 +114,22 @@ def missed_objects(results: Results) -> Tabled:
             ("best_score", "best score", NUMBER),
             ("best_iou", "best IoU", NUMBER),
         )
+        if name != "best_score" or scored
     ]
     if (frame["seeds_planned"] != "1").any():
         seeds = frame["seeds_missed"] + " of " + frame["seeds_planned"]
         columns.append(Column("", "missed by seeds", NUMBER, list(seeds)))
     return Tabled(
         Table(columns, frame),
-        "Best score is the highest score of a detection of the object's category that overlaps it "
-        "sufficiently; best IoU is the highest overlap with any detection. Each run lists only its "
-        "largest missed objects.",
+        (
+            "Best score is the highest score of a detection of the object's category that overlaps "
+            "it sufficiently. "
+            if scored
+            else "No detection of its category with a score of 0.01 or more overlaps any of these "
+            "objects sufficiently. "
+        )
+        + "Best IoU is the highest overlap with any detection. Each run lists only its largest "
+        "missed objects.",
     )
 
 

@@ -18,6 +18,7 @@
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const theme = button("", "theme", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* for this view only */ }
     nameTheme();
   });
   const nameTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
@@ -26,10 +27,52 @@
   document.querySelector("header").prepend(theme);
 
   // The contents stand beside the report; where there is no room for that, they are folded.
-  const beside = matchMedia("(min-width: 84rem)");
-  const fold = () => { document.querySelector("nav details").open = beside.matches; };
+  const beside = matchMedia("(min-width: 72rem)");
+  const contents = document.querySelector("nav details");
+  const fold = () => { contents.open = beside.matches; };
   beside.addEventListener("change", fold);
   fold();
+
+  // The contents mark the section at the top of the window, and unfold or fold all sections.
+  const links = new Map([...document.querySelectorAll("nav li a")].map((a) => [a.hash.slice(1), a]));
+  const sections = [...document.querySelectorAll("main > section")];
+  const markCurrent = () => {
+    let current = sections[0];
+    for (const section of sections) {
+      if (section.getBoundingClientRect().top < innerHeight / 4) current = section;
+    }
+    if (scrollY + innerHeight > root.scrollHeight - 4 && scrollY > 0) {
+      const named = document.getElementById(location.hash.slice(1))?.closest("main > section");
+      current = named ?? sections.at(-1);
+    }
+    for (const [name, link] of links) {
+      if (name !== current?.id) link.removeAttribute("aria-current");
+      else if (!link.hasAttribute("aria-current")) {
+        link.setAttribute("aria-current", "location");
+        if (beside.matches) link.scrollIntoView({ block: "nearest" });
+      }
+    }
+  };
+  let waiting = false;
+  const markSoon = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; markCurrent(); });
+  };
+  addEventListener("scroll", markSoon, { passive: true });
+  addEventListener("resize", markSoon);
+  const folds = [...document.querySelectorAll("main .fold")];
+  const all = button("", "all", () => {
+    const open = folds.some((one) => !one.open);
+    for (const one of folds) one.open = open;
+  });
+  const nameAll = () => {
+    all.textContent = folds.some((one) => !one.open) ? "Unfold all" : "Fold all";
+    markSoon();
+  };
+  for (const one of folds) one.addEventListener("toggle", nameAll);
+  nameAll();
+  contents.append(all);
 
   // Tables: a click on a header sorts up, another one down, a third as it was.
   const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?/i;
@@ -73,6 +116,16 @@
     }
   }
 
+  // A table that is wider than the window can be scrolled with the keyboard, and says so.
+  const scrollers = document.querySelectorAll("main .scroll");
+  const measure = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const scroller of scrollers) measure.observe(scroller);
+
   // Figures: the drawing itself moves into the dialog, so that its ids stay unique.
   const dialog = document.createElement("dialog");
   const stage = document.createElement("div");
@@ -100,20 +153,29 @@
   });
   for (const figure of document.querySelectorAll("main figure")) {
     const card = figure.querySelector(".card");
-    card.addEventListener("click", () => enlarge(card));
-    figure.querySelector("figcaption").append(button("Enlarge", "enlarge", () => enlarge(card)));
+    card.addEventListener("click", () => {
+      if (enlarger.checkVisibility()) enlarge(card);
+    });
+    const enlarger = button("Enlarge", "enlarge", () => enlarge(card));
+    enlarger.setAttribute("aria-label", `Enlarge ${figure.id.replace("-", " ")}`);
+    figure.querySelector("figcaption").append(enlarger);
   }
 
-  // A link to a run opens what it is folded in; paper shows all that is folded.
+  // A link opens what its target is folded in; paper shows all that is folded.
   const unfold = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    let folded = target?.closest("details");
+    let folded = target?.querySelector(":scope > .fold") ?? target?.closest("details");
     if (!folded) return;
     for (; folded; folded = folded.parentElement.closest("details")) folded.open = true;
     target.scrollIntoView();
   };
   addEventListener("hashchange", unfold);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (link && link.hash === location.hash) unfold();
+  });
   unfold();
+  markCurrent();
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("main details:not([open])")];

@@ -75,30 +75,29 @@
     return made;
   };
 
-  // A panel of a picture of the page: the picture itself, cut by the box around it.
-  const crop = (image, [left, top, wide, high], text) => {
+  // A panel of a picture of the page: a copy of the drawing that shows only this part of it.
+  const crop = (drawing, [left, top, wide, high], text) => {
     const box = make("div", undefined, { class: "crop", role: "img", "aria-label": text });
-    const copy = make("img", undefined, { src: image.src, alt: "" });
-    box.style.aspectRatio = `${wide * image.getAttribute("width")} / ${high * image.getAttribute("height")}`;
-    copy.style.width = `${100 / wide}%`;
-    copy.style.height = `${100 / high}%`;
-    copy.style.left = `${(-100 * left) / wide}%`;
-    copy.style.top = `${(-100 * top) / high}%`;
+    const copy = drawing.cloneNode(true);
+    const [x, y, width, height] = drawing.getAttribute("viewBox").split(/[\s,]+/).map(Number);
+    copy.setAttribute("viewBox", [x + left * width, y + top * height, wide * width, high * height].join(" "));
+    for (const name of ["class", "width", "height"]) copy.removeAttribute(name);
+    for (const one of copy.querySelectorAll("[id]")) one.removeAttribute("id"); // those of the original count
     box.append(copy);
     return box;
   };
   const pictures = (a, b, names) => {
     const made = [];
     for (const picture of data.pictures) {
-      const image = document.querySelector(`#figure-${CSS.escape(picture.figure)} img`);
-      if (!image || !(a in picture.rows) || !(b in picture.rows)) continue;
+      const drawing = document.querySelector(`#figure-${CSS.escape(picture.figure)} svg.wide`);
+      if (!drawing || !(a in picture.rows) || !(b in picture.rows)) continue;
       const crops = make("div", undefined, { class: "crops" });
       crops.append(make("span", "ground truth"), make("span", "first", { class: "key-first" }), make("span", "second", { class: "key-second" }));
       picture.rows[a].forEach((place, n) => {
         crops.append(
-          crop(image, picture.truth[n], `image ${n + 1}, ground truth`),
-          crop(image, place, `image ${n + 1}, ${names[0]}`),
-          crop(image, picture.rows[b][n], `image ${n + 1}, ${names[1]}`),
+          crop(drawing, picture.truth[n], `image ${n + 1}, ground truth`),
+          crop(drawing, place, `image ${n + 1}, ${names[0]}`),
+          crop(drawing, picture.rows[b][n], `image ${n + 1}, ${names[1]}`),
         );
       });
       const link = make("a", picture.title, { href: `#figure-${picture.figure}` });

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from reports.detections.outcomes import Counts, Outcomes, PictureError
 from reports.detections.photographs import FALSE, FOUND, MISSED, TRUTH, Box, Photograph
 from reports.detections.side_by_side import pictures, ranked
 from reports.detections.worst_misses import worst_misses
+from reports.plots import drawing
 from tests.focal_star.io.unusual_images import write_png
 
 ROWS = (
@@ -284,11 +287,26 @@ def test_the_pictures_are_of_the_images_that_differ_most(headline):
 
 def test_a_picture_is_an_image_of_moderate_size_in_the_page(headline):
     picture = headline.pictures().pictures[0]
-    for content, kind in ((picture.png, "PNG"), (picture.webp, "WEBP")):
-        with Image.open(io.BytesIO(content)) as image:
-            assert image.format == kind and min(image.size) > 400
-    assert len(picture.webp) < 500_000
-    assert picture.inline.startswith('<img src="data:image/webp;base64,')
+    with Image.open(io.BytesIO(picture.png)) as image:
+        assert image.format == "PNG" and min(image.size) > 400
+    page = str(picture.inline)
+    assert len(page) < 500_000 and page.count("<text") > 10
+    assert page.count("data:image/webp;base64,") == len(picture.photographs) <= 3
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    used = re.findall(r'href="#([^"]+)"', page)
+    assert len(used) >= 4 * len(picture.photographs) and set(used) <= set(ids)
+    for photo in picture.photographs:
+        with Image.open(io.BytesIO(photo.webp)) as image:
+            assert image.format == "WEBP" and image.size == (photo.width, photo.height)
+
+
+def test_on_a_phone_photographs_stand_in_two_columns_with_their_titles():
+    photo = Photograph(np.zeros((64, 64, 3), np.uint8), (0, 0, 64, 64), (), "", "note")
+    first = [replace(photo, title=title) for title in ("ground truth", "CE", "FL", "FL*")]
+    drawn = photographs.photographs([first, [photo] * 4], width=drawing.NARROW)
+    titles = [axes.get_title() for axes in drawn]
+    assert titles == 2 * ["ground truth", "CE", "FL", "FL*"]
+    assert len({round(axes.get_position().x0, 3) for axes in drawn}) == 2
 
 
 def test_the_same_files_give_the_same_bytes(headline):

@@ -10,7 +10,7 @@ import pytest
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports import figures, plots
-from reports.plots import ErrorBars, Line, Reliability, formulas
+from reports.plots import ErrorBars, Line, Reliability, drawing, formulas
 from reports.results.labels import TIDE_ERRORS, loss_label
 from tests.reports.analyses import analysis, loss_distribution
 from tests.reports.readable import assert_readable
@@ -66,8 +66,12 @@ def watch(monkeypatch, name):
     calls, draw = [], getattr(plots, name)
 
     def watched(*numbers, **options):
-        calls.append((numbers, draw(*numbers, **options)))
-        return calls[-1][1]
+        found = draw(*numbers, **options)
+        if options["width"] == drawing.WIDTH:
+            calls.append((numbers, found))
+        else:
+            assert_readable(drawing.figure_of(np.ravel(found)[0]))
+        return found
 
     watched.__qualname__ = f"{name} of a test"  # not one that has been drawn before
     monkeypatch.setattr(plots, name, watched)
@@ -347,4 +351,4 @@ def test_the_same_records_give_the_same_bytes(folder, monkeypatch):
             one = make(folder.load()).figure
             files.append((one.svg, one.png, one.pdf))
         assert files[0] == files[1]
-        assert one.svg.startswith("<?xml") and one.pdf.startswith(b"%PDF")
+        assert one.svg.startswith("<svg") and one.pdf.startswith(b"%PDF")

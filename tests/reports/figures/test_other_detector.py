@@ -9,20 +9,10 @@ from ablations.study.cell import Setting
 from ablations.study.grid import Row
 from reports import figures, plots
 from reports.figures import illustration
-from reports.page import runs
+from reports.plots import drawing
 from reports.results.labels import (
     DETECTORS,
-    LOSSES,
-    MODEL_AXES,
-    axis_text,
-    other_detector,
-    setting_colour,
-    setting_text,
-    short_name,
 )
-from reports.statistics import best
-from reports.statistics.contenders import contenders
-from reports.tables import captions
 from reports.tables.grids import grid_table
 from tests.reports.analyses import analysis
 from tests.reports.conftest import BASE, DEPTHS, SCALES, speed_grid
@@ -81,7 +71,13 @@ def given(monkeypatch):
 
     def of(name):
         calls, draw = [], getattr(plots, name)
-        monkeypatch.setattr(plots, name, lambda *own: calls.append(own) or draw(*own))
+
+        def drawn(*own, width):
+            if width == drawing.WIDTH:
+                calls.append(own)
+            return draw(*own, width=width)
+
+        monkeypatch.setattr(plots, name, drawn)
         return calls
 
     return of
@@ -159,66 +155,12 @@ def test_its_training_has_a_line_for_each_stage(make_folder, given):
     result = record.result | {"curves": curves, "validation": noted}
     folder.add(cell, 39.0, result=result)
     results, calls = folder.load(), given("training_curves")
-    ((grid, table),) = tables_of(results)
-    figures.training_curves(results, grid, table)
-    (((panels), _),) = calls
-    assert [run.colour for run in panels[0].runs] == [LOSSES["focal"].colour]
-    second, first = panels[4].runs
-    label = DETECTORS["faster_rcnn"]
-    assert (second.colour, list(second.loss)) == (label.colour, [2.0, 1.0])
-    assert (first.colour, list(first.loss)) == (label.light_colour, [0.5, 0.2])
-    assert first.validation == ([39], [0.3])
-    note = captions.curves(results.of_grid(grid), 1)
-    assert note == (
-        "Faster R-CNN is a two-stage detector: the darker line is its second stage, the lighter "
-        "line its region proposals."
-    )
-    assert captions.curves(results.of_grid(grid)[:4], 1) == ""
-
-
-def test_the_table_says_that_its_rows_are_another_detector(results):
-    (grid, table), _ = tables_of(results)
-    assert list(table.texts["detector"]) == ["RetinaNet"] * 4 + ["Faster R-CNN"] * 2
-    assert table.row_labels[-1] == "Faster R-CNN, depth 34 (101), 128 (600) px"
-    assert list(table.texts["AP_published"])[-2:] == ["", "36.2"]
-    note = captions.under_table(results, grid, table)
-    assert "Faster R-CNN has no focal loss; it was trained on the same data" in note
-    dots = captions.dots(results.of_grid(grid), table)
-    assert dots.endswith("; Faster R-CNN is purple.")
-    without = replace(grid, rows=grid.rows[:4])
-    frame = results.of_grid(grid)
-    assert "purple" not in captions.dots(frame[frame["row"] < 4], table)
-    assert "Faster" not in captions.under_table(
-        replace(results, frame=frame[frame["row"] < 4]), without, table
-    )
-
-
-def test_it_competes_with_no_loss(results):
-    found = best.best_settings(results)
-    assert [row["loss"] for row in found] == [LOSSES["focal"].short, LOSSES["focal_star"].short]
-    assert found[0]["AP"] == "23.0", "of the study's own model"
-    assert "RetinaNet" in best.compared(results.study)
-    assert not any("Faster" in one.name for one in contenders(results))
-    maps = figures.heat_maps(results)
-    assert "39.0" not in maps.figure.alternative and "41.0" not in maps.figure.alternative
-
-
-def test_its_runs_are_told_of_by_its_name(results):
-    entries = {entry.cell: entry for entry in runs.entries(results)}
-    facts = dict(entries["faster_rcnn-depth34-seed1"].facts)
-    assert facts["Setting"] == "Faster R-CNN, depth 34, seed 1"
-    assert "faster_rcnn-seed1" in str(runs.table_of_runs(results).columns[0])
-
-
-def test_names_and_colours():
-    values = {"detector": "faster_rcnn", "depth": 34}
-    assert other_detector({"loss": "focal"}) is None
-    assert other_detector({"detector": "retinanet", "loss": "focal"}) is None
-    assert (short_name(values), setting_text(values)) == ("Faster R-CNN", "depth 34")
-    assert short_name({"loss": "focal_star"}) == "FL*"
-    assert setting_colour(values) == PURPLE
-    assert setting_colour({"loss": "ce"}) == LOSSES["ce"].colour
-    assert PURPLE not in {label.colour for label in LOSSES.values()}
-    assert axis_text("detector", "retinanet") == "RetinaNet"
-    assert axis_text("detector", "ssd") == short_name({"detector": "ssd"}) == "ssd"
-    assert "detector" in MODEL_AXES
+    *_, found = figures.training_curves(results)
+    *_, (panels, _) = calls
+    second, first = panels[0].traces
+    colour = DETECTORS["faster_rcnn"].colour
+    assert (second.colour, list(second.loss)) == (colour, [2.0, 1.0])
+    assert (first.colour, list(first.loss)) == (colour, [0.5, 0.2])
+    assert first.dashes != second.dashes
+    assert [list(trace.loss) for trace in panels[1].traces] == [[1.5], [0.3]]
+    assert "dotted: the region proposals of a two-stage detector" in found.note

@@ -1,14 +1,15 @@
 """The page in a browser: quiet, asking for nothing, sortable, and usable by everybody."""
 
-import io
 import shutil
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
 
-from reports.detections.gallery import TRUTH_PANEL, Gallery, Picture
+from reports.detections.gallery import TRUTH_PANEL, Gallery, render
+from reports.detections.photographs import Photograph, photographs
 from reports.page.render import write_report
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
@@ -43,7 +44,7 @@ def visit(browser):
     """A function that opens a page; its console, dialogs and requests are in ``page.events``."""
     contexts = []
 
-    def visit(path: Path, width=WIDE, scheme="light", anchor="", **options):
+    def visit(path: Path, width=WIDE, scheme="light", anchor="", unfolded=True, **options):
         contexts.append(
             browser.new_context(
                 viewport={"width": width, "height": 900}, color_scheme=scheme, **options
@@ -56,6 +57,8 @@ def visit(browser):
         page.on("request", lambda asked: page.events.append(asked.url))
         page.on("dialog", lambda shown: (page.events.append(shown.message), shown.dismiss()))
         page.goto(path.as_uri() + anchor)
+        if unfolded:
+            page.evaluate("for (const one of document.querySelectorAll('.fold')) one.open = true;")
         page.events = [event for event in page.events if not event.startswith("data:")]
         return page
 
@@ -78,16 +81,10 @@ def hostile(tmp_path_factory, make_study):
     for number, cell in enumerate(folder.study.cells()):
         analysis = analyses.analysis(10.0 + number, (HOSTILE, "1"), cell.seed)
         folder.add(cell, 10.0 + number, analysis=analysis, error=HOSTILE, command=HOSTILE)
-    png, webp = io.BytesIO(), io.BytesIO()
-    image = Image.new("RGB", (1200, 300), "#0072B2")
-    image.save(png, "PNG")
-    image.save(webp, "WEBP")
+    photo = Photograph(np.zeros((8, 8, 3), np.uint8), (0, 0, 8, 8), (), HOSTILE, HOSTILE)
     cells = [cell.id for cell in folder.study.cells() if cell.seed == 1]
-    panels = {
-        cell: [(0.25 * number, 0.0, 0.25, 0.5)]
-        for number, cell in enumerate((TRUTH_PANEL, *cells[:3]))
-    }
-    picture = Picture("photo", HOSTILE, HOSTILE, HOSTILE, png.getvalue(), webp.getvalue(), panels)
+    drawn = partial(photographs, [[photo] * 4], ())
+    picture = render(drawn, "photo", HOSTILE, HOSTILE, HOSTILE, [TRUTH_PANEL, *cells[:3]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "reports.page.contents.side_by_side.pictures",
@@ -122,10 +119,56 @@ def test_it_is_quiet_and_for_everybody(visit, request, name, width, scheme):
     path = request.getfixturevalue(name)
     page = visit(path, width, scheme)
     assert page.events == [path.as_uri()], "no word, no question, no request but for the page"
-    for folded in page.locator("main > section > details").all():
-        folded.evaluate("details => { details.open = true; }")
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(SMALLEST_TEXT) >= 12
+
+
+SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll('.card svg text')]
+  .filter((text) => text.checkVisibility())
+  .map((text) => {
+    const svg = text.ownerSVGElement;
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return scale * text.getAttribute('font-size');
+  }))"""
+"""In px, of the drawings that are shown."""
+
+
+def test_the_keyboard_needs_few_steps_where_all_is_folded(visit, broken):
+    page = visit(broken, unfolded=False)
+    page.evaluate("for (const one of document.querySelectorAll('.fold')) one.open = false;")
+    stops = "[...document.querySelectorAll('a[href], button, summary, [tabindex=\"0\"]')]"
+    assert page.evaluate(f"{stops}.filter((one) => one.checkVisibility()).length") <= 150
+
+
+def test_the_contents_mark_where_the_reader_is(visit, broken):
+    page = visit(broken, width=1280)
+    page.locator("nav").get_by_role("link", name="Provenance").click()
+    page.wait_for_timeout(300)
+    assert page.locator("nav [aria-current]").inner_text() == "Provenance"
+    assert page.locator("nav [aria-current]").is_visible()
+
+
+def test_the_theme_is_kept_over_a_reload(visit, broken):
+    page = visit(broken)
+    page.get_by_role("button", name="Dark").click()
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_link_unfolds_its_section(visit, broken):
+    page = visit(broken, unfolded=False)
+    assert not page.locator("#table-alpha").is_visible()
+    page.locator('nav a[href="#alpha"]').click()
+    assert page.locator("#table-alpha").is_visible()
+
+
+def test_a_table_that_scrolls_says_so_and_can_be_scrolled_with_the_keyboard(visit, broken):
+    page = visit(broken, width=NARROW)
+    scroller = page.locator("#table-alpha .scroll")
+    assert scroller.get_attribute("tabindex") == "0"
+    assert page.locator("#table-alpha .more").is_visible()
+    assert not visit(broken).locator("#table-best .more").is_visible()
 
 
 def test_what_is_not_for_everybody_is_seen(visit, broken):
@@ -196,20 +239,20 @@ def test_numbers_sort_by_their_value(visit, broken):
 def test_figures_enlarge_and_come_back(visit, broken):
     page = visit(broken)
     button = page.locator("#figure-alpha").get_by_role("button", name="Enlarge")
-    small = page.locator("#figure-alpha svg").bounding_box()
+    small = page.locator("#figure-alpha svg.wide").bounding_box()
     button.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     assert dialog.is_visible() and "α = 0.25: 4.3" in dialog.get_attribute("aria-label")
-    assert dialog.locator("svg").bounding_box()["width"] > small["width"]
+    assert dialog.locator("svg.wide").bounding_box()["width"] > small["width"]
     assert violations(page) == []
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    assert page.locator("#figure-alpha svg").bounding_box()["width"] == small["width"]
+    assert page.locator("#figure-alpha svg.wide").bounding_box()["width"] == small["width"]
     assert button.evaluate("button => button === document.activeElement")
     page.locator("#figure-alpha .card").click()
     dialog.get_by_role("button", name="Close").click()
-    assert not dialog.is_visible() and page.locator("#figure-alpha svg").count() == 1
+    assert not dialog.is_visible() and page.locator("#figure-alpha svg.wide").count() == 1
 
 
 def test_light_and_dark_are_a_button_away(visit, broken):
@@ -309,11 +352,13 @@ def test_two_rows_show_curves_errors_categories_and_crops(visit, hostile):
     crops = found.locator(".crop")
     assert crops.count() == 3
     box = crops.nth(1).bounding_box()
-    # A quarter of 1200 px by a half of 300 px is twice as wide as high.
-    assert box["width"] / box["height"] == pytest.approx(2, rel=0.02)
-    image = crops.nth(1).locator("img").bounding_box()
-    assert image["width"] == pytest.approx(4 * box["width"], rel=0.02)
-    assert box["x"] - image["x"] == pytest.approx(box["width"], rel=0.02)
+    assert box["width"] / box["height"] == pytest.approx(1, rel=0.02), "as the photograph is"
+    corner = "svg => { const v = svg.viewBox.baseVal; return [v.x, v.y, v.width, v.height]; }"
+    parts = [crops.nth(number).locator("svg").evaluate(corner) for number in range(3)]
+    whole = page.locator("#figure-photo svg.wide").evaluate(corner)
+    assert parts[0][0] < parts[1][0] < parts[2][0] < whole[2], "the panels from left to right"
+    assert {tuple(part[1:]) for part in parts} == {tuple(parts[0][1:])}
+    assert parts[0][0] + parts[0][2] <= parts[1][0], "a crop has one panel"
 
 
 def test_two_rows_are_hidden_without_scripts(visit, broken):
@@ -323,22 +368,26 @@ def test_two_rows_are_hidden_without_scripts(visit, broken):
 
 
 def test_without_scripts_all_is_there_to_read(visit, broken):
-    page = visit(broken, java_script_enabled=False)
+    page = visit(broken, unfolded=False, java_script_enabled=False)
     assert page.locator("button").count() == 0
-    assert page.locator("nav a").first.is_visible() and page.locator("#table-alpha").is_visible()
+    assert page.locator("nav a").first.is_visible()
+    page.locator("#alpha > details > summary").click()
+    assert page.locator("#table-alpha").is_visible()
+    page.locator("#runs > details > summary").click()
     page.locator(".runs summary").first.click()
     assert page.locator(".runs pre").first.is_visible()
 
 
-@pytest.mark.parametrize(("width", "wide"), [(688, ""), (1017, ".wide")])
-def test_on_paper_nothing_is_cut(visit, broken, width, wide):
-    """At the pixels between the margins of A4, upright and, for wide tables, on its side."""
+def test_on_paper_nothing_is_cut(visit, broken):
+    """At the pixels between the margins of A4."""
+    width = 703
     page = visit(broken, width=width)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    selected = page.locator(f".table{wide or ':not(.wide)'} table")
+    selected = page.locator(".table table")
     assert selected.count() and all(t.bounding_box()["width"] <= width for t in selected.all())
-    assert not page.locator("nav").is_visible() and page.locator(".runs pre").last.is_visible()
+    assert not page.locator("nav").is_visible() and page.locator("#table-runs").is_visible()
+    assert not page.locator(".runs").is_visible(), "on paper, runs are one table"
     assert not any(b.is_visible() for b in page.locator("button:not(.sort)").all())
 
 
@@ -354,6 +403,7 @@ def test_a_running_study_s_page_loads_itself_again_unless_it_is_paused(browser, 
         if pause:
             page.get_by_role("button", name="Pause").click()
         if enlarge:
+            page.evaluate("for (const one of document.querySelectorAll('.fold')) one.open = true;")
             page.get_by_role("button", name="Enlarge").first.click()
         page.evaluate("window.mark = true")
         page.clock.run_for(61_000)

@@ -57,8 +57,7 @@ def test_all_files_are_there_and_nothing_else(broken_folder, written, page):
     report = broken_folder.layout.report
     names = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert set(written) == {report / name for name in names}
-    drawn = [f"{name}{kind}" for name in ("alpha", "star", "speed") for kind in ("", "_training")]
-    drawn += ["loss_over_p_t", "speed_speed"]
+    drawn = ["alpha", "star", "speed", "loss_over_p_t", "ap_over_speed", "training_ce"]
     assert names >= {
         "index.html", "report.md", "tables/runs.csv",
         *(f"tables/{name}.{kind}" for name in ("best", "alpha", "star", "speed")
@@ -99,7 +98,7 @@ def test_only_the_page_s_own_scripts_may_run(html, page):
     ]
     hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == POLICY]
-    assert len(scripts) == 3
+    assert len(scripts) == 4
     assert f"script-src {hashes};" in policy and "default-src 'none'" in policy
     data = [a for tag, a in page.tags if tag == "script" and a]
     assert {one["type"] for one in data} == {"application/json", "application/octet-stream"}
@@ -194,6 +193,13 @@ def test_no_figure_of_speed_where_nothing_was_timed(make_folder, broken_folder):
     folder = make_folder(grids=broken_folder.study.grids[2:])
     written = write_report(folder.load())
     assert "speed.svg" in {path.name for path in written}
+    assert "ap_over_speed.svg" not in {path.name for path in written}
+
+
+def test_no_figure_is_shown_twice(written):
+    """A table's figure of speed is that of the study unless several tables have speeds."""
+    drawings = [path.read_bytes() for path in written if path.suffix == ".svg"]
+    assert len(drawings) > 4 and len(set(drawings)) == len(drawings)
     assert "speed_speed.svg" not in {path.name for path in written}
 
 
@@ -218,8 +224,8 @@ def test_captions_come_from_the_records(page):
         "digits_in_scenes · 40 validation images · 1x, 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
-    # The three tables, their figures and training curves, and one of speed; three of the study.
-    assert page.text.count(made) == 13
+    # The three tables and their figures, the training curves of two losses; three of the study.
+    assert page.text.count(made) == 11
 
 
 def test_different_machines_and_commits_are_all_named(make_folder):

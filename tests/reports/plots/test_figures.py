@@ -1,4 +1,3 @@
-import itertools
 import math
 import re
 
@@ -6,8 +5,8 @@ import numpy as np
 import pytest
 
 from reports import figures, plots
-from reports.plots import Dots, Line, Panel, Run, drawing
-from reports.results.labels import LOSSES, PROPOSAL_FIGURE_4
+from reports.plots import Dots, Line, Panel, Trace, drawing, svg
+from reports.plots.training import spread
 from tests.reports.readable import assert_readable, texts_of
 
 NAN = float("nan")
@@ -24,38 +23,32 @@ def test_loss_over_p_t_draws_every_line_within_limits():
     assert_readable(axes.figure)
 
 
-def test_the_proposals_figure_4(monkeypatch):
+def test_the_losses_that_were_compared_are_drawn(broken_folder, monkeypatch):
     drawn, draw = [], plots.loss_over_p_t
 
-    def watched(lines):
-        drawn.extend(lines)
-        return draw(lines)
+    def watched(lines, width):
+        drawn[:] = lines
+        return draw(lines, width=width)
 
     monkeypatch.setattr(plots, "loss_over_p_t", watched)
-    found = figures.loss_over_p_t()
-    assert [line.label for line in drawn] == [
-        "CE", "FL, γ = 2", "FL*, γ = 0.125", "FL*, γ = 0.25", "FL*, γ = 0.5",
-    ]  # fmt: skip
-    at_one_half = [np.interp(0.5, line.x, line.y) for line in drawn]
-    expected = [math.log(2), math.log(2) / 4, *[math.log(2)] * 3]
-    np.testing.assert_allclose(at_one_half, expected, rtol=1e-3)
-    assert len({(line.colour, line.dashes) for line in drawn}) == 5
+    monkeypatch.setattr("reports.figures.illustration._KNOWN", {})
+    found = figures.loss_over_p_t(broken_folder.load()).figure
+    labels = [line.label for line in drawn]
+    assert labels[0] == "CE" and {"FL, γ = 2", "FL*, γ = 0.5"} <= set(labels)
+    assert labels[-1] == "FL* of the paper's appendix, γ = 2, β = 1"
+    at_one_half = {line.label: np.interp(0.5, line.x, line.y) for line in drawn}
+    assert at_one_half["CE"] == pytest.approx(math.log(2), rel=1e-3)
+    assert at_one_half["FL, γ = 2"] == pytest.approx(math.log(2) / 4, rel=1e-3)
+    assert at_one_half["FL*, γ = 0.5"] == pytest.approx(math.log(2), rel=1e-3)
+    # s = 0: log(1 + exp(-1)) / 2
+    appendix = math.log(1 + math.exp(-1)) / 2
+    assert at_one_half[labels[-1]] == pytest.approx(appendix, rel=1e-3)
+    assert len({(line.colour, line.dashes) for line in drawn}) == len(drawn)
     assert all(line.label in found.alternative for line in drawn)
 
 
-def luminance(colour):
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def test_lines_of_figure_4_differ_in_grey():
-    for (*_, a, dashes_a), (*_, b, dashes_b) in itertools.combinations(PROPOSAL_FIGURE_4, 2):
-        assert dashes_a != dashes_b or abs(luminance(a) - luminance(b)) > 0.1
-    assert len({loss.colour for loss in LOSSES.values()}) == len(LOSSES)
-
-
 def dots(values, **options):
-    return Dots("AP (%), ours", values, ["#0072B2"] * len(values), **options)
+    return Dots("AP (%), ours", values, ["#0072b2"] * len(values), **options)
 
 
 def test_ap_over_rows_has_a_panel_and_a_scale_for_each_series():
@@ -69,7 +62,7 @@ def test_ap_over_rows_has_a_panel_and_a_scale_for_each_series():
     assert 6 < left.get_xlim()[1] < 12 < 30 < right.get_xlim()[1]
     assert [line.get_xdata()[0] for line in left.lines] == [1, 2, 3, 4, 5, 6]
     assert [text.get_text() for text in left.texts] == ["missing"]
-    assert {line.get_markerfacecolor() for line in right.lines} == {"white"}
+    assert {line.get_markerfacecolor() for line in right.lines} == {"#ffffff"}
     assert_readable(left.figure)
 
 
@@ -106,97 +99,69 @@ def test_long_labels_of_rows_leave_room_for_the_dots():
     assert axes.bbox.width > 0.2 * axes.figure.bbox.width
 
 
-def collected(axes, kind):
-    (found,) = [one for one in axes.collections if one.get_label() == kind]
-    return found.get_segments()
+def test_on_a_phone_a_label_stands_above_its_row():
+    ours, effect = dots([1.0] * 7), dots([0.1] * 7, notes=["reference"] + [""] * 6)
+    long = [f"RetinaNet, depth 34 (101), {size} (800) px" for size in range(150, 157)]
+    found = plots.ap_over_rows(long, [ours], [effect], width=drawing.NARROW)
+    labels = {text.get_text(): text.xy[1] for text in found[0].texts if text.get_text()}
+    assert [labels[label] for label in long] == list(range(7))
+    assert not any(label.get_visible() for label in found[0].get_yticklabels())
+    assert_readable(found[0].figure)
 
 
-def words(axes):
-    return [text.get_text() for text in axes.texts]
+def trace(loss, label="a", **options):
+    iterations = 20 * np.arange(1, len(loss) + 1)
+    return Trace(label, iterations, loss, "#0072b2", **options)
 
 
-def test_training_curves_have_a_panel_for_each_row():
-    runs = [Run([20, 40, 60], y, "#0072B2") for y in ([1.0, 0.5, 0.25], [1.1, 0.6, 0.2])]
-    axes = plots.training_curves([Panel(label, runs) for label in LABELS], "classification loss")
-    assert [word.replace("\n", " ") for word in words(axes) if "α" in word] == LABELS
-    assert len(collected(axes, "training")) == 2 * len(LABELS)
-    assert not collected(axes, "validation")
-    assert axes.get_legend() is None
-    assert_readable(axes.figure)
+@pytest.mark.parametrize("width", [drawing.WIDTH, drawing.NARROW])
+def test_lines_of_training_are_labelled_at_their_ends(width):
+    traces = [trace([1.0, 0.5 + k / 100], f"α = 0.25, γ = {k}") for k in range(14)]
+    panels = [Panel("training images", traces), Panel("validation images", traces)]
+    found = plots.training_curves(panels, "classification loss", width=width)
+    for axes in found:
+        assert axes.get_yscale() == "log" and len(axes.lines) == 14
+        places = {text.get_text(): text.get_position()[1] for text in axes.texts}
+        assert list(places) == [one.label for one in traces]
+        assert sorted(places, key=places.get) == list(places), "in the order of their ends"
+    assert_readable(found[0].figure)
 
 
-def test_a_curve_is_where_its_axis_says():
-    run = Run([0, 50, 100], [1.0, 0.1, 0.01], "black", validation=([50, 100], [0.1, 0.01]))
-    axes = plots.training_curves([Panel("a", [run])], "loss")
-    (line,) = collected(axes, "training")
-    (dashed,) = collected(axes, "validation")
-    np.testing.assert_allclose(dashed, line[1:])
-    x, y = line.T
-    np.testing.assert_allclose(np.diff(x), x[1] - x[0], err_msg="iterations: a linear scale")
-    np.testing.assert_allclose(np.diff(y), y[1] - y[0], err_msg="losses: a logarithmic scale")
-    at = {text.get_text(): text.get_position() for text in axes.texts}
-    for iteration in (0, 40, 80):
-        assert at[str(iteration)][0] == pytest.approx(np.interp(iteration, run.iterations, x))
-    assert at["1"][1] == pytest.approx(y[0]) and at["0.01"][1] == pytest.approx(y[2])
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "training images", "validation images",
-    ]  # fmt: skip
-    assert_readable(axes.figure)
-
-
-def test_each_panel_has_its_own_scale_of_the_loss():
-    panels = [Panel("a", [Run([1, 2], [1.0, 0.1], "black")])]
-    panels.append(Panel("b", [Run([1, 2], [2e4, 2e3], "black")]))
-    axes = plots.training_curves(panels, "loss")
-    small, large = collected(axes, "training")
-    np.testing.assert_allclose(small[:, 1], large[:, 1])
-    assert {"0.1", "1", "10000"} <= set(words(axes))
-    assert_readable(axes.figure)
+def test_a_line_without_a_label_is_thin():
+    (axes,) = plots.training_curves([Panel("a", [trace([1.0, 0.5]), trace([2.0, 1.0], "")])], "x")
+    labelled, other = axes.lines
+    assert labelled.get_linewidth() > other.get_linewidth() and len(axes.texts) == 1
 
 
 def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss():
-    run = Run([10, 20, 30, 40], [3.0, 50.0, math.inf, NAN], "black", diverged=True)
-    axes = plots.training_curves([Panel("a", [run])], "loss")
-    (curve,) = collected(axes, "training")
-    (cross,) = axes.lines
-    assert len(curve) == 2
-    assert cross.get_marker() == "X"
-    np.testing.assert_array_equal(cross.get_xydata()[0], curve[-1])
+    run = trace([3.0, 50.0, math.inf, NAN], diverged=True)
+    (axes,) = plots.training_curves([Panel("a", [run])], "loss")
+    curve, cross = axes.lines
+    assert len(curve.get_xydata()) == 2 and cross.get_marker() == "X"
+    np.testing.assert_array_equal(cross.get_xydata()[0], curve.get_xydata()[-1])
 
 
 @pytest.mark.parametrize("loss", [[NAN, NAN], [0.0, -1.0], []])
 def test_a_run_without_a_loss_that_can_be_drawn(loss):
-    run = Run([10, 20][: len(loss)], loss, "black", diverged=True)
-    axes = plots.training_curves([Panel("a", [run], "undefined")], "loss")
-    assert not axes.lines and not collected(axes, "training")
+    (axes,) = plots.training_curves([Panel("a", [trace(loss, diverged=True)])], "loss")
+    assert not any(len(line.get_xydata()) for line in axes.lines) and not axes.texts
     assert_readable(axes.figure)
 
 
-def test_a_panel_without_runs_says_why():
-    panels = [Panel("a", [Run([1, 2], [1.0, 0.5], "black")]), Panel("b", note="missing")]
-    axes = plots.training_curves(panels, "loss")
-    assert len(collected(axes, "training")) == 1 and "missing" in words(axes)
-    assert_readable(axes.figure)
-    assert_readable(plots.training_curves([Panel("b", note="missing")], "loss").figure)
-
-
-def test_long_titles_of_training_curves_do_not_meet():
-    titles = [f"OHEM, batch {size}, NMS 0.5" for size in ("16 (128)", "32 (256)", "64 (512)")]
-    titles += ["OHEM 1:3, batch 16 (128), NMS 0.5"]
-    titles += ["depth 34 (101), 168 (800) px", "FL* of the appendix, α = 0.25, γ = 2"]
-    titles += ["a_method_of_one_long_word_that_nobody_would_choose", "W" * 12, "$x$ and $y$"]
-    run = Run([1, 123456], [11.0, 0.5], "black", validation=([1, 123456], [90000.0, 0.5]))
-    axes = plots.training_curves([Panel(title, [run]) for title in titles], "loss")
-    shown = {word.replace("\n", "").replace(" ", "") for word in words(axes)}
-    assert {title.replace(" ", "") for title in titles} <= shown
+@pytest.mark.parametrize("loss", [[3e4, 3e4], [1e-3, 1e4]])
+def test_a_scale_of_losses_has_a_few_plain_numbers(loss):
+    (axes,) = plots.training_curves([Panel("a", [trace(loss)])], "loss")
+    low, high = axes.get_ylim()
+    shown = [t.get_text() for t, y in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+             if low <= y <= high]  # fmt: skip
+    assert 1 <= len(shown) <= 8 and all(float(text) > 0 for text in shown)
     assert_readable(axes.figure)
 
 
-def test_a_run_of_almost_one_loss_has_few_ticks():
-    axes = plots.training_curves([Panel("a", [Run([1, 2], [3e4, 3e4], "black")])], "loss")
-    ticks = [word for word in words(axes) if word.isdigit() and int(word) > 1000]
-    assert 2 <= len(ticks) <= 6
-    assert_readable(axes.figure)
+def test_labels_are_moved_apart_as_little_as_needed():
+    np.testing.assert_allclose(spread([0.5, 2.0], [0.2, 0.2], 3.0), [0.5, 2.0])
+    np.testing.assert_allclose(spread([1.0, 1.0, 0.0], [0.2] * 3, 3.0), [1.0, 1.2, 0.1])
+    np.testing.assert_allclose(spread([3.0, 3.0], [0.2, 0.4], 3.0), [2.5, 2.8])
 
 
 def cumulative(gammas, colour="#0072B2"):
@@ -238,7 +203,7 @@ def test_a_file_is_what_it_is_called_and_has_no_date(figure):
     files = drawing.to_files(figure, "a")
     assert files.png.startswith(b"\x89PNG") and files.pdf.startswith(b"%PDF")
     assert b"Date" not in files.pdf and b"atplotlib" not in files.pdf + files.png
-    assert files.svg.startswith("<?xml")
+    assert files.svg.startswith("<svg ")
 
 
 def test_settling_leaves_every_text_where_the_layout_had_put_it():
@@ -255,17 +220,27 @@ def test_settling_leaves_every_text_where_the_layout_had_put_it():
         np.testing.assert_allclose(settled[word], bounds, atol=1.0, err_msg=word)
 
 
-def test_svg_needs_no_font_and_has_no_date(figure):
+def test_svg_has_real_text_and_no_date(figure):
     svg = drawing.to_files(figure, "a").svg
-    assert "<text" not in svg and "<image" not in svg and "<metadata" not in svg
+    assert ">loss</text>" in svg and "pₜ, probability given to the true label</text>" in svg
+    assert "<image" not in svg and "<metadata" not in svg and "DejaVu" not in svg
+
+
+def test_the_colours_of_a_file_are_those_of_light_paper_and_of_a_page_its_variables():
+    axes = plots.ap_over_rows(["a"], [dots([1.0])])[0]
+    text = drawing.to_files(axes.figure, "a").svg
+    assert "#0072b2" in text and "var(" not in text
+    element = svg.inline(text, "a", "wide")
+    assert "var(--c-focal)" in element and "var(--c-ink)" in element
+    assert not re.findall(r"#[0-9a-f]{6}", element), "a colour that does not follow the theme"
 
 
 def test_inline_svgs_share_no_id(figure):
-    svg = drawing.to_files(figure, "a").svg
-    first, second = (drawing.inline_svg(svg, name) for name in ("a", "b"))
+    text = drawing.to_files(figure, "a").svg
+    first, second = (svg.inline(text, name) for name in ("a", "b"))
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
     assert ids[0] and not ids[0] & ids[1]
     for text, known in zip((first, second), ids, strict=True):
         used = re.findall(r'href="#([^"]+)"', text) + re.findall(r"url\(#([^)]+)\)", text)
-        assert used and set(used) <= known
+        assert used and set(used) == known
     assert first.startswith("<svg ") and first.endswith("</svg>")

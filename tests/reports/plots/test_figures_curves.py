@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from reports import plots
 from reports.plots import Curve, HeatMap, SpeedPanel
 from reports.plots.envelopes import envelope
-from reports.plots.heat_maps import INK, contrast
+from reports.results.colours import BLACK, WHITE, contrast
 from tests.reports.readable import assert_readable
 
 NAN = float("nan")
@@ -147,7 +147,7 @@ def heat_map(values, title="FL", planned=None, marks=None):
 
 def test_heat_maps_share_one_scale_of_colours():
     left, right = plots.heat_maps(
-        [heat_map([[0.0, 10.0]]), heat_map([[10.0], [40.0]], "FL*")], "γ", "α", "AP (%)"
+        [heat_map([[0.0, 10.0]]), heat_map([[10.0], [40.0]], "FL*")], "γ", "α"
     )
     assert [text.get_text() for text in left.texts] == ["0.0", "10.0"]
     colours = [[patch.get_facecolor() for patch in axes.patches] for axes in (left, right)]
@@ -159,10 +159,10 @@ def test_heat_maps_share_one_scale_of_colours():
 
 def test_a_value_can_be_read_on_its_cell():
     values = np.linspace(0, 40, 32).reshape(4, 8)
-    (axes,) = plots.heat_maps([heat_map(values)], "γ", "α", "AP (%)")
+    (axes,) = plots.heat_maps([heat_map(values)], "γ", "α")
     for text, cell in zip(axes.texts, axes.patches, strict=True):
         assert contrast(text.get_color(), cell.get_facecolor()[:3]) >= 4.5
-    assert {text.get_color() for text in axes.texts} == set(INK)
+    assert {text.get_color() for text in axes.texts} == {BLACK, WHITE}
 
 
 def test_contrast_is_that_of_wcag():
@@ -175,7 +175,7 @@ def test_contrast_is_that_of_wcag():
 def test_what_has_no_value_is_hatched_if_it_was_planned_else_a_dot():
     values, planned = [[1.0, NAN, NAN]], [[True, True, False]]
     marks = [["×", "", ""]]
-    (axes,) = plots.heat_maps([heat_map(values, "FL", planned, marks)], "γ", "α", "AP (%)")
+    (axes,) = plots.heat_maps([heat_map(values, "FL", planned, marks)], "γ", "α")
     assert [text.get_text() for text in axes.texts] == ["1.0\n×"]
     filled, hatched = (patch for patch in axes.patches if isinstance(patch, Rectangle))
     assert not filled.get_hatch() and hatched.get_hatch() == "////"
@@ -185,11 +185,11 @@ def test_what_has_no_value_is_hatched_if_it_was_planned_else_a_dot():
 
 @pytest.mark.parametrize("value", [0.0, 30.0, NAN])
 def test_a_heat_map_of_one_value(value):
-    (axes,) = plots.heat_maps([heat_map([[value]], planned=[[True]])], "γ", "α", "AP (%)")
+    (axes,) = plots.heat_maps([heat_map([[value]], planned=[[True]])], "γ", "α")
     assert_readable(axes.figure)
 
 
 def test_wide_heat_maps_side_by_side():
     wide = [heat_map(np.full((9, 11), 33.3), title, marks=np.full((9, 11), "×").tolist())
             for title in ("FL", "FL* of a name that is long")]  # fmt: skip
-    assert_readable(plots.heat_maps(wide, "γ", "α", "AP (%)")[0].figure)
+    assert_readable(plots.heat_maps(wide, "γ", "α")[0].figure)

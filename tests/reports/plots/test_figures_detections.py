@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reports import plots
-from reports.figures.detections import DASHES, MARKERS, SHADES
+from reports.figures.detections import DASHES, MARKERS
 from reports.plots import ErrorBars, Line, Reliability
 from reports.plots.detections import MIN_MISS_RATE
 from tests.reports.readable import assert_readable
@@ -123,7 +123,5 @@ def test_bars_of_no_error_at_all():
     assert_readable(found[0].figure)
 
 
-def test_settings_of_a_figure_differ_in_grey_and_in_colour():
+def test_settings_of_a_figure_differ_in_grey():
     assert len(set(DASHES)) == len(DASHES) == len(set(MARKERS))
-    colours = [colour for shades in SHADES.values() for colour in shades]
-    assert len(set(colours)) == len(colours)

@@ -9,7 +9,8 @@ from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports import figures, plots
 from reports.figures import illustration
-from reports.results.labels import LOSSES, SPEED
+from reports.plots import drawing
+from reports.results.labels import LOSSES, SPEED, STALE_COLOUR
 from reports.tables.grids import grid_table
 from reports.tables.references import reference_rows
 from tests.reports.analyses import analysis, validation
@@ -30,9 +31,13 @@ def watch(monkeypatch):
     def of(name):
         calls, draw = [], getattr(plots, name)
 
-        def watched(*numbers):
-            calls.append((*numbers, draw(*numbers)))
-            return calls[-1][-1]
+        def watched(*numbers, width):
+            found = draw(*numbers, width=width)
+            if width == drawing.WIDTH:
+                calls.append((*numbers, found))
+            else:
+                assert_readable(drawing.figure_of(np.ravel(found)[0]))
+            return found
 
         monkeypatch.setattr(plots, name, watched)
         return calls
@@ -180,7 +185,7 @@ def test_heat_maps_have_the_settings_of_the_studys_own_model(make_folder, watch)
     assert_readable(axes[0].figure)
 
 
-def test_training_curves_show_the_validation_loss(make_folder, watch):
+def test_training_curves_show_both_losses(make_folder, watch):
     folder = make_folder(1)
     folder.describe()
     folder.add(folder.cell(0, 0), result={"metrics": {"AP": 1.0},
@@ -188,15 +193,29 @@ def test_training_curves_show_the_validation_loss(make_folder, watch):
         "validation": validation([30, 40]) | {"loss_cls": [0.9, None]}})  # fmt: skip
     folder.add(folder.cell(0, 1), 2.0, stale=("config",))
     results, calls = folder.load(), watch("training_curves")
-    grid, table = tables_of(results)[0]
-    found = figures.training_curves(results, grid, table)
+    (found,) = figures.training_curves(results)
     ((panels, _, axes),) = calls
-    (run,), (stale,), nothing = (panel.runs for panel in panels)
-    assert run.validation == ([30], [0.9])
-    assert stale.validation == ([], []) and stale.colour == stale.validation_colour != run.colour
-    assert not nothing and panels[2].note == "missing"
-    assert found.name == "alpha_training"
-    assert_readable(axes.figure)
+    training, noted = panels
+    assert (training.title, noted.title) == ("training images", "validation images")
+    run, stale = training.traces
+    assert (list(run.iterations), list(run.loss)) == ([20, 40], [1.0, 0.5])
+    assert [list(trace.loss) for trace in noted.traces] == [[0.9]]
+    assert stale.colour == STALE_COLOUR != run.colour and stale.label.endswith("stale")
+    assert found.figure.name == "training_ce" and "α = 0.25" in found.figure.alternative
+    assert_readable(axes[0].figure)
+
+
+def test_training_curves_are_one_figure_per_loss_and_a_line_per_setting(make_folder, watch):
+    folder = make_folder(2)
+    for seed, loss in ((1, [2.0, 1.0]), (2, [4.0, 2.0])):
+        folder.add(folder.cell(0, 0, seed), result={"metrics": {"AP": 1.0},
+            "curves": {"iteration": [20, 40], "loss_cls": loss}})  # fmt: skip
+    calls = watch("training_curves")
+    found = figures.training_curves(folder.load())
+    (panels, *_), *_ = calls
+    (trace,) = panels[0].traces
+    assert list(trace.loss) == [3.0, 1.5], "the mean over the seeds"
+    assert "2 runs" in found[0].note and "means over the seeds" in found[0].note
 
 
 @pytest.mark.parametrize(
@@ -205,10 +224,8 @@ def test_training_curves_show_the_validation_loss(make_folder, watch):
 def test_curves_that_cannot_be_read_are_left_out(make_folder, watch, spoiled):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), result={"curves": spoiled, "validation": spoiled})
-    results, calls = folder.load(), watch("training_curves")
-    grid, table = tables_of(results)[0]
-    figures.training_curves(results, grid, table)
-    assert not calls[0][0][0].runs
+    calls = watch("training_curves")
+    assert not figures.training_curves(folder.load()) and not calls
 
 
 OF_STUDIES = (figures.speed, figures.ap_over_scale,
@@ -228,14 +245,15 @@ def test_one_cell_alone_can_be_drawn(make_folder, make):
     folder = make_folder(1, (speed_grid(),))
     folder.add(folder.cell(0, 1), 20.0)
     results = folder.load()
-    assert make(results, tables_of(results)).figure.svg.startswith("<?xml")
+    assert make(results, tables_of(results)).figure.svg.startswith("<svg")
 
 
 def test_a_broken_study_can_be_drawn(broken_folder):
     results = broken_folder.load()
     for grid, table in tables_of(results):
         assert figures.ap_over_rows(results, grid, table).png
-        assert figures.training_curves(results, grid, table).png
+    for found in figures.training_curves(results):
+        assert found.figure.png
     for make in OF_STUDIES:
         found = make(results, tables_of(results))
         assert found.note

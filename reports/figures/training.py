@@ -1,0 +1,240 @@
+"""Training curves, a figure per loss."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ablations.records.record import DIVERGED, Record
+from ablations.status.status import STALE
+from ablations.study.cell import Cell
+from reports import plots
+from reports.figures.illustration import Illustrated, drawn
+from reports.results import provenance
+from reports.results.colours import SOFT
+from reports.results.labels import (
+    HEADLINE,
+    LOSSES,
+    STALE_COLOUR,
+    axis_text,
+    other_detector,
+    setting_colour,
+    setting_text,
+    short_name,
+)
+from reports.results.load import Results
+from reports.statistics.contenders import value_at
+from reports.statistics.inference import window_medians
+from reports.text.sentences import counted
+
+CURVE, FIRST_STAGE_CURVE = "loss_cls", "loss_rpn_cls"
+"""The drawn entries of a record's curves; the second exists for two-stage detectors."""
+
+CURVE_POINTS = 100
+"""The maximum number of points of a training curve."""
+
+MAX_LABELS = 14
+"""The number of labelled lines of a figure."""
+
+KINDS = {"curves": "training images", "validation": "validation images"}
+"""Entry of a record -> title of its panel."""
+
+REFERENCE_DASHES = (0, (5, 2))
+
+_NETWORK = "depth", "scale", "num_scales", "num_aspect_ratios", "schedule"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs of a setting that are drawn as one line: all done, all stale, or one that diverged."""
+
+    values: Mapping[str, Any]
+    state: str
+    records: list[Record]
+
+    @property
+    def family(self) -> str:
+        """The loss or the other detector, and the mining."""
+        mining = self.values.get("ohem")
+        texts = [short_name(self.values), axis_text("ohem", mining) if mining else ""]
+        return ", ".join(filter(None, texts))
+
+    @property
+    def stem(self) -> str:
+        """Its family's part of a file name."""
+        names = (self.values.get("detector") or self.values.get("loss"), self.values.get("ohem"))
+        return re.sub(r"\W+", "_", "_".join(str(name) for name in names if name))
+
+    @property
+    def network(self) -> tuple:
+        """The values of the axes of network, image size and schedule."""
+        return tuple(self.values.get(axis) for axis in _NETWORK)
+
+    @property
+    def setting(self) -> str:
+        """Its values without the schedule, which is that of the study."""
+        return self.text(set(self.values) - {"schedule"})
+
+    def text(self, axes: Collection[str]) -> str:
+        """Its values of some axes, and its state."""
+        values = {k: v for k, v in self.values.items() if k in axes and k != "ohem"}
+        schedule = [axis_text("schedule", values["schedule"]) + "x"] if "schedule" in axes else []
+        notes = [self.state] if self.state else []
+        parts = [setting_text(values), *schedule, *notes]
+        return ", ".join(filter(None, parts)) or short_name(self.values)
+
+
+def training_curves(results: Results) -> list[Illustrated]:
+    """The classification loss over iterations, a figure per loss and kind of mining."""
+    groups = _groups(results)
+    reference = _reference(results, groups)
+    families: dict[str, list[_Group]] = {}
+    for group in groups:
+        families.setdefault(group.family, []).append(group)
+    ranks = {label.short: number for number, label in enumerate(LOSSES.values())}
+    ordered = sorted(families, key=lambda name: ranks.get(name.partition(", ")[0], len(ranks)))
+    return [_family(results, name, families[name], reference) for name in ordered]
+
+
+def _family(
+    results: Results, name: str, groups: Sequence[_Group], reference: _Group | None
+) -> Illustrated:
+    labelled = _labelled(groups, reference)
+    axes, all_axes = _varied(labelled), _varied(groups) | {*_axes(groups)} - {"schedule"}
+    panels, window, ends = [], 1, []
+    for kind, title in KINDS.items():
+        traces = []
+        if reference is not None and reference not in groups:
+            traces += _traces(reference, kind, f"{reference.family}, {reference.setting}", True)[0]
+        for group in groups:
+            text = group.text(axes) if group in labelled else ""
+            found, points = _traces(group, kind, text, group is reference)
+            traces, window = traces + found, max(window, points)
+            ends += [
+                f"{group.text(all_axes)}: {trace.loss[-1]:.3g}" for trace in found[:1]
+                if kind == "validation" or not _has(groups, "validation")
+            ]  # fmt: skip
+        if any(len(trace.loss) for trace in traces):
+            panels.append(plots.Panel(title, traces))
+    if not panels:
+        return Illustrated(None, f"No run of {name} has a training curve.")
+    records = [record for group in groups for record in group.records]
+    diverged = sum(group.state == DIVERGED for group in groups)
+    note = f"{name}: classification loss of {counted(len(records), 'run')}"
+    note += ", means over the seeds of a setting" if len(records) > len(groups) else ""
+    note += f", medians over {window} points" if window > 1 else ""
+    note += "; a cross marks a divergence" if diverged else ""
+    thin = sum(group not in labelled for group in groups)
+    note += f"; {counted(thin, 'thin line')} without a label: other networks" if thin else ""
+    if reference is not None:
+        note += f"; dashed grey: the reference, {reference.family}, {reference.setting}"
+    if any(other_detector(group.values) for group in groups):
+        note += "; dotted: the region proposals of a two-stage detector"
+    return Illustrated(
+        drawn(
+            f"training_{groups[0].stem}",
+            f"Classification loss over iterations, {name}; {counted(diverged, 'run')} diverged. "
+            f"Last values: {'; '.join(ends)}.",
+            plots.training_curves,
+            panels,
+            "classification loss",
+        ),
+        f"{note}. Different losses have different scales: compare the shapes, not the levels. "
+        f"{provenance.caption(results, records)}.",
+    )
+
+
+def _groups(results: Results) -> list[_Group]:
+    """The runs with a curve, in the order of the study."""
+    found: dict[tuple, _Group] = {}
+    for cell in results.study.cells():
+        record = results.records.get(cell.id)
+        if record is None or not any(_curve(record, kind, CURVE)[0] for kind in KINDS):
+            continue
+        state = _state(results, cell, record)
+        key = (cell.setting.id, state, cell.seed if state == DIVERGED else None)
+        group = found.setdefault(key, _Group(cell.setting.as_dict(), state, []))
+        group.records.append(record)
+    return list(found.values())
+
+
+def _state(results: Results, cell: Cell, record: Record) -> str:
+    if record.status == DIVERGED:
+        return DIVERGED
+    return STALE if results.status.states.get(cell) == STALE else ""
+
+
+def _reference(results: Results, groups: Sequence[_Group]) -> _Group | None:
+    """The runs of the headline's reference row."""
+    for grid in results.study.grids:
+        if grid.name == HEADLINE and grid.reference is not None:
+            values = grid.rows[grid.reference].setting.as_dict()
+            return next((one for one in groups if one.values == values and not one.state), None)
+    return None
+
+
+def _labelled(groups: Sequence[_Group], reference: _Group | None) -> list[_Group]:
+    """The runs with the most frequent network and the diverged ones: as many as can be read."""
+    usual = Counter(one.network for one in groups).most_common(1)[0][0]
+    plain = [one for one in groups if one.network == usual or one.state == DIVERGED]
+    ranked = sorted(plain, key=lambda one: (one is not reference, one.state != DIVERGED))
+    return ranked[:MAX_LABELS]
+
+
+def _varied(groups: Sequence[_Group]) -> set[str]:
+    """The axes in which these groups differ."""
+    return {axis for axis in _axes(groups) if len({one.values.get(axis) for one in groups}) > 1}
+
+
+def _axes(groups: Sequence[_Group]) -> set[str]:
+    return {axis for one in groups for axis in one.values}
+
+
+def _traces(
+    group: _Group, kind: str, label: str, is_reference: bool
+) -> tuple[list[plots.Trace], int]:
+    """The mean over the runs of a group, a line per stage, and the points per median."""
+    other = other_detector(group.values)
+    entries: list[tuple[str, str | tuple, str]] = [(CURVE, "-", label)]
+    entries += [(FIRST_STAGE_CURVE, (0, (1, 1)), "")] if other else []
+    found, longest = [], 1
+    for entry, dashes, text in entries:
+        curves = [_curve(record, kind, entry) for record in group.records]
+        iterations = next((x for x, _ in curves if x), None)
+        if iterations is None:
+            continue
+        mean = np.mean([y for x, y in curves if x == iterations], axis=0)
+        x, y, window = window_medians(iterations, list(mean), CURVE_POINTS)
+        longest = max(longest, window)
+        colour = STALE_COLOUR if group.state == STALE else setting_colour(group.values)
+        if is_reference:
+            colour, dashes = SOFT.light, REFERENCE_DASHES
+        found.append(plots.Trace(text, x, y, colour, dashes, group.state == DIVERGED))
+    return found, longest
+
+
+def _has(groups: Sequence[_Group], kind: str) -> bool:
+    return any(_curve(record, kind, CURVE)[0] for one in groups for record in one.records)
+
+
+def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:
+    """Iterations and a loss, without non-finite values.
+
+    Args:
+        record: the record of the run.
+        of: "curves" (training) or "validation".
+        entry: ``CURVE`` or ``FIRST_STAGE_CURVE``.
+    """
+    iterations, losses = (value_at(record, of, key) or () for key in ("iteration", entry))
+    if not all(isinstance(values, list) for values in (iterations, losses)):
+        return [], []
+    pairs = [
+        (x, y)
+        for x, y in zip(iterations, losses, strict=False)
+        if isinstance(y, int | float) and math.isfinite(y)
+    ]
+    return [iteration for iteration, _ in pairs], [loss for _, loss in pairs]
