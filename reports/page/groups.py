@@ -10,7 +10,8 @@ GROUPS = {
     "Ablations": (),
     "Comparison": ("moved", "others", "single", "unused"),
     "Closer look": (
-        "two_rows", "accuracy", "training_length", "per_class", "errors", "safety", "pictures", "training",
+        "two_rows", "accuracy", "training_length", "per_class", "errors", "safety", "pictures",
+        "training",
     ),
     "Background": ("losses", "dataset", "references"),
     "Provenance": ("making", "runs", "endings"),

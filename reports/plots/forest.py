@@ -14,13 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from reports.plots.drawing import GREY, Numbers, figure_of, styled, wrapped
+from reports.results.colours import INK, PAPER
 
 WIDTH = 4.0
 """The width of the figure, in inches: that of a phone, so that its text is not scaled down."""
 
 FONT_SIZE = 10.5
 
-NOISE_SHADE, MARGIN_SHADE = 0.3, 0.07
+NOISE_SHADE, MARGIN_SHADE = 0.2, 0.07
 """The opacities of the bands of the noise and of the margin, both in ``GREY``."""
 
 _LABEL, _LINE, _MARK = 0.12, 0.19, 0.42
@@ -85,7 +86,7 @@ def forest(
         axes.axvline(side, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.2)
     if np.isfinite(noise):
         axes.axvspan(-noise, noise, alpha=NOISE_SHADE, zorder=1, **shade)
-    axes.axvline(0, color="#333333", linewidth=1.2, zorder=1.5)
+    axes.axvline(0, color=INK.light, linewidth=1.2, zorder=1.5)
     top = 0.0
     for row, label, number, height in zip(rows, labels, lines, heights, strict=True):
         _write(axes, row, label, top + _LABEL)
@@ -109,7 +110,7 @@ def _label_width(row: Effect, width: float) -> float:
 
 def _write(axes: Axes, row: Effect, label: str, top: float) -> None:
     across = blended_transform_factory(axes.transAxes, axes.transData)
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+    box = {"facecolor": PAPER.light, "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
     style: dict[str, Any] = {
         "transform": across,
         "va": "top",
@@ -134,7 +135,7 @@ def _mark(axes: Axes, row: Effect, middle: float) -> None:
     seeds = np.asarray(row.seeds, float)
     axes.plot(
         seeds, np.full(len(seeds), middle + 0.28 * _MARK), "o", color=row.colour, markersize=4.5,
-        markerfacecolor="white", markeredgewidth=1.1, zorder=5, clip_on=False,
+        markerfacecolor=PAPER.light, markeredgewidth=1.1, zorder=5, clip_on=False,
     )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def _keys(rows: Sequence[Effect], noise: float) -> list[Line2D | Patch]:
     ]  # fmt: skip
     keys.append(
         Line2D([], [], linestyle="none", marker="o", markersize=4.5, color=GREY,
-               markerfacecolor="white", label="one seed")
+               markerfacecolor=PAPER.light, label="one seed")
     )  # fmt: skip
     if np.isfinite(noise):
         keys.append(Patch(facecolor=GREY, alpha=NOISE_SHADE, label="noise of seeds"))
