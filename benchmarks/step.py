@@ -24,11 +24,11 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
 from benchmarks.harness import Case, Side
+from focal_star.cached.anchor_labels import cached_labels
+from focal_star.cached.inputs import FEATURES, LabelledInstances
+from focal_star.cached.models import CachedRetinaNet
 from focal_star.config import CONFIGS, load_config
 from focal_star.losses.fused import FORMS
-from focal_star.mini.anchor_labels import cached_labels
-from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
-from focal_star.mini.models import CachedRetinaNet
 from focal_star.training.optimizer import build_optimizer
 from focal_star.training.subnormals import flush_subnormals
 

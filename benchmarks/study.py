@@ -29,6 +29,7 @@ from ablations.identity.snapshot import CONFIGS
 from ablations.runner.request import Request
 from ablations.runner.run import run
 from ablations.storage.layout import ROOT, Layout
+from ablations.study.asked_seeds import ALL
 from ablations.study.cell import Cell
 from ablations.study.study import Study, load_study
 from benchmarks.harness import Case, Side
@@ -96,7 +97,7 @@ def build(
 
 
 def _study(folder: Path, grids: list[str], rows: int, changes: dict[str, Any]) -> Study:
-    study = load_study(STUDY, grids, 1)
+    study = load_study(STUDY, grids, {ALL: 1})
     if rows:
         study = replace(
             study,

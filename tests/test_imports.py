@@ -258,7 +258,7 @@ def imports_of_mini(source: str) -> set[str]:
     "source",
     [
         "import focal_star.mini",
-        "import focal_star.mini.models as m",
+        "import focal_star.mini.trainer as m",
         "from focal_star.mini import frozen",
         "from focal_star.mini.feature_cache import CachedFeatureMapper",
         "from focal_star import losses, mini",
@@ -292,7 +292,7 @@ on_cpu = ["MODEL.DEVICE", "cpu"]
 build_model(load_config(CONFIGS / "coco/retinanet_R_50_FPN_1x_600_FL.yaml", on_cpu))
 print(loaded())
 build_model(load_config(CONFIGS / "mini/retinanet_R_18_FPN.yaml", on_cpu))
-print("focal_star.mini.models" in loaded())
+print("focal_star.mini.backbone" in loaded())
 """
     ended = run_without({"nothing"}, code)
     assert ended.returncode == 0, ended.stderr

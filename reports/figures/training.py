@@ -82,7 +82,8 @@ class _Group:
     def text(self, axes: Collection[str]) -> str:
         """Its values of some axes, and its state."""
         values = {k: v for k, v in self.values.items() if k in axes and k != "ohem"}
-        schedule = [axis_text("schedule", values["schedule"]) + "x"] if "schedule" in axes else []
+        length = axis_text("schedule", values.get("schedule", 1))  # a setting leaves out 1x
+        schedule = [f"{length}x"] if "schedule" in axes else []
         notes = [self.state] if self.state else []
         parts = [setting_text(values), *schedule, *notes]
         return ", ".join(filter(None, parts)) or short_name(self.values)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import dropwhile
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_every_command_block_is_read():
         fences, texts = pieces[1::2], pieces[2::2]
         assert len(fences) % 2 == 0 and set(fences[1::2]) <= {""}, page
         for language, text in zip(fences[::2], texts[::2], strict=True):
-            assert language in ("sh", "python", "yaml", ""), page
+            assert language in ("sh", "python", "yaml", "latex", ""), page
             if not language:
                 assert not re.search(r"^(make|python) ", text, re.MULTILINE), page
 
@@ -50,7 +51,9 @@ def test_a_command_runs(command, trained):
 )
 def test_a_command_that_is_not_run_is_planned(command, checkout):
     line = command.text.splitlines()[-1]
-    program, *words = shlex.split(line)
+    program, *words = dropwhile(lambda word: "=" in word, shlex.split(line))
+    if program == "rsync":
+        return
     if program == "make":
         dry = checkout.run(f"make -n {shlex.join(words)}")
         assert dry.code == 0, dry.text

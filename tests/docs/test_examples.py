@@ -32,7 +32,7 @@ def test_a_new_loss_has_its_row_in_the_report(trained):
     row = rows_of(ran.report, "Poly-1")[0]
     assert "poly1-alpha0.25-gamma1-0.15x-seed1001.json" in row
     assert re.search(r"\| +\d+\.\d ± \d+\.\d \|", row), row
-    assert "poly1 is sky blue" in ran.report
+    assert "poly1 is brown" in ran.report
 
 
 def test_a_new_table_is_in_the_report(trained):

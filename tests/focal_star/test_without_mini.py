@@ -106,10 +106,12 @@ def test_no_config_can_have_other_code_imported(monkeypatch, tmp_path, value):
     (tmp_path / "evil.yaml").write_text(f"EXTENSIONS: {value}\n".replace("None", "null"))
     monkeypatch.syspath_prepend(tmp_path)
     for config, pairs in ((tmp_path / "evil.yaml", []), ("", ["EXTENSIONS", value])):
-        with pytest.raises(ConfigError, match="EXTENSIONS is .*; valid: a list of mini, or"):
+        with pytest.raises(
+            ConfigError, match="EXTENSIONS is .*; valid: a list of mini, frozen, fi"
+        ):
             load_config(config, pairs)
     for key in ("MODEL.META_ARCHITECTURE", "MODEL.BACKBONE.NAME"):
-        for name in ("evil", "evil.Model", "focal_star.mini.models"):
+        for name in ("evil", "evil.Model", "focal_star.mini.trainer"):
             with pytest.raises(KeyError, match="found in"):
                 build_model(load_config(MINI, [key, name]))
     assert "evil" not in sys.modules

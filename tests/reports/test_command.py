@@ -8,6 +8,7 @@ import pytest
 
 from ablations.records.record import Record, save
 from ablations.storage.layout import Layout
+from ablations.study.asked_seeds import ALL
 from ablations.study.study import load_study
 from reports.__main__ import main
 
@@ -23,7 +24,7 @@ def output(tmp_path):
 
 
 def fill(layout):
-    for number, cell in enumerate(load_study("mini", ["alpha"], 1).cells()):
+    for number, cell in enumerate(load_study("mini", ["alpha"], {ALL: 1}).cells()):
         save(
             Record(
                 cell=cell.id, fingerprint="a1", identity={}, setting=cell.setting.as_dict(),
@@ -128,7 +129,7 @@ def test_mistakes_exit_2_with_one_line(output, arguments, said, capsys):
 def test_seeds_must_be_positive(capsys):
     with pytest.raises(SystemExit):
         main(["--study", "mini", "--seeds", "0"])
-    assert "0 seeds; at least 1 is needed" in capsys.readouterr().err
+    assert "'0' is not a number of seeds" in capsys.readouterr().err
 
 
 # An entry None in sys.modules would not do: scipy takes it for an imported torch.

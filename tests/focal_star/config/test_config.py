@@ -137,7 +137,7 @@ def test_deriving_twice_changes_nothing_more(path):
 def test_a_config_that_detectron2_alone_has_merged_is_the_same_or_refused(path):
     """As the ``setup()`` of Detectron2's projects has it."""
     cfg = get_cfg()
-    add_focal_star_config(cfg, ["mini"] if path.parent.name == "mini" else [])
+    add_focal_star_config(cfg, load_config(path).EXTENSIONS)
     cfg.merge_from_file(str(path))
     cfg.MODEL.DEVICE = "cpu"
     ours = load_config(path, ["MODEL.DEVICE", "cpu"])

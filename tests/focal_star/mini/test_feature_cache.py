@@ -19,13 +19,14 @@ from detectron2.data import transforms as T
 from detectron2.modeling import RetinaNet
 from detectron2.structures import Boxes, Instances
 
+from focal_star.cached import anchor_labels
+from focal_star.cached.inputs import FEATURES, LabelledInstances
 from focal_star.config import CONFIGS, derive, load_config
 from focal_star.data import mapper
 from focal_star.data.mapper import CachingMapper, build_train_mapper
 from focal_star.evaluation.validation_images import ValidationImages, mean_losses
-from focal_star.mini import anchor_labels, feature_cache
+from focal_star.mini import feature_cache
 from focal_star.mini.backbone import SplitResNet
-from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
 from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.trainer import MiniTrainer
 from focal_star.training import engine, interruption

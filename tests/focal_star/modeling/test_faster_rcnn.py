@@ -12,6 +12,7 @@ from detectron2.layers import ROIAlign
 from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
+from focal_star.cached.models import CachedGeneralizedRCNN
 from focal_star.config import CONFIGS, ConfigError, derive, load_config
 from focal_star.config.checks import faster_rcnn_sources
 from focal_star.evaluation.validation_images import (
@@ -21,7 +22,6 @@ from focal_star.evaluation.validation_images import (
 )
 from focal_star.mini import pretraining
 from focal_star.mini.feature_cache import CachedFeatureMapper
-from focal_star.mini.models import CachedGeneralizedRCNN
 from focal_star.mini.trainer import MiniTrainer
 from focal_star.tools import loss_distribution
 from focal_star.tools.detector import load_detector

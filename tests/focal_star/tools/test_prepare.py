@@ -109,7 +109,8 @@ def test_resolving_touches_neither_data_nor_weights(call, tmp_path):
 def test_the_images_are_checked_once(call, monkeypatch):
     checked = []
     monkeypatch.setattr(
-        "focal_star.data.registration.require_valid", lambda folder, _: checked.append(folder) or {}
+        "focal_star.data.registration.require_valid",
+        lambda folder, _: checked.append(folder) or ({}, None),
     )
     call("--variant", "", "--variant", DEEPER)
     assert len(checked) == 1

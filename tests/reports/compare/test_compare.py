@@ -309,7 +309,10 @@ def test_records_without_resamples_are_not_tested(pair, compared):
         (lambda layout: layout.study.unlink(), "does not name a study"),
         (lambda layout: layout.study.write_text("[]"), "does not name a study"),
         (lambda layout: layout.study.write_text('{"study": "unknown"}'), "unknown"),
-        (lambda layout: layout.study.write_text('{"study": "mini", "seeds": 0}'), "seeds is 0"),
+        (
+            lambda layout: layout.study.write_text('{"study": "mini", "seeds": 0}'),
+            "seeds: '0' is not",
+        ),
         (lambda layout: layout.root.rename(layout.root.with_name("gone")), "there is no folder"),
     ],
 )

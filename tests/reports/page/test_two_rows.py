@@ -88,8 +88,8 @@ def test_pictures_lead_to_the_rows_that_they_show(make_folder):
         folder.add(folder.cell(0, row), 10.0 + row)
     place = (0.1, 0.2, 0.3, 0.4)
     panels = {TRUTH_PANEL: [place], folder.cell(0, 0).id: [place], folder.cell(0, 2).id: [place]}
-    pictures = [Picture("best_images", "Best", "", "", b"", b"", panels)]
-    pictures += [Picture("misses", "Misses", "", "", b"", b"", {TRUTH_PANEL: [place]})]
+    pictures = [Picture("best_images", "Best", "", "", b"", "", "", (), panels)]
+    pictures += [Picture("misses", "Misses", "", "", b"", "", "", (), {TRUTH_PANEL: [place]})]
     (found,) = content(folder, Gallery(tuple(pictures)))["pictures"]
     assert found["figure"] == "best_images" and found["rows"].keys() == {"0", "2"}
     assert found["truth"] == [list(place)]

@@ -6,8 +6,8 @@ import torch
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList
 
+from focal_star.cached.models import CachedRetinaNet
 from focal_star.frozen.store import FEATURES, maps_of
-from focal_star.mini.models import CachedRetinaNet
 from focal_star.modeling.efficientnet_lite import StoredMaps
 
 DETECTRON2_NAMES = {"StoredViewsRetinaNet": "RetinaNet"}

@@ -24,13 +24,13 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from PIL import Image
 from torch import Tensor
 
+from focal_star.cached.anchor_labels import cached_labels
+from focal_star.cached.inputs import LabelledInstances
 from focal_star.data.images import read_image
 from focal_star.errors import ConfigError
 from focal_star.frozen.views import Recipe, view
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
-from focal_star.mini.anchor_labels import cached_labels
-from focal_star.mini.cached_inputs import LabelledInstances
 from focal_star.modeling.efficientnet_lite import OUTPUTS, EfficientNetLite0
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 

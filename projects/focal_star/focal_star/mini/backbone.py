@@ -8,8 +8,8 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from torch import Tensor, nn
 
-from focal_star.mini.cached_inputs import CachedFeatures
-from focal_star.mini.fast_layers import FoldedFrozenBatchNorm
+from focal_star.cached.fast_layers import FoldedFrozenBatchNorm
+from focal_star.cached.inputs import CachedFeatures
 
 DETECTRON2_NAMES = {
     "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",

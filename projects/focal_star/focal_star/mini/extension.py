@@ -5,10 +5,10 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
-from focal_star.extensions import Extension, Rule
-
 # Detectron2's registries know the models and backbones once these modules are imported.
-from focal_star.mini import backbone, digits_in_scenes, models, pretraining
+from focal_star.cached import models
+from focal_star.extensions import Extension, Rule
+from focal_star.mini import backbone, digits_in_scenes, pretraining
 from focal_star.mini.trainer import MiniTrainer
 from focal_star.training.trainer import Trainer
 

@@ -21,13 +21,13 @@ from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
+from focal_star.cached.anchor_labels import cached_labels
+from focal_star.cached.inputs import FEATURES, LabelledInstances
+from focal_star.cached.models import AcceptsCachedFeatures, CachedRetinaNet
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
-from focal_star.mini.anchor_labels import cached_labels
 from focal_star.mini.backbone import SplitResNet
-from focal_star.mini.cached_inputs import FEATURES, LabelledInstances
-from focal_star.mini.models import AcceptsCachedFeatures, CachedRetinaNet
 from focal_star.random_state import kept_random_state
 from focal_star.training.mixed_precision import NARROW_TYPES
 
@@ -69,7 +69,7 @@ class CachedFeatureMapper:
         """
         Args:
             folder: what :func:`_write` has written.
-            anchors: what :func:`focal_star.mini.anchor_labels.cached_labels` has written, if that
+            anchors: what :func:`focal_star.cached.anchor_labels.cached_labels` has written, if that
                 is to be used.
         """
         self._anchors = None if anchors is None else _Rows(anchors)

@@ -30,6 +30,7 @@ def test_everything_is_counted():
         "num_images": 3,
         "num_instances": 6,
         "num_crowd": 1,
+        "num_without_objects": 1,
         "num_categories": 3,
         "category_names": ["cat", "none", "dog"],
         "num_small": 2,

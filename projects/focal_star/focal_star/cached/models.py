@@ -13,9 +13,9 @@ from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
+from focal_star.cached.fast_layers import CachedAnchorGenerator, packed_head
+from focal_star.cached.inputs import FEATURES, CachedFeatures, LabelledInstances
 from focal_star.losses.fused.formulas import Number
-from focal_star.mini.cached_inputs import FEATURES, CachedFeatures, LabelledInstances
-from focal_star.mini.fast_layers import CachedAnchorGenerator, packed_head
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 DETECTRON2_NAMES = {

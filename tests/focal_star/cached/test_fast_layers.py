@@ -13,8 +13,8 @@ from detectron2.modeling.anchor_generator import (
 from detectron2.modeling.meta_arch.retinanet import RetinaNetHead
 from torch import Tensor, nn
 
-from focal_star.mini import fast_layers
-from focal_star.mini.fast_layers import (
+from focal_star.cached import fast_layers
+from focal_star.cached.fast_layers import (
     CachedAnchorGenerator,
     FoldedFrozenBatchNorm,
     PackedHead,

@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from focal_star import extensions
+from focal_star.cached import models
+from focal_star.cached.inputs import FEATURES, CachedFeatures, LabelledInstances
+from focal_star.cached.models import CachedGeneralizedRCNN, CachedRetinaNet
 from focal_star.config import load_config
 from focal_star.losses import LOSSES, fused
-from focal_star.mini import models
 from focal_star.mini.backbone import SplitResNet
-from focal_star.mini.cached_inputs import FEATURES, CachedFeatures, LabelledInstances
 from focal_star.mini.feature_cache import CachedFeatureMapper
-from focal_star.mini.models import CachedGeneralizedRCNN, CachedRetinaNet
 from focal_star.mini.trainer import MiniTrainer
 from focal_star.training import engine
 from focal_star.training.trainer import Trainer
