@@ -28,7 +28,7 @@ def focal_star(p_t: np.ndarray, gamma: float) -> np.ndarray:
     return -(((1 - p_t) / p_t) ** gamma) * np.log(p_t)
 
 
-def focal_appendix(p_t: np.ndarray, gamma: float, beta: float = 0.0) -> np.ndarray:
+def focal_appendix(p_t: np.ndarray, gamma: float, beta: float = 1.0) -> np.ndarray:
     """-log(sigmoid(gamma s + beta)) / gamma: arXiv:1708.02002, appendix A."""
     with np.errstate(divide="ignore"):
         s = np.log(p_t / (1 - p_t))
