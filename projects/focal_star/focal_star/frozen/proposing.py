@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_star.data.proposal import TOO_SMALL, Proposal, propose
+from focal_star.data.proposal import TOO_SMALL, Proposal, boxes_of, propose
 from focal_star.extensions import Proposed
 from focal_star.frozen.store import MAX_IMAGES
 
@@ -26,25 +26,19 @@ UNLEARNABLE = 0.5
 def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> Proposed:
     """The proposal for a data set.
 
-    Crowds, and boxes without area, are left out. Without boxes there is nothing to propose. The
-    number of iterations is proposed through ``SOLVER.SCALED_BY``, the multiple of it that the
-    config has, so that warm-up and periods fit as well, and ``SOLVER.SCHEDULE`` multiplies them.
+    Without boxes there is nothing to propose. The number of iterations is proposed through
+    ``SOLVER.SCALED_BY``, the multiple of it that the config has, so that warm-up and periods fit as
+    well, and ``SOLVER.SCHEDULE`` multiplies them.
 
     Args:
         content: the training annotations, in COCO's format.
         images_per_batch: ``SOLVER.IMS_PER_BATCH``.
         max_iter: ``SOLVER.MAX_ITER`` of the config.
     """
-    images = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    objects = [
-        (*a["bbox"][2:], *images[a["image_id"]])
-        for a in content["annotations"]
-        if not a.get("iscrowd", 0) and min(a["bbox"][2:]) > 0
-    ]
-    if not objects:
+    boxes, sizes = boxes_of(content)
+    if not len(boxes):
         return Proposed((), "no boxes to propose settings from; those of the config are used")
-    table = np.array(objects, float)
-    found = propose(table[:, :2], table[:, 2:], SHORT_EDGES)
+    found, images = propose(boxes, sizes, SHORT_EDGES), content["images"]
     views = int(np.clip(MAX_IMAGES // len(images), 1, VIEWS))
     seconds = SECONDS_PER_ITERATION * (found.short_edge / SHORT_EDGES[0]) ** 2
     epochs = EPOCHS * len(images) / images_per_batch

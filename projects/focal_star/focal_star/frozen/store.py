@@ -20,12 +20,12 @@ import numpy as np
 import PIL
 import torch
 from detectron2.config import CfgNode
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import BoxMode
 from PIL import Image
 from torch import Tensor
 
 from focal_star.cached.anchor_labels import cached_labels
-from focal_star.cached.inputs import LabelledInstances
+from focal_star.cached.objects import CachedObjects, save_objects
 from focal_star.data.images import read_image
 from focal_star.errors import ConfigError
 from focal_star.frozen.views import Recipe, view
@@ -51,18 +51,14 @@ Record = dict[str, Any]
 class StoredViews:
     """Maps Detectron2's record of an image to one of its stored views, drawn at random."""
 
-    def __init__(self, folder: Path, size: int, per_image: int):
-        self.folder, self.size = folder, (size, size)
+    def __init__(self, folder: Path, per_image: int):
+        self.folder, self.objects = folder, CachedObjects(folder)
         self._anchors: np.ndarray | None = None
         self._features = np.load(folder / "features.npy", mmap_mode="r")
-        objects = np.load(folder / "objects.npz")
-        self._boxes = torch.from_numpy(objects["boxes"])
-        self._classes = torch.from_numpy(objects["classes"])
-        self._starts = objects["starts"].tolist()
         names = json.loads((folder / "images.json").read_text("utf-8"))
         self._images = {name: row for row, name in enumerate(names)}
         self._per_image = per_image
-        self._pixels = torch.zeros(()).expand(3, size, size)
+        self._pixels = torch.zeros(()).expand(3, *self.objects.size)
 
     def __len__(self) -> int:
         return len(self._features)
@@ -75,27 +71,17 @@ class StoredViews:
 
     def view(self, record: Record, row: int) -> Record:
         """The record with the view of a row of the store."""
-        instances = self.instances(row)
-        if self._anchors is not None:
-            anchors = torch.from_numpy(np.array(self._anchors[row]))
-            instances = LabelledInstances(self.size, anchors, **instances.get_fields())
+        anchors = None if self._anchors is None else np.array(self._anchors[row])
+        instances = self.objects.instances(row, anchors)
         kept = {key: value for key, value in record.items() if key != "annotations"}
         features = torch.from_numpy(np.array(self._features[row]))
         return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
 
-    def instances(self, row: int) -> Instances:
-        """The objects in the view of a row of the store."""
-        own = slice(self._starts[row], self._starts[row + 1])
-        instances = Instances(self.size)
-        instances.gt_boxes = Boxes(self._boxes[own].clone())
-        instances.gt_classes = self._classes[own].clone()
-        return instances
-
     def label_anchors(self, model: FocalStarRetinaNet) -> None:
         """Add the labels of the model's anchors to all views; they are stored as well."""
         with locked(lock_of(self.folder)):
-            objects = map(self.instances, range(len(self)))
-            path = cached_labels(self.folder, model, objects, self.size)
+            objects = map(self.objects.instances, range(len(self)))
+            path = cached_labels(self.folder, model, objects, self.objects.size)
         self._anchors = np.load(path, mmap_mode="r")
 
 
@@ -126,7 +112,7 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
     with locked(lock_of(folder)):
         if not folder.is_dir():
             _write(folder, net, recipe, per_image, cfg.INPUT.BIT_DEPTH, records)
-        found = StoredViews(folder, recipe.size, per_image)
+        found = StoredViews(folder, per_image)
         with suppress(OSError):  # another user's folder, or another process removes as well
             os.utime(folder)
             forget_oldest(folder.parent, MAX_BYTES, keep=folder)
@@ -220,12 +206,9 @@ def _write(
             with ThreadPoolExecutor(cores) as pool:
                 objects = [one for image in pool.map(compute, range(len(records))) for one in image]
             rows.flush()
-            np.savez(
-                temporary / "objects.npz",
-                boxes=np.concatenate([boxes for boxes, _ in objects]).astype(np.float32),
-                classes=np.concatenate([classes for _, classes in objects]),
-                starts=np.cumsum([0, *(len(classes) for _, classes in objects)]),
-            )
+            boxes = [boxes.astype(np.float32) for boxes, _ in objects]
+            classes = [classes for _, classes in objects]
+            save_objects(temporary, boxes, classes, (recipe.size, recipe.size))
             names = [record["file_name"] for record in records]
             (temporary / "images.json").write_text(json.dumps(names), "utf-8")
             temporary.rename(folder)

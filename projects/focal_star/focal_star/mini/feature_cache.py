@@ -18,12 +18,12 @@ import numpy as np
 import PIL
 import torch
 from detectron2.config import CfgNode
-from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from focal_star.cached.anchor_labels import cached_labels
-from focal_star.cached.inputs import FEATURES, LabelledInstances
+from focal_star.cached.inputs import FEATURES
 from focal_star.cached.models import AcceptsCachedFeatures, CachedRetinaNet
+from focal_star.cached.objects import CachedObjects, save_objects
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
@@ -74,32 +74,20 @@ class CachedFeatureMapper:
         """
         self._anchors = None if anchors is None else _Rows(anchors)
         self._features = _Rows(folder / "features.npy")
-        objects = np.load(folder / "objects.npz")
-        self._boxes = torch.from_numpy(objects["boxes"])
-        self._classes = torch.from_numpy(objects["classes"])
-        self._starts, self.size = objects["starts"].tolist(), tuple(objects["size"].tolist())
+        self.objects = CachedObjects(folder)
         names = json.loads((folder / "images.json").read_text("utf-8"))
         self._rows = {name: row for row, name in enumerate(names)}
         # A model whose anchors are labelled reads no pixel; others ask for the size of the image.
-        self._pixels = torch.zeros(()).expand(3, *(self.size if anchors is None else (1, 1)))
+        size = self.objects.size if anchors is None else (1, 1)
+        self._pixels = torch.zeros(()).expand(3, *size)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def instances(self, row: int) -> Instances:
-        """The objects of one image, by its number."""
-        own = slice(self._starts[row], self._starts[row + 1])
-        instances = Instances(self.size)
-        instances.gt_boxes = Boxes(self._boxes[own].clone())
-        instances.gt_classes = self._classes[own].clone()
-        return instances
-
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         row = self._rows[record["file_name"]]
-        instances = self.instances(row)
-        if self._anchors is not None:
-            anchors = torch.from_numpy(self._anchors[row])
-            instances = LabelledInstances(self.size, anchors, **instances.get_fields())
+        anchors = None if self._anchors is None else self._anchors[row]
+        instances = self.objects.instances(row, anchors)
         kept = {key: value for key, value in record.items() if key != "annotations"}
         features = _as_tensor(self._features[row])  # (H, W, C)
         return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
@@ -144,8 +132,8 @@ def cached_feature_mapper(
             _write(folder, model, net, mapper, records, narrow)
         if isinstance(model, CachedRetinaNet):
             mapped = CachedFeatureMapper(folder, None)
-            objects = map(mapped.instances, range(len(mapped)))
-            anchors = cached_labels(folder, model, objects, mapped.size)
+            objects = map(mapped.objects.instances, range(len(mapped)))
+            anchors = cached_labels(folder, model, objects, mapped.objects.size)
         mapper = CachedFeatureMapper(folder, anchors)
         with suppress(OSError):  # another user's folder, or another process removes as well
             os.utime(folder)
@@ -229,13 +217,9 @@ def _write(
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(array.tobytes())
-        np.savez(
-            temporary / "objects.npz",
-            boxes=np.concatenate([m.gt_boxes.tensor.numpy() for m in mapped]),
-            classes=np.concatenate([m.gt_classes.numpy() for m in mapped]),
-            starts=np.cumsum([0, *(len(m) for m in mapped)]),
-            size=np.array(mapped[0].image_size),
-        )
+        boxes = [one.gt_boxes.tensor.numpy() for one in mapped]
+        classes = [one.gt_classes.numpy() for one in mapped]
+        save_objects(temporary, boxes, classes, mapped[0].image_size)
         names = [record["file_name"] for record in records]
         (temporary / "images.json").write_text(json.dumps(names), "utf-8")
         temporary.rename(folder)
