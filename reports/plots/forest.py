@@ -73,7 +73,8 @@ def forest(
     lines = [1 + label.count("\n") for label in labels]
     heights = [_LABEL + _LINE * number + _MARK for number in lines]
     keys = _keys(rows, noise)
-    below = 0.62 + 0.2 * math.ceil(len(keys) / 2)
+    columns = 1 if any(row.partial for row in rows) else 2  # two long labels do not fit
+    below = 0.62 + 0.2 * math.ceil(len(keys) / columns)
     figure = Figure(figsize=(width, sum(heights) + below))
     axes = figure.subplots()
     axes.set_ylim(sum(heights), 0)
@@ -97,7 +98,8 @@ def forest(
     axes.tick_params(axis="x", labelsize=FONT_SIZE)
     axes.set_xlabel(unit, fontsize=FONT_SIZE)
     figure_of(axes).legend(
-        handles=keys, loc="outside lower left", ncols=2, fontsize=FONT_SIZE - 0.5,
+        handles=keys, loc="outside lower left", fontsize=FONT_SIZE - 0.5,
+        ncols=columns,
         handlelength=1.5, handletextpad=0.5, columnspacing=1.2, borderpad=0.2, labelspacing=0.35,
     )  # fmt: skip
     return axes

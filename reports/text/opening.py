@@ -128,10 +128,12 @@ def verdict(results: Results, found: Answer) -> Verdict | None:
 
 
 def formulas(results: Results, asked: Question | None) -> tuple[str, ...]:
-    """The losses whose formulas explain the question, the reference first."""
+    """The losses whose formulas explain the question, the reference first; all of the table's if
+    the question is about no single row."""
     if asked is None:
         return ()
-    rows = [asked.reference] + ([] if asked.candidate is None else [asked.candidate])
+    others = range(len(asked.grid.rows)) if asked.candidate is None else [asked.candidate]
+    rows = [asked.reference, *others]
     losses = [loss_of(results.study, asked.grid.rows[row]) for row in rows]
     return tuple(loss for loss in dict.fromkeys(losses) if loss in LOSSES)
 
