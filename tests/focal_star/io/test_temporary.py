@@ -1,6 +1,7 @@
 """Temporary files and folders of killed processes are removed; those of living ones stay."""
 
 import fcntl
+import itertools
 import os
 import signal
 import subprocess
@@ -96,6 +97,36 @@ def test_nothing_is_left_where_it_fails(tmp_path):
         (made / "file").touch()
         raise KeyError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
+    """A signal handler may raise between any two bytecodes."""
+    path = tmp_path / "file"
+    for moment in itertools.count(1):
+        path.write_bytes(b"old")
+        left = moment
+
+        def trace(frame, event, _):
+            nonlocal left
+            frame.f_trace_opcodes = True
+            left -= event == "opcode"
+            if not left:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            write_whole(path, b"new")
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(None)
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.read_bytes() in (b"old", b"new")
+    assert moment > 1000
 
 
 def test_what_is_moved_stays(tmp_path):

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 _SUFFIX = ".tmp"
-_NAME = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # the eight characters are tempfile's
+_NAME = re.compile(r"\..+\.[a-z0-9_]{8,32}\.tmp")  # tempfile's 8 characters, or 32 of a UUID
 _OWNER, _CONTENT = "owner", "content"
 
 
@@ -30,16 +31,16 @@ def temporary_file(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
     """
     _make_room(path)
     while True:
-        handle, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
-        with os.fdopen(handle, "wb") as file:
-            if not _hold(handle):
-                continue
-            try:
-                yield file, Path(name)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-            return
+        # The name is known before the file exists: an interrupt at any moment leaves no file.
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_SUFFIX}")
+        try:
+            with temporary.open("xb") as file:
+                if _hold(file.fileno()):
+                    yield file, temporary
+                    return
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
