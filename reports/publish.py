@@ -106,7 +106,7 @@ def gamma(results: Results) -> str:
     table = grid_table(results, grid)
     columns = [
         column
-        for column in table.table.columns
+        for column in table.table.main.columns
         if column.kind == AXIS or MAIN_METRIC in column.group.split()
     ]
     text = finding(results, grid, table.comparisons)

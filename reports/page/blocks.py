@@ -13,14 +13,15 @@ from markupsafe import Markup
 from reports.detections.gallery import Picture
 from reports.figures import Illustration
 from reports.page.runs import Run, entry_of
-from reports.tables.table import LINKS, Column, Link, Table, linked
+from reports.tables.table import AXIS, LINKS, MAX_COLUMNS, PUBLISHED, Column, Link, Table, linked
+from reports.text.sentences import CI, listed
 
 FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
 FORMATS = FIGURE_FORMATS + TABLE_FORMATS
 """The formats of the files beside a page."""
 
-MAX_COLUMNS, MAX_ROWS = 9, 40
-"""A table with more columns is wide; one with more rows does not fit on a page of paper."""
+MAX_ROWS = 40
+"""A table with more rows does not fit on a page of paper."""
 
 
 @dataclass(frozen=True)
@@ -135,19 +136,31 @@ class TableBlock(Block):
     @property
     def is_wide(self) -> bool:
         """Whether it needs a small font to fit on a screen."""
-        return len(self.table.columns) > MAX_COLUMNS
+        return len(self.table.main.columns) > MAX_COLUMNS
 
     @property
     def is_long(self) -> bool:
         """Whether it may be cut between two pages of paper."""
         return len(self.table) > MAX_ROWS
 
-    def to_html(self, caption: Markup) -> Markup:
-        """The table; its links to records lead to the runs' entries if the page has them."""
-        if not self.has_entries:
-            return self.table.to_html(caption)
-        columns = list(map(_to_entries, self.table.columns))
-        return replace(self.table, columns=columns).to_html(caption)
+    def to_html(self, table: Table, caption: Markup) -> Markup:
+        """A part of the table; its links to records lead to the runs' entries if the page has them.
+
+        Args:
+            table: its main columns or its details.
+            caption: taken as HTML.
+        """
+        if self.has_entries:
+            table = replace(table, columns=list(map(_to_entries, table.columns)))
+        return table.to_html(caption)
+
+    @property
+    def more(self) -> str:
+        """The columns in the details, for example ``AP 95 % CI, AP75 and records``."""
+        details = self.table.details
+        left = [column for column in details.columns if column.kind != AXIS] if details else []
+        of_group = (CI, PUBLISHED)  # without their group, these headers say too little
+        return listed([c.name if c.header in of_group else c.header for c in left])
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         if suffix == "csv":

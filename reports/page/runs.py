@@ -18,6 +18,7 @@ from reports.tables.table import (
     AXIS,
     LINKS,
     NUMBER,
+    PART_RANK,
     TEXT,
     Column,
     Link,
@@ -33,14 +34,14 @@ CONFIGS = "projects/focal_star/configs"
 CAPTION = "The first loss is that of the first iteration, predicted and measured."
 
 _NUMBERS = {
-    "iterations": ("", "iterations", ".0f"),
-    "predicted_loss": ("first loss", "predicted", ".3g"),
-    "measured_loss": ("first loss", "measured", ".3g"),
-    "train_seconds": ("seconds", "training", ".1f"),
-    "eval_seconds": ("seconds", "evaluation", ".1f"),
-    "wall_seconds": ("seconds", "total", ".1f"),
+    "iterations": ("", "iterations", ".0f", 0),
+    "predicted_loss": ("first loss", "predicted", ".3g", 0),
+    "measured_loss": ("first loss", "measured", ".3g", 0),
+    "train_seconds": ("seconds", "training", ".1f", PART_RANK),
+    "eval_seconds": ("seconds", "evaluation", ".1f", PART_RANK),
+    "wall_seconds": ("seconds", "total", ".1f", 0),
 }
-"""Number in the table of runs -> group, header and format."""
+"""Number in the table of runs -> group, header, format and rank."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def table_of_runs(results: Results) -> Table:
         Column("", "state", TEXT, [state_text(cell) or cell["state"] for cell in cells]),
     ]
     columns += [
-        Column(group, header, NUMBER, [_number(cell[name], digits) for cell in cells])
-        for name, (group, header, digits) in _NUMBERS.items()
+        Column(group, header, NUMBER, [_number(cell[name], digits) for cell in cells], rank)
+        for name, (group, header, digits, rank) in _NUMBERS.items()
     ]
     finished = [str((record and record.run.get("finished")) or "") for record in records]
     links = [

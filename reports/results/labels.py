@@ -149,6 +149,9 @@ TIDE_ERRORS = {
 }
 """TIDE's name of an error type -> label; the last two are totals."""
 
+TIDE_TOTALS = ("FP", "FN")
+"""The totals over the types of error: of all false detections, and of all missed objects."""
+
 MAIN_METRIC = "AP"
 """The metric that rows are compared by."""
 

@@ -390,10 +390,11 @@ def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[flo
     """AP of the seeds of each setting of these grids with several seeds and no diverged run."""
     names = [grid.name for grid in grids]
     frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
+    # AP on the half that reports is no other seed of AP on all images.
+    setting = ["setting", "judged"]
     return [
         values
-        # AP on the half that reports is no other seed of AP on all images.
-        for _, seeds in frame.groupby(["setting", "judged"], sort=False)
+        for _, seeds in frame[frame.duplicated(setting, keep=False)].groupby(setting, sort=False)
         if not (seeds["state"] == DIVERGED).any()
         and len(values := seeds[MAIN_METRIC].dropna().to_list()) > 1
     ]

@@ -20,7 +20,18 @@ from reports.statistics.comparisons import (
     SEEDS_AND_IMAGES,
     Comparison,
 )
-from reports.tables.table import BOLD, GREY, NOTHING, NUMBER, TEXT, Column, TableCell
+from reports.tables.table import (
+    BOLD,
+    GREY,
+    INTERVAL_RANK,
+    NOTHING,
+    NUMBER,
+    PUBLISHED,
+    TEXT,
+    VERDICT_RANK,
+    Column,
+    TableCell,
+)
 from reports.text.sentences import CI, counted
 
 REFERENCE = "reference"
@@ -132,10 +143,10 @@ def columns(found: Sequence[Comparison], published: Sequence[float]) -> list[Col
             )
             for one, effect in zip(found, published, strict=True)
         ]
-        shown.append(Column(GROUP, "published", NUMBER, theirs))
+        shown.append(Column(GROUP, PUBLISHED, NUMBER, theirs))
     if tested:
-        shown.append(Column(GROUP, P_HEADER, NUMBER, list(map(_p_cell, found))))
-        shown.append(Column(GROUP, "verdict", TEXT, list(map(_verdict_cell, found))))
+        shown.append(Column(GROUP, P_HEADER, NUMBER, list(map(_p_cell, found)), INTERVAL_RANK))
+        shown.append(Column(GROUP, "verdict", TEXT, list(map(_verdict_cell, found)), VERDICT_RANK))
     return shown
 
 

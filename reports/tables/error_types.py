@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from reports.results.labels import METRICS, TIDE_ERRORS
+from reports.results.labels import METRICS, TIDE_ERRORS, TIDE_TOTALS
 from reports.results.load import Results
 from reports.statistics.contenders import (
     Measured,
@@ -19,7 +19,7 @@ from reports.tables.measured import (
     seeds_columns,
     seeds_texts,
 )
-from reports.tables.table import AXIS, Column, Table, Tabled
+from reports.tables.table import AXIS, PART_RANK, Column, Table, Tabled
 
 _TIDE = ("analysis", "tide")
 
@@ -44,7 +44,8 @@ def error_types(results: Results) -> Tabled:
     counts = {}
     for name, label in TIDE_ERRORS.items():
         cells = measured("delta_AP50", name)
-        columns.append(measured_column(cells, f"Δ{ap50} by error", label))
+        rank = PART_RANK if name in TIDE_TOTALS else 0
+        columns.append(measured_column(cells, f"Δ{ap50} by error", label, rank))
         texts |= measured_texts(cells, name)
         number = measured("counts", name)
         if number:

@@ -33,8 +33,11 @@ from reports.statistics.inference import over_seeds
 from reports.tables import against_reference, table
 from reports.tables.table import (
     AXIS,
+    INTERVAL_RANK,
     LINKS,
     NUMBER,
+    PUBLISHED,
+    SEEDS_RANK,
     TEXT,
     Column,
     Link,
@@ -49,6 +52,13 @@ STALE_MARK = "†"
 NOISY_MARK = "‡"
 MAX_COMPARED = 4
 """A table with more metrics shows published values only for ``MAIN_METRIC`` and the speed."""
+
+
+_RANKS = {MAIN_METRIC: (0, 3), SPEED: (0, 6), "AP50": (4, 8)}
+"""Metric -> the ranks of our values and of the published ones (see :class:`Column`)."""
+
+_OTHER_RANKS = (7, 8)
+_RECORDS_RANK = 5
 
 
 @dataclass(frozen=True)
@@ -124,10 +134,11 @@ class GridTable:
             columns += self._columns_of(metric)
         if (texts["seeds_planned"] != "1").any():
             done = texts["seeds_done"] + " of " + texts["seeds_planned"]
-            columns.append(Column("", "seeds", NUMBER, list(done)))
+            columns.append(Column("", "seeds", NUMBER, list(done), SEEDS_RANK))
         if (texts["status"] != "").any():
             columns.append(Column("", "status", TEXT, [s or DONE for s in texts["status"]]))
-        columns.append(Column("", "records", LINKS, linked(map(_links, self.records))))
+        links = linked(map(_links, self.records))
+        columns.append(Column("", "records", LINKS, links, _RECORDS_RANK))
         return columns
 
     def _columns_of(self, metric: str) -> list[Column]:
@@ -137,6 +148,7 @@ class GridTable:
         published set-up is the study's, its difference from the published value.
         """
         texts, header = self.texts, METRICS[metric].header
+        rank, published_rank = _RANKS.get(metric, _OTHER_RANKS)
         ours = [
             TableCell(text + STALE_MARK, table.STALE)
             if stale and mean and metric != SPEED
@@ -153,20 +165,20 @@ class GridTable:
         if metric == SPEED:
             ours = [TableCell(text) for text in shown(map(speed_text, self.times))]
             intervals = list(map(speed_interval, self.times))
-        if metric in self.compared or any(intervals):
-            columns = [Column(header, "ours", NUMBER, ours)]
+        if metric in self.compared:
+            columns = [Column(header, "ours", NUMBER, ours, rank)]
         else:
-            columns = [Column("ours" if self.compared else "", header, NUMBER, ours)]
+            columns = [Column("ours" if self.compared else "", header, NUMBER, ours, rank)]
         if any(intervals):
-            columns.append(Column(header, CI, NUMBER, shown(intervals)))
+            columns.append(Column(header, CI, NUMBER, shown(intervals), INTERVAL_RANK))
+        if main:
+            columns += against_reference.columns(self.comparisons, self.published_effects)
         if metric in self.compared:
             theirs = shown(texts[f"{metric}_published"])
-            columns.append(Column(header, "published", NUMBER, theirs))
+            columns.append(Column(header, PUBLISHED, NUMBER, theirs, published_rank))
             if main and f"{metric}_difference" in texts:
                 difference = shown(map(with_true_minus, texts[f"{metric}_difference"]))
                 columns.append(Column(header, "difference", NUMBER, difference))
-        if main:
-            columns += against_reference.columns(self.comparisons, self.published_effects)
         return columns
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from reports.statistics.contenders import Contender, Measured
-from reports.tables.table import NUMBER, Column, shown
+from reports.tables.table import NUMBER, SEEDS_RANK, Column, shown
 
 
-def measured_column(measured: Measured, group: str, header: str) -> Column:
+def measured_column(measured: Measured, group: str, header: str, rank: int = 0) -> Column:
     """Means with their spread."""
-    return Column(group, header, NUMBER, shown(measured.texts))
+    return Column(group, header, NUMBER, shown(measured.texts), rank)
 
 
 def measured_texts(measured: Measured, name: str) -> dict[str, list[str]]:
@@ -20,7 +20,7 @@ def seeds_columns(contenders: Sequence[Contender]) -> list[Column]:
     """The number of runs that were measured; no column in a study of one seed."""
     if all(one.planned == 1 for one in contenders):
         return []
-    return [Column("", "seeds", NUMBER, [one.seeds for one in contenders])]
+    return [Column("", "seeds", NUMBER, [one.seeds for one in contenders], SEEDS_RANK)]
 
 
 def seeds_texts(contenders: Sequence[Contender]) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ from reports.tables.measured import (
     seeds_columns,
     seeds_texts,
 )
-from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
+from reports.tables.table import AXIS, NUMBER, PART_RANK, TEXT, Column, Table, Tabled, shown
 
 FPPI = (0.1, 1.0)
 """The false positives per image at which the miss rate is reported."""
@@ -55,7 +55,8 @@ def safety(results: Results) -> Tabled:
         if not any(math.isfinite(value(record)) for record in records):
             diverged = NAN  # e.g. the data set has no large objects
         cells = measure(found, value, diverged=diverged, scale=PERCENT)
-        columns.append(measured_column(cells, group, header))
+        rank = PART_RANK if name.endswith("_fppi") else 0
+        columns.append(measured_column(cells, group, header, rank))
         texts |= measured_texts(cells, name)
     columns += seeds_columns(found)
     texts |= seeds_texts(found)

@@ -5,7 +5,7 @@ The renderings only arrange and escape the texts, so they agree to the digit.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,15 @@ AXIS, NUMBER, TEXT, LINKS = "axis", "number", "text", "records"
 
 BOLD, GREY, STALE = "bold", "grey", "stale"
 """The emphasis of a significant difference, of one that is not, and of a stale value."""
+
+MAX_COLUMNS = 9
+"""What the page shows of a table at once, if the columns' ranks allow it."""
+
+PUBLISHED = "published"
+"""The header of published values, beside ours."""
+
+VERDICT_RANK, SEEDS_RANK, PART_RANK, INTERVAL_RANK = 1, 2, 7, 8
+"""Ranks of columns that several tables have."""
 
 SMALL = 6
 """A table with at most this number of columns does not fill the page."""
@@ -76,12 +85,15 @@ class Column:
         header: its own.
         kind: ``AXIS``, ``NUMBER``, ``TEXT`` or ``LINKS``.
         values: a text or a :class:`TableCell` per row; in ``LINKS``, a cell with links.
+        rank: 0 if the page always shows it; the other ranks follow, low ones first, each as a
+            whole, as long as they fit.
     """
 
     group: str
     header: str
     kind: str
     values: Sequence[str | TableCell]
+    rank: int = 0
 
     @cached_property
     def cells(self) -> list[TableCell]:
@@ -114,6 +126,37 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.columns[0].values)
+
+    @cached_property
+    def _at_once(self) -> set[int]:
+        """The places of the columns that the page shows at once."""
+        shown: set[int] = set()
+        for rank in sorted({column.rank for column in self.columns}):
+            places = {place for place, column in enumerate(self.columns) if column.rank == rank}
+            if rank and len(shown) + len(places) > MAX_COLUMNS:
+                break
+            shown |= places
+        return shown
+
+    @property
+    def main(self) -> "Table":
+        """The columns that the page shows at once: at most ``MAX_COLUMNS`` if ranks allow it."""
+        at_once = (c for place, c in enumerate(self.columns) if place in self._at_once)
+        return replace(self, columns=list(at_once))
+
+    @property
+    def details(self) -> "Table | None":
+        """The row's labels and the columns that ``main`` leaves out; None if there are none."""
+        if len(self._at_once) == len(self.columns):
+            return None
+        return replace(
+            self,
+            columns=[
+                column
+                for place, column in enumerate(self.columns)
+                if column.kind == AXIS or place not in self._at_once
+            ],
+        )
 
     def to_html(self, caption: Markup) -> Markup:
         """A ``<table>`` with scopes on its headers and numbers to sort by in ``data-sort``.

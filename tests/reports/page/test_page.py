@@ -94,7 +94,7 @@ def hostile(tmp_path_factory, make_study):
 
 
 def texts(page, table: str, column: int) -> list[str]:
-    rows = page.locator(f"#table-{table} tbody tr")
+    rows = page.locator(f"#table-{table} > .scroll tbody tr")
     return [row.locator("th, td").nth(column).inner_text() for row in rows.all()]
 
 
@@ -230,10 +230,23 @@ def test_only_one_column_is_the_sorted_one(visit, broken):
 
 def test_numbers_sort_by_their_value(visit, broken):
     page = visit(broken)
-    header = page.locator("#table-speed thead tr:last-child th", has_text="scale")
+    header = page.locator("#table-speed > .scroll thead tr:last-child th", has_text="scale")
     header.locator("button").click()
     # As text, 128 comes before 88.
     assert texts(page, "speed", 1) == ["88 (400)", "88 (400)", "128 (600)", "128 (600)"]
+
+
+def test_a_table_has_nine_columns_at_most_and_unfolds_the_others(visit, broken):
+    page = visit(broken)
+    heads = page.locator(".table > .scroll thead tr:last-child")
+    counts = [head.locator("th, td").count() for head in heads.all()]
+    assert len(counts) > 5 and max(counts) == 9
+    details = page.locator("#table-speed > details")
+    left = details.locator("thead tr:last-child th").all_text_contents()
+    assert any("95 % CI" in text for text in left)
+    assert not details.locator("table").is_visible()
+    details.locator("summary").click()
+    assert details.locator("table").is_visible()
 
 
 def test_figures_enlarge_and_come_back(visit, broken):

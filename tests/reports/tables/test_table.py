@@ -215,6 +215,33 @@ def test_columns_of_different_length_are_refused():
         Table([Column("", "a", AXIS, ["x"]), Column("", "b", NUMBER, [])])
 
 
+@pytest.mark.parametrize(
+    ("ranks", "shown"),
+    [
+        ([0] * 12, range(12)),
+        ([0] * 9, range(9)),
+        ([0] * 6 + [2, 1, 3], range(9)),
+        ([0] * 7 + [2, 1, 3], [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ([0] * 7 + [3, 2, 1, 4], [0, 1, 2, 3, 4, 5, 6, 8, 9]),
+        ([0] * 7 + [1, 2, 2], range(8)),
+        ([0] * 7 + [1, 2, 2, 3], range(8)),
+        ([0] * 9 + [1], range(9)),
+    ],
+)
+def test_a_page_shows_nine_columns_and_has_the_others_as_details(ranks, shown):
+    columns = [
+        Column("", str(place), NUMBER if place else AXIS, ["same"], rank)
+        for place, rank in enumerate(ranks)
+    ]
+    table = Table(columns)
+    assert table.main.columns == [columns[place] for place in shown]
+    left = [columns[place] for place in range(len(ranks)) if place not in shown]
+    assert (table.details.columns if table.details else None) == (
+        [columns[0], *left] if left else None
+    )
+    assert len(table.columns) == len(ranks), "the files have all"
+
+
 def test_a_narrow_table_does_not_fill_the_page(table):
     assert "<table>" in table.to_html("caption")
     assert '<table class="small">' in Table(table.columns[:2]).to_html("caption")
