@@ -204,6 +204,7 @@ def prepare(
     )
     check_base(study, ResolvedConfig(prepared.config))
     if not resolve_only:
+        _check_halves(study, dataset)
         write_json(layout.prepared, vars(prepared))
     return prepared
 
@@ -313,6 +314,17 @@ def _config_files(path: Path) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
             raise PrepareError(f"{path}: nested too deeply") from error
         yield path, content, keys
         following = path.parent / base if base else None
+
+
+def _check_halves(study: Study, dataset: dict[str, Any]) -> None:
+    """Raise a PrepareError, before any training, if tuning cannot halve the validation images."""
+    images = dataset["val"]["num_images"]
+    if study.tuning and images < 2:
+        raise PrepareError(
+            f"data set {dataset['name']}: the validation split has {images} image, and study "
+            f"{study.name} tunes: one half of the images selects settings and the other reports "
+            "them, so at least 2 are needed"
+        )
 
 
 def check_base(study: Study, config: ResolvedConfig) -> None:

@@ -22,6 +22,7 @@ from ablations.identity.prepared import (
 from ablations.identity.snapshot import CONFIGS
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
+from ablations.study.grid import Grid, Row
 from ablations.study.study import load_study
 
 DEEP = "MODEL.RESNETS.DEPTH 34"
@@ -121,6 +122,17 @@ def test_unusable_data_raise_one_message(in_root, request_, capfd):
     assert str(refused.value) == "own: 2 problems\n  - image 1 is missing\n  - box 7 is empty"
     assert not request_.layout.prepared.exists()
     assert capfd.readouterr().err == "", "the message comes with the error, not beside it"
+
+
+def test_one_validation_image_cannot_be_halved_for_tuning(in_root, request_):
+    in_root.act({"prepare": "one image"})
+    prepare_for(request_)
+    (grid,) = request_.study.grids
+    tuned = Row({"method": "FL"}, Setting((), grid.name), tune=grid.name)
+    headline = Grid("headline", "the best", ("method",), (tuned,))
+    study = replace(request_.study, grids=(headline, grid))
+    with pytest.raises(PrepareError, match="the validation split has 1 image, .* at least 2"):
+        prepare_for(replace(request_, study=study))
 
 
 def test_a_crash_shows_the_end_of_its_log(in_root, request_):

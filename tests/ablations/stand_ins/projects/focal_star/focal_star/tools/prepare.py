@@ -35,7 +35,10 @@ if action == "crash":
     raise MemoryError("no room for the images")
 content = {"config": json.loads(Path("config.json").read_text(encoding="utf-8"))}
 if not options.resolve_only:
-    content["dataset"] = {"name": "digits", "sha256": pairs.get("DATASETS.FOLDER", "")}
+    content["dataset"] = {
+        "name": "digits", "sha256": pairs.get("DATASETS.FOLDER", ""),
+        "val": {"num_images": 1 if action == "one image" else 4},
+    }  # fmt: skip
     content["weights"] = {
         variant: {
             "path": f"{pairs['CACHE_DIR']}/weights{variant[-2:]}.pth",
