@@ -100,8 +100,8 @@ def _fix(options: argparse.Namespace) -> int:
         print(line)
     if len(changes) > MAX_CHANGES:
         print(f"... and {len(changes) - MAX_CHANGES} more")
-    where = f"in {options.fix}; all of them are in {options.fix / CHANGES_FILE}"
-    print(f"{len(changes)} {'change' if len(changes) == 1 else 'changes'} {where}")
+    number = f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}"
+    print(f"{number}; the copy is in {options.fix}, with the list in {CHANGES_FILE}")
     options.dataset, options.fix = str(options.fix), None
     return _check(options)
 
