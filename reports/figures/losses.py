@@ -73,7 +73,8 @@ def loss_over_p_t(results: Results) -> Illustrated:
             lines,
         ),
         "Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the compared "
-        f"settings and others. {names}.",
+        f"settings and others. {names}. The appendix of the focal loss paper also uses the name FL* "
+        "for its loss, which is a different function.",
     )
 
 

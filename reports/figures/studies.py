@@ -65,8 +65,8 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
     note = f"{MAIN_METRIC} over {METRICS[SPEED].header}"
     note += _over_seeds(results, [grid for grid, _ in timed])
-    note += f". Horizontal bars: {CI} of the time. The envelope connects the points that no other "
-    note += "point beats in both."
+    note += f". Horizontal bars: {CI} of the time. The envelope connects the points for which no "
+    note += f"other point has a higher {MAIN_METRIC} in the same time or less."
     if hidden := hidden_names(results):
         note += f" Not drawn, because the machine was too busy: {listed(hidden)}."
     if published:

@@ -25,14 +25,14 @@ MIN_ROWS = 3
 
 @dataclass(frozen=True)
 class Order:
-    """The schedule from which on the order of a table's settings no longer changes.
+    """The schedule after which the order of a table's settings no longer changes.
 
     Attributes:
         schedules: the schedules at which every compared setting has a value, ascending; at least
             two.
         settings: the number of compared settings.
-        settled: the first schedule from which on no pair is swapped relative to the longest
-            schedule.
+        settled: the shortest schedule such that neither there nor at any longer one a pair is
+            swapped relative to the longest schedule.
         swapped: the pairs that are swapped between ``before`` and the longest schedule.
         before: the last schedule with another order; NaN if there is none.
         noise: a swap counts if it is larger than this, AP; NaN if the noise is unknown.

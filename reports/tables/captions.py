@@ -84,7 +84,7 @@ def compared_configs(found: Differences) -> str:
         following = list(found.following[:MAX_KEYS])
         if len(found.following) > MAX_KEYS:
             following.append(f"{len(found.following) - MAX_KEYS} other keys")
-        parts.append(f"in what follows from these ({listed(following)})")
+        parts.append(f"in what is derived from these ({listed(following)})")
     text = listed(parts)
     text += "" if found.confounds else ", and in nothing else"
     compared = counted(found.num_compared, "run")

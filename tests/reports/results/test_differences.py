@@ -149,7 +149,7 @@ def test_a_derived_key_follows_from_its_source(filled):
         edit(folder, row, {SIZE: edge}, follows={SIZE: [EDGE]})
     found = found_in(folder)
     assert (found.following, found.confounds) == ((SIZE,), ())
-    assert f"what follows from these ({SIZE})" in captions.compared_configs(found)
+    assert f"what is derived from these ({SIZE})" in captions.compared_configs(found)
 
 
 def test_a_derived_key_that_differs_while_its_sources_are_equal_is_a_confound(gamma):
