@@ -1,5 +1,15 @@
 """Plots: functions of numbers that return matplotlib Axes."""
 
+from reports.plots.ablation_map import (
+    Frame,
+    Keys,
+    MapPanel,
+    Mark,
+    ablation_map,
+    frame_of,
+    map_key,
+    map_panel,
+)
 from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale, over_schedule
 from reports.plots.detections import (
     ErrorBars,
@@ -22,12 +32,17 @@ __all__ = [
     "Dots",
     "Effect",
     "ErrorBars",
+    "Frame",
     "HeatMap",
+    "Keys",
     "Line",
+    "MapPanel",
+    "Mark",
     "Panel",
     "Reliability",
     "SpeedPanel",
     "Trace",
+    "ablation_map",
     "ap_over_budget",
     "ap_over_ms",
     "ap_over_rows",
@@ -35,8 +50,11 @@ __all__ = [
     "cumulative_loss",
     "error_types",
     "forest",
+    "frame_of",
     "heat_maps",
     "loss_over_p_t",
+    "map_key",
+    "map_panel",
     "miss_rate",
     "over_schedule",
     "precision_recall",
