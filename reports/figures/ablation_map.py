@@ -1,8 +1,11 @@
 """The map of the ablations: every row of every table on one axis."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from markupsafe import Markup, escape
 
 from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
@@ -10,7 +13,7 @@ from ablations.study.grid import Grid
 from reports import plots
 from reports.figures.grids import intervals
 from reports.figures.illustration import Illustration, drawn_once
-from reports.plots import drawing
+from reports.plots import drawing, svg
 from reports.results.labels import (
     MAIN_METRIC,
     STALE_COLOUR,
@@ -53,6 +56,16 @@ class PanelOfMap:
     svg: str
     told: Sequence[str]
 
+    @property
+    def inline(self) -> Markup:
+        """Its element in a page, with each row's sentence as the title of its mark."""
+
+        def titled(found: re.Match[str]) -> str:
+            return f"{found[0]}<title>{escape(self.told[int(found[1])])}</title>"
+
+        element = svg.inline(self.svg, f"{NAME}-{self.grid}")
+        return Markup(re.sub(rf'<g id="[^"]*{svg.MARK}(\d+)"[^>]*>', titled, element))
+
 
 @dataclass(frozen=True)
 class AblationMap:
@@ -61,12 +74,18 @@ class AblationMap:
     Attributes:
         figure: all tables in one figure, for files; its ``narrow`` is not used.
         key: the drawing that explains the marks.
+        legend: its texts.
         panels: a drawing per table.
     """
 
     figure: Illustration
     key: str
+    legend: Sequence[str]
     panels: Sequence[PanelOfMap]
+
+    @property
+    def key_inline(self) -> Markup:
+        return Markup(svg.inline(self.key, f"{NAME}-key"))
 
 
 def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> AblationMap | None:
@@ -91,6 +110,7 @@ def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> 
             files.svg, files.svg, files.png, files.pdf,
         ),
         drawn_once(f"{NAME}_key", drawing.to_svg, plots.map_key, keys),
+        plots.entries(keys),
         [
             PanelOfMap(
                 grid.name,

@@ -5,6 +5,7 @@ A page shows a drawing per table and one of the key; a file has all of them, thr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ NOISE_SHADE = 0.2
 TICK = ((-0.3, -1.0), (0.3, -1.0), (0.3, 1.0), (-0.3, 1.0), (-0.3, -1.0))
 """The outline of the tick of the published order."""
 
-_ROW, _LINE, _HEAD, _AXIS, _GAP = 0.25, 0.18, 0.27, 0.3, 0.3
+_ROW, _LINE, _HEAD, _AXIS, _GAP = 0.29, 0.18, 0.27, 0.3, 0.3
 """The heights of a row, of each further line of its label, of the names of the columns, of the
 axis, and the gap between two drawings, in inches."""
 
@@ -157,7 +158,7 @@ def _length(text: str) -> float:
 @styled
 def map_panel(panel: MapPanel, frame: Frame) -> Axes:
     """A table, without its title."""
-    figure = Figure(figsize=(WIDTH, _height(panel, frame)), layout="none")
+    figure = _figure(WIDTH, _height(panel, frame))
     return _draw(figure, panel, frame, 0.0, figure.get_figheight())
 
 
@@ -165,7 +166,7 @@ def map_panel(panel: MapPanel, frame: Frame) -> Axes:
 def map_key(keys: Keys) -> Axes:
     """What the marks mean."""
     handles = _handles(keys)
-    figure = Figure(figsize=(WIDTH, 0.1 + 0.23 * len(handles)), layout="none")
+    figure = _figure(WIDTH, 0.1 + 0.23 * len(handles))
     return _draw_key(figure, handles, 0.0, figure.get_figheight())
 
 
@@ -181,7 +182,7 @@ def ablation_map(panels: Sequence[MapPanel], frame: Frame, keys: Keys) -> list[A
     heights = [max(sizes[number] for number in row) + _GAP for row in rows]
     columns = min(COLUMNS, len(sizes))
     width = columns * WIDTH + (columns - 1) * _GAP
-    figure = Figure(figsize=(width + 0.2, sum(heights)), layout="none")
+    figure = _figure(width + 0.2, sum(heights))
     drawn, top = [], figure.get_figheight() - 0.1
     for row, height in zip(rows, heights, strict=True):
         for column, number in enumerate(row):
@@ -194,6 +195,13 @@ def ablation_map(panels: Sequence[MapPanel], frame: Frame, keys: Keys) -> list[A
             drawn.append(_draw(figure, panel, frame, left, top - head))
         top -= height
     return drawn
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure whose parts are placed by hand; sizes in inches."""
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")
+    return figure
 
 
 def _lines(panel: MapPanel, frame: Frame) -> list[str]:
@@ -273,7 +281,7 @@ def _mark(axes: Axes, mark: Mark, middle: float, name: str) -> None:
         _note(axes, mark, middle, "" if np.isfinite(mark.value) else name)
 
 
-def _shape(mark: Mark) -> dict[str, object]:
+def _shape(mark: Mark) -> dict[str, Any]:
     if mark.is_crossed:
         return {"marker": "X", "markersize": 8, "markeredgewidth": 0}
     return {"marker": "D" if mark.is_reference else "o", "markersize": 6.5, "markeredgewidth": 0}
@@ -318,6 +326,11 @@ def _handles(keys: Keys) -> list[Line2D | Patch]:
     if keys.noise:
         found.append(Patch(facecolor=GREY, alpha=NOISE_SHADE, label=keys.noise))
     return found
+
+
+def entries(keys: Keys) -> list[str]:
+    """The texts of the key."""
+    return [str(handle.get_label()) for handle in _handles(keys)]
 
 
 def _draw_key(figure: Figure, handles: list[Line2D | Patch], left: float, top: float) -> Axes:
