@@ -72,7 +72,7 @@ class AblationMap:
     """The map of a study.
 
     Attributes:
-        figure: all tables in one figure, for files; its ``narrow`` is not used.
+        figure: all tables in one figure, for files; ``narrow`` is the same.
         key: the drawing that explains the marks.
         legend: its texts.
         panels: a drawing per table.
@@ -203,6 +203,7 @@ def _told(table: GridTable) -> list[str]:
         parts += [counted(int(seeds), "seed")] if int(seeds) > 1 else []
         parts += [status] if status else []
         if theirs:
-            parts.append(f"published {theirs}" + (f" ({their_effect})" if their_effect else ""))
+            compared = f", {their_effect}" if their_effect else ""
+            parts.append(f"published {theirs} {MAIN_METRIC}{compared}")
         told.append(f"{label}: {', '.join(parts)}")
     return told

@@ -36,6 +36,9 @@ _ROW, _LINE, _HEAD, _AXIS, _GAP = 0.29, 0.18, 0.27, 0.3, 0.3
 """The heights of a row, of each further line of its label, of the names of the columns, of the
 axis, and the gap between two drawings, in inches."""
 
+_KEY = 0.22
+"""The height of an entry of the key, in inches."""
+
 _VALUE, _MAX_LABEL, _SPACE = 0.42, 1.5, 0.12
 """The widths of the values, of the labels at most, and the space around the dots, in inches."""
 
@@ -166,7 +169,7 @@ def map_panel(panel: MapPanel, frame: Frame) -> Axes:
 def map_key(keys: Keys) -> Axes:
     """What the marks mean."""
     handles = _handles(keys)
-    figure = _figure(WIDTH, 0.1 + 0.23 * len(handles))
+    figure = _figure(WIDTH, _KEY * len(handles))
     return _draw_key(figure, handles, 0.0, figure.get_figheight())
 
 
@@ -176,7 +179,7 @@ def ablation_map(panels: Sequence[MapPanel], frame: Frame, keys: Keys) -> list[A
     handles = _handles(keys)
     titles = [wrapped(panel.title, WIDTH - 0.2, FONT_SIZE + 0.5) for panel in panels]
     heads = [0.1 + 0.2 * (1 + title.count("\n")) for title in titles]
-    sizes = [0.1 + 0.23 * len(handles)]
+    sizes = [_KEY * len(handles)]
     sizes += [h + _height(p, frame) for h, p in zip(heads, panels, strict=True)]
     rows = [range(at, min(at + COLUMNS, len(sizes))) for at in range(0, len(sizes), COLUMNS)]
     heights = [max(sizes[number] for number in row) + _GAP for row in rows]
@@ -335,7 +338,7 @@ def entries(keys: Keys) -> list[str]:
 
 def _draw_key(figure: Figure, handles: list[Line2D | Patch], left: float, top: float) -> Axes:
     width, height = figure.get_size_inches()
-    tall = 0.1 + 0.23 * len(handles)
+    tall = _KEY * len(handles)
     axes = figure.add_axes((left / width, (top - tall) / height, WIDTH / width, tall / height))
     axes.set_axis_off()
     axes.legend(

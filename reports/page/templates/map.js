@@ -62,8 +62,11 @@
       next.focus();
     };
 
-    for (const mark of drawing.querySelectorAll("g[id*='mark-']")) {
-      const number = buttons.length;
+    // The drawing's own order is that of its layers.
+    const numberOf = (mark) => Number(mark.id.split("-").at(-1));
+    const found = [...drawing.querySelectorAll("g[id*='mark-']")];
+    found.sort((a, b) => numberOf(a) - numberOf(b));
+    for (const [number, mark] of found.entries()) {
       const title = mark.querySelector("title");
       const button = document.createElement("button");
       button.type = "button";
