@@ -1,5 +1,6 @@
 """The figures of a report, drawn from records."""
 
+from reports.figures.ablation_map import AblationMap, ablation_map
 from reports.figures.detections import (
     error_types,
     miss_rate,
@@ -16,8 +17,10 @@ from reports.figures.training import training_curves
 from reports.figures.tuning import ap_over_budget
 
 __all__ = [
+    "AblationMap",
     "Illustrated",
     "Illustration",
+    "ablation_map",
     "ap_over_budget",
     "ap_over_ms",
     "ap_over_rows",

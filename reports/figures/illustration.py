@@ -6,13 +6,15 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.plots import drawing, svg
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,43 @@ def drawn(
 ) -> Illustration:
     """Draw a figure for both widths, unless this process has drawn it from the same numbers.
 
-    ``draw`` takes the width in inches as ``width``. The report of a running study is rendered often
-    with few new numbers, and drawing takes most of the time.
+    ``draw`` takes the width in inches as ``width``.
+    """
+    files = drawn_once(name, drawing.to_files, draw, *numbers, width=drawing.WIDTH, **options)
+    small = drawn_once(
+        f"{name}{_NARROW}", drawing.to_svg, draw, *numbers, width=drawing.NARROW, **options
+    )
+    return Illustration(name, alternative, files.svg, small, files.png, files.pdf, window)
+
+
+def drawn_once(
+    name: str,
+    written: Callable[[Figure, str], _T],
+    draw: Callable[..., Axes | Sequence[Axes]],
+    *numbers: Any,
+    **options: Any,
+) -> _T:
+    """Draw and write a figure, unless this process has drawn it from the same numbers.
+
+    The report of a running study is rendered often with few new numbers, and drawing takes most of
+    the time.
+
+    Args:
+        name: no other drawing of the page has it.
+        written: writes the figure; it gets the figure and the name without its ending for a phone.
+        draw: draws it.
+        numbers: the arguments of ``draw``.
+        options: its arguments by name.
     """
     content = pickle.dumps((draw.__qualname__, numbers, options))
     digest = hashlib.sha256(content).digest()
     known = _KNOWN.get(name)
     if known is None or known[0] != digest:
         with _uncollected():
-            wide, narrow = (
-                _figure(draw(*numbers, width=width, **options))
-                for width in (drawing.WIDTH, drawing.NARROW)
-            )
-            known = digest, drawing.to_files(wide, name), drawing.to_svg(narrow, name)
+            figure = _figure(draw(*numbers, **options))
+            known = digest, written(figure, name.removesuffix(_NARROW))
             _KNOWN[name] = known
-    _, files, small = known
-    return Illustration(name, alternative, files.svg, small, files.png, files.pdf, window)
+    return known[1]
 
 
 def _figure(drawn: Axes | Sequence[Axes]) -> Figure:
@@ -101,5 +124,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-_KNOWN: dict[str, tuple[bytes, drawing.Files, str]] = {}
-"""Name -> the hash of the numbers of its last drawing, its files, and the SVG for a phone."""
+_NARROW = " for a phone"
+
+_KNOWN: dict[str, tuple[bytes, Any]] = {}
+"""Name -> the hash of the numbers of its last drawing, and what was written of it."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from reports.detections.gallery import Picture
-from reports.figures import Illustration
+from reports.figures import AblationMap, Illustration
 from reports.page.runs import Run, entry_of
 from reports.tables.table import AXIS, LINKS, MAX_COLUMNS, PUBLISHED, Column, Link, Table, linked
 from reports.text.sentences import CI, listed
@@ -191,6 +191,21 @@ class FigureBlock(Block):
         content = getattr(self.figure, suffix)
         content = content.encode() if isinstance(content, str) else content
         return f"figures/{self.name}.{suffix}", content
+
+
+@dataclass(frozen=True)
+class FigureFile(FigureBlock):
+    """A figure that is only linked: the page shows its numbers elsewhere."""
+
+    kind: ClassVar[str] = "figure_file"
+
+
+@dataclass(frozen=True)
+class MapBlock(FigureBlock):
+    """The map of the ablations: a drawing per table; the Markdown page shows them as one figure."""
+
+    kind: ClassVar[str] = "map"
+    map: AblationMap
 
 
 @dataclass(frozen=True)

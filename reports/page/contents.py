@@ -16,9 +16,11 @@ from reports.page.blocks import (
     Block,
     Bullets,
     FigureBlock,
+    FigureFile,
     Formula,
     Heading,
     Lede,
+    MapBlock,
     Note,
     Section,
     TableBlock,
@@ -88,11 +90,15 @@ def report(results: Results) -> Report:
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
     found = answer.answer(results)
+    mapped = [(grid, table) for grid, table in grids if grid.name != HEADLINE]
+    shown_map = figures.ablation_map(results, mapped)
     sections = [
         _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         _best(results, grids),
-        *(_grid(results, grid, table) for grid, table in grids),
+        *(_grid(results, grid, table) for grid, table in grids if grid.name == HEADLINE),
+        Section("map", "All ablations at a glance", _map(results, mapped, shown_map)),
+        *(_grid(results, grid, table, is_mapped=shown_map is not None) for grid, table in mapped),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
         Section("training_length", "Training length", _training_length(results, grids)),
         Section("per_class", "AP per category", _per_class(results)),
@@ -224,7 +230,22 @@ def table_of_best(rows: Sequence[dict[str, str]]) -> Table:
     return Table(columns)
 
 
-def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
+def _map(
+    results: Results, tables: Sequence[tuple[Grid, GridTable]], found: figures.AblationMap | None
+) -> list[Block]:
+    if found is None:
+        return []
+    caption = captions.ablation_map(tables)
+    made = provenance.caption(results, results.records_of(results.frame))
+    return [MapBlock(found.figure, f"{caption} {made}.", found)]
+
+
+def _grid(results: Results, grid: Grid, table: GridTable, is_mapped: bool = False) -> Section:
+    """The section of a table.
+
+    Args:
+        is_mapped: whether the map shows its dots; if so, its own figure is only linked.
+    """
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.records_of(frame))
     found = differences(results, grid, table.row_labels)
@@ -243,10 +264,12 @@ def _grid(results: Results, grid: Grid, table: GridTable) -> Section:
         blocks.append(Warning(captions.confounds(found)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
-    dots = captions.dots(frame, table)
-    blocks.append(
-        FigureBlock(figures.ap_over_rows(results, grid, table), f"{dots}{source} {made}.")
-    )
+    figure = figures.ap_over_rows(results, grid, table)
+    if is_mapped:
+        blocks.append(FigureFile(figure, "Dot plot of this table:"))
+    else:
+        dots = captions.dots(frame, table)
+        blocks.append(FigureBlock(figure, f"{dots}{source} {made}."))
     over_ms = figures.ap_over_ms(grid, table) if _several_timed(results) else None
     if over_ms:
         blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))

@@ -20,7 +20,8 @@ GROUPS = {
 ``Ablations``.
 """
 
-UNFOLDED = ("Result", "Comparison")
+UNFOLDED, UNFOLDED_SECTIONS = ("Result", "Comparison"), ("map",)
+"""The titles of groups, and the anchors of sections in other groups."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,8 @@ class Group:
     title: str
     sections: Sequence[Section]
 
-    @property
-    def is_unfolded(self) -> bool:
-        return self.title in UNFOLDED
+    def is_unfolded(self, section: Section) -> bool:
+        return self.title in UNFOLDED or section.anchor in UNFOLDED_SECTIONS
 
     @property
     def anchor(self) -> str:

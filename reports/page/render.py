@@ -86,7 +86,9 @@ def write_page(
     }
     kinds = {block.kind for section in report.sections for block in section.blocks}
     copied = copies.copies(report.sections)
-    names = ["theme.js", "page.js"]
+    names = ["theme.js"]
+    names += ["map.js"] if blocks.MapBlock.kind in kinds else []  # names the rows of tables
+    names += ["page.js"]
     names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
     names += ["copy.js"] if copied else []
     theme, *scripts = (_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)

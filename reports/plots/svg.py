@@ -18,6 +18,9 @@ from reports.results.colours import PALETTE
 FONTS = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 """Narrower than the font that matplotlib measures, so that texts do not run into each other."""
 
+MARK = "mark-"
+"""The beginning of the ids of marks that a page makes interactive."""
+
 _QUALITY = 85
 """Of photographs."""
 
@@ -35,7 +38,7 @@ def compact(text: str) -> str:
     """The ``<svg>`` element of matplotlib's file, smaller.
 
     Coordinates are rounded to a hundredth of a point. Elements that draw nothing are removed, ids
-    are kept only if something refers to them, and are short.
+    are kept only if something refers to them, and are short. Ids that begin with ``MARK`` are kept.
     """
     root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
@@ -44,6 +47,7 @@ def compact(text: str) -> str:
                 parent.remove(child)
     used = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
     names = {old: f"i{number}" for number, old in enumerate(used)}
+    names |= {name: name for name in re.findall(rf' id="({MARK}[^"]+)"', text)}
     for element in root.iter():
         _shorten(element, names)
     _flatten(root)

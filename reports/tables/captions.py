@@ -1,6 +1,7 @@
 """Captions and notes of a grid's table and figures: plain text, escaped where it is shown."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -123,6 +124,22 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
         text += f"; {', '.join(f'{loss.short} is {loss.colour_name}' for loss in losses)}"
     text += "".join(f"; {one.name} is {one.colour_name}" for one in _detectors(frame))
     return text + "."
+
+
+def ablation_map(shown: Sequence[tuple[Grid, GridTable]]) -> str:
+    """The caption of the map of these tables."""
+    halves = [grid.name for grid, _ in shown if grid.is_tuned]
+    parts = [f"Mean {MAIN_METRIC} of each row, on one axis for all tables."]
+    if any(table.has_published for _, table in shown):
+        parts.append(
+            f"A hollow tick is our {MAIN_METRIC} at the row's published rank in its table: it is "
+            "on the dot where both orders agree."
+        )
+    if halves:
+        parts.append(
+            f"The values of {tables(halves)} are those of the reporting half of the images."
+        )
+    return " ".join(parts)
 
 
 def speed(grid: Grid, table: GridTable) -> str:

@@ -251,8 +251,8 @@ def test_a_table_has_nine_columns_at_most_and_unfolds_the_others(visit, broken):
 
 def test_figures_enlarge_and_come_back(visit, broken):
     page = visit(broken)
-    button = page.locator("#figure-alpha").get_by_role("button", name="Enlarge")
-    small = page.locator("#figure-alpha svg.wide").bounding_box()
+    button = page.locator("#figure-alpha_gamma").get_by_role("button", name="Enlarge")
+    small = page.locator("#figure-alpha_gamma svg.wide").bounding_box()
     button.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -261,11 +261,77 @@ def test_figures_enlarge_and_come_back(visit, broken):
     assert violations(page) == []
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    assert page.locator("#figure-alpha svg.wide").bounding_box()["width"] == small["width"]
+    assert page.locator("#figure-alpha_gamma svg.wide").bounding_box()["width"] == small["width"]
     assert button.evaluate("button => button === document.activeElement")
-    page.locator("#figure-alpha .card").click()
+    page.locator("#figure-alpha_gamma .card").click()
     dialog.get_by_role("button", name="Close").click()
-    assert not dialog.is_visible() and page.locator("#figure-alpha svg.wide").count() == 1
+    assert not dialog.is_visible() and page.locator("#figure-alpha_gamma svg.wide").count() == 1
+
+
+def test_the_keyboard_reaches_every_row_of_the_map(visit, broken):
+    page = visit(broken, unfolded=False)
+    stops = '.map :is(a[href], button:not([tabindex="-1"]))'
+    panels = page.locator(".map .panel").count()
+    assert page.locator(stops).count() <= 2 * panels + 3, "a table's link and one stop for its rows"
+    plot = page.locator('.map [data-table="alpha"]')
+    rows, tip = plot.get_by_role("button"), plot.locator(".tip")
+    assert rows.count() == 3 and not tip.is_visible()
+    rows.first.focus()
+    assert "α = 0.25: 4.3 AP" in tip.inner_text()
+    page.keyboard.press("ArrowDown")
+    assert "α = 0.5: no value, failed" in tip.inner_text()
+    page.keyboard.press("End")
+    assert "α = 0.75: 13.0 AP" in tip.inner_text()
+    assert page.locator(stops).count() <= 2 * panels + 3 + tip.locator("a").count()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Row in the table"
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    row = page.locator("#row-alpha-2")
+    assert row.is_visible() and row.locator("td.number").first.inner_text() == "13.0"
+
+
+def test_a_row_of_the_map_leads_to_its_record(visit, broken):
+    page = visit(broken, unfolded=False)
+    plot = page.locator('.map [data-table="alpha"]')
+    plot.get_by_role("button").first.hover()
+    tip = plot.locator(".tip")
+    assert tip.is_visible()
+    plot.get_by_role("button").first.click()
+    tip.get_by_role("link", name="record of seed 1").click()
+    assert page.locator("#run-ce-alpha0\\.25-seed1").is_visible()
+    page.keyboard.press("Escape")
+
+
+def test_a_tap_shows_a_row_of_the_map(visit, broken):
+    page = visit(broken, width=NARROW, unfolded=False, has_touch=True)
+    assert page.evaluate(SMALLEST_TEXT.replace(".card", ".map")) >= 12
+    lefts = {one.bounding_box()["x"] for one in page.locator(".map .panel").all()}
+    assert len(lefts) == 1, "one table in a row"
+    plot = page.locator('.map [data-table="star"]')
+    plot.get_by_role("button").last.tap()
+    assert "0.0 AP, diverged" in plot.locator(".tip").inner_text()
+    page.keyboard.press("Escape")
+    assert not plot.locator(".tip").is_visible()
+
+
+@pytest.mark.parametrize("width", [1280, WIDE])
+def test_the_map_has_three_tables_in_a_row(visit, broken, width):
+    page = visit(broken, width=width, unfolded=False)
+    parts = [one.bounding_box() for one in page.locator(".map > div").all()]
+    assert len({part["y"] for part in parts[:3]}) == 1 and parts[3]["y"] > parts[0]["y"]
+    assert page.evaluate(SMALLEST_TEXT.replace(".card", ".map")) >= 12
+    middles = "button => button.getBoundingClientRect().height"
+    assert page.locator(".map .marks button").first.evaluate(middles) >= 24
+
+
+def test_the_map_is_complete_without_javascript(visit, broken):
+    page = visit(broken, unfolded=False, java_script_enabled=False)
+    plot = page.locator('.map [data-table="alpha"]')
+    shown = plot.locator("svg text").all_text_contents()
+    assert {"0.25", "0.5", "0.75", "4.3", "–", "13.0", "failed"} <= set(shown)
+    assert "α = 0.25: 4.3 AP" in plot.locator("svg title").first.text_content()
+    assert page.locator('.map a[href="#alpha"]').is_visible()
 
 
 def test_light_and_dark_are_a_button_away(visit, broken):
