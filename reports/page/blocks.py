@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reports.detections.gallery import Picture
 from reports.figures import Illustration
+from reports.page.gamma_slider import GammaSlider
 from reports.page.runs import Run, entry_of
 from reports.tables.table import LINKS, Column, Link, Table, linked
 
@@ -235,6 +236,14 @@ class TwoRowsBlock(Block):
 
     kind: ClassVar[str] = "two_rows"
     data: Markup
+
+
+@dataclass(frozen=True)
+class GammaBlock(Block):
+    """A slider for gamma, drawn by ``gamma_slider.js``; the Markdown page has only a sentence."""
+
+    kind: ClassVar[str] = "gamma_slider"
+    slider: GammaSlider
 
 
 @dataclass(frozen=True)

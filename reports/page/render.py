@@ -87,7 +87,11 @@ def write_page(
     kinds = {block.kind for section in report.sections for block in section.blocks}
     copied = copies.copies(report.sections)
     names = ["theme.js", "page.js"]
-    names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
+    interactive = [
+        kind for kind in (blocks.TwoRowsBlock.kind, blocks.GammaBlock.kind) if kind in kinds
+    ]
+    names += ["elements.js"] if interactive else []
+    names += [f"{kind}.js" for kind in interactive]
     names += ["copy.js"] if copied else []
     theme, *scripts = (_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)
     page = _environment(autoescape=True).get_template("index.html.j2")

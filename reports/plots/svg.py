@@ -18,6 +18,9 @@ from reports.results.colours import PALETTE
 FONTS = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 """Narrower than the font that matplotlib measures, so that texts do not run into each other."""
 
+MARK = "mark-"
+"""An id that begins like this is kept, for scripts of the page."""
+
 _QUALITY = 85
 """Of photographs."""
 
@@ -34,8 +37,8 @@ _DEFAULTS = {("stroke-linejoin", "round"), ("stroke-linecap", "butt"), ("stroke-
 def compact(text: str) -> str:
     """The ``<svg>`` element of matplotlib's file, smaller.
 
-    Coordinates are rounded to a hundredth of a point. Elements that draw nothing are removed, ids
-    are kept only if something refers to them, and are short.
+    Coordinates are rounded to a hundredth of a point. Elements that draw nothing are removed. Ids
+    are kept if something refers to them, and are then short, or if they begin with ``MARK``.
     """
     root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
@@ -44,6 +47,7 @@ def compact(text: str) -> str:
                 parent.remove(child)
     used = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
     names = {old: f"i{number}" for number, old in enumerate(used)}
+    names |= {mark: mark for mark in re.findall(rf'\bid="({MARK}[^"]*)"', text)}
     for element in root.iter():
         _shorten(element, names)
     _flatten(root)
