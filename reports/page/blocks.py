@@ -246,6 +246,10 @@ class GammaBlock(Block):
     slider: GammaSlider
 
 
+INTERACTIVE = (TwoRowsBlock.kind, GammaBlock.kind)
+"""The kinds that a script of the same name draws."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A section of the report: the target of a link, its title and its blocks."""

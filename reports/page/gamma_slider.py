@@ -73,9 +73,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
     compared = compared_gammas(results)
     known = [cell["gamma"] for cells in trained.values() for cell in cells]
     known += [gamma for _, gamma in {*compared, *BESIDE}]
-    start = next(
-        (gamma for loss, gamma in sorted(compared) if loss == BASELINE), dict(BESIDE)[BASELINE]
-    )
+    at_first = [gamma for loss, gamma in sorted(compared) if loss == BASELINE]
     model = next(filter(None, (distribution(results, loss) for loss in GAMMAS)), None)
     content: dict[str, Any] = {
         "losses": [[loss, loss_label(loss).short] for loss in (BASELINE, CANDIDATE)],
@@ -88,7 +86,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return GammaSlider(
-        start=start,
+        start=next(iter(at_first), dict(BESIDE)[BASELINE]),
         highest=STEP * math.ceil(max(known) / STEP - 1e-9),
         step=STEP,
         easiest=EASIEST,

@@ -87,9 +87,7 @@ def write_page(
     kinds = {block.kind for section in report.sections for block in section.blocks}
     copied = copies.copies(report.sections)
     names = ["theme.js", "page.js"]
-    interactive = [
-        kind for kind in (blocks.TwoRowsBlock.kind, blocks.GammaBlock.kind) if kind in kinds
-    ]
+    interactive = [kind for kind in blocks.INTERACTIVE if kind in kinds]
     names += ["elements.js"] if interactive else []
     names += [f"{kind}.js" for kind in interactive]
     names += ["copy.js"] if copied else []

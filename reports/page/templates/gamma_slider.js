@@ -28,7 +28,7 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
 (() => {
   const root = document.getElementById("gamma-slider");
   const data = JSON.parse(document.getElementById("gamma-slider-data").textContent);
-  const input = document.getElementById("gamma");
+  const input = root.querySelector("input");
   const { make, draw, crop } = elements;
   const at = (name, gamma) => (s) => lossOfLogit[name](s, gamma, data.saturates_at);
   const logit = (p) => Math.log(p / (1 - p));
@@ -57,7 +57,7 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
       svg.append(draw("text", { x: LEFT + legend + 40, y: y + 4 }, short));
     });
     // The view ends here; the lines do not.
-    const view = draw("svg", { x: LEFT, y: TOP, width: WIDE, height: HIGH, viewBox: `0 0 ${WIDE} ${HIGH}`, style: "overflow: hidden" });
+    const view = draw("svg", { x: LEFT, y: TOP, width: WIDE, height: HIGH, viewBox: `0 0 ${WIDE} ${HIGH}` });
     const lines = new Map(losses.map(([name]) => [name, draw("polyline", { class: `line ${name}` })]));
     view.append(...lines.values());
     svg.append(view);
