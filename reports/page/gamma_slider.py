@@ -123,29 +123,30 @@ def _trained(
     results: Results, cells: pd.DataFrame, loss: str, crops: Mapping[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Each gamma of a heat map with its alpha of the highest mean AP, by gamma."""
-    best: dict[float, tuple[float, dict[str, Any]]] = {}
-    for (gamma, alpha), runs in cells.groupby(["gamma", "alpha"], dropna=False, sort=False):
-        gamma = 0.0 if pd.isna(gamma) else float(gamma)
-        mean = float(runs[MAIN_METRIC].mean())
-        if math.isnan(mean) or (gamma in best and best[gamma][0] >= mean):
+    found = []
+    of_gamma = cells["gamma"].astype(float).fillna(0.0)
+    for gamma, of_alphas in cells.groupby(of_gamma, sort=True):
+        means = of_alphas.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
+        if means.empty:
             continue
-        alpha = None if pd.isna(alpha) else float(alpha)
-        values = {"loss": "ce" if gamma == 0 else loss, "alpha": alpha}
-        values |= {} if gamma == 0 else {"gamma": gamma}
-        best[gamma] = (
-            mean,
+        runs = of_alphas[of_alphas["setting"] == means.idxmax()]
+        loss_of_runs, alpha = runs["loss"].iloc[0], runs["alpha"].iloc[0]
+        values = {"loss": loss_of_runs, "alpha": None if pd.isna(alpha) else float(alpha)}
+        values |= {"gamma": float(gamma)} if gamma else {}
+        found.append(
             {
-                "gamma": gamma,
+                "gamma": float(gamma),
                 "name": f"{short_name(values)} ({setting_text(values)})",
-                "ap": f"{one_decimal(mean)} {MAIN_METRIC}",
+                "alphas": len(means),
+                "ap": f"{one_decimal(means.max())} {MAIN_METRIC}",
                 "state": row_text(runs),
-                "mark": mark_of(loss, gamma, alpha),
+                "mark": mark_of(loss, float(gamma), values["alpha"]),
                 "runs": [
                     [int(seed), cell]
                     for seed, cell in zip(runs["seed"], runs["cell"], strict=True)
                     if cell in results.records
                 ],
-                "crop": crops.get(runs["setting"].iloc[0]),
-            },
+                "crop": crops.get(means.idxmax()),
+            }
         )
-    return [found for _, (_, found) in sorted(best.items())]
+    return found

@@ -94,7 +94,8 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
         const cell = document.getElementById(`${drawing}-${mark}`);
         const edge = cell?.querySelector("path");
         if (!edge) continue;
-        for (let n = 0; n < 2; n++) cell.parentNode.append(draw("path", { class: "ring", d: edge.getAttribute("d") }));
+        const d = edge.getAttribute("d");
+        cell.parentNode.append(draw("path", { class: "ring halo", d }), draw("path", { class: "ring", d }));
       }
     }
     const note = make("span", ` Ringed: nearest to γ = ${input.value} of the `, { class: "ring-note" });
@@ -102,10 +103,12 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
     figure.querySelector("figcaption").append(note);
   };
   const described = (short, cell, cells) => {
-    const made = make("div"), text = make("p", `Trained with ${short} nearest to this γ: ${cell.name}, ${cell.ap}`);
+    const made = make("div"), text = make("p", `Nearest trained ${short}: ${cell.name}`);
+    if (cell.alphas > 1) text.append(`, the best of ${cell.alphas} α`);
+    text.append(`: ${cell.ap}`);
     if (cell.state) text.append(` (${cell.state})`);
     cell.runs.forEach(([seed, name], n) => {
-      text.append(n ? ", " : "; record: ", make("a", `seed ${seed}`, { href: `#run-${encodeURIComponent(name)}` }));
+      text.append(n ? ", " : ", record of ", make("a", `seed ${seed}`, { href: `#run-${encodeURIComponent(name)}` }));
     });
     text.append("; ");
     const link = make("a", "its place in the heat map", { href: `#figure-${data.figure}` });
@@ -134,8 +137,11 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
       const [[x0, y0], [x1, y1]] = [points[end - 1], points[end]];
       return `${percent(y0 + (y1 - y0) * (data.easiest - x0) / (x1 - x0))} of ${data.losses[n][1]}`;
     });
-    const carried = `The easiest ${100 * data.easiest} % of the negative examples carry ${easiest.join(", ")}.`;
-    root.querySelector("output").textContent = `γ = ${input.value}; ${values.join("; ")}.${easiest.length ? ` ${carried}` : ""}`;
+    const carried = `The easiest ${100 * data.easiest} % of the negative examples carry ${easiest.join(" and ")}.`;
+    root.querySelector("output").replaceChildren(
+      ...[`γ = ${input.value}; `, ...values.map((text, n) => text + (n < values.length - 1 ? "; " : "."))].map((text) => make("span", text)),
+      ...(easiest.length ? [make("span", ` ${carried}`, { class: "easiest" })] : []),
+    );
     drawLosses(`Loss over p_t at γ = ${input.value}; ${values.join("; ")}.`, [
       ...data.losses.map(([name]) => [name, curve(at(name, gamma))]), ["ce", curve(at("focal", 0))],
     ]);
