@@ -58,7 +58,8 @@ class Distribution:
     def trained_with(self) -> str:
         """For example ``FL (α = 0.5, γ = 1), seed 1``."""
         setting = setting_text(self.record.setting)
-        return f"{self.name}{f' ({setting})' if setting else ''}, seed {self.record.seed}"
+        shown = "" if not setting or setting in self.name else f" ({setting})"
+        return f"{self.name}{shown}, seed {self.record.seed}"
 
 
 def loss_over_p_t(results: Results) -> Illustrated:

@@ -49,6 +49,7 @@ class GammaSlider:
         easiest: see ``EASIEST``.
         model: the model whose examples are shown; "" if no record has a distribution.
         num_examples: the number of its background examples.
+        has_trained: whether a heat map has a cell with an AP.
         data: the JSON for a script element.
     """
 
@@ -58,6 +59,7 @@ class GammaSlider:
     easiest: float
     model: str
     num_examples: int
+    has_trained: bool
     data: Markup
 
 
@@ -92,6 +94,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
         easiest=EASIEST,
         model="" if model is None else model.trained_with,
         num_examples=0 if model is None else int(model.histograms[KIND][1].sum()),
+        has_trained=bool(trained),
         # Nothing in a script element is an entity, and only "<" can end it.
         data=Markup(text.replace("<", "\\u003c")),
     )

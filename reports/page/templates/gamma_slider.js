@@ -12,7 +12,8 @@ const lossOfLogit = {
   },
 };
 
-// The share of the examples and of their loss, each [examples, loss], the easiest examples first.
+// The share of the examples and of their loss, each [examples, loss], the easiest examples first;
+// empty where there is no loss.
 const sharesOfLoss = ({ first, step, counts }, loss) => {
   const sums = [[0, 0]];
   for (let n = counts.length - 1, examples = 0, total = 0; n >= 0; n--) {
@@ -22,7 +23,15 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
     sums.push([examples, total]);
   }
   const [examples, total] = sums.at(-1);
-  return sums.map(([x, y]) => [x / examples, y / total]);
+  return !(total > 0) ? [] : sums.map(([x, y]) => [x / examples, y / total]);
+};
+
+// The share of the loss at a share of the examples, between the points of the curve.
+const shareAt = (points, share) => {
+  const end = points.findIndex(([x]) => x >= share);
+  if (end < 1) return undefined;
+  const [[x0, y0], [x1, y1]] = [points[end - 1], points[end]];
+  return y0 + ((y1 - y0) * (share - x0)) / (x1 - x0);
 };
 
 (() => {
@@ -34,6 +43,7 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
   const logit = (p) => Math.log(p / (1 - p));
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
   const percent = (share) => {
+    if (share === undefined) return "–";
     if (share < 0.0005) return "under 0.1 %";
     return share > 0.9995 ? "over 99.9 %" : `${(100 * share).toFixed(1)} %`;
   };
@@ -132,15 +142,11 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
     const values = [0.1, 0.5, 0.9].map((p) => `at pₜ = ${p}: ` + data.losses
       .map(([name, short]) => `${short} ${number(at(name, gamma)(logit(p)))}`).join(", "));
     const shares = data.examples ? data.losses.map(([name]) => [name, sharesOfLoss(data.examples, at(name, gamma))]) : [];
-    const easiest = shares.map(([, points], n) => {
-      const end = points.findIndex(([x]) => x >= data.easiest);
-      const [[x0, y0], [x1, y1]] = [points[end - 1], points[end]];
-      return `${percent(y0 + (y1 - y0) * (data.easiest - x0) / (x1 - x0))} of ${data.losses[n][1]}`;
-    });
+    const easiest = shares.map(([, points], n) => `${percent(shareAt(points, data.easiest))} of ${data.losses[n][1]}`);
     const carried = `The easiest ${100 * data.easiest} % of the negative examples carry ${easiest.join(" and ")}.`;
     root.querySelector("output").replaceChildren(
-      ...[`γ = ${input.value}; `, ...values.map((text, n) => text + (n < values.length - 1 ? "; " : "."))].map((text) => make("span", text)),
-      ...(easiest.length ? [make("span", ` ${carried}`, { class: "easiest" })] : []),
+      ...[`γ = ${input.value}`, ...values].flatMap((text, n) => [make("span", text + (n < values.length ? ";" : ".")), " "]),
+      ...(easiest.length ? [make("span", carried, { class: "easiest" })] : []),
     );
     drawLosses(`Loss over p_t at γ = ${input.value}; ${values.join("; ")}.`, [
       ...data.losses.map(([name]) => [name, curve(at(name, gamma))]), ["ce", curve(at("focal", 0))],
