@@ -1,6 +1,7 @@
 """The losses over p_t, and the cumulative loss of trained models."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,31 @@ POINTS = 400
 """The approximate maximum number of points of a line."""
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """Where the examples of a trained model are.
+
+    Attributes:
+        name: the compared setting, for example ``FL``.
+        record: the run.
+        histograms: kind -> the centres of the bins of logit(p_t) and the counts.
+    """
+
+    name: str
+    record: Record
+    histograms: _Histograms
+
+    @property
+    def trained_with(self) -> str:
+        """For example ``FL (α = 0.5, γ = 1), seed 1``."""
+        setting = setting_text(self.record.setting)
+        shown = "" if not setting or setting in self.name else f" ({setting})"
+        return f"{self.name}{shown}, seed {self.record.seed}"
+
+
 def loss_over_p_t(results: Results) -> Illustrated:
     """CE, FL and FL* with alpha_t = 1 at the compared gammas, and the functions of ``BESIDE``."""
-    compared = _compared_gammas(results)
+    compared = compared_gammas(results)
     wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
     p_t = np.linspace(0.002, 0.999, 250)
     lines, number = [], dict.fromkeys(LOSSES, 0)
@@ -73,12 +96,12 @@ def loss_over_p_t(results: Results) -> Illustrated:
             lines,
         ),
         "Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the compared "
-        f"settings and others. {names}. The appendix of the focal loss paper also uses the name FL* "
-        "for its loss, which is a different function.",
+        f"settings and others. {names}. The appendix of the focal loss paper also uses the name "
+        "FL* for its loss, which is a different function.",
     )
 
 
-def _compared_gammas(results: Results) -> set[tuple[str, float]]:
+def compared_gammas(results: Results) -> set[tuple[str, float]]:
     """The losses and gammas of the compared settings that have a formula here."""
     settings = [record.setting for one in contenders(results) for record in one.records[:1]]
     found = [(str(values.get("loss")), values.get("gamma")) for values in settings]
@@ -99,28 +122,29 @@ def cumulative_loss(results: Results) -> list[Illustrated]:
     For each model: the share of FL and of FL* at several gammas that the easiest foreground and
     background examples contribute.
     """
-    found = []
-    for loss in GAMMAS:
-        one = next(
-            (
-                (contender.name, record, histograms)
-                for contender in contenders(results)
-                for record in sorted(contender.records, key=lambda record: record.seed)
-                if record.setting.get("loss") == loss
-                and (histograms := _histograms(record)) is not None
-            ),
-            None,
-        )
-        if one is not None:
-            found.append(_of_model(results, loss, *one))
+    of_losses = {loss: distribution(results, loss) for loss in GAMMAS}
+    found = [_of_model(results, loss, one) for loss, one in of_losses.items() if one is not None]
     return found or [
         Illustrated(None, "No record has the distribution of the loss over the examples.")
     ]
 
 
-def _of_model(
-    results: Results, trained_with: str, name: str, record: Record, histograms: _Histograms
-) -> Illustrated:
+def distribution(results: Results, loss: str) -> Distribution | None:
+    """That of the first seed of the compared setting of this loss that has one."""
+    return next(
+        (
+            Distribution(contender.name, record, histograms)
+            for contender in contenders(results)
+            for record in sorted(contender.records, key=lambda record: record.seed)
+            if record.setting.get("loss") == loss
+            and (histograms := _histograms(record)) is not None
+        ),
+        None,
+    )
+
+
+def _of_model(results: Results, trained_with: str, model: Distribution) -> Illustrated:
+    record, histograms = model.record, model.histograms
     rows: dict[str, dict[str, list[plots.Line]]] = {}
     hardest: dict[str, list[str]] = {}
     for loss, gammas in GAMMAS.items():
@@ -137,7 +161,6 @@ def _of_model(
                 text = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"
                 hardest.setdefault(f"{short}, {kind}", []).append(text)
             rows[short][kind] = lines
-    setting = setting_text(record.setting)
     numbers = {kind: int(histograms[kind][1].sum()) for kind in KINDS}
     return Illustrated(
         drawn(
@@ -148,8 +171,7 @@ def _of_model(
             rows,
         ),
         "Cumulative share of the loss over the examples, easiest first, for the model trained with "
-        f"{name}"
-        f"{f' ({setting})' if setting else ''}, seed {record.seed}: {numbers['foreground']:,} "
+        f"{model.trained_with}: {numbers['foreground']:,} "
         f"foreground and {numbers['background']:,} background examples. An example is an anchor of "
         "a validation image with one category. All losses are computed without α on the same "
         "examples after training, as in figure 4 of the focal loss paper. Share of the loss that "

@@ -19,8 +19,11 @@ from reports.figures.grids import (
     published_panel,
 )
 from reports.figures.illustration import Illustrated, drawn
+from reports.plots.svg import MARK
 from reports.results import provenance
 from reports.results.labels import (
+    BASELINE,
+    CANDIDATE,
     LOSSES,
     MAIN_METRIC,
     METRICS,
@@ -41,6 +44,9 @@ from reports.text.sentences import CI, listed
 
 Tables = Sequence[tuple[Grid, GridTable]]
 """The grids of a study and their tables."""
+
+HEAT_MAPS = "alpha_gamma"
+"""The name of the figure of the heat maps."""
 
 DIVERGED_MARK = "×"
 
@@ -144,19 +150,15 @@ def heat_maps(results: Results) -> Illustrated:
 
     gamma = 0 is the cross entropy in both.
     """
-    cells = results.cells[~results.cells["judged"]]
-    own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
-    cells = cells[cells[own].isna().all(axis=1)]
+    of_losses = cells_of_maps(results)
+    if not of_losses:
+        return Illustrated(None, "No setting of FL or FL* has a result yet.")
     maps, texts = [], []
-    for loss in ("focal", "focal_star"):
-        of_loss = cells[cells["loss"].isin(("ce", loss))]
-        if not (of_loss["loss"] == loss).any() or of_loss[MAIN_METRIC].isna().all():
-            continue
-        found, words = _heat_map(of_loss, loss_label(loss).short)
+    for loss, of_loss in of_losses.items():
+        found, words = _heat_map(of_loss, loss)
         maps.append(found)
         texts += words
-    if not maps:
-        return Illustrated(None, "No setting of FL or FL* has a result yet.")
+    cells = pd.concat(of_losses.values()).drop_duplicates("cell").sort_index()
     several = (cells["seed"] > cells["seed"].min()).any()
     note = f"{MAIN_METRIC} (%) over α and γ"
     note += ", mean over all seeds of a setting" if several else ""
@@ -170,7 +172,7 @@ def heat_maps(results: Results) -> Illustrated:
         note += f", {DIVERGED_MARK} a setting with a diverged run, which counts as 0.0"
     return Illustrated(
         drawn(
-            "alpha_gamma",
+            HEAT_MAPS,
             f"{MAIN_METRIC} over α and γ. {'; '.join(texts)}.",
             plots.heat_maps,
             maps,
@@ -181,8 +183,28 @@ def heat_maps(results: Results) -> Illustrated:
     )
 
 
-def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]]:
+def cells_of_maps(results: Results) -> dict[str, pd.DataFrame]:
+    """Loss -> the runs in its heat map, those of the cross entropy among them."""
+    cells = results.cells[~results.cells["judged"]]
+    own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
+    cells = cells[cells[own].isna().all(axis=1)]
+    found = {loss: cells[cells["loss"].isin(("ce", loss))] for loss in (BASELINE, CANDIDATE)}
+    return {
+        loss: of_loss
+        for loss, of_loss in found.items()
+        if (of_loss["loss"] == loss).any() and of_loss[MAIN_METRIC].notna().any()
+    }
+
+
+def mark_of(loss: str, gamma: float, alpha: float | None) -> str:
+    """The id of a cell of a loss's heat map."""
+    at = (axis_text("gamma", gamma), axis_text("alpha", alpha))
+    return MARK + "-".join((loss, *at))
+
+
+def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]:
     """The map of a loss, and its values as text."""
+    short = loss_label(loss).short
     gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
     alphas: list[float | None] = [*sorted({float(a) for a in cells["alpha"].dropna()})]
     alphas += [None] if cells["alpha"].isna().any() else []
@@ -205,6 +227,7 @@ def _heat_map(cells: pd.DataFrame, short: str) -> tuple[plots.HeatMap, list[str]
             values.tolist(),
             marks.tolist(),
             planned.tolist(),
+            [[mark_of(loss, gamma, alpha) for alpha in alphas] for gamma in gammas],
         ),
         texts,
     )

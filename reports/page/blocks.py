@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reports.detections.gallery import Picture
 from reports.figures import AblationMap, Illustration
+from reports.page.gamma_slider import GammaSlider
 from reports.page.runs import Run, entry_of
 from reports.tables.table import AXIS, LINKS, MAX_COLUMNS, PUBLISHED, Column, Link, Table, linked
 from reports.text.sentences import CI, listed
@@ -263,6 +264,18 @@ class TwoRowsBlock(Block):
 
     kind: ClassVar[str] = "two_rows"
     data: Markup
+
+
+@dataclass(frozen=True)
+class GammaBlock(Block):
+    """A slider for gamma, drawn by ``gamma_slider.js``; the Markdown page has only a sentence."""
+
+    kind: ClassVar[str] = "gamma_slider"
+    slider: GammaSlider
+
+
+INTERACTIVE = (TwoRowsBlock.kind, GammaBlock.kind)
+"""The kinds that a script of the same name draws."""
 
 
 @dataclass(frozen=True)

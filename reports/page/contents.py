@@ -18,6 +18,7 @@ from reports.page.blocks import (
     FigureBlock,
     FigureFile,
     Formula,
+    GammaBlock,
     Heading,
     Lede,
     MapBlock,
@@ -28,6 +29,7 @@ from reports.page.blocks import (
     TwoRowsBlock,
     Warning,
 )
+from reports.page.gamma_slider import gamma_slider
 from reports.page.opening import Opening, opening
 from reports.results import provenance
 from reports.results.differences import differences
@@ -106,7 +108,7 @@ def report(results: Results) -> Report:
         Section("safety", "Missed objects", _safety(results)),
         Section("pictures", "Example detections", _gallery(shown)),
         Section("two_rows", "Two rows side by side", _two_rows(results, shown)),
-        Section("losses", "Loss functions", _losses(results)),
+        Section("losses", "Loss functions", _losses(results, shown)),
         Section("training", "Training curves", _training(results)),
         Section("dataset", "Data set", _dataset(results)),
         Section("references", "Published results of the same model", _references()),
@@ -337,11 +339,13 @@ def _two_rows(results: Results, shown: Gallery) -> list[Block]:
     return [] if data is None else [TwoRowsBlock(data)]
 
 
-def _losses(results: Results) -> list[Block]:
+def _losses(results: Results, shown: Gallery) -> list[Block]:
     return [
-        *illustrated(figures.loss_over_p_t(results)),
+        Formula("focal"),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
+        GammaBlock(gamma_slider(results, shown)),
+        *illustrated(figures.loss_over_p_t(results)),
         Heading("Cumulative loss"),
         *(block for one in figures.cumulative_loss(results) for block in illustrated(one)),
     ]

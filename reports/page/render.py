@@ -89,7 +89,9 @@ def write_page(
     names = ["theme.js"]
     names += ["map.js"] if blocks.MapBlock.kind in kinds else []  # names the rows of tables
     names += ["page.js"]
-    names += ["two_rows.js"] if blocks.TwoRowsBlock.kind in kinds else []
+    interactive = [kind for kind in blocks.INTERACTIVE if kind in kinds]
+    names += ["elements.js"] if interactive else []
+    names += [f"{kind}.js" for kind in interactive]
     names += ["copy.js"] if copied else []
     theme, *scripts = (_Script((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)
     page = _environment(autoescape=True).get_template("index.html.j2")

@@ -61,7 +61,7 @@ class SpeedPanel:
     Attributes:
         title: the title of the panel.
         curves: the most important labels first.
-        envelope: x and y of the points for which no other is higher and not further right, in order.
+        envelope: x and y of the points for which none is higher and not further right.
     """
 
     title: str

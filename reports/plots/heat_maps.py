@@ -35,6 +35,7 @@ class HeatMap:
         marks: (rows, columns), texts below the values.
         planned: (rows, columns), whether a value is expected; the cell of a missing one is
             hatched.
+        names: (rows, columns), the ids of the cells with a value in the drawing; empty for none.
     """
 
     title: str
@@ -43,6 +44,7 @@ class HeatMap:
     values: Sequence[Sequence[float]]
     marks: Sequence[Sequence[str]]
     planned: Sequence[Sequence[bool]]
+    names: Sequence[Sequence[str]] = ()
 
 
 @styled
@@ -88,7 +90,8 @@ def _cell(axes: Axes, one: HeatMap, row: int, column: int, norm: Normalize) -> N
     at = (column + 0.03, row + 0.03)
     if np.isfinite(value):
         colour = colormaps[COLOURS](norm(value))
-        axes.add_patch(Rectangle(at, 0.94, 0.94, facecolor=colour, edgecolor="none"))
+        name = one.names[row][column] if one.names else None
+        axes.add_patch(Rectangle(at, 0.94, 0.94, facecolor=colour, edgecolor="none", gid=name))
         axes.text(
             column + 0.5, row + 0.5, f"{value:.1f}\n{mark}".rstrip(),
             ha="center", va="center", fontsize=9,

@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
+HIGHEST = 5.0
+"""Where the view of losses ends; all of them grow without bound as p_t falls to 0."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -35,7 +38,7 @@ class Line:
 
 
 @styled
-def loss_over_p_t(lines: Sequence[Line], highest: float = 5.0, width: float = WIDTH) -> Axes:
+def loss_over_p_t(lines: Sequence[Line], highest: float = HIGHEST, width: float = WIDTH) -> Axes:
     """Losses over the probability of the true label, cut off at ``highest``."""
     axes = Figure(figsize=(width, 4.2)).subplots()
     draw_lines(axes, lines)

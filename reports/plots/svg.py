@@ -19,7 +19,7 @@ FONTS = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-s
 """Narrower than the font that matplotlib measures, so that texts do not run into each other."""
 
 MARK = "mark-"
-"""The beginning of the ids of marks that a page makes interactive."""
+"""An id that begins like this is kept, for scripts of the page."""
 
 _QUALITY = 85
 """Of photographs."""
@@ -37,8 +37,8 @@ _DEFAULTS = {("stroke-linejoin", "round"), ("stroke-linecap", "butt"), ("stroke-
 def compact(text: str) -> str:
     """The ``<svg>`` element of matplotlib's file, smaller.
 
-    Coordinates are rounded to a hundredth of a point. Elements that draw nothing are removed, ids
-    are kept only if something refers to them, and are short. Ids that begin with ``MARK`` are kept.
+    Coordinates are rounded to a hundredth of a point. Elements that draw nothing are removed. Ids
+    are kept if something refers to them, and are then short, or if they begin with ``MARK``.
     """
     root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
@@ -47,7 +47,7 @@ def compact(text: str) -> str:
                 parent.remove(child)
     used = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
     names = {old: f"i{number}" for number, old in enumerate(used)}
-    names |= {name: name for name in re.findall(rf' id="({MARK}[^"]+)"', text)}
+    names |= {mark: mark for mark in re.findall(rf'\bid="({MARK}[^"]*)"', text)}
     for element in root.iter():
         _shorten(element, names)
     _flatten(root)

@@ -1,6 +1,5 @@
 """The page in a browser: quiet, asking for nothing, sortable, and usable by everybody."""
 
-import shutil
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,58 +12,15 @@ from reports.detections.photographs import Photograph, photographs
 from reports.page.render import write_report
 from tests.reports import analyses
 from tests.reports.conftest import StudyFolder
+from tests.reports.page.conftest import NARROW, WIDE
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), ""
-)
 AXE = "axe_playwright_python"
 """The package that carries axe-core."""
 
-if not CHROMIUM:
-    pytest.skip("no Chromium is installed here", allow_module_level=True)
-if not (find_spec("playwright") and find_spec(AXE)):
-    pytest.skip("playwright and axe are not installed: pip install -e .[test]", True)
-
-from playwright.sync_api import sync_playwright  # noqa: E402
+if not find_spec(AXE):
+    pytest.skip("axe is not installed: pip install -e .[test]", allow_module_level=True)
 
 HOSTILE = "<img src=x onerror=alert(1)>_%&|"
-WIDE, NARROW = 1440, 390
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """A function that opens a page; its console, dialogs and requests are in ``page.events``."""
-    contexts = []
-
-    def visit(path: Path, width=WIDE, scheme="light", anchor="", unfolded=True, **options):
-        contexts.append(
-            browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme, **options
-            )
-        )
-        page = contexts[-1].new_page()
-        page.events = []
-        page.on("console", lambda said: page.events.append(f"{said.type}: {said.text}"))
-        page.on("pageerror", lambda error: page.events.append(f"error: {error}"))
-        page.on("request", lambda asked: page.events.append(asked.url))
-        page.on("dialog", lambda shown: (page.events.append(shown.message), shown.dismiss()))
-        page.goto(path.as_uri() + anchor)
-        if unfolded:
-            page.evaluate("for (const one of document.querySelectorAll('.fold')) one.open = true;")
-        page.events = [event for event in page.events if not event.startswith("data:")]
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")
