@@ -224,7 +224,7 @@ def test_captions_come_from_the_records(page):
         "digits_in_scenes · 40 validation images · 1x, 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
-    # The three tables and their figures, the training curves of two losses; three of the study.
+    # The three tables and their map, the training curves of two losses; three of the study.
     assert page.text.count(made) == 9
 
 
