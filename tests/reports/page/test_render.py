@@ -98,7 +98,7 @@ def test_only_the_page_s_own_scripts_may_run(html, page):
     ]
     hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == POLICY]
-    assert len(scripts) == 5
+    assert len(scripts) == 7
     assert f"script-src {hashes};" in policy and "default-src 'none'" in policy
     data = [a for tag, a in page.tags if tag == "script" and a]
     assert {one["type"] for one in data} == {"application/json", "application/octet-stream"}
