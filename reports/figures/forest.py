@@ -60,13 +60,13 @@ def _effect(row: Compared, reference: Compared, colour: str) -> plots.Effect:
 
 
 def _text(row: Compared) -> str:
-    """For example ``−2.8 worse``."""
+    """For example ``−2.8, worse``."""
     found = row.found
     if found.is_reference:
         return f"{one_decimal(found.mean)} {MAIN_METRIC}" if found.seeds else "no value"
     if math.isnan(found.difference):
         return "no value" if not found.seeds else f"{one_decimal(found.mean)} {MAIN_METRIC}"
-    return f"{difference_number(found.difference)} {found.verdict or 'not tested'}"
+    return f"{difference_number(found.difference)}, {found.verdict or 'not tested'}"
 
 
 def _alternative(

@@ -21,7 +21,8 @@ class Opening:
         title: the question and its answer.
         kicker: the study's title, if it is not the page's; else "".
         formulas: the losses whose formulas are shown; the templates have one per name.
-        terms: the symbols of the formulas and the metric; "" without formulas.
+        gist: what these losses do; "" without formulas.
+        terms: the symbols of the formulas, the metric and the unit of schedules.
         scope: data, input size, schedule.
         verdict: the effect; None if the study compares no losses.
         finding: what the first table shows, in place of a verdict; else "".
@@ -33,6 +34,7 @@ class Opening:
     title: str
     kicker: str = ""
     formulas: tuple[str, ...] = ()
+    gist: str = ""
     terms: str = ""
     scope: tuple[str, ...] = ()
     verdict: Verdict | None = None
@@ -60,6 +62,7 @@ def opening(results: Results, found: Answer) -> Opening:
         kicker="" if own == title else own,
         title=title,
         formulas=losses,
+        gist=texts.gist(losses),
         terms=texts.terms(results, asked, losses),
         scope=texts.scope(results),
         verdict=texts.verdict(results, found),

@@ -72,7 +72,7 @@ def forest(
     labels = [wrapped(row.label, _label_width(row, width), FONT_SIZE) for row in rows]
     lines = [1 + label.count("\n") for label in labels]
     heights = [_LABEL + _LINE * number + _MARK for number in lines]
-    keys = _keys(rows, noise)
+    keys = _keys(rows, noise, margin)
     columns = 1 if any(row.partial for row in rows) else 2  # two long labels do not fit
     below = 0.62 + 0.2 * math.ceil(len(keys) / columns)
     figure = Figure(figsize=(width, sum(heights) + below))
@@ -150,7 +150,7 @@ def _limits(rows: Sequence[Effect], noise: float, margin: float) -> tuple[float,
     return low - 0.06 * (high - low), high + 0.06 * (high - low)
 
 
-def _keys(rows: Sequence[Effect], noise: float) -> list[Line2D | Patch]:
+def _keys(rows: Sequence[Effect], noise: float, margin: float) -> list[Line2D | Patch]:
     intervals = {row.partial for row in rows if np.isfinite(row.low)}
     keys: list[Line2D | Patch] = [
         Line2D([], [], color=GREY, linewidth=2, linestyle=(0, (2, 2)) if partial else "-",
@@ -164,6 +164,7 @@ def _keys(rows: Sequence[Effect], noise: float) -> list[Line2D | Patch]:
     if np.isfinite(noise):
         keys.append(Patch(facecolor=GREY, alpha=NOISE_SHADE, label="noise of seeds"))
     keys.append(
-        Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label="equivalence margin")
+        Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)),
+               label=f"±{margin:g}: equivalent")
     )  # fmt: skip
     return keys

@@ -132,8 +132,8 @@ def ablation_map(shown: Sequence[tuple[Grid, GridTable]]) -> str:
     parts = [f"Mean {MAIN_METRIC} of each row, on one axis for all tables."]
     if any(table.has_published for _, table in shown):
         parts.append(
-            f"A hollow tick is our {MAIN_METRIC} at the row's published rank in its table: it is "
-            "on the dot where both orders agree."
+            f"A hollow tick is our {MAIN_METRIC} at the row's published rank in its table, not the "
+            f"published {MAIN_METRIC}: it is on the dot where both orders agree."
         )
     if halves:
         parts.append(

@@ -79,10 +79,10 @@ def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
     if not known:
         return "No row of this table has a value yet."
     parts = [_order(shown), _best(shown, known), _departures(shown)]
-    text = "; ".join(filter(None, parts))
+    text = " ".join(f"{part}." for part in parts if part)
     some = f"{len(known)} of {counted(len(found), 'row')} have a value. " if len(known) < len(
         found) else ""  # fmt: skip
-    return f"{some}{text[:1].upper()}{text[1:]}. {_certainty(shown)}"
+    return f"{some}{text} {_certainty(shown)}"
 
 
 def _order(shown: _Shown) -> str:
@@ -91,27 +91,27 @@ def _order(shown: _Shown) -> str:
         return ""
     found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs.tolist())
     if found.tau is None or found.p_value is None:
-        return f"the order cannot be compared with the published one, since {found.undefined}"
+        return f"The order cannot be compared with the published one, since {found.undefined}"
     rows = (
         f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
     )
     if found.p_value >= SIGNIFICANCE:
-        return f"the order of the rows is not significantly related to the published one ({rows})"
+        return f"The order of the rows is not significantly related to the published one ({rows})"
     relation = "follows" if found.tau > 0 else "reverses"
-    return f"the order of the rows {relation} the published one ({rows})"
+    return f"The order of the rows {relation} the published one ({rows})"
 
 
 def _best(shown: _Shown, known: Sequence[int]) -> str:
     """The best row and its effect, and the best published row and its effect."""
     best = max(known, key=lambda number: shown.ours[number].mean)
-    text = f"the best row is {shown.labels[best]} with {_value(shown, best)}"
+    text = f"The best row is {shown.labels[best]} with {_value(shown, best)}"
     if np.isnan(shown.theirs).all():
         return text
     theirs = int(np.nanargmax(shown.theirs))
     effect = _published_value(shown, theirs)
     if theirs == best:
         return f"{text}, as published ({effect})"
-    return f"{text}, the best published row is {shown.labels[theirs]} with {effect}"
+    return f"{text}. The best published row is {shown.labels[theirs]} with {effect}"
 
 
 def _value(shown: _Shown, number: int) -> str:
@@ -149,7 +149,7 @@ def _departures(shown: _Shown) -> str:
     if math.isnan(shown.noise) and not shown.tested:
         certain = opposite
     if not certain:
-        return "no effect departs from the published one in its sign" + (
+        return "No effect departs from the published one in its sign" + (
             " by more than the noise" if opposite else ""
         )
     certain.sort(key=lambda number: -abs(shown.ours[number].difference - theirs[number]))
@@ -160,8 +160,7 @@ def _departures(shown: _Shown) -> str:
     ]
     if len(certain) > MAX_NAMED:
         named.append(counted(len(certain) - MAX_NAMED, "other row"))
-    verb = "has" if len(certain) == 1 else "have"
-    return f"{listed(named)} {verb} an effect of the opposite sign"
+    return f"The sign of the effect is opposite to the published one for {listed(named)}"
 
 
 def _certainty(shown: _Shown) -> str:
@@ -186,9 +185,9 @@ def _certainty(shown: _Shown) -> str:
         return "Certainty: none of this is tested, and the noise of seeds is unknown."
     noise = f"a difference below {one_decimal(shown.noise)} {MAIN_METRIC} is within the noise"
     if not effects:
-        return f"Certainty: nothing is tested; {noise} of seeds."
+        return f"Certainty: no single effect is tested; {noise} of seeds."
     beyond = sum(map(shown.exceeds_noise, effects))
     return (
-        f"Certainty: nothing is tested; {noise} of seeds, which {beyond} of "
-        f"{counted(len(effects), 'effect')} {'exceeds' if beyond == 1 else 'exceed'}."
+        f"Certainty: no single effect is tested; {noise} of seeds, and {beyond} of "
+        f"{counted(len(effects), 'effect')} {'is' if beyond == 1 else 'are'} larger than that."
     )

@@ -138,9 +138,13 @@ def formulas(results: Results, asked: Question | None) -> tuple[str, ...]:
     return tuple(loss for loss in dict.fromkeys(losses) if loss in LOSSES)
 
 
+def gist(losses: Sequence[str]) -> str:
+    """What the losses of the formulas do."""
+    return " ".join(text for loss, text in _KINDS.items() if loss in losses)
+
+
 def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> str:
-    """What the losses do, the symbols of their formulas, the other losses and the metric."""
-    kinds = [text for loss, text in _KINDS.items() if loss in losses]
+    """The symbols of the formulas, the other losses, the metric and the unit of schedules."""
     rows = asked.grid.rows if asked else ()
     others = dict.fromkeys(loss_of(results.study, row) for row in rows)
     named = [
@@ -148,9 +152,8 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
         for loss in others
         if loss in LOSSES and loss not in _KINDS
     ]
-    schedule = _SCHEDULE if results.study.schedule != 1 else ""
-    symbols = _SYMBOLS if losses else ""
-    return " ".join(filter(None, [*kinds, symbols, *named, _METRIC, schedule]))
+    symbols = [_SYMBOLS] if losses else []
+    return " ".join([*symbols, *named, _METRIC, _SCHEDULE])
 
 
 def scope(results: Results) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from reports.plots.forest import WIDTH
 from tests.reports.readable import assert_readable, texts_of
 
 NAN = math.nan
-STAR = Effect("FL* (α = 0.75, γ = 0.125)", "−2.8 worse", -2.8, -4.2, -1.3, [-3.9, -1.4], "#D55E00")
+STAR = Effect("FL* (α = 0.75, γ = 0.125)", "−2.8, worse", -2.8, -4.2, -1.3, [-3.9, -1.4], "#D55E00")
 REFERENCE = Effect("FL (α = 0.5, γ = 1)", "12.4 AP", 0.0, NAN, NAN, [0.3, -0.3], "#0072B2", True)
 
 

@@ -44,15 +44,15 @@ def test_the_published_order_and_best_row_with_the_noise(told):
     text = told([[3.0], [6.0], [9.0], [12.0], [11.0]], seeds=4)
     # Five rows in the same order: p = 2 / 5! = 0.017.
     assert text.startswith(
-        "The order of the rows follows the published one (Kendall's τ-b = 1.00, p = 0.017, 5 rows);"
-        " the best row is α = 0.75 with 12.0 AP, the reference row, as published (31.0 AP); no "
+        "The order of the rows follows the published one (Kendall's τ-b = 1.00, p = 0.017, 5 rows)."
+        " The best row is α = 0.75 with 12.0 AP, the reference row, as published (31.0 AP). No "
         "effect departs from the published one in its sign. "
     )
     # Four runs of 20 and 21: sd sqrt(1 / 3) = 0.577; 3.182 sqrt(2) 0.577 = 2.6 AP. The effects
     # are -9, -6, -3 and -1 AP.
     assert text.endswith(
-        "Certainty: nothing is tested; a difference below 2.6 AP is within the noise of seeds, "
-        "which 3 of 4 effects exceed."
+        "Certainty: no single effect is tested; a difference below 2.6 AP is within the noise of "
+        "seeds, and 3 of 4 effects are larger than that."
     )
 
 
@@ -60,14 +60,15 @@ def test_a_departure_beyond_the_noise_is_named(told):
     text = told([[16.0], [6.0], [9.0], [12.0], [12.5]], seeds=4)
     assert "is not significantly related to the published one (Kendall's τ-b = " in text
     assert (
-        "; the best row is α = 0.1 with +4.0 AP against α = 0.75, the best published row is "
-        "α = 0.75 with 31.0 AP; α = 0.1 (+4.0, published −21.0) has an effect of the opposite sign."
+        " The best row is α = 0.1 with +4.0 AP against α = 0.75. The best published row is "
+        "α = 0.75 with 31.0 AP. The sign of the effect is opposite to the published one for "
+        "α = 0.1 (+4.0, published −21.0)."
     ) in text, "α = 0.9 is +0.5 above the reference row, within the noise"
 
 
 def test_a_departure_within_the_noise_is_not_one(told):
     text = told([[3.0], [6.0], [9.0], [12.0], [12.5]], seeds=4)
-    assert "no effect departs from the published one in its sign by more than the noise." in text
+    assert "No effect departs from the published one in its sign by more than the noise." in text
 
 
 def test_without_noise_every_departure_is_named_but_none_is_certain(told):
@@ -92,8 +93,8 @@ def test_tested_rows_have_intervals_and_verdicts(told):
         [20.0, 20.2, 20.1],
     ]
     text = told(rows)
-    assert "the best row is α = 0.9 with +8.0 AP (95 % CI +" in text
-    assert "α = 0.9 (+8.0, published −1.0) has an effect of the opposite sign" in text
+    assert "The best row is α = 0.9 with +8.0 AP (95 % CI +" in text
+    assert "opposite to the published one for α = 0.9 (+8.0, published −1.0)" in text
     assert text.endswith(
         "Tested against the reference row, after Holm's correction: 1 better and 3 worse of 4 rows."
     )
@@ -105,8 +106,8 @@ def test_without_published_values_or_a_reference_row(told):
     assert text.startswith("The best row is α = 0.75 with 12.0 AP, the reference row. Certainty: ")
     text = told(rows, published=(), reference=None, seeds=4)
     assert text == (
-        "The best row is α = 0.75 with 12.0 AP. Certainty: nothing is tested; a difference below "
-        "2.6 AP is within the noise of seeds."
+        "The best row is α = 0.75 with 12.0 AP. Certainty: no single effect is tested; a "
+        "difference below 2.6 AP is within the noise of seeds."
     )
 
 
@@ -118,7 +119,7 @@ def test_an_unfinished_table_counts_its_rows(told):
 def test_one_value_has_no_order(told):
     assert told([[3.0], [], [], [], []]).startswith(
         "1 of 5 rows have a value. The order cannot be compared with the published one, since "
-        "fewer than two rows have both values; the best row is α = 0.1 with 3.0 AP"
+        "fewer than two rows have both values. The best row is α = 0.1 with 3.0 AP"
     )
 
 
