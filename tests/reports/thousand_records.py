@@ -26,13 +26,14 @@ CATEGORIES = tuple("0123456789")
 def fill(root: Path, records: int = RECORDS) -> StudyFolder:
     """Write the records of the mini study, seed by seed, until there are so many."""
     study = load_study("mini")
-    settings = {row.setting for grid in study.grids for row in grid.rows}
+    settings = {row.setting for grid in study.grids for row in grid.rows if not row.tune}
     seeds = tuple(range(1, -(-records // len(settings)) + 1))
     folder = StudyFolder(root, replace(study, seeds=seeds, more_seeds={}))
     folder.describe(CATEGORIES)
     rng = random.Random(0)
     iterations = list(range(20, 521, 20))
-    for cell in folder.study.cells()[:records]:
+    known = [cell for cell in folder.study.cells() if not cell.setting.pending]
+    for cell in known[:records]:
         ap = 20.0 + rng.gauss(0, 1)
         folder.add(cell, ap, result=_result(cell, ap, iterations))
     return folder
