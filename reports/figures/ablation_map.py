@@ -47,21 +47,21 @@ class PanelOfMap:
         title: its title.
         alternative: its content for readers who cannot see it.
         svg: the drawing, with an id per row.
-        told: a sentence per row.
+        sentences: a sentence per row.
     """
 
     grid: str
     title: str
     alternative: str
     svg: str
-    told: Sequence[str]
+    sentences: Sequence[str]
 
     @property
     def inline(self) -> Markup:
         """Its element in a page, with each row's sentence as the title of its mark."""
 
         def titled(found: re.Match[str]) -> str:
-            return f"{found[0]}<title>{escape(self.told[int(found[1])])}</title>"
+            return f"{found[0]}<title>{escape(self.sentences[int(found[1])])}</title>"
 
         element = svg.inline(self.svg, f"{NAME}-{self.grid}")
         return Markup(re.sub(rf'<g id="[^"]*{svg.MARK}(\d+)"[^>]*>', titled, element))
@@ -117,7 +117,7 @@ def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> 
                 grid.title,
                 alternative,
                 drawn_once(f"{NAME}_{grid.name}", drawing.to_svg, plots.map_panel, panel, frame),
-                _told(table),
+                _sentences(table),
             )
             for (grid, table), panel, alternative in zip(shown, panels, alternatives, strict=True)
         ],
@@ -186,11 +186,11 @@ def _colours(tables: Sequence[tuple[Grid, GridTable]]) -> dict[str, str]:
     return {short_name(values): setting_colour(values) for values in settings}
 
 
-def _told(table: GridTable) -> list[str]:
+def _sentences(table: GridTable) -> list[str]:
     """Each row in words, for example ``γ = 2, α = 0.25: 11.1 AP, +5.4 against the reference``."""
     names = (MAIN_METRIC, "reference_difference", f"{MAIN_METRIC}_published",
              "reference_difference_published", "status", "seeds_done")  # fmt: skip
-    told = []
+    sentences = []
     for number, (label, *texts) in enumerate(
         zip(table.row_labels, *(table.texts[name] for name in names), strict=True)
     ):
@@ -205,5 +205,5 @@ def _told(table: GridTable) -> list[str]:
         if theirs:
             compared = f", {their_effect}" if their_effect else ""
             parts.append(f"published {theirs} {MAIN_METRIC}{compared}")
-        told.append(f"{label}: {', '.join(parts)}")
-    return told
+        sentences.append(f"{label}: {', '.join(parts)}")
+    return sentences

@@ -10,7 +10,13 @@ from ablations.records.record import Record
 from reports import plots
 from reports.figures.illustration import Illustrated, drawn
 from reports.results import provenance
-from reports.results.labels import METRICS, TIDE_ERRORS, UNORDERED_COLOUR, setting_colour
+from reports.results.labels import (
+    METRICS,
+    TIDE_ERRORS,
+    TIDE_TOTALS,
+    UNORDERED_COLOUR,
+    setting_colour,
+)
 from reports.results.load import Results
 from reports.statistics.contenders import Contender, contenders, number_at, value_at
 
@@ -24,7 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 PERCENT = 100.0
 
-TOTALS_FROM = 6
+TOTALS_FROM = len(TIDE_ERRORS) - len(TIDE_TOTALS)
 """The index in ``TIDE_ERRORS`` of the first total."""
 
 

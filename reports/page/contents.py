@@ -238,7 +238,8 @@ def _map(
     if found is None:
         return []
     caption = captions.ablation_map(tables)
-    made = provenance.caption(results, results.records_of(results.frame))
+    frame = results.frame[results.frame["grid"].isin([grid.name for grid, _ in tables])]
+    made = provenance.caption(results, results.records_of(frame))
     return [MapBlock(found.figure, f"{caption} {made}.", found)]
 
 

@@ -17,7 +17,8 @@
   for (const plot of document.querySelectorAll(".map .plot")) {
     const { table } = plot.dataset;
     const drawing = plot.querySelector("svg");
-    const rows = [...document.querySelectorAll(`#table-${CSS.escape(table)} tbody tr`)];
+    const rowsIn = (part) => [...document.querySelectorAll(`#table-${CSS.escape(table)} > ${part} tbody tr`)];
+    const rows = rowsIn(".scroll"), details = rowsIn("details"); // records may be in the details
     rows.forEach((row, number) => { row.id = `row-${table}-${number}`; });
 
     const marks = document.createElement("div");
@@ -39,16 +40,16 @@
     };
     const show = (number) => {
       buttons.forEach((one, at) => one.classList.toggle("current", at === number));
-      const told = document.createElement("p");
-      told.textContent = buttons[number].getAttribute("aria-label");
+      const sentence = document.createElement("p");
+      sentence.textContent = buttons[number].getAttribute("aria-label");
       const links = document.createElement("p");
       links.append(link("Row in the table", `#row-${table}-${number}`));
-      const records = rows[number]?.querySelectorAll(".records a") ?? [];
+      const records = [rows, details].flatMap((of) => [...of[number]?.querySelectorAll(".records a") ?? []]);
       if (records.length) links.append(records.length > 1 ? "Records: " : "Record: ");
       for (const one of records) {
         links.append(link(one.textContent, one.getAttribute("href"), one.getAttribute("aria-label")));
       }
-      tip.replaceChildren(told, links);
+      tip.replaceChildren(sentence, links);
       tip.hidden = false;
     };
     const hide = () => {

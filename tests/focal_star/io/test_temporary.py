@@ -126,7 +126,7 @@ def test_an_interrupt_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path)
             sys.settrace(None)
         assert list(tmp_path.iterdir()) == [path]
         assert path.read_bytes() in (b"old", b"new")
-    assert moment > 1000
+    assert moment > 100, "the moments of the whole function"
 
 
 def test_what_is_moved_stays(tmp_path):

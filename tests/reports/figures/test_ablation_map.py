@@ -145,7 +145,9 @@ def test_several_seeds_have_intervals_and_are_counted(several, mapped):
     assert [mark.low for mark in panels[0].marks] == [one.low for one in table.comparisons]
     assert all(mark.low < mark.value < mark.high for mark in panels[0].marks)
     assert "95 % CI" in found.legend
-    assert "α = 0.25: 10.4 AP, −1.0 against the reference row, 3 seeds" in found.panels[0].told[0]
+    assert (
+        "α = 0.25: 10.4 AP, −1.0 against the reference row, 3 seeds" in found.panels[0].sentences[0]
+    )
 
 
 def test_ticks_are_at_the_published_rank():
@@ -176,7 +178,7 @@ def test_own_data_without_published_values(make_folder, make_study, mapped):
     results = folder.load()
     found, (panel,), _, key = mapped(results)
     assert "published" not in " ".join(
-        [*found.legend, found.figure.alternative, *found.panels[0].told]
+        [*found.legend, found.figure.alternative, *found.panels[0].sentences]
     )
     assert "published" not in captions.ablation_map(tables_of(results))
     assert math.isnan(panel.noise) and key.noise == "", "one seed has no noise"
@@ -197,9 +199,9 @@ def test_rows_without_a_usable_value_are_marked_and_not_dropped(broken_folder, m
         sorted(tables_of(results), key=lambda one: one[0].name == "star"), found.panels, strict=True
     ):
         assert panel.grid == grid.name, "tables with published values come first"
-        assert len(places(panel.svg)) == len(panel.told) == len(grid.rows)
+        assert len(places(panel.svg)) == len(panel.sentences) == len(grid.rows)
         assert len(re.findall("<title>", panel.inline)) == len(grid.rows)
-    assert "α = 0.5: no value, failed" in found.panels[0].told[1]
+    assert "α = 0.5: no value, failed" in found.panels[0].sentences[1]
     assert "α = 0.5: no value (failed)" in found.figure.alternative
 
 

@@ -259,6 +259,21 @@ def test_a_row_of_the_map_leads_to_its_record(visit, broken):
     page.keyboard.press("Escape")
 
 
+def test_a_row_of_the_map_has_its_record_from_the_columns_that_unfold(visit, broken):
+    page = visit(broken)
+    # As in a table that has no room for its records.
+    page.evaluate("""() => {
+        const rows = (part) => document.querySelectorAll(`#table-speed > ${part} tbody tr`);
+        rows(".scroll").forEach((row, number) => {
+            rows("details")[number].append(row.querySelector(".records"));
+        });
+    }""")
+    plot = page.locator('.map [data-table="speed"]')
+    plot.get_by_role("button").first.hover()
+    link = plot.locator(".tip").get_by_role("link", name="record of seed 1")
+    assert link.get_attribute("href").startswith("#run-")
+
+
 def test_a_tap_shows_a_row_of_the_map(visit, broken):
     page = visit(broken, width=NARROW, unfolded=False, has_touch=True)
     assert page.evaluate(SMALLEST_TEXT.replace(".card", ".map")) >= 12
