@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
+from ablations.study.cell import Setting
 from ablations.study.grid import Grid
 from reports import plots
 from reports.figures.grids import intervals
@@ -95,7 +96,8 @@ def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> 
         None if no row has a value.
     """
     shown = sorted(tables, key=lambda one: not one[1].has_published)
-    panels = [_panel(results, grid, table) for grid, table in shown]
+    chosen = {row.setting for grid in results.study.grids for row in grid.rows if row.tune}
+    panels = [_panel(results, grid, table, chosen) for grid, table in shown]
     marks = [mark for panel in panels for mark in panel.marks]
     if not any(math.isfinite(mark.value) for mark in marks):
         return None
@@ -117,7 +119,7 @@ def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> 
                 grid.title,
                 alternative,
                 drawn_once(f"{NAME}_{grid.name}", drawing.to_svg, plots.map_panel, panel, frame),
-                _sentences(table),
+                _sentences(table, panel.marks),
             )
             for (grid, table), panel, alternative in zip(shown, panels, alternatives, strict=True)
         ],
@@ -132,7 +134,9 @@ def noise_text(noises: Sequence[float]) -> str:
     return f"noise of seeds: ±{' to ±'.join(dict.fromkeys((known[0], known[-1])))} {MAIN_METRIC}"
 
 
-def _panel(results: Results, grid: Grid, table: GridTable) -> plots.MapPanel:
+def _panel(
+    results: Results, grid: Grid, table: GridTable, chosen: Collection[Setting]
+) -> plots.MapPanel:
     states = results.of_grid(grid).groupby("row")["state"].agg(set)
     current = table.values[MAIN_METRIC]
     values = current.mask(table.stale, table.values[f"{MAIN_METRIC}_stale"])
@@ -155,6 +159,7 @@ def _panel(results: Results, grid: Grid, table: GridTable) -> plots.MapPanel:
                 note=note if math.isfinite(value) else absence(found),
                 is_reference=number == grid.reference,
                 is_crossed=DIVERGED in found,
+                is_chosen=row.setting in chosen and not row.tune,
             )
         )
     floor = noise_floor(results, grid)
@@ -186,7 +191,7 @@ def _colours(tables: Sequence[tuple[Grid, GridTable]]) -> dict[str, str]:
     return {short_name(values): setting_colour(values) for values in settings}
 
 
-def _sentences(table: GridTable) -> list[str]:
+def _sentences(table: GridTable, marks: Sequence[plots.Mark]) -> list[str]:
     """Each row in words, for example ``γ = 2, α = 0.25: 11.1 AP, +5.4 against the reference``."""
     names = (MAIN_METRIC, "reference_difference", f"{MAIN_METRIC}_published",
              "reference_difference_published", "status", "seeds_done")  # fmt: skip
@@ -202,6 +207,7 @@ def _sentences(table: GridTable) -> list[str]:
             parts.append(f"{effect} against the reference row")
         parts += [counted(int(seeds), "seed")] if int(seeds) > 1 else []
         parts += [status] if status else []
+        parts += ["the setting chosen for its loss"] if marks[number].is_chosen else []
         if theirs:
             compared = f", {their_effect}" if their_effect else ""
             parts.append(f"published {theirs} {MAIN_METRIC}{compared}")

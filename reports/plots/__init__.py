@@ -1,6 +1,7 @@
 """Plots: functions of numbers that return matplotlib Axes."""
 
 from reports.plots.ablation_map import (
+    RING,
     Frame,
     Keys,
     MapPanel,
@@ -28,6 +29,7 @@ from reports.plots.training import Panel, Trace, training_curves
 from reports.plots.tuning import Budget, ap_over_budget
 
 __all__ = [
+    "RING",
     "Budget",
     "Curve",
     "Dots",

@@ -32,6 +32,11 @@ NOISE_SHADE = 0.2
 TICK = ((-0.3, -1.0), (0.3, -1.0), (0.3, 1.0), (-0.3, 1.0), (-0.3, -1.0))
 """The outline of the tick of the published order."""
 
+RING: dict[str, Any] = {
+    "marker": "o", "markersize": 11.5, "markerfacecolor": "none", "markeredgewidth": 1.3,
+}  # fmt: skip
+"""What surrounds the dot of a chosen setting."""
+
 _ROW, _LINE, _HEAD, _AXIS, _GAP = 0.29, 0.18, 0.27, 0.3, 0.3
 """The heights of a row, of each further line of its label, of the names of the columns, of the
 axis, and the gap between two drawings, in inches."""
@@ -58,6 +63,7 @@ class Mark:
         note: why the value is special or missing, beside the dot.
         is_reference: whether it is the reference row.
         is_crossed: whether it has a cross instead of a dot.
+        is_chosen: whether it has a ring: the study chose its setting for its loss.
     """
 
     label: str
@@ -70,6 +76,7 @@ class Mark:
     note: str = ""
     is_reference: bool = False
     is_crossed: bool = False
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -276,6 +283,9 @@ def _mark(axes: Axes, mark: Mark, middle: float, name: str) -> None:
             markerfacecolor=PAPER.light, markeredgewidth=1.1, zorder=2.8, clip_on=False,
         )  # fmt: skip
     if np.isfinite(mark.value):
+        if mark.is_chosen:
+            axes.plot(mark.value, middle, linestyle="none", color=mark.colour, zorder=3.5,
+                      clip_on=False, **RING)  # fmt: skip
         axes.plot(
             mark.value, middle, linestyle="none", color=mark.colour, zorder=4, clip_on=False,
             gid=name, **_shape(mark),
@@ -319,6 +329,8 @@ def _handles(keys: Keys) -> list[Line2D | Patch]:
             point("reference row and its value", linestyle="-", linewidth=1.2, color=INK.light,
                   marker="D", markersize=6.5)
         )  # fmt: skip
+    if any(mark.is_chosen for mark in marks):
+        found.append(point("setting chosen for its loss", **RING))
     if any(mark.is_crossed for mark in marks):
         found.append(point("diverged, counts as 0", marker="X", markersize=8))
     if any(np.isfinite(mark.published) for mark in marks):

@@ -18,6 +18,7 @@ from reports.tables.grids import grid_table
 from tests.reports.analyses import analysis
 from tests.reports.conftest import grid as make_grid
 from tests.reports.readable import assert_readable
+from tests.reports.tuned_folder import finished
 
 NAN = math.nan
 
@@ -212,6 +213,23 @@ def test_a_table_of_one_row(make_folder, mapped):
     assert frame.low < 12.5 < frame.high
     assert panel.marks[0].label == "2, 0.25" and panel.columns == "γ, α"
     assert places(found.panels[0].svg).keys() == {0}
+
+
+def test_the_settings_that_the_study_chose_have_a_ring(make_folder, mapped):
+    results = finished(make_folder).load()
+    found, panels, _, _ = mapped(results)
+    ringed = {
+        drawing.grid: [mark.label for mark in panel.marks if mark.is_chosen]
+        for drawing, panel in zip(found.panels, panels, strict=True)
+    }
+    assert ringed == {"headline": [], "tune_focal": ["0.5"], "tune_focal_star": ["0.75"]}
+    assert "setting chosen for its loss" in found.legend
+    for drawing, panel in zip(found.panels, panels, strict=True):
+        for mark, sentence in zip(panel.marks, drawing.sentences, strict=True):
+            assert ("chosen for its loss" in sentence) == mark.is_chosen
+        rings = [line for line in plots.map_panel(panel, plots.frame_of(panels, "AP")).lines
+                 if line.get_markersize() == plots.RING["markersize"]]  # fmt: skip
+        assert len(rings) == len(ringed[drawing.grid])
 
 
 def test_without_any_value_there_is_no_map(make_folder):
