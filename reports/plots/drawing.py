@@ -275,12 +275,12 @@ def settle(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is None or not figure.get_constrained_layout():
         return
-    renderer = FigureCanvasAgg(figure).get_renderer()  # keeps the sizes of all texts
+    FigureCanvasAgg(figure)  # keeps its renderer, and with it the sizes of all texts
     engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
+        axes.get_tightbbox()  # places the labels of the axes
         for axis in (axes.xaxis, axes.yaxis):
-            axis.get_tightbbox(renderer)  # places its label
             label = axis.label
             place = label.get_transform().transform(label.get_position())
             axis.set_label_coords(*axes.transAxes.inverted().transform(place))
