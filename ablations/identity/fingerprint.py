@@ -151,7 +151,10 @@ def is_without_effect(key: str) -> bool:
 
 def canonical(value: Any) -> str:
     """The value of a config key as JSON, the same for 1 and 1.0, and for a list and a tuple."""
-    return json.dumps(_plain(value), sort_keys=True)
+    return _SORTED.encode(_plain(value))
+
+
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

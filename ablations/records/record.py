@@ -6,6 +6,7 @@ differs from run to run: times, hardware, versions.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -37,6 +38,9 @@ MAX_LEVELS = 20
 
 MAX_DIGITS = 20
 """The maximum number of characters of a whole number of 64 bits, with its sign."""
+
+_MANY_DIGITS = re.compile(rb"(?<![\d.])\d{19}")
+"""A whole number of more than 64 bits has at least so many digits."""
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | None
 
@@ -191,7 +195,8 @@ def _decoded(data: bytes) -> Any:
         layer = [value for part in parts for value in part if type(value) in (dict, list)]
     if layer:
         raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
-    json.loads(data, object_pairs_hook=without_duplicates, parse_int=_check_size)
+    parse_int = _check_size if _MANY_DIGITS.search(data) else None
+    json.loads(data, object_pairs_hook=without_duplicates, parse_int=parse_int)
     return content
 
 

@@ -20,7 +20,7 @@ from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from reports.compare.page import Compared, report
 from reports.compare.rows import WORSE
-from reports.page.render import write_page
+from reports.page.render import uncollected, write_page
 from reports.results.load import ReportError, Results, find_study, load
 
 OK, MOVED, UNUSABLE = 0, 1, 2
@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         a, b = (read(folder, options.study) for folder in (options.a, options.b))
         found = Compared.of(a, b)
-        page = write_page(report(found, options.output), options.output, markdown_name=MARKDOWN)[0]
+        with uncollected():
+            content = report(found, options.output)
+            page = write_page(content, options.output, markdown_name=MARKDOWN)[0]
     except (PlanError, ReportError, OSError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return UNUSABLE

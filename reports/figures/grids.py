@@ -40,7 +40,9 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Marker and dashes of the curves of a figure, for print in grey."""
 
 
-def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration:
+def ap_over_rows(
+    results: Results, grid: Grid, table: GridTable, linked_only: bool = False
+) -> Illustration:
     """Our AP of each row with its interval, and its effect beside the published effect.
 
     A table without a reference row has the published AP instead of the effects.
@@ -86,6 +88,7 @@ def ap_over_rows(results: Results, grid: Grid, table: GridTable) -> Illustration
         table.row_labels,
         series,
         effects,
+        linked_only=linked_only,
     )
 
 

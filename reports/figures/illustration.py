@@ -1,10 +1,8 @@
 """Drawn figures with their texts."""
 
-import gc
 import hashlib
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,7 +23,7 @@ class Illustration:
         name: the stem of its files and its anchor.
         alternative: its content for readers who cannot see it.
         svg: the file.
-        narrow: the same, as SVG for a phone.
+        narrow: the same, as SVG for a phone; "" if the page does not show it.
         png: the same, for Markdown.
         pdf: the same, for LaTeX.
         window: the number of points per median of a curve, 1 for unchanged points.
@@ -65,16 +63,20 @@ def drawn(
     draw: Callable[..., Axes | Sequence[Axes]],
     *numbers: Any,
     window: int = 1,
+    linked_only: bool = False,
     **options: Any,
 ) -> Illustration:
     """Draw a figure for both widths, unless this process has drawn it from the same numbers.
 
-    ``draw`` takes the width in inches as ``width``.
+    ``draw`` takes the width in inches as ``width``. A figure whose files the page only links
+    (``linked_only``) is not drawn for a phone.
     """
     files = drawn_once(name, drawing.to_files, draw, *numbers, width=drawing.WIDTH, **options)
-    small = drawn_once(
-        f"{name}{_NARROW}", drawing.to_svg, draw, *numbers, width=drawing.NARROW, **options
-    )
+    small = ""
+    if not linked_only:
+        small = drawn_once(
+            f"{name}{_NARROW}", drawing.to_svg, draw, *numbers, width=drawing.NARROW, **options
+        )
     return Illustration(name, alternative, files.svg, small, files.png, files.pdf, window)
 
 
@@ -101,27 +103,14 @@ def drawn_once(
     digest = hashlib.sha256(content).digest()
     known = _KNOWN.get(name)
     if known is None or known[0] != digest:
-        with _uncollected():
-            figure = _figure(draw(*numbers, **options))
-            known = digest, written(figure, name.removesuffix(_NARROW))
-            _KNOWN[name] = known
+        figure = _figure(draw(*numbers, **options))
+        known = digest, written(figure, name.removesuffix(_NARROW))
+        _KNOWN[name] = known
     return known[1]
 
 
 def _figure(drawn: Axes | Sequence[Axes]) -> Figure:
     return drawing.figure_of(drawn if isinstance(drawn, Axes) else drawn[0])
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would traverse all records many times per figure."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 _NARROW = " for a phone"

@@ -3,7 +3,7 @@
 A new table or figure is one line in one of these lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations.study.grid import Grid
@@ -32,7 +32,7 @@ from reports.page.blocks import (
 from reports.page.gamma_slider import gamma_slider
 from reports.page.opening import Opening, opening
 from reports.results import provenance
-from reports.results.differences import differences
+from reports.results.differences import Differences, differences
 from reports.results.labels import (
     HEADLINE,
     MAIN_METRIC,
@@ -92,15 +92,16 @@ def report(results: Results) -> Report:
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
     found = answer.answer(results)
+    apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
     mapped = [(grid, table) for grid, table in grids if grid.name != HEADLINE]
     shown_map = figures.ablation_map(results, mapped)
     sections = [
         _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         _best(results, grids),
-        *(_grid(results, grid, table) for grid, table in grids if grid.name == HEADLINE),
+        *(_grid(results, grid, table, apart) for grid, table in grids if grid.name == HEADLINE),
         Section("map", "All ablations at a glance", _map(results, mapped, shown_map)),
-        *(_grid(results, grid, table, is_mapped=shown_map is not None) for grid, table in mapped),
+        *(_grid(results, grid, table, apart, shown_map is not None) for grid, table in mapped),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
         Section("training_length", "Training length", _training_length(results, grids)),
         Section("per_class", "AP per category", _per_class(results)),
@@ -117,16 +118,14 @@ def report(results: Results) -> Report:
     return Report(
         opening=opening(results, found),
         summary=sentences.summary(results),
-        warnings=list(filter(None, [sentences.staleness(results), _confounded(results, grids)])),
+        warnings=list(filter(None, [sentences.staleness(results), _confounded(apart)])),
         sections=[section for section in sections if section.blocks],
     )
 
 
-def _confounded(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> str:
+def _confounded(apart: Mapping[str, Differences]) -> str:
     """A warning that names the tables with confounds; "" if there are none."""
-    names = [
-        grid.name for grid, table in grids if differences(results, grid, table.row_labels).confounds
-    ]
+    names = [name for name, found in apart.items() if found.confounds]
     if not names:
         return ""
     return (
@@ -243,15 +242,22 @@ def _map(
     return [MapBlock(found.figure, f"{caption} {made}.", found)]
 
 
-def _grid(results: Results, grid: Grid, table: GridTable, is_mapped: bool = False) -> Section:
+def _grid(
+    results: Results,
+    grid: Grid,
+    table: GridTable,
+    apart: Mapping[str, Differences],
+    is_mapped: bool = False,
+) -> Section:
     """The section of a table.
 
     Args:
+        apart: name of a table -> what its rows differ in.
         is_mapped: whether the map shows its dots; if so, its own figure is only linked.
     """
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.records_of(frame))
-    found = differences(results, grid, table.row_labels)
+    found = apart[grid.name]
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
@@ -267,7 +273,7 @@ def _grid(results: Results, grid: Grid, table: GridTable, is_mapped: bool = Fals
         blocks.append(Warning(captions.confounds(found)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
-    figure = figures.ap_over_rows(results, grid, table)
+    figure = figures.ap_over_rows(results, grid, table, linked_only=is_mapped)
     if is_mapped:
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:

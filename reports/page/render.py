@@ -1,8 +1,10 @@
 """Writes a study's report: HTML page, Markdown page, tables and figures."""
 
 import base64
+import gc
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,19 @@ REFRESH_SECONDS = 60
 """The reload interval of the page while its study is running."""
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would traverse all records many times per figure."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@uncollected()
 def write_report(
     results: Results, at_work: bool = False, formats: Sequence[str] = blocks.FORMATS
 ) -> list[Path]:

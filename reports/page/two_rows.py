@@ -75,11 +75,12 @@ def data(results: Results, shown: Gallery) -> Markup | None:
         "first": _first(results, numbers),
         "pictures": _pictures(list(usable.values()), shown),
     }
+    content["rows"] = [_row(results, row, content["categories"]) for row in usable.values()]
+    curves = [row["curves"] for row in content["rows"]]
     text = ""
     for step in STEPS:
-        content["rows"] = [
-            _row(results, row, content["categories"], step) for row in usable.values()
-        ]
+        for row, whole in zip(content["rows"], curves, strict=True):
+            row["curves"] = [curve and curve[::step] for curve in whole] if step else []
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         if len(text.encode(errors="replace")) <= MAX_BYTES:
             break
@@ -87,7 +88,7 @@ def data(results: Results, shown: Gallery) -> Markup | None:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def _row(results: Results, row: StudyRow, categories: Sequence[str], step: int) -> dict[str, Any]:
+def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str, Any]:
     done = results.records_of(row.frame[row.frame["state"] == DONE])
     diverged = int((row.frame["state"] == "diverged").sum())
     found = {
@@ -98,7 +99,7 @@ def _row(results: Results, row: StudyRow, categories: Sequence[str], step: int) 
         "ap": [_spread(row.frame[name].to_numpy(float)) for name in SIZES],
         "categories": [_mean(done, ("per_class_AP", name), diverged) for name in categories],
         "errors": [_mean(done, ("analysis", "tide", "delta_AP50", name)) for name in TIDE_ERRORS],
-        "curves": [_curve(done, iou, step) for iou in CURVES],
+        "curves": [_curve(done, iou) for iou in CURVES],
         "runs": [
             [int(seed), cell]
             for seed, cell in zip(row.frame["seed"], row.frame["cell"], strict=True)
@@ -138,10 +139,8 @@ def _mean(records: Sequence[Record], keys: Sequence[str], diverged: int = 0) -> 
     return round(sum(known) / (len(known) + diverged), 1) if known else None
 
 
-def _curve(records: Sequence[Record], iou: str, step: int) -> list[int] | None:
+def _curve(records: Sequence[Record], iou: str) -> list[int] | None:
     """Precision in thousandths over equal steps of recall, as a mean over the runs."""
-    if not step:
-        return None
     curves = [value_at(record, "analysis", "precision_recall", iou) for record in records]
     usable = [
         curve
@@ -152,7 +151,7 @@ def _curve(records: Sequence[Record], iou: str, step: int) -> list[int] | None:
     ]
     if not usable:
         return None
-    return [round(1000 * float(one)) for one in np.mean(usable, axis=0)[::step]]
+    return [round(1000 * float(one)) for one in np.mean(usable, axis=0)]
 
 
 def _categories(results: Results, rows: Sequence[StudyRow]) -> list[str]:

@@ -275,6 +275,7 @@ def settle(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is None or not figure.get_constrained_layout():
         return
+    FigureCanvasAgg(figure)  # keeps its renderer, and with it the sizes of all texts
     engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:

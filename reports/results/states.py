@@ -20,6 +20,12 @@ PARTS = {
 """Part of a cell's identity -> its name in the report, if that differs."""
 
 
+_OF_STATE = [
+    "seed", "state", "pending", "recorded", "changed", "error_iteration", MAIN_METRIC
+]  # fmt: skip
+"""The columns of ``Results.frame`` that :func:`row_text` reads."""
+
+
 def changed_text(parts: list[str]) -> str:
     """For example ``config and data set changed``."""
     return " and ".join(PARTS.get(part, part) for part in parts or ["fingerprint"]) + " changed"
@@ -49,7 +55,7 @@ def state_text(run: Mapping[str, Any]) -> str:
 def row_text(seeds: pd.DataFrame) -> str:
     """The states of a row's runs; the seeds are named unless all have the same state."""
     found: dict[str, list[str]] = {}
-    for run in seeds.to_dict("records"):
+    for run in seeds[_OF_STATE].to_dict("records"):
         text = state_text(run)
         if text:
             found.setdefault(text, []).append(str(run["seed"]))

@@ -391,10 +391,11 @@ def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[flo
     names = [grid.name for grid in grids]
     frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
     # AP on the half that reports is no other seed of AP on all images.
-    setting = ["setting", "judged"]
-    return [
-        values
-        for _, seeds in frame[frame.duplicated(setting, keep=False)].groupby(setting, sort=False)
-        if not (seeds["state"] == DIVERGED).any()
-        and len(values := seeds[MAIN_METRIC].dropna().to_list()) > 1
-    ]
+    columns = (frame[name] for name in ("setting", "judged", "state", MAIN_METRIC))
+    found: dict[tuple[str, bool], list[float]] = {}
+    diverged = set()
+    for setting, judged, state, value in zip(*columns, strict=True):
+        found.setdefault((setting, judged), []).extend([] if math.isnan(value) else [value])
+        if state == DIVERGED:
+            diverged.add((setting, judged))
+    return [values for key, values in found.items() if len(values) > 1 and key not in diverged]

@@ -1,4 +1,5 @@
 import base64
+import gc
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -6,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from reports.page import contents
 from reports.page.render import write_report
 
 
@@ -264,6 +266,18 @@ def test_a_study_without_any_record_is_rendered(make_folder):
     assert "no cell has finished yet" in page.read_text(encoding="utf-8")
     assert "5 missing" not in markdown.read_text(encoding="utf-8"), "two seeds: ten cells"
     assert "10 missing" in markdown.read_text(encoding="utf-8")
+
+
+def test_records_are_not_traversed_for_garbage_during_a_rendering(make_folder, monkeypatch):
+    collected, report = [], contents.report
+
+    def watched(results):
+        collected.append(gc.isenabled())
+        return report(results)
+
+    monkeypatch.setattr(contents, "report", watched)
+    write_report(make_folder(1).load())
+    assert collected == [False] and gc.isenabled()
 
 
 def test_a_failed_rendering_leaves_the_old_report(make_folder, monkeypatch):

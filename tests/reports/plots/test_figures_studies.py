@@ -296,6 +296,17 @@ def test_what_has_been_drawn_is_not_drawn_again(make_folder, watch):
     assert of_first().svg != first.svg and len(calls) == 2
 
 
+def test_a_figure_that_is_only_linked_is_not_drawn_for_a_phone(make_folder, monkeypatch):
+    monkeypatch.setattr(illustration, "_KNOWN", {})
+    folder = make_folder(1)
+    folder.add(folder.cell(0, 0), 4.0)
+    results = folder.load()
+    found = figures.ap_over_rows(results, *tables_of(results)[0], linked_only=True)
+    assert found.svg and not found.narrow
+    both = figures.ap_over_rows(results, *tables_of(results)[0])
+    assert both.narrow and both.svg == found.svg
+
+
 def test_a_figure_from_memory_has_the_bytes_of_one_that_is_drawn(make_folder, monkeypatch):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 4.0)
