@@ -149,7 +149,7 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
     tiny.write()
     lines = check_folder(tiny.folder).describe()["train"]["warnings"]
     assert [line.partition(" (")[0] for line in lines] == ["1 annotation", "1 annotation"]
-    assert "the same box" in lines[0] and "less than 1 px" in lines[1]
+    assert "same image, box and category" in lines[0] and "less than 1 px" in lines[1]
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_an_image_without_annotation_file_has_no_objects(voc_2007):
     assert check.problems == []
     card = check.describe()["train"]
     assert card["num_images"] == 2 and card["num_without_objects"] == 1
-    assert card["warnings"][0].startswith("1 image ('000001.jpg'): no annotation file")
+    assert card["warnings"][0].startswith("1 image ('000001.jpg'): there is no annotation file")
 
 
 def test_a_broken_image_is_named_with_its_annotation_file(voc_2007):

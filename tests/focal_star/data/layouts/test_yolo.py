@@ -79,7 +79,7 @@ def test_images_without_labels_are_background(small):
     small.write("labels/train/5.txt", "0 .5 .5 .25 .5")
     card = check_folder(small.folder).describe()["train"]
     assert (card["num_images"], card["num_instances"], card["num_without_objects"]) == (3, 1, 2)
-    assert card["warnings"][0].startswith("1 image ('images/train/0.png'): no annotation file")
+    assert card["warnings"][0].startswith("1 image ('images/train/0.png'): there is no annotation")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_data_without_splits_are_divided(small):
     cards = check_folder(small.folder).describe()
     assert cards["train"]["num_images"] + cards["val"]["num_images"] == 29
     assert 2 <= cards["val"]["num_images"] <= 12
-    assert "no validation split: one image in 5" in cards["val"]["warnings"][0]
+    assert "no validation split, so one image in 5" in cards["val"]["warnings"][0]
 
 
 @pytest.mark.parametrize(

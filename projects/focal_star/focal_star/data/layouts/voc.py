@@ -2,12 +2,15 @@
 
 A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main/`` (``VOC2007``),
 or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
-into it.
+into it. Tools write the same files into other folders (`PLACES`): into ``annotations/`` and
+``images/``, ``labels/`` and ``data/`` (FiftyOne), or beside each other (labelImg, and Roboflow in a
+folder per split).
 
 * Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
   the test split, and all ``trainval`` lists form the training split (``train`` and ``val`` where
   there is no ``trainval``). Otherwise ``train`` and ``val`` are the splits. So ``VOCdevkit`` with
-  2007 and 2012 is the usual "07+12". A single list (CVAT's ``default``), or no list, is divided
+  2007 and 2012 is the usual "07+12". Without lists, folders that are named as splits are the
+  splits. A single list (CVAT's ``default``), or none of these, is divided
   (:func:`focal_star.data.layouts.halving.divide`).
 * A line of a list is a name; a suffix (``.jpg``), folders and a flag behind it (``1``, ``-1``) are
   allowed. Images and annotation files may be in folders.
@@ -32,8 +35,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted
-from focal_star.data.layouts.file_names import images_below
+from focal_star.data.layouts.file_names import images_below, is_image_name
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, SPLITS
@@ -43,6 +47,12 @@ from focal_star.io.quoting import shown
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
 """The parts of a VOC folder; the second may be missing."""
+
+PLACES = (
+    ("Annotations", "JPEGImages"), ("annotations", "images"), ("Annotations", "images"),
+    ("labels", "data"), ("", ""),
+)  # fmt: skip
+"""Where annotation files and images are in a folder."""
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -54,6 +64,11 @@ _FLAG = re.compile(r"\s+[-+]?[01]$")
 
 def is_voc(folder: Path | str) -> bool:
     """Whether a folder is one of VOC, or holds such folders."""
+    return bool(_years(Path(folder), PLACES[:1]))
+
+
+def is_like_voc(folder: Path | str) -> bool:
+    """Whether VOC's files are in any of `PLACES` in a folder, or in folders in it."""
     return bool(_years(Path(folder)))
 
 
@@ -64,7 +79,7 @@ def convert(folder: Path | str) -> Dataset:
     """
     folder = Path(folder).resolve()
     years = [_Year(path, path == folder) for path in _years(folder)]
-    dataset = converted(folder, folder / "JPEGImages" if years[0].is_single else folder)
+    dataset = converted(folder, years[0].image_folder if years[0].is_single else folder)
     lists, is_divided = _lists(years, dataset)
     for split, of_split in lists.items():
         images: list[dict] = []
@@ -96,18 +111,35 @@ def convert(folder: Path | str) -> Dataset:
     return dataset
 
 
-def _years(folder: Path) -> list[Path]:
-    if _is_year(folder):
-        return [folder]
+def _years(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> list[Path]:
+    """The folders of a data set; those of VOC itself where there are any."""
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
     except (OSError, ValueError):
         return []
-    return [path for path in inside if _is_year(path)]
+    for some in (places[:1], places[1:]):
+        if _places_of(folder, some) is not None:
+            return [folder]
+        if years := [path for path in inside if _places_of(path, some) is not None]:
+            return years
+    return []
 
 
-def _is_year(folder: Path) -> bool:
-    return all(holds((folder / part).is_dir) for part in ("Annotations", "JPEGImages"))
+def _places_of(
+    folder: Path, places: tuple[tuple[str, str], ...] = PLACES
+) -> tuple[str, str] | None:
+    """The one of some places that a folder has; None for none."""
+    for annotations, images in places:
+        if not all(holds((folder / part).is_dir) for part in (annotations, images)):
+            continue
+        if (annotations, images) == PLACES[0]:
+            return PLACES[0]
+        deep = bool(images)
+        stems = {os.path.splitext(path)[0] for path in _xml_below(folder / annotations, deep)}
+        names = images_below(folder / images) if deep and stems else os.listdir(folder)
+        if any(os.path.splitext(name)[0] in stems and is_image_name(name) for name in names):
+            return annotations, images
+    return None
 
 
 def _lists(
@@ -124,6 +156,13 @@ def _lists(
         return lists, False
     if any(year.has_list(split) for year in years for split in SPLITS):
         return {split: [(year, split) for year in years] for split in SPLITS}, False
+    split_of = splits_by_name(year.folder.name for year in years)
+    if "train" in split_of.values():
+        dataset.doubts.note_unused(split_of)
+        return {
+            split: [(year, ALL) for year in years if split_of.get(year.folder.name) == split]
+            for split in SPLITS
+        }, False
     names = {year: year.single_list() for year in years}
     return {"train": list(names.items())}, True
 
@@ -131,20 +170,24 @@ def _lists(
 def _note_lists(lists: dict[str, list[tuple["_Year", str]]], dataset: Dataset) -> None:
     for split, of_split in lists.items():
         names = " and ".join(f"{year.place}ImageSets/Main/{name}.txt" for year, name in of_split)
-        dataset.doubts.note(split, f"this split is {names}; there is no trainval.txt")
+        dataset.doubts.note(split, f"these are the images of {names}; there is no trainval.txt")
 
 
 class _Year:
-    """One folder with Annotations, JPEGImages and perhaps ImageSets."""
+    """One folder with annotation files, images and perhaps ImageSets."""
 
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
         self.place = "" if is_single else f"{folder.name}/"
+        places = _places_of(folder)
+        assert places is not None, folder
+        self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
+        self.image_folder = folder / places[1]
         self._annotated = {
-            os.path.splitext(path)[0]: path for path in _xml_below(folder / "Annotations")
+            os.path.splitext(path)[0]: path for path in _xml_below(folder / places[0])
         }
         self._images: dict[str, list[str]] = {}
-        for name in images_below(folder / "JPEGImages"):
+        for name in images_below(self.image_folder):
             self._images.setdefault(os.path.splitext(name)[0], []).append(name)
 
     def has_annotated(self, list_name: str) -> bool:
@@ -205,7 +248,7 @@ class _Year:
         self, name: str, split: str, dataset: Dataset
     ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """COCO's entries of an image and its objects, without ids; None where there are none."""
-        place = f"{self.place}Annotations/{self._annotated.get(name, f'{name}.xml')}"
+        place = f"{self.place}{self._annotations}{self._annotated.get(name, f'{name}.xml')}"
 
         def add(kind: str, text: str) -> None:
             dataset.problems.append(Problem(split, kind, f"{place}: {text}"))
@@ -214,20 +257,20 @@ class _Year:
         if len(files) != 1:
             found = f"has {', '.join(map(shown, files))}" if files else "has none"
             kind = "duplicate-file-name" if files else "missing-image"
-            add(kind, f"one image of that name must be in JPEGImages/, which {found}")
+            add(kind, f"one image of that name must be in {self._pictures or './'}, which {found}")
             return None
-        file = self.folder / "JPEGImages" / files[0]
+        file = self.image_folder / files[0]
         root = None
         try:
             if name in self._annotated:
-                root = _parse(self.folder / "Annotations" / self._annotated[name])
+                root = _parse(self.folder / self._annotations / self._annotated[name])
             else:
                 dataset.doubts.add(split, "no-annotation-file", shown(files[0]))
             size = _size(root, file)
         except (OSError, ValueError) as error:
             add("not-voc", getattr(error, "strerror", None) or str(error))
             return None
-        below = files[0] if self.is_single else f"{self.place}JPEGImages/{files[0]}"
+        below = files[0] if self.is_single else f"{self.place}{self._pictures}{files[0]}"
         image = {"file_name": below, "width": size[0], "height": size[1], SOURCE: place}
         objects = []
         for number, element in enumerate(root.findall("object") if root is not None else (), 1):
@@ -239,10 +282,10 @@ class _Year:
         return image, objects
 
 
-def _xml_below(folder: Path) -> Iterator[str]:
-    """The annotation files below a folder, as paths relative to it."""
+def _xml_below(folder: Path, deep: bool = True) -> Iterator[str]:
+    """The annotation files below a folder, or directly in it, as paths relative to it."""
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(folders) if deep else []
         below = os.path.relpath(parent, folder)
         for name in sorted(names):
             if name.lower().endswith(".xml"):
