@@ -153,17 +153,18 @@ def _samples(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
 
 
 def _labels(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
-    labels, classes = content.get("labels"), content.get("classes")
+    labels: Any = content.get("labels")
+    classes = content.get("classes")
     if not isinstance(labels, dict):
         raise _FiftyOneError(f"labels must be an object, got {shown(labels)}")
     files = {str(Path(name).with_suffix("")): name for name in images_below(folder / "data")}
-    unlisted = dict.fromkeys(sorted(set(files) - set(labels)))
-    for key, value in (labels | unlisted).items():
+    unlisted: dict[str, Any] = dict.fromkeys(sorted(set(files) - set(labels)))
+    for key, value in [*labels.items(), *unlisted.items()]:
         place = f"labels[{shown(key)}]"
         objects = [
             one | {"label": _named(one.get("label"), classes)} for one in _objects(value, place)
         ]
-        yield place, files.get(key, key), [], objects
+        yield place, files[key] if key in files else key, [], objects
 
 
 def _objects(value: Any, place: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from focal_star.data.layouts import coco, coco_values, cvat, fiftyone, voc, yolo
+from focal_star.data.layouts import coco, coco_values, cvat, fiftyone, voc, voc_places, yolo
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
@@ -23,11 +23,11 @@ LAYOUTS = (
 """The layouts, in words."""
 
 _OTHERS = (
-    (voc.is_voc, voc.convert),
+    (voc_places.is_voc, voc.convert),
     (yolo.is_yolo, yolo.convert),
     (cvat.is_cvat, cvat.convert),
     (fiftyone.is_fiftyone, fiftyone.convert),
-    (voc.is_like_voc, voc.convert),
+    (voc_places.is_like_voc, voc.convert),
 )
 """Whether a layout other than COCO's fits a folder, and its reader."""
 

@@ -2,7 +2,7 @@
 
 A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main/`` (``VOC2007``),
 or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
-into it. Tools write the same files into other folders (`PLACES`): into ``annotations/`` and
+into it. Tools write the same files into other folders: into ``annotations/`` and
 ``images/``, ``labels/`` and ``data/`` (FiftyOne), or beside each other (labelImg, and Roboflow in a
 folder per split).
 
@@ -30,29 +30,23 @@ A file is XML without a document type: entities are not expanded.
 import math
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted
-from focal_star.data.layouts.file_names import images_below, is_image_name
+from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, SPLITS
+from focal_star.data.layouts.voc_places import places_of, xml_below, years_of
 from focal_star.data.layouts.xml_files import parse_xml
 from focal_star.io.image_files import SUFFIXES, PhotographError, read_photograph
 from focal_star.io.quoting import shown
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
 """The parts of a VOC folder; the second may be missing."""
-
-PLACES = (
-    ("Annotations", "JPEGImages"), ("annotations", "images"), ("Annotations", "images"),
-    ("labels", "data"), ("", ""),
-)  # fmt: skip
-"""Where annotation files and images are in a folder."""
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -62,23 +56,13 @@ ALL = ""
 _FLAG = re.compile(r"\s+[-+]?[01]$")
 
 
-def is_voc(folder: Path | str) -> bool:
-    """Whether a folder is one of VOC, or holds such folders."""
-    return bool(_years(Path(folder), PLACES[:1]))
-
-
-def is_like_voc(folder: Path | str) -> bool:
-    """Whether VOC's files are in any of `PLACES` in a folder, or in folders in it."""
-    return bool(_years(Path(folder)))
-
-
 def convert(folder: Path | str) -> Dataset:
     """Read the annotations of a VOC folder; of images, only the names.
 
     An image without a size in its annotation file is read for it.
     """
     folder = Path(folder).resolve()
-    years = [_Year(path, path == folder) for path in _years(folder)]
+    years = [_Year(path, path == folder) for path in years_of(folder)]
     dataset = converted(folder, years[0].image_folder if years[0].is_single else folder)
     lists, is_divided = _lists(years, dataset)
     for split, of_split in lists.items():
@@ -109,37 +93,6 @@ def convert(folder: Path | str) -> Dataset:
         for annotation in content["annotations"]:
             annotation["category_id"] = ids[annotation.pop("category")]
     return dataset
-
-
-def _years(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> list[Path]:
-    """The folders of a data set; those of VOC itself where there are any."""
-    try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    except (OSError, ValueError):
-        return []
-    for some in (places[:1], places[1:]):
-        if _places_of(folder, some) is not None:
-            return [folder]
-        if years := [path for path in inside if _places_of(path, some) is not None]:
-            return years
-    return []
-
-
-def _places_of(
-    folder: Path, places: tuple[tuple[str, str], ...] = PLACES
-) -> tuple[str, str] | None:
-    """The one of some places that a folder has; None for none."""
-    for annotations, images in places:
-        if not all(holds((folder / part).is_dir) for part in (annotations, images)):
-            continue
-        if (annotations, images) == PLACES[0]:
-            return PLACES[0]
-        deep = bool(images)
-        stems = {os.path.splitext(path)[0] for path in _xml_below(folder / annotations, deep)}
-        names = images_below(folder / images) if deep and stems else os.listdir(folder)
-        if any(os.path.splitext(name)[0] in stems and is_image_name(name) for name in names):
-            return annotations, images
-    return None
 
 
 def _lists(
@@ -179,12 +132,12 @@ class _Year:
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
         self.place = "" if is_single else f"{folder.name}/"
-        places = _places_of(folder)
+        places = places_of(folder)
         assert places is not None, folder
         self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
         self.image_folder = folder / places[1]
         self._annotated = {
-            os.path.splitext(path)[0]: path for path in _xml_below(folder / places[0])
+            os.path.splitext(path)[0]: path for path in xml_below(folder / places[0])
         }
         self._images: dict[str, list[str]] = {}
         for name in images_below(self.image_folder):
@@ -280,16 +233,6 @@ class _Year:
             except ValueError as error:
                 add("not-voc", f"{where}: {error}")
         return image, objects
-
-
-def _xml_below(folder: Path, deep: bool = True) -> Iterator[str]:
-    """The annotation files below a folder, or directly in it, as paths relative to it."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(folders) if deep else []
-        below = os.path.relpath(parent, folder)
-        for name in sorted(names):
-            if name.lower().endswith(".xml"):
-                yield name if below == "." else f"{below}/{name}"
 
 
 def _parse(path: Path) -> ElementTree.Element:
