@@ -164,7 +164,7 @@ def _labels(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
         objects = [
             one | {"label": _named(one.get("label"), classes)} for one in _objects(value, place)
         ]
-        yield place, files[key] if key in files else key, [], objects
+        yield place, files.get(key) or key, [], objects
 
 
 def _objects(value: Any, place: str) -> list[dict[str, Any]]:
