@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from focal_star.data.__main__ import main
 from focal_star.data.layouts import yolo
 from focal_star.data.layouts.yolo_files import YoloFolder
 from focal_star.data.registration import register_folder
@@ -309,3 +310,12 @@ def test_keypoints_without_their_key_are_named(small):
     ((_, message),) = small.problems()
     assert message.endswith("got 13 numbers; if these are keypoints after a box, add kpt_shape to "
                             "the YAML file")  # fmt: skip
+
+
+@pytest.mark.parametrize("spoilt", ["labels/train/0.txt", "images/train/0.png"])
+def test_a_repaired_copy_loses_nothing_that_cannot_be_read(small, tmp_path, capsys, spoilt):
+    small.write(spoilt, "9 .5 .5 .25 .5\n")
+    assert main(["check", str(small.folder), "--fix", str(tmp_path / "copy")]) == 1
+    said = capsys.readouterr().out
+    assert spoilt in said and "no copy is written" in said
+    assert not (tmp_path / "copy").exists()

@@ -136,16 +136,18 @@ def _renumber(
 
 def _same_type(ids: Collection[Any], users: list[tuple[list[dict], str]]) -> bool:
     """Give references the type of the ids: "7" becomes 7 where that is an id, and the reverse."""
-    texts = {str(value): value for value in ids if value is not None}
-    if len(texts) < len([value for value in ids if value is not None]):
-        return False  # both 7 and "7" are ids
+    unknown = [
+        (entry, key)
+        for using, key in users
+        for entry in using
+        if (value := _hashable(entry.get(key))) is not None and value not in ids
+    ]
+    texts = {str(value): value for value in ids if value is not None} if unknown else {}
     changed = False
-    for using, key in users:
-        for entry in using:
-            value = _hashable(entry.get(key))
-            if value is not None and value not in ids and str(value) in texts:
-                entry[key] = texts[str(value)]
-                changed = True
+    for entry, key in unknown:
+        if (text := str(entry[key])) in texts:
+            entry[key] = texts[text]
+            changed = True
     return changed
 
 
