@@ -105,7 +105,7 @@ for name, text, *words in [
 for name, text, *words in [
     ("an absolute path", "/etc/hosts", "'/etc/hosts' must be relative to images/"),
     ("a path upwards", "../../outside.png", "must be relative to images/, without '..'"),
-    ("backslashes", "..\\0.png", "not a backslash"),
+    ("backslashes", "..\\outside.png", "not a backslash"),
     ("a NUL in its name", "0\0.png", "'0\\x00.png'"),
     ("a name of 5,000 characters", "x" * 5000, "does not exist"),
     ("a folder's name", ".", "is not a regular file"),
