@@ -304,3 +304,23 @@ def test_what_a_file_is_instead_is_named(tiny, content, words):
     (tiny.folder / "instances_train.json").write_bytes(content)
     annotations = next(line for line in problems(tiny.folder) if "instances_train" in line)
     assert words in image and ("HEIC" in words or words in annotations), (image, annotations)
+
+
+def test_images_of_one_name_in_the_subsets_of_cvat(tiny):
+    for subset in ("Train", "Validation"):
+        tiny.save_image(f"{subset}/x.png")
+    subsets = [f' subset="{subset}"' for subset in ("Train", "Validation")]
+    assert cvat(tiny.folder, "".join(IMAGE.format(name="x.png", subset=s) for s in subsets)) == []
+
+
+@pytest.mark.parametrize("has_boxes", [True, False])
+def test_boxes_of_polygons_are_no_corners(tiny, has_boxes):
+    for content in tiny.json.values():
+        polygon = [[2, 3, 30, 3, 30, 40, 2, 40]]
+        box = {"bbox": [2, 3, 28, 37]} if has_boxes else {"segmentation": polygon}
+        content["annotations"] = [
+            {"id": n, "image_id": 1 + n % 2, "category_id": 3} | box for n in range(12)
+        ]
+    tiny.write()
+    lines = check_folder(tiny.folder).describe()["train"]["warnings"]
+    assert any("could also be two corners" in line for line in lines) == has_boxes

@@ -79,6 +79,7 @@ DETECTIONS = {"_cls": "Detections", "detections": []}
     ("samples", "words"),
     [
         (None, "samples must be a list of objects, got None"),
+        ([], "samples must be a list of objects, got []"),
         ([1], "samples must be a list of objects, got [1]"),
         ([{"filepath": "data/a.png"}], "in the field ground_truth, or in a single one; found []"),
         (

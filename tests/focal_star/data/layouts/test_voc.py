@@ -368,3 +368,14 @@ def test_an_encoding_that_cannot_be_read_is_named(voc_2007):
     voc_2007.xml("000001").write_bytes(xml)
     (problem,) = check_folder(voc_2007.folder).problems
     assert "its encoding cannot be read; save it in UTF-8" in problem.message
+
+
+def test_names_of_classes_beside_xml_are_no_yolo(tmp_path, voc_2007):
+    """labelImg writes classes.txt once it has saved a file in YOLO's format."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for part in ("Annotations", "JPEGImages"):
+        for path in (voc_2007.folder / part).iterdir():
+            path.rename(folder / path.name)
+    (folder / "classes.txt").write_text("dog\ncat\n")
+    assert check_folder(folder).problems == []

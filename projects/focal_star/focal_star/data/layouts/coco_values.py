@@ -174,6 +174,7 @@ def _plain_annotation(entry: dict, split: str, number: int, doubts: Doubts) -> b
             changed = True
     elif not entry.get("bbox") and segmentation and is_polygons(segmentation):
         entry["bbox"] = box_of_polygons(segmentation)
+        entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
         doubt("box-from-polygon")
         changed = True
     area = entry.get("area")

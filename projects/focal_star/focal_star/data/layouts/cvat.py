@@ -79,7 +79,7 @@ def convert(folder: Path | str) -> Dataset:
             continue
         content, place = contents[split], f"{file}: image {number}"
         name = element.get("name", "")
-        found = search.find(name, folder / "images")
+        found = search.find(name, folder / "images" / subsets[number])
         if found is None:
             add(split, "missing-image", f"image {number}: {shown(name)} is not in the folder")
             continue

@@ -127,7 +127,7 @@ Entry = tuple[str, str, list[str], list[dict[str, Any]]]
 
 def _samples(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
     samples = content.get("samples")
-    if not isinstance(samples, list) or not all(isinstance(one, dict) for one in samples):
+    if not (isinstance(samples, list) and samples and all(isinstance(s, dict) for s in samples)):
         raise _FiftyOneError(f"samples must be a list of objects, got {shown(samples)}")
     fields = {
         key: None

@@ -87,7 +87,9 @@ def description_of(folder: Path) -> Path | None:
         if name.lower().endswith(".data") and holds((folder / name).is_file):
             return folder / name
     for name in ("classes.txt", "obj.names"):
-        if name in names and ({"labels", "data"} & {*names} or any(map(is_image_name, names))):
+        texts = [one for one in names if one.lower().endswith(".txt") and one != name]
+        is_flat = bool(texts) and any(map(is_image_name, names))
+        if name in names and (is_flat or {"labels", "data"} & {*names}):
             return folder / name
     return None
 

@@ -32,7 +32,8 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
         if not one.get("iscrowd"):
             in_image[one["image_id"]] += 1
             num_boxes += 1
-            num_as_corners += width > x and height > y and one.get("area") != width * height
+            is_known = SOURCE in one or one.get("area") == width * height
+            num_as_corners += width > x and height > y and not is_known
         key = (one["image_id"], one["category_id"], x, y, width, height)
         if key in seen:
             doubts.add(split, "box-repeated", _place(number, one))
