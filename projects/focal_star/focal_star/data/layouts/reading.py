@@ -15,10 +15,10 @@ from focal_star.io.quoting import shown
 
 LAYOUTS = (
     *coco.LAYOUTS,
-    f"of Pascal VOC, {', '.join(voc.PARTS)}",
-    "of YOLO, data.yaml (names, train, val), images/ and labels/; or obj.data; or classes.txt",
-    "of CVAT, annotations.xml and images/",
-    "of FiftyOne, samples.json and data/; or labels.json and data/",
+    f"Pascal VOC's: {', '.join(voc.PARTS)}, or XML files beside their images",
+    "YOLO's: data.yaml (names, train, val), images/ and labels/, or obj.data, or classes.txt",
+    "CVAT's: annotations.xml and images/",
+    "FiftyOne's: samples.json and data/, or labels.json and data/",
 )
 """The layouts, in words."""
 
@@ -145,7 +145,7 @@ _UNREAD = {
 """End of a file's name -> what a message says of a folder with such annotations."""
 
 MAX_FOLDERS = 100
-"""Folders in a folder that are searched for a data set."""
+"""The max number of folders in a folder that are searched for a data set."""
 
 
 def _folders_below(folder: Path) -> list[Path]:
@@ -153,8 +153,8 @@ def _folders_below(folder: Path) -> list[Path]:
     found = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
     for place in [*found]:
         with suppress(OSError):
-            found += [p for p in sorted(place.iterdir()) if holds(p.is_dir)][:MAX_FOLDERS]
-    return found
+            found += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return found[:MAX_FOLDERS]
 
 
 def _ends_below(folder: Path) -> set[str]:

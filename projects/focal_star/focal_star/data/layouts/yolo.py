@@ -132,7 +132,6 @@ class _LabelFiles:
 
     def __init__(self, described: YoloFolder):
         self._described, self._names = described, Names()
-        self._used: set[Path] = set()
         self._folders: dict[Path, tuple[str, set[Path]]] = {}
 
     def of(self, image: Path, split: str) -> Path | None:
@@ -140,7 +139,6 @@ class _LabelFiles:
         for folder, *parts in _places(image):
             found = self._names.find(Path(folder), *parts)
             if found is not None and holds(found.is_file):
-                self._used.add(found)
                 self._folders.setdefault(found.parent, (split, set()))[1].add(image.parent)
                 return found
         return None
