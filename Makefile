@@ -11,7 +11,7 @@ GRIDS =
 SEEDS =
 ## length of training, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
 SCHEDULE =
-## your data: a folder of COCO, VOC, YOLO or CVAT; check, describe, register: or coco_2017
+## your data: a folder of COCO, VOC, YOLO, CVAT, FiftyOne; check, describe, register: or coco_2017
 DATASET =
 ## config keys for your data, for example KEYS="DATASETS.LINKS True"
 KEYS =

@@ -35,7 +35,7 @@ FILES = {
 
 ALLOWED = {
     "ablations": {*SHARED, *FILES},
-    "reports": {*SHARED, *FILES, "focal_star.io.image_files"},
+    "reports": {*SHARED, *FILES, "focal_star.io.image_files", "focal_star.io.mistaken"},
 }
 """Part -> the modules of these packages that it may import. The reader of images is one, so that a
 report shows the same pixels as the detector saw."""

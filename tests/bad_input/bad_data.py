@@ -89,7 +89,7 @@ for name, box, *words in [
     ("infinite", [4, 5, inf, 9], "must be four finite numbers, got [4, 5, inf, 9]"),
     ("an integer of 400 digits", [10**400, 5, 9, 9], "must be four finite numbers"),
     ("numbers as texts", ["4", "5", "9", "9"], "must be four numbers", "got ['4', '5', '9', '9']"),
-    ("outside of the image", [60, 5, 9, 9], "reaches out of its image of 64 x 48 px"),
+    ("outside of the image", [60, 5, 9, 9], "extends beyond its image of 64 x 48 px"),
     ("without an area", [4, 5, 0, 9], "width and height must be above 0"),
 ]:
     kind(f"box: {name}", check_data, entry("annotations", bbox=box), "annotations[0]", *words)
@@ -105,7 +105,7 @@ for name, text, *words in [
 for name, text, *words in [
     ("an absolute path", "/etc/hosts", "'/etc/hosts' must be relative to images/"),
     ("a path upwards", "../../outside.png", "must be relative to images/, without '..'"),
-    ("backslashes", "..\\0.png", "not a backslash"),
+    ("backslashes", "..\\outside.png", "not a backslash"),
     ("a NUL in its name", "0\0.png", "'0\\x00.png'"),
     ("a name of 5,000 characters", "x" * 5000, "does not exist"),
     ("a folder's name", ".", "is not a regular file"),

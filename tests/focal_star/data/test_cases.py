@@ -30,17 +30,17 @@ EXPECTED = {
     "10-voc-no-trainval/VOCdevkit": ("train.txt and VOC2099/ImageSets/Main/val.txt", "test.txt"),
     "12-float-size": OK,
     "12a-voc-lists-with-extension/VOCdevkit": OK,
-    "13-128-bit-ids": ("numbered anew",),
+    "13-128-bit-ids": ("replaced by 1, 2, 3",),
     "14-names-that-look-alike": ("'truck' and 'truck ' and 'Truck'",),
     "15a-two-point-segmentation": ("18 annotations (", "segmentation is malformed"),
-    "16-three-px-over-the-edge": ("problem: box-outside", "reaches out of its image"),
+    "16-three-px-over-the-edge": ("problem: box-outside", "extends beyond its image"),
     "18-byte-order-mark": OK,
     "20-decomposed-names": OK,
     "24-three-hundred-objects": ("2 images (", "TEST.DETECTIONS_PER_IMAGE"),
     "25-background-pictures": ("6 images (", "DATALOADER.FILTER_EMPTY_ANNOTATIONS"),
     "39-voc-subfolders/VOCdevkit": OK,
-    "43-rgb-and-infrared-tiff": ("6 of 6 images", "the band is left out"),
-    "51g-voc-no-xml-for-negative": ("1 image ('p001.jpg'): no annotation file",),
+    "43-rgb-and-infrared-tiff": ("6 of 6 images", "which is left out"),
+    "51g-voc-no-xml-for-negative": ("1 image ('p001.jpg'): there is no annotation file",),
 }
 """Folder -> the parts of what the check says."""
 

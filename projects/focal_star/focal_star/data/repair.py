@@ -1,12 +1,13 @@
 """Writes a repaired copy of a data set, where the repair is certain.
 
-* Boxes that reach a little out of their image are clipped, and boxes of width or height 0 are left
-  out; not where all boxes of the split have another form than COCO's.
+* Boxes that extend beyond their image are clipped, and boxes of width or height 0 are left out; not
+  where all boxes of the split have another form than COCO's.
 * ``width`` and ``height`` of images become those of the files. The boxes of such an image are not
   clipped: they may be of an image of the other size.
 * On request, categories whose names differ only in case, blanks or the form of letters become one.
 
-Everything else stays as it is, and the check of the copy reports it. The copy is in this project's
+Everything else stays as it is, and the check of the copy reports it. No copy is written of a data
+set with entries that cannot be read, because it would lack them. The copy is in this project's
 format, with copies of the images, and lists each change in ``changes.txt``.
 """
 
@@ -44,11 +45,17 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
         A line for each change.
 
     Raises:
-        DatasetError: the data set cannot be read, or ``into`` exists or is inside of it.
+        DatasetError: the data set, or a part of it, cannot be read, or ``into`` exists or is inside
+            of it.
     """
     dataset = check.dataset
     if dataset is None or any(not isinstance(c, dict) for c in dataset.contents.values()):
         raise DatasetError(dataset.folder if dataset else into, check.problems)
+    if dataset.problems:
+        reason = "no copy is written, because it would lack what cannot be read; correct that first"
+        raise DatasetError(
+            dataset.folder, [*dataset.problems, Problem("both", "missing-file", reason)]
+        )
     _refuse_place(dataset, into)
     changes = [
         f"{split.split.name}: {line}" for split in check.splits for line in _repaired(split, merge)
@@ -122,7 +129,7 @@ def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
     right, bottom = min(box[0] + box[2], size[0]), min(box[1] + box[3], size[1])
     if (left, top) == (box[0], box[1]) and right == box[0] + box[2] and bottom == box[1] + box[3]:
         return box  # so that no digit changes
-    return [left, top, right - left, bottom - top]
+    return [left, top, round(right - left, 6), round(bottom - top, 6)]
 
 
 def _merge(content: dict) -> Iterator[str]:

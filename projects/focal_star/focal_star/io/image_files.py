@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
+from focal_star.io.mistaken import seems_to_be
+
 PALETTE = "palette"
 CMYK = "cmyk"
 TRANSPARENT = "transparent"
@@ -26,15 +28,15 @@ HIGH_BYTE = "high-byte"
 SEVERAL_IMAGES = "several-images"
 
 CONVERSIONS = {
-    PALETTE: "a palette: each pixel becomes its colour in the palette",
-    CMYK: "inks (CMYK): converted to RGB without a colour profile",
-    TRANSPARENT: "transparent pixels: laid on white",
-    EXTRA_BAND: "TIFF with a band beyond the colours, such as alpha or infrared: the band is left "
+    PALETTE: "colours from a palette, which are looked up for each pixel",
+    CMYK: "CMYK colours, which are converted to RGB without a colour profile",
+    TRANSPARENT: "transparent pixels, which are laid on white",
+    EXTRA_BAND: "TIFF with a band besides the colours, such as alpha or infrared, which is left "
     "out",
-    SIXTEEN_BITS: "16 bits per value: reduced to 8 bits",
-    STATED_BITS: "more than 8 bits per value, of a depth that the file states: scaled to 8 bits",
-    HIGH_BYTE: "16 bits per value, in a form of which Pillow reads the upper 8: these are read",
-    SEVERAL_IMAGES: "several images in one file: the first one is read",
+    SIXTEEN_BITS: "16 bits per value, which are reduced to 8 bits",
+    STATED_BITS: "more than 8 bits per value, as the file states, which are scaled to 8 bits",
+    HIGH_BYTE: "16 bits per value in a format of which Pillow reads only the upper 8 bits",
+    SEVERAL_IMAGES: "several images in one file, of which the first is read",
 }
 """Kind of conversion that may lose something -> the file's property, and how it is converted."""
 
@@ -43,6 +45,9 @@ SUFFIXES = frozenset(
     + [".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
 )
 """The ends of the names of image files, in lower case."""
+
+READ_FORMATS = f"images are read from files that end with {', '.join(sorted(SUFFIXES))}"
+"""What a message says where there is no such file."""
 
 MIN_BITS, MAX_BITS = 8, 16
 """The bits per value that ``bit_depth`` may say."""
@@ -192,7 +197,17 @@ def find_conversions(source: Source) -> Conversions:
 
 
 def _open(source: Source) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except Image.UnidentifiedImageError as error:
+        start = source[:32] if isinstance(source, bytes) else _start_of(source)
+        text = f"it is not an image of a known format{seems_to_be(start)}"
+        raise PhotographError(text) from error
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(32)
 
 
 def _has_several(file: Image.Image) -> bool:
@@ -212,8 +227,6 @@ def _refusing() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         text = f"it could be a decompression bomb: {_first_line(error)}"
         raise PhotographError(f"{text}; {_RAISE}") from error
-    except Image.UnidentifiedImageError as error:
-        raise PhotographError("it is not an image of a known format") from error
     except Exception as error:  # what a broken file raises has no common base
         raise PhotographError(f"it cannot be read: {_first_line(error)}") from error
 

@@ -149,7 +149,7 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
     tiny.write()
     lines = check_folder(tiny.folder).describe()["train"]["warnings"]
     assert [line.partition(" (")[0] for line in lines] == ["1 annotation", "1 annotation"]
-    assert "the same box" in lines[0] and "less than 1 px" in lines[1]
+    assert "same image, box and category" in lines[0] and "less than 1 px" in lines[1]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,18 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
         (["coco.json"], "nearest layout is COCO's"),
         (["inner/instances_train.json"], "the data set seems to be the folder inner/ in it"),
         (["photos/a.png"], "there are images, but no annotation file"),
+        (["a/b/instances_train.json"], "the data set seems to be the folder a/b/ in it"),
+        (["train/images/a.png", "train/labels/a.txt"], "nearest layout is YOLO's"),
+        (["annotations/a.json", "images/a.png"], "nearest layout is COCO's"),
+        (["a.png", "a.json"], "JSON files of LabelMe, with one file per image, must be"),
+        (["images/a.png", "boxes.csv"], "CSV files are not read; convert them to COCO's"),
+        (["export.zip"], "archives are not read; unpack them"),
     ],
 )
 def test_the_nearest_layout_is_named(tmp_path, names, words):
     for name in names:
         path = tmp_path / "data" / name
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     (tmp_path / "data").mkdir(exist_ok=True)
     (line,) = problems(tmp_path / "data")
@@ -179,3 +185,142 @@ def test_a_closed_pipe_is_no_fault(tiny):
     command = f"exec 3> >(exec true); sleep 1; {command}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def cvat(folder: Path, images: str) -> list[str]:
+    (folder / "annotations.xml").write_text(XML.format(images=images))
+    return problems(folder)
+
+
+def test_a_rotated_box_of_cvat_becomes_the_box_around_it(tiny):
+    box = '<box label="cat" xtl="10" ytl="10" xbr="30" ybr="20" rotation="{}"/>'
+    # A quarter turn of 20 x 10 px around (20, 15). At 45 degrees, both sides are 30 / sqrt(2).
+    boxes = "".join(map(box.format, (90, 45)))
+    edge = '<box label="cat" xtl="0" ytl="10" xbr="20" ybr="20" rotation="45"/>'
+    image = '<image name="{}" width="64" height="48">{}</image>'
+    found = cvat(tiny.folder, image.format("a.png", boxes + edge) + image.format("c.png", boxes))
+    assert found == []
+    contents = check_folder(tiny.folder).dataset.contents
+    (entry,) = (c for c in contents.values() if "a.png" in str(c["images"]))
+    turned, tilted, clipped = (one["bbox"] for one in entry["annotations"])
+    assert turned == pytest.approx([15, 5, 10, 20])
+    side = 30 / 2**0.5
+    assert tilted == pytest.approx([20 - side / 2, 15 - side / 2, side, side], abs=1e-3)
+    assert clipped == pytest.approx([0, 15 - side / 2, 10 + side / 2, side], abs=1e-3)
+
+
+def test_test_images_of_cvat_are_no_validation_images(tiny):
+    subsets = {"a.png": "Train", "sub/b.jpg": "Train", "c.png": "Validation", "d.jpg": "Test"}
+    images = "".join(IMAGE.format(name=n, subset=f' subset="{s}"') for n, s in subsets.items())
+    assert cvat(tiny.folder, images) == []
+    card = check_folder(tiny.folder).describe()["val"]
+    assert card["num_images"] == 1 and card["warnings"] == ["the images of Test are not used"]
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["https://host.example/a/x.png?key=1&sig=a/b", "../../label-studio/media/upload/1/x.png",
+     "http://host.example/data/local-files/?d=images/x.png"],
+)  # fmt: skip
+def test_addresses_of_label_studio(tiny, spelt):
+    tiny.save_image("x.png")
+    tiny.json["train"]["images"][0]["file_name"] = spelt
+    tiny.write()
+    card = check_folder(tiny.folder).describe()["train"]
+    assert card["warnings"][0].startswith(f"1 image ('{spelt}'): file_name differs")
+
+
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+@pytest.mark.parametrize("are_texts", [True, False])
+def test_references_of_another_type_than_the_ids(tiny, key, are_texts):
+    before = [one[key] for one in tiny.json["train"]["annotations"]]
+    for content in tiny.json.values():
+        if are_texts:
+            for one in content["annotations"]:
+                one[key] = str(one[key])
+        else:
+            for one in content["images" if key == "image_id" else "categories"]:
+                one["id"] = str(one["id"])
+    tiny.write()
+    check = check_folder(tiny.folder)
+    assert check.problems == []
+    after = [one[key] for one in check.dataset.contents["train"]["annotations"]]
+    order = {value: number for number, value in enumerate(sorted(set(before)), start=1)}
+    assert after == (before if are_texts else [order[value] for value in before])
+
+
+def test_annotations_without_ids_are_numbered(tiny):
+    for one in tiny.json["train"]["annotations"]:
+        del one["id"]
+    tiny.write()
+    check = check_folder(tiny.folder)
+    assert check.problems == []
+    assert [one["id"] for one in check.dataset.contents["train"]["annotations"]] == [1, 2, 3]
+    assert check.describe()["train"]["warnings"][0].startswith("no annotation has an id")
+    tiny.json["train"]["annotations"][0]["id"] = 7  # some have one: a fault, not a habit
+    tiny.write()
+    assert len(problems(tiny.folder)) == 2
+
+
+@pytest.mark.parametrize("file", ["train/_annotations.coco.json", "train/labels.json"])
+def test_an_export_with_a_training_split_alone_is_divided(tiny, tmp_path, file):
+    folder = tmp_path / "export"
+    write(folder / file, tiny.json["train"])
+    for image in tiny.json["train"]["images"]:
+        target = folder / "train" / image["file_name"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((tiny.images / image["file_name"]).read_bytes())
+    check = check_folder(folder)
+    assert [card["num_images"] for card in check.describe().values()] == [1, 1]
+
+
+def test_a_test_split_stands_in_for_a_missing_validation_split(tiny):
+    tiny.write()
+    (tiny.folder / "instances_val.json").rename(tiny.folder / "instances_test.json")
+    assert problems(tiny.folder) == []
+
+
+def test_an_empty_list_of_categories_is_reported_once(tiny):
+    tiny.json["train"]["categories"] = []
+    tiny.write()
+    assert problems(tiny.folder) == [
+        "no-categories: instances_train.json: the list of categories is empty"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC or AVIF; convert it"),
+    ],
+)
+def test_what_a_file_is_instead_is_named(tiny, content, words):
+    tiny.write()
+    (tiny.images / "a.png").write_bytes(content)
+    (image,) = problems(tiny.folder)
+    (tiny.folder / "instances_train.json").write_bytes(content)
+    annotations = next(line for line in problems(tiny.folder) if "instances_train" in line)
+    assert words in image and ("HEIC" in words or words in annotations), (image, annotations)
+
+
+def test_images_of_one_name_in_the_subsets_of_cvat(tiny):
+    for subset in ("Train", "Validation"):
+        tiny.save_image(f"{subset}/x.png")
+    subsets = [f' subset="{subset}"' for subset in ("Train", "Validation")]
+    assert cvat(tiny.folder, "".join(IMAGE.format(name="x.png", subset=s) for s in subsets)) == []
+
+
+@pytest.mark.parametrize("has_boxes", [True, False])
+def test_boxes_of_polygons_are_no_corners(tiny, has_boxes):
+    for content in tiny.json.values():
+        polygon = [[2, 3, 30, 3, 30, 40, 2, 40]]
+        box = {"bbox": [2, 3, 28, 37]} if has_boxes else {"segmentation": polygon}
+        content["annotations"] = [
+            {"id": n, "image_id": 1 + n % 2, "category_id": 3} | box for n in range(12)
+        ]
+    tiny.write()
+    lines = check_folder(tiny.folder).describe()["train"]["warnings"]
+    assert any("could also be two corners" in line for line in lines) == has_boxes

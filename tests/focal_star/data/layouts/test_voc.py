@@ -10,7 +10,7 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from focal_star.data.layouts import voc
+from focal_star.data.layouts import voc, voc_places
 from focal_star.data.layouts.coco import splits_of
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.registration import register_datasets, register_folder
@@ -93,9 +93,9 @@ def test_images_of_other_formats_without_objects_and_sizes(voc_2007):
 
 
 def test_what_is_a_folder_of_voc(voc_2007, tmp_path):
-    assert voc.is_voc(voc_2007.folder) and voc.is_voc(voc_2007.folder.parent)
-    assert not voc.is_voc(tmp_path) and not voc.is_voc(tmp_path / "nowhere")
-    assert not voc.is_voc(voc_2007.folder / "JPEGImages")
+    assert voc_places.is_voc(voc_2007.folder) and voc_places.is_voc(voc_2007.folder.parent)
+    assert not voc_places.is_voc(tmp_path) and not voc_places.is_voc(tmp_path / "nowhere")
+    assert not voc_places.is_voc(voc_2007.folder / "JPEGImages")
 
 
 # --- registered, trained on and evaluated -----------------------------------------------------
@@ -284,7 +284,7 @@ def test_an_image_without_annotation_file_has_no_objects(voc_2007):
     assert check.problems == []
     card = check.describe()["train"]
     assert card["num_images"] == 2 and card["num_without_objects"] == 1
-    assert card["warnings"][0].startswith("1 image ('000001.jpg'): no annotation file")
+    assert card["warnings"][0].startswith("1 image ('000001.jpg'): there is no annotation file")
 
 
 def test_a_broken_image_is_named_with_its_annotation_file(voc_2007):
@@ -331,3 +331,51 @@ def test_content_of_the_cache_is_cocos(voc_2007, tmp_path):
     (file,) = (tmp_path / "cache").rglob("instances_val.json")
     assert json.loads(file.read_text()) == voc.convert(voc_2007.folder).contents["val"]
     assert check_folder(file.parent).problems == []
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images", "is_divided"),
+    [
+        ("annotations/{}", "images/{}", True),
+        ("labels/{}", "data/{}", True),
+        ("{}", "{}", True),  # labelImg's
+        ("{split}/{}", "{split}/{}", False),  # Roboflow's
+    ],
+)
+def test_places_of_other_tools(tmp_path, voc_2007, annotations, images, is_divided):
+    folder = tmp_path / "export"
+    names = {"000001": "train", "000002": "train", "000003": "valid", "000004": "test"}
+    for name, split in names.items():
+        for pattern, file in (
+            (annotations, voc_2007.xml(name)),
+            (images, voc_2007.folder / "JPEGImages" / f"{name}.jpg"),
+        ):
+            target = folder / pattern.format(file.name, split=split)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    check = check_folder(folder)
+    assert check.problems == []
+    train, val = check.describe().values()
+    assert train["num_images"] + val["num_images"] == (4 if is_divided else 3)
+    assert train["category_names"] == ["cat", "dog"]
+    said = val["warnings"][0]
+    assert said.startswith("the data have no validation" if is_divided else "the images of test")
+
+
+def test_an_encoding_that_cannot_be_read_is_named(voc_2007):
+    text = voc_2007.xml("000001").read_text().replace("dog", "\u732b")
+    xml = f'<?xml version="1.0" encoding="GB2312"?>{text}'.encode("gb2312")
+    voc_2007.xml("000001").write_bytes(xml)
+    (problem,) = check_folder(voc_2007.folder).problems
+    assert "its encoding cannot be read; save it in UTF-8" in problem.message
+
+
+def test_names_of_classes_beside_xml_are_no_yolo(tmp_path, voc_2007):
+    """labelImg writes classes.txt once it has saved a file in YOLO's format."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for part in ("Annotations", "JPEGImages"):
+        for path in (voc_2007.folder / part).iterdir():
+            path.rename(folder / path.name)
+    (folder / "classes.txt").write_text("dog\ncat\n")
+    assert check_folder(folder).problems == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from focal_star.data.__main__ import main
 from focal_star.data.layouts import yolo
 from focal_star.data.layouts.yolo_files import YoloFolder
 from focal_star.data.registration import register_folder
@@ -79,7 +80,7 @@ def test_images_without_labels_are_background(small):
     small.write("labels/train/5.txt", "0 .5 .5 .25 .5")
     card = check_folder(small.folder).describe()["train"]
     assert (card["num_images"], card["num_instances"], card["num_without_objects"]) == (3, 1, 2)
-    assert card["warnings"][0].startswith("1 image ('images/train/0.png'): no annotation file")
+    assert card["warnings"][0].startswith("1 image ('images/train/0.png'): there is no annotation")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_data_without_splits_are_divided(small):
     cards = check_folder(small.folder).describe()
     assert cards["train"]["num_images"] + cards["val"]["num_images"] == 29
     assert 2 <= cards["val"]["num_images"] <= 12
-    assert "no validation split: one image in 5" in cards["val"]["warnings"][0]
+    assert "no validation split, so one image in 5" in cards["val"]["warnings"][0]
 
 
 @pytest.mark.parametrize(
@@ -217,3 +218,104 @@ def test_a_line_is_read_without_a_folder():
     described = YoloFolder("data.yaml", {0: "a"})
     read = yolo.parse_line("0 0.5 0.5 1 1", described)
     assert read == {"class": 0, "corners": [0, 0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("images/train/0.PNG", "labels/train/0.TXT"),
+        ("images/train/\u00fc 0.png", "labels/train/u\u0308 0.txt"),  # composed, decomposed
+    ],
+)
+def test_labels_are_found_in_other_spellings(small, image, labels):
+    for old, new in (("images/train/0.png", image), ("labels/train/0.txt", labels)):
+        (small.folder / old).rename(small.folder / new)
+    assert small.boxes() == [MIDDLE, MIDDLE]
+
+
+def test_labels_are_found_in_folders_in_upper_case(small):
+    for old, new in (("images", "IMAGES"), ("labels", "Labels")):
+        (small.folder / old).rename(small.folder / new)
+    small.write("data.yaml", "train: IMAGES/train\nval: IMAGES/val\nnames: [cat, no]\n")
+    assert small.boxes() == [MIDDLE, MIDDLE]
+
+
+def test_of_two_spellings_the_exact_one_counts(small):
+    small.write("labels/train/0.TXT", "1 .5 .5 1 1\n")
+    assert small.boxes() == [MIDDLE, MIDDLE]
+
+
+def test_labels_without_an_image_are_counted(small):
+    small.write("labels/train/gone.txt", "0 .5 .5 .25 .5\n")
+    small.write("labels/train/empty.txt", "")
+    small.write("labels/train/classes.txt", "cat\nno\n")
+    (small.folder / "images/train/heic.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    small.write("labels/train/heic.txt", "0 .5 .5 .25 .5\n")
+    (line,) = check_folder(small.folder).describe()["train"]["warnings"]
+    assert line.startswith("2 label files ('labels/train/gone.txt'; 'labels/train/heic.txt'): ")
+
+
+def test_labels_of_images_that_no_list_names_are_no_fault(small):
+    small.write("data.yaml", "train: train.txt\nval: images/val\nnames: [cat, no]\n")
+    small.write("train.txt", "images/train/0.png\n")
+    assert check_folder(small.folder).describe()["train"]["warnings"] == []
+
+
+def test_a_folder_without_labels_says_where_they_would_be(small):
+    (small.folder / "labels").rename(small.folder / "annotations")
+    kinds, messages = zip(*small.problems(), strict=True)
+    assert kinds == ("missing-file", "missing-file")
+    expected = "that of 'images/train/0.png' would be 'labels/train/0.txt'"
+    assert messages[0] == f"train: no image has a label file; {expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("val: images/val\nnames: [cat]\n", "data.yaml: train is missing"),
+        ("train: empty\nval: images/val\nnames: [cat]\n", "data.yaml: train: there is no image"),
+        ("train: images/train\nval: images/val\nnames: no.txt\n", "there is no 'no.txt'"),
+    ],
+)
+def test_what_a_yaml_file_lacks_is_said_once(small, text, words):
+    (small.folder / "empty").mkdir()
+    small.write("data.yaml", text)
+    ((_, message),) = small.problems()
+    assert words in message
+
+
+def test_a_path_to_another_folder_of_this_machine_is_named(small, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    text = f"path: {small.folder}\ntrain: images/train\nval: images/val\nnames: [cat, no]\n"
+    (other / "data.yaml").write_text(text, encoding="utf-8")
+    problems = check_folder(other).problems
+    assert all(f"path is '{small.folder}': put data.yaml into that" in p.message for p in problems)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize("description", ["data.yaml", "obj.names"])
+def test_names_may_be_in_a_file(small, description):
+    small.write("obj.names", "cat\nno\n")
+    if description == "data.yaml":
+        small.write("data.yaml", "train: images/train\nval: images/val\nnames: obj.names\n")
+    else:
+        (small.folder / "data.yaml").unlink()
+    check = check_folder(small.folder)
+    assert check.problems == [] and check.describe()["val"]["category_names"] == ["cat", "no"]
+
+
+def test_keypoints_without_their_key_are_named(small):
+    small.write("labels/train/1.txt", "0 .5 .5 .25 .5 .1 .1 2 .2 .2 2 .3 .3 2")
+    ((_, message),) = small.problems()
+    assert message.endswith("got 13 numbers; if these are keypoints after a box, add kpt_shape to "
+                            "the YAML file")  # fmt: skip
+
+
+@pytest.mark.parametrize("spoilt", ["labels/train/0.txt", "images/train/0.png"])
+def test_a_repaired_copy_loses_nothing_that_cannot_be_read(small, tmp_path, capsys, spoilt):
+    small.write(spoilt, "9 .5 .5 .25 .5\n")
+    assert main(["check", str(small.folder), "--fix", str(tmp_path / "copy")]) == 1
+    said = capsys.readouterr().out
+    assert spoilt in said and "no copy is written" in said
+    assert not (tmp_path / "copy").exists()

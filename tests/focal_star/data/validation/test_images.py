@@ -60,17 +60,17 @@ def test_a_depth_below_16_bits_is_named_with_the_key_that_scales_it(
     write_png(tmp_path / "b.png", sixteen_bits(90))
     (line,) = conversions(tmp_path, ["b.png", "a.png"])
     assert line.startswith("2 of 2 images (such as 'b.png'): 16 bits per value")
-    assert f"the greatest value is {greatest}, so that {bits} bits seem to be in use" in line
+    assert f"the largest value is {greatest}, so only {bits} bits seem to be used" in line
     assert f"with {levels} of 256 levels; INPUT.BIT_DEPTH {bits} scales them" in line
 
 
 def test_16_bits_in_use_and_a_chosen_depth_need_no_key(tmp_path):
     write_png(tmp_path / "a.png", sixteen_bits(16384))
     (line,) = conversions(tmp_path, ["a.png"])
-    assert line.endswith("reduced to 8 bits; the greatest value is 16384")
+    assert line.endswith("reduced to 8 bits; the largest value is 16384")
     write_png(tmp_path / "a.png", sixteen_bits(4000))
     (line,) = conversions(tmp_path, ["a.png"], 12)
-    assert line.endswith("the greatest value is 4000, and INPUT.BIT_DEPTH 12 makes 4095 white")
+    assert line.endswith("the largest value is 4000, and INPUT.BIT_DEPTH 12 makes 4095 white")
 
 
 @pytest.mark.parametrize("command", ["check", "describe"])
@@ -103,7 +103,7 @@ def test_a_training_warns_and_reads_with_the_bit_depth(tiny, tiny_cfg, caplog):
     assert "INPUT.BIT_DEPTH 12 scales them" in caplog.text
     tiny_cfg.INPUT.BIT_DEPTH = 12
     assert brightest() == 255
-    assert "seem to be in use" not in caplog.text
+    assert "seem to be used" not in caplog.text
 
 
 def test_a_bit_depth_that_is_too_small_is_refused_before_a_training(tiny, tiny_cfg):

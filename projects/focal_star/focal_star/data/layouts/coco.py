@@ -16,7 +16,7 @@ files can be named.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from focal_star.data.layouts.problems import holds
@@ -35,8 +35,27 @@ TRAIN_NAMES = ("train", "training")
 VAL_NAMES = ("val", "valid", "validation", "test", "testing")
 """Names of the splits in files and folders, the preferred ones first; upper case counts as well."""
 
+
+def splits_by_name(names: Iterable[str]) -> dict[str, str]:
+    """Name -> "train", "val", or "" for the test data beside validation data.
+
+    Args:
+        names: of subsets, tags or folders; others than names of splits are left out.
+
+    Returns:
+        Nothing where no name is that of a validation split.
+    """
+    lower = {name: name.lower() for name in names}
+    val = next((one for one in VAL_NAMES if one in lower.values()), None)
+    if val is None:
+        return {}
+    split_of = dict.fromkeys(TRAIN_NAMES, "train") | dict.fromkeys(VAL_NAMES, "") | {val: "val"}
+    return {name: split_of[one] for name, one in lower.items() if one in split_of}
+
+
 SINGLE_FILES = (
     "annotations/instances_default.json",
+    "annotations/annotations.json",
     "instances_default.json",
     "_annotations.coco.json",
     "result.json",
@@ -54,7 +73,7 @@ def splits_of(folder: Path | str) -> tuple[Split, Split]:
         Split("train", folder / "instances_train.json", folder / "images", folder),
         Split("val", folder / "instances_val.json", folder / "images", folder),
     )
-    if any(holds(split.annotation_file.exists) for split in ours):
+    if all(holds(split.annotation_file.exists) for split in ours):
         return ours
     for pairs in _layouts(folder):
         found = [(file, roots) for file, roots in pairs if holds(file.exists)]
@@ -75,15 +94,30 @@ def single_file_of(folder: Path | str) -> Split | None:
     folder = Path(folder)
     file = next((f for name in SINGLE_FILES if holds((f := folder / name).is_file)), None)
     if file is None:
-        return None
+        train, _ = splits_of(folder)
+        return train if _has_only_train(folder) else None
     roots = (folder / "images", folder / "data", folder)
     return Split("train", file, _first_folder(*roots), folder)
 
 
 def is_coco(folder: Path | str) -> bool:
-    """Whether a folder has an annotation file in COCO's format, of at least one split."""
-    return any(holds(split.annotation_file.exists) for split in splits_of(folder))
+    """Whether a folder has an annotation file in COCO's format, of at least one split.
 
+    Exports of annotation tools with a training split alone count as data without splits.
+    """
+    there = any(holds(split.annotation_file.exists) for split in splits_of(folder))
+    return there and not _has_only_train(folder)
+
+
+def _has_only_train(folder: Path | str) -> bool:
+    """Whether it is the export of a tool with a training split alone."""
+    train, val = (split.annotation_file for split in splits_of(folder))
+    is_export = train.name in _OF_TOOLS and train.parent != Path(folder)
+    return is_export and holds(train.is_file) and not holds(val.exists)
+
+
+_OF_TOOLS = ("_annotations.coco.json", "labels.json")
+"""Annotation files that annotation tools write into a folder for each split."""
 
 Place = tuple[Path, tuple[Path, ...]]
 """An annotation file, and the folders that its images may be in."""
@@ -92,7 +126,7 @@ Place = tuple[Path, tuple[Path, ...]]
 def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
     """The places of the two splits in each layout."""
     train, val = (_names_there(folder, names) for names in (TRAIN_NAMES, VAL_NAMES))
-    for file in ("_annotations.coco.json", "labels.json"):
+    for file in _OF_TOOLS:
         yield _pick(
             [_beside(folder / half, file) for half in train],
             [_beside(folder / half, file) for half in val],

@@ -9,7 +9,7 @@ and everything else is left to the check.
 import math
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,11 @@ def _map_ids(parts: dict[str, dict], doubts: Doubts) -> bool:
     changed = False
     for split, content in parts.items():
         images, annotations = (list(_entries(content, key)) for key in ("images", "annotations"))
+        if annotations and not any("id" in entry for entry in annotations):
+            for number, entry in enumerate(annotations, start=1):
+                entry["id"] = number
+            doubts.note(split, "no annotation has an id; they are numbered in their order")
+            changed = True
         changed |= _renumber(images, [(annotations, "image_id")], [split], "image", doubts)
         changed |= _renumber(annotations, [], [split], "annotation", doubts)
     categories = [entry for content in parts.values() for entry in _entries(content, "categories")]
@@ -109,9 +114,10 @@ def _renumber(
     doubts: Doubts,
 ) -> bool:
     ids = dict.fromkeys(_hashable(entry.get("id")) for entry in entries)
+    changed = _same_type(ids.keys(), users)
     unusual = [value for value in ids if type(value) is str or _is_large(value)]
     if not unusual:
-        return False
+        return changed
     # Numbers keep their order, and texts that of the file.
     numbers = sorted(value for value in ids if type(value) is int)
     texts = [value for value in ids if type(value) is str]
@@ -126,6 +132,23 @@ def _renumber(
             if _hashable(entry.get(key)) in new:
                 entry[key] = new[entry[key]]
     return True
+
+
+def _same_type(ids: Collection[Any], users: list[tuple[list[dict], str]]) -> bool:
+    """Give references the type of the ids: "7" becomes 7 where that is an id, and the reverse."""
+    unknown = [
+        (entry, key)
+        for using, key in users
+        for entry in using
+        if (value := _hashable(entry.get(key))) is not None and value not in ids
+    ]
+    texts = {str(value): value for value in ids if value is not None} if unknown else {}
+    changed = False
+    for entry, key in unknown:
+        if (text := str(entry[key])) in texts:
+            entry[key] = texts[text]
+            changed = True
+    return changed
 
 
 def _hashable(value: Any) -> int | str | None:
@@ -151,6 +174,7 @@ def _plain_annotation(entry: dict, split: str, number: int, doubts: Doubts) -> b
             changed = True
     elif not entry.get("bbox") and segmentation and is_polygons(segmentation):
         entry["bbox"] = box_of_polygons(segmentation)
+        entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
         doubt("box-from-polygon")
         changed = True
     area = entry.get("area")
@@ -257,13 +281,14 @@ def _find_files(
             name = entry.get("file_name")
             if not isinstance(name, str) or not name or "\0" in name:
                 continue
-            if ".." in name.replace("\\", "/").split("/"):
-                continue  # it leads out of the folder, which is reported
             path = split.image_root / name
+            leads_out = ".." in name.replace("\\", "/").split("/")
             if holds(path.exists):
+                if leads_out:
+                    continue  # which is reported
                 if links and (target := linked_text(path)) is not None:
                     found[split.name, number] = target
-            elif not holds(path.is_symlink):  # a link to nothing is reported as such
+            elif leads_out or not holds(path.is_symlink):  # a link to nothing is reported as such
                 path_below = below.find(name, split.image_root)
                 if path_below is not None:
                     found[split.name, number] = dataset.folder / path_below

@@ -1,7 +1,8 @@
 """CVAT's own format ("CVAT for images 1.1"), converted to COCO's.
 
 ``annotations.xml`` lists images (name, width, height, perhaps a subset) with boxes and polygons, of
-which the box counts. Subsets named as splits are the splits; other data are divided. Masks, points
+which the box counts, around a rotated one. Subsets named as splits are the splits; other data are
+divided. FiftyOne names the file ``labels.xml``, and its images are in ``data/``. Masks, points
 and polylines are problems, and so are the tracks of a video ("CVAT for video"), because they would
 be left out.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES
+from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES, splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted
 from focal_star.data.layouts.file_names import ImageFolder
 from focal_star.data.layouts.halving import divide
@@ -20,7 +21,8 @@ from focal_star.data.layouts.split import SOURCE
 from focal_star.data.layouts.xml_files import parse_xml
 from focal_star.io.quoting import shown
 
-FILE = "annotations.xml"
+FILES = ("annotations.xml", "labels.xml")
+"""Names of the annotation file."""
 
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
 
@@ -30,20 +32,26 @@ IGNORED_TAGS = ("tag", "attribute")
 
 def is_cvat(folder: Path | str) -> bool:
     """Whether a folder is an export in CVAT's own format."""
-    return holds((Path(folder) / FILE).is_file)
+    return _file_of(Path(folder)) is not None
+
+
+def _file_of(folder: Path) -> str | None:
+    return next((name for name in FILES if holds((folder / name).is_file)), None)
 
 
 def convert(folder: Path | str) -> Dataset:
-    """Read ``annotations.xml``; of images, only the names."""
+    """Read the annotation file; of images, only the names."""
     folder = Path(folder).resolve()
+    file = _file_of(folder)
+    assert file is not None, folder
     dataset = converted(folder, folder)
     dataset.contents = {"train": None, "val": None}
 
     def add(split: str, kind: str, text: str) -> None:
-        dataset.problems.append(Problem(split, kind, f"{FILE}: {text}"))
+        dataset.problems.append(Problem(split, kind, f"{file}: {text}"))
 
     try:
-        root = parse_xml(folder / FILE)
+        root = parse_xml(folder / file)
         if root.tag != "annotations":
             raise ValueError(f"its root must be <annotations>, and is <{root.tag[:100]}>")
         if root.find("track") is not None:
@@ -54,22 +62,24 @@ def convert(folder: Path | str) -> Dataset:
         add("both", "not-cvat", getattr(error, "strerror", None) or str(error))
         return dataset
     elements = root.findall("image")
-    splits = [_split_of(element.get("subset", "")) for element in elements]
-    has_splits = "val" in splits
+    subsets = [element.get("subset", "") for element in elements]
+    split_of = splits_by_name(subsets)
+    dataset.doubts.note_unused(split_of)
     search = ImageFolder(folder)
     contents: dict[str, dict[str, Any]] = {
         split: {"images": [], "annotations": []} for split in dataset.contents
     }
     names: dict[str, None] = {}
     for number, element in enumerate(elements):
-        split = splits[number] if has_splits else "train"
-        if not split:
+        split = split_of.get(subsets[number]) if split_of else "train"
+        if split is None:
             add("both", "not-cvat", f"image {number}: its subset {shown(element.get('subset'))} is "
                 f"neither of {', '.join(TRAIN_NAMES + VAL_NAMES)}")  # fmt: skip
+        if not split:
             continue
-        content, place = contents[split], f"{FILE}: image {number}"
+        content, place = contents[split], f"{file}: image {number}"
         name = element.get("name", "")
-        found = search.find(name, folder / "images")
+        found = search.find(name, folder / "images" / subsets[number])
         if found is None:
             add(split, "missing-image", f"image {number}: {shown(name)} is not in the folder")
             continue
@@ -87,7 +97,7 @@ def convert(folder: Path | str) -> Dataset:
                 continue
             where = f"image {number} ({shown(name)}): <{child.tag[:100]}>"
             try:
-                label, box = _object(child)
+                label, box = _object(child, (width, height))
             except ValueError as error:
                 add(split, "not-cvat", f"{where}: {error}")
                 continue
@@ -106,19 +116,13 @@ def convert(folder: Path | str) -> Dataset:
         names.setdefault((element.text or "").strip())
     ids = {name: number for number, name in enumerate(sorted(names), start=1) if name}
     for content in contents.values():
-        content["categories"] = [{"id": i, "name": n, SOURCE: FILE} for n, i in ids.items()]
+        content["categories"] = [{"id": i, "name": n, SOURCE: file} for n, i in ids.items()]
         for annotation in content["annotations"]:
             annotation["category_id"] = ids[annotation.pop("category")]
     dataset.contents = dict(contents)
-    if not has_splits:
+    if not split_of:
         divide(dataset)
     return dataset
-
-
-def _split_of(subset: str) -> str:
-    return (
-        "val" if subset.lower() in VAL_NAMES else "train" if subset.lower() in TRAIN_NAMES else ""
-    )
 
 
 def _side(text: str) -> int:
@@ -127,12 +131,13 @@ def _side(text: str) -> int:
     return int(text)
 
 
-def _object(element: ElementTree.Element) -> tuple[str, list[float]]:
+def _object(element: ElementTree.Element, size: tuple[int, int]) -> tuple[str, list[float]]:
     label = element.get("label", "").strip()
     if not label:
         raise ValueError("it has no label")
     if element.tag == "box":
         corners = [_number(element.get(corner, "")) for corner in CORNERS]
+        corners = _rotated(corners, _number(element.get("rotation", "0")), size)
     elif element.tag == "polygon":
         pairs = [pair.split(",") for pair in element.get("points", "").split(";")]
         if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
@@ -143,6 +148,19 @@ def _object(element: ElementTree.Element) -> tuple[str, list[float]]:
         raise ValueError("only boxes and polygons are read; export the others as COCO 1.0")
     left, top, right, bottom = corners
     return label, [left, top, round(right - left, 4), round(bottom - top, 4)]
+
+
+def _rotated(corners: list[float], degrees: float, size: tuple[int, int]) -> list[float]:
+    """The corners of the box around a box that is rotated around its centre, in its image."""
+    if degrees == 0:
+        return corners
+    left, top, right, bottom = corners
+    width, height = right - left, bottom - top
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    x, y = (left + right) / 2, (top + bottom) / 2
+    half_width, half_height = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+    right, bottom = min(x + half_width, size[0]), min(y + half_height, size[1])
+    return [max(round(x - half_width, 4), 0), max(round(y - half_height, 4), 0), right, bottom]
 
 
 def _number(text: str) -> float:

@@ -106,7 +106,5 @@ def converted(folder: Path, image_root: Path, bounds: Path | None = None) -> Dat
         image_root: the folder that every ``file_name`` is relative to.
         bounds: the folder that no link may lead out of; None for ``folder``.
     """
-    train, val = (
-        Split(name, Path(f"instances_{name}.json"), image_root, bounds or folder) for name in SPLITS
-    )
+    train, val = (Split(name, Path(name), image_root, bounds or folder) for name in SPLITS)
     return Dataset(folder, (train, val))

@@ -29,7 +29,8 @@ class ImageFolder:
             name: as an annotation file has it.
             preferred: the folder, in this one or itself, where the name was expected.
         """
-        for spelling in dict.fromkeys((name, unquote(name))):
+        without_query = name.partition("?")[0]  # of an address
+        for spelling in dict.fromkeys((name, unquote(name), unquote(without_query))):
             parts = [p for p in spelling.replace("\\", "/").split("/") if p not in ("", ".")]
             while parts and (".." in parts or parts[0].endswith(":")):
                 parts = parts[1:]
@@ -70,6 +71,37 @@ class ImageFolder:
             if count > MAX_FILES:
                 break
         return found
+
+
+class Names:
+    """The names in folders, found whatever their case and form of letters.
+
+    A name that fits several others fits none, unless it is one of them exactly.
+    """
+
+    def __init__(self) -> None:
+        self._of_folder: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, folder: Path, *parts: str) -> Path | None:
+        """The file or folder that the parts of a path in a folder mean; None where unclear."""
+        for part in parts:
+            alike = self.by_key(folder).get(_key(part), [])
+            if part not in alike and len(alike) != 1:
+                return None
+            folder = folder / (part if part in alike else alike[0])
+        return folder
+
+    def by_key(self, folder: Path) -> dict[str, list[str]]:
+        """The names in a folder, by what is equal in those that count as equal."""
+        if folder not in self._of_folder:
+            found: dict[str, list[str]] = {}
+            try:
+                for name in sorted(os.listdir(folder)):
+                    found.setdefault(_key(name), []).append(name)
+            except (OSError, ValueError):
+                found = {}
+            self._of_folder[folder] = found
+        return self._of_folder[folder]
 
 
 def is_image_name(name: str) -> bool:

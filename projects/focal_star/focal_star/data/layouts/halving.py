@@ -37,9 +37,9 @@ def divide(dataset: Dataset) -> None:
         }
     dataset.doubts.note(
         "val",
-        f"the data have no validation split: one image in {VAL_SHARE}, chosen by a hash of its "
-        "file name, is used for validation; where images resemble each other, such as those of a "
-        "film, divide them yourself",
+        f"the data have no validation split, so one image in {VAL_SHARE}, chosen by a hash of its "
+        "file name, is used for validation; if your images resemble each other, like frames of a "
+        "video, split them yourself",
     )
 
 

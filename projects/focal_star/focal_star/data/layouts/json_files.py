@@ -8,6 +8,7 @@ from typing import Any
 from focal_star.data.layouts.dataset import FileState, stamp_of
 from focal_star.data.layouts.problems import Problem
 from focal_star.io.json_text import without_duplicates
+from focal_star.io.mistaken import seems_to_be
 from focal_star.io.quoting import shown
 
 MAX_LEVELS = 20
@@ -50,13 +51,14 @@ def read_json(
     except UnicodeDecodeError as error:
         add("not-json", f"is not UTF-8 text (byte {error.start})")
     except ValueError as error:
-        add("not-json", f"is not JSON: {error}")
+        add("not-json", f"is not JSON: {error}{seems_to_be(data)}")
     except RecursionError:
         add("not-json", "is nested too deeply to be a COCO file")
     else:
         if isinstance(content, dict):
             return content, state
-        add("not-coco", f"must be an object, got {shown(content)}")
+        add("not-coco", f"must be an object, got {shown(content)}; its keys are images, "
+            "annotations and categories")  # fmt: skip
     return None, state
 
 

@@ -11,96 +11,107 @@ EXAMPLES_PER_WARNING = 3
 """Cases of one kind that a warning shows."""
 
 KINDS = {
-    "missing-file": "a file or folder of the data set is not there or cannot be read",
+    "missing-file": "a file or folder of the data set is missing or cannot be read",
     "not-json": "the annotation file is not JSON in UTF-8",
-    "not-coco": "a value is missing or of another form than COCO's",
-    "not-voc": "an annotation file of Pascal VOC, or a value in it, is of another form than VOC's",
-    "not-yolo": "a file of YOLO's layout, or a line in it, is of another form than YOLO's",
-    "not-cvat": "CVAT's annotation file, or a value in it, is of another form than CVAT's",
+    "not-coco": "a value is missing, or is not what COCO's format has there",
+    "not-voc": "an annotation file, or a value in it, is not what Pascal VOC's format has there",
+    "not-yolo": "a file, or a line in it, is not what YOLO's format has there",
+    "not-cvat": "the annotation file, or a value in it, is not what CVAT's format has there",
+    "not-fiftyone": "the annotation file, or a value in it, is not what FiftyOne writes there",
     "no-categories": "a split lists no category",
     "no-images": "a split lists no image",
-    "no-annotations": "a split has no annotation that is not a crowd",
+    "no-annotations": "a split has no object, except for crowds",
     "duplicate-category-id": "two categories of a split have the same id",
     "duplicate-category-name": "two categories of a split have the same name",
     "duplicate-image-id": "two images of a split have the same id",
     "duplicate-file-name": "two images of a split are the same file",
     "duplicate-annotation-id": "two annotations of a split have the same id",
     "path-outside": "a file_name leads out of images/",
-    "missing-image": "an image that a split lists is not there",
+    "missing-image": "an image that a split lists is missing",
     "broken-image": "an image cannot be decoded",
-    "image-size": "width and height are not those of the image",
+    "image-size": "width and height are not those of the image; make check FIX=folder writes a "
+    "copy with those of the files",
     "too-many-objects": "an image has more objects than anchors can be matched with",
-    "unknown-image": "an annotation is of an image that its split does not list",
-    "unknown-category": "an annotation is of a category that its split does not list",
+    "unknown-image": "an annotation has the image_id of no image of its split",
+    "unknown-category": "an annotation has the category_id of no category of its split",
     "box-not-finite": "a bbox is not finite",
-    "empty-box": "a bbox has no area",
-    "box-outside": "a bbox reaches out of its image",
-    "normalised-boxes": "the boxes of a split are fractions of the image in place of pixels",
-    "corners": "the boxes of a split are two corners in place of a corner, width and height",
+    "empty-box": "a bbox has no area; make check FIX=folder writes a copy without boxes of width "
+    "or height 0",
+    "box-outside": "a bbox extends beyond its image; make check FIX=folder writes a copy "
+    "that is clipped",
+    "normalised-boxes": "the boxes of a split are fractions of the image instead of pixels",
+    "corners": "the boxes of a split are two corners instead of a corner, width and height",
     "bad-segmentation": "a segmentation is malformed",
     "ignore-flag": "an annotation is marked to be ignored",
-    "categories-differ": "the splits list different categories",
-    "split-overlap": "an image is in both splits",
+    "categories-differ": "the splits list different categories; both must list the same ones under "
+    "the same ids",
+    "split-overlap": "an image is in both splits; remove it from one of them",
 }
 """What each kind of problem means."""
 
 WARNINGS = {
     "area": (
         "annotation",
-        "area is larger than the box, or nothing; the box's area is used in its place",
+        "area is 0, or larger than the box; the box's area is used in its place",
     ),
     "bad-segmentation": (
         "annotation",
-        "segmentation is malformed and is left out; the detectors use only boxes",
+        "the segmentation is malformed and is left out; the detectors use only boxes",
     ),
-    "box-from-polygon": ("annotation", "without a bbox, which is computed from segmentation"),
+    "box-from-polygon": ("annotation", "bbox is missing, and is computed from the segmentation"),
     "box-repeated": (
         "annotation",
-        "the same box of the same category is there before in the image, and a detector is expected"
-        " to find it twice",
+        "an earlier annotation has the same image, box and category; remove one of them, or a "
+        "detector is expected to find the object twice",
     ),
     "box-tiny": (
         "annotation",
-        "less than 1 px wide or high; fractions of the image in place of px look like that",
-    ),
-    "maybe-corners": (
-        "split",
-        "all boxes would also be valid as two corners [x1, y1, x2, y2]; COCO's bbox is [x, y, "
-        "width, height]",
+        "the box is less than 1 px wide or high; if it is in fractions of the image, convert it to "
+        "px",
     ),
     "name-found": (
         "image",
-        "found under another spelling of the file name (folders in front, upper case, %20, "
-        "backslashes)",
+        "file_name differs from the path of the file in folders, upper and lower case, %20 or "
+        "backslashes; the file of this name in the data set is used",
     ),
     "ids-mapped": (
         "id",
-        "a text or more than 63 bits, which libraries cannot store; numbered anew, in their order",
+        "the id is a text or has more than 63 bits, which libraries cannot store; the ids are "
+        "replaced by 1, 2, 3, ... in the same order",
     ),
     "same-picture": (
         "image",
-        "the same picture is in the training split, which makes the AP too high",
+        "the same picture is also in the training split, which makes the AP too high; remove it "
+        "from one of the splits",
     ),
     "names-alike": (
         "group of category names",
-        "different categories whose names differ only in case, blanks or the form of letters; make "
+        "the names differ only in case, blanks or the form of letters; if they mean the same, make "
         "check FIX=folder MERGE=1 writes a copy in which each group is one category",
     ),
     "root-category": (
         "category",
-        "without objects and the supercategory of all others, as Roboflow adds one; left out",
+        "it has no objects and is the supercategory of all others, like the one that Roboflow adds;"
+        " it is left out",
     ),
     "many-objects": (
         "image",
-        "more objects than the 100 detections per image that count by default; "
-        "TEST.DETECTIONS_PER_IMAGE raises this number",
+        "there are more than 100 objects, but only 100 detections per image count by default; "
+        "TEST.DETECTIONS_PER_IMAGE raises this limit",
     ),
     "no-objects": (
         "image",
-        "no object; training leaves such images out unless DATALOADER.FILTER_EMPTY_ANNOTATIONS is "
-        "False, and tests always use them",
+        "there are no objects; training skips such images unless "
+        "DATALOADER.FILTER_EMPTY_ANNOTATIONS is False, and validation always uses them",
     ),
-    "no-annotation-file": ("image", "no annotation file, which counts as an image without objects"),
+    "no-annotation-file": (
+        "image",
+        "there is no annotation file, so the image counts as one without objects",
+    ),
+    "no-image": (
+        "label file",
+        "there is no image of this name in a format that is read, so its objects are left out",
+    ),
 }
 """Kind of doubtful thing -> what is counted, and what is doubtful about it, or done."""
 
@@ -160,6 +171,12 @@ class Doubts:
     def note(self, split: str, line: str) -> None:
         """Add a line on how the data set was read."""
         self.notes.setdefault(split, []).append(line)
+
+    def note_unused(self, split_of: dict[str, str]) -> None:
+        """Note the names that :func:`focal_star.data.layouts.coco.splits_by_name` leaves out."""
+        unused = [name for name, split in split_of.items() if not split]
+        if unused:
+            self.note("val", f"the images of {' and '.join(unused)} are not used")
 
     def copy(self) -> "Doubts":
         found = {key: (count, list(examples)) for key, (count, examples) in self.found.items()}

@@ -1,28 +1,33 @@
 """Reads a folder in whichever layout it has."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
-from focal_star.data.layouts import coco, coco_values, cvat, voc, yolo
+from focal_star.data.layouts import coco, coco_values, cvat, fiftyone, voc, voc_places, yolo
 from focal_star.data.layouts.dataset import Dataset
-from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.split import Split
+from focal_star.io.image_files import SUFFIXES
 from focal_star.io.quoting import shown
 
 LAYOUTS = (
     *coco.LAYOUTS,
-    f"of Pascal VOC, {', '.join(voc.PARTS)}",
-    "of YOLO, data.yaml (names, train, val), images/ and labels/; or obj.data; or classes.txt",
-    "of CVAT, annotations.xml and images/",
+    f"Pascal VOC's: {', '.join(voc.PARTS)}, or XML files beside their images",
+    "YOLO's: data.yaml (names, train, val), images/ and labels/, or obj.data, or classes.txt",
+    "CVAT's: annotations.xml and images/",
+    "FiftyOne's: samples.json and data/, or labels.json and data/",
 )
 """The layouts, in words."""
 
 _OTHERS = (
-    (voc.is_voc, voc.convert),
+    (voc_places.is_voc, voc.convert),
     (yolo.is_yolo, yolo.convert),
     (cvat.is_cvat, cvat.convert),
+    (fiftyone.is_fiftyone, fiftyone.convert),
+    (voc_places.is_like_voc, voc.convert),
 )
 """Whether a layout other than COCO's fits a folder, and its reader."""
 
@@ -97,29 +102,68 @@ def nearest(folder: Path) -> str:
 
 
 def _guess(folder: Path, names: set[str]) -> str:
-    ends = {Path(name).suffix for name in names}
-    if names & {"annotations/", "jpegimages/", "imagesets/"} and ".json" not in ends:
+    inside = next((place for place in _folders_below(folder) if is_dataset(place)), None)
+    if inside is not None:
+        return f"the data set seems to be the folder {inside.relative_to(folder)}/ in it"
+    ends = {Path(name).suffix for name in names if not name.endswith("/")}
+    if names & {"jpegimages/", "imagesets/"} or "annotations/" in names and ".json" not in ends:
+        found = _ends_below(folder / "annotations") | _ends_below(folder / "Annotations")
         lacking = [f"{part}/" for part in ("Annotations", "JPEGImages")
                    if not holds((folder / part).is_dir)]  # fmt: skip
-        return f"the nearest layout is Pascal VOC's, and {' and '.join(lacking)} is missing"
-    if "labels/" in names or ".txt" in ends:
+        if ".json" not in found and lacking:
+            verb = "are" if len(lacking) > 1 else "is"
+            return f"the nearest layout is Pascal VOC's, and {' and '.join(lacking)} {verb} missing"
+    all_ends = ends | _ends_below(folder)
+    for given, text in _UNREAD.items():
+        if given in all_ends and not all_ends & {".xml", ".txt", ".json"}:
+            return text
+    if ".json" in all_ends:
+        return _JSON
+    if "labels/" in names or ".txt" in all_ends:
         return (
             "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
             "is missing"
         )
-    if ".json" in ends:
-        return (
-            "the nearest layout is COCO's, and its annotation files must be named "
-            "instances_train.json and instances_val.json"
-        )
-    if ".xml" in ends:
-        return "the nearest layout is Pascal VOC's, whose XML files are in Annotations/"
-    inner = [name for name in sorted(names) if name.endswith("/")]
-    for place in sorted(folder.iterdir()):
-        if place.is_dir() and is_dataset(place):
-            return f"the data set seems to be the folder {place.name}/ in it"
-    has_images = bool(images_below(folder)[:1]) if len(inner) < 1000 else False
-    return "there are images, but no annotation file" if has_images else ""
+    if ".xml" in all_ends:
+        return "the nearest layout is Pascal VOC's, whose XML files are named as their images"
+    return "there are images, but no annotation file" if all_ends & SUFFIXES else ""
+
+
+_JSON = (
+    "the nearest layout is COCO's, and its annotation files must be named instances_train.json and "
+    "instances_val.json, or annotations.json where there are no splits; JSON files of LabelMe, "
+    "with one file per image, must be converted to COCO's format first"
+)
+
+_UNREAD = {
+    ".zip": "archives are not read; unpack them",
+    ".csv": "CSV files are not read; convert them to COCO's format",
+    ".jsonl": "JSONL files are not read; convert them to COCO's format",
+    ".tfrecord": "TFRecord files are not read; convert them to COCO's format",
+    ".parquet": "Parquet files are not read; convert them to COCO's format",
+}
+"""End of a file's name -> what a message says of a folder with such annotations."""
+
+MAX_FOLDERS = 100
+"""The max number of folders in a folder that are searched for a data set."""
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """The folders in a folder, and those in them."""
+    found = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
+    for place in [*found]:
+        with suppress(OSError):
+            found += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return found[:MAX_FOLDERS]
+
+
+def _ends_below(folder: Path) -> set[str]:
+    """The ends of the names of files in a folder and the folders in it, in lower case."""
+    ends: set[str] = set()
+    for place in (folder, *(_folders_below(folder) if holds(folder.is_dir) else ())):
+        with suppress(OSError):
+            ends |= {Path(name).suffix.lower() for name in os.listdir(place)}
+    return ends
 
 
 def is_dataset(folder: Path) -> bool:

@@ -15,7 +15,8 @@ class Split:
 
     Attributes:
         name: "train" or "val".
-        annotation_file: in COCO's format.
+        annotation_file: in COCO's format; just the split's name where it is converted from
+            another layout.
         image_root: the folder that every ``file_name`` is relative to.
         folder: the folder that no link may lead out of; None for ``image_root``.
     """

@@ -2,12 +2,15 @@
 
 A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main/`` (``VOC2007``),
 or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
-into it.
+into it. Tools write the same files into other folders: into ``annotations/`` and
+``images/``, ``labels/`` and ``data/`` (FiftyOne), or beside each other (labelImg, and Roboflow in a
+folder per split).
 
 * Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
   the test split, and all ``trainval`` lists form the training split (``train`` and ``val`` where
   there is no ``trainval``). Otherwise ``train`` and ``val`` are the splits. So ``VOCdevkit`` with
-  2007 and 2012 is the usual "07+12". A single list (CVAT's ``default``), or no list, is divided
+  2007 and 2012 is the usual "07+12". Without lists, folders that are named as splits are the
+  splits. A single list (CVAT's ``default``), or none of these, is divided
   (:func:`focal_star.data.layouts.halving.divide`).
 * A line of a list is a name; a suffix (``.jpg``), folders and a flag behind it (``1``, ``-1``) are
   allowed. Images and annotation files may be in folders.
@@ -27,16 +30,17 @@ A file is XML without a document type: entities are not expanded.
 import math
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted
 from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, SPLITS
+from focal_star.data.layouts.voc_places import places_of, xml_below, years_of
 from focal_star.data.layouts.xml_files import parse_xml
 from focal_star.io.image_files import SUFFIXES, PhotographError, read_photograph
 from focal_star.io.quoting import shown
@@ -52,19 +56,14 @@ ALL = ""
 _FLAG = re.compile(r"\s+[-+]?[01]$")
 
 
-def is_voc(folder: Path | str) -> bool:
-    """Whether a folder is one of VOC, or holds such folders."""
-    return bool(_years(Path(folder)))
-
-
 def convert(folder: Path | str) -> Dataset:
     """Read the annotations of a VOC folder; of images, only the names.
 
     An image without a size in its annotation file is read for it.
     """
     folder = Path(folder).resolve()
-    years = [_Year(path, path == folder) for path in _years(folder)]
-    dataset = converted(folder, folder / "JPEGImages" if years[0].is_single else folder)
+    years = [_Year(path, path == folder) for path in years_of(folder)]
+    dataset = converted(folder, years[0].image_folder if years[0].is_single else folder)
     lists, is_divided = _lists(years, dataset)
     for split, of_split in lists.items():
         images: list[dict] = []
@@ -96,20 +95,6 @@ def convert(folder: Path | str) -> Dataset:
     return dataset
 
 
-def _years(folder: Path) -> list[Path]:
-    if _is_year(folder):
-        return [folder]
-    try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    except (OSError, ValueError):
-        return []
-    return [path for path in inside if _is_year(path)]
-
-
-def _is_year(folder: Path) -> bool:
-    return all(holds((folder / part).is_dir) for part in ("Annotations", "JPEGImages"))
-
-
 def _lists(
     years: list["_Year"], dataset: Dataset
 ) -> tuple[dict[str, list[tuple["_Year", str]]], bool]:
@@ -124,6 +109,13 @@ def _lists(
         return lists, False
     if any(year.has_list(split) for year in years for split in SPLITS):
         return {split: [(year, split) for year in years] for split in SPLITS}, False
+    split_of = splits_by_name(year.folder.name for year in years)
+    if "train" in split_of.values():
+        dataset.doubts.note_unused(split_of)
+        return {
+            split: [(year, ALL) for year in years if split_of.get(year.folder.name) == split]
+            for split in SPLITS
+        }, False
     names = {year: year.single_list() for year in years}
     return {"train": list(names.items())}, True
 
@@ -131,20 +123,24 @@ def _lists(
 def _note_lists(lists: dict[str, list[tuple["_Year", str]]], dataset: Dataset) -> None:
     for split, of_split in lists.items():
         names = " and ".join(f"{year.place}ImageSets/Main/{name}.txt" for year, name in of_split)
-        dataset.doubts.note(split, f"this split is {names}; there is no trainval.txt")
+        dataset.doubts.note(split, f"these are the images of {names}; there is no trainval.txt")
 
 
 class _Year:
-    """One folder with Annotations, JPEGImages and perhaps ImageSets."""
+    """One folder with annotation files, images and perhaps ImageSets."""
 
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
         self.place = "" if is_single else f"{folder.name}/"
+        places = places_of(folder)
+        assert places is not None, folder
+        self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
+        self.image_folder = folder / places[1]
         self._annotated = {
-            os.path.splitext(path)[0]: path for path in _xml_below(folder / "Annotations")
+            os.path.splitext(path)[0]: path for path in xml_below(folder / places[0])
         }
         self._images: dict[str, list[str]] = {}
-        for name in images_below(folder / "JPEGImages"):
+        for name in images_below(self.image_folder):
             self._images.setdefault(os.path.splitext(name)[0], []).append(name)
 
     def has_annotated(self, list_name: str) -> bool:
@@ -205,7 +201,7 @@ class _Year:
         self, name: str, split: str, dataset: Dataset
     ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """COCO's entries of an image and its objects, without ids; None where there are none."""
-        place = f"{self.place}Annotations/{self._annotated.get(name, f'{name}.xml')}"
+        place = f"{self.place}{self._annotations}{self._annotated.get(name, f'{name}.xml')}"
 
         def add(kind: str, text: str) -> None:
             dataset.problems.append(Problem(split, kind, f"{place}: {text}"))
@@ -214,20 +210,20 @@ class _Year:
         if len(files) != 1:
             found = f"has {', '.join(map(shown, files))}" if files else "has none"
             kind = "duplicate-file-name" if files else "missing-image"
-            add(kind, f"one image of that name must be in JPEGImages/, which {found}")
+            add(kind, f"one image of that name must be in {self._pictures or './'}, which {found}")
             return None
-        file = self.folder / "JPEGImages" / files[0]
+        file = self.image_folder / files[0]
         root = None
         try:
             if name in self._annotated:
-                root = _parse(self.folder / "Annotations" / self._annotated[name])
+                root = _parse(self.folder / self._annotations / self._annotated[name])
             else:
                 dataset.doubts.add(split, "no-annotation-file", shown(files[0]))
             size = _size(root, file)
         except (OSError, ValueError) as error:
             add("not-voc", getattr(error, "strerror", None) or str(error))
             return None
-        below = files[0] if self.is_single else f"{self.place}JPEGImages/{files[0]}"
+        below = files[0] if self.is_single else f"{self.place}{self._pictures}{files[0]}"
         image = {"file_name": below, "width": size[0], "height": size[1], SOURCE: place}
         objects = []
         for number, element in enumerate(root.findall("object") if root is not None else (), 1):
@@ -237,16 +233,6 @@ class _Year:
             except ValueError as error:
                 add("not-voc", f"{where}: {error}")
         return image, objects
-
-
-def _xml_below(folder: Path) -> Iterator[str]:
-    """The annotation files below a folder, as paths relative to it."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        below = os.path.relpath(parent, folder)
-        for name in sorted(names):
-            if name.lower().endswith(".xml"):
-                yield name if below == "." else f"{below}/{name}"
 
 
 def _parse(path: Path) -> ElementTree.Element:

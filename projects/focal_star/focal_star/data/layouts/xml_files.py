@@ -22,3 +22,7 @@ def parse_xml(path: Path) -> ElementTree.Element:
         return ElementTree.fromstring(path.read_bytes(), parser)
     except (ElementTree.ParseError, LookupError) as error:  # the latter: an unknown encoding
         raise ValueError(f"it is not XML ({error})") from error
+    except ValueError as error:
+        if "multi-byte" in str(error):
+            raise ValueError("its encoding cannot be read; save it in UTF-8") from error
+        raise

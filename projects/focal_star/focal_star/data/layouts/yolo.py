@@ -1,7 +1,8 @@
 """YOLO's layouts, converted to COCO's format.
 
 :mod:`focal_star.data.layouts.yolo_files` finds the classes and images. An image's label file has
-its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its path, or beside it.
+its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its path, or beside it;
+upper and lower case and the form of letters make no difference.
 Each line of it is an object: its class number from 0 on, and in fractions of the image's width and
 height either its box (centre x and y, width, height), or a polygon of 3 or more points, of which
 the box counts. An image without a label file, or with an empty one, has no objects.
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.file_names import Names, is_image_name
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE
@@ -25,7 +27,7 @@ from focal_star.data.layouts.yolo_files import (
     description_of,
     read_folder,
 )
-from focal_star.io.image_files import PhotographError, upright_size
+from focal_star.io.image_files import READ_FORMATS, PhotographError, upright_size
 from focal_star.io.quoting import shown
 
 MAX_FRACTION = 2.0
@@ -57,17 +59,28 @@ def convert(folder: Path | str) -> Dataset:
         for name in missing:
             text = f"{described.description}: {split}: there is no {name} in the folder"
             kind = "missing-image" if described.images.get(split) else "missing-file"
-            dataset.problems.append(Problem(split, kind, text))
+            dataset.problems.append(Problem(split, kind, f"{text}{described.elsewhere}"))
+    for split in dict.fromkeys(("train", *described.images)):
+        if not described.images.get(split) and not described.missing.get(split):
+            text = f"{described.description}: {split} is missing, which names the images"
+            if split in described.images:
+                text = f"{described.description}: {split}: there is no image there; {READ_FORMATS}"
+            dataset.problems.append(Problem(split, "no-images", text))
     if described.used:
-        dataset.doubts.note("val", f"this split is {described.used} of {described.description}")
+        text = f"these are the images of {described.used} in {described.description}"
+        dataset.doubts.note("val", text)
+    files = _LabelFiles(described)
     for split in ("train", "val"):
-        dataset.contents[split] = _content(described, split, dataset)
+        dataset.contents[split] = _content(described, split, dataset, files)
+    files.add_unused(dataset)
     if "val" not in described.images:
         divide(dataset)
     return dataset
 
 
-def _content(described: YoloFolder, split: str, dataset: Dataset) -> dict[str, Any]:
+def _content(
+    described: YoloFolder, split: str, dataset: Dataset, files: "_LabelFiles"
+) -> dict[str, Any]:
     images: list[dict] = []
     annotations: list[dict] = []
     for path in described.images.get(split, ()):
@@ -80,7 +93,7 @@ def _content(described: YoloFolder, split: str, dataset: Dataset) -> dict[str, A
             continue
         image = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
         images.append(image)
-        labels = label_file(path)
+        labels = files.of(path, split)
         if labels is None:
             dataset.doubts.add(split, "no-annotation-file", shown(name))
             continue
@@ -99,6 +112,14 @@ def _content(described: YoloFolder, split: str, dataset: Dataset) -> dict[str, A
                     SOURCE: f"{place}: line {number}",
                 }
             )
+    if images and not any(SOURCE in image for image in images):
+        first = described.images[split][0]
+        expected = _below(Path(*_places(first)[0]), dataset.folder)
+        text = (
+            f"{split}: no image has a label file; that of "
+            f"{shown(_below(first, dataset.folder))} would be {shown(expected)}"
+        )
+        dataset.problems.append(Problem(split, "missing-file", text))
     categories = [
         {"id": number, "name": name, SOURCE: described.description}
         for number, name in sorted(described.names.items())
@@ -106,16 +127,51 @@ def _content(described: YoloFolder, split: str, dataset: Dataset) -> dict[str, A
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def label_file(image: Path) -> Path | None:
-    """The label file of an image; None where there is none."""
-    parts = list(image.parts)
-    candidates = [image.with_suffix(".txt")]
-    for position in range(len(parts) - 2, -1, -1):
-        if parts[position] == "images":
-            parts[position] = "labels"
-            candidates.insert(0, Path(*parts).with_suffix(".txt"))
+class _LabelFiles:
+    """Finds the label files of images, and those without an image."""
+
+    def __init__(self, described: YoloFolder):
+        self._described, self._names = described, Names()
+        self._folders: dict[Path, tuple[str, set[Path]]] = {}
+
+    def of(self, image: Path, split: str) -> Path | None:
+        """The label file of an image; None where there is none."""
+        for folder, *parts in _places(image):
+            found = self._names.find(Path(folder), *parts)
+            if found is not None and holds(found.is_file):
+                self._folders.setdefault(found.parent, (split, set()))[1].add(image.parent)
+                return found
+        return None
+
+    def add_unused(self, dataset: Dataset) -> None:
+        """Count the label files that have objects, and no image of their name."""
+        for folder, (split, image_folders) in self._folders.items():
+            stems = {
+                os.path.splitext(key)[0]
+                for images in image_folders
+                for key, names in self._names.by_key(images).items()
+                if any(map(is_image_name, names))
+            }
+            for key, names in self._names.by_key(folder).items():
+                stem, suffix = os.path.splitext(key)
+                if suffix == ".txt" and stem not in stems and not key.startswith("."):
+                    for path in (folder / name for name in names):
+                        place = _below(path, dataset.folder)
+                        if read_labels(path, place, self._described, split, []):
+                            dataset.doubts.add(split, "no-image", shown(place))
+
+
+def _places(image: Path) -> list[tuple[str, ...]]:
+    """Where the label file of an image may be: a folder, and the parts of a path in it."""
+    name = f"{image.stem}.txt"
+    places: list[tuple[str, ...]] = [(str(image.parent), name)]
+    *folders, _ = image.parts
+    for position in reversed(range(len(folders))):
+        if folders[position].lower() == "images":
+            places.insert(0, (str(Path(*folders[:position])), "labels",
+                              *folders[position + 1 :], name))  # fmt: skip
             break
-    return next((path for path in candidates if holds(path.is_file)), None)
+    return places
 
 
 def read_labels(
@@ -162,7 +218,10 @@ def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
     except ValueError:
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"it must be finite numbers, got {shown(line.strip())}")
+        raise ValueError(
+            "it must be finite numbers with a decimal point and blanks between them, got "
+            f"{shown(line.strip())}"
+        )
     first = numbers[0]
     if not (first.is_integer() and int(first) in described.names):
         known = sorted(described.names)
@@ -174,10 +233,14 @@ def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
     values = numbers[1:5] if described.keypoints else numbers[1:]
     is_polygon = len(values) >= 6 and len(values) % 2 == 0
     if len(values) != 4 and not is_polygon:
-        score = "; a sixth one, as of a detection's score, is not read" if len(values) == 5 else ""
+        hint = ""
+        if len(values) == 5:
+            hint = "; a sixth one, as of a detection's score, is not read"
+        elif len(values) > 5 and not described.keypoints:
+            hint = "; if these are keypoints after a box, add kpt_shape to the YAML file"
         raise ValueError(
             "after the class it must have four numbers (centre x, centre y, width, height) or a "
-            f"polygon of at least three points, got {len(values)} numbers{score}"
+            f"polygon of at least three points, got {len(values)} numbers{hint}"
         )
     if max(map(abs, values)) > MAX_FRACTION:
         raise ValueError(

@@ -5,7 +5,7 @@
   relative to ``path``. Also Roboflow's and FiftyOne's exports.
 * Darknet's (CVAT's "YOLO 1.1"): ``obj.data`` with ``names``, ``train`` and ``valid``.
 * Label Studio's and labelImg's: ``classes.txt``, ``images/`` and ``labels/``, without splits unless
-  these have folders ``train`` and ``val``.
+  these have folders ``train`` and ``val``; also FiftyOne's YOLOv4: ``obj.names`` and ``data/``.
 
 The paths in these files are often those of another machine: where one is not there, its end is
 looked for in the data set's folder.
@@ -53,6 +53,7 @@ class YoloFolder:
         missing: split -> what it names that is not there.
         keypoints: whether points follow the box in a line of a label file.
         used: the name of the entry that became the validation split; "" where there is none.
+        elsewhere: words on a ``path`` to another folder of this machine; "" where there is none.
     """
 
     description: str
@@ -61,6 +62,7 @@ class YoloFolder:
     missing: dict[str, list[str]] = field(default_factory=dict)
     keypoints: bool = False
     used: str = ""
+    elsewhere: str = ""
 
 
 def description_of(folder: Path) -> Path | None:
@@ -84,8 +86,11 @@ def description_of(folder: Path) -> Path | None:
     for name in names:
         if name.lower().endswith(".data") and holds((folder / name).is_file):
             return folder / name
-    if "classes.txt" in names and ("labels" in names or any(is_image_name(name) for name in names)):
-        return folder / "classes.txt"
+    for name in ("classes.txt", "obj.names"):
+        texts = [one for one in names if one.lower().endswith(".txt") and one != name]
+        is_flat = bool(texts) and any(map(is_image_name, names))
+        if name in names and (is_flat or {"labels", "data"} & {*names}):
+            return folder / name
     return None
 
 
@@ -95,7 +100,7 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
     Raises:
         YoloError: the description is of another form.
     """
-    if description.suffix == ".txt":
+    if description.suffix in (".txt", ".names"):
         return _without_description(folder, description)
     if description.suffix == ".data":
         return _darknet(folder, description)
@@ -137,6 +142,11 @@ def _text(path: Path) -> str:
 
 def _ultralytics(folder: Path, description: Path) -> YoloFolder:
     content = read_yaml(description)
+    names = content.get("names")
+    if isinstance(names, str) and names.endswith((".txt", ".names")):
+        if (file := _inside(folder, names)) is None:
+            raise YoloError(f"{description.name}: names: there is no {shown(names)} in the folder")
+        content["names"] = list(_names_in(file).values())
     found = YoloFolder(description.name, class_names(content, description.name))
     found.keypoints = not _is_nothing(content.get("kpt_shape"))
     roots = [folder]
@@ -144,6 +154,11 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
     if isinstance(path, str) and not _is_nothing(path):
         there = _inside(folder, path)
         roots = [there, folder] if there else [folder]
+        if there is None and holds((folder / path).is_dir):
+            found.elsewhere = (
+                f"; path is {shown(path)}: put {description.name} into that folder, and give it as "
+                "the data set"
+            )
     train, test = content.get("train"), content.get("test")
     val = next((content[k] for k in ("val", "valid", "validation") if k in content), None)
     if _is_nothing(val) and not _is_nothing(test):
@@ -280,7 +295,8 @@ def _names_in(path: Path) -> dict[int, str]:
 
 def _without_description(folder: Path, classes: Path) -> YoloFolder:
     found = YoloFolder(classes.name, _names_in(classes))
-    images = folder / "images" if holds((folder / "images").is_dir) else folder
+    places = (folder / "images", folder / "data")
+    images = next((place for place in places if holds(place.is_dir)), folder)
     for split, names in (("train", TRAIN_NAMES), ("val", VAL_NAMES)):
         of_split = next((images / n for n in names if holds((images / n).is_dir)), None)
         if of_split is not None:

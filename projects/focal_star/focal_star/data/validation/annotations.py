@@ -30,7 +30,7 @@ def box_faults(box: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, st
         )
         if not inside:
             text = f"bbox {shown(box)}, x {x:g} to {x + width:g} and y {y:g} to {y + height:g},"
-            yield "box-outside", f"{text} reaches out of its image of {size[0]} x {size[1]} px"
+            yield "box-outside", f"{text} extends beyond its image of {size[0]} x {size[1]} px"
 
 
 def other_faults(entry: dict) -> Iterator[tuple[str, str]]:

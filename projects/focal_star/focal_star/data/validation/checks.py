@@ -119,7 +119,11 @@ def check_folder(folder: Path | str, options: ImageOptions = PLAIN) -> DatasetCh
     """
     folder = Path(folder)
     if not holds(folder.is_dir):
-        return _no_dataset(f"{shown(str(folder))} is not a folder")
+        hint = "; give the folder that it is in"
+        if folder.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
+            hint = "; unpack it, and give that folder"
+        text = f"{shown(str(folder))} is not a folder"
+        return _no_dataset(text + (hint if holds(folder.exists) else ""))
     try:
         dataset = read(folder, options.links)
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 from focal_star.data.layouts.coco_values import are_finite
 from focal_star.data.layouts.dataset import WARNINGS_KEY
 from focal_star.data.layouts.problems import Doubts, Problem
+from focal_star.data.layouts.split import SOURCE
 from focal_star.data.validation.images import ImageFacts
 from focal_star.io.quoting import shown
 
@@ -31,15 +32,20 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
         if not one.get("iscrowd"):
             in_image[one["image_id"]] += 1
             num_boxes += 1
-            num_as_corners += width > x and height > y and one.get("area") != width * height
+            is_known = SOURCE in one or one.get("area") == width * height
+            num_as_corners += width > x and height > y and not is_known
         key = (one["image_id"], one["category_id"], x, y, width, height)
         if key in seen:
-            doubts.add(split, "box-repeated", f"annotations[{number}]")
+            doubts.add(split, "box-repeated", _place(number, one))
         seen.add(key)
         if width < 1 or height < 1:
-            doubts.add(split, "box-tiny", f"annotations[{number}]")
+            doubts.add(split, "box-tiny", _place(number, one))
     if num_boxes >= MIN_BOXES and num_as_corners == num_boxes:
-        doubts.add(split, "maybe-corners", "annotations[0]")
+        doubts.note(
+            split,
+            "each bbox could also be two corners [x1, y1, x2, y2]; draw some, to be sure that they "
+            "are COCO's [x, y, width, height]",
+        )
     for image_id, name in images.items():
         if in_image[image_id] > MAX_DETECTIONS:
             example = f"{shown(name)} with {in_image[image_id]}"
@@ -48,6 +54,11 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
             doubts.add(split, "no-objects", shown(name))
     for names in names_alike([category["name"] for category in content["categories"]]):
         doubts.add(split, "names-alike", " and ".join(map(shown, names)))
+
+
+def _place(number: int, annotation: dict[str, Any]) -> str:
+    source = annotation.get(SOURCE)
+    return f"annotations[{number}]" + (f", {shown(source)}" if isinstance(source, str) else "")
 
 
 def written_warnings(content: dict[str, Any]) -> list[str]:
@@ -126,6 +137,6 @@ def form_of_boxes(
         split,
         "corners",
         f"{file}: all {len(boxes)} boxes (such as {example}) are valid as two corners "
-        f"[x1, y1, x2, y2], and {num_outside} of them reach out of their image as COCO's [x, y, "
+        f"[x1, y1, x2, y2], and {num_outside} of them extend beyond their image as COCO's [x, y, "
         "width, height]; subtract x1 from x2 and y1 from y2",
     )

@@ -153,13 +153,13 @@ def describe_conversions(
 
 def _sixteen_bits(max_value: int, bit_depth: int | None) -> str:
     """Describe the conversion of images of 16 bits per value with this greatest value."""
-    words = f"{CONVERSIONS[SIXTEEN_BITS]}; the greatest value is {max_value}"
+    words = f"{CONVERSIONS[SIXTEEN_BITS]}; the largest value is {max_value}"
     if bit_depth is not None:
         return f"{words}, and INPUT.BIT_DEPTH {bit_depth} makes {2**bit_depth - 1} white"
     in_use = next((bits for bits in DEPTHS if max_value < 2**bits), MAX_BITS)
     if in_use == MAX_BITS:
         return words
     return (
-        f"{words}, so that {in_use} bits seem to be in use and the images are read nearly black, "
-        f"with {2 ** (in_use - 8)} of 256 levels; INPUT.BIT_DEPTH {in_use} scales them"
+        f"{words}, so only {in_use} bits seem to be used, and the images become nearly black, with "
+        f"{2 ** (in_use - 8)} of 256 levels; INPUT.BIT_DEPTH {in_use} scales them correctly"
     )

@@ -41,16 +41,22 @@ out. COCO must pass."""
 class _Place:
     """Where an entry is, in words that are made only where they are needed."""
 
-    __slots__ = ("_entry", "_index", "_key")
+    __slots__ = ("_entry", "_index", "_is_converted", "_key")
 
-    def __init__(self, key: str, index: int, entry: Any):
+    def __init__(self, key: str, index: int, entry: Any, is_converted: bool):
         self._key, self._index, self._entry = key, index, entry
+        self._is_converted = is_converted
 
     def __str__(self) -> str:
-        entry, where = self._entry, f"{self._key}[{self._index}]"
+        entry = self._entry
         names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
-        names += [f"id {shown(entry['id'])}"] if "id" in entry else []
-        names += [shown(entry[SOURCE])] if SOURCE in entry else []
+        has_id = "id" in entry and (not self._is_converted or self._key == "categories")
+        names += [f"id {shown(entry['id'])}"] if has_id else []
+        if self._is_converted:  # its place is that in the source
+            source = shown(entry[SOURCE])[1:-1] if SOURCE in entry else ""
+            text = ", ".join(names)
+            return f"{text} ({source})" if text and source else text or source
+        where = f"{self._key}[{self._index}]"
         return f"{where} ({', '.join(names)})" if names else where
 
 
@@ -104,7 +110,7 @@ class SplitCheck:
         images = self._entries(content, "images")
         annotations = self._entries(content, "annotations")
         has_root = holds(self.split.image_root.is_dir)
-        if not has_root:
+        if not has_root and content is not None:
             self._add("missing-file", "", f"there is no folder {shown(str(self.split.image_root))}")
         if categories is not None:
             self._check_categories(categories)
@@ -115,7 +121,7 @@ class SplitCheck:
             self._check_annotations(
                 annotations,
                 image_ids=None if images is None else self.sizes.keys(),
-                category_ids=None if categories is None else self.categories.keys(),
+                category_ids=self.categories.keys() or None,
             )
         return self
 
@@ -137,7 +143,7 @@ class SplitCheck:
         """The objects of one of COCO's three lists, each after the words that locate it."""
         entries = self.content.get(key)
         return [
-            (str(_Place(key, index, entry)), entry)
+            (str(_Place(key, index, entry, self._is_converted)), entry)
             for index, entry in enumerate(entries if isinstance(entries, list) else ())
             if isinstance(entry, dict)
         ]
@@ -149,8 +155,14 @@ class SplitCheck:
         return [(str(e.get("file_name")), f) for e, f in zip(entries, self.facts, strict=False)]
 
     def _add(self, kind: str, where: _Place | str, text: str) -> None:
-        place = self.split.annotation_file.name + (f": {where}" if where else "")
+        place = "" if where and self._is_converted else self.split.annotation_file.name
+        place = ": ".join(str(part) for part in (place, where) if part)
         self.problems.append(Problem(self.split.name, kind, f"{place}: {text}"))
+
+    @property
+    def _is_converted(self) -> bool:
+        """Whether the entries are those of another file than the annotation file."""
+        return not self.split.annotation_file.suffix
 
     def _entries(self, content: dict | None, key: str) -> list[tuple[_Place, dict]] | None:
         """The objects of one of COCO's three lists, each after the words that locate it."""
@@ -165,7 +177,7 @@ class SplitCheck:
             self._add(f"no-{key}", "", f"the list of {key} is empty")
         objects = []
         for index, entry in enumerate(entries):
-            where = _Place(key, index, entry)
+            where = _Place(key, index, entry, self._is_converted)
             if isinstance(entry, dict):
                 objects.append((where, entry))
             else:
@@ -200,7 +212,8 @@ class SplitCheck:
             category_id = self._unique_id(where, entry, seen_ids, "category")
             name = entry.get("name")
             if not isinstance(name, str) or not name:
-                text = f"name must be a string that is not empty, got {shown(name)}"
+                given = f", got {shown(name)}" if "name" in entry else "; the key is missing"
+                text = f"name must be a string that is not empty{given}"
                 self._add("not-coco", where, text)
                 name = ""
             elif len(name) > MAX_NAME_LENGTH or not _is_one_line(name):
@@ -240,7 +253,8 @@ class SplitCheck:
         """The image's path below images/, in one spelling; None where it may not be opened."""
         name = entry.get("file_name")
         if not isinstance(name, str) or not name or "\0" in name:
-            text = f"file_name must be a path below {self._root_name}, got {shown(name)}"
+            given = f", got {shown(name)}" if "file_name" in entry else "; the key is missing"
+            text = f"file_name must be a path below {self._root_name}{given}"
             self._add("not-coco", where, text)
             return None
         if "\\" in name:

@@ -1,0 +1,181 @@
+"""FiftyOne's own formats, converted to COCO's.
+
+* ``FiftyOneDataset``: ``samples.json`` and ``data/``. The objects are those of the field
+  ``ground_truth``, or of the only field with detections. Tags named as splits are the splits.
+* ``FiftyOneImageDetectionDataset``: ``labels.json`` with ``classes`` and ``labels``, and ``data/``,
+  whose images it names without their suffixes.
+
+A ``bounding_box`` is [x, y, width, height] of the upper left corner and the size, in fractions of
+the image. Data without a validation split are divided.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from focal_star.data.layouts.coco import splits_by_name
+from focal_star.data.layouts.coco_values import are_finite
+from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.file_names import ImageFolder, images_below
+from focal_star.data.layouts.halving import divide
+from focal_star.data.layouts.json_files import read_json
+from focal_star.data.layouts.problems import Problem, holds
+from focal_star.data.layouts.split import SOURCE
+from focal_star.io.image_files import PhotographError, upright_size
+from focal_star.io.quoting import shown
+
+SAMPLES, LABELS = "samples.json", "labels.json"
+
+_START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(classes|labels)"')
+"""How labels.json begins in FiftyOne's own format; in COCO's, it has the same name."""
+
+
+def is_fiftyone(folder: Path | str) -> bool:
+    """Whether a folder is an export in one of FiftyOne's own formats."""
+    folder = Path(folder)
+    if holds((folder / SAMPLES).is_file):
+        return True
+    try:
+        with (folder / LABELS).open("rb") as file:
+            return _START.match(file.read(200)) is not None
+    except OSError:
+        return False
+
+
+class _FiftyOneError(ValueError):
+    """An entry that is not of FiftyOne's form; the message says what it must be."""
+
+
+def convert(folder: Path | str) -> Dataset:
+    """Read the annotation file; of images, only their sizes."""
+    folder = Path(folder).resolve()
+    dataset = converted(folder, folder)
+    dataset.contents = {"train": None, "val": None}
+    file = folder / (SAMPLES if holds((folder / SAMPLES).is_file) else LABELS)
+    content, _ = read_json(file, "both", dataset.problems, allow_mark=True)
+    if content is None:
+        return dataset
+    read = _samples if file.name == SAMPLES else _labels
+    try:
+        entries = list(read(content, folder))
+    except _FiftyOneError as error:
+        dataset.problems.append(Problem("both", "not-fiftyone", f"{file.name}: {error}"))
+        return dataset
+    split_of = splits_by_name(tag for _, _, tags, _ in entries for tag in tags)
+    dataset.doubts.note_unused(split_of)
+    contents: dict[str, dict[str, Any]] = {
+        split: {"images": [], "annotations": []} for split in dataset.contents
+    }
+    search, names = ImageFolder(folder), dict[str, None]()
+    for place, name, tags, objects in entries:
+        place = f"{file.name}: {place}"
+        splits = {split_of[tag] for tag in tags if tag in split_of} if split_of else {"train"}
+        if len(splits) != 1:
+            text = f"{place}: its tags {shown(tags)} must name one split"
+            dataset.problems.append(Problem("both", "not-fiftyone", text))
+            continue
+        (split,) = splits
+        if not split:
+            continue
+        found = search.find(name, folder / "data")
+        try:
+            if found is None:
+                raise PhotographError(f"{shown(name)} is not in the folder")
+            width, height = upright_size(folder / found)
+        except PhotographError as error:
+            kind = "missing-image" if found is None else "broken-image"
+            dataset.problems.append(Problem(split, kind, f"{place}: {error}"))
+            continue
+        of_split = contents[split]
+        image = {"id": len(of_split["images"]) + 1, "file_name": found, SOURCE: place}
+        of_split["images"].append(image | {"width": width, "height": height})
+        for number, one in enumerate(objects):
+            label, box = one.get("label"), one.get("bounding_box") or []
+            if not (isinstance(label, str) and label and are_finite(box) and len(box) == 4):
+                text = (
+                    f"{place}: object {number} must have a label and four finite numbers as its "
+                    f"bounding_box, got {shown(one)}"
+                )
+                dataset.problems.append(Problem(split, "not-fiftyone", text))
+                continue
+            names.setdefault(label)
+            of_split["annotations"].append(
+                {
+                    "id": len(of_split["annotations"]) + 1,
+                    "image_id": image["id"],
+                    "category": label,
+                    "bbox": [round(v * (width, height)[n % 2], 4) for n, v in enumerate(box)],
+                    "iscrowd": 0,
+                    SOURCE: f"{place}: object {number}",
+                }
+            )
+    ids = {name: number for number, name in enumerate(sorted(names), start=1)}
+    for of_split in contents.values():
+        of_split["categories"] = [{"id": n, "name": name} for name, n in ids.items()]
+        for one in of_split["annotations"]:
+            one["category_id"] = ids[one.pop("category")]
+    dataset.contents = dict(contents)
+    if not split_of:
+        divide(dataset)
+    return dataset
+
+
+Entry = tuple[str, str, list[str], list[dict[str, Any]]]
+"""The place of a sample in its file, the name of its image, its tags, its objects."""
+
+
+def _samples(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
+    samples = content.get("samples")
+    if not (isinstance(samples, list) and samples and all(isinstance(s, dict) for s in samples)):
+        raise _FiftyOneError(f"samples must be a list of objects, got {shown(samples)}")
+    fields = {
+        key: None
+        for one in samples
+        for key, value in one.items()
+        if isinstance(value, dict) and value.get("_cls") in ("Detections", "Detection")
+    }
+    if "ground_truth" not in fields and len(fields) != 1:
+        raise _FiftyOneError(
+            f"detections must be in the field ground_truth, or in a single one; found {[*fields]}; "
+            "export the right one as fo.types.COCODetectionDataset"
+        )
+    field = "ground_truth" if "ground_truth" in fields else next(iter(fields))
+    for number, one in enumerate(samples):
+        name, tags, value = one.get("filepath"), one.get("tags") or [], one.get(field) or {}
+        if not (isinstance(name, str) and isinstance(tags, list) and isinstance(value, dict)):
+            raise _FiftyOneError(
+                f"samples[{number}] must have a filepath, a list of tags and detections"
+            )
+        place = f"samples[{number}]"
+        objects = value.get("detections") if "detections" in value else [value] if value else []
+        yield place, name, [t for t in tags if isinstance(t, str)], _objects(objects, place)
+
+
+def _labels(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
+    labels: Any = content.get("labels")
+    classes = content.get("classes")
+    if not isinstance(labels, dict):
+        raise _FiftyOneError(f"labels must be an object, got {shown(labels)}")
+    files = {str(Path(name).with_suffix("")): name for name in images_below(folder / "data")}
+    unlisted: dict[str, Any] = dict.fromkeys(sorted(set(files) - set(labels)))
+    for key, value in [*labels.items(), *unlisted.items()]:
+        place = f"labels[{shown(key)}]"
+        objects = [
+            one | {"label": _named(one.get("label"), classes)} for one in _objects(value, place)
+        ]
+        yield place, files.get(key) or key, [], objects
+
+
+def _objects(value: Any, place: str) -> list[dict[str, Any]]:
+    value = [] if value is None else value
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise _FiftyOneError(f"{place}: its detections must be a list of objects")
+    return value
+
+
+def _named(label: Any, classes: Any) -> Any:
+    """The name of a class that is given by its number."""
+    if type(label) is int and isinstance(classes, list) and 0 <= label < len(classes):
+        return classes[label]
+    return label
