@@ -203,7 +203,7 @@ def _noise(found: Compared) -> str:
     spread = spread_of(found.rows)
     if spread is None:
         return f"{text} The noise floor is unknown: no row has two finished runs."
-    floor = least_difference(spread, 1)
+    floor = least_difference(spread, 1, 1)
     beyond = [row.label for row in single if abs(row.found.difference) > floor]
     named = f" ({listed(beyond)})" if beyond else ""
     return (

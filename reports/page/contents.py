@@ -184,17 +184,14 @@ def _tuning(results: Results) -> list[Block]:
         return []
     found = tuned(results)
     warning = tuning_text.alarm(found)
-    blocks: list[Block] = [Text(tuning_text.fairness(results, grid)) for grid in _tuned(results)]
+    texts = [tuning_text.fairness(results, grid) for grid in results.study.grids if grid.is_tuned]
+    blocks: list[Block] = [Text(text) for text in dict.fromkeys(texts)]
     title = "Chosen settings and runners-up"
     blocks += [Warning(warning)] if warning else []
     return blocks + [
         *tabled("tuning", title, tuning.choices(results)),
         *illustrated(figures.ap_over_budget(results)),
     ]
-
-
-def _tuned(results: Results) -> list[Grid]:
-    return [grid for grid in results.study.grids if grid.is_tuned]
 
 
 def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:

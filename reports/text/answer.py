@@ -266,7 +266,7 @@ def _without_model(lines: Sequence[Compared], reference: Compared) -> str:
     )
     return (
         "A permutation test of the seeds alone, which assumes no distribution, cannot go below "
-        f"{p_text(smallest)} before that correction."
+        f"p = {smallest:.2g} before that correction."
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ablations.study.choice import CHOSEN_LATER
+from ablations.study.choice import CHOSEN_LATER, settings_of
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
@@ -24,7 +24,7 @@ def fairness(results: Results, grid: Grid) -> str:
     if not grid.is_tuned:
         return ""
     names = {row.tune for row in grid.rows if row.tune}
-    sizes = {len(tuning.rows) for tuning in results.study.tuning if tuning.name in names}
+    sizes = {len(settings_of(one)) for one in results.study.tuning if one.name in names}
     number = counted(max(sizes), "setting")
     images = images_of_half(results, grid)
     return (

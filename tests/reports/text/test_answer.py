@@ -305,7 +305,7 @@ def test_the_other_losses_against_fl(folder):
         "training data. The p-values are corrected for 2 tested rows (Holm) and rest on a normal "
         # 2 of the C(6, 3) = 20 divisions of six runs
         "model of seeds and images. A permutation test of the seeds alone, which assumes no "
-        "distribution, cannot go below p = 0.100 before that correction."
+        "distribution, cannot go below p = 0.1 before that correction."
     )
 
 
