@@ -28,12 +28,12 @@ from ablations.records.record import DONE, Record, RecordError, load, load_folde
 from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
 from ablations.study.asked_seeds import MAX_SEEDS
+from ablations.study.axes import AXES, LOSS_AXES, RETINANET
 from ablations.study.cell import Setting
 from ablations.study.default import default_study
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,
-    RETINANET,
     axis_label,
     axis_text,
     detector_label,
@@ -57,9 +57,6 @@ FORMULAS = {
     "focal_appendix": "-alpha_t log(sigmoid(gamma s + beta)) / gamma",
 }
 """Name in configs -> formula, as in the project's README."""
-
-LOSS_AXES = ("alpha", "gamma", "beta", "weight_cap", "prior")
-"""The axes of the loss."""
 
 TRAINING_KEYS = {
     "MODEL.RESNETS.DEPTH": "depth of the ResNet",
@@ -100,7 +97,7 @@ def write_card(path: Path, output: Path | None = None) -> Path:
         raise CardError(f"{path}: the status is {record.status}, so there is no trained model")
     layout = Layout(path.resolve().parent.parent)
     folder = layout.cell(record.cell)
-    if output is None and not (folder / "model_final.pth").is_file():
+    if output is None and not layout.cell_weights(record.cell).is_file():
         raise CardError(f"{folder} has no model_final.pth; give the card's file with --output")
     others, _ = load_folder(path.parent)
     measured, _ = speeds.load_folder(layout.speed)
@@ -180,7 +177,9 @@ def header(record: Record) -> str:
 
 def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> dict[str, Any]:
     environment = record.run.get("environment", {})
-    setting, dataset = record.setting, record.dataset
+    # A record has its axes in the order of the alphabet.
+    setting = {axis: record.setting[axis] for axis in AXES if axis in record.setting}
+    dataset = record.dataset
     depth = config.get("MODEL.RESNETS.DEPTH")
     other, shown = other_detector(setting), setting_text(setting)
     detector = (other or detector_label(RETINANET)).name

@@ -36,12 +36,11 @@ from reports.page.blocks import (
 from reports.page.contents import Report
 from reports.page.opening import Opening
 from reports.results import states
-from reports.results.labels import MAIN_METRIC, one_decimal
+from reports.results.labels import MAIN_METRIC, one_decimal, with_spread
 from reports.results.load import Results
 from reports.results.study_rows import StudyRow
 from reports.statistics.comparisons import SEEDS_AND_IMAGES
 from reports.statistics.inference import kendall, least_difference
-from reports.tables.grids import with_spread
 from reports.tables.table import (
     AXIS,
     BOLD,

@@ -63,6 +63,11 @@ SELECTION_BIAS = (
     "the more settings were tried."
 )
 
+FEWER_SEEDS = (
+    " A mean over fewer seeds varies more, so a setting with fewer seeds than the others has the "
+    "highest mean more often than it should."
+)
+
 ABOUT_FOCAL_STAR = (
     "FL* is the modified focal loss of Zheng and Li (2023, equation 6). The appendix of the ",
     Link("focal loss paper", "https://arxiv.org/abs/1708.02002"),
@@ -204,7 +209,7 @@ def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:
         table = table_of_best(rows)
         blocks = [
             TableBlock("best", table, title, best.compared(results.study)),
-            Note(SELECTION_BIAS),
+            Note(SELECTION_BIAS + (FEWER_SEEDS if best.seeds_differ(results) else "")),
         ]
     blocks.append(Warning(sentences.seeds_warning(results)))
     return Section(

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from ablations.identity import prepared as preparing
-from ablations.identity.fingerprint import Identity
+from ablations.identity.fingerprint import Identity, flat
 from ablations.identity.prepared import Prepared, PrepareError
 from ablations.records import speed as speeds
 from ablations.records.record import DIVERGED, Record
@@ -27,7 +27,7 @@ from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
 from ablations.study.study import MAX_SCHEDULE, Study, load_study
 from ablations.tuning import selection
-from reports.results.judging import judged, judged_cells
+from reports.results.judging import judged
 from reports.results.labels import CANDIDATES, METRICS, SPEED
 from reports.results.states import changed_text
 
@@ -79,6 +79,11 @@ class Results:
     def refused(self) -> list[str]:
         """A line for each unusable record file, with its path relative to the output folder."""
         return [line.replace(f"{self.layout.root}{os.sep}", "") for line in self.status.refused]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Dotted key -> value of the study's config; empty if it was not prepared."""
+        return dict(flat(self.prepared.config)) if self.prepared else {}
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -196,7 +201,7 @@ def load(layout: Layout, study: Study, check: bool = True) -> Results:
     measured, refused = speeds.load_folder(layout.speed)
     speed = measured[0] if measured else None
     found = replace(found, records=found.records | judged(study, layout, found.records))
-    of_fresh_seeds = {cell.id for cell in judged_cells(study)}
+    of_fresh_seeds = {cell.id for cell in study.judged}
     return Results(
         study=study,
         layout=layout,

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablations.identity.fingerprint import flat
 from ablations.records.record import Record
 from ablations.study.study import schedule_name
 from reports.results.load import Results
@@ -85,14 +84,14 @@ def _schedule_name(record: Record) -> str:
 
 def images_per_batch(results: Results, processes: int) -> float | None:
     """The images per batch of a training with so many processes; None if it is unknown."""
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     batch = config.get("SOLVER.IMS_PER_BATCH")
     return batch * processes / (config.get(WORLD_SIZE) or processes) if batch else None
 
 
 def linear_scaling(results: Results, records: Sequence[Record]) -> list[str]:
     """A sentence for each number of GPUs to which Detectron2 has scaled the config's schedule."""
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     reference, rate = config.get(WORLD_SIZE), config.get("SOLVER.BASE_LR")
     if not (reference and rate and config.get("SOLVER.IMS_PER_BATCH")):
         return []

@@ -148,12 +148,11 @@ def agreements(results: Results) -> dict[str, Agreements]:
 
 def means_of_settings(results: Results) -> pd.DataFrame:
     """Mean AP on all images: a line per setting without its schedule, a column per schedule."""
-    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
     cells = results.cells[~results.cells["judged"]]
     means = cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
     found: dict[float, dict[str, float]] = {}
     for setting, mean in means.items():
-        one = settings[str(setting)]
+        one = results.study.settings[str(setting)]
         found.setdefault(one.schedule, {})[_without_schedule(one)] = mean
     return pd.DataFrame(found).sort_index(axis="columns")
 

@@ -242,7 +242,8 @@ def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: 
         )
     if grid.is_tuned:
         return " ".join([*sentences, fairness(results, grid)])
-    tried, rows = best.tried(results), (asked.candidate or 0, asked.reference)
+    tried = {one.loss: one.tried for one in best.best_of_losses(results)}
+    rows = (asked.candidate or 0, asked.reference)
     losses = [loss_of(results.study, grid.rows[row]) for row in rows]
     counts = [
         f"{counted(tried[loss], 'setting')} of {loss_label(loss).short}"
@@ -264,9 +265,10 @@ def _without_model(lines: Sequence[Compared], reference: Compared) -> str:
         for line in lines
         if line.found.tested
     )
+    bound = f"p = {smallest:.3f}" if smallest >= 0.001 else f"p = {smallest:.1g}"
     return (
         "A permutation test of the seeds alone, which assumes no distribution, cannot go below "
-        f"p = {smallest:.2g} before that correction."
+        f"{bound} before that correction."
     )
 
 

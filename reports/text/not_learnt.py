@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ablations.identity.fingerprint import flat
 from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
@@ -62,7 +61,7 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     """``epochs``, ``images``, ``short_edge`` and ``object`` (median, px at the input), if known."""
     facts: dict[str, float] = {}
     records = results.records_of(frame[frame["state"].isin(ENDED)])
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     train = records[0].dataset.get("train") if records else None
     if not isinstance(train, dict):
         return facts

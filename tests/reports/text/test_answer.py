@@ -305,7 +305,7 @@ def test_the_other_losses_against_fl(folder):
         "training data. The p-values are corrected for 2 tested rows (Holm) and rest on a normal "
         # 2 of the C(6, 3) = 20 divisions of six runs
         "model of seeds and images. A permutation test of the seeds alone, which assumes no "
-        "distribution, cannot go below p = 0.1 before that correction."
+        "distribution, cannot go below p = 0.100 before that correction."
     )
 
 
@@ -321,7 +321,10 @@ def test_another_loss_that_is_undecided(folder):
 
 def test_the_basis_counts_the_settings_that_the_best_was_chosen_from(folder):
     results = folder(1, {STAR: [35.0], FL: [30.0], CAPPED: [31.0]}).load()
-    assert best.tried(results) == {"focal_star": 2, "focal": 1}
+    assert {one.loss: one.tried for one in best.best_of_losses(results)} == {
+        "focal_star": 2,
+        "focal": 1,
+    }
     basis = answer(results).basis
     assert "This study has results for 2 settings of FL* and 1 setting of FL." in basis
     assert "biased upwards" in basis
