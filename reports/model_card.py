@@ -43,6 +43,7 @@ from reports.results.labels import (
     setting_text,
     short_name,
 )
+from reports.results.load import part
 from reports.statistics.inference import Estimate, Runs, mean
 from reports.tables import markdown
 
@@ -277,7 +278,7 @@ def _runs(records: Sequence[Record], metric: str) -> Runs:
     """The runs of these records, with their resamples if all have the same ones."""
     measured = [record.result["metrics"].get(metric) for record in records]
     values = np.array([math.nan if value is None else value for value in measured])
-    analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]
+    analyses = [part(record.result, "analysis", "bootstrap") for record in records]
     kinds = {tuple(one.get(key) for key in ("images", "resamples", "seed")) for one in analyses}
     found = [one.get(metric) for one in analyses]
     if len(kinds) > 1 or not all(

@@ -280,7 +280,7 @@ def _axes(study: Study, setting: Setting) -> dict[str, Any]:
 def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
     record, state = found.records.get(cell.id), found.states[cell]
     result, run = (record.result, record.run) if record else ({}, {})
-    first_loss = _mapping(result, "first_loss")
+    first_loss = part(result, "first_loss")
     metrics = _metrics(record)
     return {
         "state": state,
@@ -305,7 +305,7 @@ def _metrics(record: Record | None) -> dict[str, float]:
     if record.status == DIVERGED:
         # Such a model detects nothing.
         return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
-    values = _mapping(record.result, "metrics") | {CANDIDATES: record.result.get(CANDIDATES)}
+    values = part(record.result, "metrics") | {CANDIDATES: record.result.get(CANDIDATES)}
     return {name: _number(values.get(name)) for name in METRICS}
 
 
@@ -315,9 +315,14 @@ def _ms_per_image(speed: Speed | None, cell: Cell) -> float:
     return time.ms_per_image if time and time.is_shown else NAN
 
 
-def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
+def part(parent: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The mapping at these keys of a record's or a data set's mapping; empty if there is none."""
+    found: Any = parent
+    for key in keys:
+        found = found.get(key)
+        if not isinstance(found, dict):
+            return {}
+    return found
 
 
 def _number(value: Any) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablations.records.record import Record
 from ablations.study.study import schedule_name
-from reports.results.load import Results
+from reports.results.load import Results, part
 
 WORLD_SIZE = "SOLVER.REFERENCE_WORLD_SIZE"
 """The number of GPUs for which a config's schedule is written; 0 if it is for any number."""
@@ -44,9 +44,9 @@ def dataset_card(results: Results) -> dict[str, Any]:
         "splits": [
             (split, numbers.get("num_images", ""), numbers.get("num_instances", ""))
             for split in ("train", "val")
-            if (numbers := _part(source, split))
+            if (numbers := part(source, split))
         ],
-        "subset": _subset(_part(_part(source, "train"), "subset")),
+        "subset": _subset(part(source, "train", "subset")),
         "categories": [str(name) for name in prepared.get("categories") or ()],
     }
 
@@ -144,7 +144,7 @@ def caption(results: Results, records: Sequence[Record]) -> str:
     """Data set, schedule, hardware, differing versions and commit of these records in a line."""
     if not records:
         return f"{dataset_name(results)}; no cell has finished yet"
-    images = distinct(_part(record.dataset, "val").get("num_images") for record in records)
+    images = distinct(part(record.dataset, "val").get("num_images") for record in records)
     parts = (
         ", ".join(distinct(record.dataset.get("name") for record in records)),
         f"{', '.join(images)} validation images" if images else "",
@@ -176,16 +176,11 @@ def distinct(values: Iterable[Any]) -> list[str]:
 
 
 def _environment(record: Record) -> dict[str, Any]:
-    return _part(record.run, "environment")
+    return part(record.run, "environment")
 
 
 def _prepared(results: Results) -> dict[str, Any]:
     return results.prepared.dataset if results.prepared else {}
-
-
-def _part(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _threads(number: Any) -> str:

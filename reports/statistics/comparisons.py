@@ -11,7 +11,7 @@ import pandas as pd
 from ablations.records.record import DIVERGED, Record
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.statistics.equivalence import Needed, equivalence, needed_to_decide
 from reports.statistics.inference import (
     SIGNIFICANCE,
@@ -135,7 +135,8 @@ class NoiseFloor:
     Attributes:
         spread: the pooled standard deviation, in AP.
         tables: the tables it was measured in, if this table has no row with two runs.
-        seeds: the maximum number of finished runs of a row of this table; 1 before the first.
+        seeds: the smallest number of finished runs of a row of this table that has any; 1 before
+            the first.
         least_difference: the smallest difference of two such rows that exceeds the noise.
         other_images: the images that it was measured on, if this table is judged on others; else
             "". Runs differ more on fewer images.
@@ -232,7 +233,7 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
         None if no setting has two finished runs.
     """
     finished = results.of_grid(grid).groupby("row")[MAIN_METRIC].count()
-    seeds = max(1, int(finished.max()))
+    seeds = int(finished[finished > 0].min()) if finished.any() else 1
     groups, other_images = _seeds_of_settings(results, [grid]), ""
     tables: tuple[str, ...] = ()
     if not groups:
@@ -294,10 +295,7 @@ def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
 
 def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
     """The key of the resampled images and AP of each resample; None twice without usable ones."""
-    analysis = record.result.get("analysis")
-    bootstrap = analysis.get("bootstrap") if isinstance(analysis, dict) else None
-    if not isinstance(bootstrap, dict):
-        return None, None
+    bootstrap = part(record.result, "analysis", "bootstrap")
     images, values = bootstrap.get("images"), bootstrap.get("AP")
     try:
         replicates = np.array(values, dtype=float)  # null, of a resample without AP, is NaN

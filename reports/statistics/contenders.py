@@ -16,7 +16,7 @@ from reports.results.labels import (
     setting_text,
     with_spread,
 )
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.results.rows import row_label, value_text
 from reports.statistics.best import Best, best_of_losses
 
@@ -125,10 +125,7 @@ def number_at(record: Record, *keys: str) -> float:
 
 def value_at(record: Record, *keys: str) -> Any:
     """The value at ``keys`` in a record's result, else None."""
-    value: Any = record.result
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return part(record.result, *keys[:-1]).get(keys[-1])
 
 
 def _contender(results: Results, name: str, row: pd.DataFrame) -> Contender:

@@ -207,8 +207,9 @@ def _reason(ours: Compared, theirs: Compared, values: str) -> str:
         return f"{name} has no result ({status})."
     if why.startswith(DIVERGED_RUN):
         diverged = (runs["state"] == DIVERGED).sum()
+        count = "counts" if diverged == 1 else "count"
         return (
-            f"{diverged} of {counted(len(runs), 'run')} of {name} diverged and counts as "
+            f"{diverged} of {counted(len(runs), 'run')} of {name} diverged and {count} as "
             f"{MAIN_METRIC} 0.0. The result is {values}."
         )
     if why.startswith(ONE_SEED):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ablations.study.choice import CHOSEN_LATER, settings_of
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.statistics.inference import SIGNIFICANCE
 from reports.statistics.tuning import Tuned
 from reports.text.sentences import counted, difference_number, listed, p_text
@@ -37,8 +37,7 @@ def fairness(results: Results, grid: Grid) -> str:
 def images_of_half(results: Results, grid: Grid) -> int:
     """The number of images on which a grid with tuned rows is judged; 0 if no record has it."""
     for record in results.records_of(results.of_grid(grid)):
-        bootstrap = (record.result.get("analysis") or {}).get("bootstrap")
-        number = bootstrap.get("images") if isinstance(bootstrap, dict) else None
+        number = part(record.result, "analysis", "bootstrap").get("images")
         if type(number) is int:
             return number
     return 0
