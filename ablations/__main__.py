@@ -25,7 +25,7 @@ from ablations.status.cards import REFERENCE
 from ablations.status.status import status
 from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
-from ablations.study.asked_seeds import asked_seeds
+from ablations.study.asked_seeds import ALL, asked_seeds
 from ablations.study.default import EMBEDDED, OWN_DATA, default_study
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
@@ -55,6 +55,12 @@ def main(argv: list[str] | None = None) -> int:
         if reason and options.what != "speed":
             print(f"Study: {reason}", flush=True)
         study = load_study(name, (options.grids or "").split(), options.seeds, options.schedule)
+        names = [grid.name for grid in study.grids]
+        if others := [grid for grid in options.seeds or () if grid not in (ALL, *names)]:
+            raise PlanError(
+                f"--seeds names {', '.join(others)}, which this command does not run; it runs: "
+                f"{', '.join(names)}"
+            )
         if not study.dataset and not dataset:
             raise PlanError(f"study {name} has no data of its own: DATASET=path/to/folder")
         layout = Layout.of(output, study.name, dataset)

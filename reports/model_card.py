@@ -28,12 +28,12 @@ from ablations.records.record import DONE, Record, RecordError, load, load_folde
 from ablations.records.speed import Speed
 from ablations.storage.layout import Layout
 from ablations.study.asked_seeds import MAX_SEEDS
+from ablations.study.axes import AXES, LOSS_AXES, RETINANET
 from ablations.study.cell import Setting
 from ablations.study.default import default_study
 from focal_star.io.writing import write_whole
 from reports.results.labels import (
     METRICS,
-    RETINANET,
     axis_label,
     axis_text,
     detector_label,
@@ -43,6 +43,7 @@ from reports.results.labels import (
     setting_text,
     short_name,
 )
+from reports.results.load import part
 from reports.statistics.inference import Estimate, Runs, mean
 from reports.tables import markdown
 
@@ -57,9 +58,6 @@ FORMULAS = {
     "focal_appendix": "-alpha_t log(sigmoid(gamma s + beta)) / gamma",
 }
 """Name in configs -> formula, as in the project's README."""
-
-LOSS_AXES = ("alpha", "gamma", "beta", "weight_cap", "prior")
-"""The axes of the loss."""
 
 TRAINING_KEYS = {
     "MODEL.RESNETS.DEPTH": "depth of the ResNet",
@@ -100,7 +98,7 @@ def write_card(path: Path, output: Path | None = None) -> Path:
         raise CardError(f"{path}: the status is {record.status}, so there is no trained model")
     layout = Layout(path.resolve().parent.parent)
     folder = layout.cell(record.cell)
-    if output is None and not (folder / "model_final.pth").is_file():
+    if output is None and not layout.cell_weights(record.cell).is_file():
         raise CardError(f"{folder} has no model_final.pth; give the card's file with --output")
     others, _ = load_folder(path.parent)
     measured, _ = speeds.load_folder(layout.speed)
@@ -180,7 +178,9 @@ def header(record: Record) -> str:
 
 def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> dict[str, Any]:
     environment = record.run.get("environment", {})
-    setting, dataset = record.setting, record.dataset
+    # A record has its axes in the order of the alphabet.
+    setting = {axis: record.setting[axis] for axis in AXES if axis in record.setting}
+    dataset = record.dataset
     depth = config.get("MODEL.RESNETS.DEPTH")
     other, shown = other_detector(setting), setting_text(setting)
     detector = (other or detector_label(RETINANET)).name
@@ -278,7 +278,7 @@ def _runs(records: Sequence[Record], metric: str) -> Runs:
     """The runs of these records, with their resamples if all have the same ones."""
     measured = [record.result["metrics"].get(metric) for record in records]
     values = np.array([math.nan if value is None else value for value in measured])
-    analyses = [(record.result.get("analysis") or {}).get("bootstrap") or {} for record in records]
+    analyses = [part(record.result, "analysis", "bootstrap") for record in records]
     kinds = {tuple(one.get(key) for key in ("images", "resamples", "seed")) for one in analyses}
     found = [one.get(metric) for one in analyses]
     if len(kinds) > 1 or not all(

@@ -17,6 +17,7 @@ from ablations.records import speed as speeds
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.default import EMBEDDED
+from focal_star.io.writing import write_whole
 from reports import figures
 from reports.page.render import write_report
 from reports.results import provenance
@@ -164,9 +165,10 @@ def publish(layout: Layout, study: str) -> Path:
         # The page is that of the records' commit, whatever the config files are today.
         write_report(replace(results, cells_layout=layout, unchecked=""), formats=FORMATS)
         text = fill(README.read_text(encoding="utf-8"), results)
-        shutil.rmtree(kept, ignore_errors=True)
+        if kept.exists():
+            kept.rename(Path(temporary) / "previous")
         new.root.rename(kept)
-    README.write_text(text, encoding="utf-8")
+    write_whole(README, text.encode())
     return Layout(kept).report
 
 

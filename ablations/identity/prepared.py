@@ -105,8 +105,7 @@ class Prepared:
         factor = cell.setting.schedule / schedule.pop(SCALED_BY, 1)
         if MAX_ITER in schedule:
             schedule[MAX_ITER] = max(1, round(schedule[MAX_ITER] * factor))
-        base = {a: axis.base for a, axis in AXES.items() if axis.base is not ...} | study.base
-        values = base | cell.setting.as_dict()
+        values = study.known_axes | cell.setting.as_dict()
         axes = {
             AXES[axis].key: value
             for axis, value in values.items()
@@ -329,10 +328,9 @@ def _check_halves(study: Study, dataset: dict[str, Any]) -> None:
 
 def check_base(study: Study, config: ResolvedConfig) -> None:
     """Raise a PrepareError if a study's ``base`` differs from its config."""
-    assumed = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
     wrong = [
         f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"
-        for axis, value in (assumed | study.base).items()
+        for axis, value in study.known_axes.items()
         if AXES[axis].key in config and config[AXES[axis].key] != value
     ]
     if wrong:

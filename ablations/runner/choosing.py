@@ -28,7 +28,7 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
     study, layout = request.study, request.layout
     choices, complete = dict(study.choices), []
     for grid in study.tuning:
-        cells = selection.cells_of(study, grid)
+        cells = study.cells_of(grid)
         done = sum(status.states[cell] in ENDED for cell in cells)
         if done == len(cells):
             complete.append(grid)
@@ -37,7 +37,7 @@ def choose(request: Request, status: Status, prepared: Prepared, code: Code) -> 
     _measure(
         request,
         status,
-        [cell for grid in complete for cell in selection.cells_of(study, grid)],
+        [cell for grid in complete for cell in study.cells_of(grid)],
         prepared,
         code,
         whole=False,

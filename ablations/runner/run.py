@@ -81,10 +81,7 @@ def run(request: Request) -> int:
         after = _train(request, identities, tools)
         if study.tuning:
             request = replace(request, study=choosing.choose(request, after, prepared, code))
-            chosen = selection.identities_of_chosen(
-                request.study, prepared, request.processes, code
-            )
-            identities = identities | chosen
+            identities |= prepared.identities(request.study.judged, request.processes, code)
             after = _train(request, identities, tools, again=True)
             choosing.judge(request, after, prepared, code)
             after = status(request.study, layout, identities)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ablations.status.costs import Estimate
 from ablations.study.cell import Cell
-from ablations.study.grid import Grid
 from ablations.study.study import Study
 
 HOURS = {"h": 1.0, "d": 24.0}
@@ -78,8 +77,4 @@ def _tables(study: Study) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
     for grid in sorted(shown, key=lambda grid: not grid.is_tuned):
         names = dict.fromkeys(row.tune for row in grid.rows if row.tune)
         grids = [grid, *(by_name[name] for name in names)]
-        yield tuple(one.name for one in grids), [c for g in grids for c in _cells(study, g)]
-
-
-def _cells(study: Study, grid: Grid) -> list[Cell]:
-    return [Cell(row.setting, seed) for seed in study.seeds_of(grid) for row in grid.rows]
+        yield tuple(one.name for one in grids), [c for g in grids for c in study.cells_of(g)]

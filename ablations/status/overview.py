@@ -190,7 +190,7 @@ def print_status(status: Status, layout: Layout, console: Console | None = None)
         return f"iteration {line['iteration']}{loss}"
 
     def reason(cell: Cell) -> str:
-        return status.records[cell.id].error.splitlines()[0]
+        return status.records[cell.id].error.partition("\n")[0] or "the record has no error message"
 
     _print_named(status, RUNNING, console, at_work)
     _print_named(status, FAILED, console, reason)

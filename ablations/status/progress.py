@@ -1,19 +1,22 @@
 """Shows the progress of a run: a live display on a terminal, plain lines elsewhere."""
 
-import json
-import os
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from ablations.records.record import DIVERGED, DONE, Record
+from ablations.status.running_cells import last_lines
 from ablations.status.units import duration
 from ablations.storage.layout import Layout
 
 REFRESH_SECONDS = 1.0
+
+LINE_BYTES = 4096
+"""More than a line of metrics.json has."""
 
 
 class Progress:
@@ -139,17 +142,11 @@ def outcome(record: Record) -> str:
         ap = record.result["metrics"]["AP"]
         return "AP undefined" if ap is None else f"AP {ap:.1f}"
     if record.status == DIVERGED:
-        return f"diverged at iteration {record.result['error_iteration']}"
+        iteration = record.result.get("error_iteration")
+        return DIVERGED if iteration is None else f"{DIVERGED} at iteration {iteration}"
     return record.status
 
 
-def last_line(path: Path, size: int = 4096) -> dict:
+def last_line(path: Path) -> dict[str, Any]:
     """The last complete line of a file of JSON lines; empty if there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(file.tell() - size, 0))
-            lines = file.read().splitlines(keepends=True)
-        return json.loads(next(line for line in reversed(lines) if line.endswith(b"\n")))
-    except (OSError, StopIteration, ValueError):
-        return {}
+    return ([{}] + last_lines(path, LINE_BYTES))[-1]

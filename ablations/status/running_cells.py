@@ -1,9 +1,10 @@
 """The time per iteration of cells that are not done, from the lines that their training writes."""
 
 import json
+import os
 import re
 import statistics
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def seconds_per_iteration(metrics: Path) -> float | None:
     Args:
         metrics: a cell's ``metrics.json``.
     """
-    lines = list(_last_lines(metrics))
+    lines = last_lines(metrics)
     if not lines or not _is_number(lines[-1].get("iteration")):
         return None
     times = [line["time"] for line in lines if _is_number(line.get("time"))]
@@ -66,22 +67,20 @@ def gpus_of(command: str) -> int:
     return max(1, int(found[1])) if found else 1
 
 
-def _last_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file's last lines; a line that is cut off is left out."""
+def last_lines(path: Path, size: int = TAIL_BYTES) -> list[dict[str, Any]]:
+    """The JSON objects in the last bytes of a file; a line that is cut off is left out."""
     try:
         with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - size))
             lines = file.read().splitlines()
     except OSError:
-        return
+        return []
+    found = []
     for line in lines:
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(content, dict):
-            yield content
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [content for content in found if isinstance(content, dict)]
 
 
 def _is_number(value: Any) -> bool:

@@ -76,8 +76,7 @@ class Status:
 
     def counts_of(self, grid: Grid) -> dict[str, int]:
         """:attr:`counts` of one grid."""
-        cells = {Cell(row.setting, s) for row in grid.rows for s in self.study.seeds_of(grid)}
-        return _counted(self.states[cell] for cell in cells)
+        return _counted(self.states[cell] for cell in self.study.cells_of(grid))
 
 
 def status(study: Study, layout: Layout, identities: dict[Cell, Identity] | None) -> Status:

@@ -90,9 +90,10 @@ AXES = {
 }  # fmt: skip
 """Name of an axis in a grid -> the axis. The order is that of a cell's id."""
 
-MODEL_AXES = tuple(name for name, axis in AXES.items() if axis.of_model)
-ARCHITECTURE_AXES = tuple(name for name, axis in AXES.items() if axis.of_architecture)
-LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss", "schedule"))
+MODEL_AXES = (*(name for name, axis in AXES.items() if axis.of_model), "schedule")
+"""The axes of model, data and schedule; losses are compared only at equal values of these axes."""
+
+LOSS_AXES = tuple(name for name in AXES if name not in (*MODEL_AXES, "loss"))
 """The parameters of the loss."""
 
 

@@ -13,8 +13,14 @@ from ablations.storage.reading import PlanError, names_of, read, refuse
 from ablations.storage.schemas import name_of, unknown
 from ablations.study.asked_seeds import ALL, MAX_SEEDS
 from ablations.study.axes import AXES
-from ablations.study.cell import Cell
-from ablations.study.choice import Choice, problems_of, with_choices, with_pending
+from ablations.study.cell import Cell, Setting
+from ablations.study.choice import (
+    Choice,
+    problems_of,
+    settings_of,
+    with_choices,
+    with_pending,
+)
 from ablations.study.grid import Grid, Value, load_grid
 from ablations.study.slurm_options import SlurmOptions
 
@@ -134,6 +140,17 @@ class Study:
         own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
         return self.asked_seeds or ({} if own else {ALL: len(self.seeds)})
 
+    @property
+    def known_axes(self) -> dict[str, Any]:
+        """Axis -> the config's value, for the axes whose value every setting may leave out."""
+        common = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
+        return common | self.base
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Id -> setting, of every row."""
+        return {row.setting.id: row.setting for grid in self.grids for row in grid.rows}
+
     def with_choices(self, choices: Mapping[str, Choice]) -> "Study":
         """The study with these choices in place of earlier ones, in its tuned rows as well."""
         known = {grid.name: grid for grid in self.grids}
@@ -143,6 +160,17 @@ class Study:
     def seeds_of(self, grid: Grid) -> tuple[int, ...]:
         """The seeds of a grid's settings."""
         return self.more_seeds.get(grid.name, self.fresh_seeds if grid.is_tuned else self.seeds)
+
+    def cells_of(self, grid: Grid) -> list[Cell]:
+        """The cells of a grid, each once."""
+        settings, seeds = settings_of(grid), self.seeds_of(grid)
+        return [Cell(setting, seed) for setting in settings for seed in seeds]
+
+    @property
+    def judged(self) -> list[Cell]:
+        """The cells of grids with tuned rows, which only the reporting half judges; each once."""
+        tuned = (grid for grid in self.grids if grid.is_tuned)
+        return list(dict.fromkeys(cell for grid in tuned for cell in self.cells_of(grid)))
 
     def requested(self) -> list[Cell]:
         """A cell for every grid, row and seed; a cell of several grids appears several times.

@@ -28,11 +28,6 @@ class _SelectionFile(msgspec.Struct):
     choices: dict[str, Choice]
 
 
-def cells_of(study: Study, grid: Grid) -> list[Cell]:
-    """The cells among whose settings the best one of a tuning grid is chosen."""
-    return [Cell(setting, seed) for setting in settings_of(grid) for seed in study.seeds_of(grid)]
-
-
 def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Record]) -> Choice:
     """Rank the settings of a tuning grid by mean AP on the selection half.
 
@@ -56,7 +51,7 @@ def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Recor
         ranked=ranked(found),
         seeds=tuple(seeds),
         selection_seed=study.selection_seed,
-        fingerprints={cell.id: records[cell.id].fingerprint for cell in cells_of(study, grid)},
+        fingerprints={cell.id: records[cell.id].fingerprint for cell in study.cells_of(grid)},
     )
 
 
@@ -136,21 +131,9 @@ def resolve(
     """:func:`with_stored`, and what determines the result of each of the study's cells."""
     identities = prepared.identities(study.cells(), processes, code)
     study = with_stored(study, layout, identities)
-    return study, identities | identities_of_chosen(study, prepared, processes, code)
-
-
-def identities_of_chosen(
-    study: Study, prepared: Prepared, processes: int, code: Code
-) -> dict[Cell, Identity]:
-    """What determines the result of each tuned row's cells."""
-    cells = [
-        Cell(row.setting, seed)
-        for grid in study.grids
-        for row in grid.rows
-        if row.tune
-        for seed in study.seeds_of(grid)
-    ]
-    return prepared.identities(cells, processes, code) if cells else {}
+    if study.judged:
+        identities |= prepared.identities(study.judged, processes, code)
+    return study, identities
 
 
 def current(study: Study) -> Study:
@@ -164,7 +147,7 @@ def _changes(
     study: Study, grid: Grid, choice: Choice, identities: Mapping[Cell, Identity] | None
 ) -> tuple[str, ...]:
     """What has changed since the setting was chosen; empty if the choice is still current."""
-    cells = cells_of(study, grid)
+    cells = study.cells_of(grid)
     changes = {
         "selection seed": choice.selection_seed != study.selection_seed,
         "tuning seeds": choice.seeds != tuple(study.seeds_of(grid)),

@@ -11,7 +11,7 @@ from ablations.study.study import schedule_name
 from reports.compare.rows import Moved
 from reports.results import provenance
 from reports.results.differences import DEFAULT
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.results.states import PARTS
 from reports.results.study_rows import RowKey, rows_of
 from reports.text.sentences import seeds
@@ -111,18 +111,18 @@ def _facts(record: Record) -> dict[str, str]:
     name, sha256 = (_text(record.dataset.get(entry)) for entry in ("name", "sha256"))
     facts = {_DATA: f"{name} {sha256[:HASH_DIGITS]}".strip()}
     facts[_ITERATIONS] = _text(record.result.get("iterations"))
-    for part in IDENTITY:
-        facts[PARTS.get(part, part)] = _text(record.identity.get(part))[:HASH_DIGITS]
+    for entry in IDENTITY:
+        facts[PARTS.get(entry, entry)] = _text(record.identity.get(entry))[:HASH_DIGITS]
     for entry, label in SOURCES.items():
         facts[label] = _text(record.run.get(entry))[:HASH_DIGITS]
-    values = _mapping(record.run.get("config")).get("values")
+    values = part(record.run, "config").get("values")
     if isinstance(values, dict):
         for key, value in values.items():
             if not is_without_effect(key):
                 facts[f"{_CONFIG}{key}"] = canonical(value)
     else:
         facts["config"] = NOT_RECORDED
-    for library, version in _mapping(record.run.get("environment")).items():
+    for library, version in part(record.run, "environment").items():
         facts[library] = _text(version)
     return facts
 
@@ -148,10 +148,6 @@ def _text(value: Any) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def described(results: Results) -> str:

@@ -11,10 +11,10 @@ import pandas as pd
 from reports.compare.others import Other, described, others
 from reports.compare.rows import (
     BETTER,
-    CANNOT_TELL,
     EQUALLY_MOVED,
     IDENTICAL,
     SAME,
+    UNDECIDED,
     WORSE,
     Moved,
     moved,
@@ -36,12 +36,11 @@ from reports.page.blocks import (
 from reports.page.contents import Report
 from reports.page.opening import Opening
 from reports.results import states
-from reports.results.labels import MAIN_METRIC, one_decimal
+from reports.results.labels import MAIN_METRIC, one_decimal, with_spread
 from reports.results.load import Results
 from reports.results.study_rows import StudyRow
 from reports.statistics.comparisons import SEEDS_AND_IMAGES
 from reports.statistics.inference import kendall, least_difference
-from reports.tables.grids import with_spread
 from reports.tables.table import (
     AXIS,
     BOLD,
@@ -68,7 +67,7 @@ from reports.text.sentences import (
 
 A, B = "A", "B"
 
-_ORDER = (WORSE, BETTER, CANNOT_TELL, SAME)
+_ORDER = (WORSE, BETTER, UNDECIDED, SAME)
 """The verdicts in the order of the table."""
 
 
@@ -111,14 +110,11 @@ class Compared:
 
     @property
     def summary(self) -> str:
-        """For example ``2 rows worse, 0 better, 30 the same, 8 cannot be told``."""
-        worse, better, same, unknown = (
-            len(self.of_verdict(one)) for one in (WORSE, BETTER, SAME, CANNOT_TELL)
-        )
-        return (
-            f"{counted(worse, 'row')} worse, {better} better, {same} the same, {unknown} cannot "
-            "be told"
-        )
+        """For example ``2 rows worse, 0 better, 30 the same, 8 undecided``."""
+        worse, *numbers = (len(self.of_verdict(one)) for one in (WORSE, BETTER, SAME, UNDECIDED))
+        words = zip(numbers, (BETTER, f"the {SAME}", UNDECIDED), strict=True)
+        others = ", ".join(f"{number} {word}" for number, word in words)
+        return f"{counted(worse, 'row')} {WORSE}, {others}"
 
 
 def report(found: Compared, folder: Path) -> Report:
@@ -186,7 +182,7 @@ def _method(found: Compared) -> str:
         f"{counted(sum(row.found.tested for row in found.rows), 'tested row')} (Holm). Worse and "
         f"better: significant. Same: every run is identical to the last bit, or the difference is "
         f"significantly smaller than {margin} (two one-sided tests, also after Holm's correction). "
-        "Cannot tell: neither, or no test."
+        "Undecided: neither, or no test."
     )
 
 
@@ -195,7 +191,7 @@ def _noise(found: Compared) -> str:
     single = [
         row
         for row in found.rows
-        if row.verdict == CANNOT_TELL and row.a.runs.seeds == row.b.runs.seeds == 1
+        if row.verdict == UNDECIDED and row.a.runs.seeds == row.b.runs.seeds == 1
     ]
     if not single:
         return ""
@@ -203,7 +199,7 @@ def _noise(found: Compared) -> str:
     spread = spread_of(found.rows)
     if spread is None:
         return f"{text} The noise floor is unknown: no row has two finished runs."
-    floor = least_difference(spread, 1)
+    floor = least_difference(spread, 1, 1)
     beyond = [row.label for row in single if abs(row.found.difference) > floor]
     named = f" ({listed(beyond)})" if beyond else ""
     return (
@@ -276,7 +272,7 @@ def _p(row: Moved) -> str:
 
 
 def verdict_text(row: Moved) -> str:
-    """The verdict, and why it rests on no test or why it cannot be told."""
+    """The verdict, and why it rests on no test."""
     reasons = [row.found.why_not] if row.found.why_not else []
     if not row.found.tested and row.found.why_not not in (IDENTICAL, EQUALLY_MOVED):
         for name, frame in zip((A, B), row.frames, strict=True):

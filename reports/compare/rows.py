@@ -29,7 +29,7 @@ from reports.statistics.inference import Estimate, PooledSpread, Runs, pooled_sp
 
 NAN = float("nan")
 
-SAME, BETTER, WORSE, CANNOT_TELL = "same", "better", "worse", "cannot tell"
+SAME, BETTER, WORSE, UNDECIDED = "same", "better", "worse", "undecided"
 """The verdicts on a row of B."""
 
 IDENTICAL = "identical runs"
@@ -74,8 +74,8 @@ class Moved:
 
     @property
     def verdict(self) -> str:
-        """``SAME``, ``BETTER``, ``WORSE`` or ``CANNOT_TELL``."""
-        return _VERDICTS.get(self.found.verdict or self.found.why_not, CANNOT_TELL)
+        """``SAME``, ``BETTER``, ``WORSE`` or ``UNDECIDED``."""
+        return _VERDICTS.get(self.found.verdict or self.found.why_not, UNDECIDED)
 
     @property
     def is_comparable(self) -> bool:

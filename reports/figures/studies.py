@@ -9,6 +9,7 @@ import pandas as pd
 
 from ablations.records.record import DIVERGED
 from ablations.status.status import ENDED
+from ablations.study.axes import MODEL_AXES
 from ablations.study.grid import Grid, Row
 from reports import plots
 from reports.figures.grids import (
@@ -27,7 +28,6 @@ from reports.results.labels import (
     LOSSES,
     MAIN_METRIC,
     METRICS,
-    MODEL_AXES,
     SPEED,
     axis_label,
     axis_text,

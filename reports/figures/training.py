@@ -130,7 +130,7 @@ def _family(
     note += f", medians over {window} points" if window > 1 else ""
     note += "; a cross marks a divergence" if diverged else ""
     thin = sum(group not in labelled for group in groups)
-    note += f"; {counted(thin, 'thin line')} without a label: other networks" if thin else ""
+    note += f"; {counted(thin, 'thin line')} without a label" if thin else ""
     if reference is not None:
         note += f"; dashed grey: the reference, {reference.family}, {reference.setting}"
     if any(other_detector(group.values) for group in groups):

@@ -63,6 +63,11 @@ SELECTION_BIAS = (
     "the more settings were tried."
 )
 
+FEWER_SEEDS = (
+    " A mean over fewer seeds varies more, so a setting with fewer seeds than the others has the "
+    "highest mean more often than it should."
+)
+
 ABOUT_FOCAL_STAR = (
     "FL* is the modified focal loss of Zheng and Li (2023, equation 6). The appendix of the ",
     Link("focal loss paper", "https://arxiv.org/abs/1708.02002"),
@@ -183,17 +188,14 @@ def _tuning(results: Results) -> list[Block]:
         return []
     found = tuned(results)
     warning = tuning_text.alarm(found)
-    blocks: list[Block] = [Text(tuning_text.fairness(results, grid)) for grid in _tuned(results)]
+    texts = [tuning_text.fairness(results, grid) for grid in results.study.grids if grid.is_tuned]
+    blocks: list[Block] = [Text(text) for text in dict.fromkeys(texts)]
     title = "Chosen settings and runners-up"
     blocks += [Warning(warning)] if warning else []
     return blocks + [
         *tabled("tuning", title, tuning.choices(results)),
         *illustrated(figures.ap_over_budget(results)),
     ]
-
-
-def _tuned(results: Results) -> list[Grid]:
-    return [grid for grid in results.study.grids if grid.is_tuned]
 
 
 def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:
@@ -206,7 +208,7 @@ def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:
         table = table_of_best(rows)
         blocks = [
             TableBlock("best", table, title, best.compared(results.study)),
-            Note(SELECTION_BIAS),
+            Note(SELECTION_BIAS + (FEWER_SEEDS if best.seeds_differ(results) else "")),
         ]
     blocks.append(Warning(sentences.seeds_warning(results)))
     return Section(

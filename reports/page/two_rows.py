@@ -114,8 +114,7 @@ def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str
 
 def _setting(results: Results, row: StudyRow) -> dict[str, str]:
     """Header of an axis -> its value, of the axes that affect the row."""
-    values = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
-    values |= results.study.base | row.setting.as_dict()
+    values = results.study.known_axes | row.setting.as_dict()
     return {
         axis_label(axis).header: axis_text(axis, values[axis])
         for axis in AXES

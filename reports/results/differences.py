@@ -88,13 +88,11 @@ def differences(results: Results, grid: Grid, row_labels: Sequence[str]) -> Diff
     """
     ended = results.of_grid(grid)
     ended = ended[ended["state"].isin(ENDED)]
-    base = {axis: about.base for axis, about in AXES.items() if about.base is not ...}
-    base |= results.study.base
     runs = []
     for number, cell in zip(ended["row"], ended["cell"], strict=True):
         row, record = grid.rows[number], results.records[cell]
         if _has_config(record):
-            values = base | row.setting.as_dict()
+            values = results.study.known_axes | row.setting.as_dict()
             axes = {axis: values.get(axis) for axis in AXES if has_effect(axis, values)}
             runs.append(Run(number, row, record, axes))
     found = _Comparison(grid, runs, row_labels)

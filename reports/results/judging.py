@@ -6,22 +6,8 @@ import msgspec
 
 from ablations.records.record import DONE, Record
 from ablations.storage.layout import Layout
-from ablations.study.cell import Cell
 from ablations.study.study import Study
 from ablations.tuning import halves
-
-
-def judged_cells(study: Study) -> list[Cell]:
-    """The cells of grids with tuned rows, which only the reporting half judges."""
-    return list(
-        dict.fromkeys(
-            Cell(row.setting, seed)
-            for grid in study.grids
-            if grid.is_tuned
-            for row in grid.rows
-            for seed in study.seeds_of(grid)
-        )
-    )
 
 
 def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[str, Record]:
@@ -30,7 +16,7 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
     Cells without them are left out: the state of such a cell is ``UNJUDGED``.
     """
     found = {}
-    for cell in judged_cells(study):
+    for cell in study.judged:
         record = records.get(cell.id)
         if record is None or record.status != DONE:
             continue

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ablations.study.axes import RETINANET
 from reports.results import colours
 
 CANDIDATE, BASELINE = "focal_star", "focal"
@@ -87,9 +88,6 @@ LOSSES = {
 DATASETS = {"digits_in_scenes": "toy data"}
 """Data set -> what it is, for readers who do not know it."""
 
-RETINANET = "retinanet"
-"""The default detector, which settings do not name."""
-
 DETECTORS = {
     RETINANET: DetectorLabel("RetinaNet", colours.CE.light, "grey"),
     "faster_rcnn": DetectorLabel("Faster R-CNN", colours.FASTER_RCNN.light, "purple"),
@@ -115,12 +113,6 @@ AXES = {
     "schedule": AxisLabel("schedule", "{}x"),
 }
 """Axis or column of a grid -> label."""
-
-MODEL_AXES = (
-    "detector", "depth", "scale", "num_scales", "num_aspect_ratios", "ohem", "batch_size",
-    "nms_thresh", "schedule",
-)  # fmt: skip
-"""The axes of model, data and schedule; losses are compared only at equal values of these axes."""
 
 OHEM = {"ohem": "OHEM", "ohem_1_3": "OHEM 1:3"}
 """Method in configs -> label."""
@@ -248,6 +240,11 @@ def labelled(axis: str, text: str | None) -> str:
 def one_decimal(value: float) -> str:
     """As the paper prints an AP; "" for NaN."""
     return "" if math.isnan(value) else f"{value:.1f}"
+
+
+def with_spread(mean: str, sd: str) -> str:
+    """For example ``13.0 ± 3.6``; without "±" if there is no spread."""
+    return f"{mean} ± {sd}" if sd else mean
 
 
 def difference_text(value: float) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from ablations.identity import prepared as preparing
-from ablations.identity.fingerprint import Identity
+from ablations.identity.fingerprint import Identity, flat
 from ablations.identity.prepared import Prepared, PrepareError
 from ablations.records import speed as speeds
 from ablations.records.record import DIVERGED, Record
@@ -27,7 +27,7 @@ from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
 from ablations.study.study import MAX_SCHEDULE, Study, load_study
 from ablations.tuning import selection
-from reports.results.judging import judged, judged_cells
+from reports.results.judging import judged
 from reports.results.labels import CANDIDATES, METRICS, SPEED
 from reports.results.states import changed_text
 
@@ -79,6 +79,11 @@ class Results:
     def refused(self) -> list[str]:
         """A line for each unusable record file, with its path relative to the output folder."""
         return [line.replace(f"{self.layout.root}{os.sep}", "") for line in self.status.refused]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Dotted key -> value of the study's config; empty if it was not prepared."""
+        return dict(flat(self.prepared.config)) if self.prepared else {}
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -196,7 +201,7 @@ def load(layout: Layout, study: Study, check: bool = True) -> Results:
     measured, refused = speeds.load_folder(layout.speed)
     speed = measured[0] if measured else None
     found = replace(found, records=found.records | judged(study, layout, found.records))
-    of_fresh_seeds = {cell.id for cell in judged_cells(study)}
+    of_fresh_seeds = {cell.id for cell in study.judged}
     return Results(
         study=study,
         layout=layout,
@@ -275,7 +280,7 @@ def _axes(study: Study, setting: Setting) -> dict[str, Any]:
 def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
     record, state = found.records.get(cell.id), found.states[cell]
     result, run = (record.result, record.run) if record else ({}, {})
-    first_loss = _mapping(result, "first_loss")
+    first_loss = part(result, "first_loss")
     metrics = _metrics(record)
     return {
         "state": state,
@@ -300,7 +305,7 @@ def _metrics(record: Record | None) -> dict[str, float]:
     if record.status == DIVERGED:
         # Such a model detects nothing.
         return {name: 0.0 if label.in_percent else NAN for name, label in METRICS.items()}
-    values = _mapping(record.result, "metrics") | {CANDIDATES: record.result.get(CANDIDATES)}
+    values = part(record.result, "metrics") | {CANDIDATES: record.result.get(CANDIDATES)}
     return {name: _number(values.get(name)) for name in METRICS}
 
 
@@ -310,9 +315,14 @@ def _ms_per_image(speed: Speed | None, cell: Cell) -> float:
     return time.ms_per_image if time and time.is_shown else NAN
 
 
-def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
+def part(parent: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The mapping at these keys of a record's or a data set's mapping; empty if there is none."""
+    found: Any = parent
+    for key in keys:
+        found = found.get(key)
+        if not isinstance(found, dict):
+            return {}
+    return found
 
 
 def _number(value: Any) -> float:

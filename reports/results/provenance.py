@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablations.identity.fingerprint import flat
 from ablations.records.record import Record
 from ablations.study.study import schedule_name
-from reports.results.load import Results
+from reports.results.load import Results, part
 
 WORLD_SIZE = "SOLVER.REFERENCE_WORLD_SIZE"
 """The number of GPUs for which a config's schedule is written; 0 if it is for any number."""
@@ -45,9 +44,9 @@ def dataset_card(results: Results) -> dict[str, Any]:
         "splits": [
             (split, numbers.get("num_images", ""), numbers.get("num_instances", ""))
             for split in ("train", "val")
-            if (numbers := _part(source, split))
+            if (numbers := part(source, split))
         ],
-        "subset": _subset(_part(_part(source, "train"), "subset")),
+        "subset": _subset(part(source, "train", "subset")),
         "categories": [str(name) for name in prepared.get("categories") or ()],
     }
 
@@ -85,14 +84,14 @@ def _schedule_name(record: Record) -> str:
 
 def images_per_batch(results: Results, processes: int) -> float | None:
     """The images per batch of a training with so many processes; None if it is unknown."""
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     batch = config.get("SOLVER.IMS_PER_BATCH")
     return batch * processes / (config.get(WORLD_SIZE) or processes) if batch else None
 
 
 def linear_scaling(results: Results, records: Sequence[Record]) -> list[str]:
     """A sentence for each number of GPUs to which Detectron2 has scaled the config's schedule."""
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     reference, rate = config.get(WORLD_SIZE), config.get("SOLVER.BASE_LR")
     if not (reference and rate and config.get("SOLVER.IMS_PER_BATCH")):
         return []
@@ -145,7 +144,7 @@ def caption(results: Results, records: Sequence[Record]) -> str:
     """Data set, schedule, hardware, differing versions and commit of these records in a line."""
     if not records:
         return f"{dataset_name(results)}; no cell has finished yet"
-    images = distinct(_part(record.dataset, "val").get("num_images") for record in records)
+    images = distinct(part(record.dataset, "val").get("num_images") for record in records)
     parts = (
         ", ".join(distinct(record.dataset.get("name") for record in records)),
         f"{', '.join(images)} validation images" if images else "",
@@ -177,16 +176,11 @@ def distinct(values: Iterable[Any]) -> list[str]:
 
 
 def _environment(record: Record) -> dict[str, Any]:
-    return _part(record.run, "environment")
+    return part(record.run, "environment")
 
 
 def _prepared(results: Results) -> dict[str, Any]:
     return results.prepared.dataset if results.prepared else {}
-
-
-def _part(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _threads(number: Any) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ablations.study.axes import MODEL_AXES
 from ablations.study.grid import Grid, Row
 from ablations.study.study import Study
-from reports.results.labels import CANDIDATE, HEADLINE, LOSSES, MODEL_AXES
+from reports.results.labels import CANDIDATE, HEADLINE, LOSSES
 
 NAMING = ("method", "loss")
 """The columns of a table that compares losses. Any other table varies the options of one loss."""

@@ -1,18 +1,21 @@
 """The best setting of each loss at the study's own model and data."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from ablations.records.record import DIVERGED
-from ablations.study.axes import AXES
+from ablations.study.axes import MODEL_AXES
+from ablations.study.cell import Setting
 from ablations.study.study import Study
 from reports.results.labels import (
     MAIN_METRIC,
-    MODEL_AXES,
     axis_text,
     labelled,
     loss_label,
     one_decimal,
     setting_text,
+    with_spread,
 )
 from reports.results.load import Results
 from reports.statistics.comparisons import SEEDS_AND_IMAGES, Interval, interval
@@ -25,46 +28,69 @@ def competing(results: Results) -> pd.DataFrame:
     return cells[cells[list(MODEL_AXES)].isna().all(axis=1)]
 
 
-def best_settings(results: Results) -> list[dict[str, str]]:
-    """The setting of highest mean AP of each loss over all tables.
+@dataclass(frozen=True)
+class Best:
+    """The setting of a loss with the highest mean AP over all tables.
+
+    Attributes:
+        loss: the loss's name in configs.
+        setting: the setting.
+        runs: its lines of ``Results.frame``.
+        tried: the number of the loss's competing settings that have a result.
+    """
+
+    loss: str
+    setting: Setting
+    runs: pd.DataFrame
+    tried: int
+
+
+def best_of_losses(results: Results) -> list[Best]:
+    """The best setting of each loss that has a result.
 
     Settings with another model or input size do not compete: larger images or a deeper backbone
     improve any loss.
+    """
+    found = []
+    for loss, of_loss in competing(results).groupby("loss", sort=False):
+        means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
+        if not means.empty:
+            top = str(means.idxmax())
+            runs = of_loss[of_loss["setting"] == top]
+            found.append(Best(str(loss), results.study.settings[top], runs, len(means)))
+    return found
+
+
+def best_settings(results: Results) -> list[dict[str, str]]:
+    """The texts of :func:`best_of_losses`.
 
     Returns:
         A dictionary per loss: ``loss``, ``setting``, ``AP`` (± spread if there are several
         seeds), ``interval`` (95 % CI if there are several seeds), ``seeds`` (n of m, and the
         number that diverged) and ``settings`` (the number with a result).
     """
-    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
-    cells, best = competing(results), []
-    for loss, of_loss in cells.groupby("loss", sort=False):
-        groups = of_loss.groupby("setting", sort=False)
-        found = groups[MAIN_METRIC].agg(["mean", "std", "count", "size"])
-        found["diverged"] = groups["state"].agg(lambda states: (states == DIVERGED).sum())
-        found = found.dropna(subset="mean")
-        if found.empty:
-            continue
-        top = found.loc[found["mean"].idxmax()]
-        spread = one_decimal(top["std"])
-        best.append(
+    texts = []
+    for one in best_of_losses(results):
+        values = one.runs[MAIN_METRIC].dropna()
+        diverged = (one.runs["state"] == DIVERGED).sum()
+        texts.append(
             {
-                "loss": loss_label(loss).short,
-                "setting": setting_text(settings[top.name].as_dict()),
-                "AP": one_decimal(top["mean"]) + (f" ± {spread}" if spread else ""),
-                "interval": _interval_text(interval(results, groups.get_group(top.name))),
-                "seeds": f"{top['count']:.0f} of {top['size']:.0f}"
-                + (f", {top['diverged']:.0f} diverged" if top["diverged"] else ""),
-                "settings": str(len(found)),
+                "loss": loss_label(one.loss).short,
+                "setting": setting_text(one.setting.as_dict()),
+                "AP": with_spread(one_decimal(values.mean()), one_decimal(values.std(ddof=1))),
+                "interval": _interval_text(interval(results, one.runs)),
+                "seeds": f"{len(values)} of {len(one.runs)}"
+                + (f", {diverged} diverged" if diverged else ""),
+                "settings": str(one.tried),
             }
         )
-    return best
+    return texts
 
 
-def tried(results: Results) -> dict[str, int]:
-    """Loss -> the number of its competing settings that have a result."""
-    ended = competing(results).dropna(subset=MAIN_METRIC)
-    return ended.groupby("loss", sort=False)["setting"].nunique().to_dict()
+def seeds_differ(results: Results) -> bool:
+    """Whether some of the competing settings have a mean over more runs than others."""
+    runs = competing(results).groupby("setting")[MAIN_METRIC].count()
+    return runs[runs > 0].nunique() > 1
 
 
 def compared(study: Study) -> str:
@@ -73,8 +99,7 @@ def compared(study: Study) -> str:
     varied = [axis for axis in MODEL_AXES if any(axis in setting for setting in settings)]
     if not varied:
         return ""
-    base = {axis: about.base for axis, about in AXES.items() if about.base is not ...} | study.base
-    base["schedule"] = study.schedule
+    base = study.known_axes | {"schedule": study.schedule}
     own = [
         labelled(axis, None if base[axis] is None else axis_text(axis, base[axis]))
         for axis in varied

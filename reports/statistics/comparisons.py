@@ -11,7 +11,7 @@ import pandas as pd
 from ablations.records.record import DIVERGED, Record
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.statistics.equivalence import Needed, equivalence, needed_to_decide
 from reports.statistics.inference import (
     SIGNIFICANCE,
@@ -135,17 +135,18 @@ class NoiseFloor:
     Attributes:
         spread: the pooled standard deviation, in AP.
         tables: the tables it was measured in, if this table has no row with two runs.
-        seeds: the number of seeds of a row of this table.
+        seeds: the smallest number of finished runs of a row of this table that has any; 1 before
+            the first.
         least_difference: the smallest difference of two such rows that exceeds the noise.
-        of_halves: whether the spread was measured on the reporting half of the images, and the
-            rows on all images. Runs differ more on fewer images, so the floor is then too high.
+        other_images: the images that it was measured on, if this table is judged on others; else
+            "". Runs differ more on fewer images.
     """
 
     spread: PooledSpread
     tables: tuple[str, ...]
     seeds: int
     least_difference: float
-    of_halves: bool = False
+    other_images: str = ""
 
 
 def compare(results: Results, grid: Grid) -> list[Comparison]:
@@ -225,23 +226,28 @@ def interval(results: Results, frame: pd.DataFrame) -> Interval:
 def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
     """The spread between seeds of a table or, if it has one seed, of the tables with several.
 
-    Rows with a diverged run are excluded: their 0.0 is no noise.
+    Of these, the tables that are judged on the same images go first. Rows with a diverged run are
+    excluded: their 0.0 is no noise.
 
     Returns:
         None if no setting has two finished runs.
     """
-    seeds = results.of_grid(grid)["seed"].nunique()
-    groups = _seeds_of_settings(results, [grid])
+    finished = results.of_grid(grid).groupby("row")[MAIN_METRIC].count()
+    seeds = int(finished[finished > 0].min()) if finished.any() else 1
+    groups, other_images = _seeds_of_settings(results, [grid]), ""
     tables: tuple[str, ...] = ()
-    of_halves = False
     if not groups:
-        sources = [g for g in results.study.grids if _seeds_of_settings(results, [g])]
-        groups, tables = _seeds_of_settings(results, sources), tuple(g.name for g in sources)
-        of_halves = any(g.is_tuned for g in sources) and not grid.is_tuned
+        known = [one for one in results.study.grids if _seeds_of_settings(results, [one])]
+        alike = [one for one in known if one.is_tuned == grid.is_tuned]
+        if known and not alike:
+            other_images = "all images" if grid.is_tuned else "the reporting half of the images"
+        tables = tuple(one.name for one in alike or known)
+        groups = _seeds_of_settings(results, alike or known)
     spread = pooled_spread(groups)
     if spread is None:
         return None
-    return NoiseFloor(spread, tables, seeds, least_difference(spread, seeds), of_halves)
+    least = least_difference(spread, seeds, seeds)
+    return NoiseFloor(spread, tables, seeds, least, other_images)
 
 
 @dataclass(frozen=True)
@@ -289,10 +295,7 @@ def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
 
 def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
     """The key of the resampled images and AP of each resample; None twice without usable ones."""
-    analysis = record.result.get("analysis")
-    bootstrap = analysis.get("bootstrap") if isinstance(analysis, dict) else None
-    if not isinstance(bootstrap, dict):
-        return None, None
+    bootstrap = part(record.result, "analysis", "bootstrap")
     images, values = bootstrap.get("images"), bootstrap.get("AP")
     try:
         replicates = np.array(values, dtype=float)  # null, of a resample without AP, is NaN

@@ -11,14 +11,14 @@ from ablations.records.record import DIVERGED, DONE, Record
 from ablations.study.grid import Grid
 from reports.results.labels import (
     HEADLINE,
-    MAIN_METRIC,
     loss_label,
     one_decimal,
     setting_text,
+    with_spread,
 )
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.results.rows import row_label, value_text
-from reports.statistics.best import competing
+from reports.statistics.best import Best, best_of_losses
 
 NAN = float("nan")
 METHOD = "method"
@@ -65,7 +65,7 @@ class Measured:
     @property
     def texts(self) -> list[str]:
         """Means with their spread."""
-        return [f"{m} ± {sd}" if sd else m for m, sd in zip(self.means, self.sds, strict=True)]
+        return list(map(with_spread, self.means, self.sds))
 
 
 def contenders(results: Results) -> list[Contender]:
@@ -75,7 +75,8 @@ def contenders(results: Results) -> list[Contender]:
         rows = [row for _, row in results.of_grid(grid).groupby("row", sort=True)]
         names = _row_names(grid)
     else:
-        rows, names = _best(results)
+        best = best_of_losses(results)
+        rows, names = [one.runs for one in best], list(map(_name, best))
     return [_contender(results, name, row) for name, row in zip(names, rows, strict=True)]
 
 
@@ -124,10 +125,7 @@ def number_at(record: Record, *keys: str) -> float:
 
 def value_at(record: Record, *keys: str) -> Any:
     """The value at ``keys`` in a record's result, else None."""
-    value: Any = record.result
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return part(record.result, *keys[:-1]).get(keys[-1])
 
 
 def _contender(results: Results, name: str, row: pd.DataFrame) -> Contender:
@@ -148,16 +146,7 @@ def _row_names(grid: Grid) -> list[str]:
     return [row_label(row, grid.columns) for row in grid.rows]
 
 
-def _best(results: Results) -> tuple[list[pd.DataFrame], list[str]]:
-    """The runs of the best setting of each loss, and their names."""
-    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
-    rows, names = [], []
-    for loss, of_loss in competing(results).groupby("loss", sort=False):
-        means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
-        if not means.empty:
-            best = means.idxmax()
-            setting = setting_text(settings[best].as_dict())
-            rows.append(of_loss[of_loss["setting"] == best])
-            short = loss_label(loss).short
-            names.append(f"{short} ({setting})" if setting else short)
-    return rows, names
+def _name(one: Best) -> str:
+    """For example ``FL (α = 0.25, γ = 2)``."""
+    short, setting = loss_label(one.loss).short, setting_text(one.setting.as_dict())
+    return f"{short} ({setting})" if setting else short

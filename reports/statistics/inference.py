@@ -250,14 +250,14 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def least_difference(spread: PooledSpread, seeds: int) -> float:
-    """The smallest difference of two settings, each with ``seeds`` runs, that exceeds the noise.
+def least_difference(spread: PooledSpread, ours: int, theirs: int) -> float:
+    """The smallest difference of two settings with so many runs that exceeds the noise.
 
-    t sqrt(2 / n) sd with the t of a two-sided test at 5 % and the spread's degrees of freedom. It
-    ignores the variation in images and is not corrected for several comparisons.
+    t sqrt(1 / n + 1 / m) sd with the t of a two-sided test at 5 % and the spread's degrees of
+    freedom. It ignores the variation in images and is not corrected for several comparisons.
     """
     quantile = stats.t.ppf((1 + CONFIDENCE) / 2, spread.degrees_of_freedom)
-    return float(quantile) * math.sqrt(2 / seeds) * spread.sd
+    return float(quantile) * math.sqrt(1 / ours + 1 / theirs) * spread.sd
 
 
 @dataclass(frozen=True)

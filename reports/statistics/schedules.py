@@ -126,7 +126,7 @@ def agreements(results: Results) -> dict[str, Agreements]:
     Returns:
         The tables with published values and at least ``MIN_ROWS`` rows at two schedules.
     """
-    means = _means(results)
+    means = means_of_settings(results)
     found = {}
     for grid in results.study.grids:
         published = [grid.published_values(row).get(MAIN_METRIC, math.nan) for row in grid.rows]
@@ -146,13 +146,13 @@ def agreements(results: Results) -> dict[str, Agreements]:
     return found
 
 
-def _means(results: Results) -> pd.DataFrame:
-    """Mean AP of every setting: a line per setting without its schedule, a column per schedule."""
-    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
-    cells = results.cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
+def means_of_settings(results: Results) -> pd.DataFrame:
+    """Mean AP on all images: a line per setting without its schedule, a column per schedule."""
+    cells = results.cells[~results.cells["judged"]]
+    means = cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
     found: dict[float, dict[str, float]] = {}
-    for setting, mean in cells.items():
-        one = settings[str(setting)]
+    for setting, mean in means.items():
+        one = results.study.settings[str(setting)]
         found.setdefault(one.schedule, {})[_without_schedule(one)] = mean
     return pd.DataFrame(found).sort_index(axis="columns")
 

@@ -238,9 +238,8 @@ def _noise_floor(floor: NoiseFloor | None) -> str:
         f"{spread.sd:.1f} {MAIN_METRIC}; {source}, "
         f"{counted(spread.degrees_of_freedom, 'degree')} of freedom)."
         + (
-            " It was measured on the reporting half of the images, where runs differ more than on "
-            "all images."
-            if floor.of_halves
+            f" It was measured on {floor.other_images}; runs differ more on fewer images."
+            if floor.other_images
             else ""
         )
     )

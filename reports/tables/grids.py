@@ -24,6 +24,7 @@ from reports.results.labels import (
     difference_text,
     one_decimal,
     published_text,
+    with_spread,
     with_true_minus,
 )
 from reports.results.load import Results, published, record_path
@@ -258,11 +259,6 @@ def speed_interval(time: Time | None) -> str:
     if time is None or time.low is None or time.high is None:
         return ""
     return f"{one_decimal(time.low)} to {one_decimal(time.high)}"
-
-
-def with_spread(mean: str, sd: str) -> str:
-    """For example ``13.0 ± 3.6``."""
-    return f"{mean} ± {sd}" if sd else mean
 
 
 def _difference(ours: str, theirs: str) -> str:

@@ -10,8 +10,9 @@ from ablations.records.speed import (
     Speed,
     Time,
 )
+from ablations.study.axes import RETINANET
 from reports.results import provenance
-from reports.results.labels import METRICS, RETINANET, SPEED, detector_label, setting_text
+from reports.results.labels import METRICS, SPEED, detector_label, setting_text
 from reports.results.load import Results
 from reports.tables.grids import NOISY_MARK, speed_interval, speed_text
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown

@@ -207,8 +207,9 @@ def _reason(ours: Compared, theirs: Compared, values: str) -> str:
         return f"{name} has no result ({status})."
     if why.startswith(DIVERGED_RUN):
         diverged = (runs["state"] == DIVERGED).sum()
+        count = "counts" if diverged == 1 else "count"
         return (
-            f"{diverged} of {counted(len(runs), 'run')} of {name} diverged and counts as "
+            f"{diverged} of {counted(len(runs), 'run')} of {name} diverged and {count} as "
             f"{MAIN_METRIC} 0.0. The result is {values}."
         )
     if why.startswith(ONE_SEED):
@@ -242,7 +243,8 @@ def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: 
         )
     if grid.is_tuned:
         return " ".join([*sentences, fairness(results, grid)])
-    tried, rows = best.tried(results), (asked.candidate or 0, asked.reference)
+    tried = {one.loss: one.tried for one in best.best_of_losses(results)}
+    rows = (asked.candidate or 0, asked.reference)
     losses = [loss_of(results.study, grid.rows[row]) for row in rows]
     counts = [
         f"{counted(tried[loss], 'setting')} of {loss_label(loss).short}"
@@ -264,9 +266,10 @@ def _without_model(lines: Sequence[Compared], reference: Compared) -> str:
         for line in lines
         if line.found.tested
     )
+    bound = f"p = {smallest:.3f}" if smallest >= 0.001 else f"p = {smallest:.1g}"
     return (
         "A permutation test of the seeds alone, which assumes no distribution, cannot go below "
-        f"{p_text(smallest)} before that correction."
+        f"{bound} before that correction."
     )
 
 

@@ -16,9 +16,10 @@ from reports.statistics.comparisons import (
     UNDECIDED,
     WORSE,
     Comparison,
+    NoiseFloor,
     noise_floor,
 )
-from reports.statistics.inference import SIGNIFICANCE, Agreement, kendall
+from reports.statistics.inference import SIGNIFICANCE, Agreement, kendall, least_difference
 from reports.text.sentences import CI, counted, difference_number, listed, p_text, signed
 
 MAX_NAMED = 2
@@ -34,14 +35,14 @@ class _Shown:
         ours: the rows with their comparisons; a stale or missing row has no value.
         theirs: the published AP of each row, NaN where there is none.
         reference: the index of the reference row; None without one.
-        noise: the smallest difference between rows that exceeds the noise of seeds; NaN if unknown.
+        floor: the noise between seeds; None if it is unknown.
     """
 
     labels: Sequence[str]
     ours: Sequence[Comparison]
     theirs: np.ndarray
     reference: int | None
-    noise: float
+    floor: NoiseFloor | None
 
     @property
     def published_effects(self) -> np.ndarray:
@@ -56,7 +57,10 @@ class _Shown:
     def exceeds_noise(self, number: int) -> bool:
         """Whether a row's effect is significant or, without a test, larger than the noise."""
         one = self.ours[number]
-        return one.survives if one.tested else abs(one.difference) > self.noise
+        if one.tested or self.floor is None or self.reference is None:
+            return one.survives
+        theirs = self.ours[self.reference].seeds
+        return abs(one.difference) > least_difference(self.floor.spread, one.seeds, theirs)
 
 
 def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
@@ -67,13 +71,12 @@ def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
         grid: the table.
         found: its rows, from :func:`~reports.statistics.comparisons.compare`.
     """
-    floor = noise_floor(results, grid)
     shown = _Shown(
         labels=[row_label(row, grid.columns) for row in grid.rows],
         ours=found,
         theirs=published(grid)[MAIN_METRIC].to_numpy(float),
         reference=grid.reference,
-        noise=floor.least_difference if floor else math.nan,
+        floor=noise_floor(results, grid),
     )
     known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]
     if not known:
@@ -107,7 +110,8 @@ def _best(shown: _Shown, known: Sequence[int]) -> str:
     text = f"The best row is {shown.labels[best]} with {_value(shown, best)}"
     if np.isnan(shown.theirs).all():
         return text
-    theirs = int(np.nanargmax(shown.theirs))
+    is_best = shown.theirs == np.nanmax(shown.theirs)  # published values can be tied
+    theirs = best if is_best[best] else int(np.argmax(is_best))
     effect = _published_value(shown, theirs)
     if theirs == best:
         return f"{text}, as published ({effect})"
@@ -146,7 +150,7 @@ def _departures(shown: _Shown) -> str:
         return ""
     opposite = [n for n in compared if shown.ours[n].difference * theirs[n] < 0]
     certain = [n for n in opposite if shown.exceeds_noise(n)]
-    if math.isnan(shown.noise) and not shown.tested:
+    if shown.floor is None and not shown.tested:
         certain = opposite
     if not certain:
         return "No effect departs from the published one in its sign" + (
@@ -181,9 +185,10 @@ def _certainty(shown: _Shown) -> str:
         for number, one in enumerate(shown.ours)
         if not one.is_reference and math.isfinite(one.difference)
     ]
-    if math.isnan(shown.noise):
+    if shown.floor is None:
         return "Certainty: none of this is tested, and the noise of seeds is unknown."
-    noise = f"a difference below {one_decimal(shown.noise)} {MAIN_METRIC} is within the noise"
+    least = one_decimal(shown.floor.least_difference)
+    noise = f"a difference below {least} {MAIN_METRIC} is within the noise"
     if not effects:
         return f"Certainty: no single effect is tested; {noise} of seeds."
     beyond = sum(map(shown.exceeds_noise, effects))

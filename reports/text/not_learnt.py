@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ablations.identity.fingerprint import flat
 from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.results.provenance import dataset_name, images_per_batch
 from reports.statistics.contenders import number_at
 from reports.statistics.floor import FLOOR_AP
@@ -62,9 +61,9 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     """``epochs``, ``images``, ``short_edge`` and ``object`` (median, px at the input), if known."""
     facts: dict[str, float] = {}
     records = results.records_of(frame[frame["state"].isin(ENDED)])
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
-    train = records[0].dataset.get("train") if records else None
-    if not isinstance(train, dict):
+    config = results.config
+    train = part(records[0].dataset, "train") if records else {}
+    if not train:
         return facts
     images = train.get("num_images")
     batch = images_per_batch(results, records[0].identity.get("processes") or 1)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablations.identity.fingerprint import flat
 from ablations.status.units import duration
 from reports.results import provenance
 from reports.results.labels import (
@@ -160,7 +159,7 @@ def scope(results: Results) -> tuple[str, ...]:
     """Data set, input size, schedule and images, and whether the result is about COCO."""
     name = provenance.dataset_name(results)
     records = results.records_of(results.frame)
-    config = dict(flat(results.prepared.config)) if results.prepared else {}
+    config = results.config
     edge = config.get("INPUT.SHORT_EDGE") or results.study.base.get("scale")
     parts = [
         f"{name}, {DATASETS[name]}" if name in DATASETS else name,

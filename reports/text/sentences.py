@@ -58,14 +58,17 @@ def seeds_warning(results: Results) -> str:
     means = f"with their sample standard deviation. {_tested(results)}"
     if 1 not in numbers:
         return f"Values are means over few seeds {means}"
-    single = (
-        "ach value comes from a single run: the spread between seeds is unknown, and a difference "
-        "between two values is no evidence of an effect."
-    )
     if not several:
-        return f"E{single}"
+        return (
+            "Each value comes from a single run: the spread between seeds is unknown, and a "
+            "difference between two values is no evidence of an effect."
+        )
     where = [f"{number} seeds in {tables(names)}" for number, names in several.items()]
-    return f"Values are means over {listed(where)}, {means} Elsewhere, e{single}"
+    return (
+        f"Values are means over {listed(where)}, {means} Elsewhere, each value comes from a single "
+        "run, and a difference between two values is no evidence of an effect unless it is larger "
+        "than the noise floor. A setting has in each table the mean over the seeds of that table."
+    )
 
 
 def untested(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ablations.study.choice import CHOSEN_LATER
+from ablations.study.choice import CHOSEN_LATER, settings_of
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
-from reports.results.load import Results
+from reports.results.load import Results, part
 from reports.statistics.inference import SIGNIFICANCE
 from reports.statistics.tuning import Tuned
 from reports.text.sentences import counted, difference_number, listed, p_text
@@ -24,7 +24,7 @@ def fairness(results: Results, grid: Grid) -> str:
     if not grid.is_tuned:
         return ""
     names = {row.tune for row in grid.rows if row.tune}
-    sizes = {len(tuning.rows) for tuning in results.study.tuning if tuning.name in names}
+    sizes = {len(settings_of(one)) for one in results.study.tuning if one.name in names}
     number = counted(max(sizes), "setting")
     images = images_of_half(results, grid)
     return (
@@ -37,8 +37,7 @@ def fairness(results: Results, grid: Grid) -> str:
 def images_of_half(results: Results, grid: Grid) -> int:
     """The number of images on which a grid with tuned rows is judged; 0 if no record has it."""
     for record in results.records_of(results.of_grid(grid)):
-        bootstrap = (record.result.get("analysis") or {}).get("bootstrap")
-        number = bootstrap.get("images") if isinstance(bootstrap, dict) else None
+        number = part(record.result, "analysis", "bootstrap").get("images")
         if type(number) is int:
             return number
     return 0

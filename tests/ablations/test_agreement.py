@@ -21,11 +21,10 @@ def test_reports_have_a_label_for_every_metric_and_axis():
     assert set(labels.METRICS) == {*METRICS, labels.SPEED, labels.CANDIDATES}
     assert set(COLUMNS) <= set(METRICS)
     assert set(labels.AXES) >= set(AXES)
-    assert set(labels.MODEL_AXES) == {*MODEL_AXES, "schedule"}
 
 
 def test_losses_are_compared_for_the_same_model():
-    assert {*MODEL_AXES, *LOSS_AXES, "loss", "schedule"} == set(AXES)
+    assert {*MODEL_AXES, *LOSS_AXES, "loss"} == set(AXES)
     assert LOSS_AXES == ("alpha", "gamma", "beta", "weight_cap", "prior")
 
 

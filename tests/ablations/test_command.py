@@ -37,6 +37,13 @@ def test_unknown_grid_prints_one_line(asked, capsys):
     assert asked == []
 
 
+def test_seeds_of_a_grid_that_is_not_run_are_refused(asked, capsys):
+    assert command.main(["--study", "mini", "--grids", "alpha", "--seeds", "1 gamma=3"]) == 2
+    assert "--seeds names gamma, which this command does not run" in capsys.readouterr().err
+    assert command.main(["--study", "mini", "--grids", "alpha gamma", "--seeds", "gamma=3"]) == 0
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("flag", "valid"), [("--seeds", "from 1 to 1000"), ("--jobs", "at least 1")]
 )

@@ -8,9 +8,12 @@ import numpy as np
 import yaml
 from msgspec.structs import replace
 
-from ablations.records.record import DONE, FAILED, Record, save
+from ablations.records import speed as speeds
+from ablations.records.record import DONE, FAILED, Record, load, save
 from ablations.storage.layout import Layout
+from ablations.study.cell import Setting
 from reports import model_card
+from tests.ablations.speeds import speed_of
 
 ROOT = Path(__file__).resolve().parents[2]
 AP = {1: 30.0, 2: 33.0}
@@ -128,6 +131,15 @@ def test_a_detector_without_a_loss_of_ours(tmp_path):
     _, body = written(study(tmp_path, one)[0])
     assert "# Faster R-CNN on digits_in_scenes" in body
     assert "## Loss" not in body and "-m focal_star.tools.export --weights" not in body
+
+
+def test_the_time_is_that_of_the_architecture_in_the_order_of_the_file(tmp_path):
+    setting = Setting.of(detector="faster_rcnn", depth=34)
+    one = replace(record(1), setting=setting.as_dict())
+    path = study(tmp_path, one)[0]
+    assert list(load(path).setting) == ["depth", "detector"], "sorted in the file, not in the id"
+    speeds.save(speed_of([Setting(()), setting], lambda _: [4.0] * 10), Layout(tmp_path).speed)
+    assert "| time per image | 4 ms (Example CPU) |" in written(path)[1]
 
 
 def test_formulas_are_those_of_the_readme():

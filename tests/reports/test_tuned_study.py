@@ -1,5 +1,7 @@
 """The report of a study that chooses its settings."""
 
+from dataclasses import replace
+
 import pytest
 
 from ablations.status.status import DONE, MISSING, STALE, UNCHOSEN, UNJUDGED
@@ -10,13 +12,15 @@ from reports import publish
 from reports.page import contents
 from reports.results.load import load
 from reports.statistics import best
-from reports.statistics.comparisons import compare
+from reports.statistics.comparisons import compare, noise_floor
+from reports.statistics.schedules import means_of_settings
 from reports.statistics.tuning import tuned
+from reports.tables import captions
 from reports.tables.grids import grid_table
 from reports.tables.tuning import ALARM, choices
 from reports.text import tuning as words
 from reports.text.answer import answer
-from tests.reports.tuned_folder import FRESH, TunedFolder, finished, setting
+from tests.reports.tuned_folder import ALPHAS, FRESH, TunedFolder, finished, setting
 
 
 @pytest.fixture
@@ -78,6 +82,32 @@ def test_fresh_runs_are_in_no_table_of_all_images(made):
     assert set(best.competing(results)["seed"]) == {1}
     tuning = results.of_grid(results.study.grids[1])
     assert tuning["AP"].tolist() == [99.0] * 3, "the tables of tuning grids are of all images"
+
+
+def test_noise_is_measured_on_the_same_images_where_it_can_be(made):
+    tables = {grid.name: grid for grid in made.study.grids}
+    results = made.load()
+    assert noise_floor(results, tables["headline"]).tables == ()
+    # Only the headline has several seeds, and its rows are judged on half of the images.
+    floor = noise_floor(results, tables["tune_focal"])
+    assert floor.tables == ("headline",)
+    assert floor.other_images == "the reporting half of the images"
+    table = grid_table(results, tables["tune_focal"])
+    assert (
+        "It was measured on the reporting half of the images; runs differ more on fewer images."
+        in captions.under_table(results, tables["tune_focal"], table)
+    )
+    study = replace(made.study, more_seeds={"tune_focal_star": (1, 2)})
+    for alpha, ap in zip(ALPHAS, (31.0, 32.0, 33.0), strict=True):
+        made.folder.add(Cell(setting("FL*", alpha), 2), ap)
+    results = load(made.layout, study)
+    floor = noise_floor(results, tables["tune_focal"])
+    assert (floor.tables, floor.other_images) == (("tune_focal_star",), "")
+
+
+def test_the_mean_of_a_setting_on_all_images_leaves_fresh_runs_out(made):
+    means = means_of_settings(made.load())
+    assert means[1.0][setting("FL", 0.5).id] == 99.0, "AP of its tuning run on all images"
 
 
 def test_choice_and_runners_up(made):

@@ -146,6 +146,15 @@ def test_metrics_line_without_a_loss(mixed, tmp_path):
     assert f"running: {running}: iteration 500" in printed(overview.print_status, mixed, layout)
 
 
+def test_a_failed_record_without_a_message(make_record):
+    study = study_of(0.5)
+    cell, *others = study.cells()
+    records = {cell.id: make_record(cell=cell.id, error="")}
+    found = Status(study, {cell: "failed"} | dict.fromkeys(others, "missing"), records, [], {})
+    lines = printed(overview.print_status, found, Layout(Path("x")))
+    assert f"failed: {cell.id}: the record has no error message" in lines
+
+
 def test_long_lists_are_cut(make_record):
     study = study_of(*(number / 100 for number in range(overview.MAX_LINES + 5)))
     states = dict.fromkeys(study.cells(), "failed")

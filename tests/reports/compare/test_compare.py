@@ -17,7 +17,7 @@ from ablations.study.asked_seeds import ALL
 from ablations.study.study import load_study
 from reports.compare.__main__ import main, read
 from reports.compare.page import Compared
-from reports.compare.rows import CANNOT_TELL, SAME, WORSE
+from reports.compare.rows import SAME, UNDECIDED, WORSE
 from reports.statistics import inference
 from reports.statistics.inference import Runs, holm
 from tests.reports.analyses import analysis
@@ -78,7 +78,7 @@ def test_an_equal_copy_has_not_moved(pair, compared):
     code, found, page, said = compared()
     assert code == 0 and {row.verdict for row in found.rows} == {SAME}
     assert len(found.rows) == len(pair[0].study.grids[0].rows)
-    assert "0 rows worse, 0 better, 7 the same, 0 cannot be told" in said
+    assert "0 rows worse, 0 better, 7 the same, 0 undecided" in said
     assert "Nothing else differs" in page and not found.others
 
 
@@ -91,7 +91,7 @@ def test_the_row_that_became_worse_is_the_only_one_and_exits_1(pair, compared):
     assert "1 row worse" in said
     assert f"{found.rows[MOVED].label}: worse, −6.0 AP" in page
     # The others differ by 0.02 AP per seed, well within the margin of 1 AP.
-    assert set(verdicts) - {WORSE} <= {SAME, CANNOT_TELL}
+    assert set(verdicts) - {WORSE} <= {SAME, UNDECIDED}
 
 
 def test_a_row_that_became_better_exits_0(pair, compared):
@@ -167,7 +167,7 @@ def test_one_seed_cannot_be_told_but_identical_runs_can(tmp_path, capsys):
     fill(folders[1], {MOVED: -6.0})
     found = Compared.of(*(read(folder.layout.root) for folder in folders))
     verdicts = [row.verdict for row in found.rows]
-    assert verdicts[MOVED] == CANNOT_TELL and verdicts.count(SAME) == len(verdicts) - 1
+    assert verdicts[MOVED] == UNDECIDED and verdicts.count(SAME) == len(verdicts) - 1
     roots = [str(folder.layout.root) for folder in folders]
     assert main([*roots, "--output", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page" / "compare.md").read_text(encoding="utf-8")
@@ -182,7 +182,7 @@ def test_other_data_are_refused_and_named(pair, compared):
     fill(pair[1], dataset=other.dataset)
     code, found, page, said = compared()
     assert code == 2 and "not comparable: the data sets differ" in said
-    assert {row.verdict for row in found.rows} == {CANNOT_TELL}
+    assert {row.verdict for row in found.rows} == {UNDECIDED}
     assert not any(row.found.tested for row in found.rows)
     assert "Not comparable: the data sets differ." in page
     assert "| data set" in page and "5f5f5f5f5f5f" in page and "9a9a9a9a9a9a" in page
@@ -266,7 +266,7 @@ def test_a_row_that_diverges_in_b_is_worse(pair, compared):
     assert code == 1 and found.rows[MOVED].verdict == WORSE
     assert "every run diverged in B only" in page
     # One of four runs may be chance.
-    assert found.rows[OTHER].verdict == CANNOT_TELL
+    assert found.rows[OTHER].verdict == UNDECIDED
     assert "B: seed 1 diverged at iteration 37" in page
 
 
@@ -287,9 +287,9 @@ def test_broken_missing_and_failed_records_are_marked(pair, compared):
         pair[1].add(pair[1].cell(0, OTHER, seed), status="failed", error="boom")
     code, found, page, _ = compared()
     assert code == 0
-    assert found.rows[MOVED].verdict == found.rows[OTHER].verdict == CANNOT_TELL
-    assert "cannot tell (no value; B: missing)" in page
-    assert "cannot tell (no value; B: failed)" in page
+    assert found.rows[MOVED].verdict == found.rows[OTHER].verdict == UNDECIDED
+    assert "undecided (no value; B: missing)" in page
+    assert "undecided (no value; B: failed)" in page
     assert page.count("B: records/") == SEEDS and "a record is a JSON object" in page
 
 
@@ -299,7 +299,7 @@ def test_records_without_resamples_are_not_tested(pair, compared):
             for seed in folder.study.seeds:
                 folder.add(folder.cell(0, row, seed), 20.0 + SPREAD[seed - 1] + shift * seed)
     code, found, page, _ = compared()
-    assert code == 0 and {row.verdict for row in found.rows} == {CANNOT_TELL}
+    assert code == 0 and {row.verdict for row in found.rows} == {UNDECIDED}
     assert "no resampled images" in page and "(seeds only)" in page
 
 

@@ -281,6 +281,17 @@ def test_a_table_of_one_seed_has_the_noise_floor_of_the_tables_with_several(fold
     assert found.least_difference == pytest.approx(12.7062 * 2)
 
 
+def test_the_noise_floor_of_an_unfinished_table_is_that_of_its_finished_runs(folder):
+    study = folder(3)
+    add(study, 0, [10.0, 12.0])
+    found = noise_floor(study.load(), study.study.grids[0])
+    # t of 1 degree of freedom at 5 %, sqrt(2 / 2) and sd sqrt(2)
+    assert (found.seeds, found.least_difference) == (2, pytest.approx(12.7062 * math.sqrt(2)))
+    add(study, 1, [20.0])
+    found = noise_floor(study.load(), study.study.grids[0])
+    assert (found.seeds, found.least_difference) == (1, pytest.approx(12.7062 * 2))
+
+
 def test_without_two_runs_of_a_setting_there_is_no_noise_floor(folder):
     study = folder(1)
     add(study, 0, [10.0])

@@ -284,9 +284,14 @@ def test_holm_does_not_count_what_was_not_tested():
 
 def test_the_least_difference_that_exceeds_the_noise():
     # t of 4 degrees of freedom at 5 %: 2.7764; sqrt(2 / 2) = 1
-    assert least_difference(PooledSpread(0.5, 2, 4), seeds=2) == pytest.approx(2.776445 * 0.5)
+    assert least_difference(PooledSpread(0.5, 2, 4), 2, 2) == pytest.approx(2.776445 * 0.5)
     # The same test by scipy: two rows of 3 seeds just so far apart have p = 0.05.
     rows = np.array([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]])
     spread = pooled_spread(rows)
-    rows[1] += least_difference(spread, seeds=3) - 5
+    rows[1] += least_difference(spread, 3, 3) - 5
     assert stats.ttest_ind(*rows).pvalue == pytest.approx(0.05)
+    # The same for a row of 3 seeds and a row of 2.
+    ours, theirs = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0])
+    spread = pooled_spread([ours, theirs])
+    theirs += ours.mean() - theirs.mean() + least_difference(spread, 3, 2)
+    assert stats.ttest_ind(ours, theirs).pvalue == pytest.approx(0.05)

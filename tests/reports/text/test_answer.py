@@ -321,7 +321,10 @@ def test_another_loss_that_is_undecided(folder):
 
 def test_the_basis_counts_the_settings_that_the_best_was_chosen_from(folder):
     results = folder(1, {STAR: [35.0], FL: [30.0], CAPPED: [31.0]}).load()
-    assert best.tried(results) == {"focal_star": 2, "focal": 1}
+    assert {one.loss: one.tried for one in best.best_of_losses(results)} == {
+        "focal_star": 2,
+        "focal": 1,
+    }
     basis = answer(results).basis
     assert "This study has results for 2 settings of FL* and 1 setting of FL." in basis
     assert "biased upwards" in basis

@@ -79,6 +79,24 @@ def test_without_noise_every_departure_is_named_but_none_is_certain(told):
     assert text.endswith("none of this is tested, and the noise of seeds is unknown.")
 
 
+def test_a_row_with_fewer_runs_than_the_others_has_a_larger_noise(told):
+    rows = [[3.0] * 3, [6.0] * 3, [9.0] * 3, [12.0, 11.0, 13.0], [13.4]]
+    text = told(rows)
+    # sd sqrt(2 / 8) = 0.5; t of 8 degrees of freedom 2.306; rows of 3 seeds 0.94 AP, a row of 1
+    # and a row of 3 sqrt(1 + 1 / 3) 0.5 2.306 = 1.33 AP. 1.4 is above, 1.2 is not.
+    assert "α = 0.9 (+1.4, published −1.0)" in text
+    rows[-1] = [13.2]
+    assert "No effect departs from the published one in its sign by more than" in told(rows)
+
+
+def test_our_best_row_is_the_published_one_where_two_are_tied(told):
+    tied = tuple(row | {"AP": "31"} if row["alpha"] == "0.5" else row for row in PUBLISHED)
+    text = told([[3.0], [6.0], [9.0], [12.0], [11.0]], published=tied)
+    assert (
+        "The best row is α = 0.75 with 12.0 AP, the reference row, as published (31.0 AP)" in text
+    )
+
+
 def test_a_reverse_order_is_called_so(told):
     text = told([[12.0], [9.0], [6.0], [3.0], [4.0]], seeds=4)
     assert "reverses the published one (Kendall's τ-b = −1.00, p = 0.017, 5 rows)" in text

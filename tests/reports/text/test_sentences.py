@@ -267,6 +267,15 @@ def test_the_best_setting_names_what_is_none(make_folder):
     assert best.best_settings(folder.load())[0]["setting"] == "no α"
 
 
+def test_means_over_different_numbers_of_seeds_are_noticed(make_folder):
+    folder = make_folder(1, more_seeds={"star": (1, 2)})
+    folder.add(folder.cell(0, 0), 5.0)
+    folder.add(folder.cell(1, 1), 5.0)
+    assert not best.seeds_differ(folder.load())
+    folder.add(folder.cell(1, 1, 2), 5.0)
+    assert best.seeds_differ(folder.load())
+
+
 def test_no_best_setting_without_a_result(make_folder):
     assert best.best_settings(make_folder().load()) == []
 
