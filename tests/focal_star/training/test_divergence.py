@@ -267,7 +267,9 @@ def test_a_bad_gradient_of_a_good_loss(cfg, monkeypatch, value):
 
 
 @pytest.mark.usefixtures("unfused")
-def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch):
+@pytest.mark.parametrize("norm", ["FrozenBN", "BN"])  # BN: a forward pass changes its statistics
+def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch, norm):
+    cfg.MODEL.RESNETS.NORM = norm
     loss = spoilt_loss(2, lambda loss: BadGradient.apply(loss, NAN))
     with monkeypatch.context() as patched:
         patched.setitem(LOSSES, "focal", loss)

@@ -72,6 +72,8 @@ class DivergenceGuard(HookBase):
         self._folder = Path(self.trainer.cfg.OUTPUT_DIR)
         self._model = self.trainer.checkpointer.model  # loop.model, or what that one wraps
         self._parameters = [p for group in loop.optimizer.param_groups for p in group["params"]]
+        norms = (m for m in self._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+        self._statistics = [buffer for norm in norms for buffer in norm.buffers()]
         # Called by Detectron2 between the backward pass and the optimizer's step.
         self._write_metrics = loop._write_metrics
         loop._write_metrics = self._check
@@ -81,7 +83,8 @@ class DivergenceGuard(HookBase):
 
     def before_step(self) -> None:
         # The parts of a checkpoint that the forward pass changes.
-        self._before = random_state(), getattr(self._model, "loss_normalizer", None)
+        statistics = [buffer.clone() for buffer in self._statistics]
+        self._before = random_state(), getattr(self._model, "loss_normalizer", None), statistics
 
     def after_train(self) -> None:
         if comm.is_main_process() and self.trainer.iter == self.trainer.max_iter:
@@ -155,8 +158,10 @@ class DivergenceGuard(HookBase):
         iteration = self.trainer.iter
         if iteration == 0:
             return None
-        random, self._model.loss_normalizer = self._before
+        random, self._model.loss_normalizer, statistics = self._before
         set_random_state(random)
+        for buffer, before in zip(self._statistics, statistics, strict=True):
+            buffer.copy_(before)
         self.trainer.iter = self.trainer._trainer.iter = iteration - 1
         state = self.trainer.full_state() | self._content
         self.trainer.iter = self.trainer._trainer.iter = iteration
