@@ -5,6 +5,7 @@ network, versions. All training runs with the same share them. The folder takes 
 the least recently used stores go first.
 """
 
+import copy
 import hashlib
 import json
 import logging
@@ -190,7 +191,7 @@ def _write(
     number, cores = len(records) * per_image, len(os.sched_getaffinity(0))
     length = row_length(recipe.size)
     logger.info("Computing %d views of %d images on %d cores", number, len(records), cores)
-    threads = torch.get_num_threads()
+    net, threads = copy.deepcopy(net).cpu(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with temporary_folder(folder) as temporary:
