@@ -15,7 +15,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import inference_context
-from detectron2.modeling import GeneralizedRCNN
+from detectron2.modeling import GeneralizedRCNN, RetinaNet
 from detectron2.modeling.meta_arch.retinanet import permute_to_N_HWA_K
 from detectron2.structures import Boxes
 from detectron2.utils import comm
@@ -91,7 +91,7 @@ def for_each_batch(
     """Call ``see`` with the predictions for each batch of this process, without gradients."""
     with inference_context(model), torch.no_grad(), kept_random_state():
         for batch in images.batches():
-            see(_matched(model, batch))
+            see(matched(model, batch))
 
 
 def mean_losses(model: nn.Module, images: ValidationImages) -> dict[str, float]:
@@ -167,7 +167,8 @@ def _without_pictures(model: GeneralizedRCNN) -> Iterator[None]:
         model.vis_period = period
 
 
-def _matched(model: FocalStarRetinaNet, batch: list[dict[str, Any]]) -> Matched:
+def matched(model: RetinaNet, batch: list[dict[str, Any]]) -> Matched:
+    """A model's predictions for a batch, in the mode that the model is in."""
     pixels = model.preprocess_image(batch).tensor
     features = model.backbone(pixels)
     features = [features[name] for name in model.head_in_features]

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
+from focal_star.io.quoting import first_line
+
 PALETTE = "palette"
 CMYK = "cmyk"
 TRANSPARENT = "transparent"
@@ -210,12 +212,12 @@ def _refusing() -> Iterator[None]:
     except FileNotFoundError as error:
         raise PhotographError("it is not there") from error
     except Image.DecompressionBombError as error:
-        text = f"it could be a decompression bomb: {_first_line(error)}"
+        text = f"it could be a decompression bomb: {first_line(error)}"
         raise PhotographError(f"{text}; {_RAISE}") from error
     except Image.UnidentifiedImageError as error:
         raise PhotographError("it is not an image of a known format") from error
     except Exception as error:  # what a broken file raises has no common base
-        raise PhotographError(f"it cannot be read: {_first_line(error)}") from error
+        raise PhotographError(f"it cannot be read: {first_line(error)}") from error
 
 
 def _read(
@@ -376,7 +378,3 @@ def _set_raw_mode(file: ImageFile.ImageFile, raw_mode: str) -> None:
         return getattr(type(tile), "_make", tuple)((codec, extents, offset, args))
 
     file.tile = [changed(tile) for tile in file.tile]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -22,6 +22,7 @@ from detectron2.utils import comm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from focal_star.evaluation.validation_images import matched
 from focal_star.io.writing import write_whole
 from focal_star.random_state import random_state, set_random_state
 from focal_star.training import checkpoints
@@ -222,7 +223,7 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def p_t_of_batch(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Any]:
+def p_t_of_batch(model: RetinaNet, batch: list[dict[str, Any]]) -> dict[str, Any]:
     """The histogram of p_t over a batch, from one more forward pass of a RetinaNet.
 
     Only BatchNorm's running statistics change in the model, if it has any.
@@ -230,23 +231,9 @@ def p_t_of_batch(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Any
     Returns:
         What :func:`p_t_histogram` returns, over all images.
     """
-    found = []
-
-    def losses(anchors, pred_logits, gt_labels, *others) -> dict[str, Tensor]:
-        found.append((torch.cat(pred_logits, dim=1), torch.stack(gt_labels)))
-        return {}
-
-    vis_period, model.vis_period = model.vis_period, 0  # it may not draw such boxes
-    model.losses = losses  # hides the class's own
-    try:
-        model(batch)
-    finally:
-        del model.losses
-        model.vis_period = vis_period
-    logits, labels = found[0]
-    return _summed(
-        [p_t_histogram(x, y, model.num_classes) for x, y in zip(logits, labels, strict=True)]
-    )
+    found = matched(model, batch)
+    images = zip(torch.cat(found.pred_logits, dim=1), found.labels, strict=True)
+    return _summed([p_t_histogram(*image, model.num_classes) for image in images])
 
 
 def p_t_histogram(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
