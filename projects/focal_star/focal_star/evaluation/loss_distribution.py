@@ -36,7 +36,7 @@ class LossDistribution:
     """The histograms of s of foreground and of background entries.
 
     Attributes:
-        counts: of each of ``KINDS``, (NUM_BINS,) int64. NaN counts as the lowest s, the hardest.
+        counts: kind of ``KINDS`` -> (NUM_BINS,) int64. NaN counts as the lowest s, the hardest.
     """
 
     def __init__(self) -> None:

@@ -40,7 +40,8 @@ class StoredViewsTrainer(Trainer):
 def store_views(cfg: CfgNode) -> None:
     """Store the views of a prepared config, which a training then finds."""
     model = StoredViewsTrainer.build_model(cfg)
-    Checkpointer(model, cfg.OUTPUT_DIR).load(cfg.MODEL.WEIGHTS)
+    trusted = cfg.MODEL.TRUSTED_WEIGHTS
+    Checkpointer(model, cfg.OUTPUT_DIR, trusted=trusted).load(cfg.MODEL.WEIGHTS)
     filter_empty = cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
     _views(cfg, model, get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty))
 

@@ -71,9 +71,7 @@ class Checkpointer(DetectionCheckpointer):
         wrong = [k for k, v in content["model"].items() if not isinstance(v, Tensor | np.ndarray)]
         if wrong:
             kind = type(content["model"][wrong[0]]).__name__
-            raise ConfigError(
-                f"{filename}: {wrong[0]!r:.200} is a {kind}, where a tensor is wanted"
-            )
+            raise ConfigError(f"{filename}: {wrong[0]!r:.200} is a {kind}, not a tensor")
         return content
 
     def _content_of(self, filename: str) -> dict[str, Any]:
@@ -173,7 +171,7 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
     except Exception as error:  # what a broken file raises has no common base
         raise ConfigError(f"{path} is broken: {first_line(error)}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds a {type(content).__name__}, where a dict is wanted")
+        raise ConfigError(f"{path} holds a {type(content).__name__}, not a dict")
     if not isinstance(model := content.get("model", {}), dict):
         raise ConfigError(
             f"{path} has a {type(model).__name__} as its model, not a dict of tensors"
