@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.data.mapper import Mapper
-from focal_star.evaluation.validation_images import Matched, ValidationImages, for_each_batch
+from focal_star.evaluation.validation_images import ValidationImages, matched_batches
 from focal_star.losses import LOSSES
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
@@ -88,11 +88,8 @@ def loss_distribution(
         mapper: see :class:`focal_star.evaluation.validation_images.ValidationImages`.
     """
     images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
-
-    def see(batch: Matched) -> None:
+    for batch in matched_batches(model, images):
         found.add(torch.cat(batch.pred_logits, dim=1), batch.labels)
-
-    for_each_batch(model, images, see)
     return found.entry(images.num_images)
 
 
