@@ -28,8 +28,8 @@ TOOL = ["-m", "focal_star.tools.halves"]
 TUNING_RESAMPLES = 200
 """Resamples of the images for cells that only select: enough for a standard error within 5 %."""
 
-DEFAULT_RESAMPLES = 1000
-"""Resamples of the images for cells that report, unless the config gives a number."""
+DEFAULTS = {"BOOTSTRAP_RESAMPLES": 1000, "DETECTIONS_PER_IMAGE": 100}
+"""Values of keys of ``TEST`` that the config does not have."""
 
 
 class TuningError(RuntimeError):
@@ -112,7 +112,7 @@ def measure(
         records: the records of the cells. Diverged runs have no detections and are left out.
         selection_seed: divides the images.
         whole: whether the full analysis is needed.
-        prepared: the prepared data, which names the validation split and the number of resamples.
+        prepared: the prepared data, which names the validation split, and the config.
         code: the code that the process runs.
         jobs: the number of processes.
 
@@ -127,10 +127,12 @@ def measure(
     if not missing:
         return
     usable = [record for record in missing if _has_detections(layout, record)]
-    resamples = prepared.config.get("TEST", {}).get("BOOTSTRAP_RESAMPLES", DEFAULT_RESAMPLES)
+    options = DEFAULTS | prepared.config.get("TEST", {})
+    resamples = options["BOOTSTRAP_RESAMPLES"]
     request = {
         "annotations": _annotations(prepared),
         "selection_seed": selection_seed,
+        "max_detections": options["DETECTIONS_PER_IMAGE"],
         "cells": [
             {
                 "detections": str(layout.cell_detections(record.cell)),

@@ -81,7 +81,7 @@ for name, spoil, *words in [
     ("an empty file", file(WEIGHTS, b""), "is broken"),
     ("half a file", half, "is "),
     ("a text", file(WEIGHTS, "weights"), "is not loaded: it is broken, or holds more"),
-    ("a list", place(WEIGHTS, lambda p: torch.save([1], p)), "holds a list, where a dict is"),
+    ("a list", place(WEIGHTS, lambda p: torch.save([1], p)), "holds a list, not a dict"),
     ("a list as its model", place(WEIGHTS, lambda p: torch.save({"model": [1]}, p)),
      "has a list as its model, not a dict of tensors"),
     ("no head", place(WEIGHTS, lambda p: torch.save({"model": {}}, p)), "has no head"),

@@ -99,6 +99,13 @@ def test_mini_is_loaded_by_a_config_or_by_a_pair(tmp_path):
         load_config("", ["PRETRAINING.ENABLED", "True"])
 
 
+def test_two_trainers_are_refused_and_one_named_twice_is_not():
+    with pytest.raises(ConfigError, match="EXTENSIONS has mini and frozen; valid: only one"):
+        load_config("", ["EXTENSIONS", "['mini', 'frozen']"])
+    cfg = load_config("", ["EXTENSIONS", "['fitted', 'mini', 'mini']"])
+    assert extensions.trainer_class(cfg, Trainer).__module__ == "focal_star.mini.trainer"
+
+
 @pytest.mark.parametrize("value", ["['evil']", "['focal_star.mini']", "[['mini']]", "[None]"])
 def test_no_config_can_have_other_code_imported(monkeypatch, tmp_path, value):
     """Neither as an extension nor as a model or backbone, in a file or on the command line."""

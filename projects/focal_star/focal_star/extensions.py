@@ -106,13 +106,19 @@ def load(names: Any) -> list[Extension]:
         names: the value of ``EXTENSIONS``, of any type.
 
     Raises:
-        ConfigError: a name that is not in :data:`NAMES`, or an extension that is not installed.
+        ConfigError: a name that is not in :data:`NAMES`, an extension that is not installed, or
+            several with a trainer of their own.
     """
     if not isinstance(names, list | tuple) or not all(name in NAMES for name in names):
         raise ConfigError(
             f"EXTENSIONS is {str(names)[:200]!r}; valid: a list of {', '.join(NAMES)}, or []"
         )
-    return [_load(name) for name in names]
+    loaded = {name: _load(name) for name in names}
+    inherited = Extension.trainer_class
+    trainers = [name for name, one in loaded.items() if type(one).trainer_class is not inherited]
+    if len(trainers) > 1:
+        raise ConfigError(f"EXTENSIONS has {' and '.join(trainers)}; valid: only one of these")
+    return [loaded[name] for name in names]
 
 
 def _load(name: str) -> Extension:

@@ -204,6 +204,9 @@ def test_minis_own_scale_and_anchors_are_its_defaults_written_short():
 @pytest.mark.parametrize(
     ("key", "value", "valid"),
     [
+        ("SOLVER.IMS_PER_BATCH", "0", "a whole number of images >= 1"),
+        ("SOLVER.CHECKPOINT_PERIOD", "0", "a whole number of iterations >= 1"),
+        ("DATALOADER.NUM_WORKERS", "-1", "0 for none"),
         ("INPUT.SHORT_EDGE", "0", ">= 1"),
         ("INPUT.SHORT_EDGE", "128.5", ">= 1"),
         ("INPUT.SHORT_EDGE", "True", ">= 1"),

@@ -80,7 +80,7 @@ def test_any_number_of_entries_takes_no_more_room():
         found.add(block, labels)
     entry = found.entry(1)
     assert entry["background"] == {"bins": [NUM_BINS // 2], "counts": [10_000_000]}
-    assert found.background.counts.shape == (NUM_BINS,)
+    assert found.counts["background"].shape == (NUM_BINS,)
 
 
 def test_a_training_records_it(tiny_cfg):

@@ -68,7 +68,7 @@ def test_a_batch_is_not_timed(monkeypatch):
 
 
 def test_a_training_reports_the_time_of_its_evaluation(tiny_cfg, monkeypatch):
-    monkeypatch.setattr(InferenceTimer, "WARMUP_IMAGES", 3)
+    monkeypatch.setattr(timing, "WARMUP_IMAGES", 3)
     engine.prepare_data_and_weights(tiny_cfg)
     Path(tiny_cfg.OUTPUT_DIR).mkdir()
     run = engine.train(tiny_cfg)["run"]

@@ -12,6 +12,7 @@ from focal_star.config import CONFIGS, load_config
 from focal_star.data.registration import register_datasets
 from focal_star.errors import ConfigError
 from focal_star.frozen import store
+from focal_star.frozen.models import StoredViewsRetinaNet
 from focal_star.frozen.store import FEATURES, maps_of, row_length, stored_views
 from focal_star.frozen.trainer import StoredViewsTrainer
 from focal_star.modeling.efficientnet_lite import EfficientNetLite0, StoredMaps
@@ -156,3 +157,23 @@ def test_a_training_of_two_iterations(cfg, net):
     for name, parameter in net.named_parameters():
         assert torch.equal(state[f"backbone.bottom_up.{name}"], parameter), name
     assert state["backbone.bottom_up.norms.block4.num_batches_tracked"] == 2
+
+
+@pytest.mark.parametrize("name", ["StoredViewsRetinaNet", "FocalStarRetinaNet"])
+def test_only_the_model_that_takes_views_gets_them(cfg, name):
+    """Another one would train on the black pixels that views have in place of their own."""
+    cfg.MODEL.META_ARCHITECTURE = name
+    engine.prepare_data_and_weights(cfg)
+    Path(cfg.OUTPUT_DIR).mkdir()
+    trainer = StoredViewsTrainer(cfg)
+    trainer.load()
+    (image, *_) = next(iter(trainer.data_loader))
+    assert (FEATURES in image) == (name == "StoredViewsRetinaNet") == (not image["image"].any())
+
+
+def test_no_black_pictures_are_drawn(cfg, caplog, monkeypatch):
+    monkeypatch.setattr(StoredViewsRetinaNet, "visualize_training", None)  # not called
+    cfg.VIS_PERIOD = 1
+    engine.prepare_data_and_weights(cfg)
+    assert engine.train(cfg)["status"] == "done"
+    assert "VIS_PERIOD is ignored" in caplog.text

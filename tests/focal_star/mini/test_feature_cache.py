@@ -29,6 +29,7 @@ from focal_star.mini import feature_cache
 from focal_star.mini.backbone import SplitResNet
 from focal_star.mini.feature_cache import CachedFeatureMapper
 from focal_star.mini.trainer import MiniTrainer
+from focal_star.modeling.anchors import anchors_of_image
 from focal_star.training import engine, interruption
 from focal_star.training.trainer import Trainer
 
@@ -148,7 +149,7 @@ def test_labels_and_boxes_of_anchors_are_those_of_detectron2(tiny_cfg, monkeypat
     trainer = loaded(tiny_cfg)
     model, batch = trainer.model, next(iter(trainer.data_loader))
     batch[1]["instances"] = batch[1]["instances"][:0]
-    anchors = anchor_labels._anchors(model, trainer.data_loader.mapper.objects.size)
+    anchors = anchors_of_image(model, *trainer.data_loader.mapper.objects.size)
     objects = [image["instances"] for image in batch]
     assert type(objects[1]) is not LabelledInstances, "a selection has other anchors"
     without_objects = anchor_labels._labels(model, Boxes.cat(anchors), objects[1])

@@ -273,7 +273,8 @@ def test_its_checkpoint_is_a_detector(cfg, tmp_path):
 
 def test_the_distribution_of_a_loss_that_it_has_not_is_refused(tiny_overrides, tmp_path, capsys):
     weights = tmp_path / "model.pth"
-    weights.touch()
+    model = build_model(load_config(MINI, [*tiny_overrides, *TWO_STAGE]))
+    torch.save({"model": model.state_dict()}, weights)
     code = loss_distribution.main(
         ["--config-file", str(MINI), "--weights", str(weights), "--json", str(tmp_path / "x.json"),
          *tiny_overrides, *TWO_STAGE]

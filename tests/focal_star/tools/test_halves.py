@@ -32,6 +32,7 @@ def ask(tmp_path):
                 }
             )  # fmt: skip
         request = {"annotations": str(tmp_path / "val.json"), "selection_seed": 5, "cells": cells}
+        request["max_detections"] = 100
         (tmp_path / "request.json").write_text(json.dumps(request | changes))
         return str(tmp_path / "request.json")
 
@@ -45,6 +46,34 @@ def test_each_model_gets_a_file(ask, tmp_path):
         found = json.loads((tmp_path / "halves" / f"{name}.json").read_text())
         expected = on_halves(*scenes(2), 5, 10, whole=name == "whole")
         assert found == {"cell": name} | json.loads(json.dumps(expected))
+
+
+def test_more_detections_count(tmp_path):
+    """One object in each image, and 120 detections of which the one of lowest score is right."""
+    images = [{"id": i, "file_name": f"{i}.png", "width": 50, "height": 50} for i in (1, 2, 3, 4)]
+    boxes = [{"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 9, 9]} for i in (1, 2, 3, 4)]
+    categories = [{"id": 1, "name": "thing"}]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    detections = [
+        {"image_id": i, "category_id": 1, "bbox": [0 if n == 119 else 30, 0, 9, 9],
+         "score": 1 - n / 200}
+        for i in (1, 2, 3, 4) for n in range(120)
+    ]  # fmt: skip
+    (tmp_path / "detections.json").write_text(json.dumps(detections))
+    cell = {"detections": str(tmp_path / "detections.json"), "resamples": 10, "whole": True}
+    for number, is_found in ((100, False), (200, True)):
+        output = tmp_path / f"{number}.json"
+        request = {
+            "annotations": str(tmp_path / "val.json"), "selection_seed": 0,
+            "max_detections": number, "cells": [cell | {"output": str(output), "about": {}}],
+        }  # fmt: skip
+        (tmp_path / "request.json").write_text(json.dumps(request))
+        assert halves.main(["--request", str(tmp_path / "request.json")]) == 0
+        for half in ("selection", "reporting"):
+            found = json.loads(output.read_text())[half]
+            assert (found["metrics"]["AP"] > 0) == is_found
+            assert any(ap > 0 for ap in found["analysis"]["bootstrap"]["AP"]) == is_found
 
 
 def test_several_processes_write_the_same(ask, tmp_path):

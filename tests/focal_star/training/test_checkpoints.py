@@ -215,7 +215,7 @@ def test_a_file_of_which_nothing_is_taken_is_refused(tmp_path, others):
 def test_a_weight_that_is_no_tensor_is_named(tmp_path):
     path = tmp_path / "odd.pth"
     torch.save({"model": {"weight": "heavy"}}, path)
-    with pytest.raises(ConfigError, match="odd.pth: 'weight' is a str, where a tensor is wanted"):
+    with pytest.raises(ConfigError, match="odd.pth: 'weight' is a str, not a tensor"):
         Checkpointer(torch.nn.Linear(1, 1)).load(str(path))
 
 

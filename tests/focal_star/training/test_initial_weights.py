@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from focal_star.config import ConfigError
+from focal_star.io.addresses import is_address
 from focal_star.training import initial_weights
 
 
@@ -52,9 +53,7 @@ def test_detectron2s_names_lead_to_its_server(cache):
     url = "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-50.pkl"
     assert initial_weights.url_of(address) == url == initial_weights.url_of(url)
     assert initial_weights.copy_of(address) == cache / "detectron2/ImageNetPretrained/MSRA/R-50.pkl"
-    assert initial_weights.is_address(address) and not initial_weights.is_address(
-        "output/model_final.pth"
-    )
+    assert is_address(address) and not is_address("output/model_final.pth")
 
 
 def test_asking_fetches_nothing(server, cache):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from detectron2.evaluation import inference_context
 from detectron2.structures import Boxes, Instances, pairwise_iou
 
 from focal_star.io.writing import write_whole
+from focal_star.modeling.anchors import anchors_of_image
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 
@@ -32,7 +32,7 @@ def cached_labels(
         images: the objects of each image.
         size: height and width of every image, px.
     """
-    anchors = _anchors(model, size)
+    anchors = anchors_of_image(model, *size)
     matcher = model.anchor_matcher
     about = [matcher.thresholds, matcher.labels, matcher.allow_low_quality_matches]
     digest = hashlib.sha256(json.dumps([model.num_classes, *about]).encode())
@@ -45,13 +45,6 @@ def cached_labels(
         np.save(content, np.stack([_labels(model, boxes, objects) for objects in images]))
         write_whole(path, content.getvalue())
     return path
-
-
-def _anchors(model: FocalStarRetinaNet, size: tuple[int, int]) -> list[Boxes]:
-    with inference_context(model), torch.no_grad():
-        pixels = model.preprocess_image([{"image": torch.zeros(3, *size)}]).tensor
-        features = model.backbone(pixels)
-    return model.anchor_generator([features[name] for name in model.head_in_features])
 
 
 def _labels(model: FocalStarRetinaNet, boxes: Boxes, objects: Instances) -> np.ndarray:

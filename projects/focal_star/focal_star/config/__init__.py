@@ -3,13 +3,13 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from focal_star.config.checks import check_config, check_device, check_no_conflict
+from focal_star.config.checks import check_config, check_device, check_no_conflict, leaves
 from focal_star.config.derived import check_derived
 from focal_star.config.keys import add_extension_keys, add_focal_star_config, derive
 from focal_star.config.yaml_files import CheckedYaml
@@ -162,16 +162,9 @@ def _extension_of(error: Exception) -> str:
         return ""
     for name in NAMES:
         cfg = get_cfg()
-        try:
+        with suppress(ConfigError):  # it is not installed
             add_focal_star_config(cfg, [name])
-        except ConfigError:  # it is not installed
-            continue
-        node = cfg
-        for part in found[1].split("."):
-            node = node.get(part) if isinstance(node, CfgNode) else None
-            if node is None:
-                break
-        else:
+        if any(f"{key}.".startswith(f"{found[1]}.") for key, _ in leaves(cfg)):
             return f"; it belongs to the extension {name}; add EXTENSIONS: [{name}]"
     return ""
 

@@ -135,6 +135,9 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             "a number above 0, at most 1",
         ),
         "INPUT.MAX_PIXELS": _or_none(_is_count, "a whole number of px >= 1, or None"),
+        "DATALOADER.NUM_WORKERS": _count_or_0("processes", "none"),
+        "SOLVER.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
+        "SOLVER.CHECKPOINT_PERIOD": (_is_count, "a whole number of iterations >= 1"),
         "SOLVER.STEPS": (
             lambda steps: cfg.SOLVER.MAX_ITER not in steps,
             f"iterations other than the last, {cfg.SOLVER.MAX_ITER}",

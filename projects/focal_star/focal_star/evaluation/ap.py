@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,7 +61,7 @@ class APEvaluator(COCOEvaluator):
             self._evaluate(results, img_ids), "bbox", self._metadata.get("thing_classes")
         )
 
-    def _evaluate(self, results: list[dict], img_ids: list[int] | None):
+    def _evaluate(self, results: list[dict], img_ids: list[int] | None) -> SimpleNamespace:
         """What Detectron2 reads of a finished COCOeval of these detections."""
         truth = essentials(self._coco_api.dataset)
         evaluation = coco_eval(truth, results, self._backend, self._max_detections)
@@ -68,14 +69,21 @@ class APEvaluator(COCOEvaluator):
             evaluation.params.imgIds = img_ids
         evaluation.evaluate()
         evaluation.accumulate()
-        if self._max_detections > MAX_DETECTIONS:  # summarize would look for 100 alone
-            return SimpleNamespace(stats=_stats(evaluation), eval=evaluation.eval)
-        evaluation.summarize()
-        return evaluation
+        return SimpleNamespace(
+            stats=metrics_of(evaluation, self._max_detections), eval=evaluation.eval
+        )
 
 
-def _stats(evaluation) -> list[float]:
-    """``METRICS`` with the largest number of detections; -1 where there is no object."""
+def metrics_of(evaluation, max_detections: int = MAX_DETECTIONS) -> Sequence[float]:
+    """``METRICS`` of an accumulated COCOeval, 0..1 (more may follow); -1 where there is no object.
+
+    Args:
+        evaluation: what :func:`coco_eval` returned, after ``evaluate`` and ``accumulate``.
+        max_detections: see :func:`coco_eval`.
+    """
+    if max_detections <= MAX_DETECTIONS:
+        evaluation.summarize()  # which knows no other number of detections
+        return evaluation.stats
     precision, ious = np.asarray(evaluation.eval["precision"]), evaluation.params.iouThrs
     areas = list(evaluation.params.areaRngLbl)
     parts = [precision[..., areas.index("all"), -1]]

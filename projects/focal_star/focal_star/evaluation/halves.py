@@ -14,7 +14,13 @@ import numpy as np
 
 from focal_star.errors import ConfigError
 from focal_star.evaluation.analysis import analyse, bootstrap
-from focal_star.evaluation.ap import METRICS, coco_eval, essentials
+from focal_star.evaluation.ap import (
+    MAX_DETECTIONS,
+    METRICS,
+    coco_eval,
+    essentials,
+    metrics_of,
+)
 from focal_star.evaluation.matches import find_matches
 
 SELECTION, REPORTING = "selection", "reporting"
@@ -50,7 +56,12 @@ def halves_of(image_ids: Collection[int], seed: int) -> dict[str, list[int]]:
 
 
 def on_halves(
-    content: Content, results: Results, seed: int, resamples: int, whole: bool = False
+    content: Content,
+    results: Results,
+    seed: int,
+    resamples: int,
+    whole: bool = False,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, Any]:
     """Evaluate detections on each half of the images as if it were the validation split.
 
@@ -60,6 +71,7 @@ def on_halves(
         seed: divides the images.
         resamples: the number of resamples of each half's images; 0 for none.
         whole: whether the reporting half gets the full analysis.
+        max_detections: see :func:`focal_star.evaluation.ap.coco_eval`.
 
     Returns:
         For ``SELECTION`` and ``REPORTING``: ``images`` (the number of images), and, as in a
@@ -71,23 +83,29 @@ def on_halves(
     """
     divided = halves_of([image["id"] for image in content["images"]], seed)
     return {
-        half: _on_half(*_part(content, results, set(ids)), resamples, whole and half == REPORTING)
+        half: _on_half(
+            *_part(content, results, set(ids)),
+            resamples,
+            whole and half == REPORTING,
+            max_detections,
+        )
         for half, ids in divided.items()
     }
 
 
-def _on_half(content: Content, results: Results, resamples: int, whole: bool) -> dict[str, Any]:
-    evaluation = coco_eval(essentials(content), results)
+def _on_half(
+    content: Content, results: Results, resamples: int, whole: bool, max_detections: int
+) -> dict[str, Any]:
+    evaluation = coco_eval(essentials(content), results, max_detections=max_detections)
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
     metrics = {
         name: round(100 * float(value), 5) if value >= 0 else None
-        for name, value in zip(METRICS, evaluation.stats, strict=False)
+        for name, value in zip(METRICS, metrics_of(evaluation, max_detections), strict=False)
     }
     per_class = _per_class(evaluation, content["categories"])
     if whole:
-        analysis = analyse(content, results, resamples)
+        analysis = analyse(content, results, resamples, max_detections=max_detections)
     else:
         drawn = bootstrap(find_matches(evaluation), resamples) if resamples else None
         analysis = {"bootstrap": drawn}

@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.data.mapper import Mapper
-from focal_star.evaluation.validation_images import Matched, ValidationImages, for_each_batch
+from focal_star.evaluation.validation_images import ValidationImages, matched_batches
 from focal_star.losses import LOSSES
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
@@ -32,26 +32,15 @@ BLOCK = 2**20
 KINDS = ("foreground", "background")
 
 
-class Histogram:
-    """Counts of numbers in equal bins; NaN counts as the lowest number, the hardest entry."""
-
-    def __init__(self) -> None:
-        self.counts = torch.zeros(NUM_BINS, dtype=torch.int64)
-
-    def add(self, values: Tensor) -> None:
-        """Count the numbers of a tensor of any shape."""
-        self.counts += _counted(values)
-
-    def remove(self, values: Tensor) -> None:
-        """Subtract the numbers of a tensor again."""
-        self.counts -= _counted(values)
-
-
 class LossDistribution:
-    """The histograms of s of foreground and of background entries."""
+    """The histograms of s of foreground and of background entries.
+
+    Attributes:
+        counts: kind of ``KINDS`` -> (NUM_BINS,) int64. NaN counts as the lowest s, the hardest.
+    """
 
     def __init__(self) -> None:
-        self.foreground, self.background = Histogram(), Histogram()
+        self.counts = {kind: torch.zeros(NUM_BINS, dtype=torch.int64) for kind in KINDS}
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count the entries of R anchors.
@@ -63,10 +52,9 @@ class LossDistribution:
         is_valid = labels >= 0
         is_positive = is_valid & (labels < logits.shape[-1])
         positives = logits[is_positive].gather(1, labels[is_positive][:, None])
-        self.foreground.add(positives)
+        self.counts["foreground"] += _counted(positives)
         # Counts all as negative, then corrects: cheaper than a mask of all entries.
-        self.background.add(-logits[is_valid])
-        self.background.remove(-positives)
+        self.counts["background"] += _counted(-logits[is_valid]) - _counted(-positives)
 
     def entry(self, images: int) -> dict[str, Any]:
         """The counts of all processes, as a record has them. Every process must call this.
@@ -78,8 +66,8 @@ class LossDistribution:
             ``version``, ``low``, ``high``, ``num_bins``, ``images``, and for ``foreground`` and
             ``background`` the ``bins`` that are not empty and their ``counts``.
         """
-        own = torch.stack([getattr(self, kind).counts for kind in KINDS])
-        total = torch.stack(comm.all_gather(own)).sum(dim=0)
+        counts_of = torch.stack([self.counts[kind] for kind in KINDS])
+        total = torch.stack(comm.all_gather(counts_of)).sum(dim=0)
         entry: dict[str, Any] = {"version": VERSION, "low": LOW, "high": HIGH}
         entry |= {"num_bins": NUM_BINS, "images": images}
         for kind, counts in zip(KINDS, total, strict=True):
@@ -100,11 +88,8 @@ def loss_distribution(
         mapper: see :class:`focal_star.evaluation.validation_images.ValidationImages`.
     """
     images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
-
-    def see(batch: Matched) -> None:
+    for batch in matched_batches(model, images):
         found.add(torch.cat(batch.pred_logits, dim=1), batch.labels)
-
-    for_each_batch(model, images, see)
     return found.entry(images.num_images)
 
 
@@ -143,6 +128,7 @@ def hardest_share(entry: dict[str, Any], kind: str, loss: str, gamma: float, sha
 
 
 def _counted(values: Tensor) -> Tensor:
+    """The histogram of the numbers of a tensor of any shape."""
     counts = torch.zeros(NUM_BINS, dtype=torch.int64)
     for block in values.detach().reshape(-1).split(BLOCK):
         places = (block.float() - LOW) * (NUM_BINS / (HIGH - LOW))

@@ -9,7 +9,7 @@ import gc
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,6 @@ class Sample:
     affinity: list[int]
     threads: int
     device: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The attributes by name."""
-        return asdict(self)
 
 
 def use_one_thread() -> None:

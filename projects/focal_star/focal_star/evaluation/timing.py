@@ -26,8 +26,6 @@ class InferenceTimer:
     images.
     """
 
-    WARMUP_IMAGES = WARMUP_IMAGES
-
     def __init__(self, model: nn.Module):
         """
         Args:
@@ -42,11 +40,11 @@ class InferenceTimer:
     def report(self) -> dict[str, Any]:
         """``ms_per_image`` (the median, None where no image was timed), ``timed_images`` and
         ``warmup_images`` (counts)."""
-        timed = self._seconds[self.WARMUP_IMAGES :]
+        timed = self._seconds[WARMUP_IMAGES:]
         return {
             "ms_per_image": 1000 * statistics.median(timed) if timed else None,
             "timed_images": len(timed),
-            "warmup_images": self.WARMUP_IMAGES,
+            "warmup_images": WARMUP_IMAGES,
         }
 
     def _start(self, model: nn.Module, inputs: tuple) -> None:

@@ -6,7 +6,7 @@ evaluation mode, and RetinaNet's running loss normalizer stays as it is.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import inference_context
-from detectron2.modeling import GeneralizedRCNN
+from detectron2.modeling import GeneralizedRCNN, RetinaNet
 from detectron2.modeling.meta_arch.retinanet import permute_to_N_HWA_K
 from detectron2.structures import Boxes
 from detectron2.utils import comm
@@ -85,13 +85,11 @@ class Matched:
     gt_boxes: list[Tensor]
 
 
-def for_each_batch(
-    model: FocalStarRetinaNet, images: ValidationImages, see: Callable[[Matched], None]
-) -> None:
-    """Call ``see`` with the predictions for each batch of this process, without gradients."""
+def matched_batches(model: FocalStarRetinaNet, images: ValidationImages) -> Iterator[Matched]:
+    """The predictions for each batch of this process, without gradients; exhaust the iterator."""
     with inference_context(model), torch.no_grad(), kept_random_state():
         for batch in images.batches():
-            see(_matched(model, batch))
+            yield matched(model, batch)
 
 
 def mean_losses(model: nn.Module, images: ValidationImages) -> dict[str, float]:
@@ -108,10 +106,9 @@ def mean_losses(model: nn.Module, images: ValidationImages) -> dict[str, float]:
 def _mean_dense_losses(model: FocalStarRetinaNet, images: ValidationImages) -> dict[str, float]:
     """``loss_cls`` and ``loss_box_reg``."""
     rows = []
-
-    def see(batch: Matched) -> None:
+    for batch in matched_batches(model, images):
         pos_mask = model.positive(batch.labels)
-        sums = model.divided_losses(
+        losses = model.divided_losses(
             batch.anchors,
             batch.pred_logits,
             batch.labels,
@@ -120,9 +117,7 @@ def _mean_dense_losses(model: FocalStarRetinaNet, images: ValidationImages) -> d
             pos_mask,
             normalizer=1.0,
         )
-        rows.append([pos_mask.sum().item(), *(sums[name].item() for name in LOSS_NAMES)])
-
-    for_each_batch(model, images, see)
+        rows.append([pos_mask.sum().item(), *(losses[name].item() for name in LOSS_NAMES)])
     rows = list(itertools.chain(*comm.all_gather(rows)))
     positives, *sums = (math.fsum(column) for column in zip(*rows, strict=True))
     return {name: total / max(positives, 1.0) for name, total in zip(LOSS_NAMES, sums, strict=True)}
@@ -167,7 +162,8 @@ def _without_pictures(model: GeneralizedRCNN) -> Iterator[None]:
         model.vis_period = period
 
 
-def _matched(model: FocalStarRetinaNet, batch: list[dict[str, Any]]) -> Matched:
+def matched(model: RetinaNet, batch: list[dict[str, Any]]) -> Matched:
+    """A model's predictions for a batch, in the mode that the model is in."""
     pixels = model.preprocess_image(batch).tensor
     features = model.backbone(pixels)
     features = [features[name] for name in model.head_in_features]

@@ -1,10 +1,11 @@
 """The stored views: what a frozen backbone gives for random views of the training images.
 
 They lie in ``CACHE_DIR/views`` under a hash of all that determines them: images, boxes, recipe,
-network, versions. All training runs with the same share them. The folder takes up to ``MAX_BYTES``;
-the least recently used stores go first.
+network, versions. Training runs with the same hash share them. The folder takes up to
+``MAX_BYTES``; the least recently used stores are removed first.
 """
 
+import copy
 import hashlib
 import json
 import logging
@@ -42,7 +43,7 @@ FEATURES = "stored_views"
 MAX_BYTES = 4 * 2**30
 
 MAX_IMAGES = 12_000
-"""More than a training of a few minutes looks at."""
+"""The maximum number of images of a store; a training of a few minutes reads fewer views."""
 
 Record = dict[str, Any]
 """Detectron2's record of an image."""
@@ -151,7 +152,9 @@ def _key(
         "versions": [torch.__version__, PIL.__version__],
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name, tensor in _fixed(net):
+    for name, tensor in net.state_dict().items():
+        if name.startswith("norms."):
+            continue  # they normalise the stored maps
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     for record in records:
         stat = os.stat(record["file_name"])
@@ -163,11 +166,6 @@ def _key(
         ]
         digest.update(json.dumps(seen).encode())
     return digest.hexdigest()[:32]
-
-
-def _fixed(net: EfficientNetLite0) -> list[tuple[str, Tensor]]:
-    """The parameters that the stored maps depend on: all but the norms after them."""
-    return [(k, v) for k, v in net.state_dict().items() if not k.startswith("norms.")]
 
 
 def _objects(record: Record) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +188,7 @@ def _write(
     number, cores = len(records) * per_image, len(os.sched_getaffinity(0))
     length = row_length(recipe.size)
     logger.info("Computing %d views of %d images on %d cores", number, len(records), cores)
-    threads = torch.get_num_threads()
+    net, threads = copy.deepcopy(net).cpu(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with temporary_folder(folder) as temporary:

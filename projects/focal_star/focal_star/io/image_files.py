@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from focal_star.io.mistaken import seems_to_be
+from focal_star.io.quoting import first_line
 
 PALETTE = "palette"
 CMYK = "cmyk"
@@ -225,10 +226,10 @@ def _refusing() -> Iterator[None]:
     except FileNotFoundError as error:
         raise PhotographError("it is not there") from error
     except Image.DecompressionBombError as error:
-        text = f"it could be a decompression bomb: {_first_line(error)}"
+        text = f"it could be a decompression bomb: {first_line(error)}"
         raise PhotographError(f"{text}; {_RAISE}") from error
     except Exception as error:  # what a broken file raises has no common base
-        raise PhotographError(f"it cannot be read: {_first_line(error)}") from error
+        raise PhotographError(f"it cannot be read: {first_line(error)}") from error
 
 
 def _read(
@@ -389,7 +390,3 @@ def _set_raw_mode(file: ImageFile.ImageFile, raw_mode: str) -> None:
         return getattr(type(tile), "_make", tuple)((codec, extents, offset, args))
 
     file.tile = [changed(tile) for tile in file.tile]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

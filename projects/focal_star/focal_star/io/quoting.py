@@ -1,4 +1,4 @@
-"""Quotes values of files for messages. It needs only the standard library."""
+"""Shortens values and errors for messages. It needs only the standard library."""
 
 import reprlib
 from typing import Any
@@ -16,3 +16,8 @@ def shown(value: Any) -> str:
     """A value as a message shows it: quoted, on one line, and cut if it is long."""
     text = _REPR.repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class if it has none."""
+    return str(error).partition("\n")[0] or type(error).__name__

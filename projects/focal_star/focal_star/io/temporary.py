@@ -1,8 +1,8 @@
 """Temporary files and folders that do not outlive a killed process for long, and lock files.
 
-Who makes a temporary file holds a lock (flock) on it. The system releases the lock when the process
-ends, however it ends, so that the next process that looks there removes what nobody holds. Where
-the file system has no such locks, nothing is removed.
+The process that makes a temporary file holds a lock (flock) on it. The system releases the lock
+when the process ends, however it ends, so that the next process that looks there removes what
+nobody holds. Where the file system has no such locks, nothing is removed.
 """
 
 import errno

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def cached_feature_mapper(
         and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
     ):
         return mapper
-    narrow = _narrow_type(model) if autocast else None
+    narrow = NARROW_TYPES[model.device.type] if autocast else None
     key = _key(_determinants(cfg, model, net, mapper, narrow), net, records)
     folder, anchors = Path(cfg.CACHE_DIR) / "frozen" / key, None
     with locked(lock_of(folder)), kept_random_state():
@@ -139,10 +139,6 @@ def cached_feature_mapper(
             os.utime(folder)
             forget_oldest(folder.parent, MAX_BYTES, keep=folder)
     return mapper
-
-
-def _narrow_type(model: nn.Module) -> torch.dtype:
-    return NARROW_TYPES[model.device.type]
 
 
 def _determinants(
@@ -201,7 +197,7 @@ def _write(
     records: list[dict[str, Any]],
     narrow: torch.dtype | None,
 ) -> None:
-    """Compute and write, whole or not at all."""
+    """Compute and write, whole or not at all, in the precision of a training step."""
     logger.info("Computing the frozen part of the backbone on %d images", len(records))
     with temporary_folder(folder) as temporary:
         mapped = []
@@ -209,7 +205,7 @@ def _write(
             for start in range(0, len(records), _BATCH):
                 batch = [mapper(record) for record in records[start : start + _BATCH]]
                 mapped += [image["instances"] for image in batch]
-                with torch.no_grad(), _precision(model.device, narrow):
+                with torch.no_grad(), torch.autocast(model.device.type, narrow, narrow is not None):
                     found = net.frozen(model.preprocess_image(batch).tensor)
                 array = _as_numpy(found.permute(0, 2, 3, 1))  # (N, H, W, C)
                 if start == 0:
@@ -223,11 +219,6 @@ def _write(
         names = [record["file_name"] for record in records]
         (temporary / "images.json").write_text(json.dumps(names), "utf-8")
         temporary.rename(folder)
-
-
-def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager:
-    """The precision of a training step."""
-    return nullcontext() if narrow is None else torch.autocast(device.type, dtype=narrow)
 
 
 def _as_numpy(features: Tensor) -> np.ndarray:

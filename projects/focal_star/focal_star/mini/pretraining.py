@@ -5,7 +5,6 @@ shows an object, or background as an additional class.
 """
 
 import hashlib
-import io
 import json
 import logging
 import time
@@ -24,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from focal_star.data.images import read_image
+from focal_star.errors import ConfigError
 from focal_star.io.temporary import remove_abandoned
-from focal_star.io.writing import write_whole
 from focal_star.mini.backbone import build_narrow_resnet
 from focal_star.training import checkpoints
 
@@ -53,9 +52,7 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
             accuracy,
         )
         state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
-        content = io.BytesIO()  # so a full disk is an OSError; torch.save would raise another error
-        torch.save({"model": state, "accuracy": accuracy, "key": key}, content)
-        write_whole(path, content.getvalue())
+        checkpoints.write(path, {"model": state, "accuracy": accuracy, "key": key})
     return path
 
 
@@ -71,26 +68,17 @@ def _fault(path: Path, key: str) -> str:
         return "missing"
     try:
         saved = checkpoints.read(path)
-    except Exception as error:  # the errors for broken files have no common base class
-        return str(error).partition("\n")[0] or type(error).__name__
+    except (ConfigError, OSError) as error:
+        return str(error)
     return "" if saved.get("key") == key else "other content"
 
 
 def _key_and_path(cfg: CfgNode, dataset_sha256: str) -> tuple[str, Path]:
     resnets = cfg.MODEL.RESNETS.clone()
     resnets.defrost()
-    resnets.OUT_FEATURES = [
-        "res3",
-        "res4",
-        "res5",
-    ]  # this affects no weight
-    content = [
-        cfg.PRETRAINING,
-        cfg.MODEL.CHANNELS_LAST,
-        resnets,
-        cfg.MODEL.PIXEL_MEAN,
-        cfg.MODEL.PIXEL_STD,
-    ]
+    resnets.OUT_FEATURES = ["res3", "res4", "res5"]  # this affects no weight
+    model = cfg.MODEL
+    content = [cfg.PRETRAINING, model.CHANNELS_LAST, resnets, model.PIXEL_MEAN, model.PIXEL_STD]
     if cfg.INPUT.BIT_DEPTH is not None:
         content.append(cfg.INPUT.BIT_DEPTH)
     text = json.dumps([dataset_sha256, [str(part) for part in content]])
@@ -223,8 +211,7 @@ class _Crops:
         return self._cut(image, x - side / 2, y - side / 2, side)
 
     def _cut(self, image: Image.Image, left: float, top: float, side: float) -> np.ndarray:
-        box = (left, top, left + side, top + side)
-        size = (self.size, self.size)
-        transform = (side / self.size, 0, box[0], 0, side / self.size, box[1])
+        size, scale = (self.size, self.size), side / self.size
+        transform = (scale, 0, left, 0, scale, top)
         crop = image.transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR)
         return np.asarray(crop)

@@ -66,7 +66,7 @@ def masked_smooth_l1(
     """The smooth L1 loss of :func:`dense_box_loss`, by masks instead of positions."""
     predicted, mask = cat(pred_anchor_deltas, dim=1), pos_mask[..., None]  # (N, R, 4), (N, R, 1)
     wanted = _deltas(Boxes.cat(anchors).tensor, torch.stack(gt_boxes), transform)
-    # Neither a logarithm of 0 nor its gradient may come through.
+    # The logarithm of a box without area, and its gradient, must not reach the sum.
     error = (predicted - torch.where(mask, wanted, predicted.detach())).abs()
     if beta >= L1_BELOW:
         error = torch.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta)

@@ -51,9 +51,7 @@ class ClassificationLoss:
         options: dict[str, Any] = {"alpha": alpha, "gamma": gamma, **special}
         self.loss_name, self.loss_kernel = name, kernel
         self.classification_loss = partial(LOSSES[name], reduction="sum", **options)
-        self.classification_loss(
-            torch.zeros(1), torch.zeros(1)
-        )  # fails now if alpha is bad, not in training
+        self.classification_loss(torch.zeros(1), torch.zeros(1))  # refuses a bad alpha or gamma
         self._fused_loss_options = {"name": name, "kernel": kernel, **options}
 
     @cached_property

@@ -13,7 +13,7 @@ from torchvision.ops import nms
 
 METHODS = ("ohem", "ohem_1_3")
 
-NEGATIVES_TO_A_POSITIVE = 3
+NEGATIVES_PER_POSITIVE = 3
 
 
 def select_anchors(
@@ -78,10 +78,10 @@ def _one_to_three(
         kept: ranks, ascending, that NMS kept of the first ``tried``.
         positive: bool, by rank.
     """
-    share = batch_size // (1 + NEGATIVES_TO_A_POSITIVE)
+    share = batch_size // (1 + NEGATIVES_PER_POSITIVE)
     is_positive = positive[kept]
     positives = kept[is_positive][:share]
-    wanted = NEGATIVES_TO_A_POSITIVE * max(len(positives), 1)
+    wanted = NEGATIVES_PER_POSITIVE * max(len(positives), 1)
     negatives = kept[~is_positive][:wanted]
     complete = len(negatives) == wanted and (len(positives) == share or not positive[tried:].any())
     return torch.cat([positives, negatives]), complete

@@ -7,7 +7,7 @@ INITIALISATIONS = ("normal", "he")
 
 
 def initialise_subnets(head: nn.Module, initialisation: str) -> None:
-    """Draw the weights of the hidden convolutions of both subnets anew, in place.
+    """Draw new weights for the hidden convolutions of both subnets, in place.
 
     The paper (arXiv:1708.02002, section 4.1) and Detectron2 draw them from a normal distribution
     with a standard deviation of .01, which suits 256 channels: each convolution then passes on

@@ -5,6 +5,7 @@ The request is a JSON file::
     {
       "annotations": the validation split's file in COCO's format,
       "selection_seed": determines how the images are divided, see focal_star.evaluation.halves,
+      "max_detections": how many detections per image and category count,
       "cells": [
         {
           "detections": the model's detections on the split, in COCO's results format,
@@ -53,7 +54,12 @@ def evaluate(request: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:
         try:
             results = json.loads(Path(cell["detections"]).read_text(encoding="utf-8"))
             found = on_halves(
-                content, results, request["selection_seed"], cell["resamples"], cell["whole"]
+                content,
+                results,
+                request["selection_seed"],
+                cell["resamples"],
+                cell["whole"],
+                request["max_detections"],
             )
         except ConfigError:
             raise

@@ -19,11 +19,9 @@ from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.evaluation.loss_distribution import KINDS, hardest_share, loss_distribution
-from focal_star.extensions import trainer_class
 from focal_star.io.writing import write_whole
 from focal_star.modeling.retinanet import FocalStarRetinaNet
-from focal_star.training.checkpoints import CompleteCheckpointer
-from focal_star.training.trainer import Trainer
+from focal_star.training.engine import load_model
 
 GAMMAS = {"ce": (0.0,), "focal": (0.5, 1.0, 2.0, 5.0), "focal_star": (0.125, 0.25, 0.5, 1.0, 2.0)}
 """Rows of the printed table."""
@@ -65,20 +63,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _of_checkpoint(options: argparse.Namespace) -> dict[str, Any]:
-    pairs = ["MODEL.WEIGHTS", options.weights]
-    cfg = load_config(options.config_file, [*options.opts, *pairs])
+    overrides = [*options.opts, "MODEL.WEIGHTS", options.weights]
+    cfg = load_config(options.config_file, overrides)
     check_device(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty; valid: a data set to measure on")
     register_datasets(cfg)
-    trainer: type[Trainer] = trainer_class(cfg, Trainer)
-    model = trainer.build_model(cfg)
+    model = load_model(cfg, trusted=cfg.MODEL.TRUSTED_WEIGHTS)
     if not isinstance(model, FocalStarRetinaNet):
         raise ConfigError(
             f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}, which has no loss of this "
             f"project; valid: {FocalStarRetinaNet.__name__}, CachedRetinaNet"
         )
-    CompleteCheckpointer(model, trusted=cfg.MODEL.TRUSTED_WEIGHTS).load(options.weights)
     return loss_distribution(cfg, model, options.images)
 
 

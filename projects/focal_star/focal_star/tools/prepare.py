@@ -44,12 +44,13 @@ from focal_star.data.validation.checks import (
     require_valid,
     splits_of,
 )
+from focal_star.io.addresses import is_address
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.proposal import proposed_for
 from focal_star.tools.doctor.requirements import require
 from focal_star.training.engine import prepare_data_and_weights
-from focal_star.training.initial_weights import fetch, is_address
+from focal_star.training.initial_weights import fetch
 
 
 def prepare_variants(cfgs: dict[str, CfgNode]) -> dict[str, Any]:

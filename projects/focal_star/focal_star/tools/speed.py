@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,10 +36,8 @@ from focal_star.data.registration import register_datasets
 from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.evaluation.rounds import time_round, use_one_thread
-from focal_star.extensions import trainer_class
 from focal_star.training import interruption
-from focal_star.training.checkpoints import CompleteCheckpointer
-from focal_star.training.trainer import Trainer
+from focal_star.training.engine import load_model
 
 MAX_IMAGES = 50
 """The maximum number of images that a process keeps in memory; a longer round repeats them."""
@@ -90,7 +89,7 @@ def _serve(connection: Connection, checkpoint: Path, images: int) -> None:
     try:
         model, inputs = load(checkpoint)
         use_one_thread()
-        connection.send(time_round(model, inputs, images).as_dict())
+        connection.send(asdict(time_round(model, inputs, images)))
     except (ConfigError, DatasetError, OSError) as error:
         connection.send({"error": str(error)})
 
@@ -107,9 +106,7 @@ def load(checkpoint: Path) -> tuple[nn.Module, list[dict[str, Any]]]:
     cfg = load_config(config_file, pairs)
     check_device(cfg)
     register_datasets(cfg)
-    model = trainer_class(cfg, Trainer).build_model(cfg).eval()
-    CompleteCheckpointer(model).load(str(checkpoint))
-    return model, _inputs(cfg)
+    return load_model(cfg).eval(), _inputs(cfg)
 
 
 def _inputs(cfg: CfgNode) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from focal_star.compat import has_torch_load
 from focal_star.errors import ConfigError
+from focal_star.io.quoting import first_line
 from focal_star.io.temporary import remove_abandoned
 from focal_star.io.writing import write_whole
 from focal_star.training.unpickling import read_arrays
@@ -70,9 +71,7 @@ class Checkpointer(DetectionCheckpointer):
         wrong = [k for k, v in content["model"].items() if not isinstance(v, Tensor | np.ndarray)]
         if wrong:
             kind = type(content["model"][wrong[0]]).__name__
-            raise ConfigError(
-                f"{filename}: {wrong[0]!r:.200} is a {kind}, where a tensor is wanted"
-            )
+            raise ConfigError(f"{filename}: {wrong[0]!r:.200} is a {kind}, not a tensor")
         return content
 
     def _content_of(self, filename: str) -> dict[str, Any]:
@@ -165,14 +164,14 @@ def read(path: Path, trusted: bool = False) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise ConfigError(
             f"{path} is not loaded: it is broken, or holds more than tensors and plain values, "
-            f"which could run any code; {TO_TRUST}. ({_first_line(error)})"
+            f"which could run any code; {TO_TRUST}. ({first_line(error)})"
         ) from error
     except OSError:
         raise
     except Exception as error:  # what a broken file raises has no common base
-        raise ConfigError(f"{path} is broken: {_first_line(error)}") from error
+        raise ConfigError(f"{path} is broken: {first_line(error)}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds a {type(content).__name__}, where a dict is wanted")
+        raise ConfigError(f"{path} holds a {type(content).__name__}, not a dict")
     if not isinstance(model := content.get("model", {}), dict):
         raise ConfigError(
             f"{path} has a {type(model).__name__} as its model, not a dict of tensors"
@@ -275,7 +274,3 @@ def _check_last_checkpoint(folder: Path) -> None:
         name = path.read_text("utf-8", errors="replace").strip()
         if not _NUMBERED.fullmatch(name) or not (folder / name).is_file():
             logger.warning("%s says %r, which is no checkpoint; it is ignored", path, name)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

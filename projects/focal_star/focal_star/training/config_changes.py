@@ -46,7 +46,7 @@ RULES = {
 }
 """Key (or, with a point at the end, part) of the config -> what a change of it does.
 
-The longest one that fits a key counts, and ``REFUSED`` where none does.
+The longest match counts; a key without a match is ``REFUSED``.
 """
 
 OF_ONE_DETECTOR = {

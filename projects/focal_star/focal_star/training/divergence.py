@@ -22,6 +22,7 @@ from detectron2.utils import comm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from focal_star.evaluation.validation_images import matched
 from focal_star.io.writing import write_whole
 from focal_star.random_state import random_state, set_random_state
 from focal_star.training import checkpoints
@@ -72,6 +73,8 @@ class DivergenceGuard(HookBase):
         self._folder = Path(self.trainer.cfg.OUTPUT_DIR)
         self._model = self.trainer.checkpointer.model  # loop.model, or what that one wraps
         self._parameters = [p for group in loop.optimizer.param_groups for p in group["params"]]
+        norms = (m for m in self._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+        self._statistics = [buffer for norm in norms for buffer in norm.buffers()]
         # Called by Detectron2 between the backward pass and the optimizer's step.
         self._write_metrics = loop._write_metrics
         loop._write_metrics = self._check
@@ -81,7 +84,8 @@ class DivergenceGuard(HookBase):
 
     def before_step(self) -> None:
         # The parts of a checkpoint that the forward pass changes.
-        self._before = random_state(), getattr(self._model, "loss_normalizer", None)
+        statistics = [buffer.clone() for buffer in self._statistics]
+        self._before = random_state(), getattr(self._model, "loss_normalizer", None), statistics
 
     def after_train(self) -> None:
         if comm.is_main_process() and self.trainer.iter == self.trainer.max_iter:
@@ -155,8 +159,10 @@ class DivergenceGuard(HookBase):
         iteration = self.trainer.iter
         if iteration == 0:
             return None
-        random, self._model.loss_normalizer = self._before
+        random, self._model.loss_normalizer, statistics = self._before
         set_random_state(random)
+        for buffer, before in zip(self._statistics, statistics, strict=True):
+            buffer.copy_(before)
         self.trainer.iter = self.trainer._trainer.iter = iteration - 1
         state = self.trainer.full_state() | self._content
         self.trainer.iter = self.trainer._trainer.iter = iteration
@@ -217,7 +223,7 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def p_t_of_batch(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Any]:
+def p_t_of_batch(model: RetinaNet, batch: list[dict[str, Any]]) -> dict[str, Any]:
     """The histogram of p_t over a batch, from one more forward pass of a RetinaNet.
 
     Only BatchNorm's running statistics change in the model, if it has any.
@@ -225,23 +231,9 @@ def p_t_of_batch(model: nn.Module, batch: list[dict[str, Any]]) -> dict[str, Any
     Returns:
         What :func:`p_t_histogram` returns, over all images.
     """
-    found = []
-
-    def losses(anchors, pred_logits, gt_labels, *others) -> dict[str, Tensor]:
-        found.append((torch.cat(pred_logits, dim=1), torch.stack(gt_labels)))
-        return {}
-
-    vis_period, model.vis_period = model.vis_period, 0  # it may not draw such boxes
-    model.losses = losses  # hides the class's own
-    try:
-        model(batch)
-    finally:
-        del model.losses
-        model.vis_period = vis_period
-    logits, labels = found[0]
-    return _summed(
-        [p_t_histogram(x, y, model.num_classes) for x, y in zip(logits, labels, strict=True)]
-    )
+    found = matched(model, batch)
+    images = zip(torch.cat(found.pred_logits, dim=1), found.labels, strict=True)
+    return _summed([p_t_histogram(*image, model.num_classes) for image in images])
 
 
 def p_t_histogram(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def train(
         return start.outcome
     for warning in schedule_warnings(cfg):
         logger.warning(warning)
+    if len(cfg.DATASETS.TEST) > 1:
+        logger.warning("%s has no AP of several DATASETS.TEST; metrics.json has it", RESULT_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     outcome = _train(cfg, start, trusted)
     if comm.get_world_size() > 1:
@@ -204,9 +206,22 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
     check_config(cfg)
     check_derived(cfg)
     flush_subnormals(cfg)
+    return Trainer.test(cfg, load_model(cfg, trusted))
+
+
+def load_model(cfg: CfgNode, trusted: bool = False) -> torch.nn.Module:
+    """The model of a config with the weights of ``MODEL.WEIGHTS``.
+
+    Args:
+        cfg: the config; the data sets that it names are registered.
+        trusted: whether code in the file of the weights is run.
+
+    Raises:
+        ConfigError: the weights do not fill the model.
+    """
     model = extensions.trainer_class(cfg, Trainer).build_model(cfg)
     CompleteCheckpointer(model, trusted=trusted).load(cfg.MODEL.WEIGHTS)
-    return Trainer.test(cfg, model)
+    return model
 
 
 def _with_seed(cfg: CfgNode, start: dict[str, Any] | None) -> CfgNode:

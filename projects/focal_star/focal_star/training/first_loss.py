@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 
 import torch
 from detectron2.config import CfgNode
@@ -14,6 +14,7 @@ from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.compat import INITIAL_NORMALIZER, MOMENTUM
+from focal_star.modeling.anchors import anchors_of_image
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,11 @@ def predict_first_loss(
 
 
 def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
-    """Predict the first ``loss_cls`` for a config, log it, and warn where it is out of hand.
+    """Predict the first ``loss_cls`` for a config, log it, and warn if it is too large.
 
-    A batch is shared out among the processes that are running.
-
-    The anchors are matched to the boxes of the first ``sample`` training images, at the first of
-    the training scales, so that the share of positives is the data's own.
+    The processes share a batch. The anchors are matched to the boxes of the first ``sample``
+    training images, at the first of the training scales, so that the share of positives is the
+    data's own.
     """
     anchors, positives, matched = _count_anchors(cfg, model, sample)
     predicted = predict_first_loss(
@@ -104,7 +104,12 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
     """
     records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     records = records[:sample]
-    counts, anchors_of = torch.zeros(3), cache(partial(_anchors, model))
+
+    @cache
+    def anchors_of(height: int, width: int) -> list[Boxes]:
+        return [boxes.to("cpu") for boxes in anchors_of_image(model, height, width)]
+
+    counts = torch.zeros(3)
     prior = cfg.MODEL.RETINANET.PRIOR_PROB
     for record in records:
         height, width = record["height"], record["width"]
@@ -123,13 +128,3 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
         counts += torch.tensor([mask.sum() for mask in (counted, counted & positive, positive)])
     anchors, positives, matched = (counts / max(len(records), 1)).tolist()
     return anchors, positives, matched
-
-
-def _anchors(model: RetinaNet, height: int, width: int) -> list[Boxes]:
-    """The anchors of each level for an image, without running the network."""
-    divisor = max(model.backbone.size_divisibility, 1)
-    height, width = (math.ceil(extent / divisor) * divisor for extent in (height, width))
-    shapes = model.backbone.output_shape()
-    strides = [shapes[name].stride for name in model.head_in_features]
-    maps = [torch.empty(1, 1, math.ceil(height / s), math.ceil(width / s)) for s in strides]
-    return [boxes.to("cpu") for boxes in model.anchor_generator(maps)]

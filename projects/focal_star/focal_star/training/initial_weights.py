@@ -9,9 +9,6 @@ from urllib.parse import urlparse
 from detectron2.utils.file_io import Detectron2Handler, PathManager
 
 from focal_star.errors import ConfigError
-from focal_star.io.addresses import is_address
-
-__all__ = ["copy_of", "fault_of_server", "fetch", "is_address", "url_of"]
 
 SECONDS = 10.0
 """How long a server may take to answer."""

@@ -134,8 +134,7 @@ def _wait() -> None:
 def _comes_within(seconds: float) -> bool:
     """Whether SIGTERM comes in that time, which is then cut short.
 
-    Of the other signals, Ctrl-C has a time limit set; the main thread ends the process before that
-    if it can.
+    Ctrl-C starts a time limit, after which the process ends if the main thread has not ended it.
     """
     end = time.monotonic() + seconds
     while select.select([_State.signals], [], [], max(0.0, end - time.monotonic()))[0]:

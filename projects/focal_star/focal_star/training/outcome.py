@@ -119,7 +119,7 @@ def environment(cfg: CfgNode) -> dict[str, str]:
         "num_threads": str(torch.get_num_threads()),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": sys.version.split()[0],
-        # A build says more of itself in its metadata than in its module.
+        # The metadata of a build is more specific than its module.
         "detectron2": _version("detectron2") or detectron2.__version__,
         "focal_star": __version__,
         "lock": _lock(),

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, get_cfg
-from detectron2.modeling import build_model
+from detectron2.modeling import BACKBONE_REGISTRY, build_model
 
 from focal_star import __version__, extensions
 from focal_star.config import load_config
@@ -71,7 +71,7 @@ def plain_config(cfg: CfgNode) -> CfgNode:
         cfg: a config of this project, derived (:func:`focal_star.config.derive`).
 
     Raises:
-        ConfigError: a backbone of this project that Detectron2 has nothing for.
+        ConfigError: a backbone that Detectron2 does not have.
     """
     plain = get_cfg()
     for section in _SECTIONS:
@@ -89,6 +89,10 @@ def plain_config(cfg: CfgNode) -> CfgNode:
                 "Detectron2"
             )
         model.RESNETS.STEM_OUT_CHANNELS = model.RESNETS.RES2_OUT_CHANNELS = WIDTH
+    if not BACKBONE_REGISTRY.get(model.BACKBONE.NAME).__module__.startswith("detectron2."):
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME is {model.BACKBONE.NAME}, which plain Detectron2 does not have"
+        )
     plain.DATASETS.TRAIN = ()
     model.WEIGHTS = WEIGHTS_FILE if is_narrow(cfg) else "model_final.pth"
     return plain

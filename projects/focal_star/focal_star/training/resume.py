@@ -70,7 +70,7 @@ class Start:
     """Where a training starts.
 
     Attributes:
-        given: the config that it was asked for with.
+        given: the config as it was read, before its preparation.
         state: the content of the checkpoint to resume from; None for the beginning.
         changes: the changes of the config, which are used from here on.
         outcome: the outcome of the training that is finished already; None if there is one to do.
@@ -83,7 +83,7 @@ class Start:
 
 
 def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
-    """Find out from ``OUTPUT_DIR`` where a training starts, before anything is written there.
+    """Read in ``OUTPUT_DIR`` where a training starts, before anything is written there.
 
     An earlier training that is not resumed is moved to ``earlier/<number>/`` there.
 
@@ -91,8 +91,8 @@ def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
         cfg: the config; prepared or not.
         resume: whether to resume from the newest usable checkpoint, or to return the outcome of a
             training that is finished.
-        config_file: the file that ``cfg`` is from; if it belongs to the earlier training, it also
-            stays where it is, for it is read again.
+        config_file: the file that ``cfg`` is from; if it belongs to the earlier training, it is
+            copied instead of moved, because it is read again.
 
     Raises:
         ConfigError: the training that is there cannot be resumed with this config, or with this
@@ -135,7 +135,7 @@ def _checkpoint(cfg: CfgNode, resume: bool, config_file: str) -> Path | None:
     if path is not None:
         return path
     if resume:
-        logger.info("There is no checkpoint to resume from in %s; starting anew", folder)
+        logger.info("%s has no checkpoint to resume from; starting from the beginning", folder)
     if holds_training(folder):
         _check_weights_stay(cfg.MODEL.WEIGHTS, folder)
         place = keep_earlier(folder, Path(config_file) if config_file else None)

@@ -8,7 +8,7 @@ EARLIER = "earlier"
 EVALUATION = "evaluation"
 
 TRACES = ("model_*.pth", "last_checkpoint", "metrics.json", "result.json", "divergence.json")
-"""Files of which one at least is left by every training that has begun."""
+"""Every training that has started leaves at least one of these files."""
 
 FILES = (
     "model_[0-9]*.pth*",  # first, so that nothing is resumed after a kill between two moves
@@ -48,7 +48,7 @@ def keep_earlier(folder: Path, copied: Path | None = None) -> Path:
 
     Args:
         folder: the output folder of the training.
-        copied: a file that is copied where it belongs to the training, since it is still read.
+        copied: a file that is copied instead of moved, because it is still read.
     """
     place = new_folder(folder / EARLIER)
     for path in files_of(folder):
@@ -65,7 +65,7 @@ def evaluation_folder(folder: Path) -> Path:
 
 
 def new_folder(parent: Path) -> Path:
-    """Make ``parent/<number>``, by a number higher than all that are there."""
+    """Make ``parent/<number>``, with a number above all existing ones."""
     parent.mkdir(parents=True, exist_ok=True)
     used = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
     for number in itertools.count(max(used, default=0) + 1):

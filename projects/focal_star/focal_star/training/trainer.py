@@ -96,8 +96,10 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def analyse(cls, cfg: CfgNode) -> dict[str, Any] | None:
-        """What :mod:`focal_star.evaluation.analysis` finds in the detections that :meth:`test`
-        wrote last; None where there is not one data set to test on."""
+        """The analysis of the detections that :meth:`test` wrote last.
+
+        None unless there is exactly one data set to test on.
+        """
         if len(cfg.DATASETS.TEST) != 1:
             return None
         results_file = Path(cfg.OUTPUT_DIR) / "inference" / RESULTS_FILE
@@ -117,7 +119,7 @@ class Trainer(DefaultTrainer):
         ]
         if self.start is None:
             return hooks
-        # Without times of the first iterations, as it warms up, metrics.json would get other lines.
+        # By default it omits the times of its first iterations, and metrics.json would differ.
         return [IterationTimer(0) if isinstance(h, IterationTimer) else h for h in hooks]
 
     def build_writers(self) -> list[EventWriter]:
@@ -143,17 +145,9 @@ class Trainer(DefaultTrainer):
         else:
             self._load_start(self.start)
         if self.cfg.VIS_PERIOD > 0:
-            self._draw_pictures(self.checkpointer.model)
-
-    def _draw_pictures(self, model: torch.nn.Module) -> None:
-        """Have the pictures of a training draw none of its random numbers."""
-        draw = model.visualize_training
-
-        def draw_aside(*args: Any) -> None:
-            with kept_random_state():  # Detectron2 draws the colours of boxes
-                draw(*args)
-
-        model.visualize_training = draw_aside
+            # A picture takes no random number from the training: Detectron2 draws colours of boxes.
+            model = self.checkpointer.model
+            model.visualize_training = kept_random_state()(model.visualize_training)
 
     def _load_start(self, start: dict[str, Any]) -> None:
         try:
@@ -165,7 +159,7 @@ class Trainer(DefaultTrainer):
         self.start_iter = self.data_loader.position = self.iter + 1
 
     def full_state(self) -> dict[str, Any]:
-        """All that a training depends on after an iteration. Every process must call this."""
+        """Everything that the rest of a training depends on. Every process must call this."""
         ranks = comm.gather(rank_state(self))
         if not comm.is_main_process():
             return {}
@@ -205,5 +199,5 @@ class Trainer(DefaultTrainer):
     def after_train(self) -> None:
         if self.interrupted:
             return  # the hooks would evaluate after the last iteration, and write another line
-        self.iter = min(self.iter, self.max_iter)  # of a training whose iterations were all done
+        self.iter = min(self.iter, self.max_iter)  # if it resumed after its last iteration
         super().after_train()

@@ -25,7 +25,7 @@ except ImportError:  # numpy 1
 
 
 class RefusedPickle(pickle.UnpicklingError):
-    """The pickle holds more than arrays; the message names the first thing that is none."""
+    """The pickle holds more than arrays; the message names the first other object."""
 
 
 def read_arrays(path: Path) -> Any:

@@ -8,8 +8,8 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, pairwise_iou
 
 from focal_star.config import CONFIGS, load_config
+from focal_star.modeling.anchors import anchors_of_image
 from focal_star.tools.doctor.anchor_coverage import best_iou, coverage, levels_of, scaled
-from focal_star.training.first_loss import _anchors
 
 COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
@@ -38,7 +38,7 @@ def boxes() -> np.ndarray:
 )
 def test_the_best_iou_is_that_of_all_anchors_of_detectron2(boxes, path, pairs):
     cfg = load_config(path, ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", *pairs])
-    anchors = Boxes.cat(_anchors(build_model(cfg), 300, 400))
+    anchors = Boxes.cat(anchors_of_image(build_model(cfg), 300, 400))
     truth = Boxes(torch.tensor(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)))
     expected = pairwise_iou(Boxes(truth.tensor.float()), anchors).max(dim=1).values
     extents = np.tile([300, 400], (len(boxes), 1))

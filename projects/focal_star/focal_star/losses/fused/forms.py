@@ -74,11 +74,11 @@ def in_blocks(
         value, slope = loss(t)
         sums[number] = value.sum()
         if gradient is not None:
-            _keep(slope, factor, gradient[block])
+            _write_scaled(slope, factor, gradient[block])
     value, slope = loss(-rows[anchors, classes].to(computed).clamp(-limit, limit))
     if gradient is not None:
         of_positives = torch.empty_like(slope, dtype=kept)
-        _keep(slope, -positive_weight * scale, of_positives)
+        _write_scaled(slope, -positive_weight * scale, of_positives)
         gradient.view(-1)[places] = of_positives
     total = sums.sum() * negative_weight + value.double().sum() * positive_weight
     return (total * scale).to(computed), gradient
@@ -138,7 +138,7 @@ def in_masked_blocks(
     return total.to(computed), gradient
 
 
-def _keep(slope: Tensor, factor: Number, out: Tensor) -> None:
+def _write_scaled(slope: Tensor, factor: Number, out: Tensor) -> None:
     """Write ``slope`` times ``factor`` to ``out``, clamped to the range of a narrower type."""
     if out.dtype == slope.dtype:
         torch.mul(slope, factor, out=out)
@@ -157,16 +157,16 @@ def in_one_pass(
     rows, labels = rows.contiguous(), labels.contiguous()
     torch._dynamo.mark_dynamic(rows, 0)
     torch._dynamo.mark_dynamic(labels, 0)
-    given = {key: value for key, value in loss.own.items() if value is not None}
+    given = {key: value for key, value in loss.options.items() if value is not None}
     numbers = _numbers(
         (*loss.weights, loss.limit(computed), loss.gamma, *given.values()), computed, rows.device
     )
-    own = dict.fromkeys(loss.own) | dict(zip(given, numbers[4:], strict=True))
+    options = dict.fromkeys(loss.options) | dict(zip(given, numbers[4:], strict=True))
     factor = as_tensor(scale, computed, rows.device)
     run = _compiled(loss.name, tuple(given), rows.shape[1], rows.dtype, rows.device)
     # Another state of autocast would compile it again, with the same result.
     with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
-        total, gradient = run(rows, labels, loss.name, numbers[:4], own, factor)
+        total, gradient = run(rows, labels, loss.name, numbers[:4], options, factor)
     return total, gradient if with_gradient else None
 
 
@@ -177,8 +177,8 @@ def _compiled(*key: object) -> Callable[..., tuple[Tensor, Tensor]]:
     The compiler compiles a code object for at most eight kinds of arguments, so each key gets its
     own code object.
     """
-    own = FunctionType(_loss_and_gradient.__code__.replace(), globals())
-    return torch.compile(own, fullgraph=True)
+    copied = FunctionType(_loss_and_gradient.__code__.replace(), globals())
+    return torch.compile(copied, fullgraph=True)
 
 
 @lru_cache(64)
@@ -195,12 +195,12 @@ def _loss_and_gradient(
     labels: Tensor,
     name: str,
     numbers: tuple[Tensor, ...],
-    own: dict[str, Tensor | None],
+    options: dict[str, Tensor | None],
     scale: Tensor,
 ) -> tuple[Tensor, Tensor]:
     *weights, limit, gamma = numbers
     total, slope = by_masks(
-        rows, labels, lambda t: FUSED[name](t, gamma, **own), tuple(weights), limit, scale
+        rows, labels, lambda t: FUSED[name](t, gamma, **options), tuple(weights), limit, scale
     )
     return total.to(computed_type(rows)), slope
 
@@ -214,12 +214,12 @@ def fused_loss(
     gamma: float,
     scale: Number = 1.0,
     form: Form = in_blocks,
-    **own: float | None,
+    **options: float | None,
 ) -> Tensor:
     """The sum of a loss over all (anchor, class) whose anchor counts, times ``scale``.
 
     Args:
-        name: of ``FUSED``; ``focal_star.losses`` defines it, and alpha, gamma and ``own``.
+        name: of ``FUSED``; ``focal_star.losses`` defines it, and alpha, gamma and ``options``.
         logits: (..., K), any floating-point type.
         labels: (...), int64: a class in 0..K-1, K for background, negative for an anchor that is
             ignored.
@@ -229,7 +229,7 @@ def fused_loss(
             treats it as a constant. For a scalar tensor on the logits' device, the host does not
             wait.
         form: the function that computes the sum and the gradient.
-        own: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
+        options: ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
 
     Returns:
         A scalar, float32 (float64 for float64 logits). It can be differentiated once, with
@@ -241,7 +241,7 @@ def fused_loss(
             f"labels have the shape {tuple(labels.shape)}, logits {tuple(logits.shape)}; labels "
             "must have the shape of the logits without its last dimension"
         )
-    return _Fused.apply(logits, labels, form, Loss(name, alpha, gamma, own), scale)
+    return _Fused.apply(logits, labels, form, Loss(name, alpha, gamma, options), scale)
 
 
 class _Fused(torch.autograd.Function):

@@ -94,17 +94,17 @@ class Loss:
         name: of ``FUSED``.
         alpha: weight of the positive label in [0, 1]; None for no weighting.
         gamma: of the loss.
-        own: its other options, ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
+        options: its other options, ``weight_cap`` of focal_star, ``beta`` of focal_appendix.
     """
 
     name: str
     alpha: float | None
     gamma: float
-    own: Mapping[str, float | None]
+    options: Mapping[str, float | None]
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and derivative by t, without alpha; t may be overwritten."""
-        return FUSED[self.name](t, self.gamma, **self.own)
+        return FUSED[self.name](t, self.gamma, **self.options)
 
     @property
     def weights(self) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from focal_star.io.quoting import first_line
 from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 
@@ -112,7 +113,7 @@ def _torchvision_operators() -> Finding:
     try:
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except (RuntimeError, NotImplementedError) as error:
-        first = str(error).partition("\n")[0]
+        first = first_line(error)
         text = f"they fail with this torch ({first}); install torch and torchvision of one release"
         return Finding(FAULT, "torchvision's operators", text)
     return Finding(OK, "torchvision's operators", "usable")

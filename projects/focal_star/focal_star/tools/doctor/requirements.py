@@ -23,10 +23,11 @@ from focal_star.config import ConfigError
 from focal_star.data.registration import image_options, register_datasets
 from focal_star.data.validation.checks import DatasetError, require_valid
 from focal_star.extensions import weights_maker
+from focal_star.io.addresses import is_address
 from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.tools.doctor.proposal import proposed_for
-from focal_star.training.initial_weights import copy_of, fault_of_server, is_address, url_of
+from focal_star.training.initial_weights import copy_of, fault_of_server, url_of
 
 EXPECTED_IMAGES = {
     "coco_2017_train": 118_287,

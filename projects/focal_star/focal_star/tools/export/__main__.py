@@ -30,7 +30,6 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from inspect import signature
@@ -163,7 +162,8 @@ def export(
     _check(detector, name, size)
     images = list(_photographs(detector, size))
     graph = Detections(detector.model).eval()
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporters': the result is compared with the model
         try:
             content = form.write(graph, images[0])
             run = form.load(content)
@@ -268,14 +268,6 @@ def _about(
         "focal_star": __version__,
         "torch": torch.__version__,
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporters' warnings, because :func:`compare` checks the result."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def main(argv: Sequence[str] | None = None) -> int:
