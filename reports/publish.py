@@ -115,8 +115,11 @@ def gamma(results: Results) -> str:
 
 
 def made(results: Results) -> str:
-    """Data set, schedule, hardware and commit."""
-    return markdown.escape(provenance.caption(results, results.records_of(results.frame)))
+    """Data set, schedule, hardware and commit of the answer and of table (b)."""
+    asked = answer(results).asked
+    shown = {GAMMA, *([asked.grid.name] if asked else ())}
+    records = results.records_of(results.frame[results.frame["grid"].isin(shown)])
+    return markdown.escape(provenance.caption(results, records))
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {

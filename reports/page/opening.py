@@ -64,7 +64,7 @@ def opening(results: Results, found: Answer) -> Opening:
         formulas=losses,
         gist=texts.gist(losses),
         terms=texts.terms(results, asked, losses),
-        scope=texts.scope(results),
+        scope=texts.scope(results, asked),
         verdict=texts.verdict(results, found),
         finding=told,
         forest=forest,

@@ -155,10 +155,10 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
     return " ".join([*symbols, *named, _METRIC, _SCHEDULE])
 
 
-def scope(results: Results) -> tuple[str, ...]:
-    """Data set, input size, schedule and images, and whether the result is about COCO."""
+def scope(results: Results, asked: Question | None) -> tuple[str, ...]:
+    """Data set, input size and schedule of the answer, and whether it is about COCO."""
     name = provenance.dataset_name(results)
-    records = results.records_of(results.frame)
+    records = results.records_of(results.of_grid(asked.grid) if asked else results.frame)
     config = results.config
     edge = config.get("INPUT.SHORT_EDGE") or results.study.base.get("scale")
     parts = [

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.study.cell import Setting
+from ablations.study.grid import Grid, Row
 from reports.page.opening import opening as screen
+from reports.results import provenance
 from reports.statistics.comparisons import compare
 from reports.text import opening
 from reports.text.answer import answer
@@ -127,7 +130,20 @@ def test_the_scope_of_the_published_data(folder):
         ({}, "not COCO"),
     ):
         study.study = replace(study.study, **{"as_published": False, "schedule": 1.0} | changes)
-        assert opening.scope(study.load())[-1] == last
+        assert opening.scope(study.load(), None)[-1] == last
+
+
+def test_the_scope_names_the_schedule_of_the_answer_alone(make_folder):
+    longer = tuple(
+        Row({"schedule": at}, Setting.of(loss="focal", alpha=0.25, gamma=1.0, schedule=at))
+        for at in (0.3, 2.0)
+    )
+    study = make_folder(1, (HEADLINE, Grid("longer", "Training length", ("schedule",), longer)))
+    for grid, number in ((0, STAR), (0, FL), (1, 0), (1, 1)):
+        study.add(study.cell(grid, number), 30.0)
+    results = study.load()
+    assert "0.3x" in provenance.schedule(results.records_of(results.frame))
+    assert screen(results, answer(results)).scope[2] == "1x, 60 iterations"
 
 
 def test_the_forest_names_every_number(folder):
