@@ -30,6 +30,7 @@ from reports.tables.table import AXIS, Table
 from reports.text import opening
 from reports.text.answer import answer
 from reports.text.findings import finding
+from reports.text.sentences import counted
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -111,15 +112,18 @@ def gamma(results: Results) -> str:
         if column.kind == AXIS or MAIN_METRIC in column.group.split()
     ]
     text = finding(results, grid, table.comparisons)
-    return f"{markdown.escape(text)}\n\n{Table(columns).to_markdown()}"
+    frame = results.of_grid(grid)
+    seeds = counted(frame["seed"].nunique(), "seed")
+    about = f"{seeds} per row · {provenance.caption(results, results.records_of(frame))}"
+    parts = (markdown.escape(text), Table(columns).to_markdown(), markdown.escape(about))
+    return "\n\n".join(parts)
 
 
 def made(results: Results) -> str:
-    """Data set, schedule, hardware and commit of the answer and of table (b)."""
+    """Data set, schedule, hardware and commit of the answer."""
     asked = answer(results).asked
-    shown = {GAMMA, *([asked.grid.name] if asked else ())}
-    records = results.records_of(results.frame[results.frame["grid"].isin(shown)])
-    return markdown.escape(provenance.caption(results, records))
+    frame = results.of_grid(asked.grid) if asked else results.frame
+    return markdown.escape(provenance.caption(results, results.records_of(frame)))
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {

@@ -14,6 +14,7 @@ from reports.results import provenance
 from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
 from reports.statistics.contenders import contenders, value_at
+from reports.text.sentences import counted
 
 GAMMAS = {"focal": (0.0, 0.5, 1.0, 2.0), "focal_star": (0.0, 0.125, 0.25, 0.5, 1.0)}
 """Loss -> the gammas whose cumulative loss is drawn; those of FL as in the paper's figure 4."""
@@ -171,14 +172,20 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
             rows,
         ),
         "Cumulative share of the loss over the examples, easiest first, for the model trained with "
-        f"{model.trained_with}: {numbers['foreground']:,} "
-        f"foreground and {numbers['background']:,} background examples. An example is an anchor of "
-        "a validation image with one category. All losses are computed without α on the same "
-        "examples after training, as in figure 4 of the focal loss paper. Share of the loss that "
-        "comes from the hardest 20 % of the background examples: "
+        f"{model.trained_with}: {numbers['foreground']:,} foreground and "
+        f"{numbers['background']:,} background examples{_of_images(record)}. An example is an "
+        "anchor of a validation image with one category. All losses are computed without α on the "
+        "same examples after training, as in figure 4 of the focal loss paper. Share of the loss "
+        "that comes from the hardest 20 % of the background examples: "
         f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
         f"{provenance.caption(results, [record])}.",
     )
+
+
+def _of_images(record: Record) -> str:
+    """For example `` of 128 images``; "" if the number is unknown."""
+    images = value_at(record, "loss_distribution", "images")
+    return f" of {counted(images, 'image')}" if isinstance(images, int) else ""
 
 
 def _shares(

@@ -161,7 +161,8 @@ def heat_maps(results: Results) -> Illustrated:
     cells = pd.concat(of_losses.values()).drop_duplicates("cell").sort_index()
     several = (cells["seed"] > cells["seed"].min()).any()
     note = f"{MAIN_METRIC} (%) over α and γ"
-    note += ", mean over all seeds of a setting" if several else ""
+    fresh = " (without the fresh seeds of tuned rows)" if results.cells["judged"].any() else ""
+    note += f", mean over all seeds of a setting{fresh}" if several else ""
     note += ", of all settings with the study's own model and data"
     note += "; γ = 0 is the cross entropy in both" if len(maps) > 1 else ""
     note += "; both maps share a colour scale" if len(maps) > 1 else ""

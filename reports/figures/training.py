@@ -139,7 +139,7 @@ def _family(
         drawn(
             f"training_{groups[0].stem}",
             f"Classification loss over iterations, {name}; {counted(diverged, 'run')} diverged. "
-            f"Last values: {'; '.join(ends)}.",
+            f"Last values of the drawn curves: {'; '.join(ends)}.",
             plots.training_curves,
             panels,
             "classification loss",

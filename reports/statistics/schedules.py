@@ -147,14 +147,21 @@ def agreements(results: Results) -> dict[str, Agreements]:
 
 
 def means_of_settings(results: Results) -> pd.DataFrame:
-    """Mean AP on all images: a line per setting without its schedule, a column per schedule."""
-    cells = results.cells[~results.cells["judged"]]
-    means = cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
-    found: dict[float, dict[str, float]] = {}
-    for setting, mean in means.items():
-        one = results.study.settings[str(setting)]
-        found.setdefault(one.schedule, {})[_without_schedule(one)] = mean
-    return pd.DataFrame(found).sort_index(axis="columns")
+    """Mean AP on all images: a line per setting without its schedule, a column per schedule.
+
+    Each mean is over the seeds that have a value at all of the setting's schedules.
+    """
+    cells = results.cells[~results.cells["judged"]].dropna(subset=MAIN_METRIC)
+    settings = [results.study.settings[one] for one in cells["setting"]]
+    cells = cells.assign(
+        alike=[_without_schedule(one) for one in settings],
+        at=[one.schedule for one in settings],
+    )
+    by_seed = cells.pivot_table(MAIN_METRIC, ["alike", "seed"], "at", sort=False)
+    return pd.DataFrame(
+        {alike: of_one.dropna(axis="columns", how="all").dropna().mean()
+         for alike, of_one in by_seed.groupby("alike", sort=False)}
+    ).T.sort_index(axis="columns")  # fmt: skip
 
 
 def _without_schedule(setting: Setting) -> str:

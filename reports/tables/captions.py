@@ -201,7 +201,9 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
             "Each row is a single run (one seed), so differences between rows are not tested. "
             f"{floor}"
         )
-    text = f"Values are mean ± sample standard deviation over up to {seeds} seeds. {floor}"
+    fewest = min(one.seeds for one in table.comparisons)
+    number = seeds if fewest == seeds else f"up to {seeds}"
+    text = f"Values are mean ± sample standard deviation over {number} seeds. {floor}"
     return f"{text} {_tests(grid, table, table.comparisons, results.study.equivalence_margin)}"
 
 
@@ -217,7 +219,8 @@ def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float)
         f"it is not. Each {CI} is over {SEEDS_AND_IMAGES} and covers a single comparison. The "
         f"p-values rest on a {MODEL}. Equivalent: the difference is significantly smaller than "
         f"{margin:g} {MAIN_METRIC} (two one-sided tests, also after Holm's correction). Undecided: "
-        "neither; if some number of seeds per row would decide it, it is in parentheses.",
+        "neither; the number of seeds per row in parentheses would decide it, whatever the "
+        "difference is.",
         untested(table.row_labels, found),
     ]
     return " ".join(filter(None, sentences))

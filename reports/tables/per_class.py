@@ -61,7 +61,9 @@ def _per_class(
         columns.append(Column(group, one.name, NUMBER, shown(means)))
         texts[f"{what}: {one.name}"] = means
         texts[f"{what}, sd: {one.name}"] = [text for cell in cells for text in cell.sds]
-    return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), _note(found, what, diverged))
+    return Tabled(
+        Table(columns, pd.DataFrame(texts, dtype=object)), _note(results, found, what, diverged)
+    )
 
 
 def _entry_of(entry: tuple[str, ...], category: str) -> Callable[[Record], float]:
@@ -91,7 +93,7 @@ def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[st
     return counts
 
 
-def _note(found: Sequence[Contender], what: str, diverged: float) -> str:
+def _note(results: Results, found: Sequence[Contender], what: str, diverged: float) -> str:
     seeds = max(one.planned for one in found)
     text = f"The {what} of each category comes from one run."
     if seeds > 1:
@@ -101,4 +103,10 @@ def _note(found: Sequence[Contender], what: str, diverged: float) -> str:
         )
     if any(one.diverged for one in found):
         text += f" A run that diverged counts as {100 * diverged:.1f}."
+    judged = {cell.id for cell in results.study.judged}
+    if any(record.cell in judged for one in found for record in one.records):
+        text += (
+            " It is measured on the reporting half of the validation images; their objects are "
+            "counted on both halves."
+        )
     return text

@@ -9,7 +9,7 @@ import numpy as np
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, one_decimal
 from reports.results.load import Results, published
-from reports.results.rows import row_label
+from reports.results.rows import row_label, value_text
 from reports.statistics.comparisons import (
     BETTER,
     EQUIVALENT,
@@ -20,6 +20,7 @@ from reports.statistics.comparisons import (
     noise_floor,
 )
 from reports.statistics.inference import SIGNIFICANCE, Agreement, kendall, least_difference
+from reports.statistics.schedules import SCHEDULE
 from reports.text.sentences import CI, counted, difference_number, listed, p_text, signed
 
 MAX_NAMED = 2
@@ -81,7 +82,8 @@ def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
     known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]
     if not known:
         return "No row of this table has a value yet."
-    parts = [_order(shown), _best(shown, known), _departures(shown)]
+    best = _best_by_schedule(grid, found) if SCHEDULE in grid.columns else _best(shown, known)
+    parts = [_order(shown), best, _departures(shown)]
     text = " ".join(f"{part}." for part in parts if part)
     some = f"{len(known)} of {counted(len(found), 'row')} have a value. " if len(known) < len(
         found) else ""  # fmt: skip
@@ -118,6 +120,21 @@ def _best(shown: _Shown, known: Sequence[int]) -> str:
     return f"{text}. The best published row is {shown.labels[theirs]} with {effect}"
 
 
+def _best_by_schedule(grid: Grid, found: Sequence[Comparison]) -> str:
+    """The best row at each schedule: AP after trainings of different length is not compared."""
+    columns = tuple(column for column in grid.columns if column != SCHEDULE)
+    best: dict[str, tuple[float, str]] = {}
+    for row, one in zip(grid.rows, found, strict=True):
+        at, label = value_text(row, SCHEDULE), row_label(row, columns)
+        if one.mean > best.get(at, (-math.inf, ""))[0]:
+            best[at] = one.mean, label
+    at_best: dict[str, list[str]] = {}
+    for at, (_, label) in best.items():
+        at_best.setdefault(label, []).append(f"{at}x")
+    places = [f"{label} at {listed(schedules)}" for label, schedules in at_best.items()]
+    return f"The best row is {listed(places)}"
+
+
 def _value(shown: _Shown, number: int) -> str:
     """The effect of a row with its interval; the AP of the reference row, or without one."""
     one = shown.ours[number]
@@ -152,9 +169,13 @@ def _departures(shown: _Shown) -> str:
     certain = [n for n in opposite if shown.exceeds_noise(n)]
     if shown.floor is None and not shown.tested:
         certain = opposite
+    if not opposite:
+        return "Every effect that is published has the published sign"
     if not certain:
-        return "No effect departs from the published one in its sign" + (
-            " by more than the noise" if opposite else ""
+        have, their = ("has", "it is") if len(opposite) == 1 else ("have", "they are")
+        effects = counted(len(opposite), "effect")
+        return (
+            f"{effects} {have} the sign opposite to the published one, but {their} within the noise"
         )
     certain.sort(key=lambda number: -abs(shown.ours[number].difference - theirs[number]))
     named = [

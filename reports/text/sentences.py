@@ -67,7 +67,8 @@ def seeds_warning(results: Results) -> str:
     return (
         f"Values are means over {listed(where)}, {means} Elsewhere, each value comes from a single "
         "run, and a difference between two values is no evidence of an effect unless it is larger "
-        "than the noise floor. A setting has in each table the mean over the seeds of that table."
+        "than the noise floor. Each table averages its own seeds, so a setting can have different "
+        "values in different tables."
     )
 
 

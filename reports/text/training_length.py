@@ -41,7 +41,8 @@ def _settled(name: str, found: Order) -> str:
         else f"A swap counts if it is larger than the noise, {found.noise:.1f} {MAIN_METRIC}."
     )
     if not found.swapped:
-        return f"From {first} to {longest}, {rows} does not change. {noise}"
+        beyond = "" if math.isnan(found.noise) else " beyond the noise"
+        return f"From {first} to {longest}, {rows} does not change{beyond}. {noise}"
     swapped = "; ".join(f"{one} ↔ {other}" for one, other in found.swapped)
     before = f"at {schedule_name(found.before)} it differs from the order at {longest} ({swapped})"
     if found.settled == found.schedules[-1]:

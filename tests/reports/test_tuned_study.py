@@ -17,9 +17,11 @@ from reports.statistics.schedules import means_of_settings
 from reports.statistics.tuning import tuned
 from reports.tables import captions
 from reports.tables.grids import grid_table
+from reports.tables.per_class import per_class_ap
 from reports.tables.tuning import ALARM, choices
 from reports.text import tuning as words
 from reports.text.answer import answer
+from tests.reports.analyses import analysis
 from tests.reports.tuned_folder import ALPHAS, FRESH, TunedFolder, finished, setting
 
 
@@ -108,6 +110,16 @@ def test_noise_is_measured_on_the_same_images_where_it_can_be(made):
 def test_the_mean_of_a_setting_on_all_images_leaves_fresh_runs_out(made):
     means = means_of_settings(made.load())
     assert means[1.0][setting("FL", 0.5).id] == 99.0, "AP of its tuning run on all images"
+
+
+def test_values_of_the_reporting_half_beside_objects_of_both_halves_are_explained(
+    made, make_folder
+):
+    explained = "measured on the reporting half of the validation images"
+    assert explained in per_class_ap(made.load()).note
+    plain = make_folder(1)
+    plain.add(plain.cell(0, 0), 10.0, analysis=analysis(10.0))
+    assert explained not in per_class_ap(plain.load()).note
 
 
 def test_choice_and_runners_up(made):

@@ -12,7 +12,7 @@ from reports.page import contents
 from reports.page.blocks import FigureBlock, Text
 from reports.plots.drawing import WIDTH
 from reports.statistics.inference import kendall
-from reports.statistics.schedules import agreements, order
+from reports.statistics.schedules import agreements, means_of_settings, order
 from reports.tables.grids import grid_table
 from reports.text import training_length
 from tests.reports.analyses import analysis
@@ -144,6 +144,20 @@ def test_tau_of_a_table_uses_the_cells_of_every_schedule(folder, own):
     assert training_length.taus(folder(own=own).load()).endswith(
         "table gamma (3 rows): −0.33 at 0.15x, 0.33 at 0.3x and 1.00 at 1x."
     )
+
+
+def test_a_setting_is_averaged_over_the_seeds_that_it_has_at_every_schedule(folder):
+    study = folder(seeds=2, spread=1.0)
+    cell = next(
+        one for one in (study.cell(0, row, 2) for row in range(9)) if one.setting.schedule == 0.15
+    )
+    whole, alone = means_of_settings(study.load()), SETTLES["α-CE"]
+    study.layout.record(cell.id).unlink()  # seed 2 of the first method at 0.15x
+    found = means_of_settings(study.load())
+    first = found.index[0]
+    assert whole.loc[first].to_list() == pytest.approx([ap + 0.5 for ap in alone])
+    assert found.loc[first].to_list() == pytest.approx(alone), "seed 1 alone"
+    assert found.drop(first).equals(whole.drop(first))
 
 
 def test_only_rows_with_every_schedule_count(folder):

@@ -8,6 +8,7 @@ from reports.statistics.comparisons import compare
 from reports.text.findings import finding
 from tests.reports.analyses import analysis
 from tests.reports.conftest import grid
+from tests.reports.statistics.test_schedules import SETTLES, schedules_grid
 
 ALPHAS = ("0.1", "0.25", "0.5", "0.75", "0.9")
 PAPERS = (10.0, 20.0, 28.0, 31.0, 30.0)
@@ -68,7 +69,20 @@ def test_a_departure_beyond_the_noise_is_named(told):
 
 def test_a_departure_within_the_noise_is_not_one(told):
     text = told([[3.0], [6.0], [9.0], [12.0], [12.5]], seeds=4)
-    assert "No effect departs from the published one in its sign by more than the noise." in text
+    assert (
+        "1 effect has the sign opposite to the published one, but it is within the noise." in text
+    )
+
+
+def test_the_best_row_of_a_table_of_schedules_is_that_at_each_schedule(make_folder):
+    folder = make_folder(1, (schedules_grid(),))
+    for number, ap in enumerate(ap for of_one in SETTLES.values() for ap in of_one):
+        folder.add(folder.cell(0, number), ap, analysis=analysis(ap))
+    results = folder.load()
+    (grid,) = results.study.grids
+    assert finding(results, grid, compare(results, grid)).startswith(
+        "The best row is α-CE at 0.15x and FL, γ = 2 at 0.3x and 1x. "
+    )
 
 
 def test_without_noise_every_departure_is_named_but_none_is_certain(told):

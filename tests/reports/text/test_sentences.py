@@ -91,8 +91,8 @@ def test_a_tested_table_explains_bold_and_grey(make_folder, make_study):
         "at 5 % after Holm's correction; grey: it is not. Each 95 % CI is over seeds and images "
         "and covers a single comparison. The p-values rest on a normal model of seeds and images. "
         "Equivalent: the difference is significantly smaller than 1 AP (two one-sided tests, also "
-        "after Holm's correction). Undecided: neither; if some number of seeds per row "
-        "would decide it, it is in parentheses. Not tested (no value): α = 0.5."
+        "after Holm's correction). Undecided: neither; the number of seeds per row in parentheses "
+        "would decide it, whatever the difference is. Not tested (no value): α = 0.5."
     ) in text
     assert "tested:" not in text
     # FL* has no reference row, and its first setting is CE's α = 0.75.
