@@ -112,9 +112,7 @@ def test_the_mean_of_a_setting_on_all_images_leaves_fresh_runs_out(made):
     assert means[1.0][setting("FL", 0.5).id] == 99.0, "AP of its tuning run on all images"
 
 
-def test_values_of_the_reporting_half_beside_objects_of_both_halves_are_explained(
-    made, make_folder
-):
+def test_objects_of_both_halves_beside_values_of_one_are_explained(made, make_folder):
     explained = "measured on the reporting half of the validation images"
     assert explained in per_class_ap(made.load()).note
     plain = make_folder(1)
