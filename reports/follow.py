@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,12 @@ def _ending(parent: int) -> Iterator[None]:
         if asked or os.getppid() != parent:
             raise _Over
 
+    def dropped(unraisable: Any) -> None:
+        if unraisable.exc_type is not _Over:
+            print_dropped(unraisable)
+
     handlers = {signal.SIGTERM: over, signal.SIGALRM: watch}
+    print_dropped, sys.unraisablehook = sys.unraisablehook, dropped
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     signal.setitimer(signal.ITIMER_REAL, WATCH_SECONDS, WATCH_SECONDS)
     try:
@@ -85,3 +91,4 @@ def _ending(parent: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in previous.items():
             signal.signal(number, handler)
+        sys.unraisablehook = print_dropped

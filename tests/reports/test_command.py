@@ -138,8 +138,8 @@ import sys
 
 ALLOWED = (
     "focal_star", "focal_star.io", "focal_star.io.image_files", "focal_star.io.json_text",
-    "focal_star.io.quoting", "focal_star.io.temporary", "focal_star.io.yaml_text",
-    "focal_star.io.writing", "focal_star.identity",
+    "focal_star.io.mistaken", "focal_star.io.quoting", "focal_star.io.temporary",
+    "focal_star.io.yaml_text", "focal_star.io.writing", "focal_star.identity",
     "focal_star.identity.loss_code", "focal_star.identity.sources",
 )  # fmt: skip
 

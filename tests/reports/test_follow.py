@@ -124,6 +124,32 @@ def test_a_half_written_or_strange_record_ends_nothing(folder, start, strange):
     assert process.wait(PATIENCE) == 0 and process.stdout.read() == "over\n"
 
 
+IN_A_DESTRUCTOR = """
+import os, signal, time
+from reports import follow
+
+follow.CLEAN_UP_SECONDS = 0.1
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+with follow._ending(os.getppid()):
+    Last()
+    time.sleep(60)
+print("over")
+"""
+
+
+def test_a_signal_in_a_destructor_ends_it_without_a_word():
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_DESTRUCTOR],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
+
+
 def test_it_ends_with_the_process_that_started_it(folder, start):
     shell = start(folder, prefix=["bash", "-c", '"$@" & echo $!; wait', "bash"])
     pid = int(shell.stdout.readline())

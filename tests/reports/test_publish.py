@@ -144,14 +144,23 @@ def test_the_kept_study_is_whole_and_its_pictures_are_there():
 
 
 def test_the_kept_study_is_one_to_learn_from():
-    """Detectors that have learnt, and orders of anchors and scales that follow the paper's."""
+    """Detectors that have learnt, and effects of anchors and scales like the paper's.
+
+    Table (c) has three seeds: its significant effects are compared. The order of the rows from two
+    scales on is within the noise, so that tau depends on the seeds. Table (e) has one seed.
+    """
     results = published("mini")
     cells = results.cells
     focal = cells[cells["setting"] == "focal-alpha0.25-gamma2"]
     assert focal["AP"].mean() >= 18
     grids = {grid.name: grid for grid in results.study.grids}
-    for name, least in (("anchors", 0.5), ("depth_scale", 0.8)):
-        assert published_agreement(grid_table(results, grids[name])).tau >= least
+    anchors = grid_table(results, grids["anchors"])
+    assert {one.seeds for one in anchors.comparisons} == {3}
+    effects = zip(anchors.comparisons, anchors.published_effects, strict=True)
+    significant = [(ours, theirs) for ours, theirs in effects if ours.survives]
+    assert len(significant) >= 4
+    assert all(ours.difference * theirs > 0 for ours, theirs in significant)
+    assert published_agreement(grid_table(results, grids["depth_scale"])).tau >= 0.8
 
 
 def test_nothing_kept_names_a_place_of_one_machine():
