@@ -106,7 +106,7 @@ def _note(results: Results, found: Sequence[Contender], what: str, diverged: flo
     judged = {cell.id for cell in results.study.judged}
     if any(record.cell in judged for one in found for record in one.records):
         text += (
-            " It is measured on the reporting half of the validation images; their objects are "
-            "counted on both halves."
+            f" The {what} is measured on the reporting half of the validation images; their "
+            "objects are counted on both halves."
         )
     return text

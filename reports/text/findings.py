@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablations.study.grid import Grid
+from ablations.study.study import schedule_name
 from reports.results.labels import MAIN_METRIC, one_decimal
 from reports.results.load import Results, published
-from reports.results.rows import row_label, value_text
+from reports.results.rows import row_label
 from reports.statistics.comparisons import (
     BETTER,
     EQUIVALENT,
@@ -125,12 +126,12 @@ def _best_by_schedule(grid: Grid, found: Sequence[Comparison]) -> str:
     columns = tuple(column for column in grid.columns if column != SCHEDULE)
     best: dict[str, tuple[float, str]] = {}
     for row, one in zip(grid.rows, found, strict=True):
-        at, label = value_text(row, SCHEDULE), row_label(row, columns)
+        at = schedule_name(float(row.values[SCHEDULE]))
         if one.mean > best.get(at, (-math.inf, ""))[0]:
-            best[at] = one.mean, label
+            best[at] = one.mean, row_label(row, columns)
     at_best: dict[str, list[str]] = {}
     for at, (_, label) in best.items():
-        at_best.setdefault(label, []).append(f"{at}x")
+        at_best.setdefault(label, []).append(at)
     places = [f"{label} at {listed(schedules)}" for label, schedules in at_best.items()]
     return f"The best row is {listed(places)}"
 
@@ -170,7 +171,7 @@ def _departures(shown: _Shown) -> str:
     if shown.floor is None and not shown.tested:
         certain = opposite
     if not opposite:
-        return "Every effect that is published has the published sign"
+        return "No effect has the sign opposite to the published one"
     if not certain:
         have, their = ("has", "it is") if len(opposite) == 1 else ("have", "they are")
         effects = counted(len(opposite), "effect")

@@ -47,7 +47,7 @@ def test_the_published_order_and_best_row_with_the_noise(told):
     assert text.startswith(
         "The order of the rows follows the published one (Kendall's τ-b = 1.00, p = 0.017, 5 rows)."
         " The best row is α = 0.75 with 12.0 AP, the reference row, as published (31.0 AP). "
-        "Every effect that is published has the published sign. "
+        "No effect has the sign opposite to the published one. "
     )
     # Four runs of 20 and 21: sd sqrt(1 / 3) = 0.577; 3.182 sqrt(2) 0.577 = 2.6 AP. The effects
     # are -9, -6, -3 and -1 AP.

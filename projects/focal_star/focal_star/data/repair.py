@@ -52,10 +52,8 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
     if dataset is None or any(not isinstance(c, dict) for c in dataset.contents.values()):
         raise DatasetError(dataset.folder if dataset else into, check.problems)
     if dataset.problems:
-        reason = "no copy is written, because it would lack what cannot be read; correct that first"
-        raise DatasetError(
-            dataset.folder, [*dataset.problems, Problem("both", "missing-file", reason)]
-        )
+        reason = "it would lack what cannot be read; correct that first"
+        raise DatasetError(dataset.folder, [*dataset.problems, Problem("both", "no-copy", reason)])
     _refuse_place(dataset, into)
     changes = [
         f"{split.split.name}: {line}" for split in check.splits for line in _repaired(split, merge)
@@ -80,8 +78,7 @@ def _refuse_place(dataset: Dataset, into: Path) -> None:
         fault = "is inside the data set, into which nothing is written"
     else:
         return
-    text = f"the repaired copy cannot be written: {shown(str(into))} {fault}"
-    raise DatasetError(dataset.folder, [Problem("both", "missing-file", text)])
+    raise DatasetError(dataset.folder, [Problem("both", "no-copy", f"{shown(str(into))} {fault}")])
 
 
 def _repaired(check: SplitCheck, merge: bool) -> Iterator[str]:

@@ -379,3 +379,16 @@ def test_names_of_classes_beside_xml_are_no_yolo(tmp_path, voc_2007):
             path.rename(folder / path.name)
     (folder / "classes.txt").write_text("dog\ncat\n")
     assert check_folder(folder).problems == []
+
+
+def test_a_folder_that_cannot_be_listed_is_no_data_set(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    listed = os.listdir
+
+    def refusing(path):
+        if Path(path).name == "locked":
+            raise PermissionError("locked")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    assert not voc_places.is_like_voc(tmp_path)

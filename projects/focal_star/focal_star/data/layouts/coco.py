@@ -94,8 +94,8 @@ def single_file_of(folder: Path | str) -> Split | None:
     folder = Path(folder)
     file = next((f for name in SINGLE_FILES if holds((f := folder / name).is_file)), None)
     if file is None:
-        train, _ = splits_of(folder)
-        return train if _has_only_train(folder) else None
+        splits = splits_of(folder)
+        return splits[0] if _has_only_train(splits) else None
     roots = (folder / "images", folder / "data", folder)
     return Split("train", file, _first_folder(*roots), folder)
 
@@ -105,14 +105,15 @@ def is_coco(folder: Path | str) -> bool:
 
     Exports of annotation tools with a training split alone count as data without splits.
     """
-    there = any(holds(split.annotation_file.exists) for split in splits_of(folder))
-    return there and not _has_only_train(folder)
+    splits = splits_of(folder)
+    there = any(holds(split.annotation_file.exists) for split in splits)
+    return there and not _has_only_train(splits)
 
 
-def _has_only_train(folder: Path | str) -> bool:
-    """Whether it is the export of a tool with a training split alone."""
-    train, val = (split.annotation_file for split in splits_of(folder))
-    is_export = train.name in _OF_TOOLS and train.parent != Path(folder)
+def _has_only_train(splits: tuple[Split, Split]) -> bool:
+    """Whether a folder with these splits is the export of a tool with a training split alone."""
+    train, val = (split.annotation_file for split in splits)
+    is_export = train.name in _OF_TOOLS and train.parent != splits[0].folder
     return is_export and holds(train.is_file) and not holds(val.exists)
 
 

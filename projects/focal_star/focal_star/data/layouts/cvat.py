@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES, splits_by_name
-from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.dataset import Dataset, converted, number_categories
 from focal_star.data.layouts.file_names import ImageFolder
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
@@ -113,12 +113,9 @@ def convert(folder: Path | str) -> Dataset:
                 }
             )
     for element in root.findall("meta//labels/label/name"):  # also those without an object
-        names.setdefault((element.text or "").strip())
-    ids = {name: number for number, name in enumerate(sorted(names), start=1) if name}
-    for content in contents.values():
-        content["categories"] = [{"id": i, "name": n, SOURCE: file} for n, i in ids.items()]
-        for annotation in content["annotations"]:
-            annotation["category_id"] = ids[annotation.pop("category")]
+        if name := (element.text or "").strip():
+            names.setdefault(name)
+    number_categories(contents, dict.fromkeys(names, file))
     dataset.contents = dict(contents)
     if not split_of:
         divide(dataset)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.problems import Doubts, Problem
-from focal_star.data.layouts.split import SPLITS, Split
+from focal_star.data.layouts.split import SOURCE, SPLITS, Split
 from focal_star.io.writing import write_whole
 
 Stamp = tuple[int, int, int]
@@ -108,3 +109,20 @@ def converted(folder: Path, image_root: Path, bounds: Path | None = None) -> Dat
     """
     train, val = (Split(name, Path(name), image_root, bounds or folder) for name in SPLITS)
     return Dataset(folder, (train, val))
+
+
+def number_categories(contents: Mapping[str, dict[str, Any]], sources: Mapping[str, str]) -> None:
+    """Add the categories of converted splits, with ids from 1 on in the order of their names.
+
+    Args:
+        contents: split -> its content; an annotation names its ``category``, which its
+            ``category_id`` replaces.
+        sources: name of each category -> the file, and the entry there, that has it.
+    """
+    ids = {name: number for number, name in enumerate(sorted(sources), start=1)}
+    for content in contents.values():
+        content["categories"] = [
+            {"id": number, "name": name, SOURCE: sources[name]} for name, number in ids.items()
+        ]
+        for annotation in content["annotations"]:
+            annotation["category_id"] = ids[annotation.pop("category")]

@@ -16,7 +16,7 @@ from typing import Any
 
 from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.coco_values import are_finite
-from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.dataset import Dataset, converted, number_categories
 from focal_star.data.layouts.file_names import ImageFolder, images_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
@@ -110,11 +110,7 @@ def convert(folder: Path | str) -> Dataset:
                     SOURCE: f"{place}: object {number}",
                 }
             )
-    ids = {name: number for number, name in enumerate(sorted(names), start=1)}
-    for of_split in contents.values():
-        of_split["categories"] = [{"id": n, "name": name} for name, n in ids.items()]
-        for one in of_split["annotations"]:
-            one["category_id"] = ids[one.pop("category")]
+    number_categories(contents, dict.fromkeys(names, file.name))
     dataset.contents = dict(contents)
     if not split_of:
         divide(dataset)

@@ -46,6 +46,7 @@ KINDS = {
     "categories-differ": "the splits list different categories; both must list the same ones under "
     "the same ids",
     "split-overlap": "an image is in both splits; remove it from one of them",
+    "no-copy": "a repaired copy cannot be written",
 }
 """What each kind of problem means."""
 

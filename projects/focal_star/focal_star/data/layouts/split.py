@@ -25,3 +25,8 @@ class Split:
     annotation_file: Path
     image_root: Path
     folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its entries are those of an annotation file in COCO's format."""
+        return self.annotation_file != Path(self.name)

@@ -35,7 +35,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from focal_star.data.layouts.coco import splits_by_name
-from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.dataset import Dataset, converted, number_categories
 from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
@@ -85,13 +85,7 @@ def convert(folder: Path | str) -> Dataset:
     for content in dataset.contents.values():
         for annotation in content["annotations"]:
             first.setdefault(annotation["category"], annotation[SOURCE])
-    ids = {name: number for number, name in enumerate(sorted(first), start=1)}
-    for content in dataset.contents.values():
-        content["categories"] = [
-            {"id": number, "name": name, SOURCE: first[name]} for name, number in ids.items()
-        ]
-        for annotation in content["annotations"]:
-            annotation["category_id"] = ids[annotation.pop("category")]
+    number_categories(dataset.contents, first)
     return dataset
 
 

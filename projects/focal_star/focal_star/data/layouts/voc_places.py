@@ -47,7 +47,9 @@ def places_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> tup
             return PLACES[0]
         deep = bool(images)
         stems = {os.path.splitext(path)[0] for path in xml_below(folder / annotations, deep)}
-        names = images_below(folder / images) if deep and stems else os.listdir(folder)
+        if not stems:  # also where the folder cannot be listed
+            continue
+        names = images_below(folder / images) if deep else os.listdir(folder)
         if any(os.path.splitext(name)[0] in stems and is_image_name(name) for name in names):
             return annotations, images
     return None

@@ -41,18 +41,18 @@ out. COCO must pass."""
 class _Place:
     """Where an entry is, in words that are made only where they are needed."""
 
-    __slots__ = ("_entry", "_index", "_is_converted", "_key")
+    __slots__ = ("_entry", "_has_file", "_index", "_key")
 
-    def __init__(self, key: str, index: int, entry: Any, is_converted: bool):
+    def __init__(self, key: str, index: int, entry: Any, has_file: bool):
         self._key, self._index, self._entry = key, index, entry
-        self._is_converted = is_converted
+        self._has_file = has_file
 
     def __str__(self) -> str:
         entry = self._entry
         names = [shown(entry[k]) for k in ("file_name", "name") if k in entry]
-        has_id = "id" in entry and (not self._is_converted or self._key == "categories")
+        has_id = "id" in entry and (self._has_file or self._key == "categories")
         names += [f"id {shown(entry['id'])}"] if has_id else []
-        if self._is_converted:  # its place is that in the source
+        if not self._has_file:  # its place is that in the source
             source = shown(entry[SOURCE])[1:-1] if SOURCE in entry else ""
             text = ", ".join(names)
             return f"{text} ({source})" if text and source else text or source
@@ -143,7 +143,7 @@ class SplitCheck:
         """The objects of one of COCO's three lists, each after the words that locate it."""
         entries = self.content.get(key)
         return [
-            (str(_Place(key, index, entry, self._is_converted)), entry)
+            (str(_Place(key, index, entry, self.split.has_file)), entry)
             for index, entry in enumerate(entries if isinstance(entries, list) else ())
             if isinstance(entry, dict)
         ]
@@ -155,14 +155,9 @@ class SplitCheck:
         return [(str(e.get("file_name")), f) for e, f in zip(entries, self.facts, strict=False)]
 
     def _add(self, kind: str, where: _Place | str, text: str) -> None:
-        place = "" if where and self._is_converted else self.split.annotation_file.name
+        place = "" if where and not self.split.has_file else self.split.annotation_file.name
         place = ": ".join(str(part) for part in (place, where) if part)
         self.problems.append(Problem(self.split.name, kind, f"{place}: {text}"))
-
-    @property
-    def _is_converted(self) -> bool:
-        """Whether the entries are those of another file than the annotation file."""
-        return not self.split.annotation_file.suffix
 
     def _entries(self, content: dict | None, key: str) -> list[tuple[_Place, dict]] | None:
         """The objects of one of COCO's three lists, each after the words that locate it."""
@@ -177,7 +172,7 @@ class SplitCheck:
             self._add(f"no-{key}", "", f"the list of {key} is empty")
         objects = []
         for index, entry in enumerate(entries):
-            where = _Place(key, index, entry, self._is_converted)
+            where = _Place(key, index, entry, self.split.has_file)
             if isinstance(entry, dict):
                 objects.append((where, entry))
             else:
