@@ -112,10 +112,11 @@ def tau_over_schedule(results: Results) -> Illustrated:
             plots.over_schedule,
             lines,
             "Kendall's τ-b",
+            limits=(-1.05, 1.05),
         ),
         "Rank correlation between our AP and the published AP (Kendall's τ-b) over the schedule, "
         "for the rows of a table that have a value at every schedule. 1 means the same order, 0 no "
-        "relation.",
+        "relation, −1 the reverse order.",
     )
 
 

@@ -111,16 +111,23 @@ def ap_over_scale(curves: Sequence[Curve], width: float = WIDTH) -> Axes:
 
 
 @styled
-def over_schedule(curves: Sequence[Curve], label: str, width: float = WIDTH) -> Axes:
+def over_schedule(
+    curves: Sequence[Curve],
+    label: str,
+    limits: tuple[float, float] | None = None,
+    width: float = WIDTH,
+) -> Axes:
     """A quantity over the schedule, on a logarithmic scale with a tick at each schedule.
 
     Args:
         curves: the curves; x is the multiple of the 1x schedule.
         label: the name of the quantity.
+        limits: the ends of the quantity's axis; None for those of the curves.
         width: the width of the figure, in inches.
     """
     axes = Figure(figsize=(width, 3.6)).subplots()
     _draw(axes, curves)
+    axes.set_ylim(limits)
     schedules = np.unique(np.concatenate([np.asarray(curve.x, float) for curve in curves]))
     axes.set_xscale("log")
     axes.set_xticks(schedules, [f"{schedule:g}x" for schedule in schedules])

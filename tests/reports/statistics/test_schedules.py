@@ -167,11 +167,12 @@ def test_only_rows_with_every_schedule_count(folder):
 
 
 def test_the_figures_show_every_value(folder, monkeypatch):
-    calls, draw = [], plots.over_schedule
+    calls, limits, draw = [], [], plots.over_schedule
 
     def watched(*numbers, **options):
         if options["width"] == WIDTH:  # every figure is drawn once more for a phone
             calls.append(numbers)
+            limits.append(options.get("limits"))
         return draw(*numbers, **options)
 
     monkeypatch.setattr(plots, "over_schedule", watched)
@@ -187,6 +188,8 @@ def test_the_figures_show_every_value(folder, monkeypatch):
         assert all(low < y < high for low, y, high in zip(line.low, line.y, line.high, strict=True))
     assert len({(line.marker, line.dashes) for line in lines}) == 3
     assert [line.label for line in taus] == ["table gamma, 3 rows"]
+    assert limits == [None, (-1.05, 1.05)], "a correlation is between −1 and 1"
+    assert draw(taus, "τ", limits[1]).get_ylim() == limits[1]
     axes = draw(lines, label)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.15x", "0.3x", "1x"]
     assert_readable(axes.figure)
