@@ -97,9 +97,12 @@ def test_the_header_says_command_hardware_hours_and_published_ap(study):
 def test_doctor_finds_all_but_the_gpu(study, datasets, tmp_path):
     more = ("--output", str(tmp_path), "--engine", "slurm")  # another machine has the GPU
     ended = ablations("doctor", datasets, *arguments(study, datasets, *more))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = ended.stdout.splitlines()
-    assert lines[-1].startswith("0 fault")
+    assert re.match(r"\d+ faults?, ", lines[-1]), ended.stdout + ended.stderr
+    faults = [line for line in lines if line.lstrip().startswith("fault")]
+    # The free space is this machine's own, and test_requirements.py tests that check.
+    assert [line for line in faults if " disk: " not in line] == [], ended.stdout
+    assert ended.returncode == (1 if faults else 0), ended.stderr
     findings = {line[9:].partition(": ")[0]: line for line in lines if line[8:9] == " "}
     assert "0.01 for 16 images" in findings["learning rate"]
     if study == "own":

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -146,11 +147,14 @@ def test_on_the_cpu_no_gpu_is_needed():
 
 
 def test_disk(monkeypatch, tmp_path):
-    free = shutil.disk_usage(tmp_path).free
+    free = 12_290_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     folder = tmp_path / "output" / "that is not there yet"
-    assert requirements.disk(folder, free // 2).state == OK
-    found = requirements.disk(folder, 2 * free)
-    assert found.state == FAULT and "free some space, or set OUTPUT to another disk" in found.text
+    assert requirements.disk(folder, free).state == OK
+    found = requirements.disk(folder, free + 40_000_000)
+    assert found.state == FAULT
+    assert "12.3 GB free for" in found.text and "about 12.3 GB needed" in found.text
+    assert found.text.endswith("; free 0.1 GB, or set OUTPUT to another disk")
     monkeypatch.chdir(tmp_path)
     assert requirements.disk(Path("output/nowhere"), 1).state == OK
     unknown = requirements.disk(folder, 0)

@@ -5,6 +5,7 @@ created or converted is written.
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -214,7 +215,9 @@ def disk(folder: Path, need: int) -> Finding:
     text = f"{free / 1e9:.1f} GB free for {folder}, "
     text += f"about {need / 1e9:.1f} GB needed" if need else "and the needed space is unknown"
     if free < need:
-        return Finding(FAULT, "disk", f"{text}; free some space, or set OUTPUT to another disk")
+        missing = math.ceil((need - free) / 1e8) / 10
+        text += f"; free {missing:.1f} GB, or set OUTPUT to another disk"
+        return Finding(FAULT, "disk", text)
     return Finding(OK, "disk", text)
 
 
