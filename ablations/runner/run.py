@@ -116,12 +116,13 @@ def _train(
     before = status(study, layout, identities)
     waiting = [cell for cell in before.to_train if not cell.setting.pending]
     pending = sum(cell.setting.pending != "" for cell in before.to_run)
-    stale = sum(before.states[cell] == STALE for cell in waiting)
+    stale = [cell for cell in waiting if before.states[cell] == STALE]
+    changed = sorted({part for cell in stale for part in before.changed[cell]})
     if waiting or not again:
         print(
             f"{study.name} at {schedule_name(study.schedule)}: {len(before.states)} cells, "
             f"{len(before.states) - len(before.to_run)} done, {len(waiting)} to run"
-            + (f" ({stale} stale: what determines them has changed)" if stale else "")
+            + (f" ({len(stale)} stale: {' and '.join(changed)} changed)" if stale else "")
             + (f", {pending} {CHOSEN_LATER}" if pending else "")
             + _expected(request, before, tools.prepared),
             flush=True,

@@ -83,7 +83,7 @@ class _Group:
         """Its values of some axes, and its state."""
         values = {k: v for k, v in self.values.items() if k in axes and k != "ohem"}
         length = axis_text("schedule", values.get("schedule", 1))  # a setting leaves out 1x
-        schedule = [f"{length}x"] if "schedule" in axes else []
+        schedule = [length] if "schedule" in axes else []
         notes = [self.state] if self.state else []
         parts = [setting_text(values), *schedule, *notes]
         return ", ".join(filter(None, parts)) or short_name(self.values)

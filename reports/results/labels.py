@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.study.axes import RETINANET
+from ablations.study.study import schedule_name
 from reports.results import colours
 
 CANDIDATE, BASELINE = "focal_star", "focal"
@@ -110,7 +111,7 @@ AXES = {
     "num_aspect_ratios": AxisLabel("aspect ratios", "ratios {}"),
     "depth": AxisLabel("depth", "depth {}"),
     "scale": AxisLabel("scale (px)", "{} px"),
-    "schedule": AxisLabel("schedule", "{}x"),
+    "schedule": AxisLabel("schedule", "{}"),
 }
 """Axis or column of a grid -> label."""
 
@@ -213,6 +214,8 @@ def axis_text(axis: str, value: Any) -> str:
         return detector_label(value).name
     if axis == "ohem":
         return OHEM.get(value, value)
+    if axis == "schedule":
+        return schedule_name(value)
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

@@ -71,7 +71,7 @@ def test_stale_cells_are_run_again(workplace, capsys, part):
     (workplace.root / "config.json").write_text(json.dumps(prepared.config))
     capsys.readouterr()
     assert run(request) == 0
-    assert "0 done, 2 to run (2 stale: what determines them has changed)" in capsys.readouterr().out
+    assert f"0 done, 2 to run (2 stale: {part} changed)" in capsys.readouterr().out
     assert len(workplace.ended()) == 4, "no process resumed what was there"
     for cell, record in workplace.records().items():
         changed = {n for n, v in record.identity.items() if before[cell].identity[n] != v}

@@ -66,3 +66,21 @@ def test_out_of_hand_is_warned_of(tiny_cfg, caplog):
         assert (predicted > tiny_cfg.MODEL.FOCAL_STAR.FIRST_LOSS_WARNING) == warned
         assert "Predicted first loss_cls" in caplog.text
         assert ("Training may diverge" in caplog.text) == warned
+
+
+def test_images_that_the_training_leaves_out_do_not_count(tiny_cfg, monkeypatch):
+    register_datasets(tiny_cfg)
+    name = tiny_cfg.DATASETS.TRAIN[0]
+    records = DatasetCatalog.get(name)
+    empty = [record | {"annotations": []} for record in records]
+    crowd = [
+        record | {"annotations": [one | {"iscrowd": 1} for one in record["annotations"]]}
+        for record in records
+    ]
+    model = build_model(tiny_cfg)
+    of_all = log_first_loss(tiny_cfg, model)
+    monkeypatch.setattr(DatasetCatalog, "get", lambda _: [*empty, *crowd, *records])
+    assert tiny_cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+    assert log_first_loss(tiny_cfg, model) == of_all
+    tiny_cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
+    assert log_first_loss(tiny_cfg, model) < 0.7 * of_all

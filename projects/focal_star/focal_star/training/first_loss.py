@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -60,8 +61,9 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
     """Predict the first ``loss_cls`` for a config, log it, and warn if it is too large.
 
     The processes share a batch. The anchors are matched to the boxes of the first ``sample``
-    training images, at the first of the training scales, so that the share of positives is the
-    data's own.
+    images that the training reads (those without objects, too, unless
+    ``DATALOADER.FILTER_EMPTY_ANNOTATIONS``), at the first of the training scales, so that the share
+    of positives is the data's own.
     """
     anchors, positives, matched = _count_anchors(cfg, model, sample)
     predicted = predict_first_loss(
@@ -100,9 +102,11 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
 def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float, float]:
     """The anchors that enter the loss, the positive ones among them, and all positive anchors.
 
-    The mean over some training images.
+    The mean over some of the images that the training reads.
     """
     records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        records = [record for record in records if _objects(record)]
     records = records[:sample]
 
     @cache
@@ -116,7 +120,7 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
         scale = cfg.INPUT.MIN_SIZE_TRAIN[0] / min(height, width)
         scale = min(scale, cfg.INPUT.MAX_SIZE_TRAIN / max(height, width))
         truth = Instances((round(height * scale), round(width * scale)))
-        objects = [o for o in record["annotations"] if not o.get("iscrowd", 0)]
+        objects = _objects(record)
         boxes = [BoxMode.convert(o["bbox"], o["bbox_mode"], BoxMode.XYXY_ABS) for o in objects]
         truth.gt_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) * scale)
         truth.gt_classes = torch.tensor([o["category_id"] for o in objects], dtype=torch.int64)
@@ -128,3 +132,8 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
         counts += torch.tensor([mask.sum() for mask in (counted, counted & positive, positive)])
     anchors, positives, matched = (counts / max(len(records), 1)).tolist()
     return anchors, positives, matched
+
+
+def _objects(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of an image that boxes are learnt from, without crowds."""
+    return [one for one in record["annotations"] if not one.get("iscrowd", 0)]
