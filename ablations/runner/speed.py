@@ -7,6 +7,7 @@ random order; one architecture is entered twice, as a control.
 
 import random
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -14,18 +15,21 @@ from datetime import datetime, timezone
 from ablations.identity import machine, snapshot
 from ablations.identity import prepared as preparing
 from ablations.records import speed as records
-from ablations.records.record import DONE, Record, load
+from ablations.records.record import DONE, Record, load_folder
 from ablations.records.speed import CONTROL, Attempt, Entry, Speed, name_of
 from ablations.runner import gpus
 from ablations.runner.request import Request, RunError
 from ablations.runner.run import signals_as_ctrl_c, sole_owner
-from ablations.runner.speed_process import SpeedProcess, speed_process
+from ablations.runner.speed_process import speed_process
 from ablations.status import today
 from ablations.status.status import status
 from ablations.storage.layout import Layout
 from ablations.study.cell import Cell, Setting
 
-ROUNDS = 10
+MIN_ROUNDS, MAX_ROUNDS = 10, 40
+"""A process is faster or slower than the next one by some percent, whatever it times, so rounds
+narrow the intervals, and images hardly do."""
+
 IMAGES = 50
 MIN_IMAGES = 20
 """Images per architecture and round, and the minimum if the architectures are slow."""
@@ -34,7 +38,7 @@ WARMUP_IMAGES = 20
 """The number of images with which ``focal_star.evaluation.rounds`` warms up before each round."""
 
 SECONDS = 80.0
-"""The time limit of a measurement, or ``SHARE`` of the training time if that is longer."""
+"""The time limit of a measurement, or ``SHARE`` of the study's training time if that is longer."""
 SHARE = 0.05
 
 MAX_ATTEMPTS = 3
@@ -149,22 +153,27 @@ def agreement(found: Speed, before: Speed) -> str:
 
 
 def rounds(
-    time: Callable[[str, int], records.Sample], names: Sequence[str], images: int, seed: int
+    timed: Callable[[str, int], records.Sample],
+    names: Sequence[str],
+    images: int,
+    number: int,
+    seed: int,
 ) -> Attempt:
     """Time everything once per round, in an order that is drawn for each round.
 
     Args:
-        time: function that times a name on a number of images.
+        timed: function that times a name on a number of images.
         names: what is timed.
         images: per name and round.
+        number: the number of rounds.
         seed: the seed of the random order.
     """
     random_state, orders = random.Random(seed), []
     samples: dict[str, list[records.Sample]] = {name: [] for name in names}
-    for _ in range(ROUNDS):
+    for _ in range(number):
         orders.append(random_state.sample(list(names), len(names)))
         for name in orders[-1]:
-            samples[name].append(time(name, images))
+            samples[name].append(timed(name, images))
     return Attempt(orders, samples)
 
 
@@ -192,16 +201,20 @@ def calm(measured: Callable[[int], Attempt]) -> tuple[list[Attempt], int]:
     return attempts, spreads.index(min(spreads))
 
 
-def images_of(ms: Sequence[float], training_seconds: float) -> int:
-    """The number of images per round with which a measurement stays within its time limit.
+def images_of(ms: Sequence[float], seconds: float) -> int:
+    """The number of images per round with which ``MIN_ROUNDS`` stay within a time limit.
 
     Args:
         ms: the time per image of everything that is timed.
-        training_seconds: the training time of the cells whose checkpoints are timed.
+        seconds: the time limit.
     """
-    seconds = max(SECONDS, SHARE * training_seconds)
-    fitting = seconds / (ROUNDS * sum(ms) / 1000) - WARMUP_IMAGES
+    fitting = seconds / (MIN_ROUNDS * sum(ms) / 1000) - WARMUP_IMAGES
     return int(min(IMAGES, max(MIN_IMAGES, fitting // 10 * 10)))
+
+
+def rounds_of(round_seconds: float, seconds: float) -> int:
+    """The number of rounds that fit into a time limit, ``MIN_ROUNDS`` to ``MAX_ROUNDS``."""
+    return int(min(MAX_ROUNDS, max(MIN_ROUNDS, seconds // round_seconds)))
 
 
 def _before(layout: Layout) -> Speed | None:
@@ -238,12 +251,18 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
         if reference in failed or CONTROL in failed:
             raise RunError(f"{reference}, which the others are compared with, cannot be timed")
         entries = {name: entry for name, entry in entries.items() if name not in failed}
-        images = images_of(
-            [statistics.median(process.time(numbers[n], MIN_IMAGES).ms) for n in entries],
-            _training_seconds(layout, entries),
-        )
+        limit = max(SECONDS, SHARE * _training_seconds(layout))
+        began = time.perf_counter()
+        ms = [statistics.median(process.time(numbers[n], MIN_IMAGES).ms) for n in entries]
+        shortest = time.perf_counter() - began
+        images = images_of(ms, limit)
+        number = rounds_of(shortest + (images - MIN_IMAGES) * sum(ms) / 1000, limit)
+
+        def timed(name: str, images: int) -> records.Sample:
+            return process.time(numbers[name], images)
+
         attempts, counted = calm(
-            lambda attempt: _rounds(process, numbers, list(entries), images, SEED + attempt)
+            lambda attempt: rounds(timed, list(entries), images, number, SEED + attempt)
         )
     return Speed(
         machine=machine.describe(),
@@ -261,13 +280,8 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
     )
 
 
-def _rounds(
-    process: SpeedProcess, numbers: dict[str, int], names: list[str], images: int, seed: int
-) -> Attempt:
-    return rounds(lambda name, count: process.time(numbers[name], count), names, images, seed)
-
-
-def _training_seconds(layout: Layout, entries: dict[str, Entry]) -> float:
-    found = [layout.record(cell) for cell in {entry.cell for entry in entries.values()}]
-    seconds = (load(path).run.get("train_seconds") for path in found)
+def _training_seconds(layout: Layout) -> float:
+    """The training time of all cells of a study."""
+    found, _ = load_folder(layout.records)
+    seconds = (record.run.get("train_seconds") for record in found.values())
     return sum(one for one in seconds if isinstance(one, int | float))

@@ -1,5 +1,6 @@
 """The stage that measures the time per image, with a stand-in for the process that is timed."""
 
+import json
 import random
 import signal
 import threading
@@ -12,7 +13,7 @@ from ablations.records.speed import CONTROL, OWN, load, load_folder
 from ablations.runner import speed as stage
 from ablations.runner.request import RunError
 from ablations.runner.run import run
-from ablations.runner.speed import images_of, measure, rounds
+from ablations.runner.speed import images_of, measure, rounds, rounds_of
 from ablations.storage.locks import take
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
@@ -25,6 +26,7 @@ def trained(workplace, monkeypatch):
     monkeypatch.setattr(machine, "describe", lambda: {"cpu": "Example CPU"})
     monkeypatch.setattr(stage, "MIN_IMAGES", 2)
     monkeypatch.setattr(stage, "IMAGES", 2)
+    monkeypatch.setattr(stage, "MAX_ROUNDS", 10)
     request = workplace.request(0.5)
     values = [{"alpha": 0.25}, {"alpha": 0.5}, {"alpha": 0.25, "depth": 34}]
     rows = tuple(Row(v, Setting.of(loss="ce", **v)) for v in values)
@@ -205,23 +207,43 @@ def test_the_calm_attempt_counts_and_the_other_is_kept(trained, workplace):
 def test_rounds_have_everything_once_in_an_order_of_their_own():
     calls = []
     names = [str(number) for number in range(8)]
-    made = rounds(lambda name, images: calls.append((name, images)) or sample(1.0), names, 7, 3)
+    made = rounds(lambda name, images: calls.append((name, images)) or sample(1.0), names, 7, 12, 3)
     assert [name for order in made.orders for name in order] == [name for name, _ in calls]
     assert {images for _, images in calls} == {7}
     assert all(sorted(order) == names for order in made.orders)
-    assert len({tuple(order) for order in made.orders}) == len(made.orders) == stage.ROUNDS
-    again = rounds(lambda *_: sample(1.0), names, 7, 3)
+    assert len({tuple(order) for order in made.orders}) == len(made.orders) == 12
+    again = rounds(lambda *_: sample(1.0), names, 7, 12, 3)
     assert again.orders == made.orders
-    assert rounds(lambda *_: sample(1.0), names, 7, 4).orders != made.orders
+    assert rounds(lambda *_: sample(1.0), names, 7, 12, 4).orders != made.orders
 
 
 def test_images_per_round_follow_from_the_time():
     # 10 rounds of 50 + 20 images of 20 architectures at 5 ms take 70 s.
-    assert images_of([5.0] * 20, 0) == 50
+    assert images_of([5.0] * 20, 80) == 50
     # At 8 ms, 80 s are 50 images per round, of which 20 warm up.
-    assert images_of([8.0] * 20, 0) == 30
-    assert images_of([500.0] * 20, 0) == stage.MIN_IMAGES
-    assert images_of([10.0] * 20, 10_000) == 50, "a long training may be followed by a long stage"
+    assert images_of([8.0] * 20, 80) == 30
+    assert images_of([500.0] * 20, 80) == stage.MIN_IMAGES
+    assert images_of([10.0] * 20, 500) == 50
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(80, 10), (250, 25), (10_000, 40)])
+def test_rounds_follow_from_the_time(seconds, number):
+    assert rounds_of(10.0, seconds) == number
+
+
+def test_a_long_training_is_followed_by_more_rounds(trained, monkeypatch):
+    monkeypatch.setattr(stage, "MAX_ROUNDS", 13)
+    monkeypatch.setattr(stage, "SECONDS", 1e-9)
+    for seconds, number in ((0.0, 10), (1e5, 13)):
+        for path in trained.layout.records.iterdir():
+            record = json.loads(path.read_text())
+            record["run"]["train_seconds"] = seconds
+            path.write_text(json.dumps(record))
+        measure(trained)
+        assert found(trained).rounds == number
+    speed = found(trained)
+    assert len(speed.attempts[0].samples[OWN]) == 13
+    assert speed.times["depth34"].ratio == pytest.approx(1.6)
 
 
 def test_a_broken_file_of_this_machine_is_replaced(trained):
