@@ -9,7 +9,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from ablations.identity import machine, snapshot
@@ -133,13 +133,18 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
 def summary(found: Speed) -> str:
     """A summary of the control, and of the times that vary too much between rounds."""
     control = found.control
-    text = f"{len(found.entries) - 1} architectures; the control is {control.ratio:.3f} of itself"
+    text = f"{_architectures(found.entries)}; the control is {control.ratio:.3f} of itself"
     if control.ratio_low is not None and control.ratio_high is not None:
         text += f" ({control.ratio_low:.3f} to {control.ratio_high:.3f})"
     if found.busy_cpus > records.MAX_BUSY_CPUS:
         text += f"; other processes used {found.busy_cpus:.1f} processors meanwhile"
     noisy = [name for name, time in found.times.items() if not time.is_shown]
     return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
+
+
+def _architectures(entries: Mapping[str, Entry]) -> str:
+    number = len(entries) - 1  # without the control
+    return f"{number} architecture" + "s" * (number != 1)
 
 
 def agreement(found: Speed, before: Speed) -> str:
@@ -240,7 +245,7 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
     entries = entries | {CONTROL: entries[reference]}
     checkpoints = [layout.cell_weights(entry.cell) for entry in entries.values()]
     code = snapshot.checkout()
-    print(f"speed: {len(entries) - 1} architectures and a control", flush=True)
+    print(f"speed: {_architectures(entries)} and a control", flush=True)
     gpu = next(iter(gpus.visible()), "")
     with speed_process(checkpoints, code, layout.speed_log, gpu) as process:
         numbers = {name: number for number, name in enumerate(entries)}

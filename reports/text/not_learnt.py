@@ -89,7 +89,7 @@ def _why(facts: dict[str, float]) -> str:
     if "epochs" in facts:
         parts.append(
             f"each run trained for {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, "
-            f"and the 1x schedule has {EPOCHS_1X:g} epochs"
+            f"and the focal loss paper trains for {EPOCHS_1X:g} epochs"
         )
     return "; ".join(parts)
 

@@ -64,7 +64,12 @@ _SYMBOLS = (
     "background. γ: the strength of the weighting."
 )
 _METRIC = f"{MAIN_METRIC}: average precision in percent, the mean over IoU 0.5 to 0.95."
-_SCHEDULE = f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."
+_PAPER_SCHEDULE = f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."
+_OTHER_SCHEDULES = {
+    "own": "1x: the iterations that were proposed for the data set.",
+    "voc": "1x: Detectron2's schedule for Pascal VOC.",
+}
+"""Folder of the study's config -> the unit of its schedules."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
         if loss in LOSSES and loss not in _KINDS
     ]
     symbols = [_SYMBOLS] if losses else []
-    return " ".join([*symbols, *named, _METRIC, _SCHEDULE])
+    unit = _OTHER_SCHEDULES.get(results.study.config.partition("/")[0], _PAPER_SCHEDULE)
+    return " ".join([*symbols, *named, _METRIC, unit])
 
 
 def scope(results: Results, asked: Question | None) -> tuple[str, ...]:

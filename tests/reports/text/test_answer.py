@@ -182,7 +182,8 @@ def test_rows_at_the_floor_have_not_learnt(folder):
     # 45 px x 128 / 480 = 12 px, 60 iterations x 8 / 300 images = 1.6 epochs
     assert why == (
         "Why: the median object is 12 px wide at a short edge of 128 px, 1.5 strides of the finest "
-        "level; each run trained for 1.6 epochs of 300 images, and the 1x schedule has 12 epochs."
+        "level; each run trained for 1.6 epochs of 300 images, and the focal loss paper trains for "
+        "12 epochs."
     )
     # 128 px x 16 / 12 = 171 px
     assert change == (

@@ -173,3 +173,18 @@ def test_a_terms_line_explains_only_what_is_shown(folder, losses):
     raises = "FL* also raises the weight of hard ones." in opening.gist(losses)
     assert raises == ("focal_star" in losses)
     assert "AP: average precision in percent" in text
+    assert text.endswith("1x: the 12 epochs of the focal loss paper.")
+
+
+@pytest.mark.parametrize(
+    ("config", "unit"),
+    [
+        ("own/a.yaml", "iterations that were proposed for the data set"),
+        ("voc/a.yaml", "Pascal VOC"),
+    ],
+)
+def test_the_unit_of_schedules_is_the_studys(folder, config, unit):
+    results = folder(1, {}).load()
+    object.__setattr__(results.study, "config", config)
+    text = opening.terms(results, answer(results).asked, ())
+    assert unit in text and "12 epochs" not in text
