@@ -263,8 +263,8 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
         images = images_of(ms, limit)
         number = rounds_of(shortest + (images - MIN_IMAGES) * sum(ms) / 1000, limit)
 
-        def timed(name: str, images: int) -> records.Sample:
-            return process.time(numbers[name], images)
+        def timed(name: str, count: int) -> records.Sample:
+            return process.time(numbers[name], count)
 
         attempts, counted = calm(
             lambda attempt: rounds(timed, list(entries), images, number, SEED + attempt)

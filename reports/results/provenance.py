@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablations.records.record import Record
+from ablations.records.record import DONE, Record
 from ablations.study.study import schedule_name
 from reports.results.load import Results, part
 
@@ -87,6 +87,17 @@ def images_per_batch(results: Results, processes: int) -> float | None:
     config = results.config
     batch = config.get("SOLVER.IMS_PER_BATCH")
     return batch * processes / (config.get(WORLD_SIZE) or processes) if batch else None
+
+
+def epochs_at_1x(results: Results, records: Sequence[Record]) -> float | None:
+    """The epochs of the training images at schedule 1x; None if no run has ended."""
+    for record in records:
+        iterations = record.result.get("iterations") if record.status == DONE else None
+        images = part(record.dataset, "train").get("num_images")
+        batch = images_per_batch(results, record.identity.get("processes") or 1)
+        if iterations and images and batch:
+            return float(iterations * batch / images / record.setting.get("schedule", 1.0))
+    return None
 
 
 def linear_scaling(results: Results, records: Sequence[Record]) -> list[str]:

@@ -64,12 +64,6 @@ _SYMBOLS = (
     "background. γ: the strength of the weighting."
 )
 _METRIC = f"{MAIN_METRIC}: average precision in percent, the mean over IoU 0.5 to 0.95."
-_PAPER_SCHEDULE = f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."
-_OTHER_SCHEDULES = {
-    "own": "1x: the iterations that were proposed for the data set.",
-    "voc": "1x: Detectron2's schedule for Pascal VOC.",
-}
-"""Folder of the study's config -> the unit of its schedules."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +151,17 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
         if loss in LOSSES and loss not in _KINDS
     ]
     symbols = [_SYMBOLS] if losses else []
-    unit = _OTHER_SCHEDULES.get(results.study.config.partition("/")[0], _PAPER_SCHEDULE)
-    return " ".join([*symbols, *named, _METRIC, unit])
+    return " ".join([*symbols, *named, _METRIC, *_unit_of_schedules(results)])
+
+
+def _unit_of_schedules(results: Results) -> list[str]:
+    """The meaning of 1x; nothing before a run has ended."""
+    epochs = provenance.epochs_at_1x(results, results.records_of(results.frame))
+    if epochs is None:
+        return []
+    if round(epochs) == EPOCHS_1X:
+        return [f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."]
+    return [f"1x: {epochs:.3g} epochs of the training images."]
 
 
 def scope(results: Results, asked: Question | None) -> tuple[str, ...]:

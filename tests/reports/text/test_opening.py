@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.study.cell import Setting
@@ -173,18 +174,23 @@ def test_a_terms_line_explains_only_what_is_shown(folder, losses):
     raises = "FL* also raises the weight of hard ones." in opening.gist(losses)
     assert raises == ("focal_star" in losses)
     assert "AP: average precision in percent" in text
-    assert text.endswith("1x: the 12 epochs of the focal loss paper.")
 
 
 @pytest.mark.parametrize(
-    ("config", "unit"),
+    ("images", "schedule", "unit"),
     [
-        ("own/a.yaml", "iterations that were proposed for the data set"),
-        ("voc/a.yaml", "Pascal VOC"),
+        (40, 1.0, "1x: the 12 epochs of the focal loss paper."),
+        (40, 0.25, "1x: 48 epochs of the training images."),
+        (10, 1.0, "1x: 48 epochs of the training images."),
+        (None, 1.0, "over IoU 0.5 to 0.95."),
     ],
 )
-def test_the_unit_of_schedules_is_the_studys(folder, config, unit):
-    results = folder(1, {}).load()
-    object.__setattr__(results.study, "config", config)
-    text = opening.terms(results, answer(results).asked, ())
-    assert unit in text and "12 epochs" not in text
+def test_the_unit_of_schedules_follows_from_the_runs(folder, monkeypatch, images, schedule, unit):
+    results = folder(1, {FL: [30.0]}).load()
+    for name, record in results.records.items():
+        setting = {**record.setting, "schedule": schedule}
+        dataset = {**record.dataset, "train": {"num_images": images}}
+        results.records[name] = msgspec.structs.replace(record, setting=setting, dataset=dataset)
+    # 60 iterations of 8 are 12 times 40 images.
+    monkeypatch.setattr(type(results), "config", {"SOLVER.IMS_PER_BATCH": 8})
+    assert opening.terms(results, answer(results).asked, ()).endswith(unit)
