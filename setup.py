@@ -42,7 +42,7 @@ setup(
         "focal_star.configs": f"{PROJECT}/configs",
     },
     package_data={
-        "focal_star": ["tools/demo/templates/*"],
+        "focal_star": ["mini/pretrained/*", "tools/demo/templates/*"],
         "focal_star.configs": ["*.yaml", "*/*.yaml", "*/*.py"],
         "ablations": ["grids/*.yaml", "studies/*.yaml", "reference/*"],
         "reports": ["page/templates/*", "tables/*.tpl"],

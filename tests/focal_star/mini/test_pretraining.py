@@ -1,5 +1,6 @@
-"""The cache of pretrained backbones."""
+"""The cache of pretrained backbones, and those that are part of the package."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from focal_star.training import engine
 from tests.focal_star.io.unusual_images import write_png
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
+PUBLISHED = Path(__file__).resolve().parents[3] / "reports/published/mini/prepared.json"
 
 
 @pytest.fixture
@@ -61,6 +63,32 @@ def test_crops_are_read_with_the_bit_depth_of_the_images(tiny_cfg, trained):
     write_png(Path(tiny_cfg.OUTPUT_DIR).parent / "a.png", values)
     crops.records = [{"file_name": str(Path(tiny_cfg.OUTPUT_DIR).parent / "a.png")}]
     assert np.asarray(crops._image_at_scale(0)[0]).min() == 255
+
+
+def test_the_published_records_started_from_the_backbones_of_the_package(
+    tiny_cfg, trained, tmp_path
+):
+    """On every machine, so that a study can be resumed on another one."""
+    published = json.loads(PUBLISHED.read_text("utf-8"))
+    digits = published["dataset"]["sha256"]
+    for variant, weights in published["weights"].items():
+        cfg = load_config(MINI, ["CACHE_DIR", str(tmp_path), *variant.split()])
+        assert pretraining.missing_weights(cfg, digits) is None
+        copied = torch.load(pretrained_weights(cfg, digits), weights_only=True)
+        assert engine._weights_sha256(copied["model"]) == weights["sha256"]
+        assert copied["accuracy"] == weights["accuracy"]
+    assert not trained
+    shipped = {path.name for path in pretraining.SHIPPED.iterdir()}
+    assert shipped == {path.name for path in (tmp_path / "pretrained").iterdir()}
+
+
+@pytest.mark.parametrize("change", [["PRETRAINING.SEED", "1"], ["MODEL.RESNETS.DEPTH", "50"]])
+def test_other_settings_are_pretrained(tiny_cfg, trained, tmp_path, change):
+    digits = json.loads(PUBLISHED.read_text("utf-8"))["dataset"]["sha256"]
+    cfg = load_config(MINI, ["CACHE_DIR", str(tmp_path), *change])
+    assert pretraining.missing_weights(cfg, digits)
+    pretrained_weights(cfg, digits)
+    assert len(trained) == 1
 
 
 def cut(path: Path) -> None:

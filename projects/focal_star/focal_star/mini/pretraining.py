@@ -2,6 +2,10 @@
 
 This replaces ImageNet where ImageNet's weights are unavailable or do not fit the network. A crop
 shows an object, or background as an additional class.
+
+The result depends on the processor, because its maker decides which matrix multiplications MKL
+uses. The backbones of the embedded study are therefore part of the package, in ``pretrained/``: its
+cells start from the same weights on every machine, so one study can be trained on several.
 """
 
 import hashlib
@@ -12,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,12 +36,17 @@ from focal_star.training import checkpoints
 logger = logging.getLogger(__name__)
 
 
-def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
-    """The file of the backbone's weights in ``CACHE_DIR``; a missing one is trained first.
+SHIPPED = Path(__file__).with_name("pretrained")
+"""The backbones of the embedded study, in files that are named as in ``CACHE_DIR``."""
 
-    The file's name is a hash of everything that determines the weights, so a config never uses
-    weights that were pretrained for different settings. The file contains the hash too; a broken
-    file, or a file with another hash, is created again.
+
+def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
+    """The file of the backbone's weights in ``CACHE_DIR``.
+
+    A missing one is copied from ``SHIPPED``, or trained where it is not there either. The file's
+    name is a hash of everything that determines the weights, so a config never uses weights that
+    were pretrained for different settings. The file contains the hash too; a broken file, or a file
+    with another hash, is created again.
     """
     key, path = _key_and_path(cfg, dataset_sha256)
     remove_abandoned(path.parent)
@@ -44,22 +54,29 @@ def pretrained_weights(cfg: CfgNode, dataset_sha256: str) -> Path:
     if fault:
         if path.exists():
             logger.warning("%s is not the pretrained backbone (%s); it is made again", path, fault)
-        started = time.perf_counter()
-        backbone, accuracy = _train(cfg)
-        logger.info(
-            "Pretrained the backbone in %.0f s; accuracy on held-out crops: %.1f %%",
-            time.perf_counter() - started,
-            accuracy,
-        )
-        state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
-        checkpoints.write(path, {"model": state, "accuracy": accuracy, "key": key})
+        shipped = SHIPPED / path.name
+        saved = _train_and_describe(cfg) if _fault(shipped, key) else checkpoints.read(shipped)
+        checkpoints.write(path, saved | {"key": key})
     return path
 
 
 def missing_weights(cfg: CfgNode, dataset_sha256: str) -> Path | None:
-    """The file that :func:`pretrained_weights` would make; None if it exists and is valid."""
+    """The file that :func:`pretrained_weights` would have to train; None if there is no need to."""
     key, path = _key_and_path(cfg, dataset_sha256)
-    return path if _fault(path, key) else None
+    return path if _fault(path, key) and _fault(SHIPPED / path.name, key) else None
+
+
+def _train_and_describe(cfg: CfgNode) -> dict[str, Any]:
+    """The content of the weights' file, without its key."""
+    started = time.perf_counter()
+    backbone, accuracy = _train(cfg)
+    logger.info(
+        "Pretrained the backbone in %.0f s; accuracy on held-out crops: %.1f %%",
+        time.perf_counter() - started,
+        accuracy,
+    )
+    state = {f"backbone.bottom_up.{k}": v for k, v in backbone.state_dict().items()}
+    return {"model": state, "accuracy": accuracy}
 
 
 def _fault(path: Path, key: str) -> str:
