@@ -141,7 +141,7 @@ def _train(
 
 
 def _expected(request: Request, before: Status, prepared: Prepared) -> str:
-    """The expected time of all cells that are to run; "" if it is unknown."""
+    """The expected time of all cells that are to run, and what follows; "" if it is unknown."""
     config, test_images = fitted.config_and_images(request.study, prepared)
     left = costs.estimate(
         before,
@@ -154,7 +154,9 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
     if not left.seconds or request.engine != "local":
         return ""
     words = f": about {duration(left.seconds / request.jobs)} with {request.jobs} side by side"
-    return f"{words}, by the times of the published report" if left.elsewhere else words
+    if left.elsewhere:
+        words += ", by the times of the published report"
+    return f"{words}; then the times per image"
 
 
 def _print_longer(request: Request, after: Status) -> None:

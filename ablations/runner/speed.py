@@ -23,6 +23,7 @@ from ablations.runner.run import signals_as_ctrl_c, sole_owner
 from ablations.runner.speed_process import speed_process
 from ablations.status import today
 from ablations.status.status import status
+from ablations.status.units import duration
 from ablations.storage.layout import Layout
 from ablations.study.cell import Cell, Setting
 
@@ -261,7 +262,13 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
         ms = [statistics.median(process.time(numbers[n], MIN_IMAGES).ms) for n in entries]
         shortest = time.perf_counter() - began
         images = images_of(ms, limit)
-        number = rounds_of(shortest + (images - MIN_IMAGES) * sum(ms) / 1000, limit)
+        round_seconds = shortest + (images - MIN_IMAGES) * sum(ms) / 1000
+        number = rounds_of(round_seconds, limit)
+        print(
+            f"speed: {number} rounds of {images} images each: about "
+            f"{duration(number * round_seconds)}; repeated if other programs disturb them",
+            flush=True,
+        )
 
         def timed(name: str, count: int) -> records.Sample:
             return process.time(numbers[name], count)

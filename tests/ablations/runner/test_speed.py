@@ -65,7 +65,9 @@ def test_each_architecture_is_timed_once_and_one_is_the_control(trained, workpla
     assert speed.control.ratio == 1.0 and speed.reference == OWN
     assert (speed.rounds, speed.images, len(speed.attempts)) == (10, 2, 1)
     assert len(speed.attempts[0].samples[OWN][0].ms) == 2, "every time is kept"
-    assert "2 architectures and a control" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 architectures and a control" in printed
+    assert "10 rounds of 2 images each: about" in printed
 
 
 def test_checkpoints_are_of_the_loss_that_most_architectures_have(trained, workplace):
