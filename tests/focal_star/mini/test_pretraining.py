@@ -65,9 +65,7 @@ def test_crops_are_read_with_the_bit_depth_of_the_images(tiny_cfg, trained):
     assert np.asarray(crops._image_at_scale(0)[0]).min() == 255
 
 
-def test_the_published_records_started_from_the_backbones_of_the_package(
-    tiny_cfg, trained, tmp_path
-):
+def test_the_published_records_started_from_the_backbones_of_the_package(trained, tmp_path):
     """On every machine, so that a study can be resumed on another one."""
     published = json.loads(PUBLISHED.read_text("utf-8"))
     digits = published["dataset"]["sha256"]
@@ -83,7 +81,7 @@ def test_the_published_records_started_from_the_backbones_of_the_package(
 
 
 @pytest.mark.parametrize("change", [["PRETRAINING.SEED", "1"], ["MODEL.RESNETS.DEPTH", "50"]])
-def test_other_settings_are_pretrained(tiny_cfg, trained, tmp_path, change):
+def test_other_settings_are_pretrained(trained, tmp_path, change):
     digits = json.loads(PUBLISHED.read_text("utf-8"))["dataset"]["sha256"]
     cfg = load_config(MINI, ["CACHE_DIR", str(tmp_path), *change])
     assert pretraining.missing_weights(cfg, digits)

@@ -35,7 +35,6 @@ from focal_star.training import checkpoints
 
 logger = logging.getLogger(__name__)
 
-
 SHIPPED = Path(__file__).with_name("pretrained")
 """The backbones of the embedded study, in files that are named as in ``CACHE_DIR``."""
 
