@@ -10,7 +10,7 @@ from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
 from reports.results.load import Results, part
-from reports.results.provenance import dataset_name, images_per_batch
+from reports.results.provenance import dataset_name, images_per_batch, training_images
 from reports.statistics.contenders import number_at
 from reports.statistics.floor import FLOOR_AP
 from reports.text.sentences import listed
@@ -65,7 +65,7 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     train = part(records[0].dataset, "train") if records else {}
     if not train:
         return facts
-    images = train.get("num_images")
+    images = training_images(results, records[0])
     batch = images_per_batch(results, records[0].identity.get("processes") or 1)
     iterations = frame["iterations"].dropna()
     if images and batch and len(iterations):

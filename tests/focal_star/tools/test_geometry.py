@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from detectron2.data import get_detection_dataset_dicts
 
 from focal_star.config import CONFIGS, load_config
 from focal_star.data.registration import register_datasets
@@ -45,21 +46,24 @@ def pairs(folder, tmp_path):
     ]  # fmt: skip
 
 
-def test_numbers_of_a_data_set_that_can_be_counted_by_hand(tmp_path):
-    # A square that is an anchor of P3 (32 px about the place (64, 64)), a crowd-free image of none,
-    # and an object of 2:1.
+@pytest.mark.parametrize("with_empty", [True, False])
+def test_numbers_of_a_data_set_that_can_be_counted_by_hand(with_empty, tmp_path):
+    # A square that is an anchor of P3 (32 px about the place (64, 64)), an empty image, and an
+    # object of 2:1.
     folder = write(tmp_path / "data", [[[48, 48, 32, 32]], [], [[16, 32, 64, 32]]])
-    cfg = load_config(MINI, pairs(folder, tmp_path))
+    empty = ["DATALOADER.FILTER_EMPTY_ANNOTATIONS", str(not with_empty)]
+    cfg = load_config(MINI, pairs(folder, tmp_path) + empty)
     register_datasets(cfg)
-    found = geometry(cfg)
+    found, images = geometry(cfg), 2 + with_empty
     assert set(found) == set(NAMES)
-    assert found["images"] == 3
-    assert found["objects_per_image"] == pytest.approx(2 / 3)
+    read = get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=not with_empty)
+    assert found["images"] == images == len(read)
+    assert found["objects_per_image"] == pytest.approx(2 / images)
     assert found["width_in_strides"] == pytest.approx((32 + (64 * 32) ** 0.5) / 2 / 8)
     assert found["beyond_1_to_2"] == 0
     assert found["smallest_anchor_in_strides"] == pytest.approx(4)
     assert found["anchors_per_image"] == 9 * (16**2 + 8**2 + 4**2 + 2**2 + 1)
-    assert found["positives_per_object"] * 2 == pytest.approx(found["positives_per_image"] * 3)
+    assert found["positives_per_object"] * 2 == pytest.approx(found["positives_per_image"] * images)
 
 
 def test_a_data_set_without_objects_is_refused(tmp_path, capsys):

@@ -41,6 +41,22 @@ class Proposal:
         return [[float(self.smallest_anchor * 2**level)] for level in range(LEVELS)]
 
 
+def read_in_training(content: dict[str, Any], with_empty: bool) -> dict[str, Any]:
+    """The annotations, without the images that training skips.
+
+    Args:
+        content: annotations in COCO's format.
+        with_empty: whether training also reads images without objects, unlike Detectron2's default
+            (``DATALOADER.FILTER_EMPTY_ANNOTATIONS``).
+    """
+    if with_empty:
+        return content
+    with_objects = {a["image_id"] for a in content["annotations"] if not a.get("iscrowd", 0)}
+    images = [image for image in content["images"] if image["id"] in with_objects]
+    # Without any object, training fails later, with its own message.
+    return {**content, "images": images} if images else content
+
+
 def boxes_of(content: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The boxes to propose from; crowds, and boxes without area, are left out.
 

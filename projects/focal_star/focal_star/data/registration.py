@@ -77,6 +77,23 @@ def register_datasets(cfg: CfgNode) -> Path | None:
     return folder
 
 
+def training_records(cfg: CfgNode) -> list[dict[str, Any]]:
+    """The records of the images that training reads, in Detectron2's format, before augmentation.
+
+    Args:
+        cfg: a config whose data sets are registered. Images without objects are left out unless
+            ``DATALOADER.FILTER_EMPTY_ANNOTATIONS`` is False.
+    """
+    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    if not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        return records
+    return [
+        record
+        for record in records
+        if any(not annotation.get("iscrowd", 0) for annotation in record["annotations"])
+    ]
+
+
 def register_folder(
     folder: Path | str, options: ImageOptions = CACHED, check: bool = True
 ) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from focal_star.data.proposal import TOO_SMALL, Proposal
+from focal_star.data.proposal import TOO_SMALL, Proposal, read_in_training
 from focal_star.extensions import Extension, Proposed
 from focal_star.fitted.settings import Settings, fitting
 
@@ -13,7 +13,8 @@ class Fitted(Extension):
     """The extension of a config whose scale, anchors and schedule follow from its data."""
 
     def propose(self, cfg: CfgNode, content: dict[str, Any]) -> Proposed:
-        return proposed(fitting(content), cfg)
+        with_empty = not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+        return proposed(fitting(read_in_training(content, with_empty)), cfg)
 
 
 def proposed(found: Settings, cfg: CfgNode) -> Proposed:

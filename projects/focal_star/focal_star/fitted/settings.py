@@ -17,7 +17,7 @@ import numpy as np
 
 from focal_star.data.layouts.reading import nearest, read
 from focal_star.data.layouts.split import SPLITS
-from focal_star.data.proposal import Proposal, boxes_of, propose
+from focal_star.data.proposal import Proposal, boxes_of, propose, read_in_training
 
 SHORT_EDGES = (400, 600, 800, 1000)
 """Possible short edges of the input, px. The paper trains at 600 (arXiv:1708.02002)."""
@@ -46,7 +46,7 @@ class Settings:
     """What fits a data set.
 
     Attributes:
-        images: the number of training images.
+        images: the number of images that training reads.
         image_views: the number of images shown in training: iterations times images per batch.
         proposal: the input scale and the anchors; None without a box.
     """
@@ -64,7 +64,7 @@ def fitting(content: dict[str, Any]) -> Settings:
     """The settings for a data set.
 
     Args:
-        content: the training annotations, in COCO's format.
+        content: the annotations that training reads, in COCO's format.
     """
     boxes, image_of_box = boxes_of(content)
     images = [(image["width"], image["height"]) for image in content["images"]]
@@ -98,7 +98,7 @@ def of_folder(folder: Path) -> dict[str, int]:
     train, val = (dataset.contents[split] for split in SPLITS)
     if train is None or val is None:
         raise ValueError("; ".join(map(str, dataset.problems)))
-    found = fitting(train)
+    found = fitting(read_in_training(train, with_empty=False))
     return {
         "short_edge": found.proposal.short_edge if found.proposal else 0,
         "image_views": found.image_views,

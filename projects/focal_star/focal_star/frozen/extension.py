@@ -6,6 +6,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
+from focal_star.data.proposal import read_in_training
 from focal_star.extensions import Extension, Proposed, Rule
 from focal_star.frozen import models, weights
 from focal_star.frozen.proposing import proposed
@@ -40,7 +41,8 @@ class Frozen(Extension):
         return StoredViewsTrainer
 
     def propose(self, cfg: CfgNode, content: dict[str, Any]) -> Proposed:
-        return proposed(content, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_ITER)
+        read = read_in_training(content, not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+        return proposed(read, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_ITER)
 
     def store(self, cfg: CfgNode) -> None:
         store_views(cfg)

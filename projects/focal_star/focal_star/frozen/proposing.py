@@ -31,7 +31,7 @@ def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> P
     well, and ``SOLVER.SCHEDULE`` multiplies them.
 
     Args:
-        content: the training annotations, in COCO's format.
+        content: the annotations that training reads, in COCO's format.
         images_per_batch: ``SOLVER.IMS_PER_BATCH``.
         max_iter: ``SOLVER.MAX_ITER`` of the config.
     """

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.anchor_generator import build_anchor_generator
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
 from focal_star.config import load_config
-from focal_star.data.registration import register_datasets
+from focal_star.data.registration import register_datasets, training_records
 from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
@@ -50,7 +49,8 @@ NAMES = {
 def geometry(cfg: CfgNode) -> dict[str, float]:
     """The ``NAMES`` of the data set ``DATASETS.TRAIN``, at the middle one of the input scales.
 
-    Crowds, and boxes without area, are left out, as in training.
+    As in training, crowds and boxes without area are left out, and so are images without objects
+    unless ``DATALOADER.FILTER_EMPTY_ANNOTATIONS`` is False.
 
     Args:
         cfg: the config of a RetinaNet, derived; its data sets are registered.
@@ -68,7 +68,7 @@ def geometry(cfg: CfgNode) -> dict[str, float]:
     edges = sorted(cfg.INPUT.MIN_SIZE_TRAIN)
     short_edge = edges[len(edges) // 2]
     objects, num_anchors, num_positives, num_ignored = [], [], [], 0
-    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    records = training_records(cfg)
     for record in records:
         size = np.array([[record["height"], record["width"]]], dtype=float)
         extent = scaled(size, short_edge, cfg.INPUT.MAX_SIZE_TRAIN)

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from detectron2.modeling import RetinaNet
 from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils import comm
 from torch import Tensor
 
 from focal_star.compat import INITIAL_NORMALIZER, MOMENTUM
+from focal_star.data.registration import training_records
 from focal_star.modeling.anchors import anchors_of_image
 
 logger = logging.getLogger(__name__)
@@ -104,10 +104,7 @@ def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, 
 
     The mean over some of the images that the training reads.
     """
-    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
-        records = [record for record in records if _objects(record)]
-    records = records[:sample]
+    records = training_records(cfg)[:sample]
 
     @cache
     def anchors_of(height: int, width: int) -> list[Boxes]:
