@@ -69,7 +69,7 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
         return Illustrated(None, "No table that varies the schedule has a result yet.")
     points = [f"{line.label}: {_points(line, '.1f')}" for line in lines]
     frame = results.frame[results.frame["grid"].isin(names) & results.frame["state"].isin(ENDED)]
-    note = f"{MAIN_METRIC} over the schedule, as a multiple of the paper's 12 epochs"
+    note = f"{MAIN_METRIC} over the schedule"
     if frame["seed"].nunique() > 1:
         note += f", means over seeds with their {CI}"
     return Illustrated(

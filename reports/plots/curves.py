@@ -132,7 +132,7 @@ def over_schedule(
     axes.set_xscale("log")
     axes.set_xticks(schedules, [f"{schedule:g}x" for schedule in schedules])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="schedule (1x: 12 epochs)", ylabel=label)
+    axes.set(xlabel="schedule", ylabel=label)
     _legend_beside(axes)
     return axes
 

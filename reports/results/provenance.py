@@ -89,24 +89,26 @@ def images_per_batch(results: Results, processes: int) -> float | None:
     return batch * processes / (config.get(WORLD_SIZE) or processes) if batch else None
 
 
-def training_images(results: Results, record: Record) -> int | None:
-    """The number of images that the training of a record reads; None if it is unknown.
+def training_images(results: Results, record: Record) -> tuple[int, int]:
+    """The images that the training of a record reads, and those that it skips; 0 if unknown.
 
-    Training skips images without objects unless ``DATALOADER.FILTER_EMPTY_ANNOTATIONS`` is False.
-    Records from before these images were counted count all images.
+    It skips images without objects unless ``DATALOADER.FILTER_EMPTY_ANNOTATIONS`` is False. Old
+    records do not count these images; the study that they are part of may.
     """
-    train = part(record.dataset, "train")
-    images = train.get("num_images")
-    if not images or results.config.get("DATALOADER.FILTER_EMPTY_ANNOTATIONS") is False:
-        return images
-    return images - train.get("num_without_objects", 0)
+    train, prepared = part(record.dataset, "train"), part(_prepared(results), "train")
+    if train.get("sha256") and train["sha256"] == prepared.get("sha256"):
+        train = {**prepared, **train}
+    images, skipped = train.get("num_images") or 0, train.get("num_without_objects") or 0
+    if results.config.get("DATALOADER.FILTER_EMPTY_ANNOTATIONS") is False:
+        skipped = 0
+    return images - skipped, skipped
 
 
 def epochs_at_1x(results: Results, records: Sequence[Record]) -> float | None:
-    """The epochs of the training images at schedule 1x; None if no run has ended."""
+    """The epochs of the images that training reads at schedule 1x; None if no run has ended."""
     for record in records:
         iterations = record.result.get("iterations") if record.status == DONE else None
-        images = training_images(results, record)
+        images, _ = training_images(results, record)
         batch = images_per_batch(results, record.identity.get("processes") or 1)
         if iterations and images and batch:
             return float(iterations * batch / images / record.setting.get("schedule", 1.0))

@@ -17,7 +17,7 @@ from reports.statistics.comparisons import noise_floor
 from reports.statistics.inference import kendall
 
 SCHEDULE = "schedule"
-"""The axis: the length of a training as a multiple of the paper's 12 epochs."""
+"""The axis: the length of a training as a multiple of 1x."""
 
 MIN_ROWS = 3
 """The minimum number of rows whose order is compared with the published order."""

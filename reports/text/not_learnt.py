@@ -65,7 +65,7 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     train = part(records[0].dataset, "train") if records else {}
     if not train:
         return facts
-    images = training_images(results, records[0])
+    images, _ = training_images(results, records[0])
     batch = images_per_batch(results, records[0].identity.get("processes") or 1)
     iterations = frame["iterations"].dropna()
     if images and batch and len(iterations):

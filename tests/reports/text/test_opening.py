@@ -177,20 +177,26 @@ def test_a_terms_line_explains_only_what_is_shown(folder, losses):
 
 
 @pytest.mark.parametrize(
-    ("images", "schedule", "unit"),
+    ("images", "empty", "skips_empty", "schedule", "unit"),
     [
-        (40, 1.0, "1x: the 12 epochs of the focal loss paper."),
-        (40, 0.25, "1x: 48 epochs of the training images."),
-        (10, 1.0, "1x: 48 epochs of the training images."),
-        (None, 1.0, "over IoU 0.5 to 0.95."),
+        (40, 0, True, 1.0, "1x: the 12 epochs of the focal loss paper."),
+        (40, 0, True, 0.25, "1x: 48 epochs of the training images."),
+        (10, 0, True, 1.0, "1x: 48 epochs of the training images."),
+        (40, 30, True, 1.0, "1x: 48 epochs of the training images with objects."),
+        (40, 30, False, 1.0, "1x: the 12 epochs of the focal loss paper."),
+        (None, 0, True, 1.0, "over IoU 0.5 to 0.95."),
     ],
 )
-def test_the_unit_of_schedules_follows_from_the_runs(folder, monkeypatch, images, schedule, unit):
+def test_the_unit_of_schedules_follows_from_the_runs(
+    folder, monkeypatch, images, empty, skips_empty, schedule, unit
+):
     results = folder(1, {FL: [30.0]}).load()
+    train = {"num_images": images, "num_without_objects": empty}
     for name, record in results.records.items():
         setting = {**record.setting, "schedule": schedule}
-        dataset = {**record.dataset, "train": {"num_images": images}}
+        dataset = {**record.dataset, "train": train}
         results.records[name] = msgspec.structs.replace(record, setting=setting, dataset=dataset)
     # 60 iterations of 8 are 12 times 40 images.
-    monkeypatch.setattr(type(results), "config", {"SOLVER.IMS_PER_BATCH": 8})
+    config = {"SOLVER.IMS_PER_BATCH": 8, "DATALOADER.FILTER_EMPTY_ANNOTATIONS": skips_empty}
+    monkeypatch.setattr(type(results), "config", config)
     assert opening.terms(results, answer(results).asked, ()).endswith(unit)

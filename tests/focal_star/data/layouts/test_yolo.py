@@ -217,7 +217,7 @@ def test_points_of_a_pose_are_left_out(small):
 def test_a_line_is_read_without_a_folder():
     described = YoloFolder("data.yaml", {0: "a"})
     read = yolo.parse_line("0 0.5 0.5 1 1", described)
-    assert read == {"class": 0, "corners": [0, 0, 1, 1]}
+    assert read == {"class": 0, "corners": [0, 0, 1, 1], "numbers": 4, "like_keypoints": False}
 
 
 @pytest.mark.parametrize(
@@ -310,6 +310,30 @@ def test_keypoints_without_their_key_are_named(small):
     ((_, message),) = small.problems()
     assert message.endswith("got 13 numbers; if these are keypoints after a box, add kpt_shape to "
                             "the YAML file")  # fmt: skip
+
+
+POSE_2D = "0 .5 .5 .25 .5 .4 .3 .6 .7 0 0"
+POSE_3D = "0 .5 .5 .25 .5 .4 .3 2 .6 .7 1"
+QUADRILATERAL = "0 .8 .8 .9 .8 .9 .9 .8 .9"
+TRIANGLE = "0 .5 .5 .5 .6 .6 .5"
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        ([POSE_2D] * 10, True),
+        ([POSE_3D] * 10, True),
+        ([POSE_3D] * 9, False),
+        ([POSE_2D] * 10 + [QUADRILATERAL], False),
+        ([POSE_2D] * 10 + [TRIANGLE], False),
+        ([QUADRILATERAL] * 10, False),
+        (["0 .5 .5 .25 .5"] * 10, False),
+    ],
+)
+def test_keypoints_that_could_be_polygons_raise_a_doubt(small, lines, warned):
+    small.write("labels/train/1.txt", "\n".join(lines))
+    doubts = yolo.convert(small.folder).doubts.lines("train")
+    assert any("add kpt_shape" in line for line in doubts) == warned
 
 
 @pytest.mark.parametrize("spoilt", ["labels/train/0.txt", "images/train/0.png"])

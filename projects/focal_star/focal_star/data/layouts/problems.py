@@ -95,6 +95,11 @@ WARNINGS = {
         "it has no objects and is the supercategory of all others, like the one that Roboflow adds;"
         " it is left out",
     ),
+    "like-keypoints": (
+        "line",
+        "the numbers are read as a polygon, but could be a box and the keypoints in it; if they "
+        "are, add kpt_shape to the YAML file",
+    ),
     "many-objects": (
         "image",
         "there are more than 100 objects, but only 100 detections per image count by default; "

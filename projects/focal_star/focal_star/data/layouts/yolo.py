@@ -33,6 +33,12 @@ from focal_star.io.quoting import shown
 MAX_FRACTION = 2.0
 """Numbers beyond it are no fractions of an image that a box reaches a little out of."""
 
+ROUNDING = 1e-3
+"""The number of digits in a file moves a point by this fraction of the image at most."""
+
+MIN_KEYPOINTS = 10
+"""If all polygons of a split, and at least so many, look like keypoints, there is a warning."""
+
 MAX_LINES = 100_000
 MAX_BYTES = 2**26
 """Limits of a label file."""
@@ -83,6 +89,7 @@ def _content(
 ) -> dict[str, Any]:
     images: list[dict] = []
     annotations: list[dict] = []
+    polygons: list[tuple[str, int, bool]] = []
     for path in described.images.get(split, ()):
         name = _below(path, dataset.folder)
         try:
@@ -100,6 +107,9 @@ def _content(
         place = _below(labels, dataset.folder)
         image[SOURCE] = place
         for number, one in read_labels(labels, place, described, split, dataset.problems):
+            if one["numbers"] > 4:
+                line = f"{place}: line {number}"
+                polygons.append((line, one["numbers"], one["like_keypoints"]))
             left, top, right, bottom = one["corners"]
             box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
             annotations.append(
@@ -112,6 +122,10 @@ def _content(
                     SOURCE: f"{place}: line {number}",
                 }
             )
+    same = len({numbers for _, numbers, _ in polygons}) == 1
+    if same and len(polygons) >= MIN_KEYPOINTS and all(like for *_, like in polygons):
+        for line, *_ in polygons:
+            dataset.doubts.add(split, "like-keypoints", line)
     if images and not any(SOURCE in image for image in images):
         first = described.images[split][0]
         expected = _below(Path(*_places(first)[0]), dataset.folder)
@@ -177,10 +191,9 @@ def _places(image: Path) -> list[tuple[str, ...]]:
 def read_labels(
     path: Path, place: str, described: YoloFolder, split: str, problems: list[Problem]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """The objects of a label file: (number of the line, its ``class`` and ``corners``).
+    """The objects of a label file: (number of the line, what ``parse_line`` returns).
 
-    ``corners`` are left, top, right and bottom in fractions. Lines that are of another form are
-    problems, and left out.
+    Lines that are of another form are problems, and left out.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -207,7 +220,12 @@ def read_labels(
 
 
 def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
-    """The ``class`` and ``corners`` of a line of a label file.
+    """The object on a line of a label file.
+
+    Returns:
+        ``class``; ``corners``: left, top, right and bottom in fractions; ``numbers``: how many
+        follow the class, more than 4 in a polygon; and ``like_keypoints``: whether what is read as
+        a polygon could be a box and its keypoints.
 
     Raises:
         ValueError: it is of another form; the message says what it must be.
@@ -253,7 +271,35 @@ def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
     else:
         x, y, width, height = values
         corners = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-    return {"class": int(first), "corners": corners}
+    return {
+        "class": int(first),
+        "corners": corners,
+        "numbers": len(values),
+        "like_keypoints": is_polygon and _like_keypoints(values),
+    }
+
+
+def _like_keypoints(values: list[float]) -> bool:
+    """Whether numbers could be a box in the image, and points in it with or without a visibility.
+
+    A point that is not visible is at (0, 0).
+    """
+    x, y, width, height, *rest = values
+    left, right = x - width / 2 - ROUNDING, x + width / 2 + ROUNDING
+    top, bottom = y - height / 2 - ROUNDING, y + height / 2 + ROUNDING
+    if min(left, top) < -2 * ROUNDING or max(right, bottom) > 1 + 2 * ROUNDING:
+        return False
+
+    def in_box(points: list[list[float]]) -> bool:
+        return all(
+            (left <= point[0] <= right and top <= point[1] <= bottom) or point[:2] == [0, 0]
+            for point in points
+        )
+
+    pairs = [rest[start : start + 2] for start in range(0, len(rest), 2)]
+    triples = [rest[start : start + 3] for start in range(0, len(rest), 3)]
+    have_visibility = len(rest) % 3 == 0 and all(point[2] in (0, 1, 2) for point in triples)
+    return in_box(pairs) or (have_visibility and in_box(triples))
 
 
 def _below(path: Path, folder: Path) -> str:
