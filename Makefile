@@ -9,7 +9,7 @@ STUDY =
 GRIDS =
 ## number of seeds for every setting; empty: the study's number
 SEEDS =
-## length of training, for example SCHEDULE=1x for the paper's 12 epochs; empty: the study's
+## length of training, for example SCHEDULE=1x for all of the config's schedule; empty: the study's
 SCHEDULE =
 ## your data: a folder of COCO, VOC, YOLO, CVAT, FiftyOne; check, describe, register: or coco_2017
 DATASET =

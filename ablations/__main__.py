@@ -121,7 +121,7 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
     if what == "status":
         overview.print_status(found, layout)
         return 0 if found.is_complete else 1
-    config, test_images = fitted.config_and_images(study, prepared, request.dataset)
+    config, test_images = fitted.config_and_images(study, prepared, request.dataset, request.keys)
     left = costs.estimate(
         found,
         config,

@@ -142,7 +142,7 @@ def _train(
 
 def _expected(request: Request, before: Status, prepared: Prepared) -> str:
     """The expected time of all cells that are to run, and what follows; "" if it is unknown."""
-    config, test_images = fitted.config_and_images(request.study, prepared)
+    config, test_images = fitted.config_and_images(request.study, prepared, keys=request.keys)
     left = costs.estimate(
         before,
         config,

@@ -7,6 +7,7 @@ are in ``prepared.json``; before there is one, the annotations are read for them
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,18 @@ SETTINGS = ["-m", "focal_star.fitted.settings"]
 EXTENSION = "fitted"
 """The extension whose proposals ``SETTINGS`` prints."""
 
+SKIPS_EMPTY = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
+"""The key that says whether training skips images without objects."""
+
 PROPOSED = ("SOLVER.MAX_ITER", "SOLVER.SCALED_BY", "INPUT.SHORT_EDGE")
 """The keys that a proposal can set and that change the cost of a cell."""
 
 
 def config_and_images(
-    study: Study, prepared: Prepared | None = None, dataset: Path | None = None
+    study: Study,
+    prepared: Prepared | None = None,
+    dataset: Path | None = None,
+    keys: Sequence[str] = (),
 ) -> tuple[dict[str, Any], int]:
     """The known keys of the config, and the number of validation images; 0 if it is unknown.
 
@@ -32,6 +39,7 @@ def config_and_images(
         study: the study.
         prepared: what was prepared; None if nothing was.
         dataset: folder of a user's data; None for the study's data set.
+        keys: ``KEY VALUE`` pairs of the config that all cells have.
     """
     config = written_config(study)
     if prepared and prepared.dataset:
@@ -41,6 +49,9 @@ def config_and_images(
     if not (dataset and study.propose and EXTENSION in config.get("EXTENSIONS", ())):
         return config, 0
     command = [sys.executable, *SETTINGS, str(dataset)]
+    given = dict(zip(keys[::2], keys[1::2], strict=False))
+    if given.get(SKIPS_EMPTY, str(config.get(SKIPS_EMPTY))) == "False":
+        command.append("--with-empty")
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:  # make check explains what is wrong with the folder
         return config | {"SOLVER.MAX_ITER": 0}, 0

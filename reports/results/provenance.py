@@ -93,7 +93,8 @@ def training_images(results: Results, record: Record) -> tuple[int, int]:
     """The images that the training of a record reads, and those that it skips; 0 if unknown.
 
     It skips images without objects unless ``DATALOADER.FILTER_EMPTY_ANNOTATIONS`` is False. Old
-    records do not count these images; the study that they are part of may.
+    records lack ``num_without_objects``. It then comes from the prepared study, if that has the
+    same training annotations.
     """
     train, prepared = part(record.dataset, "train"), part(_prepared(results), "train")
     if train.get("sha256") and train["sha256"] == prepared.get("sha256"):
@@ -104,14 +105,15 @@ def training_images(results: Results, record: Record) -> tuple[int, int]:
     return images - skipped, skipped
 
 
-def epochs_at_1x(results: Results, records: Sequence[Record]) -> float | None:
-    """The epochs of the images that training reads at schedule 1x; None if no run has ended."""
+def epochs_at_1x(results: Results, records: Sequence[Record]) -> tuple[float, str] | None:
+    """The epochs at schedule 1x, and the images that they are of; None if no run has ended."""
     for record in records:
         iterations = record.result.get("iterations") if record.status == DONE else None
-        images, _ = training_images(results, record)
+        images, skipped = training_images(results, record)
         batch = images_per_batch(results, record.identity.get("processes") or 1)
         if iterations and images and batch:
-            return float(iterations * batch / images / record.setting.get("schedule", 1.0))
+            epochs = iterations * batch / images / record.setting.get("schedule", 1.0)
+            return float(epochs), "training images" + (" with objects" if skipped else "")
     return None
 
 

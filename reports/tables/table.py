@@ -298,7 +298,7 @@ def _html(cell: TableCell) -> Markup:
         for link in cell.links
     ]
     if links:
-        return Markup(", ").join(links)
+        return Markup(" ").join(links)
     text = markupsafe.escape(cell.text or NOTHING)
     return Markup("<strong>{}</strong>").format(text) if cell.emphasis == BOLD else text
 

@@ -58,18 +58,20 @@ def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: floa
 
 
 def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
-    """``epochs``, ``images``, ``short_edge`` and ``object`` (median, px at the input), if known."""
+    """``epochs``, ``images``, ``skipped`` (those that training does not read), ``short_edge`` and
+    ``object`` (median, px at the input), if known."""
     facts: dict[str, float] = {}
     records = results.records_of(frame[frame["state"].isin(ENDED)])
     config = results.config
     train = part(records[0].dataset, "train") if records else {}
     if not train:
         return facts
-    images, _ = training_images(results, records[0])
+    images, skipped = training_images(results, records[0])
     batch = images_per_batch(results, records[0].identity.get("processes") or 1)
     iterations = frame["iterations"].dropna()
     if images and batch and len(iterations):
-        facts |= {"images": images, "epochs": float(iterations.median()) * batch / images}
+        epochs = float(iterations.median()) * batch / images
+        facts |= {"images": images, "skipped": skipped, "epochs": epochs}
     edge, sizes = config.get("INPUT.SHORT_EDGE"), train.get("object_size")
     widths, heights = train.get("width"), train.get("height")
     if edge and sizes and widths and heights:
@@ -87,8 +89,10 @@ def _why(facts: dict[str, float]) -> str:
             "level"
         )
     if "epochs" in facts:
+        with_objects = " with objects" if facts["skipped"] else ""
         parts.append(
-            f"each run trained for {facts['epochs']:.1f} epochs of {facts['images']:.0f} images, "
+            f"each run trained for {facts['epochs']:.1f} epochs of {facts['images']:.0f} images"
+            f"{with_objects}, "
             f"and the focal loss paper trains for {EPOCHS_1X:g} epochs"
         )
     return "; ".join(parts)

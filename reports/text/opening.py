@@ -156,15 +156,13 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
 
 def _unit_of_schedules(results: Results) -> list[str]:
     """The meaning of 1x; nothing before a run has ended."""
-    records = results.records_of(results.frame)
-    epochs = provenance.epochs_at_1x(results, records)
-    if epochs is None:
+    found = provenance.epochs_at_1x(results, results.records_of(results.frame))
+    if found is None:
         return []
+    epochs, images = found
     if round(epochs) == EPOCHS_1X:
         return [f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."]
-    _, skipped = provenance.training_images(results, records[0])
-    which = " with objects" if skipped else ""
-    return [f"1x: {epochs:.3g} epochs of the training images{which}."]
+    return [f"1x: {epochs:.3g} epochs of the {images}."]
 
 
 def scope(results: Results, asked: Question | None) -> tuple[str, ...]:

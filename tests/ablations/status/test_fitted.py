@@ -1,5 +1,7 @@
 """The config of a study on own data, as a plan knows it."""
 
+import json
+
 import pytest
 
 from ablations.identity.prepared import Prepared, written_config
@@ -29,6 +31,20 @@ def test_before_anything_is_prepared_the_annotations_are_read(own, tmp_path):
     # A V100 trains 16 / .205 / 8 images of 640 to 800 px a second (521,388 px squared, mean).
     expected = 24_000 / (16 / 0.205 / 8) * 400**2 / 521_388
     assert seconds(own, config) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("keys", "iterations"), [((), 1500), (("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "False"), 2250)]
+)
+def test_the_plan_counts_the_images_that_training_reads(own, tmp_path, keys, iterations):
+    write_coco(tmp_path, num_train=1000, num_val=1)
+    file = tmp_path / "coco" / "annotations" / "instances_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] <= 40]
+    file.write_text(json.dumps(content))
+    config, _ = config_and_images(own, None, tmp_path / "coco", keys)
+    # 36 epochs of 1,000 images are 36,000.
+    assert config["SOLVER.MAX_ITER"] == iterations
 
 
 def test_a_folder_that_cannot_be_read_has_no_hours(own, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from focal_star.data.proposal import propose
+from focal_star.data.proposal import propose, read_in_training
 
 EDGES = (256, 320, 384)
 
@@ -54,3 +54,28 @@ def test_the_long_edge_of_a_panorama_limits_the_scale():
 def test_no_boxes():
     with pytest.raises(ValueError, match="no boxes"):
         propose(np.zeros((0, 2)), np.zeros((0, 2)), EDGES)
+
+
+def annotated(**boxes):
+    """Annotations: name of an image -> its objects, as (width, whether it is a crowd)."""
+    return {
+        "images": [{"id": name, "width": 64, "height": 48} for name in boxes],
+        "annotations": [
+            {"image_id": name, "bbox": [0, 0, width, 9], "iscrowd": crowd}
+            for name, of_image in boxes.items()
+            for width, crowd in of_image
+        ],
+    }
+
+
+def test_training_reads_images_with_an_object_that_is_no_crowd():
+    content = annotated(full=[(9, 0), (9, 1)], empty=[], crowd=[(9, 1)], line=[(0, 0)])
+    read = read_in_training(content, with_empty=False)
+    assert [image["id"] for image in read["images"]] == ["full", "line"]
+    assert read["annotations"] == content["annotations"]
+    assert read_in_training(content, with_empty=True) == content
+
+
+def test_without_any_object_the_images_are_kept():
+    content = annotated(empty=[], crowd=[(9, 1)])
+    assert read_in_training(content, with_empty=False) == content

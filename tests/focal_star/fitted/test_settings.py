@@ -82,6 +82,14 @@ def test_the_proposal_scales_the_whole_schedule(schedule):
     assert "600 px, anchors from 24 px, 2,250 iterations of 16 (36 epochs of 1,000" in found.text
 
 
+@pytest.mark.parametrize(("skips_empty", "images"), [(True, 1000), (False, 4000)])
+def test_only_the_images_that_training_reads_count(skips_empty, images):
+    cfg = load_config(OWN, ["DATALOADER.FILTER_EMPTY_ANNOTATIONS", str(skips_empty)])
+    with_empty = content(4000, 100)
+    with_empty["annotations"] = with_empty["annotations"][:1000]
+    assert EXTENSION.propose(cfg, with_empty) == EXTENSION.propose(cfg, content(images, 100))
+
+
 def test_objects_that_cannot_be_found_are_said():
     found = EXTENSION.propose(load_config(OWN), content(10, 3))
     assert "100 % of the boxes are below 8 px" in found.warning

@@ -3,6 +3,7 @@
 import pytest
 
 from focal_star.config import CONFIGS, load_config
+from focal_star.frozen.extension import EXTENSION
 from focal_star.frozen.proposing import proposed
 from focal_star.tools.doctor.proposal import proposed_for
 
@@ -68,6 +69,14 @@ def test_what_cannot_be_learnt(side, words):
 def test_crowds_alone_give_no_proposal():
     found = proposed(content(5, 100, iscrowd=1), 8, 1500)
     assert (found.overrides, found.warning) == ((), "")
+
+
+@pytest.mark.parametrize(("skips_empty", "images"), [(True, 200), (False, 1500)])
+def test_only_the_images_that_training_reads_count(skips_empty, images):
+    cfg = load_config(CONFIG, ["DATALOADER.FILTER_EMPTY_ANNOTATIONS", str(skips_empty)])
+    with_empty = content(1500, 100)
+    with_empty["annotations"] = with_empty["annotations"][:200]
+    assert EXTENSION.propose(cfg, with_empty) == EXTENSION.propose(cfg, content(images, 100))
 
 
 def test_a_folder_of_data(tiny_data, tmp_path):

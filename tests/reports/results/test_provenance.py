@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ablations.storage.json_files import write_json
@@ -67,3 +68,22 @@ def test_the_part_of_the_images_is_in_the_provenance(scaled):
 def test_images_per_batch(scaled):
     assert provenance.images_per_batch(scaled(1), 1) == 4
     assert provenance.images_per_batch(scaled(1, world_size=0), 1) == 16
+
+
+@pytest.mark.parametrize(
+    ("recorded", "prepared", "read"),
+    [
+        ({"num_images": 9}, {}, (9, 0)),
+        ({"num_images": 9, "num_without_objects": 2}, {}, (7, 2)),
+        ({"num_images": 9, "sha256": "ab"}, {"num_without_objects": 4, "sha256": "ab"}, (5, 4)),
+        ({"num_images": 9, "sha256": "ab"}, {"num_without_objects": 4, "sha256": "cd"}, (9, 0)),
+        ({"num_images": 9}, {"num_without_objects": 4}, (9, 0)),
+        ({}, {}, (0, 0)),
+    ],
+)
+def test_the_images_that_training_reads(scaled, recorded, prepared, read):
+    results = scaled(1)
+    (record,) = results.records.values()
+    record = msgspec.structs.replace(record, dataset={"train": recorded})
+    study = replace(results.prepared, dataset={"train": prepared})
+    assert provenance.training_images(replace(results, prepared=study), record) == read

@@ -161,8 +161,13 @@ WHERE = {
 }  # fmt: skip
 
 
-def test_rows_at_the_floor_have_not_learnt(folder):
-    study = folder(3, FLOORED, dataset=WHERE)
+@pytest.mark.parametrize(
+    ("empty", "trained"),
+    [(0, "1.6 epochs of 300 images"), (60, "2.0 epochs of 240 images with objects")],
+)
+def test_rows_at_the_floor_have_not_learnt(folder, empty, trained):
+    where = WHERE | {"train": WHERE["train"] | {"num_without_objects": empty}}
+    study = folder(3, FLOORED, dataset=where)
     solver = {"IMS_PER_BATCH": 8, "MAX_ITER": 60}
     study.prepared.config.update(SOLVER=study.prepared.config.get("SOLVER", {}) | solver)
     study.prepared.config["INPUT"]["SHORT_EDGE"] = 128
@@ -182,8 +187,7 @@ def test_rows_at_the_floor_have_not_learnt(folder):
     # 45 px x 128 / 480 = 12 px, 60 iterations x 8 / 300 images = 1.6 epochs
     assert why == (
         "Why: the median object is 12 px wide at a short edge of 128 px, 1.5 strides of the finest "
-        "level; each run trained for 1.6 epochs of 300 images, and the focal loss paper trains for "
-        "12 epochs."
+        f"level; each run trained for {trained}, and the focal loss paper trains for 12 epochs."
     )
     # 128 px x 16 / 12 = 171 px
     assert change == (

@@ -2,9 +2,10 @@
 
 It needs numpy alone, so that a plan has them within a second::
 
-    python -m focal_star.fitted.settings FOLDER
+    python -m focal_star.fitted.settings FOLDER [--with-empty]
 
 prints ``short_edge``, ``image_views`` and ``test_images`` as JSON, of a folder that is not checked.
+``--with-empty``: training also reads images without objects.
 """
 
 import json
@@ -86,8 +87,12 @@ def possible_edges(images: np.ndarray) -> tuple[int, ...]:
     return edges or SHORT_EDGES[:1]
 
 
-def of_folder(folder: Path) -> dict[str, int]:
+def of_folder(folder: Path, with_empty: bool = False) -> dict[str, int]:
     """``short_edge`` (0 without a box), ``image_views`` and ``test_images`` of a folder.
+
+    Args:
+        folder: a data set.
+        with_empty: whether training also reads images without objects.
 
     Raises:
         OSError, ValueError, KeyError, TypeError, IndexError: it cannot be read.
@@ -98,7 +103,7 @@ def of_folder(folder: Path) -> dict[str, int]:
     train, val = (dataset.contents[split] for split in SPLITS)
     if train is None or val is None:
         raise ValueError("; ".join(map(str, dataset.problems)))
-    found = fitting(read_in_training(train, with_empty=False))
+    found = fitting(read_in_training(train, with_empty))
     return {
         "short_edge": found.proposal.short_edge if found.proposal else 0,
         "image_views": found.image_views,
@@ -106,10 +111,10 @@ def of_folder(folder: Path) -> dict[str, int]:
     }
 
 
-def main(folder: str) -> int:
+def main(folder: str, *options: str) -> int:
     """Print the settings of a folder; return 1 where it cannot be read."""
     try:
-        print(json.dumps(of_folder(Path(folder))))
+        print(json.dumps(of_folder(Path(folder), with_empty="--with-empty" in options)))
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         print(f"{folder}: {error}", file=sys.stderr)
         return 1
@@ -117,4 +122,4 @@ def main(folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -25,7 +25,7 @@ from focal_star.io.temporary import remove_abandoned, temporary_folder
 NAME = "digits_in_scenes"
 
 SUFFIX = ".bmp"
-"""Every training reads all images, and reading a PNG takes ten times as long."""
+"""Every training reads the images, and reading a PNG takes ten times as long."""
 
 
 @dataclass(frozen=True)

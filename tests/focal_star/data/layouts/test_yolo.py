@@ -314,6 +314,9 @@ def test_keypoints_without_their_key_are_named(small):
 
 POSE_2D = "0 .5 .5 .25 .5 .4 .3 .6 .7 0 0"
 POSE_3D = "0 .5 .5 .25 .5 .4 .3 2 .6 .7 1"
+ASTRAY = "0 .5 .5 .25 .5 .4 .3 .6 .7 .9 .9"
+NEARLY = "0 .5 .5 .25 .5 .4 .3 .6255 .7 .5 .2495"
+BEYOND = "0 .9 .5 .25 .5 .9 .5 .9 .5 .9 .5"
 QUADRILATERAL = "0 .8 .8 .9 .8 .9 .9 .8 .9"
 TRIANGLE = "0 .5 .5 .5 .6 .6 .5"
 
@@ -324,6 +327,10 @@ TRIANGLE = "0 .5 .5 .5 .6 .6 .5"
         ([POSE_2D] * 10, True),
         ([POSE_3D] * 10, True),
         ([POSE_3D] * 9, False),
+        ([POSE_2D] * 19 + [ASTRAY], True),
+        ([POSE_2D] * 18 + [ASTRAY], False),
+        ([NEARLY] * 10, True),
+        ([BEYOND] * 10, False),
         ([POSE_2D] * 10 + [QUADRILATERAL], False),
         ([POSE_2D] * 10 + [TRIANGLE], False),
         ([QUADRILATERAL] * 10, False),
@@ -334,6 +341,15 @@ def test_keypoints_that_could_be_polygons_raise_a_doubt(small, lines, warned):
     small.write("labels/train/1.txt", "\n".join(lines))
     doubts = yolo.convert(small.folder).doubts.lines("train")
     assert any("add kpt_shape" in line for line in doubts) == warned
+
+
+def test_points_of_a_pose_raise_no_doubt_with_their_key(small):
+    small.write("data.yaml", (small.folder / "data.yaml").read_text() + "kpt_shape: [3, 2]\n")
+    small.write("labels/val/2.txt", "\n".join([POSE_2D] * 10))
+    assert yolo.convert(small.folder).doubts.lines("val") == []
+    small.write("data.yaml", (small.folder / "data.yaml").read_text().replace("kpt_shape", "other"))
+    (line,) = yolo.convert(small.folder).doubts.lines("val")
+    assert "'labels/val/2.txt: line 1'" in line
 
 
 @pytest.mark.parametrize("spoilt", ["labels/train/0.txt", "images/train/0.png"])

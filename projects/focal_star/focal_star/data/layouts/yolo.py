@@ -5,7 +5,9 @@ its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its p
 upper and lower case and the form of letters make no difference.
 Each line of it is an object: its class number from 0 on, and in fractions of the image's width and
 height either its box (centre x and y, width, height), or a polygon of 3 or more points, of which
-the box counts. An image without a label file, or with an empty one, has no objects.
+the box counts. With ``kpt_shape`` in the YAML file, keypoints follow the box and are not read;
+without it, polygons that could be such keypoints raise a doubt. An image without a label file, or
+with an empty one, has no objects.
 
 Category ids are the class numbers. Without a validation split, ``test`` takes its place, or the
 training images are divided.
@@ -34,10 +36,11 @@ MAX_FRACTION = 2.0
 """Numbers beyond it are no fractions of an image that a box reaches a little out of."""
 
 ROUNDING = 1e-3
-"""The number of digits in a file moves a point by this fraction of the image at most."""
+"""Rounding in a file moves a point by at most this fraction of the image."""
 
-MIN_KEYPOINTS = 10
-"""If all polygons of a split, and at least so many, look like keypoints, there is a warning."""
+MIN_POLYGONS, MIN_SHARE = 10, 0.95
+"""If a split has at least so many polygons, all of the same length, and this share of them could be
+a box and its keypoints, there is a warning."""
 
 MAX_LINES = 100_000
 MAX_BYTES = 2**26
@@ -108,7 +111,7 @@ def _content(
         image[SOURCE] = place
         for number, one in read_labels(labels, place, described, split, dataset.problems):
             if one["numbers"] > 4:
-                line = f"{place}: line {number}"
+                line = shown(f"{place}: line {number}")
                 polygons.append((line, one["numbers"], one["like_keypoints"]))
             left, top, right, bottom = one["corners"]
             box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
@@ -122,10 +125,7 @@ def _content(
                     SOURCE: f"{place}: line {number}",
                 }
             )
-    same = len({numbers for _, numbers, _ in polygons}) == 1
-    if same and len(polygons) >= MIN_KEYPOINTS and all(like for *_, like in polygons):
-        for line, *_ in polygons:
-            dataset.doubts.add(split, "like-keypoints", line)
+    _doubt_keypoints(dataset, split, polygons)
     if images and not any(SOURCE in image for image in images):
         first = described.images[split][0]
         expected = _below(Path(*_places(first)[0]), dataset.folder)
@@ -139,6 +139,19 @@ def _content(
         for number, name in sorted(described.names.items())
     ]
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _doubt_keypoints(dataset: Dataset, split: str, polygons: list[tuple[str, int, bool]]) -> None:
+    """Warn if the polygons of a split could be keypoints.
+
+    Args:
+        polygons: for each one its line, how many numbers it has, and whether it could be keypoints.
+    """
+    alike = [line for line, _, is_like in polygons if is_like]
+    of_one_length = len({numbers for _, numbers, _ in polygons}) == 1
+    if of_one_length and len(polygons) >= MIN_POLYGONS and len(alike) >= MIN_SHARE * len(polygons):
+        for line in alike:
+            dataset.doubts.add(split, "like-keypoints", line)
 
 
 class _LabelFiles:
@@ -224,8 +237,8 @@ def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
 
     Returns:
         ``class``; ``corners``: left, top, right and bottom in fractions; ``numbers``: how many
-        follow the class, more than 4 in a polygon; and ``like_keypoints``: whether what is read as
-        a polygon could be a box and its keypoints.
+        numbers after the class are read, more than 4 of which are a polygon; and
+        ``like_keypoints``: whether this polygon could be a box and its keypoints.
 
     Raises:
         ValueError: it is of another form; the message says what it must be.
@@ -282,7 +295,7 @@ def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:
 def _like_keypoints(values: list[float]) -> bool:
     """Whether numbers could be a box in the image, and points in it with or without a visibility.
 
-    A point that is not visible is at (0, 0).
+    A point that is not visible may be at (0, 0).
     """
     x, y, width, height, *rest = values
     left, right = x - width / 2 - ROUNDING, x + width / 2 + ROUNDING
