@@ -99,7 +99,7 @@ def confounds(found: Differences) -> str:
     if not found.confounds:
         return ""
     return (
-        "Confounded: the rows of this table also differ in something that it does not name. "
+        "Confounded: the rows of this table also differ in something that it does not name: "
         f"{'; '.join(found.confounds)}."
     )
 
