@@ -14,9 +14,11 @@ import sys
 from pathlib import Path
 
 from ablations.identity import prepared as preparing
-from ablations.identity.prepared import PrepareError
+from ablations.identity.prepared import Prepared, PrepareError
+from ablations.identity.snapshot import Code
+from ablations.runner.doctor import doctor
 from ablations.runner.gpus import TooFewGpus, default_jobs
-from ablations.runner.request import RETRIES, Request, RunError
+from ablations.runner.request import OUTPUT, RETRIES, Request, RunError
 from ablations.runner.run import run
 from ablations.runner.speed import measure
 from ablations.status import budget as spending
@@ -38,9 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run a study, or show its state.
 
     Returns:
-        0 if every cell has a result, 1 if some failed (``status``: or are still to be run;
-        ``speed``: if an architecture has no time), 2 if nothing could be run, 130 if it was
-        interrupted. ``plan`` always returns 0, and ``doctor`` 1 if something is missing.
+        0 if every cell has a result; 1 if some failed, or a tuned row has no setting or no AP on
+        the reporting half (``status``: or cells are still to be run; ``speed``: an architecture has
+        no time); 2 if nothing could be run, 130 if it was interrupted. ``plan`` always returns 0,
+        and ``doctor`` 1 if something is missing.
     """
     options = _parser().parse_args(argv)
     # Like the cells' processes, this process works in the repository's root: a path means the same
@@ -79,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
             weights=_from_root(options.weights) if options.weights else None,
             keys=tuple(options.keys.split()),
         )
+        if options.jobs and options.engine == "slurm" and options.what != "speed":
+            limit = f"array_parallelism in studies/{study.name}.yaml"
+            print(f"JOBS does not limit the cells on the cluster: {limit} does", flush=True)
         if options.what == "run":
             return run(request)
         if options.what == "speed":
@@ -104,13 +110,9 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
     """
     study, layout = request.study, request.layout
     prepared, code = preparing.load(layout), today.code(layout)
-    if prepared and not preparing.is_current(prepared, study, code):
-        print("The config's files have changed: resolving them", flush=True)
-        prepared = preparing.prepare(
-            study, layout, request.data_overrides(), code=code, resolve_only=True
-        )
     identities = None
     if prepared:
+        prepared = _resolved(request, what, prepared, code)
         study, identities = selection.resolve(study, layout, prepared, processes, code)
     gc.disable()  # everything that is read is kept; this halves the time for 10,000 records
     try:
@@ -122,28 +124,44 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
         overview.print_status(found, layout)
         return 0 if found.is_complete else 1
     config, test_images = fitted.config_and_images(study, prepared, request.dataset, request.keys)
+    gpus = request.gpus_per_cell
     left = costs.estimate(
         found,
         config,
-        request.gpus,
+        gpus,
         test_images,
         use_published=not request.dataset,
         card=card,
-        speeds=running_cells.speeds(found, layout),
+        iteration_times=running_cells.iteration_times(found, layout),
     )
+    side_by_side = request.side_by_side(left.cells)
     if what == "plan":
-        overview.print_plan(found, left, request.jobs, request.gpus, card)
+        overview.print_plan(found, left, side_by_side, gpus, card)
         if budget:
-            tables = spending.items(found.study, left, budget, request.gpus)
-            overview.print_budget(tables, budget, request.gpus)
+            overview.print_budget(spending.items(found.study, left, budget, gpus), budget, gpus)
         return 0
-    return preparing.doctor(
+    return doctor(
         study,
         request.data_overrides(),
         output=layout.root,
-        disk_bytes=(left.disk_bytes or 0) + request.jobs * left.running_bytes,
+        disk_bytes=(left.disk_bytes or 0) + side_by_side * left.running_bytes,
         gpus=max(1, request.gpus) if request.engine == "local" else 0,
     )
+
+
+def _resolved(request: Request, what: str, prepared: Prepared, code: Code) -> Prepared:
+    """What was prepared, with the config as it resolves now, if anything in it has changed."""
+    study, overrides = request.study, request.data_overrides()
+    if what == "status" and not (request.keys or request.weights):
+        overrides = prepared.overrides or overrides  # of the last run, whose status is shown
+    if not preparing.is_current(prepared, study, code):
+        changed = "The config's files have"
+    elif prepared.overrides != overrides:
+        changed = "KEYS, WEIGHTS or the folder of the data have"
+    else:
+        return prepared
+    print(f"{changed} changed since the last run: resolving the config", flush=True)
+    return preparing.prepare(study, request.layout, overrides, code=code, resolve_only=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -181,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keys", default="", help="KEY VALUE pairs of the config for all cells, in one text"
     )
-    parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"(default: {OUTPUT})")
     parser.add_argument(
         "--jobs",
         type=_positive,

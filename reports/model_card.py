@@ -40,8 +40,8 @@ from reports.results.labels import (
     loss_label,
     one_decimal,
     other_detector,
-    setting_text,
     short_name,
+    text_of,
 )
 from reports.results.load import part
 from reports.statistics.inference import Estimate, Runs, mean
@@ -179,12 +179,13 @@ def header(record: Record) -> str:
 def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> dict[str, Any]:
     environment = record.run.get("environment", {})
     # A record has its axes in the order of the alphabet.
-    setting = {axis: record.setting[axis] for axis in AXES if axis in record.setting}
+    values = {axis: record.setting[axis] for axis in AXES if axis in record.setting}
+    setting = Setting(tuple(values.items()))
     dataset = record.dataset
     depth = config.get("MODEL.RESNETS.DEPTH")
-    other, shown = other_detector(setting), setting_text(setting)
+    other, shown = other_detector(values), text_of(setting, schedule=1)
     detector = (other or detector_label(RETINANET)).name
-    name = short_name(setting) + (f" ({shown})" if shown else "")
+    name = short_name(values) + (f" ({shown})" if shown else "")
     training = {"seed": record.seed} | {
         label: _value(config[key]) for key, label in TRAINING_KEYS.items() if key in config
     }
@@ -192,7 +193,7 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     training["weights of this checkpoint, SHA-256"] = record.result.get("weights_sha256", "")
     if record.run.get("train_seconds") is not None:
         training["training time"] = f"{record.run['train_seconds']:.3g} s"
-    time = speed.of(Setting(tuple(setting.items()))) if speed else None
+    time = speed.of(setting) if speed else None
     if speed and time and time.is_shown:
         training["time per image"] = f"{time.ms_per_image:.3g} ms ({speed.device})"
     categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
@@ -244,13 +245,14 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
         if value is None:
             continue
         own, over = _runs([record], metric), _runs(seeds, metric)
+        whole = len(seeds) > 1 and over.replicates is not None
         rows.append(
             {
                 "metric": METRICS[metric].header if metric in METRICS else metric,
                 "value": one_decimal(value),
                 "interval": _interval(mean(own)) if own.replicates is not None else "",
                 "mean": _mean(over) if len(seeds) > 1 else "",
-                "mean_interval": _interval(mean(over)) if len(seeds) > 1 else "",
+                "mean_interval": _interval(mean(over)) if whole else "",
             }
         )
     numbers = ", ".join(str(seed) for seed in sorted(other.seed for other in seeds))
@@ -295,7 +297,8 @@ def _mean(runs: Runs) -> str:
 def _interval(estimate: Estimate) -> str:
     if math.isnan(estimate.low):
         return ""
-    return f"{estimate.low:.1f} to {estimate.high:.1f}"
+    low, high = np.clip((estimate.low, estimate.high), 0, 100)  # AP is a percentage
+    return f"{low:.1f} to {high:.1f}"
 
 
 def _same_setting(record: Record, others: Iterable[Record]) -> list[Record]:

@@ -19,11 +19,12 @@ from ablations.storage.reading import PlanError
 from ablations.study.default import EMBEDDED
 from focal_star.io.writing import write_whole
 from reports import figures
+from reports.figures.illustration import Illustration
 from reports.page.render import write_report
 from reports.results import provenance
 from reports.results.labels import MAIN_METRIC
 from reports.results.load import ReportError, Results, find_study, load
-from reports.statistics.comparisons import noise_floor
+from reports.statistics.noise import noise_floor
 from reports.tables import markdown
 from reports.tables.grids import grid_table
 from reports.tables.table import AXIS, Table
@@ -87,10 +88,8 @@ def effect(results: Results) -> str:
     if found.asked is None or not found.rows:
         return ""
     drawn = figures.forest(results, found.asked, found.rows)
-    path = PUBLISHED / results.study.name / "report" / "figures" / f"{drawn.name}.png"
-    picture = f"![{markdown.escape(drawn.alternative)}]({path.relative_to(ROOT).as_posix()})"
     noise = opening.noise_text(noise_floor(results, found.asked.grid))
-    return "\n\n".join(filter(None, (picture, markdown.escape(noise))))
+    return "\n\n".join(filter(None, (_picture(results, drawn), markdown.escape(noise))))
 
 
 def basis(results: Results) -> str:
@@ -101,7 +100,7 @@ def basis(results: Results) -> str:
 
 
 def gamma(results: Results) -> str:
-    """Table (b) with its finding: AP and effects, ours and published."""
+    """Table (b) with its finding and figure: AP and effects, ours and published."""
     grid = next((grid for grid in results.study.grids if grid.name == GAMMA), None)
     if grid is None:
         return ""
@@ -114,16 +113,28 @@ def gamma(results: Results) -> str:
     text = finding(results, grid, table.comparisons)
     frame = results.of_grid(grid)
     seeds = counted(frame["seed"].nunique(), "seed")
-    about = f"{seeds} per row · {provenance.caption(results, results.records_of(frame))}"
-    parts = (markdown.escape(text), Table(columns).to_markdown(), markdown.escape(about))
+    about = f"{seeds} per row · {provenance.caption(results, results.ended_records_of(frame))}"
+    drawn = figures.ap_over_rows(results, grid, table)
+    parts = (
+        markdown.escape(text),
+        _picture(results, drawn),
+        Table(columns).to_markdown(),
+        markdown.escape(about),
+    )
     return "\n\n".join(parts)
+
+
+def _picture(results: Results, drawn: Illustration) -> str:
+    """A figure of the published report, for README."""
+    path = PUBLISHED / results.study.name / "report" / "figures" / f"{drawn.name}.png"
+    return f"![{markdown.escape(drawn.alternative)}]({path.relative_to(ROOT).as_posix()})"
 
 
 def made(results: Results) -> str:
     """Data set, schedule, hardware and commit of the answer."""
     asked = answer(results).asked
     frame = results.of_grid(asked.grid) if asked else results.frame
-    return markdown.escape(provenance.caption(results, results.records_of(frame)))
+    return markdown.escape(provenance.caption(results, results.ended_records_of(frame)))
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {

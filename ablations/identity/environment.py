@@ -12,7 +12,7 @@ iteration a twelfth slower."""
 
 
 def memory() -> dict[str, str]:
-    """The variables for a training on the CPU; a value that the user has set is kept."""
+    """The variables for a training; a value that the user has set is kept."""
     return {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", KEPT_MEMORY)}
 
 

@@ -51,8 +51,9 @@ class Identity:
         processes: the number of training processes, one per GPU: each has its share of a batch and
             its own random numbers.
 
-    The kind of device and the versions of libraries are not included: they are in the record's
-    environment, and the report names them where the cells of one table differ.
+    The config includes MODEL.DEVICE. The model of the GPU and the versions of libraries are not
+    included: they are in the record's environment, and the report names them where the cells of one
+    table differ.
     """
 
     config: str

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from ablations.study.study import Study
 from focal_star.io.quoting import shown
 
 PREPARE = ["-m", "focal_star.tools.prepare"]
-DOCTOR = ["-m", "focal_star.tools.doctor"]
 
+WEIGHTS = "MODEL.WEIGHTS"
 MAX_ITER, SCALED_BY = "SOLVER.MAX_ITER", "SOLVER.SCALED_BY"
 SCHEDULE = (MAX_ITER, "SOLVER.BASE_LR", "SOLVER.IMS_PER_BATCH")
 
@@ -47,6 +47,8 @@ class Prepared:
         weights: variant (see :func:`variant`) -> ``path``, ``sha256`` and perhaps ``accuracy``.
         proposed: ``overrides``, ``text`` and ``warning`` of what is proposed for the data; the
             config has these values. Empty if the study asks for no proposal.
+        overrides: the ``KEY VALUE`` pairs for the data and the initial weights, which the config
+            was resolved with; empty in a file of an earlier version.
     """
 
     config: dict[str, Any]
@@ -54,6 +56,7 @@ class Prepared:
     dataset: dict[str, Any]
     weights: dict[str, dict[str, Any]]
     proposed: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
 
     def identities(
         self, cells: list[Cell], processes: int = 1, code: Code | None = None
@@ -132,7 +135,7 @@ class Prepared:
     def _weights(self, config: ResolvedConfig, setting: Setting) -> str:
         """The weights' hash; if there is none, their name in the config."""
         weights = self.weights.get(variant(setting), {})
-        return weights.get("sha256") or str(weights.get("path") or config["MODEL.WEIGHTS"])
+        return weights.get("sha256") or str(weights.get("path") or config[WEIGHTS])
 
 
 def _loss_of(config: ResolvedConfig, setting: Setting) -> str:
@@ -192,16 +195,16 @@ def prepare(
         ]  # fmt: skip
         _call(command, log, code)
         content = json.loads(made.read_text(encoding="utf-8"))
-    before = load(layout) or Prepared({}, "", {}, {})
+    before, config = load(layout) or Prepared({}, "", {}, {}), content["config"]
     dataset, weights = content.get("dataset", before.dataset), content.get("weights", {})
     sha256 = dataset.get("sha256")
     same_data = before.dataset == dataset or (sha256 and before.dataset.get("sha256") == sha256)
-    if resolve_only or (before.config_files == config_files and same_data):
+    same_weights = dict(flat(before.config)).get(WEIGHTS) == dict(flat(config)).get(WEIGHTS)
+    if same_weights and (resolve_only or (before.config_files == config_files and same_data)):
         weights = before.weights | weights  # grids that are not run now needed others
-    prepared = Prepared(
-        content["config"], config_files, dataset, weights, content.get("proposed", {})
-    )
-    check_base(study, ResolvedConfig(prepared.config))
+    proposed = content.get("proposed", {})
+    prepared = Prepared(config, config_files, dataset, weights, proposed, data_overrides)
+    check_base(study, ResolvedConfig(prepared.config), data_overrides)
     if not resolve_only:
         _check_halves(study, dataset)
         write_json(layout.prepared, vars(prepared))
@@ -222,29 +225,6 @@ def _call(command: list[str], log: Path, code: Code) -> None:
         raise PrepareError(
             code.in_checkout(message.strip() if is_message else f"preparing failed:\n{tail(text)}")
         )
-
-
-def doctor(
-    study: Study, data_overrides: list[str], *, output: Path, disk_bytes: float, gpus: int
-) -> int:
-    """Start a process that prints what this machine lacks for a study; return its exit code.
-
-    Args:
-        study: its config and settings are used.
-        data_overrides: the ``KEY VALUE`` pairs for the folders of the data.
-        output: the folder that the cells write to.
-        disk_bytes: the space that the cells need there.
-        gpus: GPUs per cell if the config is for GPUs; 0 if other machines run the cells.
-    """
-    variants = dict.fromkeys(variant(cell.setting) for cell in study.cells())
-    command = [
-        sys.executable, *DOCTOR, "--config-file", str(CONFIGS / study.config),
-        "--output", str(output), "--disk-bytes", str(round(disk_bytes)), "--num-gpus", str(gpus),
-        *(["--propose"] if study.propose else []),
-        *(text for pairs in variants for text in ("--variant", pairs)),
-        *data_overrides,
-    ]  # fmt: skip
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def load(layout: Layout) -> Prepared | None:
@@ -326,12 +306,25 @@ def _check_halves(study: Study, dataset: dict[str, Any]) -> None:
         )
 
 
-def check_base(study: Study, config: ResolvedConfig) -> None:
-    """Raise a PrepareError if a study's ``base`` differs from its config."""
-    wrong = [
-        f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is {config[AXES[axis].key]!r}"
+def check_base(study: Study, config: ResolvedConfig, overrides: Sequence[str] = ()) -> None:
+    """Raise a PrepareError if a study's ``base`` or a row would not be what is trained.
+
+    Args:
+        study: the study.
+        config: its config, with the overrides.
+        overrides: ``KEY VALUE`` pairs of the config that all cells have.
+    """
+    wrong = {
+        AXES[axis].key: f"{axis} is {value!r}, and {AXES[axis].key} of {study.config} is "
+        f"{config[AXES[axis].key]!r}"
         for axis, value in study.known_axes.items()
         if AXES[axis].key in config and config[AXES[axis].key] != value
-    ]
+    }
+    of_rows = {AXES[axis].key for cell in study.cells() for axis in cell.setting.as_dict()}
+    if of_keys := [key for key in overrides[::2] if key in wrong or key in of_rows]:
+        raise PrepareError(
+            f"KEYS: {', '.join(of_keys)} cannot have another value for all cells of study "
+            f"{study.name}; vary the axis in a grid"
+        )
     if wrong:
-        raise PrepareError(f"studies/{study.name}.yaml: base: " + "; ".join(wrong))
+        raise PrepareError(f"studies/{study.name}.yaml: base: " + "; ".join(wrong.values()))

@@ -6,6 +6,7 @@ Nothing that was trained is deleted. A cell's folder or record of another finger
 ``earlier/``, or a part of it, at any time.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from ablations.records.record import Record, RecordError, load
 from ablations.storage.json_files import read_object, write_json
-from ablations.storage.layout import Layout
+from ablations.storage.layout import FINGERPRINT, Layout
 
 FOLDER, RECORD = "cell", "record.json"
 UNKNOWN = "unknown"
@@ -22,7 +23,7 @@ NAME_DIGITS = 12
 
 def mark_in(folder: Path) -> dict[str, Any]:
     """The mark of a cell's folder, see :func:`ablations.runner.job.mark_of`; {} if it has none."""
-    content = read_object(folder / "fingerprint.json")
+    content = read_object(folder / FINGERPRINT)
     return content if isinstance(content.get("fingerprint"), str) else {}
 
 
@@ -121,7 +122,7 @@ def _holds_training(folder: Path) -> bool:
     """Whether a cell's folder has more than its mark."""
     try:
         return any(
-            path.name != "fingerprint.json" and not path.name.startswith(".fingerprint.json.")
+            path.name != FINGERPRINT and not path.name.startswith(f".{FINGERPRINT}.")
             for path in folder.iterdir()
         )
     except FileNotFoundError:
@@ -163,7 +164,13 @@ def _fingerprint_of_record(path: Path) -> str:
 
 def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(target)
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        reason = "cannot be moved to another disk: cells and earlier must be on one disk"
+        raise OSError(error.errno, reason, str(source), None, str(target)) from None
 
 
 def _remove_empty(layout: Layout, cell_id: str) -> None:

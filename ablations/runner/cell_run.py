@@ -18,7 +18,6 @@ from ablations.records.record import (
     DIVERGED,
     DONE,
     FAILED,
-    STATUSES,
     Record,
     RecordError,
     load,
@@ -165,6 +164,7 @@ class CellRun:
                 code=job.code,
                 arguments=job.process_arguments,
                 environment=environment.threads(job.threads)
+                | environment.memory()
                 | job.code.variables()
                 | dict(self.place or {}),
                 log=log,
@@ -179,7 +179,7 @@ class CellRun:
             return None
         content = read_object(path)
         found = {key: content.get(key) for key in ("status", "error", "result", "run")}
-        is_whole = found["status"] in STATUSES and isinstance(found["error"], str)
+        is_whole = found["status"] in (DONE, DIVERGED) and isinstance(found["error"], str)
         if is_whole and isinstance(found["result"], dict) and isinstance(found["run"], dict):
             return found
         path.rename(path.with_name("result.broken.json"))
@@ -193,7 +193,7 @@ class CellRun:
         """
         mark = self._mark()
         planned, trained = mark["code_sha256"], outcome["run"].get("code_sha256", "")
-        if planned and planned != trained and outcome["status"] != FAILED:
+        if planned and planned != trained:
             return (
                 "the process trained with other sources of focal_star "
                 f"({trained[:12] or 'unknown'}) than those of its snapshot ({planned[:12]}, by "
@@ -201,7 +201,7 @@ class CellRun:
             )
         planned, loss = mark["identity"].get("loss"), outcome["result"].get("loss")
         trained = loss.get("code") if isinstance(loss, dict) else None
-        if planned and trained and planned != trained and outcome["status"] != FAILED:
+        if planned and trained and planned != trained:
             return (
                 "the code of the loss changed while the cell waited "
                 f"(it was {planned[:12]}, and {str(trained)[:12]} was trained with, by SHA-256)"

@@ -55,8 +55,8 @@ class Places:
     """The places in which cells run side by side, and the GPUs of each place.
 
     Cells on several GPUs have them to themselves. With one GPU per cell, the places take the GPUs
-    in turn, and share them if there are more places. So they do if no number of GPUs is given, as
-    the study's config may name one. The only cell that runs sees all GPUs.
+    in turn, and share them if there are more places. The same holds for ``gpus=0``, because the
+    config may still use a GPU. With a single place, the cell sees all GPUs.
     """
 
     def __init__(self, jobs: int, gpus: int, held: int = 0):

@@ -1,11 +1,15 @@
 """The request of one command to the runner."""
 
+import ast
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.storage.layout import Layout
 from ablations.study.asked_seeds import seeds_text
 from ablations.study.study import Study, schedule_name
+
+OUTPUT = Path("output")
+"""The default folder for all output."""
 
 RETRIES = 2
 
@@ -43,15 +47,26 @@ class Request:
     keys: tuple[str, ...] = ()
 
     @property
+    def gpus_per_cell(self) -> int:
+        """``gpus``, or else those of a task of the cluster that runs the cells."""
+        of_cluster = self.study.slurm.gpus_per_node if self.engine == "slurm" else None
+        return self.gpus or of_cluster or 0
+
+    @property
     def processes(self) -> int:
         """The processes of a cell, one per GPU."""
-        of_cluster = self.study.slurm.gpus_per_node if self.engine == "slurm" else None
-        return max(1, self.gpus or of_cluster or 0)
+        return max(1, self.gpus_per_cell)
+
+    def side_by_side(self, cells: int) -> int:
+        """How many of this number of cells run at a time: ``jobs``, or the cluster's limit."""
+        if self.engine == "slurm":
+            return max(1, min(cells, self.study.slurm.array_parallelism))
+        return self.jobs
 
     def data_overrides(self) -> list[str]:
         """The ``KEY VALUE`` pairs for the data and the initial weights."""
-        folder = ["DATASETS.FOLDER", str(self.dataset)] if self.dataset else []
-        weights = ["MODEL.WEIGHTS", str(self.weights)] if self.weights else []
+        folder = ["DATASETS.FOLDER", _path_text(self.dataset)] if self.dataset else []
+        weights = ["MODEL.WEIGHTS", _path_text(self.weights)] if self.weights else []
         return ["CACHE_DIR", str(self.cache), *folder, *weights, *self.keys]
 
     def make_arguments(self) -> list[str]:
@@ -66,4 +81,17 @@ class Request:
             arguments.append(f"SEEDS={seeds_text(study.same_seeds)}")
         arguments += [f"DATASET={self.dataset}"] if self.dataset else []
         arguments += [f"WEIGHTS={self.weights}"] if self.weights else []
-        return arguments + ([f"KEYS={' '.join(self.keys)}"] if self.keys else [])
+        arguments += [f"KEYS={' '.join(self.keys)}"] if self.keys else []
+        arguments += [f"GPUS={self.gpus}"] if self.gpus != study.gpus else []
+        arguments += [f"ENGINE={self.engine}"] if self.engine != "local" else []
+        output = self.layout.root.parent
+        return arguments + ([f"OUTPUT={output}"] if output != OUTPUT else [])
+
+
+def _path_text(path: Path) -> str:
+    """A path as the value of a config key: Detectron2 would read ``2017`` as a number."""
+    try:
+        ast.literal_eval(str(path))
+    except (ValueError, SyntaxError):
+        return str(path)
+    return f"./{path}"

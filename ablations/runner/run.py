@@ -2,9 +2,8 @@
 
 import os
 import shlex
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +19,8 @@ from ablations.runner.cell_run import CellRun
 from ablations.runner.gpus import Places
 from ablations.runner.job import Input, Job, inputs_of
 from ablations.runner.processes import ForkServer, start_new
-from ablations.runner.request import Request, RunError
+from ablations.runner.request import Request
+from ablations.runner.sole_run import signals_as_ctrl_c, sole_owner
 from ablations.status import costs, fitted, overview, running_cells
 from ablations.status.progress import Progress
 from ablations.status.status import STALE, Status, status
@@ -37,8 +37,6 @@ from ablations.tuning import selection
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
-OWNER_SECONDS = 0.5
-"""The wait for the lock of the study's folder, which ``is_at_work`` holds for a moment."""
 
 
 def run(request: Request) -> int:
@@ -48,7 +46,8 @@ def run(request: Request) -> int:
     trained last, after their settings were chosen.
 
     Returns:
-        0 if every cell ended with a result (done or diverged), 1 if some failed.
+        0 if every cell has a result (done or diverged); 1 if a cell failed, a tuned row has no
+        setting yet, or a cell of one has no AP on the reporting half.
 
     Raises:
         RunError: the folder is in use.
@@ -65,7 +64,7 @@ def run(request: Request) -> int:
         )
         here = max(1, request.gpus) if request.engine == "local" else 0
         code = snapshot.take(layout)
-        _prune_snapshots(layout)
+        _prune_snapshots(layout, code)
         server = ForkServer(threads_of_cell(request.jobs), layout.workers_log, code)
         if here and not request.gpus:
             server.warm_up()  # while the data are prepared
@@ -82,7 +81,7 @@ def run(request: Request) -> int:
         if study.tuning:
             request = replace(request, study=choosing.choose(request, after, prepared, code))
             identities |= prepared.identities(request.study.judged, request.processes, code)
-            after = _train(request, identities, tools, again=True)
+            after = _train(request, identities, tools, tried=after.states)
             choosing.judge(request, after, prepared, code)
             after = status(request.study, layout, identities)
     overview.print_set_aside(layout)
@@ -101,7 +100,10 @@ class _Tools:
 
 
 def _train(
-    request: Request, identities: dict[Cell, Identity], tools: _Tools, again: bool = False
+    request: Request,
+    identities: dict[Cell, Identity],
+    tools: _Tools,
+    tried: Collection[Cell] = (),
 ) -> Status:
     """Train every cell that has a setting and no result; return the state of all cells.
 
@@ -109,16 +111,17 @@ def _train(
         request: the request.
         identities: cell -> what determines its result.
         tools: what all cells share.
-        again: whether cells were trained before in this run; then nothing to train is not reported.
+        tried: the cells that this run has tried to train before. They are left alone, and it is
+            not reported if there is nothing else to train.
     """
     study, layout = request.study, request.layout
     _restore(layout, identities)
     before = status(study, layout, identities)
-    waiting = [cell for cell in before.to_train if not cell.setting.pending]
+    waiting = [c for c in before.to_train if not c.setting.pending and c not in tried]
     pending = sum(cell.setting.pending != "" for cell in before.to_run)
     stale = [cell for cell in waiting if before.states[cell] == STALE]
     changed = sorted({part for cell in stale for part in before.changed[cell]})
-    if waiting or not again:
+    if waiting or not tried:
         print(
             f"{study.name} at {schedule_name(study.schedule)}: {len(before.states)} cells, "
             f"{len(before.states) - len(before.to_run)} done, {len(waiting)} to run"
@@ -149,7 +152,7 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
         request.gpus,
         test_images,
         use_published=not request.dataset,
-        speeds=running_cells.speeds(before, request.layout),
+        iteration_times=running_cells.iteration_times(before, request.layout),
     )
     if not left.seconds or request.engine != "local":
         return ""
@@ -185,36 +188,6 @@ def study_file(request: Request, code: Code) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def signals_as_ctrl_c() -> Iterator[None]:
-    """Make SIGTERM and a closed terminal (SIGHUP) interrupt the block as Ctrl-C does."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in previous.items():
-        if handler is not signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def sole_owner(layout: Layout) -> Iterator[None]:
-    """Lock the study's folder; the system unlocks it when the process ends, even after a kill."""
-    deadline = time.monotonic() + OWNER_SECONDS
-    while (file := locks.take(layout.lock)) is None:
-        if time.monotonic() > deadline:
-            raise RunError(f"another run is at work in {layout.root}; wait for it")
-        time.sleep(POLL_SECONDS)
-    with file:
-        yield
-
-
 def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
     """Move the set-aside records of the current fingerprints back."""
     set_aside = earlier.cells(layout)
@@ -229,13 +202,19 @@ def _restore(layout: Layout, identities: dict[Cell, Identity]) -> None:
                 earlier.switch(layout, cell.id, identity.fingerprint)
 
 
-def _prune_snapshots(layout: Layout) -> None:
-    """Remove old snapshots that no process needs; keep all if a cluster's tasks may need them."""
+def _prune_snapshots(layout: Layout, code: Code) -> None:
+    """Remove old snapshots that no process needs; keep all if a cluster's tasks may need them.
+
+    Args:
+        layout: the study's folder.
+        code: the snapshot of this run. It need not be the newest if the clock went back.
+    """
     if not snapshot.is_crowded(layout) or layout.slurm.is_dir():
         return
     at_work = [path.name for path in layout.locks.glob("*") if is_running(layout, path.name)]
     marks = [earlier.mark_in(layout.cell(cell_id)) for cell_id in at_work]
-    snapshot.prune(layout, {str(mark.get("snapshot_sha256", "")) for mark in marks})
+    needed = {str(mark.get("snapshot_sha256", "")) for mark in marks}
+    snapshot.prune(layout, needed | {code.sha256})
 
 
 def _job(
@@ -277,6 +256,8 @@ def threads_of_cell(jobs: int) -> int:
 
 def _run_here(request: Request, jobs: list[Job], server: ForkServer) -> None:
     """Run the cells as processes of this machine, ``request.jobs`` side by side."""
+    if not jobs:  # which need no GPUs
+        return
     alive = [job for job in jobs if is_running(request.layout, job.cell.id)]
     queue = [job for job in jobs if job not in alive]
     running = [CellRun(job) for job in alive]

@@ -73,7 +73,7 @@ def run_on_slurm(request: Request, jobs: list[Job]) -> None:
     """Submit the cells that no task is running, and wait until all have a record.
 
     Raises:
-        RunError: the cluster refuses them.
+        RunError: the cluster refuses cells; those in its queue keep running.
         KeyboardInterrupt: after the tasks were cancelled.
     """
     if not jobs:
@@ -109,6 +109,7 @@ def _wait(
     started: dict[str, float] = {}
     ended: dict[str, float] = {}  # when the task was seen to have ended without a record
     times_lost: Counter[str] = Counter()
+    refused: set[str] = set()  # lost cells that the cluster did not accept
     looked = time.monotonic()
     while waiting:
         now = time.monotonic()
@@ -130,28 +131,42 @@ def _wait(
                 progress.ended(record, now - started[cell])
             elif not task.has_ended or is_running(job.layout, cell):
                 ended.pop(cell, None)
+                refused.discard(cell)
             elif now - ended.setdefault(cell, now) > SETTLE_SECONDS:
                 del ended[cell]
-                # A preemption is no failed attempt.
-                times_lost[cell] += task.state != "PREEMPTED"
+                if cell in refused:
+                    lost.append(job)
+                    continue
+                is_preempted = task.state == "PREEMPTED"  # which is no failed attempt
+                times_lost[cell] += not is_preempted
                 if times_lost[cell] > job.retries:
                     del waiting[cell]
                     record = CellRun(job).fail(arrays.describe_end(job))
                     progress.ended(record, now - started[cell])
+                    continue
+                lost.append(job)
+                if is_preempted:
+                    progress.print(f"{cell}: preempted, submitted again")
                 else:
-                    lost.append(job)
                     progress.restarted(cell, times_lost[cell])
-        _submit(arrays, request, lost, options)
+        try:
+            _submit(arrays, request, lost, options)
+        except RunError as error:
+            if not refused:
+                progress.print(f"{error}; trying until the cluster accepts them")
+        refused -= {job.cell.id for job in lost}
+        # A cluster that reports an error may have accepted them: then arrays.look() finds them.
+        refused |= {job.cell.id for job in lost if arrays.task(job).has_ended}
         progress.update()
         time.sleep(POLL_SECONDS)
 
 
 @contextmanager
 def _cancelling(arrays: Arrays) -> Iterator[None]:
-    """Cancel all tasks if the block is interrupted."""
+    """Cancel all tasks if the block is interrupted; after an error, they keep running."""
     try:
         yield
-    except BaseException:
+    except KeyboardInterrupt:
         arrays.cancel()
         raise
 

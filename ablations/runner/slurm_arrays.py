@@ -138,7 +138,7 @@ class Arrays:
             parameters: submitit's parameters.
 
         Raises:
-            RunError: the cluster refuses them.
+            RunError: the cluster refuses an array; the arrays before it are in the queue.
         """
         for start in range(0, len(jobs), MAX_CELLS):
             part = jobs[start : start + MAX_CELLS]
@@ -154,7 +154,10 @@ class Arrays:
                 with executor.batch():
                     submitted = [executor.submit(make_task(job)) for job in part]
             except RuntimeError as error:
-                raise RunError(f"the cells cannot be submitted: {error}") from None
+                queued = f"; {start} are in the queue" if start else ""
+                raise RunError(
+                    f"{len(jobs) - start} cells cannot be submitted: {error}{queued}"
+                ) from None
             array.job_id = submitted[0].job_id.partition("_")[0]
             self._tasks |= {(name, index): Task("PENDING") for index in range(len(part))}
             self._write()

@@ -19,7 +19,7 @@ from ablations.records.record import DONE, Record, load_folder
 from ablations.records.speed import CONTROL, Attempt, Entry, Speed, name_of
 from ablations.runner import gpus
 from ablations.runner.request import Request, RunError
-from ablations.runner.run import signals_as_ctrl_c, sole_owner
+from ablations.runner.sole_run import signals_as_ctrl_c, sole_owner
 from ablations.runner.speed_process import speed_process
 from ablations.status import today
 from ablations.status.status import status

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,7 +89,8 @@ def speed_process(
     finally:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # what a dead process has not read cannot be written
+                    pipe.close()
         process.terminate()  # its children end when it does
         try:
             process.wait(STOP_SECONDS)

@@ -1,9 +1,9 @@
 """The cost of a setting before it is measured, by the speed of published trainings.
 
 The speed is that of Detectron2's model zoo for the detector and depth, on a V100, in proportion to
-the input's pixels; :mod:`ablations.status.cards` compares other GPUs with it. Anchors, OHEM and the
-loss have no part in it. Nor has it that a GPU is less busy on small images, so that small scales
-take somewhat longer.
+the input's pixels; :mod:`ablations.status.cards` compares other GPUs with it. The estimate ignores
+anchors, OHEM and the loss. It also ignores that small images use a GPU less fully, so small scales
+take somewhat longer than estimated.
 """
 
 import csv

@@ -14,7 +14,7 @@ from typing import Any
 from ablations.records.record import DONE, Record, load_folder
 from ablations.status.cards import REFERENCE
 from ablations.status.cost_model import CostModel
-from ablations.status.running_cells import Speed, gpus_of
+from ablations.status.running_cells import IterationTime, gpus_of
 from ablations.status.status import Status
 from ablations.storage.layout import ROOT, Layout
 from ablations.study.axes import AXES
@@ -85,7 +85,7 @@ def estimate(
     test_images: int = 0,
     use_published: bool = True,
     card: str = REFERENCE,
-    speeds: Sequence[Speed] = (),
+    iteration_times: Sequence[IterationTime] = (),
 ) -> Estimate:
     """Estimate the cost of the cells of a study that are still to be run.
 
@@ -97,7 +97,7 @@ def estimate(
         use_published: whether the records of the study's published report are used if none of its
             cells has been measured here.
         card: the GPU whose published speed stands in for what is not measured.
-        speeds: what unfinished cells have measured.
+        iteration_times: those of unfinished cells.
 
     Raises:
         PlanError: nothing is published for the card.
@@ -109,9 +109,9 @@ def estimate(
         measured = _timed(published_records(status.study.name))
     disk = _Measured([(r.setting, r.run.get("disk_bytes") or 0.0) for r in measured], cost_model)
     time = _Measured([(r.setting, _ratio_of(r, cost_model)) for r in measured], cost_model)
-    running = [speed for speed in speeds if cost_model.zoo(speed.setting)]
+    running = [one for one in iteration_times if cost_model.zoo(one.setting)]
     if running:
-        pairs = [(speed.setting, _ratio_of_running(speed, cost_model)) for speed in running]
+        pairs = [(one.setting, _ratio_of_running(one, cost_model)) for one in running]
         time = _Measured(pairs, cost_model, time)
     seconds: dict[Cell, float | None] = {}
     sizes: dict[Cell, float | None] = {}
@@ -156,11 +156,9 @@ def _ratio_of(record: Record, cost_model: CostModel) -> float:
     return record.run["wall_seconds"] * gpus / estimated
 
 
-def _ratio_of_running(speed: Speed, cost_model: CostModel) -> float:
-    seconds = cost_model.measured_gpu_seconds(
-        speed.setting, speed.seconds_per_iteration, speed.gpus
-    )
-    return seconds / cost_model.gpu_seconds(speed.setting)
+def _ratio_of_running(time: IterationTime, cost_model: CostModel) -> float:
+    seconds = cost_model.measured_gpu_seconds(time.setting, time.seconds_per_iteration, time.gpus)
+    return seconds / cost_model.gpu_seconds(time.setting)
 
 
 def _timed(records: Mapping[str, Record]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The config of a study as its data make it, as far as a plan can know it before anything is made.
+"""The config values that a cost estimate needs, before anything is prepared.
 
 A study that asks for proposals has its input scale and its length of training from the data. They
 are in ``prepared.json``; before there is one, the annotations are read for them.

@@ -45,17 +45,16 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
+    def print(self, text: str) -> None:
+        """Print a line above the live display."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def started(self, cell: str) -> None:
         self._running[cell] = time.monotonic()
 
     def restarted(self, cell: str, died: int) -> None:
         """Print a line for a cell whose process died ``died`` times and was started again."""
-        self._console.print(
-            f"{cell}: its process died, restarted ({died} so far); see its process.log",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        self.print(f"{cell}: its process died, restarted ({died} so far); see its process.log")
 
     def ended(self, record: Record, seconds: float) -> None:
         """Print a line for a cell that has ended.
@@ -72,9 +71,7 @@ class Progress:
         words = f"[{len(self._seconds)}/{self._num_cells}] {record.cell}: {outcome(record)}"
         rest = self.seconds_left()
         left = f"; about {duration(rest)} left" if rest else ""
-        self._console.print(
-            f"{words}, {duration(seconds)}{left}", highlight=False, markup=False, soft_wrap=True
-        )
+        self.print(f"{words}, {duration(seconds)}{left}")
 
     def update(self) -> None:
         """Draw the live display again, at most once a second."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.status.status import Status
+from ablations.status.status import STALE, Status
 from ablations.storage.json_files import read_object
 from ablations.storage.layout import Layout
 
@@ -21,7 +21,7 @@ TAIL_BYTES = 2**16
 
 
 @dataclass(frozen=True)
-class Speed:
+class IterationTime:
     """The time per iteration of a cell that is not done.
 
     Attributes:
@@ -35,14 +35,19 @@ class Speed:
     gpus: int
 
 
-def speeds(status: Status, layout: Layout) -> list[Speed]:
-    """The speeds of the cells that have trained ``MIN_ITERATIONS`` and are not done."""
+def iteration_times(status: Status, layout: Layout) -> list[IterationTime]:
+    """The times of the cells that have trained ``MIN_ITERATIONS`` and are not done.
+
+    Stale cells are left out: the lines in their folder may be those of a finished training.
+    """
     found = []
     for cell in status.to_train:
+        if status.states[cell] == STALE:
+            continue
         seconds = seconds_per_iteration(layout.cell_metrics(cell.id))
         if seconds is not None:
             command = read_object(layout.cell_fingerprint(cell.id)).get("command")
-            found.append(Speed(cell.setting.as_dict(), seconds, gpus_of(str(command))))
+            found.append(IterationTime(cell.setting.as_dict(), seconds, gpus_of(str(command))))
     return found
 
 

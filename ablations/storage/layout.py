@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(__file__).parents[1]
 """The folder of ``studies/``, ``grids/`` and ``reference/``."""
 
+FINGERPRINT = "fingerprint.json"
+"""The name of the mark in a cell's folder, also after the folder is set aside."""
+
 
 @dataclass(frozen=True)
 class Layout:
-    """The only place that names the files of a study's output folder."""
+    """The paths in a study's output folder; a file that only one module uses is named in it."""
 
     root: Path
 
@@ -145,7 +148,7 @@ class Layout:
 
     def cell_fingerprint(self, cell_id: str) -> Path:
         """The mark of the cell's files, see :func:`ablations.runner.job.mark_of`."""
-        return self.cell(cell_id) / "fingerprint.json"
+        return self.cell(cell_id) / FINGERPRINT
 
     def cell_config(self, cell_id: str) -> Path:
         """Every key of the config that the cell trains with."""

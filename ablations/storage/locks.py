@@ -1,10 +1,14 @@
 """File locks. The system releases a lock when its process ends, even after a kill."""
 
+import errno
 from pathlib import Path
 from typing import IO
 
 from ablations.storage.layout import Layout
 from focal_star.io.temporary import lock
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""Error numbers of a file system that has no locks, such as Lustre without the option flock."""
 
 
 def is_running(layout: Layout, cell_id: str) -> bool:
@@ -18,11 +22,24 @@ def is_at_work(layout: Layout) -> bool:
 
 
 def take(path: Path) -> IO[str] | None:
-    """The lock's file, locked until every process closes it; None if another process holds it."""
+    """The lock's file, locked until every process closes it; None if another process holds it.
+
+    Raises:
+        OSError: the file cannot be opened, or its file system has no locks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+", encoding="utf-8")
-    if lock(file):
-        return file
+    try:
+        if lock(file):
+            return file
+    except OSError as error:
+        file.close()
+        if error.errno not in _NO_LOCKS:
+            raise
+        reason = (
+            "the output folder must be on a disk with file locks (flock), and this one has none"
+        )
+        raise OSError(error.errno, reason, str(path)) from None
     file.close()
     return None
 
@@ -33,3 +50,7 @@ def _is_held(path: Path) -> bool:
             return not lock(file, shared=True)  # shared: the file may be read-only
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:  # no run can have taken it
+            return False
+        raise

@@ -21,7 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 """A valid name as a value: it becomes part of file names."""
 
 _NEUTRAL_GAMMA = {"focal": 0.0, "focal_star": 0.0, "focal_appendix": 1.0}
-"""Loss -> the gamma at which it equals the cross entropy (focal_appendix: if beta is 0)."""
+"""Loss -> the gamma at which it equals the cross entropy.
+
+That holds for focal_appendix if beta is 0, and for focal_star if no cap below 1 scales the loss.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,9 @@ class Setting:
                     problems.append(f"{axis} is {shown(value)}, {error}")
         if problems:
             raise ValueError("; ".join(problems))
-        neutral = _NEUTRAL_GAMMA.get(typed.get("loss") or "", math.nan)
-        if typed.get("gamma") == neutral and not typed.get("beta"):
-            typed["loss"] = "ce"
         common = {axis: about.base for axis, about in AXES.items()} | (base or {})
+        if _is_cross_entropy(common | typed):
+            typed["loss"] = "ce"
         return cls(
             tuple(
                 (axis, typed[axis])
@@ -123,6 +125,16 @@ class Cell:
         """The ``KEY VALUE`` pairs of Detectron2's command line that make the cell."""
         config = self.setting.config() | {"SEED": self.seed}
         return [text for key, value in config.items() for text in (key, str(value))]
+
+
+def _is_cross_entropy(values: dict[str, Any]) -> bool:
+    """Whether a loss with these values equals the cross entropy."""
+    loss, beta, cap = values["loss"], values["beta"], values["weight_cap"]
+    return (
+        values["gamma"] == _NEUTRAL_GAMMA.get(loss, math.nan)
+        and not (beta and has_effect("beta", values))
+        and not (cap is not None and cap < 1 and has_effect("weight_cap", values))
+    )
 
 
 def _typed(value: Any, kind: type) -> Any:

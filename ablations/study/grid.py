@@ -2,6 +2,8 @@
 
 import csv
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +47,7 @@ class GridFile(msgspec.Struct, forbid_unknown_fields=True):
     published: Published | None = None
     metrics: list[str] = []
     reference: dict[str, Value] | None = None
+    reference_per: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ class Grid:
         source: the source of the published values.
         setup: the data set, model and hardware that they were measured with.
         reference: index of the row that the others are compared with; None without such a row.
+        reference_per: columns in which a row and its reference row have the same value, if the
+            rows have different reference rows.
+        references: row -> the index of its reference row, in this case.
     """
 
     name: str
@@ -89,11 +95,23 @@ class Grid:
     source: str = ""
     setup: str = ""
     reference: int | None = None
+    reference_per: tuple[str, ...] = ()
+    references: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How a text refers to the table: the letter that begins its title, or its name."""
+        letter = re.match(r"\(\S+\)", self.title)
+        return letter[0] if letter else self.name
 
     @property
     def is_tuned(self) -> bool:
         """Whether the study chooses settings of this grid. If so, all its seeds are fresh seeds."""
         return any(row.tune for row in self.rows)
+
+    def reference_of(self, row: int) -> int | None:
+        """The index of the row that a row is compared with; None without one."""
+        return self.references[row] if self.references else self.reference
 
     def published_values(self, row: Row) -> dict[str, float]:
         """The published metrics of a row (percent, ms); empty if none are published."""
@@ -141,11 +159,12 @@ def load_grid(
                 rows.append(_row(common | values, columns, axes or {}, base or {}, schedule))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
-    reference, about = None, content.get("published")
+    references: tuple[int, ...] = ()
+    about = content.get("published")
     published: tuple[dict[str, str], ...] = ()
     try:
         if content.get("reference") is not None:
-            reference = _reference(content["reference"], given)
+            references = _references(content["reference"], content.get("reference_per", ()), given)
     except ValueError as error:
         problems.append(str(error))
     try:
@@ -154,6 +173,7 @@ def load_grid(
     except (OSError, ValueError) as error:
         problems.append(f"published: {error}")
     refuse(path, problems)
+    several = len(set(references)) > 1
     return Grid(
         name=name,
         title=content["title"],
@@ -163,7 +183,9 @@ def load_grid(
         published=published,
         source=about.source if about else "",
         setup=about.setup if about else "",
-        reference=reference,
+        reference=references[0] if references and not several else None,
+        reference_per=tuple(content.get("reference_per", ())) if several else (),
+        references=references if several else (),
     )
 
 
@@ -227,27 +249,34 @@ def _row(
     return Row(values, setting, ours)
 
 
-def _reference(wanted: dict[str, Any], given: list[tuple[int, dict[str, Any]]]) -> int:
-    """The index of the one row that has all of these values.
+def _references(
+    wanted: dict[str, Any], per: Sequence[str], given: list[tuple[int, dict[str, Any]]]
+) -> tuple[int, ...]:
+    """The index of each row's reference row.
 
     Args:
-        wanted: column or axis -> value.
+        wanted: column or axis -> value of a reference row.
+        per: columns or axes in which a reference row also has the value of the row itself.
         given: the rows' numbers, from 1, and their values.
 
     Raises:
-        ValueError: no row has them, or several have.
+        ValueError: no row has these values, or several have.
     """
-    fitting = [
-        number
-        for number, values in given
-        if all(key in values and values[key] == value for key, value in wanted.items())
-    ]
-    if len(fitting) != 1:
-        which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
-        raise ValueError(
-            f"reference {shown(wanted)} fits {which}; it takes values that one row has"
-        )
-    return fitting[0] - 1
+    found = []
+    for _, row in given:
+        like = wanted | {key: row.get(key) for key in per}
+        fitting = [
+            number
+            for number, values in given
+            if all(key in values and values[key] == value for key, value in like.items())
+        ]
+        if len(fitting) != 1:
+            which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
+            raise ValueError(
+                f"reference {shown(like)} fits {which}; it takes values that one row has"
+            )
+        found.append(fitting[0] - 1)
+    return tuple(found)
 
 
 def _same(printed: str, value: Any) -> bool:

@@ -224,13 +224,14 @@ def load_study(
     for key, names, what, valid in (
         ("more_seeds", content.get("more_seeds", ()), "grid", known),
         ("further_grids", content.get("further_grids", ()), "grid", known),
-        ("seeds", [grid for grid in asked if grid != ALL], "grid", known),
         ("axes", content.get("axes", ()), "axis", AXES),
         ("base", content.get("base", ()), "axis", AXES),
     ):
         if others := [one for one in names if one not in valid]:
             problems.append(f"{key}: {unknown(what, others, valid)}")
     refuse(path, problems)
+    if others := [grid for grid in asked if grid not in (ALL, *known)]:
+        raise PlanError(f"--seeds: {unknown('grid', others, known)}")
     names = list(grids or content["grids"])
     if ALL_GRIDS in names:
         names.remove(ALL_GRIDS)
@@ -258,7 +259,8 @@ def load_study(
     more |= {grid: number for grid, number in asked.items() if grid != ALL}
     of_tuning = {row.tune for grid in loaded.values() for row in grid.rows}
     refused += [
-        f"{path}: more_seeds: grid {name} tunes a loss; all losses are tuned with equal seeds"
+        f"{'--seeds' if name in asked else f'{path}: more_seeds'}: grid {name} tunes a loss; all "
+        "losses are tuned with equal seeds"
         for name in more
         if name in of_tuning
     ]

@@ -4,9 +4,10 @@
 python projects/focal_star/train_net.py --config-file CONFIG [--resume] [--eval-only]
     [--num-gpus N] [KEY VALUE ...]
 
-Exit codes: 0 done, 2 the config or the data set cannot be used, 3 diverged, 4 interrupted by
-SIGTERM (--resume continues), 5 a file cannot be written or read, 130 interrupted by Ctrl-C
-(--resume continues from the last checkpoint). However it ends, its processes end with it.
+Exit codes: 0 done, 1 the results are not TEST.EXPECTED_RESULTS, 2 the config or the data set cannot
+be used, 3 diverged, 4 interrupted by SIGTERM (--resume continues), 5 a file cannot be written or
+read, 130 interrupted by Ctrl-C (--resume continues from the last checkpoint). However it ends, its
+processes end with it.
 """
 
 from focal_star.training import interruption

@@ -1,7 +1,7 @@
 """The page of a comparison: what moved, what else differs, and what could not be compared."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -39,8 +39,9 @@ from reports.results import states
 from reports.results.labels import MAIN_METRIC, one_decimal, with_spread
 from reports.results.load import Results
 from reports.results.study_rows import StudyRow
-from reports.statistics.comparisons import SEEDS_AND_IMAGES
+from reports.statistics.comparisons import SEEDS_AND_IMAGES, interval_of
 from reports.statistics.inference import kendall, least_difference
+from reports.tables.against_reference import p_cell
 from reports.tables.table import (
     AXIS,
     BOLD,
@@ -63,6 +64,7 @@ from reports.text.sentences import (
     listed,
     margin_text,
     p_text,
+    signed,
 )
 
 A, B = "A", "B"
@@ -212,20 +214,16 @@ def _noise(found: Compared) -> str:
 def _order(found: Compared) -> str:
     """The rank correlation of the rows."""
     agreement = kendall(
-        [one.runs.values.mean() if one.runs.seeds else float("nan") for one in _sides(found, 0)],
-        [one.runs.values.mean() if one.runs.seeds else float("nan") for one in _sides(found, 1)],
+        [interval_of(row.a).mean for row in found.rows],
+        [interval_of(row.b).mean for row in found.rows],
     )
     if agreement.tau is None:
         return ""
     return (
         f"The rank correlation between the rows' {MAIN_METRIC} in {A} and in {B} (Kendall's τ-b) "
-        f"is {agreement.tau:.2f} over {counted(agreement.n, 'row')}. 1 means the same order, 0 no "
-        "relation, −1 the reverse order."
+        f"is {signed(agreement.tau)} over {counted(agreement.n, 'row')}. 1 means the same order, "
+        "0 no relation, −1 the reverse order."
     )
-
-
-def _sides(found: Compared, side: int) -> Iterable:
-    return ((row.a, row.b)[side] for row in found.rows)
 
 
 def table_of_rows(found: Compared, folder: Path) -> Table:
@@ -238,7 +236,7 @@ def table_of_rows(found: Compared, folder: Path) -> Table:
         Column(MAIN_METRIC, A, NUMBER, shown(_mean(row.a.runs.values) for row in rows)),
         Column(MAIN_METRIC, B, NUMBER, shown(_mean(row.b.runs.values) for row in rows)),
         Column(change, f"difference [{CI}]", NUMBER, [_difference(row) for row in rows]),
-        Column(change, "p (Holm)", NUMBER, shown(_p(row) for row in rows)),
+        Column(change, "p (Holm)", NUMBER, [p_cell(row.found) for row in rows]),
         Column("", "compared runs", TEXT, [_runs(row) for row in rows]),
         Column("", "tables", TEXT, [", ".join(row.tables) for row in rows]),
         Column("", "records", LINKS, linked(_links(found, row, folder) for row in rows)),
@@ -263,12 +261,6 @@ def _difference(row: Moved) -> TableCell:
     emphasis = BOLD if row.verdict in (WORSE, BETTER) else GREY
     return TableCell(text, emphasis, sort=None if found.difference != found.difference else
                      found.difference)  # fmt: skip
-
-
-def _p(row: Moved) -> str:
-    if not row.found.tested:
-        return ""
-    return p_text(row.found.p_holm).removeprefix("p = ").removeprefix("p ")
 
 
 def verdict_text(row: Moved) -> str:

@@ -18,14 +18,13 @@ from reports.statistics.comparisons import (
     NO_VALUE,
     ONE_SEED,
     Comparison,
-    RowRuns,
     corrected,
     covers,
     interval_of,
-    runs_of,
 )
 from reports.statistics.equivalence import equivalence
 from reports.statistics.inference import Estimate, PooledSpread, Runs, pooled_spread
+from reports.statistics.runs import RowRuns, runs_of
 
 NAN = float("nan")
 

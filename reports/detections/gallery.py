@@ -14,7 +14,7 @@ from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError
 from reports.plots import drawing, svg
-from reports.results.labels import BASELINE, CANDIDATE, LOSSES, setting_text
+from reports.results.labels import BASELINE, CANDIDATE, LOSSES, text_of
 from reports.results.load import Results
 
 COMPARED = ("ce", "focal", "focal_star")
@@ -103,9 +103,9 @@ def done_record(results: Results, row: Row, seed: int) -> Record:
 
 def full_name(results: Results, row: Row, seed: int) -> str:
     """For example ``FL (α = 0.25, γ = 2), seed 1``; ``, stale`` is appended to a stale cell."""
-    values = row.setting.as_dict()
+    loss = LOSSES[row.setting.as_dict()["loss"]].short
     stale = results.status.states[Cell(row.setting, seed)] == STALE
-    name = f"{LOSSES[values['loss']].short} ({setting_text(values)}), seed {seed}"
+    name = f"{loss} ({text_of(row.setting, results.study.schedule)}), seed {seed}"
     return f"{name}, stale" if stale else name
 
 

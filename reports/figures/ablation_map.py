@@ -28,7 +28,7 @@ from reports.results.labels import (
 from reports.results.load import Results
 from reports.results.rows import value_text
 from reports.results.states import absence
-from reports.statistics.comparisons import noise_floor
+from reports.statistics.noise import noise_floor
 from reports.statistics.ranks import at_ranks
 from reports.tables import captions
 from reports.tables.grids import GridTable
@@ -83,6 +83,11 @@ class AblationMap:
     key: str
     legend: Sequence[str]
     panels: Sequence[PanelOfMap]
+
+    @property
+    def grids(self) -> list[str]:
+        """The names of its tables."""
+        return [panel.grid for panel in self.panels]
 
     @property
     def key_inline(self) -> Markup:
@@ -157,7 +162,7 @@ def _panel(
                 high=high[number],
                 published=float(places[number]),
                 note=note if math.isfinite(value) else absence(found),
-                is_reference=number == grid.reference,
+                is_reference=table.comparisons[number].is_reference,
                 is_crossed=DIVERGED in found,
                 is_chosen=row.setting in chosen and not row.tune,
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ablations.records.record import Record
 from reports import plots
-from reports.figures.illustration import Illustrated, drawn
+from reports.figures.illustration import MARKERS, Illustrated, drawn
 from reports.results import provenance
 from reports.results.labels import (
     METRICS,
@@ -26,7 +26,6 @@ IOUS = {"0.50": "IoU 0.5", "0.75": "IoU 0.75", "mean": "mean over IoU 0.5 to 0.9
 DASHES = (
     "-", (0, (5, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)),
 )  # fmt: skip
-MARKERS = ("o", "s", "^", "D", "v", "P")
 
 PERCENT = 100.0
 
@@ -122,9 +121,10 @@ def reliability(results: Results) -> Illustrated:
         bins = value_at(record, "analysis", "calibration", "bins")
         keys = ("lower", "upper", "count", "confidence", "accuracy")
         try:
-            return np.array([[_finite(one[key]) for key in keys] for one in bins])
+            found = np.array([[_finite(one[key]) for key in keys] for one in bins])
         except (KeyError, TypeError):
             return None
+        return found if found.ndim == 2 else None
 
     found, missing = _measured(results, read)
     if not found:

@@ -10,7 +10,8 @@ from reports.figures.illustration import Illustration, drawn
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.results.question import Question
-from reports.statistics.comparisons import IMAGES_ONLY, NoiseFloor, noise_floor
+from reports.statistics.comparisons import IMAGES_ONLY
+from reports.statistics.noise import NoiseFloor, noise_floor
 from reports.text.answer import Compared
 from reports.text.sentences import CI, counted, difference_number, listed, margin_text
 

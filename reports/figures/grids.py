@@ -1,6 +1,7 @@
 """The figures of a table."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
 
@@ -194,6 +195,42 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
                 filled=not of,
             ))
         )  # fmt: skip
+    return found
+
+
+def curves_over(
+    axis: str, grid: Grid, table: GridTable, x_of: Callable[[Row], float | None]
+) -> list[tuple[Row, plots.Curve]]:
+    """AP over an axis: a curve for each value of the other columns, with its first row.
+
+    A row without AP or x is left out: a tuned row of which the grid does not set the axis.
+
+    Args:
+        axis: a column of the grid.
+        x_of: the value of a row on the axis.
+    """
+    low, high = (np.array(ends) for ends in intervals(table.comparisons))
+    means = np.array([one.mean for one in table.comparisons])
+    others = tuple(column for column in grid.columns if column != axis)
+    groups: dict[str, dict[int, float]] = {}
+    for number, row in enumerate(grid.rows):
+        x = x_of(row)
+        if x is not None and math.isfinite(means[number]):
+            groups.setdefault(row_label(row, others), {})[number] = float(x)
+    found = []
+    for label, x_of_rows in groups.items():
+        numbers = sorted(x_of_rows, key=x_of_rows.__getitem__)
+        first = grid.rows[numbers[0]]
+        curve = plots.Curve(
+            label,
+            x=[x_of_rows[number] for number in numbers],
+            y=means[numbers],
+            notes=[""] * len(numbers),
+            colour=_colour(first),
+            low=low[numbers],
+            high=high[numbers],
+        )
+        found.append((first, curve))
     return found
 
 

@@ -14,6 +14,9 @@ from reports.plots import drawing, svg
 
 _T = TypeVar("_T")
 
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""The markers of the curves of a figure, for print in grey."""
+
 
 @dataclass(frozen=True)
 class Illustration:
@@ -26,7 +29,6 @@ class Illustration:
         narrow: the same, as SVG for a phone; "" if the page does not show it.
         png: the same, for Markdown.
         pdf: the same, for LaTeX.
-        window: the number of points per median of a curve, 1 for unchanged points.
     """
 
     name: str
@@ -35,7 +37,6 @@ class Illustration:
     narrow: str
     png: bytes
     pdf: bytes
-    window: int = 1
 
     @property
     def inline(self) -> Markup:
@@ -62,7 +63,6 @@ def drawn(
     alternative: str,
     draw: Callable[..., Axes | Sequence[Axes]],
     *numbers: Any,
-    window: int = 1,
     linked_only: bool = False,
     **options: Any,
 ) -> Illustration:
@@ -77,7 +77,7 @@ def drawn(
         small = drawn_once(
             f"{name}{_NARROW}", drawing.to_svg, draw, *numbers, width=drawing.NARROW, **options
         )
-    return Illustration(name, alternative, files.svg, small, files.png, files.pdf, window)
+    return Illustration(name, alternative, files.svg, small, files.png, files.pdf)
 
 
 def drawn_once(

@@ -33,7 +33,10 @@ BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
 function that the paper's appendix also writes FL*.
 """
 
-KINDS = "foreground", "background"
+KINDS = FOREGROUND, BACKGROUND = "foreground", "background"
+
+HARDEST = 0.001
+"""The share of the background examples whose share of the loss a caption gives."""
 
 _Histograms = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -158,27 +161,31 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
                 colour = loss_label("ce" if gamma == 0 else loss).colour
                 lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
-                share = 100 * (1 - np.interp(0.8, x, y))
-                text = f"{label}: {share:.1f} %" if share < 99.95 else f"{label}: over 99.9 %"
-                hardest.setdefault(f"{short}, {kind}", []).append(text)
+                if kind == BACKGROUND:
+                    share = 100 * (1 - np.interp(1 - HARDEST, x, y))
+                    text = f"{share:.1f} %" if share < 99.95 else "over 99.9 %"
+                    hardest.setdefault(short, []).append(f"{label}: {text}")
             rows[short][kind] = lines
     numbers = {kind: int(histograms[kind][1].sum()) for kind in KINDS}
+    of_hardest = (
+        f"Share of the loss that the hardest {100 * HARDEST:g} % of the background examples carry: "
+        f"{_listed(hardest)}"
+    )
     return Illustrated(
         drawn(
             f"cumulative_loss_{trained_with}",
-            "Cumulative normalised loss over the examples, easiest first. The hardest fifth of the "
-            f"examples contributes this share of the loss: {_listed(hardest)}.",
+            f"Cumulative loss over the examples. {of_hardest}.",
             plots.cumulative_loss,
             rows,
+            (BACKGROUND,),
         ),
-        "Cumulative share of the loss over the examples, easiest first, for the model trained with "
+        "Cumulative share of the loss over the examples for the model trained with "
         f"{model.trained_with}: {numbers['foreground']:,} foreground and "
         f"{numbers['background']:,} background examples{_of_images(record)}. An example is an "
         "anchor of a validation image with one category. All losses are computed without α on the "
-        "same examples after training, as in figure 4 of the focal loss paper. Share of the loss "
-        "that comes from the hardest 20 % of the background examples: "
-        f"{_listed({k: v for k, v in hardest.items() if k.endswith(KINDS[1])})}. "
-        f"{provenance.caption(results, [record])}.",
+        "same examples after training, as in figure 4 of the focal loss paper, except that the "
+        "background starts with the hardest examples, on a logarithmic scale, because few of them "
+        f"carry most of the loss. {of_hardest}. {provenance.caption(results, [record])}.",
     )
 
 

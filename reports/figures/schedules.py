@@ -1,26 +1,22 @@
 """Draws the figures about the length of training."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
-
-import numpy as np
 
 from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from ablations.study.study import schedule_name
 from reports import plots
-from reports.figures.grids import intervals
+from reports.figures.grids import curves_over
 from reports.figures.illustration import Illustrated, drawn
 from reports.results import provenance
 from reports.results.labels import (
     MAIN_METRIC,
     UNORDERED_COLOUR,
-    setting_colour,
     with_true_minus,
 )
 from reports.results.load import Results
-from reports.results.rows import row_label
 from reports.statistics.schedules import SCHEDULE, agreements, schedule_of, scheduled
 from reports.tables.grids import GridTable
 from reports.text.sentences import CI
@@ -39,38 +35,23 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
     """AP over the schedule with intervals, a line per setting."""
     names = {grid.name for grid in scheduled(results)}
     varied = [(grid, table) for grid, table in tables if grid.name in names]
-    lines: list[plots.Curve] = []
-    styles = cycle(_STYLES)
-    for grid, table in varied:
-        low, high = (np.array(ends) for ends in intervals(table.comparisons))
-        means = np.array([one.mean for one in table.comparisons])
-        others = tuple(column for column in grid.columns if column != SCHEDULE)
-        groups: dict[str, list[int]] = {}
-        for number, row in enumerate(grid.rows):
-            if math.isfinite(means[number]):
-                groups.setdefault(row_label(row, others), []).append(number)
-        for (label, numbers), (marker, dashes) in zip(groups.items(), styles, strict=False):
-            at = {number: schedule_of(results, grid.rows[number].values) for number in numbers}
-            numbers.sort(key=at.__getitem__)
-            lines.append(
-                plots.Curve(
-                    label,
-                    x=[at[number] for number in numbers],
-                    y=means[numbers],
-                    notes=[""] * len(numbers),
-                    colour=setting_colour(grid.rows[numbers[0]].setting.as_dict()),
-                    marker=marker,
-                    dashes=dashes,
-                    low=low[numbers],
-                    high=high[numbers],
-                )
-            )
+    found = [
+        curve
+        for grid, table in varied
+        for _, curve in curves_over(
+            SCHEDULE, grid, table, lambda row: schedule_of(results, row.values)
+        )
+    ]
+    lines = [
+        replace(curve, marker=marker, dashes=dashes)
+        for curve, (marker, dashes) in zip(found, cycle(_STYLES), strict=False)
+    ]
     if not lines:
         return Illustrated(None, "No table that varies the schedule has a result yet.")
     points = [f"{line.label}: {_points(line, '.1f')}" for line in lines]
-    frame = results.frame[results.frame["grid"].isin(names) & results.frame["state"].isin(ENDED)]
+    frame = results.frame[results.frame["grid"].isin(names)]
     note = f"{MAIN_METRIC} over the schedule"
-    if frame["seed"].nunique() > 1:
+    if frame.loc[frame["state"].isin(ENDED), "seed"].nunique() > 1:
         note += f", means over seeds with their {CI}"
     return Illustrated(
         drawn(
@@ -80,7 +61,7 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
             lines,
             f"{MAIN_METRIC} (%)",
         ),
-        f"{note}. {provenance.caption(results, results.records_of(frame))}.",
+        f"{note}. {provenance.caption(results, results.ended_records_of(frame))}.",
     )
 
 

@@ -8,18 +8,17 @@ import numpy as np
 import pandas as pd
 
 from ablations.records.record import DIVERGED
-from ablations.status.status import ENDED
 from ablations.study.axes import MODEL_AXES
 from ablations.study.grid import Grid, Row
 from reports import plots
 from reports.figures.grids import (
     curves,
-    intervals,
+    curves_over,
     loss_of,
     panel,
     published_panel,
 )
-from reports.figures.illustration import Illustrated, drawn
+from reports.figures.illustration import MARKERS, Illustrated, drawn
 from reports.plots.svg import MARK
 from reports.results import provenance
 from reports.results.labels import (
@@ -33,11 +32,9 @@ from reports.results.labels import (
     axis_text,
     loss_label,
     other_detector,
-    setting_colour,
     setting_text,
 )
 from reports.results.load import Results
-from reports.results.rows import row_label
 from reports.tables.grids import GridTable
 from reports.tables.speed import NOT_MEASURED, hidden_names
 from reports.text.sentences import CI, listed
@@ -50,7 +47,6 @@ HEAT_MAPS = "alpha_gamma"
 
 DIVERGED_MARK = "×"
 
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES = ("-", "--", ":", "-.")
 
 
@@ -61,7 +57,7 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     if not ours:
         return Illustrated(None, f"No table has both AP and speed yet. {NOT_MEASURED}")
     published = published_panel(timed)
-    records = [r for grid, _ in timed for r in _ended(results, results.of_grid(grid))]
+    records = [r for grid, _ in timed for r in results.ended_records_of(results.of_grid(grid))]
     points = [
         f"{curve.label}, {note}: {y:.1f} at {x:.1f} ms"
         for curve in ours
@@ -97,34 +93,11 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
     scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
     found = []
     for grid, table in scaled:
-        low, high = (np.array(ends) for ends in intervals(table.comparisons))
-        means = np.array([one.mean for one in table.comparisons])
-        others = tuple(column for column in grid.columns if column != "scale")
-        groups: dict[str, list[int]] = {}
-        for number, row in enumerate(grid.rows):
-            if math.isfinite(means[number]):
-                groups.setdefault(row_label(row, others), []).append(number)
-        for label, numbers in groups.items():
-            rows = [grid.rows[number] for number in numbers]
-            found.append(
-                (
-                    grid,
-                    rows[0],
-                    plots.Curve(
-                        label,
-                        x=[float(row.ours.get("scale", row.values["scale"])) for row in rows],
-                        y=means[numbers],
-                        notes=[""] * len(rows),
-                        colour=setting_colour(rows[0].setting.as_dict()),
-                        low=low[numbers],
-                        high=high[numbers],
-                    ),
-                )
-            )
+        found += [(grid, row, curve) for row, curve in curves_over("scale", grid, table, _scale)]
     if not found:
         return Illustrated(None, "No table that varies the input scale has a result yet.")
     lines = _distinct(found)
-    records = [r for grid, _ in scaled for r in _ended(results, results.of_grid(grid))]
+    records = [r for grid, _ in scaled for r in results.ended_records_of(results.of_grid(grid))]
     points = [
         f"{line.label}: "
         + ", ".join(f"{y:.1f} at {x:g} px" for x, y in zip(line.x, line.y, strict=True))
@@ -143,6 +116,10 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
         ),
         f"{note}. {provenance.caption(results, records)}.",
     )
+
+
+def _scale(row: Row) -> float | None:
+    return row.ours.get("scale", row.values.get("scale"))
 
 
 def heat_maps(results: Results) -> Illustrated:
@@ -180,7 +157,7 @@ def heat_maps(results: Results) -> Illustrated:
             axis_label("gamma").header,
             axis_label("alpha").header,
         ),
-        f"{note}. {provenance.caption(results, _ended(results, cells))}.",
+        f"{note}. {provenance.caption(results, results.ended_records_of(cells))}.",
     )
 
 
@@ -252,7 +229,7 @@ def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curv
             replace(
                 curve,
                 label=label,
-                marker=_MARKERS[number % len(_MARKERS)],
+                marker=MARKERS[number % len(MARKERS)],
                 dashes=dashes,
                 filled=bool(other) or _order(row) % 2 == 1,
             )
@@ -270,8 +247,3 @@ def _over_seeds(results: Results, grids: Sequence[Grid]) -> str:
     """A description of the bars if a table has several seeds."""
     seeds = max(results.of_grid(grid)["seed"].nunique() for grid in grids)
     return "" if seeds == 1 else f", means over up to {seeds} seeds with their {CI}"
-
-
-def _ended(results: Results, frame: pd.DataFrame) -> list:
-    """The records that are done or diverged."""
-    return results.records_of(frame[frame["state"].isin(ENDED)])

@@ -1,13 +1,11 @@
 """Draws the figure of AP over the tuning budget."""
 
 from reports import plots
-from reports.figures.illustration import Illustrated, drawn
+from reports.figures.illustration import MARKERS, Illustrated, drawn
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.statistics.tuning import expected_best, tuned
 from reports.text.sentences import listed
-
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def ap_over_budget(results: Results) -> Illustrated:
@@ -16,7 +14,7 @@ def ap_over_budget(results: Results) -> Illustrated:
     if not found:
         return Illustrated(None, "")
     losses = []
-    for one, marker in zip(found, _MARKERS * len(found), strict=False):
+    for one, marker in zip(found, MARKERS * len(found), strict=False):
         assert one.choice is not None
         selection = [candidate.selection for candidate in one.choice.ranked]
         reporting = [candidate.reporting for candidate in one.choice.ranked]

@@ -14,7 +14,17 @@ from reports.detections.gallery import Picture
 from reports.figures import AblationMap, Illustration
 from reports.page.gamma_slider import GammaSlider
 from reports.page.runs import Run, entry_of
-from reports.tables.table import AXIS, LINKS, MAX_COLUMNS, PUBLISHED, Column, Link, Table, linked
+from reports.tables.table import (
+    AXIS,
+    LINKS,
+    MAX_COLUMNS,
+    OURS,
+    PUBLISHED,
+    Column,
+    Link,
+    Table,
+    linked,
+)
 from reports.text.sentences import CI, listed
 
 FIGURE_FORMATS, TABLE_FORMATS = ("png", "svg", "pdf"), ("csv", "tex")
@@ -157,11 +167,17 @@ class TableBlock(Block):
 
     @property
     def more(self) -> str:
-        """The columns in the details, for example ``AP 95 % CI, AP75 and records``."""
+        """The columns in the details, for example ``AP (95 % CI), AP75 and records``."""
         details = self.table.details
         left = [column for column in details.columns if column.kind != AXIS] if details else []
-        of_group = (CI, PUBLISHED)  # without their group, these headers say too little
-        return listed([c.name if c.header in of_group else c.header for c in left])
+        found: dict[str, list[str]] = {}
+        for column in left:
+            # Without their group, these headers say too little.
+            if column.group and column.header in (CI, OURS, PUBLISHED):
+                found.setdefault(column.group, []).append(column.header)
+            else:
+                found[column.header] = []
+        return listed([f"{name} ({listed(of)})" if of else name for name, of in found.items()])
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         if suffix == "csv":

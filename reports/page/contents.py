@@ -39,8 +39,10 @@ from reports.results.labels import (
     SPEED,
 )
 from reports.results.load import Results
-from reports.statistics import best, schedules
+from reports.statistics import schedules
+from reports.statistics.best import compared
 from reports.statistics.inference import Agreement, kendall
+from reports.statistics.schedules import SCHEDULE
 from reports.statistics.tuning import tuned
 from reports.tables import (
     captions,
@@ -52,21 +54,12 @@ from reports.tables import (
     speed,
     tuning,
 )
+from reports.tables.best import best_settings
 from reports.tables.grids import GridTable, grid_table
-from reports.tables.table import AXIS, NUMBER, TEXT, Column, Link, Table, Tabled, shown
+from reports.tables.table import Link, Tabled
 from reports.text import answer, sentences, training_length
 from reports.text import tuning as tuning_text
 from reports.text.findings import finding
-
-SELECTION_BIAS = (
-    "The AP of the best of several settings is biased upwards by the selection, and the more so "
-    "the more settings were tried."
-)
-
-FEWER_SEEDS = (
-    " A mean over fewer seeds varies more, so a setting with fewer seeds than the others has the "
-    "highest mean more often than it should."
-)
 
 ABOUT_FOCAL_STAR = (
     "FL* is the modified focal loss of Zheng and Li (2023, equation 6). The appendix of the ",
@@ -98,15 +91,19 @@ def report(results: Results) -> Report:
     shown = side_by_side.pictures(results)
     found = answer.answer(results)
     apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
-    mapped = [(grid, table) for grid, table in grids if grid.name != HEADLINE]
+    mapped = [one for one in grids if one[0].name != HEADLINE and SCHEDULE not in one[0].columns]
     shown_map = figures.ablation_map(results, mapped)
     sections = [
         _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
-        _best(results, grids),
+        Section("best", "Best setting of each loss", _best(results)),
         *(_grid(results, grid, table, apart) for grid, table in grids if grid.name == HEADLINE),
-        Section("map", "All ablations at a glance", _map(results, mapped, shown_map)),
-        *(_grid(results, grid, table, apart, shown_map is not None) for grid, table in mapped),
+        Section("map", "All ablations at a glance", _map(results, grids, shown_map)),
+        *(
+            _grid(results, grid, table, apart, shown_map is not None)
+            for grid, table in grids
+            if grid.name != HEADLINE
+        ),
         Section("accuracy", "Accuracy, speed and input scale", _accuracy(results, grids)),
         Section("training_length", "Training length", _training_length(results, grids)),
         Section("per_class", "AP per category", _per_class(results)),
@@ -123,14 +120,14 @@ def report(results: Results) -> Report:
     return Report(
         opening=opening(results, found),
         summary=sentences.summary(results),
-        warnings=list(filter(None, [sentences.staleness(results), _confounded(apart)])),
+        warnings=list(filter(None, [sentences.staleness(results), _confounded(results, apart)])),
         sections=[section for section in sections if section.blocks],
     )
 
 
-def _confounded(apart: Mapping[str, Differences]) -> str:
+def _confounded(results: Results, apart: Mapping[str, Differences]) -> str:
     """A warning that names the tables with confounds; "" if there are none."""
-    names = [name for name, found in apart.items() if found.confounds]
+    names = [grid.label for grid in results.study.grids if apart[grid.name].confounds]
     if not names:
         return ""
     return (
@@ -198,50 +195,30 @@ def _tuning(results: Results) -> list[Block]:
     ]
 
 
-def _best(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> Section:
-    found = {grid.name: published_agreement(table) for grid, table in grids}
-    orders = sentences.orders({name: agreement for name, agreement in found.items() if agreement})
-    rows = best.best_settings(results)
-    blocks: list[Block] = [Text("No cell has a result yet.")]
-    if rows:
-        title = f"Setting of highest mean {MAIN_METRIC} per loss"
-        table = table_of_best(rows)
-        blocks = [
-            TableBlock("best", table, title, best.compared(results.study)),
-            Note(SELECTION_BIAS + (FEWER_SEEDS if best.seeds_differ(results) else "")),
-        ]
-    blocks.append(Warning(sentences.seeds_warning(results)))
-    return Section(
-        "best", "Best setting of each loss", [*blocks, *([Text(orders)] if orders else [])]
-    )
-
-
-def table_of_best(rows: Sequence[dict[str, str]]) -> Table:
-    """The table of :func:`best.best_settings`, without empty columns."""
-    columns = [
-        Column("", header, kind, shown(row[name] for row in rows))
-        for name, header, kind in (
-            ("loss", "loss", AXIS),
-            ("setting", "setting", TEXT),
-            ("AP", MAIN_METRIC, NUMBER),
-            ("interval", sentences.CI, NUMBER),
-            ("seeds", "seeds", NUMBER),
-            ("settings", "settings tried", NUMBER),
-        )
-        if any(row[name] for row in rows)
-    ]
-    return Table(columns)
+def _best(results: Results) -> list[Block]:
+    """The best setting of each loss, if the study does not choose one by a fair protocol."""
+    if results.study.tuning:
+        return []
+    best = best_settings(results)
+    if best.table is None:
+        return [Text(best.note)]
+    title = f"Setting of highest mean {MAIN_METRIC} per loss"
+    return [TableBlock("best", best.table, title, compared(results.study)), Note(best.note)]
 
 
 def _map(
     results: Results, tables: Sequence[tuple[Grid, GridTable]], found: figures.AblationMap | None
 ) -> list[Block]:
+    agreements = {grid.label: published_agreement(table) for grid, table in tables}
+    orders = sentences.orders({name: one for name, one in agreements.items() if one})
+    blocks: list[Block] = [Warning(sentences.seeds_warning(results))]
+    blocks += [Text(orders)] if orders else []
     if found is None:
-        return []
-    caption = captions.ablation_map(tables)
-    frame = results.frame[results.frame["grid"].isin([grid.name for grid, _ in tables])]
-    made = provenance.caption(results, results.records_of(frame))
-    return [MapBlock(found.figure, f"{caption} {made}.", found)]
+        return blocks
+    drawn = [(grid, table) for grid, table in tables if grid.name in found.grids]
+    frame = results.frame[results.frame["grid"].isin(found.grids)]
+    made = provenance.caption(results, results.ended_records_of(frame))
+    return [*blocks, MapBlock(found.figure, f"{captions.ablation_map(drawn)} {made}.", found)]
 
 
 def _grid(
@@ -255,10 +232,11 @@ def _grid(
 
     Args:
         apart: name of a table -> what its rows differ in.
-        is_mapped: whether the map shows its dots; if so, its own figure is only linked.
+        is_mapped: whether the map shows its dots; if so, its own figure is only linked, unless it
+            also shows published effects.
     """
     frame = results.of_grid(grid)
-    made = provenance.caption(results, results.records_of(frame))
+    made = provenance.caption(results, results.ended_records_of(frame))
     found = apart[grid.name]
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
@@ -275,8 +253,9 @@ def _grid(
         blocks.append(Warning(captions.confounds(found)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
-    figure = figures.ap_over_rows(results, grid, table, linked_only=is_mapped)
-    if is_mapped:
+    only_linked = is_mapped and not table.has_published
+    figure = figures.ap_over_rows(results, grid, table, linked_only=only_linked)
+    if only_linked:
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:
         dots = captions.dots(frame, table)
@@ -320,14 +299,21 @@ def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) 
 def _errors(results: Results) -> list[Block]:
     return [
         *tabled("error_types", "Errors by type", error_types.error_types(results)),
+        *_score_threshold(results),
         *illustrated(figures.error_types(results)),
         *illustrated(figures.precision_recall(results)),
     ]
 
 
+def _score_threshold(results: Results) -> list[Block]:
+    text = captions.score_threshold(results)
+    return [Note(text)] if text else []
+
+
 def _safety(results: Results) -> list[Block]:
     return [
         *tabled("safety", "Miss rate, recall and calibration", safety.safety(results)),
+        *_score_threshold(results),
         *illustrated(figures.miss_rate(results)),
         *illustrated(figures.reliability(results)),
         *tabled("miss_rate", "Miss rate per category", per_class.per_class_miss_rate(results)),

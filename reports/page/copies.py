@@ -28,7 +28,7 @@ class Copies:
 def copies(sections: Sequence[Section]) -> Copies | None:
     """The texts of all tables that are also written as LaTeX; None if there are none.
 
-    The Markdown has no links: they lead from the page's folder.
+    The Markdown has no links: they are relative to the page's folder.
     """
     found = {
         block.name: {

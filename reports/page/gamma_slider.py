@@ -46,7 +46,6 @@ class GammaSlider:
 
     Attributes:
         start, highest, step: the values of the slider, from 0.
-        easiest: see ``EASIEST``.
         model: the model whose examples are shown; "" if no record has a distribution.
         num_examples: the number of its background examples.
         has_trained: whether a heat map has a cell with an AP.
@@ -56,7 +55,6 @@ class GammaSlider:
     start: float
     highest: float
     step: float
-    easiest: float
     model: str
     num_examples: int
     has_trained: bool
@@ -91,7 +89,6 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
         start=next(iter(at_first), dict(BESIDE)[BASELINE]),
         highest=STEP * math.ceil(max(known) / STEP - 1e-9),
         step=STEP,
-        easiest=EASIEST,
         model="" if model is None else model.trained_with,
         num_examples=0 if model is None else int(model.histograms[KIND][1].sum()),
         has_trained=bool(trained),
@@ -112,7 +109,7 @@ def _examples(model: Distribution) -> dict[str, Any]:
 def _crops(results: Results, shown: Gallery) -> dict[str, dict[str, Any]]:
     """Setting -> its first panel in the page's pictures: figure, place, seed, picture's title."""
     found: dict[str, dict[str, Any]] = {}
-    lines = results.cells.drop_duplicates("cell").set_index("cell")
+    lines = results.cells.set_index("cell")
     for picture in shown.pictures:
         for cell, places in picture.panels.items():
             if cell in lines.index:

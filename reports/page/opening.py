@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reports import figures
 from reports.page.blocks import FigureBlock
 from reports.results.load import Results
-from reports.statistics.comparisons import noise_floor
+from reports.statistics.noise import noise_floor
 from reports.text import opening as texts
 from reports.text import sentences
 from reports.text.answer import NO_QUESTION, Answer, compared
@@ -49,7 +49,7 @@ def opening(results: Results, found: Answer) -> Opening:
     title, own = texts.question_text(results, found), sentences.title(results)
     asked = found.asked
     losses = texts.formulas(results, asked)
-    told, forest = "", None
+    summary, forest = "", None
     if asked is not None:
         rows = found.rows or compared(results, asked.grid)
         if any(row.found.seeds for row in rows):
@@ -57,7 +57,7 @@ def opening(results: Results, found: Answer) -> Opening:
             drawn = figures.forest(results, asked, rows)
             forest = FigureBlock(drawn, texts.noise_text(floor))
         if found.outcome == NO_QUESTION:
-            told = finding(results, asked.grid, [row.found for row in rows])
+            summary = finding(results, asked.grid, [row.found for row in rows])
     return Opening(
         kicker="" if own == title else own,
         title=title,
@@ -66,7 +66,7 @@ def opening(results: Results, found: Answer) -> Opening:
         terms=texts.terms(results, asked, losses),
         scope=texts.scope(results, asked),
         verdict=texts.verdict(results, found),
-        finding=told,
+        finding=summary,
         forest=forest,
         table=asked.grid.name if asked and forest else "",
         cost=texts.cost(results),

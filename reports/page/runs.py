@@ -11,7 +11,7 @@ from ablations.records.record import Record
 from ablations.status.units import duration
 from ablations.study.cell import Cell
 from reports.results import provenance
-from reports.results.labels import METRICS, one_decimal, setting_text, short_name
+from reports.results.labels import METRICS, one_decimal, short_name, text_of
 from reports.results.load import Results, record_path
 from reports.results.states import state_text
 from reports.tables.table import (
@@ -153,8 +153,8 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
         keys = cell.overrides()
         pairs = map(" ".join, zip(keys[::2], keys[1::2], strict=True))
         config = f"{CONFIGS}/{results.study.config} with {', '.join(pairs)}"
-    values = cell.setting.as_dict()
-    setting = (short_name(values), setting_text(values), f"seed {cell.seed}")
+    own = text_of(cell.setting, results.study.schedule)
+    setting = (short_name(cell.setting.as_dict()), own, f"seed {cell.seed}")
     metrics = [
         f"{label.header} {one_decimal(line[name])}"
         for name, label in METRICS.items()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ablations.records.record import DONE, Record
+from ablations.records.record import DIVERGED, DONE, Record
 from ablations.study.axes import AXES, has_effect
 from reports.detections.gallery import TRUTH_PANEL, Gallery
 from reports.results.labels import (
@@ -28,7 +28,7 @@ from reports.results.load import Results
 from reports.results.rows import row_label
 from reports.results.states import row_text
 from reports.results.study_rows import StudyRow, key_of, rows_of
-from reports.statistics.contenders import number_at, value_at
+from reports.statistics.contenders import categories, number_at, value_at
 
 CURVES = ("0.50", "0.75")
 """The IoUs whose precision over recall is drawn."""
@@ -66,9 +66,10 @@ def data(results: Results, shown: Gallery) -> Markup | None:
         ]
         if options:
             tables.append([grid.title, options])
+    records = [record for row in usable.values() for record in results.records_of(row.frame)]
     content: dict[str, Any] = {
         "metrics": [METRICS[name].header for name in SIZES],
-        "categories": _categories(results, list(usable.values())),
+        "categories": categories(results, records, "per_class_AP"),
         "errors": list(TIDE_ERRORS.values()),
         "ious": CURVES,
         "tables": tables,
@@ -90,7 +91,7 @@ def data(results: Results, shown: Gallery) -> Markup | None:
 
 def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str, Any]:
     done = results.records_of(row.frame[row.frame["state"] == DONE])
-    diverged = int((row.frame["state"] == "diverged").sum())
+    diverged = int((row.frame["state"] == DIVERGED).sum())
     found = {
         "name": row.label,
         "seeds": f"{int(row.frame['AP'].notna().sum())} of {len(row.frame)}",
@@ -151,17 +152,6 @@ def _curve(records: Sequence[Record], iou: str) -> list[int] | None:
     if not usable:
         return None
     return [round(1000 * float(one)) for one in np.mean(usable, axis=0)]
-
-
-def _categories(results: Results, rows: Sequence[StudyRow]) -> list[str]:
-    """The categories in the order of the data set, then those that only records name."""
-    named = list(results.prepared.dataset.get("categories") or ()) if results.prepared else []
-    found = {str(name): None for name in named}
-    for row in rows:
-        for record in results.records_of(row.frame):
-            of_record = value_at(record, "per_class_AP")
-            found |= dict.fromkeys(of_record if isinstance(of_record, dict) else ())
-    return list(found)
 
 
 def _first(results: Results, numbers: dict[tuple[str, ...], int]) -> list[int]:

@@ -92,15 +92,13 @@ def precision_recall(panels: Mapping[str, Sequence[Line]], width: float = WIDTH)
 
 
 @styled
-def reliability(
-    panels: Sequence[Reliability], columns: int = 3, width: float = WIDTH
-) -> list[Axes]:
+def reliability(panels: Sequence[Reliability], width: float = WIDTH) -> list[Axes]:
     """Accuracy over confidence, all on the same scales, with the number of detections as bars.
 
     The bars share a logarithmic scale: 0 for a single detection, a third of the panel's height for
     the fullest bin of all panels.
     """
-    columns = min(columns if width > NARROW else 2, len(panels))
+    columns = min(3 if width > NARROW else 2, len(panels))
     lines = -(-len(panels) // columns)
     titles = [wrapped(panel.title, (width - 1.3) / columns) for panel in panels]
     extra = max(title.count("\n") for title in titles)
@@ -139,7 +137,6 @@ def error_types(
     kinds: Sequence[str],
     panels: Sequence[ErrorBars],
     label: str,
-    columns: int = 3,
     width: float = WIDTH,
 ) -> list[Axes]:
     """A panel of bars per setting, all on the same scale.
@@ -148,10 +145,9 @@ def error_types(
         kinds: types of errors, from top to bottom; "" leaves a gap.
         panels: the settings.
         label: the label of the bars' axis.
-        columns: the number of panels per row.
         width: the width of the figure, in inches.
     """
-    columns = min(columns if width > NARROW else 1, len(panels))
+    columns = min(3 if width > NARROW else 1, len(panels))
     lines = -(-len(panels) // columns)
     titles = [wrapped(panel.title, (width - 1.9 if columns > 1 else width - 1.2) / columns)
               for panel in panels]  # fmt: skip

@@ -1,10 +1,12 @@
 """Losses over p_t, and cumulative losses."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from reports.plots.drawing import NARROW, WIDTH, Numbers, legend_outside, styled
 
@@ -38,11 +40,11 @@ class Line:
 
 
 @styled
-def loss_over_p_t(lines: Sequence[Line], highest: float = HIGHEST, width: float = WIDTH) -> Axes:
-    """Losses over the probability of the true label, cut off at ``highest``."""
+def loss_over_p_t(lines: Sequence[Line], width: float = WIDTH) -> Axes:
+    """Losses over the probability of the true label, cut off at ``HIGHEST``."""
     axes = Figure(figsize=(width, 4.2)).subplots()
     draw_lines(axes, lines)
-    axes.set(xlim=(0, 1), ylim=(0, highest), ylabel="loss")
+    axes.set(xlim=(0, 1), ylim=(0, HIGHEST), ylabel="loss")
     axes.set_xlabel("pₜ, probability given to the true label")
     if width > NARROW:
         axes.legend(loc="upper right", handlelength=3.2, labelspacing=0.7)
@@ -53,13 +55,18 @@ def loss_over_p_t(lines: Sequence[Line], highest: float = HIGHEST, width: float 
 
 @styled
 def cumulative_loss(
-    rows: Mapping[str, Mapping[str, Sequence[Line]]], width: float = WIDTH
+    rows: Mapping[str, Mapping[str, Sequence[Line]]],
+    hardest_first: Collection[str] = (),
+    width: float = WIDTH,
 ) -> list[Axes]:
-    """The share of a loss that the easiest examples contribute, all panels on the same scales.
+    """The share of a loss that the easiest examples contribute, or the hardest.
 
     Args:
-        rows: title of a row of panels -> title of a panel -> its lines; all rows have as
-            many panels, those of a row lines of the same labels.
+        rows: title of a row of panels -> title of a panel -> its lines, shares of the loss over
+            the share of the examples, easiest first; all rows have panels of the same titles,
+            those of a row lines of the same labels.
+        hardest_first: the titles of the panels that start with the hardest examples, on a
+            logarithmic scale.
         width: the width of the figure, in inches; in a narrow one, the panels are in one column.
 
     Returns:
@@ -72,18 +79,30 @@ def cumulative_loss(
     else:
         figure = Figure(figsize=(width, 0.3 + 2.2 * len(rows) * columns))
         shape = len(rows) * columns, 1
-    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
-    below, grid = grid[-1], grid.reshape(len(rows), columns)
+    grid = figure.subplots(*shape, sharey=True, squeeze=False).reshape(len(rows), columns)
     for line, (title, panels) in zip(grid, rows.items(), strict=True):
         for axes, (name, lines) in zip(line, panels.items(), strict=True):
-            draw_lines(axes, lines)
             axes.set_title(f"{title}: {name}", loc="left")
+            if name in hardest_first:
+                draw_lines(axes, list(map(_hardest_first, lines)))
+                axes.set(xscale="log", xlabel="share of the examples, hardest first")
+                axes.set_xlim(right=1)
+                axes.xaxis.set_major_locator(LogLocator(numticks=4))
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                axes.xaxis.set_minor_locator(NullLocator())
+            else:
+                draw_lines(axes, lines)
+                axes.set(xlim=(0, 1), xlabel="share of the examples, easiest first")
         line[0].set_ylabel("share of the loss")
         line[0].legend(loc="upper left", handlelength=3.2, fontsize=9)
-    for axes in below:
-        axes.set_xlabel("share of the examples, easiest first")
-    grid[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
+    grid[0, 0].set_ylim(0, 1.02)
     return list(grid.ravel())
+
+
+def _hardest_first(line: Line) -> Line:
+    """The same shares, counted from the other end, without the point at 0 examples."""
+    x, y = 1 - np.asarray(line.x)[::-1], 1 - np.asarray(line.y)[::-1]
+    return replace(line, x=x[x > 0], y=y[x > 0])
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:

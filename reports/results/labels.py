@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.study.axes import RETINANET
+from ablations.study.cell import Setting
 from ablations.study.study import schedule_name
 from reports.results import colours
 
@@ -222,8 +223,6 @@ def axis_text(axis: str, value: Any) -> str:
 def setting_text(values: Mapping[str, Any]) -> str:
     """For example ``α = 0.25, γ = 2``, without the loss, the detector and the schedule.
 
-    The schedule is that of the whole study; captions and table (j) have it.
-
     Args:
         values: axis -> value.
     """
@@ -232,6 +231,17 @@ def setting_text(values: Mapping[str, Any]) -> str:
         for axis, value in values.items()
         if axis not in ("loss", "detector", "schedule")
     )
+
+
+def text_of(setting: Setting, schedule: float) -> str:
+    """For example ``α = 0.25, γ = 2, 0.3x``, without the loss and the detector.
+
+    Args:
+        setting: the setting.
+        schedule: that of the study; a setting with the same one is named without it.
+    """
+    own = "" if setting.schedule == schedule else schedule_name(setting.schedule)
+    return ", ".join(filter(None, (setting_text(setting.as_dict()), own)))
 
 
 def labelled(axis: str, text: str | None) -> str:

@@ -121,6 +121,13 @@ class Results:
         """The records behind a part of the frame, each once."""
         return [self.records[cell] for cell in frame["cell"].unique() if cell in self.records]
 
+    def ended_records_of(self, frame: pd.DataFrame) -> list[Record]:
+        """The same without the cells that have no current result.
+
+        The record of a cell that is not judged yet has the number of all images and their AP.
+        """
+        return self.records_of(frame[frame["state"].isin(ENDED)])
+
 
 def find_study(
     layout: Layout,

@@ -52,7 +52,7 @@ def dataset_card(results: Results) -> dict[str, Any]:
 
 
 def _subset(about: dict[str, Any]) -> str:
-    if not about:
+    if not {"share", "of", "name", "image_ids_sha256"} <= about.keys():
         return ""
     return (
         f"train: {100 * about['share']:g} % of the {about['of']:,} images of {about['name']}, "
@@ -65,7 +65,7 @@ def schedule(records: Sequence[Record]) -> str:
     """For example ``0.25x, 750 iterations``; of finished cells if there are any."""
     counts = distinct(
         f"{_schedule_name(record)}{record.result['iterations']} iterations"
-        for record in [r for r in records if r.status == "done"] or records
+        for record in [r for r in records if r.status == DONE] or records
         if record.result.get("iterations") not in (None, "")
     )
     if any(", " in count for count in counts):
@@ -171,7 +171,7 @@ def mixed_versions(records: Sequence[Record]) -> str:
 def caption(results: Results, records: Sequence[Record]) -> str:
     """Data set, schedule, hardware, differing versions and commit of these records in a line."""
     if not records:
-        return f"{dataset_name(results)}; no cell has finished yet"
+        return f"{dataset_name(results)}; no cell has a result yet"
     images = distinct(part(record.dataset, "val").get("num_images") for record in records)
     parts = (
         ", ".join(distinct(record.dataset.get("name") for record in records)),

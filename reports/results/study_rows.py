@@ -6,8 +6,7 @@ import pandas as pd
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
-from ablations.study.study import schedule_name
-from reports.results.labels import setting_text, short_name
+from reports.results.labels import short_name, text_of
 from reports.results.load import Results
 
 RowKey = tuple[str, ...]
@@ -63,10 +62,7 @@ def key_of(grid: Grid, row: Row) -> RowKey:
 def _named(results: Results, grid: Grid, row: Row) -> tuple[str, str]:
     """The label of a row, and its setting as text."""
     setting = row.setting
-    texts = ["" if setting.pending else setting_text(setting.as_dict())]
-    if setting.schedule != results.study.schedule:
-        texts.append(schedule_name(setting.schedule))
-    text = ", ".join(filter(None, texts))
+    text = "" if setting.pending else text_of(setting, results.study.schedule)
     if row.tune:
         return f"{row.values.get('method', row.tune)} (tuned)", text
     label = ", ".join(filter(None, (short_name(setting.as_dict()), text)))

@@ -4,21 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ablations.records.record import DIVERGED
 from ablations.study.axes import MODEL_AXES
 from ablations.study.cell import Setting
 from ablations.study.study import Study
-from reports.results.labels import (
-    MAIN_METRIC,
-    axis_text,
-    labelled,
-    loss_label,
-    one_decimal,
-    setting_text,
-    with_spread,
-)
+from reports.results.labels import MAIN_METRIC, axis_text, labelled
 from reports.results.load import Results
-from reports.statistics.comparisons import SEEDS_AND_IMAGES, Interval, interval
 
 
 def competing(results: Results) -> pd.DataFrame:
@@ -61,32 +51,6 @@ def best_of_losses(results: Results) -> list[Best]:
     return found
 
 
-def best_settings(results: Results) -> list[dict[str, str]]:
-    """The texts of :func:`best_of_losses`.
-
-    Returns:
-        A dictionary per loss: ``loss``, ``setting``, ``AP`` (± spread if there are several
-        seeds), ``interval`` (95 % CI if there are several seeds), ``seeds`` (n of m, and the
-        number that diverged) and ``settings`` (the number with a result).
-    """
-    texts = []
-    for one in best_of_losses(results):
-        values = one.runs[MAIN_METRIC].dropna()
-        diverged = (one.runs["state"] == DIVERGED).sum()
-        texts.append(
-            {
-                "loss": loss_label(one.loss).short,
-                "setting": setting_text(one.setting.as_dict()),
-                "AP": with_spread(one_decimal(values.mean()), one_decimal(values.std(ddof=1))),
-                "interval": _interval_text(interval(results, one.runs)),
-                "seeds": f"{len(values)} of {len(one.runs)}"
-                + (f", {diverged} diverged" if diverged else ""),
-                "settings": str(one.tried),
-            }
-        )
-    return texts
-
-
 def seeds_differ(results: Results) -> bool:
     """Whether some of the competing settings have a mean over more runs than others."""
     runs = competing(results).groupby("setting")[MAIN_METRIC].count()
@@ -106,11 +70,3 @@ def compared(study: Study) -> str:
         if axis in base
     ]
     return f"All compared settings use {', '.join(own)}."
-
-
-def _interval_text(found: Interval) -> str:
-    """For example ``30.1 to 32.0``; "" for one seed."""
-    if found.seeds < 2 or not found.over:
-        return ""
-    over = "" if found.over == SEEDS_AND_IMAGES else f" ({found.over})"
-    return f"{one_decimal(found.low)} to {one_decimal(found.high)}{over}"

@@ -1,29 +1,25 @@
-"""Comparisons of a table's rows, computed from the records: intervals, tests, noise floor."""
+"""Comparisons of a table's rows, computed from the records: intervals and tests."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ablations.records.record import DIVERGED, Record
 from ablations.study.grid import Grid
-from reports.results.labels import MAIN_METRIC
-from reports.results.load import Results, part
+from reports.results.load import Results
 from reports.statistics.equivalence import Needed, equivalence, needed_to_decide
 from reports.statistics.inference import (
     SIGNIFICANCE,
     Estimate,
-    PooledSpread,
     Runs,
     difference,
     holm,
-    least_difference,
     mean,
-    pooled_spread,
 )
+from reports.statistics.noise import NoiseFloor, noise_floor
+from reports.statistics.runs import RowRuns, runs_of
 
 NAN = float("nan")
 
@@ -128,41 +124,22 @@ class Comparison:
         return "bold" if self.survives else "grey"
 
 
-@dataclass(frozen=True)
-class NoiseFloor:
-    """The spread between runs that differ only in the seed.
-
-    Attributes:
-        spread: the pooled standard deviation, in AP.
-        tables: the tables it was measured in, if this table has no row with two runs.
-        seeds: the smallest number of finished runs of a row of this table that has any; 1 before
-            the first.
-        least_difference: the smallest difference of two such rows that exceeds the noise.
-        other_images: the images that it was measured on, if this table is judged on others; else
-            "". Runs differ more on fewer images.
-    """
-
-    spread: PooledSpread
-    tables: tuple[str, ...]
-    seeds: int
-    least_difference: float
-    other_images: str = ""
-
-
 def compare(results: Results, grid: Grid) -> list[Comparison]:
     """Compare every row of a grid with its reference row, in the order of the rows."""
     frame = results.of_grid(grid)
     rows = [runs_of(results, row) for _, row in frame.groupby("row", sort=True)]
-    reference = None if grid.reference is None else rows[grid.reference]
-    pairs = [_compared(row, reference, results.study.equivalence_margin) for row in rows]
+    at = [grid.reference_of(number) for number in range(len(rows))]
+    references = [None if number is None else rows[number] for number in at]
+    pairs = [
+        _compared(row, reference, results.study.equivalence_margin)
+        for row, reference in zip(rows, references, strict=True)
+    ]
     found = corrected([comparison for comparison, _ in pairs])
-    if reference is None:
-        return found
     floor = noise_floor(results, grid)
     tests = sum(comparison.tested or _lacks_seeds(comparison) for comparison in found)
     return [
         replace(comparison, needed=_needed(results, comparison, row, reference, of, floor, tests))
-        for comparison, row, (_, of) in zip(found, rows, pairs, strict=True)
+        for comparison, row, reference, (_, of) in zip(found, rows, references, pairs, strict=True)
     ]
 
 
@@ -181,6 +158,20 @@ def corrected(found: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
+def published_effects(grid: Grid, published: Sequence[float]) -> list[float]:
+    """The published AP of each row minus that of its reference row; NaN where there is none.
+
+    Args:
+        grid: the table.
+        published: an AP per row, NaN where none is published.
+    """
+    found = []
+    for row, value in enumerate(published):
+        at = grid.reference_of(row)
+        found.append(math.nan if at is None or at == row else round(value - published[at], 1))
+    return found
+
+
 def _lacks_seeds(comparison: Comparison) -> bool:
     """Whether one seed is the only reason why a row is not tested."""
     return comparison.why_not in (ONE_SEED, ONE_SEED + OF_REFERENCE)
@@ -189,25 +180,28 @@ def _lacks_seeds(comparison: Comparison) -> bool:
 def _needed(
     results: Results,
     comparison: Comparison,
-    row: "RowRuns",
-    reference: "RowRuns",
+    row: RowRuns,
+    reference: RowRuns | None,
     found: Estimate | None,
-    floor: "NoiseFloor | None",
+    floor: NoiseFloor | None,
     tests: int,
 ) -> Needed | None:
     """What would decide an undecided row, or a row with one seed if the noise floor is known."""
-    if found is None or not found.over_images:
+    if reference is None or found is None or not found.over_images:
         return None
+    of_images, images = float(found.of_images), min(row.runs.images, reference.runs.images)
     if comparison.verdict == UNDECIDED:
         variances = [float(one.runs.between) for one in (row, reference)]
-    elif _lacks_seeds(comparison) and floor is not None:
-        variances = [floor.spread.sd**2] * 2
+    elif _lacks_seeds(comparison) and floor is not None and floor.own_of_one_image is not None:
+        own = floor.own_of_one_image / images
+        variances = [max(floor.spread.sd**2, own)] * 2  # as in Runs.between
+        of_images = max(of_images - own / row.runs.seeds - own / reference.runs.seeds, 0)
     else:
         return None
     return needed_to_decide(
         variances,
-        float(found.of_images),
-        min(row.runs.images, reference.runs.images),
+        of_images,
+        images,
         results.study.equivalence_margin,
         tests,
     )
@@ -221,91 +215,6 @@ def interval(results: Results, frame: pd.DataFrame) -> Interval:
         frame: the lines of ``results.frame`` with this setting, each cell once.
     """
     return interval_of(runs_of(results, frame))
-
-
-def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
-    """The spread between seeds of a table or, if it has one seed, of the tables with several.
-
-    Of these, the tables that are judged on the same images go first. Rows with a diverged run are
-    excluded: their 0.0 is no noise.
-
-    Returns:
-        None if no setting has two finished runs.
-    """
-    finished = results.of_grid(grid).groupby("row")[MAIN_METRIC].count()
-    seeds = int(finished[finished > 0].min()) if finished.any() else 1
-    groups, other_images = _seeds_of_settings(results, [grid]), ""
-    tables: tuple[str, ...] = ()
-    if not groups:
-        known = [one for one in results.study.grids if _seeds_of_settings(results, [one])]
-        alike = [one for one in known if one.is_tuned == grid.is_tuned]
-        if known and not alike:
-            other_images = "all images" if grid.is_tuned else "the reporting half of the images"
-        tables = tuple(one.name for one in alike or known)
-        groups = _seeds_of_settings(results, alike or known)
-    spread = pooled_spread(groups)
-    if spread is None:
-        return None
-    least = least_difference(spread, seeds, seeds)
-    return NoiseFloor(spread, tables, seeds, least, other_images)
-
-
-@dataclass(frozen=True)
-class RowRuns:
-    """A row's runs.
-
-    Attributes:
-        setting: the setting's id.
-        seeds: the seeds of the runs that have a value.
-        runs: these runs, in the order of ``seeds``.
-        resampled: the key of the resampled images, None without resamples; equal keys pair up.
-        differs: whether the row's runs were resampled from different images.
-        diverged: whether a run diverged.
-    """
-
-    setting: str
-    seeds: tuple[int, ...]
-    runs: Runs
-    resampled: tuple[Any, ...] | None
-    differs: bool
-    diverged: bool
-
-
-def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
-    """The runs of one row.
-
-    Args:
-        results: the study with its records.
-        frame: the lines of ``results.frame`` of this row.
-    """
-    ended = frame[frame[MAIN_METRIC].notna()]
-    found = [_resampled(results.records[cell]) for cell in ended["cell"]]
-    images = {key for key, _ in found}
-    values, setting = ended[MAIN_METRIC].to_numpy(float), frame["setting"].iloc[0]
-    seeds = tuple(map(int, ended["seed"]))
-    diverged = bool((ended["state"] == DIVERGED).any())
-    of_images = images.pop() if len(images) == 1 else None
-    if of_images is None:
-        differs = not diverged and len(images) > 1 and None not in images
-        return RowRuns(setting, seeds, Runs(values), None, differs, diverged)
-    replicates = np.array([replicates for _, replicates in found])
-    runs = Runs(values, replicates, of_images[0])
-    return RowRuns(setting, seeds, runs, of_images, False, diverged)
-
-
-def _resampled(record: Record) -> tuple[tuple[Any, ...] | None, np.ndarray | None]:
-    """The key of the resampled images and AP of each resample; None twice without usable ones."""
-    bootstrap = part(record.result, "analysis", "bootstrap")
-    images, values = bootstrap.get("images"), bootstrap.get("AP")
-    try:
-        replicates = np.array(values, dtype=float)  # null, of a resample without AP, is NaN
-    except (TypeError, ValueError):
-        return None, None
-    usable = replicates.ndim == 1 and len(replicates) > 1 and np.isfinite(replicates).all()
-    if not usable or type(images) is not int or images < 2:
-        return None, None
-    sha256 = record.dataset.get("sha256")
-    return (images, len(replicates), str(bootstrap.get("seed")), str(sha256)), replicates
 
 
 def interval_of(row: RowRuns) -> Interval:
@@ -387,18 +296,3 @@ def covers(found: Estimate) -> str:
     if found.over_seeds:
         return SEEDS_AND_IMAGES if found.over_images else SEEDS_ONLY
     return IMAGES_ONLY
-
-
-def _seeds_of_settings(results: Results, grids: Iterable[Grid]) -> list[list[float]]:
-    """AP of the seeds of each setting of these grids with several seeds and no diverged run."""
-    names = [grid.name for grid in grids]
-    frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
-    # AP on the half that reports is no other seed of AP on all images.
-    columns = (frame[name] for name in ("setting", "judged", "state", MAIN_METRIC))
-    found: dict[tuple[str, bool], list[float]] = {}
-    diverged = set()
-    for setting, judged, state, value in zip(*columns, strict=True):
-        found.setdefault((setting, judged), []).extend([] if math.isnan(value) else [value])
-        if state == DIVERGED:
-            diverged.add((setting, judged))
-    return [values for key, values in found.items() if len(values) > 1 and key not in diverged]

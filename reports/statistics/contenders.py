@@ -1,7 +1,7 @@
 """The settings of the detailed comparisons (per class, errors, misses) and their runs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,6 +114,22 @@ def measure(
         [one_decimal(column.mean()) for column in columns],
         [one_decimal(column.std(ddof=1)) for column in columns],
     )
+
+
+def categories(results: Results, records: Iterable[Record], *keys: str) -> list[str]:
+    """The categories in the order of the data set, then those that only records have.
+
+    Args:
+        results: the study.
+        records: its records.
+        keys: of an entry of a record, category -> value.
+    """
+    prepared = results.prepared.dataset if results.prepared else {}
+    named = [str(name) for name in prepared.get("categories") or ()]
+    for record in records:
+        measured = value_at(record, *keys)
+        named += measured if isinstance(measured, dict) else ()
+    return list(dict.fromkeys(named))
 
 
 def number_at(record: Record, *keys: str) -> float:

@@ -41,12 +41,12 @@ def over_seeds(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class PooledSpread:
-    """The noise floor of a table.
+    """The spread within groups of values.
 
     Attributes:
         sd: the pooled standard deviation, in the unit of the values.
-        groups: the number of groups.
-        degrees_of_freedom: the sum of n - 1 over them.
+        groups: their number.
+        degrees_of_freedom: the sum of n - 1 over the groups.
     """
 
     sd: float
@@ -133,7 +133,9 @@ class Estimate:
         over_images: whether it covers the variation in images.
         error: the standard error, NaN if there is none.
         freedom: the degrees of freedom of the t-distribution.
-        of_images: the part of the variance that more seeds do not reduce; 0 without resamples.
+        of_images: the part of the variance that comes from the images; 0 without resamples. If
+            ``over_seeds``, it is the part that more seeds do not reduce; else it contains
+            :attr:`Runs.own` as well.
     """
 
     value: np.ndarray

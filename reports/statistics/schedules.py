@@ -13,8 +13,8 @@ from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
 from reports.results.rows import row_label
-from reports.statistics.comparisons import noise_floor
 from reports.statistics.inference import kendall
+from reports.statistics.noise import noise_floor
 
 SCHEDULE = "schedule"
 """The axis: the length of a training as a multiple of 1x."""
@@ -86,8 +86,8 @@ def order(results: Results, grid: Grid) -> Order | None:
     """The order of a grid's settings over the schedule; None for fewer than two of either.
 
     A pair is swapped at a schedule if its difference d there and the difference D at the longest
-    schedule have opposite signs and are further apart than the noise: sqrt(2) times the smallest
-    difference of two rows that exceeds the spread between seeds.
+    schedule have opposite signs and are further apart than the noise: sqrt(2) times the noise
+    floor, since the spread of d - D is sqrt(2) times that of d.
     """
     means = means_over_schedules(results, grid).dropna(axis="columns", how="all").dropna()
     if len(means) < 2 or len(means.columns) < 2:
@@ -138,7 +138,7 @@ def agreements(results: Results) -> dict[str, Agreements]:
             continue
         theirs = [published[number] for number in ours.index]
         taus = [kendall(ours[at], theirs).tau for at in ours.columns]
-        found[grid.name] = Agreements(
+        found[grid.label] = Agreements(
             len(ours),
             tuple(map(float, ours.columns)),
             tuple(math.nan if tau is None else tau for tau in taus),

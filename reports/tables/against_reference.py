@@ -19,6 +19,7 @@ from reports.statistics.comparisons import (
     SAME_SETTING,
     SEEDS_AND_IMAGES,
     Comparison,
+    Interval,
 )
 from reports.tables.table import (
     BOLD,
@@ -26,6 +27,7 @@ from reports.tables.table import (
     INTERVAL_RANK,
     NOTHING,
     NUMBER,
+    OURS,
     PUBLISHED,
     TEXT,
     VERDICT_RANK,
@@ -66,7 +68,7 @@ def texts(found: Sequence[Comparison], published: Sequence[float]) -> dict[str, 
 
     Args:
         found: the rows.
-        published: see :func:`published_effects`.
+        published: see :func:`~reports.statistics.comparisons.published_effects`.
     """
     return {
         f"{MAIN_METRIC}_low": [one_decimal(one.low) for one in found],
@@ -89,22 +91,7 @@ def texts(found: Sequence[Comparison], published: Sequence[float]) -> dict[str, 
     }
 
 
-def published_effects(published: Sequence[float], reference: int | None) -> list[float]:
-    """The published AP of each row minus that of the reference row; NaN where there is none.
-
-    Args:
-        published: an AP per row, NaN where none is published.
-        reference: the index of the reference row.
-    """
-    if reference is None:
-        return [math.nan] * len(published)
-    return [
-        math.nan if row == reference else round(value - published[reference], 1)
-        for row, value in enumerate(published)
-    ]
-
-
-def interval_cells(found: Sequence[Comparison]) -> list[str]:
+def interval_cells(found: Sequence[Comparison | Interval]) -> list[str]:
     """Each row's interval, for example ``30.1 to 32.0``; "" for no interval and for one seed.
 
     With one seed, an interval covers only the variation in images, but it would look like the other
@@ -131,7 +118,7 @@ def columns(found: Sequence[Comparison], published: Sequence[float]) -> list[Col
         return []
     tested = any(one.tested for one in found)
     has_published = not all(map(math.isnan, published))
-    ours = "ours" if has_published else "difference"
+    ours = OURS if has_published else "difference"
     header = f"{ours} [{CI}]" if tested else ours
     shown = [Column(GROUP, header, NUMBER, list(map(_difference_cell, found)))]
     if has_published:
@@ -145,7 +132,7 @@ def columns(found: Sequence[Comparison], published: Sequence[float]) -> list[Col
         ]
         shown.append(Column(GROUP, PUBLISHED, NUMBER, theirs))
     if tested:
-        shown.append(Column(GROUP, P_HEADER, NUMBER, list(map(_p_cell, found)), INTERVAL_RANK))
+        shown.append(Column(GROUP, P_HEADER, NUMBER, list(map(p_cell, found)), INTERVAL_RANK))
         shown.append(Column(GROUP, "verdict", TEXT, list(map(_verdict_cell, found)), VERDICT_RANK))
     return shown
 
@@ -170,7 +157,8 @@ def _verdict_cell(found: Comparison) -> TableCell:
     return TableCell(f"{found.verdict} ({counted(seeds, 'seed')})" if seeds else found.verdict)
 
 
-def _p_cell(found: Comparison) -> TableCell:
+def p_cell(found: Comparison) -> TableCell:
+    """The p-value after Holm's correction, which sorts by its value."""
     if not found.tested:
         return TableCell(NOTHING)
     small = found.p_holm < 0.001

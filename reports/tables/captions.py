@@ -19,14 +19,10 @@ from reports.results.labels import (
     with_true_minus,
 )
 from reports.results.load import Results
-from reports.results.rows import translation
-from reports.statistics.comparisons import (
-    SEEDS_AND_IMAGES,
-    Comparison,
-    NoiseFloor,
-    noise_floor,
-)
+from reports.results.rows import row_label, translation
+from reports.statistics.comparisons import SEEDS_AND_IMAGES, Comparison
 from reports.statistics.inference import SIGNIFICANCE
+from reports.statistics.noise import NoiseFloor, noise_floor
 from reports.tables import speed as speed_tables
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.text.sentences import CI, MODEL, counted, listed, tables, untested
@@ -126,9 +122,21 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
     return text + "."
 
 
+def score_threshold(results: Results) -> str:
+    """What the score threshold of RetinaNet hides; "" if the config is unknown."""
+    threshold = results.config.get("MODEL.RETINANET.SCORE_THRESH_TEST")
+    if threshold is None:
+        return ""
+    return (
+        f"Detections with a score below {threshold:g} (SCORE_THRESH_TEST) are discarded before "
+        "all of these measures. A loss that gives lower scores therefore keeps fewer detections "
+        "and misses more objects, even if it ranks them as well as another loss."
+    )
+
+
 def ablation_map(shown: Sequence[tuple[Grid, GridTable]]) -> str:
     """The caption of the map of these tables."""
-    halves = [grid.name for grid, _ in shown if grid.is_tuned]
+    halves = [grid.label for grid, _ in shown if grid.is_tuned]
     parts = [f"Mean {MAIN_METRIC} of each row, on one axis for all tables."]
     if any(table.has_published for _, table in shown):
         parts.append(
@@ -209,15 +217,21 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
 
 def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float) -> str:
     """The reference row, and the meaning of bold and grey."""
-    if grid.reference is None or not any(comparison.tested for comparison in found):
+    if not any(comparison.tested for comparison in found):
         reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
         why = f": {'; '.join(reasons)}" if reasons else ""
         return f"No difference between rows was tested{why}."
+    per = grid.reference_per
+    columns = tuple(column for column in grid.columns if column not in per)
+    row = next(row for row, one in zip(grid.rows, found, strict=True) if one.is_reference)
+    reference = f"The reference row is {row_label(row, columns)}"
+    if per:
+        reference += f" with the same {listed([axis_label(column).header for column in per])}"
     sentences = [
-        f"The reference row is {table.row_labels[grid.reference]}. Bold: the difference from the "
-        f"reference row is significant at {100 * SIGNIFICANCE:g} % after Holm's correction; grey: "
-        f"it is not. Each {CI} is over {SEEDS_AND_IMAGES} and covers a single comparison. The "
-        f"p-values rest on a {MODEL}. Equivalent: the difference is significantly smaller than "
+        f"{reference}. Bold: the difference from the reference row is significant at "
+        f"{100 * SIGNIFICANCE:g} % after Holm's correction; grey: it is not. Each {CI} is over "
+        f"{SEEDS_AND_IMAGES} and covers a single comparison. The p-values rest on a {MODEL}. "
+        "Equivalent: the difference is significantly smaller than "
         f"{margin:g} {MAIN_METRIC} (two one-sided tests, also after Holm's correction). Undecided: "
         "neither; the number of seeds per row in parentheses would decide it, whatever the "
         "difference is.",

@@ -29,7 +29,7 @@ from reports.results.labels import (
 )
 from reports.results.load import Results, published, record_path
 from reports.results.rows import paper_text, row_label, value_text, with_paper
-from reports.statistics.comparisons import Comparison, compare
+from reports.statistics.comparisons import Comparison, compare, published_effects
 from reports.statistics.inference import over_seeds
 from reports.tables import against_reference, table
 from reports.tables.table import (
@@ -37,6 +37,7 @@ from reports.tables.table import (
     INTERVAL_RANK,
     LINKS,
     NUMBER,
+    OURS,
     PUBLISHED,
     SEEDS_RANK,
     TEXT,
@@ -167,9 +168,9 @@ class GridTable:
             ours = [TableCell(text) for text in shown(map(speed_text, self.times))]
             intervals = list(map(speed_interval, self.times))
         if metric in self.compared:
-            columns = [Column(header, "ours", NUMBER, ours, rank)]
+            columns = [Column(header, OURS, NUMBER, ours, rank)]
         else:
-            columns = [Column("ours" if self.compared else "", header, NUMBER, ours, rank)]
+            columns = [Column(OURS if self.compared else "", header, NUMBER, ours, rank)]
         if any(intervals):
             columns.append(Column(header, CI, NUMBER, shown(intervals), INTERVAL_RANK))
         if main:
@@ -196,9 +197,7 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
         for row, counted in zip(rows, values[f"{MAIN_METRIC}_n"], strict=True)
     ]
     comparisons, texts = compare(results, grid), {}
-    effects = against_reference.published_effects(
-        values[f"{MAIN_METRIC}_published"].to_list(), grid.reference
-    )
+    effects = published_effects(grid, values[f"{MAIN_METRIC}_published"].to_list())
     for axis in grid.columns:
         texts[axis] = [value_text(row, axis) for row in grid.rows]
         if any(papers := [paper_text(row, axis) for row in grid.rows]):

@@ -30,7 +30,7 @@ _PARTS = (
     (re.compile(rf"({_NUMBER}) \[({_NUMBER}), ({_NUMBER})\].*"), ("value", "low", "high")),
     (re.compile(rf"({_NUMBER}) \(.*\)"), ("value",)),
     (re.compile(rf"({_NUMBER}) to ({_NUMBER})"), ("low", "high")),
-    (re.compile(rf"({_NUMBER}) of ({_NUMBER})"), ("done", "planned")),
+    (re.compile(rf"({_NUMBER}) of ({_NUMBER})"), ("number", "total")),
 )
 """Texts of several numbers, and the names of these."""
 

@@ -10,10 +10,10 @@ from reports.results.labels import MAIN_METRIC
 from reports.results.load import Results
 from reports.statistics.contenders import (
     Contender,
+    categories,
     contenders,
     measure,
     number_at,
-    value_at,
     with_entry,
 )
 from reports.tables.table import AXIS, NUMBER, Column, Table, Tabled, shown
@@ -46,16 +46,16 @@ def _per_class(
     found = with_entry(contenders(results), *entry)
     if not any(one.records for one in found):
         return Tabled(None, f"No record has the {what} per category.")
-    categories = _categories(results, found, entry)
-    columns = [Column("", "category", AXIS, categories)]
-    texts = {"category": categories}
-    for split, counts in _instances(results, categories).items():
+    named = categories(results, [record for one in found for record in one.records], *entry)
+    columns = [Column("", "category", AXIS, named)]
+    texts = {"category": named}
+    for split, counts in _instances(results, named).items():
         columns.append(Column("objects", split, NUMBER, shown(counts)))
         texts[f"{split}_instances"] = counts
     for one in found:
         cells = [
             measure([one], _entry_of(entry, category), diverged=diverged, scale=scale)
-            for category in categories
+            for category in named
         ]
         means = [text for cell in cells for text in cell.means]
         columns.append(Column(group, one.name, NUMBER, shown(means)))
@@ -68,17 +68,6 @@ def _per_class(
 
 def _entry_of(entry: tuple[str, ...], category: str) -> Callable[[Record], float]:
     return lambda record: number_at(record, *entry, category)
-
-
-def _categories(results: Results, found: Sequence[Contender], entry: tuple[str, ...]) -> list[str]:
-    """The categories in the order of the data set, then those that only records have."""
-    prepared = results.prepared.dataset if results.prepared else {}
-    named = [str(name) for name in prepared.get("categories") or ()]
-    for one in found:
-        for record in one.records:
-            measured = value_at(record, *entry)
-            named += measured if isinstance(measured, Mapping) else ()
-    return list(dict.fromkeys(named))
 
 
 def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[str]]:

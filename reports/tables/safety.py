@@ -126,8 +126,7 @@ def missed_objects(results: Results) -> Tabled:
             "Best score is the highest score of a detection of the object's category that overlaps "
             "it sufficiently. "
             if scored
-            else "No detection of its category with a score of 0.01 or more overlaps any of these "
-            "objects sufficiently. "
+            else "No detection of its category overlaps any of these objects sufficiently. "
         )
         + "Best IoU is the highest overlap with any detection. Each run lists only its largest "
         "missed objects.",
@@ -166,7 +165,7 @@ def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
     text = (
         f"Detections match objects from IoU {iou} on. The log-average is the geometric mean of "
         "the miss rate at nine numbers of false positives per image (FPPI) from 0.01 to 1. Recall "
-        f"by size counts detections of any score; recall at precision {precision} uses the lowest "
+        f"by size counts all detections; recall at precision {precision} uses the lowest "
         "score threshold with this precision, and is 0 if there is none. ECE is the expected "
         "calibration error of the scores. Lower is better for ↓, higher for ↑."
     )

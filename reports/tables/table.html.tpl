@@ -1,5 +1,5 @@
 {# pandas' own table, with scopes on the headers, a row's axes as its headers, no empty header, and
-   numbers to sort by. The values come escaped from reports/table.py: pandas renders this without
+   numbers to sort by. The values come escaped from reports/tables/table.py: pandas renders this without
    autoescape. A header's value is its column's number, or its group's text. #}
 {% extends "html_table.tpl" %}
 {% block head_tr %}

@@ -28,8 +28,8 @@ BOLD, GREY, STALE = "bold", "grey", "stale"
 MAX_COLUMNS = 9
 """What the page shows of a table at once, if the columns' ranks allow it."""
 
-PUBLISHED = "published"
-"""The header of published values, beside ours."""
+OURS, PUBLISHED = "ours", "published"
+"""The headers of our values and of published ones."""
 
 VERDICT_RANK, SEEDS_RANK, PART_RANK, INTERVAL_RANK = 1, 2, 7, 8
 """Ranks of columns that several tables have."""
@@ -49,6 +49,11 @@ class Link:
     text: str
     target: str
     spoken: str = ""
+
+    @property
+    def style(self) -> str:
+        """Its class: whether it leads to a file beside the page."""
+        return "" if self.target.startswith(("#", "https:")) else "beside"
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,10 @@ class Table:
         """A pipe table, as GitHub shows it."""
         frame = pd.DataFrame(
             [list(map(_markdown, row)) for row in self._rows(self.columns)],
-            columns=[str(markdown.escape(column.name)) for column in self.columns],
+            columns=[
+                str(markdown.escape(", ".join(filter(None, (column.group, column.header)))))
+                for column in self.columns
+            ],
         )
         return Markup(
             frame.to_markdown(
@@ -292,8 +300,11 @@ def _number_text(text: str) -> str:
 
 def _html(cell: TableCell) -> Markup:
     links = [
-        Markup('<a href="{}" aria-label="{}">{}</a>').format(
-            link.target, link.spoken or link.text, link.text
+        Markup('<a{} href="{}" aria-label="{}">{}</a>').format(
+            Markup(' class="{}"').format(link.style) if link.style else "",
+            link.target,
+            link.spoken or link.text,
+            link.text,
         )
         for link in cell.links
     ]

@@ -13,8 +13,8 @@ from reports.results.labels import (
     MAIN_METRIC,
     loss_label,
     one_decimal,
-    setting_text,
     short_name,
+    text_of,
 )
 from reports.results.load import Results
 from reports.results.provenance import dataset_card, dataset_name
@@ -119,7 +119,7 @@ def answer(results: Results) -> Answer:
 def compared(results: Results, grid: Grid) -> tuple[Compared, ...]:
     """The rows of a table with their comparisons."""
     return tuple(
-        Compared(row_name(row), _short_name(row), found, runs)
+        Compared(row_name(row, results.study.schedule), _short_name(row), found, runs)
         for row, found, (_, runs) in zip(
             grid.rows,
             compare(results, grid),
@@ -143,9 +143,9 @@ def _outcome(found: Comparison) -> str:
     return NO_RESULT if math.isnan(found.difference) else UNTESTED
 
 
-def row_name(row: Row) -> str:
-    """For example ``FL* (α = 0.75, γ = 0.125)``."""
-    setting = setting_text(row.setting.as_dict())
+def row_name(row: Row, schedule: float) -> str:
+    """For example ``FL* (α = 0.75, γ = 0.125)``; ``schedule``: see :func:`text_of`."""
+    setting = text_of(row.setting, schedule)
     return f"{_short_name(row)} ({setting})" if setting else _short_name(row)
 
 

@@ -57,11 +57,13 @@ def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
     if not isinstance(divergence, dict):
         return []
     images = [
-        image.get("file_name") for rank in divergence.get("ranks", ()) for image in rank["images"]
+        image.get("file_name")
+        for rank in divergence.get("ranks") or ()
+        for image in rank.get("images") or ()
     ]
     found = [
         ("First bad iteration", divergence.get("iteration")),
-        ("Bad values", "; ".join(divergence.get("bad", ()))),
+        ("Bad values", "; ".join(divergence.get("bad") or ())),
         ("Non-finite gradients", _parameters(divergence.get("bad_gradients"))),
         ("Non-finite weights", _parameters(divergence.get("bad_weights"))),
         ("Images", ", ".join(map(str, images))),
@@ -73,8 +75,9 @@ def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
 
 def _parameters(about: dict[str, Any] | None) -> str:
     """For example ``12 parameters, including a.weight, a.bias``; "" for none."""
-    if not about or not about["count"]:
+    if not about or not about.get("count"):
         return ""
-    count, first = about["count"], about["first"]
+    count, first = about["count"], about.get("first") or ()
     including = "" if count == len(first) else "including "
-    return f"{counted(count, 'parameter')}, {including}{', '.join(first)}"
+    names = f", {including}{', '.join(first)}" if first else ""
+    return f"{counted(count, 'parameter')}{names}"

@@ -17,11 +17,11 @@ from reports.statistics.comparisons import (
     UNDECIDED,
     WORSE,
     Comparison,
-    NoiseFloor,
-    noise_floor,
+    published_effects,
 )
 from reports.statistics.inference import SIGNIFICANCE, Agreement, kendall, least_difference
-from reports.statistics.schedules import SCHEDULE
+from reports.statistics.noise import NoiseFloor, noise_floor
+from reports.statistics.schedules import SCHEDULE, schedule_of
 from reports.text.sentences import CI, counted, difference_number, listed, p_text, signed
 
 MAX_NAMED = 2
@@ -33,24 +33,22 @@ class _Shown:
     """The numbers of a table.
 
     Attributes:
+        grid: the table.
         labels: a name per row.
         ours: the rows with their comparisons; a stale or missing row has no value.
         theirs: the published AP of each row, NaN where there is none.
-        reference: the index of the reference row; None without one.
         floor: the noise between seeds; None if it is unknown.
     """
 
+    grid: Grid
     labels: Sequence[str]
     ours: Sequence[Comparison]
     theirs: np.ndarray
-    reference: int | None
     floor: NoiseFloor | None
 
     @property
-    def published_effects(self) -> np.ndarray:
-        if self.reference is None:
-            return np.full(len(self.theirs), math.nan)
-        return self.theirs - self.theirs[self.reference]
+    def published_effects(self) -> list[float]:
+        return published_effects(self.grid, self.theirs.tolist())
 
     @property
     def tested(self) -> list[int]:
@@ -58,10 +56,10 @@ class _Shown:
 
     def exceeds_noise(self, number: int) -> bool:
         """Whether a row's effect is significant or, without a test, larger than the noise."""
-        one = self.ours[number]
-        if one.tested or self.floor is None or self.reference is None:
+        one, reference = self.ours[number], self.grid.reference_of(number)
+        if one.tested or self.floor is None or reference is None:
             return one.survives
-        theirs = self.ours[self.reference].seeds
+        theirs = self.ours[reference].seeds
         return abs(one.difference) > least_difference(self.floor.spread, one.seeds, theirs)
 
 
@@ -74,16 +72,18 @@ def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
         found: its rows, from :func:`~reports.statistics.comparisons.compare`.
     """
     shown = _Shown(
+        grid=grid,
         labels=[row_label(row, grid.columns) for row in grid.rows],
         ours=found,
         theirs=published(grid)[MAIN_METRIC].to_numpy(float),
-        reference=grid.reference,
         floor=noise_floor(results, grid),
     )
     known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]
     if not known:
         return "No row of this table has a value yet."
-    best = _best_by_schedule(grid, found) if SCHEDULE in grid.columns else _best(shown, known)
+    best = (
+        _best_by_schedule(results, grid, found) if SCHEDULE in grid.columns else _best(shown, known)
+    )
     parts = [_order(shown), best, _departures(shown)]
     text = " ".join(f"{part}." for part in parts if part)
     some = f"{len(known)} of {counted(len(found), 'row')} have a value. " if len(known) < len(
@@ -121,12 +121,12 @@ def _best(shown: _Shown, known: Sequence[int]) -> str:
     return f"{text}. The best published row is {shown.labels[theirs]} with {effect}"
 
 
-def _best_by_schedule(grid: Grid, found: Sequence[Comparison]) -> str:
+def _best_by_schedule(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
     """The best row at each schedule: AP after trainings of different length is not compared."""
     columns = tuple(column for column in grid.columns if column != SCHEDULE)
     best: dict[str, tuple[float, str]] = {}
     for row, one in zip(grid.rows, found, strict=True):
-        at = schedule_name(float(row.values[SCHEDULE]))
+        at = schedule_name(schedule_of(results, row.values))
         if one.mean > best.get(at, (-math.inf, ""))[0]:
             best[at] = one.mean, row_label(row, columns)
     at_best: dict[str, list[str]] = {}
@@ -146,12 +146,12 @@ def _value(shown: _Shown, number: int) -> str:
     if one.tested:
         low, high = map(difference_number, (one.difference_low, one.difference_high))
         text += f" ({CI} {low} to {high})"
-    return f"{text} against {shown.labels[shown.reference or 0]}"
+    return f"{text} against {shown.labels[shown.grid.reference_of(number) or 0]}"
 
 
 def _published_value(shown: _Shown, number: int) -> str:
     effect = shown.published_effects[number]
-    if number == shown.reference or math.isnan(effect):
+    if math.isnan(effect):
         return f"{one_decimal(shown.theirs[number])} {MAIN_METRIC}"
     return f"{difference_number(effect)} {MAIN_METRIC}"
 
@@ -194,13 +194,14 @@ def _certainty(shown: _Shown) -> str:
     if shown.tested:
         verdicts = [shown.ours[number].verdict for number in shown.tested]
         counts = [
-            f"{verdicts.count(word)} {word}"
+            f"{number} {'is' if number == 1 else 'are'} {word}"
             for word in (BETTER, WORSE, EQUIVALENT, UNDECIDED)
-            if word in verdicts
+            if (number := verdicts.count(word))
         ]
+        reference = "their reference rows" if shown.grid.references else "the reference row"
         return (
-            f"Tested against the reference row, after Holm's correction: {listed(counts)} "
-            f"of {counted(len(verdicts), 'row')}."
+            f"Of {counted(len(verdicts), 'row')} tested against {reference}, {listed(counts)}, "
+            "after Holm's correction."
         )
     effects = [
         number
@@ -210,11 +211,11 @@ def _certainty(shown: _Shown) -> str:
     if shown.floor is None:
         return "Certainty: none of this is tested, and the noise of seeds is unknown."
     least = one_decimal(shown.floor.least_difference)
-    noise = f"a difference below {least} {MAIN_METRIC} is within the noise"
+    noise = f"no single effect is tested; the noise of seeds is up to {least} {MAIN_METRIC}"
     if not effects:
-        return f"Certainty: no single effect is tested; {noise} of seeds."
+        return f"Certainty: {noise}."
     beyond = sum(map(shown.exceeds_noise, effects))
-    return (
-        f"Certainty: no single effect is tested; {noise} of seeds, and {beyond} of "
-        f"{counted(len(effects), 'effect')} {'is' if beyond == 1 else 'are'} larger than that."
+    larger = (
+        "is larger than the noise of its" if beyond == 1 else "are larger than the noise of their"
     )
+    return f"Certainty: {noise}, and {beyond} of {counted(len(effects), 'effect')} {larger} seeds."

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
 from reports.results.load import Results, part
@@ -38,7 +37,7 @@ def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: floa
     means = frame.groupby("row", sort=True)[[MAIN_METRIC, "AP50"]].mean()
     best = means[MAIN_METRIC].idxmax()
     verdict = (
-        f"No row of table {grid.name} has learnt {dataset_name(results)}, so the losses cannot be "
+        f"No row of table {grid.label} has learnt {dataset_name(results)}, so the losses cannot be "
         f"compared: the rows have {one_decimal(means[MAIN_METRIC].min())} to "
         f"{one_decimal(highest)} {MAIN_METRIC}, below {FLOOR_AP:g}, and none differs "
         f"significantly by {results.study.equivalence_margin:g} {MAIN_METRIC}."
@@ -46,10 +45,10 @@ def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: floa
     learnt = [f"{one_decimal(highest)} {MAIN_METRIC}"]
     learnt.append(f"{one_decimal(means['AP50'][best])} {METRICS['AP50'].header}")
     recalls = [number_at(record, "analysis", "recall", "all") for record in
-               results.records_of(frame[frame["row"] == best])]  # fmt: skip
+               results.ended_records_of(frame[frame["row"] == best])]  # fmt: skip
     recall = pd.Series(recalls, dtype=float).mean()
     if pd.notna(recall):
-        learnt.append(f"a recall of {100 * recall:.0f} % at IoU 0.5 and any score")
+        learnt.append(f"a recall of {100 * recall:.0f} % at IoU 0.5")
     facts = _facts(results, frame)
     lines = [f"Learnt: the best row, {names[int(best)]}, has {listed(learnt)}."]
     if why := _why(facts):
@@ -61,7 +60,7 @@ def _facts(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     """``epochs``, ``images``, ``skipped`` (those that training does not read), ``short_edge`` and
     ``object`` (median, px at the input), if known."""
     facts: dict[str, float] = {}
-    records = results.records_of(frame[frame["state"].isin(ENDED)])
+    records = results.ended_records_of(frame)
     config = results.config
     train = part(records[0].dataset, "train") if records else {}
     if not train:
@@ -111,5 +110,7 @@ def _change(facts: dict[str, float]) -> str:
         parts.append(f"a longer schedule, of at least {EPOCHS_1X:g} epochs")
     if not parts:
         parts.append("the annotations (make check), the anchors (make doctor) or the initial "
-                     "weights; object size and number of epochs are not the cause")  # fmt: skip
+                     "weights")  # fmt: skip
+        if facts.keys() >= {"object", "epochs"}:
+            parts.append("object size and number of epochs are not the cause")
     return "; ".join(parts)

@@ -1,8 +1,9 @@
 """The texts of the first screen: the question, its answer, the terms, the scope and the cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ablations.status.units import duration
 from reports.results import provenance
@@ -15,14 +16,8 @@ from reports.results.labels import (
 )
 from reports.results.load import Results
 from reports.results.question import Question, loss_of
-from reports.statistics.comparisons import (
-    BETTER,
-    EQUIVALENT,
-    SEEDS_AND_IMAGES,
-    UNDECIDED,
-    WORSE,
-    NoiseFloor,
-)
+from reports.statistics.comparisons import BETTER, EQUIVALENT, SEEDS_AND_IMAGES, UNDECIDED, WORSE
+from reports.statistics.noise import NoiseFloor
 from reports.text.answer import (
     NO_QUESTION,
     NO_RESULT,
@@ -166,20 +161,28 @@ def _unit_of_schedules(results: Results) -> list[str]:
 
 
 def scope(results: Results, asked: Question | None) -> tuple[str, ...]:
-    """Data set, input size and schedule of the answer, and whether it is about COCO."""
+    """Data set, input size, schedule and clipping of the answer, and whether it is about COCO."""
     name = provenance.dataset_name(results)
-    records = results.records_of(results.of_grid(asked.grid) if asked else results.frame)
+    records = results.ended_records_of(results.of_grid(asked.grid) if asked else results.frame)
     config = results.config
     edge = config.get("INPUT.SHORT_EDGE") or results.study.base.get("scale")
     parts = [
         f"{name}, {DATASETS[name]}" if name in DATASETS else name,
         f"{edge:g} px" if isinstance(edge, int | float) else "",
         provenance.schedule(records) or f"{results.study.schedule:g}x",
+        _clipping(config),
         "the paper's set-up" if results.as_published
         else "" if results.on_published_data
         else "not COCO",
     ]  # fmt: skip
     return tuple(filter(None, parts))
+
+
+def _clipping(config: Mapping[str, Any]) -> str:
+    """How the gradients of all losses are clipped; "" if they are not."""
+    norm = config.get("SOLVER.CLIP_GRADIENTS.CLIP_VALUE")
+    is_clipped = config.get("SOLVER.CLIP_GRADIENTS.ENABLED")
+    return f"gradients clipped to norm {norm:g}" if is_clipped and norm else ""
 
 
 def cost(results: Results) -> str:

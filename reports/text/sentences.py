@@ -57,7 +57,7 @@ def seeds_warning(results: Results) -> str:
     several = {number: names for number, names in numbers.items() if number > 1}
     means = f"with their sample standard deviation. {_tested(results)}"
     if 1 not in numbers:
-        return f"Values are means over few seeds {means}"
+        return f"Values are means over a few seeds {means}"
     if not several:
         return (
             "Each value comes from a single run: the spread between seeds is unknown, and a "
@@ -137,22 +137,6 @@ def p_text(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def agreement(found: Agreement) -> str:
-    """Kendall's tau-b between our AP and the published AP."""
-    rows = f"{counted(found.n, 'row')}"
-    if found.left_out:
-        rows += f"; {counted(found.left_out, 'row')} without a value"
-    if found.tau is None or found.p_value is None:
-        return (
-            "The rank correlation between our AP and the published AP (Kendall's τ-b) is "
-            f"undefined: {found.undefined} ({rows})."
-        )
-    return (
-        "The rank correlation between our AP and the published AP is Kendall's τ-b = "
-        f"{signed(found.tau)} ({p_text(found.p_value)}, {rows})."
-    )
-
-
 def orders(agreements: dict[str, Agreement]) -> str:
     """Kendall's tau-b of every table (name -> agreement) that has one; "" if none has."""
     known = [
@@ -185,14 +169,14 @@ def signed(value: float) -> str:
 
 
 def tables(names: Sequence[str]) -> str:
-    """For example ``table alpha``, ``tables alpha and gamma``."""
+    """For example ``table (a)``, ``tables (a) and (b)``."""
     return f"table{'s' if len(names) > 1 else ''} {listed(names)}"
 
 
 def _tested(results: Results) -> str:
     """The tables in which differences are tested."""
     names = [
-        grid.name
+        grid.label
         for grid in results.study.grids
         if any(comparison.tested for comparison in compare(results, grid))
     ]
@@ -209,5 +193,5 @@ def _seed_numbers(results: Results) -> dict[int, list[str]]:
     """Number of seeds -> the tables whose rows have so many; the most frequent number first."""
     numbers: dict[int, list[str]] = {}
     for grid in results.study.grids:
-        numbers.setdefault(len(results.study.seeds_of(grid)), []).append(grid.name)
+        numbers.setdefault(len(results.study.seeds_of(grid)), []).append(grid.label)
     return dict(sorted(numbers.items(), key=lambda item: -len(item[1])))

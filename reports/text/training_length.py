@@ -11,7 +11,7 @@ from reports.text.sentences import listed, signed
 
 def settled(results: Results) -> list[str]:
     """A sentence for each table that varies the schedule and has two settings at two schedules."""
-    found = {grid.name: order(results, grid) for grid in scheduled(results)}
+    found = {grid.label: order(results, grid) for grid in scheduled(results)}
     return [_settled(name, one) for name, one in found.items() if one is not None]
 
 

@@ -24,8 +24,9 @@ def fairness(results: Results, grid: Grid) -> str:
     if not grid.is_tuned:
         return ""
     names = {row.tune for row in grid.rows if row.tune}
-    sizes = {len(settings_of(one)) for one in results.study.tuning if one.name in names}
-    number = counted(max(sizes), "setting")
+    # A study refuses tuning grids of unequal size in one table.
+    size = next(len(settings_of(one)) for one in results.study.tuning if one.name in names)
+    number = counted(size, "setting")
     images = images_of_half(results, grid)
     return (
         f"Each tuned setting is the best of {number} on one half of the validation images, and was "
@@ -36,7 +37,7 @@ def fairness(results: Results, grid: Grid) -> str:
 
 def images_of_half(results: Results, grid: Grid) -> int:
     """The number of images on which a grid with tuned rows is judged; 0 if no record has it."""
-    for record in results.records_of(results.of_grid(grid)):
+    for record in results.ended_records_of(results.of_grid(grid)):
         number = part(record.result, "analysis", "bootstrap").get("images")
         if type(number) is int:
             return number

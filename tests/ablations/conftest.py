@@ -116,10 +116,13 @@ def workplace(in_root: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     config_files = preparing.config_files_sha256(snapshot.CONFIGS / "tiny.yaml")
     in_root.prepared = replace(in_root.prepared, config_files=config_files)
 
-    def prepare(study: Study, layout: Layout, *_, resolve_only=False, **__) -> Prepared:
+    def prepare(
+        study: Study, layout: Layout, overrides: list[str], *, resolve_only=False, **_
+    ) -> Prepared:
+        prepared = replace(in_root.prepared, overrides=overrides)
         if not resolve_only:
-            write_json(layout.prepared, vars(in_root.prepared))
-        return in_root.prepared
+            write_json(layout.prepared, vars(prepared))
+        return prepared
 
     monkeypatch.setattr(preparing, "prepare", prepare)
     return in_root

@@ -11,6 +11,7 @@ from ablations.identity import prepared as preparing
 from ablations.identity.prepared import PrepareError
 from ablations.runner.request import RETRIES, RunError
 from ablations.storage.locks import take
+from ablations.study.slurm_options import SlurmOptions
 
 
 @pytest.fixture
@@ -184,6 +185,34 @@ def test_a_config_that_changed_makes_records_stale_in_the_plan(study, workplace,
     assert len(workplace.started()) == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [(["--keys", "SOLVER.BASE_LR 0.5"], "config"), (["--weights", "own.pth"], "weights")],
+)
+def test_plan_says_what_a_run_with_the_same_keys_would_do(
+    in_root, monkeypatch, capsys, flags, part
+):
+    monkeypatch.setattr(command, "ROOT", in_root.root)
+    request = in_root.request(0.5)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    assert command.main(["run", "--study", "tiny"]) == 0
+    capsys.readouterr()
+    assert command.main(["plan", "--study", "tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 done" in shown and "resolving" not in shown
+    assert command.main(["plan", "--study", "tiny", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert "KEYS, WEIGHTS or the folder of the data have changed" in shown
+    assert f"stale: ce-alpha0.5-seed1: {part}" in shown and "Nothing to run" not in shown
+    assert command.main(["run", "--study", "tiny", *flags]) == 0
+    assert len(in_root.started()) == 2
+    capsys.readouterr()
+    assert command.main(["plan", "--study", "tiny", *flags]) == 0
+    assert command.main(["status", "--study", "tiny"]) == 0, "of the last run"
+    shown = capsys.readouterr().out
+    assert shown.count("1 done") == 2 and "resolving" not in shown
+
+
 @pytest.mark.parametrize("what", ["plan", "status"])
 def test_plan_and_status_write_nothing(in_root, monkeypatch, capsys, what):
     """Also if the config has changed: the real preparation then resolves it in a process."""
@@ -252,9 +281,27 @@ def test_default_gpus_are_the_studys(asked, monkeypatch):
         assert (asked[-1].gpus, asked[-1].jobs) == expected, flags
 
 
+def test_plan_of_a_cluster_is_not_that_of_this_machine(study, monkeypatch, capsys):
+    plans = []
+    monkeypatch.setattr(command.overview, "print_plan", lambda *about: plans.append(about))
+    for parallelism, expected in ((1, 1), (256, 2)):
+        options = SlurmOptions(gpus_per_node=4, array_parallelism=parallelism)
+        object.__setattr__(study.study, "slurm", options)
+        assert command.main(["plan", "--study", "tiny", "--engine", "slurm"]) == 0
+        _, _, side_by_side, gpus, _ = plans.pop()
+        assert (side_by_side, gpus) == (expected, 4)
+    assert "JOBS" not in capsys.readouterr().out
+    assert command.main(["plan", "--study", "tiny", "--engine", "slurm", "--jobs", "9"]) == 0
+    assert plans.pop()[2] == 2
+    shown = capsys.readouterr().out
+    assert (
+        "JOBS does not limit the cells on the cluster: array_parallelism in studies/tiny" in shown
+    )
+
+
 def test_doctor_gets_the_studys_needs(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(command.preparing, "doctor", lambda *a, **k: calls.append((a, k)) or 1)
+    monkeypatch.setattr(command, "doctor", lambda *a, **k: calls.append((a, k)) or 1)
     flags = ["--study", "coco", "--output", str(tmp_path)]
     assert command.main(["doctor", *flags]) == 1
     assert command.main(["doctor", *flags, "--engine", "slurm", "--gpus", "2"]) == 1

@@ -106,6 +106,32 @@ def test_the_card_says_what_the_record_says(tmp_path):
     )
 
 
+def test_an_interval_over_seeds_alone_is_not_called_one_over_images(tmp_path):
+    other = record(2)
+    other.result["metrics"]["AP50"] = 62.25
+    _, body = written(study(tmp_path, record(1), other)[0])
+    row = next(line for line in body.splitlines() if line.startswith("| AP₅₀ |"))
+    assert row == "| AP₅₀ | 60.2 |  | 61.2 ± 1.4 |  |", "AP alone is resampled"
+
+
+def test_an_interval_ends_at_what_an_ap_can_be(tmp_path):
+    low, high = record(1), record(2)
+    for one, ap in ((low, 0.5), (high, 99.5)):
+        one.result["metrics"]["AP"] = ap
+        one.result["analysis"]["bootstrap"]["AP"] = list(np.linspace(ap - 9, ap + 9, 21))
+    paths = study(tmp_path, low, high)
+    for path, bounds in zip(paths, ("0.0 to ", " to 100.0"), strict=True):
+        row = next(line for line in written(path)[1].splitlines() if line.startswith("| AP |"))
+        _, _, own, _, over = row.strip("| ").split(" | ")
+        assert bounds in own and over == "0.0 to 100.0"
+
+
+def test_the_title_names_another_schedule_than_1x(tmp_path):
+    short = replace(record(1), setting=record(1).setting | {"schedule": 0.3})
+    _, body = written(study(tmp_path, short)[0])
+    assert "# RetinaNet with FL\\* (α = 0.25, γ = 0.5, 0.3x) on digits_in_scenes" in body
+
+
 def test_one_seed_is_shown_as_one(tmp_path):
     other = replace(record(2), setting={"loss": "focal", "alpha": 0.25, "gamma": 0.5}, cell="other")
     _, body = written(study(tmp_path, record(1), other)[0])

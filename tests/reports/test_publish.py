@@ -25,8 +25,8 @@ def test_readme_shows_the_kept_records():
 def test_readme_is_short_and_answers_first():
     text = README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
-    order = ["report: answer", "figures/forest.png", "report: gamma", "AP published",
-             "figures/ap_over_speed.png"]  # fmt: skip
+    order = ["report: answer", "figures/forest.png", "report: gamma", "figures/gamma.png",
+             "AP, published"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert text[: places[0]].count("\n") <= 40, "one screen of text"

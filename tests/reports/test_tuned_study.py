@@ -12,7 +12,8 @@ from reports import publish
 from reports.page import contents
 from reports.results.load import load
 from reports.statistics import best
-from reports.statistics.comparisons import compare, noise_floor
+from reports.statistics.comparisons import compare
+from reports.statistics.noise import noise_floor
 from reports.statistics.schedules import means_of_settings
 from reports.statistics.tuning import tuned
 from reports.tables import captions
@@ -120,6 +121,13 @@ def test_objects_of_both_halves_beside_values_of_one_are_explained(made, make_fo
     assert explained not in per_class_ap(plain.load()).note
 
 
+def test_the_best_setting_is_not_shown_beside_the_chosen_one(made, make_folder):
+    anchors = [one.anchor for one in contents.report(made.load()).sections]
+    assert "tuning" in anchors and "best" not in anchors
+    plain = [one.anchor for one in contents.report(make_folder(1).load()).sections]
+    assert "best" in plain and "tuning" not in plain
+
+
 def test_choice_and_runners_up(made):
     table = choices(made.load()).table
     columns = {column.header: [cell.text for cell in column.cells] for column in table.columns}
@@ -177,6 +185,19 @@ def test_a_fresh_run_that_is_not_judged_yet_has_no_value(made):
     frame = results.of_grid(headline(results))
     assert frame["state"].tolist() == [UNJUDGED] + [DONE] * 5
     assert frame["AP"].isna().tolist() == [True] + [False] * 5, "not the value of all images"
+
+
+def test_a_fresh_run_that_is_not_judged_yet_does_not_count_the_images(made):
+    made.layout.half(Cell(setting("FL", 0.5), FRESH[0]).id).unlink()
+    results = made.load()
+    assert words.images_of_half(results, headline(results)) == 20
+    sections = {one.anchor: one for one in contents.report(results).sections}
+    (caption,) = [one.caption for one in sections["headline"].blocks if one.kind == "table"]
+    assert "20 validation images" in caption and "40" not in caption
+    for path in made.layout.halves.glob("*-seed100?.json"):
+        path.unlink()
+    results = made.load()
+    assert words.images_of_half(results, headline(results)) == 0, "unknown yet"
 
 
 def test_a_loss_whose_tuning_diverged_has_a_marked_row(make_folder):

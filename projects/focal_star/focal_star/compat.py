@@ -1,6 +1,6 @@
 """All differences between Detectron2 0.5 and its current main branch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,11 +63,3 @@ def has_torch_load() -> bool:
     main does; 0.5 reads them in ``_load_file`` itself.
     """
     return hasattr(DetectionCheckpointer, "_torch_load")
-
-
-def best_checkpointers(hooks: Sequence[Any]) -> list[Any]:
-    """The hooks that keep the best checkpoint; only main has such hooks.
-
-    Their score is ``best_metric``, its iteration ``best_iter``.
-    """
-    return [hook for hook in hooks if hasattr(hook, "best_metric")]

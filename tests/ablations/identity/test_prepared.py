@@ -1,8 +1,6 @@
 """The preparation of the cells, with a stand-in for focal_star.tools.prepare."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from ablations.identity.snapshot import CONFIGS
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
-from ablations.study.study import load_study
 
 DEEP = "MODEL.RESNETS.DEPTH 34"
 
@@ -91,6 +88,8 @@ def test_weights_for_other_grids_are_kept(in_root, request_):
     # Another config may need other weights, and so may other data.
     (in_root.root / CONFIGS / "tiny.yaml").write_text("# changed\n")
     assert set(prepare_for(request_).weights) == {""}
+    prepare_for(deep)
+    assert set(prepare_for(replace(request_, weights=Path("own.pth"))).weights) == {""}
     prepare_for(deep)
     assert set(prepare_for(replace(request_, dataset=Path("own"))).weights) == {""}
 
@@ -180,6 +179,17 @@ def test_a_config_without_the_common_base_is_refused(request_):
         assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("key", ["MODEL.RETINANET.PRIOR_PROB", "MODEL.RETINANET.FOCAL_LOSS_ALPHA"])
+def test_a_key_that_is_an_axis_is_named_as_one_of_keys(request_, key):
+    request = replace(request_, keys=(key, "0.1", "SOLVER.BASE_LR", "0.1"))
+    with pytest.raises(PrepareError) as refused:
+        prepare_for(request)
+    assert str(refused.value) == (
+        f"KEYS: {key} cannot have another value for all cells of study tiny; vary the axis in a "
+        "grid"
+    )
+
+
 def test_axis_without_a_config_key_is_refused(workplace):
     del workplace.prepared.config["MODEL"]["RESNETS"]
     cell = Cell(Setting.of(loss="ce", alpha=0.5, depth=34), 1)
@@ -231,28 +241,3 @@ def test_config_files_that_cannot_be_read_are_named(configs, text, words):
     path = configs("a.yaml", text)
     with pytest.raises(PrepareError, match=words):
         config_files_sha256(path)
-
-
-@pytest.mark.parametrize("gpus", [0, 8])
-def test_doctor_accepts_the_arguments(monkeypatch, tmp_path, gpus):
-    from focal_star.tools.doctor.__main__ import _parser
-
-    commands = []
-
-    def run(command, **_):
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 1)
-
-    monkeypatch.setattr(preparing.subprocess, "run", run)
-    pairs = ["CACHE_DIR", "output/cache", "DATASETS.FOLDER", "my data"]
-    ended = preparing.doctor(
-        load_study("coco"), pairs, output=tmp_path, disk_bytes=2.5e9, gpus=gpus
-    )
-    assert ended == 1
-    ((python, flag, module, *arguments),) = commands
-    assert (python, flag, module) == (sys.executable, "-m", "focal_star.tools.doctor")
-    options = _parser().parse_args(arguments)
-    assert options.config_file.endswith("configs/coco/retinanet_FPN_1x.yaml")
-    assert options.variant == ["", "MODEL.RESNETS.DEPTH 101"]
-    assert (options.num_gpus, options.output, options.disk_bytes) == (gpus, tmp_path, 2_500_000_000)
-    assert options.opts == pairs

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,18 @@ def test_edited_loss_is_trained_and_restored_loss_is_not(workplace):
     assert workplace.records() != before
     assert run(request) == 0
     assert workplace.records() == before and len(workplace.started()) == 2
+
+
+def test_a_run_keeps_its_snapshot_after_the_clock_went_back(workplace):
+    request, original = workplace.request(0.5), workplace.train_net.read_text()
+    for number in range(snapshot.MAX_SNAPSHOTS):
+        workplace.train_net.write_text(f"{original}# {number}\n")
+        tomorrow = time.time() + 86_400
+        os.utime(snapshot.take(request.layout).root, (tomorrow, tomorrow))
+    workplace.train_net.write_text(original)
+    assert run(request) == 0
+    (record,) = workplace.records().values()
+    assert snapshot.find(request.layout, record.run["snapshot_sha256"])
 
 
 def test_a_process_that_imports_another_package_fails(workplace):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.identity import snapshot
+from ablations.identity import environment, snapshot
 from ablations.records import earlier
 from ablations.records.record import DIVERGED, DONE, FAILED, load
 from ablations.runner import cell_run as cell_runs
@@ -49,6 +49,16 @@ def test_killed_process_resumes_from_its_checkpoint(job, workplace, undisturbed)
     assert steps_of(job) == [1, 2, 3, 4], "no step was taken twice"
     assert workplace.ended() == [job.cell.id]
     assert record.run["wall_seconds"] == 1.5 + 0.5, "of training and evaluation, over all processes"
+
+
+def test_a_restarted_process_keeps_freed_memory_as_well(job, workplace, monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    workplace.act({0.5: ["killed"]})
+    note = "import os; print(os.environ.get('GLIBC_TUNABLES'), file=open('tunables.txt', 'a'))\n"
+    workplace.train_net.write_text(note + workplace.train_net.read_text())
+    assert end_of(job).run["attempts"] == 2
+    lines = (workplace.root / "tunables.txt").read_text().splitlines()
+    assert lines == [environment.KEPT_MEMORY] * 2
 
 
 def test_retries_are_limited(job, workplace):
@@ -337,6 +347,7 @@ INVALID_RESULTS = [
     "", '{"status": "do', "[]", "{}", "\x00", "null", '{"result": {}, "run": {}}',
     '{"status": "over", "error": "", "result": {}, "run": {}}',
     '{"status": "done", "error": null, "result": {}, "run": {}}',
+    '{"status": "failed", "error": "", "result": {}, "run": {}}',
 ]  # fmt: skip
 
 
@@ -350,6 +361,17 @@ def test_invalid_result_file_is_computed_again(job, workplace, text):
     assert path.with_name("result.broken.json").read_text() == text
     assert record.result == expected.result
     assert workplace.started() == [job.cell.id] * 2 and steps_of(job) == [1, 2, 3, 4]
+
+
+def test_cells_on_another_disk_than_those_set_aside_are_named(job, monkeypatch):
+    end_of(job)
+
+    def rename(source, target):
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(source), None, str(target))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match="cells and earlier must be on one disk: 'output/tiny/cells/"):
+        CellRun(with_other_data(job)).poll()
 
 
 def test_full_disk_loses_only_the_record(job, workplace, monkeypatch):

@@ -211,6 +211,7 @@ def test_a_failed_tuning_cell_delays_only_its_loss(tuning, capsys):
     assert run(tuning.request()) == 1
     assert set(tuning.fresh) == {name("focal_star", 0.75, seed) for seed in FRESH}
     assert "tune_focal: 2 of 3 cells have a result; no setting is chosen" in capsys.readouterr().out
+    assert tuning.workplace.started().count(name("focal", 0.25)) == 1, "before the choice"
     assert tuning.status().counts[MISSING] == 2
     tuning.workplace.act({})
     assert run(tuning.request()) == 0

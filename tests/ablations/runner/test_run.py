@@ -346,30 +346,8 @@ def test_too_many_gpus_are_refused(workplace, monkeypatch):
     with pytest.raises(TooFewGpus, match="2 cells .* on 2 GPUs each need 4 GPUs, and there are 3"):
         run(workplace.request(0.1, jobs=2, gpus=2))
     assert workplace.started() == []
-
-
-def test_study_file_has_the_request(workplace):
-    request = workplace.request(0.5, seeds=2, dataset=Path("data/own"))
-    run(request)
-    content = json.loads(request.layout.study.read_text(encoding="utf-8"))
-    assert (content["study"], content["grids"], content["seeds"]) == ("tiny", ["alpha"], "2")
-    assert content["dataset"] == "data/own"
-    assert shlex.split(content["command"]) == [
-        "make", "ablations", "STUDY=tiny", "GRIDS=alpha", "SCHEDULE=1x", "SEEDS=2",
-        "DATASET=data/own",
-    ]  # fmt: skip
-
-
-def test_study_file_has_no_seeds_if_grids_have_their_own(workplace):
-    request = workplace.request(0.5)
-    study = replace(request.study, more_seeds={"alpha": (1, 2)})
-    run(replace(request, study=study))
-    content = json.loads(request.layout.study.read_text(encoding="utf-8"))
-    assert content["seeds"] == ""
-    assert shlex.split(content["command"]) == [
-        "make", "ablations", "STUDY=tiny", "GRIDS=alpha", "SCHEDULE=1x",
-    ]  # fmt: skip
-    assert len(workplace.started()) == 2
+    assert run(workplace.request(0.1, gpus=2)) == 0
+    assert run(workplace.request(0.1, jobs=2, gpus=2)) == 0, "nothing is to run"
 
 
 def test_prepared_content_determines_the_cells(in_root):

@@ -159,6 +159,12 @@ def test_a_process_that_dies_leaves_the_earlier_file(trained, workplace):
     assert measure(trained) == 0, "the next command measures from the beginning"
 
 
+def test_a_process_that_died_before_it_was_asked_is_named(trained, workplace):
+    workplace.act({"speed": "last"})
+    with pytest.raises(RunError, match=r"measures times has died \(output/tiny/speed.log\)"):
+        measure(trained)
+
+
 def test_an_interrupted_measurement_writes_nothing(trained, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

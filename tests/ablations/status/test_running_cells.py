@@ -1,11 +1,12 @@
 """The time per iteration of cells that have not ended, and the plan that follows from it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ablations.status.costs import estimate
-from ablations.status.running_cells import Speed, seconds_per_iteration, speeds
+from ablations.status.running_cells import IterationTime, iteration_times, seconds_per_iteration
 from ablations.status.status import Status
 from ablations.storage.layout import Layout
 from ablations.study.cell import Setting
@@ -57,14 +58,14 @@ def status():
 def test_a_cell_that_has_trained_100_iterations_takes_the_zoos_place(status, tmp_path):
     layout = Layout(tmp_path)
     first, *_ = status.states
-    assert speeds(status, layout) == []
+    assert iteration_times(status, layout) == []
     layout.cell(first.id).mkdir(parents=True)
     layout.cell_metrics(first.id).write_text(lines((79, 0.4), (99, 0.4)))
     command = "projects/focal_star/train_net.py --num-gpus 4 SEED 1"
     layout.cell_fingerprint(first.id).write_text(json.dumps({"command": command}))
-    found = speeds(status, layout)
-    assert found == [Speed(first.setting.as_dict(), 0.4, 4)]
-    by_zoo, measured = (estimate(status, FULL, 4, speeds=given) for given in ((), found))
+    found = iteration_times(status, layout)
+    assert found == [IterationTime(first.setting.as_dict(), 0.4, 4)]
+    by_zoo, measured = (estimate(status, FULL, 4, iteration_times=given) for given in ((), found))
     assert (by_zoo.running, measured.running) == (0, 1)
     shallow, deep = measured.kinds
     # 90,000 iterations of .4 s, and 5,000 images of .041 s at 600 of 800 px, on 4 GPUs.
@@ -75,13 +76,22 @@ def test_a_cell_that_has_trained_100_iterations_takes_the_zoos_place(status, tmp
     assert deep.seconds / by_zoo.kinds[1].seconds == pytest.approx(factor)
 
 
+def test_a_finished_training_that_is_stale_is_no_unfinished_cell(status, tmp_path):
+    layout, (first, second, _) = Layout(tmp_path), status.states
+    for cell in (first, second):
+        layout.cell(cell.id).mkdir(parents=True)
+        layout.cell_metrics(cell.id).write_text(lines((99, 0.4)))
+    found = replace(status, states=status.states | {first: "stale"})
+    assert iteration_times(found, layout) == [IterationTime(second.setting.as_dict(), 0.4, 1)]
+
+
 def test_linear_scaling_keeps_the_images(status):
     """With REFERENCE_WORLD_SIZE, one GPU trains four times the iterations of a quarter batch."""
     scaled = FULL | {"SOLVER.REFERENCE_WORLD_SIZE": 4}
     assert estimate(status, scaled, 1).seconds == pytest.approx(estimate(status, FULL, 1).seconds)
     first, *_ = status.states
-    given = [Speed(first.setting.as_dict(), 0.2, 1)]
-    seconds = estimate(status, scaled, 1, speeds=given).kinds[0].seconds
+    given = [IterationTime(first.setting.as_dict(), 0.2, 1)]
+    seconds = estimate(status, scaled, 1, iteration_times=given).kinds[0].seconds
     assert seconds == pytest.approx(4 * 90_000 * 0.2 + 5000 * 0.041 * 0.5625)
 
 
@@ -97,5 +107,5 @@ def test_a_done_cell_goes_before_a_running_one(status, make_record):
     )
     states = status.states | {first: "done"}
     found = Status(status.study, states, {first.id: record}, [], {})
-    given = [Speed(second.setting.as_dict(), 9.0, 1)]
-    assert estimate(found, FULL, 1, speeds=given).kinds[0].seconds == pytest.approx(3600)
+    given = [IterationTime(second.setting.as_dict(), 9.0, 1)]
+    assert estimate(found, FULL, 1, iteration_times=given).kinds[0].seconds == pytest.approx(3600)

@@ -60,6 +60,31 @@ def test_other_settings_are_unchanged(values):
     assert Setting.of(**values).as_dict() == values
 
 
+@pytest.mark.parametrize(
+    ("base", "values"),
+    [
+        ({"beta": 1.0}, {"loss": "focal_appendix", "gamma": 1.0}),
+        ({}, {"loss": "focal_star", "gamma": 0.0, "weight_cap": 0.5}),
+        ({"weight_cap": 0.5}, {"loss": "focal_star", "gamma": 0.0}),
+    ],
+)
+def test_a_scaled_loss_is_not_the_cross_entropy(base, values):
+    assert Setting.of(base, **values).as_dict() == values
+
+
+@pytest.mark.parametrize(
+    ("base", "values"),
+    [
+        ({"beta": 1.0}, {"loss": "focal_appendix", "gamma": 1.0, "beta": 0.0}),
+        ({"beta": 1.0}, {"loss": "focal", "gamma": 0.0}),
+        ({"weight_cap": 0.5}, {"loss": "focal", "gamma": 0.0}),
+        ({"weight_cap": 0.5}, {"loss": "focal_star", "gamma": 0.0, "weight_cap": 1}),
+    ],
+)
+def test_a_base_without_effect_on_the_loss_leaves_the_cross_entropy(base, values):
+    assert Setting.of(base, alpha=0.5, **values) == Setting.of(loss="ce", alpha=0.5)
+
+
 @pytest.mark.parametrize("axis", [axis for axis in AXES if AXES[axis].only_with])
 def test_an_axis_without_effect_is_left_out(axis):
     other, effective = AXES[axis].only_with

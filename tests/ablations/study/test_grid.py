@@ -54,11 +54,12 @@ def test_published_values_belong_to_their_rows(name):
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_grid_has_a_reference_row(name):
-    reference, grid = content_of(name)["reference"], load_grid(name, axes=AXES_OF_MINI)
-    values = grid.rows[grid.reference].values
-    assert {key: values[key] for key in reference} == reference
-    fitting = [row for row in grid.rows if reference.items() <= row.values.items()]
-    assert len(fitting) == 1
+    content, grid = content_of(name), load_grid(name, axes=AXES_OF_MINI)
+    for number, row in enumerate(grid.rows):
+        shared = {key: row.values[key] for key in content.get("reference_per", ())}
+        wanted = content["reference"] | shared
+        fitting = [other for other in grid.rows if wanted.items() <= other.values.items()]
+        assert fitting == [grid.rows[grid.reference_of(number)]]
 
 
 def test_faster_rcnn_of_table_e_is_the_published_one():
@@ -218,7 +219,36 @@ def test_reference_is_the_only_row_with_its_values(write, reference, index):
 
 
 def test_a_grid_needs_no_reference(write):
-    assert load_grid("g", write("grids/g.yaml", GOOD)).reference is None
+    grid = load_grid("g", write("grids/g.yaml", GOOD))
+    assert grid.reference is None and grid.reference_of(0) is None
+
+
+PAIRS = [{"loss": loss, "alpha": alpha} for alpha in (0.5, 0.9) for loss in ("ce", "focal")]
+
+
+def test_rows_can_have_their_own_references(write):
+    content = GOOD | {
+        "columns": ["method", "alpha"],
+        "rows": [row | {"method": row["loss"], "gamma": 1} for row in PAIRS],
+        "reference": {"method": "ce"},
+        "reference_per": ["alpha"],
+    }
+    grid = load_grid("g", write("grids/g.yaml", content))
+    assert [grid.reference_of(row) for row in range(4)] == [0, 0, 2, 2]
+    assert grid.reference is None, "no row is the reference of all others"
+
+
+@pytest.mark.parametrize(
+    ("title", "label"), [("(b*) Varying γ", "(b*)"), ("Tuning (all)", "g"), ("(b)", "(b)")]
+)
+def test_the_label_is_the_letter_of_the_title(write, title, label):
+    assert load_grid("g", write("grids/g.yaml", GOOD | {"title": title})).label == label
+
+
+def test_a_value_without_a_reference_row_is_refused(write):
+    content = GOOD | {"rows": REFERENCE_ROWS, "reference": {"alpha": 0.5}}
+    content["reference_per"] = ["weight_cap"]
+    assert "fits no row" in refusal(write("faulty.yaml", content))
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,19 @@ def test_a_faulty_study_is_refused(write, change, words):
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ({"tune_fl": 3}, "--seeds: grid tune_fl tunes a loss; all losses are tuned with equal"),
+        ({"tune_fx": 3}, "--seeds: unknown grid tune_fx; known: "),
+    ],
+)
+def test_seeds_of_the_command_line_are_not_blamed_on_the_file(seeds, words):
+    with pytest.raises(PlanError) as refused:
+        load_study("mini", ["headline"], seeds)
+    assert str(refused.value).startswith(words)
+
+
 def test_the_margin_of_equivalence_is_a_key_and_one_ap_by_default(write):
     write("grids/good.yaml", GOOD)
     folder = write("studies/tiny.yaml", STUDY)

@@ -23,7 +23,11 @@ EXPECTED = {
     "03-same-picture-both-splits": ("3 images (", "'0004.jpg', which is '0004.jpg' in train"),
     "04a-area-of-the-image": ("18 annotations (", "the box's area is used"),
     "04-labelstudio-images-prefix": OK,
-    "05-normalised-boxes": ("problem: normalised-boxes", "multiply x and width by the image's"),
+    "05-normalised-boxes": (
+        "problem: normalised-boxes",
+        "multiply x and width by the image's",
+        "the centre",
+    ),
     "06-annotations-one-images": OK,
     "07-linked-pictures/data": ("problem: broken-image", "DATASETS.LINKS True"),
     "08-flat-images-folder": OK,

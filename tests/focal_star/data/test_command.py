@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from focal_star.config import load_config
 from focal_star.data.__main__ import main
@@ -80,6 +81,16 @@ def test_problems_are_named_and_the_code_is_1(tiny, voc_2007, command, capsys):
         output = capsys.readouterr().out
         for word in words:
             assert word in output
+
+
+def test_the_limit_of_pixels_is_raised_before_images_are_read_for_their_size(
+    voc_2007, capsys, monkeypatch
+):
+    voc_2007.annotate("000001", [("dog", (1, 1, 9, 9), 0), ("cat", (5, 6, 20, 30), 0)], size="")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert main(["check", str(voc_2007.folder)]) == 1
+    assert "INPUT.MAX_PIXELS raises the limit" in capsys.readouterr().out
+    assert main(["check", str(voc_2007.folder), "INPUT.MAX_PIXELS", "4000"]) == 0
 
 
 def test_what_cannot_be_written_is_an_error_without_a_traceback(voc_2007, tmp_path, capsys):

@@ -130,6 +130,19 @@ def test_size_that_does_not_fit_the_network(cfg, net):
         stored_views(cfg, net, records(cfg))
 
 
+def test_keys_that_views_do_not_follow_are_refused(cfg, net):
+    """The evaluation would follow them, on other pixels than those of the training."""
+    cfg.merge_from_list(
+        ["INPUT.FORMAT", "BGR", "MODEL.PIXEL_MEAN", [103.5, 116.3, 123.7],
+         "MODEL.PIXEL_STD", [1.0, 1.0, 1.0], "INPUT.RANDOM_FLIP", "horizontal",
+         "INPUT.CROP.ENABLED", True],
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="INPUT.FORMAT is BGR; valid .*: RGB; ") as error:
+        stored_views(cfg, net, records(cfg))
+    assert str(error.value).count("; valid with VIEWS.PER_IMAGE: ") == 5
+    assert not stores(cfg)
+
+
 def test_labels_of_the_anchors_are_those_of_the_model(cfg, net):
     model = StoredViewsTrainer.build_model(cfg)
     plain = stored_views(cfg, net, records(cfg))

@@ -9,7 +9,13 @@ from PIL import Image
 
 from focal_star.data.images import ImageError, read_image
 from focal_star.io import image_files
-from focal_star.io.image_files import PhotographError, decode, find_conversions, read_photograph
+from focal_star.io.image_files import (
+    PhotographError,
+    decode,
+    find_conversions,
+    read_photograph,
+    upright_size,
+)
 from reports.detections.dataset_images import DatasetImages
 from reports.detections.outcomes import PictureError
 from tests.focal_star.io.unusual_images import write_png, write_tiff
@@ -228,6 +234,30 @@ def test_training_report_and_check_have_the_same_pixels_and_name_a_loss(tmp_path
     decoded = decode((tmp_path / name).read_bytes())
     np.testing.assert_array_equal(np.asarray(decoded.image), found)
     assert decoded.conversions == find_conversions(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_from_the_header_is_that_of_the_upright_image(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(FULL).save(tmp_path / name, exif=exif)
+    decoded = decode(tmp_path / name)
+    assert decoded.is_turned == (orientation >= 5)
+    size = (HEIGHT, WIDTH) if decoded.is_turned else (WIDTH, HEIGHT)
+    assert upright_size(tmp_path / name) == decoded.image.size == size
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+@pytest.mark.parametrize("values", [FULL, FULL[..., 0], OPAQUE, WIDE[..., 0]])
+def test_a_turned_tiff_has_the_pixels_of_a_turned_png(tmp_path, values, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.tif", "a.png"):
+        Image.fromarray(values).save(tmp_path / name, exif=exif)
+    turned = in_training(tmp_path / "a.tif")
+    np.testing.assert_array_equal(turned, in_training(tmp_path / "a.png"))
+    assert turned.shape == (WIDTH, HEIGHT, 3)
 
 
 @pytest.mark.parametrize("write", [write_png, write_tiff])

@@ -46,9 +46,10 @@ def test_it_is_detectron2s(batch, beta):
     torch.testing.assert_close(found, expected)
 
 
-def test_anchors_that_are_not_positive_have_no_gradient(batch):
+@pytest.mark.parametrize("beta", [0.0, 0.11, 1.0])
+def test_anchors_that_are_not_positive_have_no_gradient(batch, beta):
     batch[2][0][~batch[4][:, : LEVELS[0]]] = float("inf")
-    total, (first, _) = with_gradients(masked_smooth_l1, batch, 0.0)
+    total, (first, _) = with_gradients(masked_smooth_l1, batch, beta)
     assert total.isfinite() and (first[~batch[4][:, : LEVELS[0]]] == 0).all()
 
 

@@ -49,6 +49,19 @@ def test_what_a_training_leaves(tiny_cfg):
     assert 0 < made["run"]["train_seconds"] < made["run"]["wall_seconds"]
 
 
+def test_results_other_than_expected_are_an_error_after_all_is_written(tiny_cfg):
+    tiny_cfg.TEST.EXPECTED_RESULTS = [["bbox", "AP", 200.0, 1.0]]
+    with pytest.raises(SystemExit) as ended:
+        outcome(tiny_cfg)
+    assert ended.value.code == 1
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    assert json.loads((folder / RESULT_FILE).read_text())["status"] == "done"
+    tiny_cfg.MODEL.WEIGHTS = str(folder / "model_final.pth")
+    engine.prepare_data_and_weights(tiny_cfg)
+    with pytest.raises(SystemExit):
+        engine.evaluate(tiny_cfg)
+
+
 def test_a_checkpoint_evaluates_to_the_ap_of_its_training(tiny_cfg):
     made = outcome(tiny_cfg)
     cfg = tiny_cfg.clone()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import HookBase, hooks
+from detectron2.engine import HookBase
 from detectron2.utils.events import EventStorage
 
 from focal_star.config import ConfigError
@@ -129,20 +129,21 @@ def test_a_state_that_was_put_back_is_the_same(tiny_cfg, tmp_path):
         assert equal(look.found[name], content), name
 
 
-def test_the_best_score_is_kept(tiny_cfg, tmp_path):
-    class Best(HookBase):
-        best_metric = best_iter = None
-
-    (tmp_path / "train").mkdir()
+def test_the_weights_of_a_training_are_its_last_ones(tiny_cfg, tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    assert resume.trained_weights(folder) is None
     engine.prepare_data_and_weights(tiny_cfg)
-    best, again = Best(), Best()
-    best.best_metric, best.best_iter = 12.5, 1
-    state = through_a_file(trained(tiny_cfg, 2, best).full_state() | {"seed": 1})
-    trained(tiny_cfg, 3, again, start=state)
-    assert (again.best_metric, again.best_iter) == (12.5, 1)
-    if hasattr(hooks, "BestCheckpointer"):
-        own = hooks.BestCheckpointer(1, None, "bbox/AP")
-        assert vars(own).keys() >= {"best_metric", "best_iter"}
+    state = trained(tiny_cfg, 2).full_state() | {"config": {}}
+    for iteration in (1, 2):
+        checkpoints.save_numbered(folder, iteration, state)
+    path = resume.trained_weights(folder)
+    assert path.name == "model_0000002.pth"
+    tiny_cfg.MODEL.WEIGHTS = str(path)
+    found = engine.load_model(tiny_cfg).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state["model"].items())
+    checkpoints.write(folder / "model_final.pth", {"model": state["model"]})
+    assert resume.trained_weights(folder).name == "model_final.pth"
 
 
 def test_a_checkpoint_of_another_config_is_refused(tiny_cfg, tmp_path):

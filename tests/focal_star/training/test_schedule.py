@@ -3,7 +3,7 @@
 import pytest
 
 from focal_star.config import CONFIGS, load_config
-from focal_star.training.schedule import schedule_warnings
+from focal_star.training.schedule import scaled_to, schedule_warnings
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 
@@ -11,6 +11,18 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_config_that_comes_with_the_project_is_warned_of(path):
     assert schedule_warnings(load_config(path)) == []
+
+
+@pytest.mark.parametrize(("processes", "period"), [(1, 6000), (4, 1500), (8, 750)])
+def test_losses_are_measured_as_often_for_any_number_of_processes(processes, period):
+    """1,500 iterations of 16 images are 6,000 of 4."""
+    cfg = load_config(CONFIGS / "voc" / "retinanet_R_50_FPN.yaml", ["TEST.LOSS_PERIOD", "1500"])
+    cfg.freeze()
+    scaled = scaled_to(cfg, processes)
+    assert period == scaled.TEST.LOSS_PERIOD and scaled.is_frozen()
+    assert scaled.SOLVER.MAX_ITER * processes == cfg.SOLVER.MAX_ITER * 4
+    never = load_config(CONFIGS / "voc" / "retinanet_R_50_FPN.yaml", ["TEST.LOSS_PERIOD", "0"])
+    assert scaled_to(never, processes).TEST.LOSS_PERIOD == 0
 
 
 def test_a_training_that_ends_in_its_warm_up_is_told_its_highest_rate():

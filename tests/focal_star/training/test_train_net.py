@@ -32,6 +32,11 @@ def test_train_evaluate_and_resume(tiny_overrides, tmp_path):
     )
     assert evaluated.returncode == 0, evaluated.stderr
     assert printed_ap(evaluated.stdout) == printed_ap(trained.stdout)
+    expected = ["TEST.EXPECTED_RESULTS", "[['bbox','AP',200.0,1.0]]"]
+    verified = call("--config-file", MINI, "--eval-only", "--resume", *tiny_overrides, *expected)
+    assert verified.returncode == 1, verified.stderr
+    assert printed_ap(verified.stdout) == printed_ap(trained.stdout)
+    assert "Result verification failed" in verified.stdout + verified.stderr
     resumed = call("--config-file", MINI, "--resume", *tiny_overrides)
     assert resumed.returncode == 0, resumed.stderr
     assert "the training is done already" in resumed.stdout

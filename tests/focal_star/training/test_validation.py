@@ -45,6 +45,14 @@ def test_the_last_iteration_is_noted_whatever_the_period(cfg):
     assert trained(cfg, "four", LOSS_PERIOD=4)["validation"]["iteration"] == [3, 5]
 
 
+def test_a_training_for_more_processes_is_measured_as_often(cfg, caplog):
+    """Its 3 iterations of 4 images for two processes are 6 of 2 images for one."""
+    cfg.merge_from_list(["SOLVER.REFERENCE_WORLD_SIZE", 2, "SOLVER.MAX_ITER", 3])
+    cfg.SOLVER.WARMUP_ITERS = 3
+    assert trained(cfg, "scaled", LOSS_PERIOD=1)["validation"]["iteration"] == [1, 3, 5]
+    assert "SOLVER.MAX_ITER is 6, and SOLVER.WARMUP_ITERS is 6" in caplog.text
+
+
 def test_it_is_in_the_event_files(cfg):
     noted = trained(cfg, "train")["validation"]
     lines = (Path(cfg.OUTPUT_DIR) / "metrics.json").read_text().splitlines()

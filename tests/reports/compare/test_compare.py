@@ -16,7 +16,7 @@ from ablations.storage.json_files import write_json
 from ablations.study.asked_seeds import ALL
 from ablations.study.study import load_study
 from reports.compare.__main__ import main, read
-from reports.compare.page import Compared
+from reports.compare.page import Compared, table_of_rows
 from reports.compare.rows import SAME, UNDECIDED, WORSE
 from reports.statistics import inference
 from reports.statistics.inference import Runs, holm
@@ -92,6 +92,14 @@ def test_the_row_that_became_worse_is_the_only_one_and_exits_1(pair, compared):
     assert f"{found.rows[MOVED].label}: worse, −6.0 AP" in page
     # The others differ by 0.02 AP per seed, well within the margin of 1 AP.
     assert set(verdicts) - {WORSE} <= {SAME, UNDECIDED}
+
+
+def test_p_values_are_sorted_as_numbers(pair, compared, tmp_path):
+    fill(pair[0])
+    fill(pair[1], {MOVED: -6.0, OTHER: 0.3}, noise=0.02)
+    table = table_of_rows(compared()[1], tmp_path)
+    (cells,) = [column.cells for column in table.columns if column.header == "p (Holm)"]
+    assert cells[0].text == "< 0.001" and 0 <= float(cells[0].sort_key) < 0.001
 
 
 def test_a_row_that_became_better_exits_0(pair, compared):

@@ -11,7 +11,7 @@ import pytest
 from reports import figures, plots
 from reports.figures.ablation_map import NAME, noise_text
 from reports.results.labels import STALE_COLOUR, setting_colour
-from reports.statistics.comparisons import noise_floor
+from reports.statistics.noise import noise_floor
 from reports.statistics.ranks import at_ranks
 from reports.tables import captions
 from reports.tables.grids import grid_table

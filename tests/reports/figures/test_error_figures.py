@@ -146,19 +146,20 @@ def test_cumulative_loss_of_the_first_seed_that_has_it(folder, monkeypatch):
     of_focal, of_star = figures.cumulative_loss(folder.load())
     assert "trained with FL (α = 0.25, γ = 1), seed 2" in of_focal.note
     assert "trained with FL* (α = 0.75, γ = 0.125), seed 1" in of_star.note
-    for (rows,), axes in calls:
+    for (rows, hardest_first), axes in calls:
+        assert list(hardest_first) == ["background"]
         assert [list(panels) for panels in rows.values()] == [["foreground", "background"]] * 2
         assert [[line.label for line in panels["background"]] for panels in rows.values()] == [
             ["γ = 0 (CE)", "γ = 0.5", "γ = 1", "γ = 2"],
             ["γ = 0 (CE)", "γ = 0.125", "γ = 0.25", "γ = 0.5", "γ = 1"],
         ]
-        assert limits(axes) == {((0, 1), (0, 1.02))}
+        assert limits(axes[::2]) == {((0, 1), (0, 1.02))}, "the panels of the foreground"
         assert_readable(axes[0].figure)
     counted = loss_distribution()["background"]["counts"]
     assert f"{sum(counted):,} background" in of_focal.note
 
 
-def test_the_hardest_fifth_of_the_background_is_told(folder):
+def test_the_share_of_the_hardest_background_is_told(folder):
     entry = loss_distribution()
     (found, _) = figures.cumulative_loss(folder.load())
     width = (entry["high"] - entry["low"]) / entry["num_bins"]
@@ -169,8 +170,8 @@ def test_the_hardest_fifth_of_the_background_is_told(folder):
             np.array(entry["background"]["counts"]),
             lambda s, loss=loss, gamma=gamma: formulas.OF_LOGIT[loss](s, gamma),
         )
-        carried = 100 * (1 - np.interp(0.8, examples, share))
-        label = f"{loss_label(loss).short}, background"
+        carried = 100 * (1 - np.interp(0.999, examples, share))
+        label = f"{loss_label(loss).short}: γ"
         for text in (found.note, found.figure.alternative):
             (told,) = (part for part in text.split("; ") if label in part)
             assert f"γ = {gamma:g}: {carried:.1f} %" in told
@@ -214,6 +215,12 @@ def test_what_cannot_be_read_is_left_out(folder, make, broken):
     add(folder, CE, 1, measured=broken | {"precision_recall": {"0.50": [1.0]}})
     found = make(folder.load())
     assert found.figure is not None and "nan" not in found.figure.alternative
+
+
+def test_calibration_without_bins_is_none(folder):
+    for number, seed in itertools.product(range(3), (1, 2)):
+        add(folder, number, seed, measured={"calibration": {"bins": []}})
+    assert figures.reliability(folder.load()).figure is None
 
 
 def undefined(found, kind):

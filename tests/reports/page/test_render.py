@@ -77,6 +77,14 @@ def test_rendering_again_gives_the_same_bytes(broken_folder, written):
     assert {path: path.read_bytes() for path in write_report(broken_folder.load())} == before
 
 
+def test_exactly_the_links_to_other_files_are_marked(page):
+    links = [attributes for tag, attributes in page.tags if tag == "a" and "href" in attributes]
+    marked = {one["href"] for one in links if "beside" in one.get("class", "").split()}
+    others = {one["href"] for one in links} - marked
+    assert {target.split("/")[0] for target in marked} == {"..", "figures", "tables"}
+    assert {re.match("#|https:", target)[0] for target in others} == {"#", "https:"}
+
+
 def test_the_page_asks_for_nothing(html, page):
     assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed")]
     for tag, attributes in page.tags:
@@ -226,8 +234,9 @@ def test_captions_come_from_the_records(page):
         "digits_in_scenes · 40 validation images · 1x, 60 iterations · Example CPU, 1 thread · "
         "commit 0123456789"
     )
-    # The three tables and their map, the training curves of two losses; three of the study.
-    assert page.text.count(made) == 9
+    # The three tables, the dots of the two with published values and the map, the training curves
+    # of two losses; three of the study.
+    assert page.text.count(made) == 11
 
 
 def test_different_machines_and_commits_are_all_named(make_folder):
@@ -263,7 +272,7 @@ def test_only_a_study_that_is_being_run_loads_itself_again(make_folder):
 
 def test_a_study_without_any_record_is_rendered(make_folder):
     page, markdown, *_ = write_report(make_folder(2).load())
-    assert "no cell has finished yet" in page.read_text(encoding="utf-8")
+    assert "no cell has a result yet" in page.read_text(encoding="utf-8")
     assert "5 missing" not in markdown.read_text(encoding="utf-8"), "two seeds: ten cells"
     assert "10 missing" in markdown.read_text(encoding="utf-8")
 

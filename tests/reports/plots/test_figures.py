@@ -179,6 +179,17 @@ def test_cumulative_losses_are_on_the_same_scales():
     assert_readable(found[0].figure)
 
 
+def test_a_panel_can_start_with_the_hardest_examples():
+    x = np.array([0.0, 0.5, 0.999, 1.0])
+    lines = [Line("CE", x, np.array([0.0, 0.01, 0.2, 1.0]), "black")]
+    first, second = plots.cumulative_loss({"CE": {"all": lines, "hardest": lines}}, ["hardest"])
+    assert (first.get_xscale(), second.get_xscale()) == ("linear", "log")
+    drawn_x, drawn_y = second.lines[0].get_data()
+    np.testing.assert_allclose(drawn_x, [0.001, 0.5, 1.0])
+    np.testing.assert_allclose(drawn_y, [0.8, 0.99, 1.0])
+    assert_readable(first.figure)
+
+
 @pytest.fixture
 def figure():
     return plots.loss_over_p_t([Line("CE", [0.1, 1.0], [2.0, 0.0], "black")]).figure

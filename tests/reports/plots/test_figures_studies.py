@@ -314,3 +314,15 @@ def test_a_figure_from_memory_has_the_bytes_of_one_that_is_drawn(make_folder, mo
     first = figures.ap_over_rows(results, *tables_of(results)[0])
     monkeypatch.setattr(illustration, "_KNOWN", {})
     assert figures.ap_over_rows(results, *tables_of(results)[0]) == first
+
+
+def test_scales_ascend_and_a_row_without_one_is_not_drawn(make_folder):
+    grid = speed_grid()
+    values = {axis: value for axis, value in grid.rows[3].values.items() if axis != "scale"}
+    tuned = replace(grid.rows[3], values=values, ours={"depth": 34})
+    grid = replace(grid, rows=(*grid.rows[1::-1], tuned), published=())
+    folder = make_folder(1, (grid,))
+    fill(folder, 0, (23.0, 20.0, 26.0))
+    results = folder.load()
+    found = figures.ap_over_scale(results, tables_of(results))
+    assert found.figure.alternative.endswith(": 21.0 at 88 px, 24.0 at 128 px.")

@@ -65,6 +65,14 @@ def test_the_part_of_the_images_is_in_the_provenance(scaled):
     assert text in shown and "learning rate 0.0025" in shown
 
 
+@pytest.mark.parametrize("key", SUBSET)
+def test_an_incomplete_part_is_not_in_the_provenance(scaled, key):
+    results = scaled(1)
+    about = {name: value for name, value in SUBSET.items() if name != key}
+    prepared = replace(results.prepared, dataset={"train": {"subset": about}})
+    assert provenance.dataset_card(replace(results, prepared=prepared))["subset"] == ""
+
+
 def test_images_per_batch(scaled):
     assert provenance.images_per_batch(scaled(1), 1) == 4
     assert provenance.images_per_batch(scaled(1, world_size=0), 1) == 16

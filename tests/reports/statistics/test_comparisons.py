@@ -7,8 +7,11 @@ import pytest
 from ablations.study.cell import Setting
 from ablations.study.grid import Row
 from reports.statistics import inference
-from reports.statistics.comparisons import compare, interval, noise_floor
+from reports.statistics.comparisons import compare, interval
+from reports.statistics.equivalence import needed_to_decide
 from reports.statistics.inference import Runs
+from reports.statistics.noise import noise_floor
+from reports.text.findings import finding
 from tests.reports.analyses import analysis
 
 REFERENCE = 2
@@ -43,6 +46,24 @@ def replicates(values):
 
 
 OURS, THEIRS, OTHERS = (20.0, 21.0, 20.4), (30.0, 30.5, 31.2), (29.9, 30.8, 31.0)
+
+
+def test_rows_can_have_their_own_reference_rows(folder):
+    study = folder(3)
+    per = replace(
+        study.study.grids[0], reference=None, references=(0, 0, 2), reference_per=("alpha",)
+    )
+    study.study = replace(study.study, grids=(per, *study.study.grids[1:]))
+    for row, values in enumerate((OURS, OTHERS, THEIRS)):
+        add(study, row, values)
+    first, second, third = compared(study)
+    assert [one.is_reference for one in (first, second, third)] == [True, False, True]
+    assert second.difference == pytest.approx(np.mean(OTHERS) - np.mean(OURS))
+    assert second.verdict == "better" and second.p_holm == second.p_value, "one row is tested"
+    results = study.load()
+    assert "Of 1 row tested against their reference rows, 1 is better" in finding(
+        results, per, [first, second, third]
+    )
 
 
 def test_a_row_is_compared_by_its_seeds_and_its_resamples(folder):
@@ -296,3 +317,40 @@ def test_without_two_runs_of_a_setting_there_is_no_noise_floor(folder):
     study = folder(1)
     add(study, 0, [10.0])
     assert noise_floor(study.load(), study.study.grids[0]) is None
+
+
+APART = np.array([[1, 1, -1, -1], [1, -1, 1, -1]])
+"""What two runs lose or gain on four resamples of the images; the runs share nothing."""
+
+
+def add_apart(study, cells, values, scale=1.0, images=40):
+    """A record of each of two cells, whose AP varies over the resamples by ``APART``."""
+    for cell, value, apart in zip(cells, values, APART, strict=True):
+        found = with_values((value + scale * apart).tolist())
+        found["bootstrap"] |= {"images": images, "resamples": 4}
+        study.add(cell, value, analysis=found)
+
+
+@pytest.mark.parametrize(("images", "scale"), [(40, 1.0), (20, math.sqrt(2))])
+def test_needed_seeds_of_one_seed_count_the_runs_own_reaction_to_the_images_once(
+    folder, images, scale
+):
+    study = folder(1, more_seeds={"star": (1, 2)})
+    add_apart(study, [study.cell(0, row) for row in (0, REFERENCE)], (20.0, 20.5))
+    add_apart(study, [study.cell(1, 1, seed) for seed in (1, 2)], (20.0, 22.0), scale, images)
+    row = compared(study)[0]
+    # The difference varies by 8 / 3 over the resamples. Two seeds of one setting differ by as much,
+    # or on half of the images by twice as much: the rows have no other reaction to the images.
+    # Two seeds of AP 20 and 22 have a variance of 2.
+    assert row.why_not == "one seed"
+    assert row.needed == needed_to_decide([2.0, 2.0], 0.0, 40, 1.0, tests=1)
+    assert row.needed.seeds is not None
+
+
+def test_without_resamples_of_several_seeds_the_needed_seeds_of_one_seed_are_unknown(folder):
+    study = folder(1, more_seeds={"star": (1, 2)})
+    add(study, 0, [20.0])
+    add(study, REFERENCE, [20.5])
+    for seed, value in ((1, 20.0), (2, 22.0)):
+        study.add(study.cell(1, 1, seed), value)
+    assert compared(study)[0].needed is None

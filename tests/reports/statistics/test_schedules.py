@@ -8,7 +8,8 @@ import pytest
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports import figures, plots
-from reports.page import contents
+from reports.detections.gallery import full_name
+from reports.page import contents, runs
 from reports.page.blocks import FigureBlock, Text
 from reports.plots.drawing import WIDTH
 from reports.statistics.inference import kendall
@@ -196,6 +197,25 @@ def test_the_figures_show_every_value(folder, monkeypatch):
     assert "FL, γ = 5: 9.1 at 0.15x, 29.1 at 0.3x, 35.1 at 1x" in found[0].figure.alternative
     assert "means over seeds with their 95 % CI" in found[0].note
     assert "−0.33 at 0.15x" in found[1].figure.alternative
+
+
+def test_runs_of_one_setting_are_named_by_their_schedule(folder):
+    results = folder(dict.fromkeys(METHODS, (20.0, None, 30.0))).load()
+    named = [dict(entry.facts)["Setting"] for entry in runs.entries(results)[:2]]
+    assert named == ["CE, α = 0.75, 0.15x, seed 1", "CE, α = 0.75, seed 1"]
+    rows = results.study.grids[0].rows
+    assert full_name(results, rows[0], 1) == "CE (α = 0.75, 0.15x), seed 1"
+
+
+def test_a_row_without_a_schedule_has_that_of_the_study_and_lines_ascend(folder):
+    study = folder()
+    first = study.study.grids[0]
+    tuned = replace(first.rows[2], values={"method": "α-CE"})
+    grid = replace(first, rows=(tuned, *first.rows[1::-1]), reference=None)
+    study.study = replace(study.study, grids=(grid,))
+    results = study.load()
+    found = figures.ap_over_schedule(results, [(grid, grid_table(results, grid))])
+    assert "α-CE: 22.0 at 0.15x, 30.0 at 0.3x, 33.0 at 1x." in found.figure.alternative
 
 
 def test_the_report_has_a_section_of_the_training_length(folder, make_folder):

@@ -129,7 +129,7 @@ def test_without_a_test_no_number_is_bold(folder, request):
 def test_several_seeds_have_mean_spread_and_count(three_seeds):
     table = table_of(three_seeds)
     header, _, first, second, third = markdown_of(table)
-    ours, seeds, status = (header.index(name) for name in ("AP ours", "seeds", "status"))
+    ours, seeds, status = (header.index(name) for name in ("AP, ours", "seeds", "status"))
     # sd of 10, 12, 17: sqrt(13) = 3.606; of 20, 21: sqrt(0.5) = 0.707; 30 and a diverged run's
     # 0: mean 15, sd sqrt(450) = 21.213
     assert (first[ours], first[seeds], first[status]) == ("13.0 ± 3.6", "3 of 3", "done")
@@ -153,8 +153,8 @@ def test_status_appears_only_where_a_row_is_not_plainly_done(one_seed, broken_fo
     assert alpha.texts["status"].tolist() == ["", "failed", ""]
     assert star.texts["status"].tolist() == ["", "missing", "diverged at iteration 37"]
     failed = dict(zip(markdown_of(alpha)[0], markdown_of(alpha)[3], strict=True))
-    assert (failed["AP ours"], failed["status"]) == ("–", "failed")
-    assert failed["AP published"] == "30.2", "what is published stands there all the same"
+    assert (failed["AP, ours"], failed["status"]) == ("–", "failed")
+    assert failed["AP, published"] == "30.2", "what is published stands there all the same"
     assert markdown_of(star)[4][2] == "0.0", "a diverged run counts as 0.0"
 
 
@@ -167,7 +167,7 @@ def test_a_done_run_without_ap_says_so(make_folder):
 def test_a_stale_row_is_marked_and_counts_nowhere(broken_folder):
     table = table_of(broken_folder, 2)
     header, _, done, stale, running, missing = markdown_of(table)
-    ours, status = header.index("AP ours"), header.index("status")
+    ours, status = header.index("AP, ours"), header.index("status")
     assert (done[ours], done[status]) == ("20.0", "done")
     assert stale[ours] == "25.0†"
     assert stale[status] == "stale: config and data set changed"
@@ -190,7 +190,7 @@ def test_a_row_with_current_seeds_leaves_its_stale_ones_out(make_folder):
         zip(markdown_of(table_of(folder))[0], markdown_of(table_of(folder))[2], strict=True)
     )
     # mean of 10 and 20, sd sqrt(50)
-    assert (first["AP ours"], first["seeds"]) == ("15.0 ± 7.1", "2 of 3")
+    assert (first["AP, ours"], first["seeds"]) == ("15.0 ± 7.1", "2 of 3")
     assert first["status"] == "seed 3 stale: numerics changed"
 
 
@@ -206,13 +206,14 @@ def test_a_stale_record_of_a_diverged_run_says_both(make_folder):
 def test_a_wide_table_compares_ap_and_speed_alone(broken_folder):
     table = table_of(broken_folder, 2)
     assert markdown_of(table)[0] == [
-        "depth", "scale (px)", "AP ours", "AP published", "ours AP₅₀", "ours AP₇₅", "ours APₛ",
-        "ms per image ours", "ms per image 95 % CI", "ms per image published", "status", "records",
+        "depth", "scale (px)", "AP, ours", "AP, published", "ours, AP₅₀", "ours, AP₇₅", "ours, APₛ",
+        "ms per image, ours", "ms per image, 95 % CI", "ms per image, published", "status",
+        "records",
     ]  # fmt: skip
     row = next(csv.DictReader(io.StringIO(table.table.to_csv())))
     assert (row["AP50_published"], row["ms_per_image_published"]) == ("47.8", "64")
     assert "ms_per_image_difference" not in row
-    (milliseconds,) = [i for i, t in enumerate(markdown_of(table)[0]) if t == "ms per image ours"]
+    (milliseconds,) = [i for i, t in enumerate(markdown_of(table)[0]) if t == "ms per image, ours"]
     # Of the rounds 0.998 to 1.002 times 16.25, the second smallest and the second largest.
     shown = markdown_of(table)[2][milliseconds : milliseconds + 3]
     assert shown == ["16.2", "16.2 to 16.3", "64"]
@@ -278,12 +279,12 @@ def test_headers_have_scopes_and_rows_lead_to_their_records(one_seed):
 def test_seeds_have_an_interval_and_one_seed_has_none(three_seeds, one_seed):
     table = table_of(three_seeds)
     header, _, first, second, third = markdown_of(table)
-    interval = header.index("AP 95 % CI")
+    interval = header.index("AP, 95 % CI")
     for row, found in zip((first, second), table.comparisons, strict=False):
         assert found.low < found.mean < found.high
         assert row[interval] == f"{found.low:.1f} to {found.high:.1f} (seeds only)"
     assert third[interval] == "–", "a run that diverged is no noise"
-    assert "AP 95 % CI" not in markdown_of(table_of(one_seed))[0]
+    assert "AP, 95 % CI" not in markdown_of(table_of(one_seed))[0]
 
 
 RUNS = ((30.0, 30.6, 30.1), (25.0, 25.5, 24.8), (30.2, 30.5, 30.9), (12.0, 26.0, 40.0))

@@ -24,7 +24,8 @@ def test_a_text_of_several_numbers_has_a_value_for_each():
         ("AP", "95 % CI", ["10.5 to 14.3"]),
         ("effect on AP vs reference", "difference [95 % CI]", ["−2.8 [−4.2, −1.3]"]),
         ("effect on AP vs reference", "verdict", ["worse"]),
-        ("", "seeds", ["5 of 5"]),
+        ("", "seeds", ["5 of 8"]),
+        ("", "place", ["1 of 9"]),
         ("", "p", ["–"]),
     ]
     minus = r"\ensuremath{-}"
@@ -39,9 +40,12 @@ def test_a_text_of_several_numbers_has_a_value_for_each():
         "headline/FL*/effect difference/value": f"{minus}2.8",
         "headline/FL*/effect difference/low": f"{minus}4.2",
         "headline/FL*/effect difference/high": f"{minus}1.3",
-        "headline/FL*/seeds": "5 of 5",
-        "headline/FL*/seeds/done": "5",
-        "headline/FL*/seeds/planned": "5",
+        "headline/FL*/seeds": "5 of 8",
+        "headline/FL*/seeds/number": "5",
+        "headline/FL*/seeds/total": "8",
+        "headline/FL*/place": "1 of 9",
+        "headline/FL*/place/number": "1",
+        "headline/FL*/place/total": "9",
     }
 
 

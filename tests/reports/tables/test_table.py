@@ -142,7 +142,7 @@ def test_latex_has_rules_under_groups_alone(table):
 
 def test_links(table):
     page = str(table.to_html("caption"))
-    assert '<a href="a.json" aria-label="1">1</a> <a href="b.json"' in page
+    assert '<a class="beside" href="a.json" aria-label="1">1</a> <a class="beside"' in page
     assert "[1](a.json), [2](b.json)" in str(table.to_markdown())
     for text in (table.to_latex("caption", "label"), table.to_csv()):
         assert "json" not in text and "records" not in text
@@ -151,10 +151,11 @@ def test_links(table):
 def test_a_link_may_stand_for_a_row_s_name():
     cells = [TableCell("a<b", links=(Link("a<b", "x%20y"),)), TableCell("c")]
     table = Table([Column("", "cell", AXIS, cells), Column("", "n", NUMBER, ["1", "2"])])
-    assert (
-        '<th scope="row" class="axis"><a href="x%20y" aria-label="a&lt;b">a&lt;b</a></th>'
-        in str(table.to_html("caption"))
+    header = (
+        '<th scope="row" class="axis">'
+        '<a class="beside" href="x%20y" aria-label="a&lt;b">a&lt;b</a></th>'
     )
+    assert header in str(table.to_html("caption"))
     assert markdown_rows(table)[0][0] == "[a<b](x%20y)"
     assert latex_rows(table)[0][0] == csv_rows(table)[1][0] == "a<b"
 

@@ -182,7 +182,7 @@ def test_rows_at_the_floor_have_not_learnt(folder, empty, trained):
     # The records' AP50 is twice the AP, the recall 0.5 + AP / 120.
     assert learnt == (
         "Learnt: the best row, FL* (α = 0.75, γ = 0.125), has 2.1 AP, 4.1 AP₅₀ and a recall of "
-        "52 % at IoU 0.5 and any score."
+        "52 % at IoU 0.5."
     )
     # 45 px x 128 / 480 = 12 px, 60 iterations x 8 / 300 images = 1.6 epochs
     assert why == (
@@ -199,6 +199,19 @@ def test_rows_at_the_floor_have_not_learnt(folder, empty, trained):
 def test_rows_at_the_floor_whose_sizes_are_unknown_still_say_what_to_check(folder):
     learnt, change = answer(folder(3, FLOORED).load()).others
     assert learnt.startswith("Learnt: the best row, FL*") and "make check" in change
+    assert "the cause" not in change, "neither size nor epochs are known"
+
+
+def test_rows_at_the_floor_with_large_objects_and_long_training(folder):
+    train = {"num_images": 40, "width": [128] * 3, "height": [128] * 3, "object_size": [40.0] * 3}
+    study = folder(3, FLOORED, dataset=WHERE | {"train": train})
+    solver = {"IMS_PER_BATCH": 8, "MAX_ITER": 60}  # 60 x 8 / 40 = 12 epochs
+    study.prepared.config.update(SOLVER=study.prepared.config.get("SOLVER", {}) | solver)
+    study.prepared.config["INPUT"]["SHORT_EDGE"] = 128
+    *_, change = answer(replace(study.load(), prepared=study.prepared)).others
+    assert change.endswith(
+        "the initial weights; object size and number of epochs are not the cause."
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,6 +335,16 @@ def test_another_loss_that_is_undecided(folder):
         " seeds per row would decide it: better, worse or equivalent within ±1 AP."
     )
     assert not_tested.startswith("Not tested (no value): FL*, capped")
+
+
+def test_rows_of_one_setting_are_named_by_their_schedule(folder):
+    short = row("α-CE", loss="ce", alpha=0.75, schedule=0.3)
+    long = row("α-CE", loss="ce", alpha=0.75)
+    grid = replace(HEADLINE, rows=(*HEADLINE.rows[:2], short, long))
+    study = folder(1, {number: [30.0] for number in range(4)}, grid)
+    assert answer(study.load()).others == (
+        "Not tested (one seed): α-CE (α = 0.75, 0.3x) and α-CE (α = 0.75).",
+    )
 
 
 def test_the_basis_counts_the_settings_that_the_best_was_chosen_from(folder):

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.study.cell import Setting
+from ablations.study.grid import Row
 from reports.statistics.comparisons import compare
 from reports.text.findings import finding
 from tests.reports.analyses import analysis
@@ -52,8 +54,8 @@ def test_the_published_order_and_best_row_with_the_noise(told):
     # Four runs of 20 and 21: sd sqrt(1 / 3) = 0.577; 3.182 sqrt(2) 0.577 = 2.6 AP. The effects
     # are -9, -6, -3 and -1 AP.
     assert text.endswith(
-        "Certainty: no single effect is tested; a difference below 2.6 AP is within the noise of "
-        "seeds, and 3 of 4 effects are larger than that."
+        "Certainty: no single effect is tested; the noise of seeds is up to 2.6 AP, and 3 of 4 "
+        "effects are larger than the noise of their seeds."
     )
 
 
@@ -82,6 +84,30 @@ def test_the_best_row_of_a_table_of_schedules_is_that_at_each_schedule(make_fold
     (grid,) = results.study.grids
     assert finding(results, grid, compare(results, grid)).startswith(
         "The best row is α-CE at 0.15x and FL, γ = 2 at 0.3x and 1x. "
+    )
+
+
+def test_a_row_without_a_schedule_is_at_that_of_the_study(make_folder):
+    table = schedules_grid()
+    tuned = Row({"method": "tuned"}, Setting.of(loss="focal_star", alpha=0.25, gamma=0.5))
+    folder = make_folder(1, (replace(table, rows=(*table.rows, tuned)),))
+    folder.add(folder.cell(0, 0), 30.0)
+    folder.add(folder.cell(0, len(table.rows)), 20.0)
+    results = folder.load()
+    (grid,) = results.study.grids
+    assert "The best row is α-CE at 0.15x and tuned at 1x. " in finding(
+        results, grid, compare(results, grid)
+    )
+
+
+def test_rows_of_unequal_seeds_are_each_judged_by_the_noise_of_their_own(told):
+    text = told([[1.0, 2.0, 3.0], [7.5, 8.5, 9.5], [8.5], [12.0], [12.5]])
+    # sd 1; t of 4 degrees of freedom 2.776. Between two rows of one seed sqrt(2) 2.776 = 3.9 AP,
+    # between a row of three and a row of one sqrt(1 + 1 / 3) 2.776 = 3.2 AP. The effects are -10,
+    # -3.5, -3.5 and +0.5 AP.
+    assert text.endswith(
+        "Certainty: no single effect is tested; the noise of seeds is up to 3.9 AP, and 2 of 4 "
+        "effects are larger than the noise of their seeds."
     )
 
 
@@ -128,7 +154,8 @@ def test_tested_rows_have_intervals_and_verdicts(told):
     assert "The best row is α = 0.9 with +8.0 AP (95 % CI +" in text
     assert "opposite to the published one for α = 0.9 (+8.0, published −1.0)" in text
     assert text.endswith(
-        "Tested against the reference row, after Holm's correction: 1 better and 3 worse of 4 rows."
+        "Of 4 rows tested against the reference row, 1 is better and 3 are worse, after Holm's "
+        "correction."
     )
 
 
@@ -138,8 +165,8 @@ def test_without_published_values_or_a_reference_row(told):
     assert text.startswith("The best row is α = 0.75 with 12.0 AP, the reference row. Certainty: ")
     text = told(rows, published=(), reference=None, seeds=4)
     assert text == (
-        "The best row is α = 0.75 with 12.0 AP. Certainty: no single effect is tested; a "
-        "difference below 2.6 AP is within the noise of seeds."
+        "The best row is α = 0.75 with 12.0 AP. Certainty: no single effect is tested; the noise "
+        "of seeds is up to 2.6 AP."
     )
 
 

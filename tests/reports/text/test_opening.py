@@ -123,6 +123,16 @@ def test_a_study_without_a_reference_row_has_a_title_and_a_scope_alone(make_fold
     assert found.cost == ""
 
 
+def test_the_scope_names_the_clipping_of_gradients(make_folder):
+    study = make_folder(1)
+    study.prepared.config["SOLVER"] = {"CLIP_GRADIENTS": {"ENABLED": True, "CLIP_VALUE": 10.0}}
+    study.describe()
+    assert "gradients clipped to norm 10" in opening.scope(study.load(), None)
+    study.prepared.config["SOLVER"]["CLIP_GRADIENTS"]["ENABLED"] = False
+    study.describe()
+    assert "clipped" not in str(opening.scope(study.load(), None))
+
+
 def test_the_scope_of_the_published_data(folder):
     study = folder(1, {STAR: [35.0], FL: [30.0]})
     for changes, last in (

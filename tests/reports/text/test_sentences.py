@@ -3,12 +3,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from ablations.study.cell import Setting
-from ablations.study.grid import Grid, Row
-from ablations.study.study import load_study
 from reports.results import provenance
-from reports.statistics import best
-from reports.statistics.comparisons import compare
 from reports.statistics.inference import Agreement
 from reports.tables import captions
 from reports.tables.grids import grid_table
@@ -108,7 +103,7 @@ def test_with_one_seed_nothing_is_said_of_bold(make_folder, make_study):
 def test_the_warning_names_the_tables_whose_differences_are_tested(make_folder, make_study):
     warning = sentences.seeds_warning(compared_folder(make_folder, make_study, 3).load())
     assert warning == (
-        "Values are means over few seeds with their sample standard deviation. Differences from "
+        "Values are means over a few seeds with their sample standard deviation. Differences from "
         "the reference row are tested in table alpha, with Holm's correction within a table."
     )
 
@@ -157,7 +152,7 @@ def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
 def test_one_number_of_seeds_is_said_once(make_folder):
     results = make_folder(2).load()
     assert "with 2 seeds per setting:" in sentences.summary(results)
-    assert sentences.seeds_warning(results).startswith("Values are means over few seeds with")
+    assert sentences.seeds_warning(results).startswith("Values are means over a few seeds with")
 
 
 def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_folder):
@@ -213,89 +208,6 @@ def test_captions_name_the_schedule_where_the_records_have_it(make_folder):
         records[0], setting={"schedule": 0.25}, result=records[0].result | {"iterations": 15}
     )
     assert provenance.schedule([short, *records]) == "0.25x, 15 iterations; 1x, 60 iterations"
-
-
-def test_the_best_setting_of_each_loss(make_folder):
-    folder = make_folder(2)
-    for seed in (1, 2):
-        folder.add(folder.cell(0, 0, seed), 5.0)
-        folder.add(folder.cell(0, 1, seed), 10.0 + seed)
-    folder.add(folder.cell(1, 2, 1), status="diverged")
-    ce, star = best.best_settings(folder.load())
-    # mean of 11 and 12, sd sqrt(0.5)
-    assert ce == {
-        "loss": "CE", "setting": "α = 0.5", "AP": "11.5 ± 0.7", "seeds": "2 of 2", "settings": "2",
-        # 11.5 +- 12.7062 sqrt(0.5 / 2)
-        "interval": "5.1 to 17.9 (seeds only)",
-    }  # fmt: skip
-    assert (star["loss"], star["AP"], star["seeds"]) == ("FL*", "0.0", "1 of 2, 1 diverged")
-    assert star["interval"] == ""
-
-
-def test_the_best_setting_has_an_interval_over_seeds_and_images(make_folder, make_study):
-    results = compared_folder(make_folder, make_study, 3).load()
-    (ce,) = best.best_settings(results)
-    found = compare(results, results.study.grids[0])[2]
-    assert ce["interval"] == f"{found.low:.1f} to {found.high:.1f}"
-
-
-def test_the_best_setting_of_one_seed_has_no_interval(make_folder, make_study):
-    (ce,) = best.best_settings(compared_folder(make_folder, make_study, 1).load())
-    assert (ce["AP"], ce["interval"]) == ("30.1", "")
-
-
-def test_the_best_setting_is_not_one_of_larger_images(broken_folder):
-    results = broken_folder.load()
-    # FL has a result at 88 px alone, and at its own 128 px only a stale one.
-    assert [row["loss"] for row in best.best_settings(results)] == ["CE", "FL*"]
-    assert best.compared(broken_folder.study) == ("All compared settings use depth 18, 128 px.")
-
-
-def test_the_schedule_of_the_compared_settings_is_the_studys():
-    study = load_study("mini", ["alpha", "headline"], schedule=0.3)
-    assert best.compared(study) == "All compared settings use 0.3x."
-
-
-def test_settings_are_compared_without_a_word_where_all_can_be(make_folder):
-    assert best.compared(make_folder().study) == ""
-
-
-def test_the_best_setting_names_what_is_none(make_folder):
-    row = Row({"alpha": None}, Setting.of(loss="ce", alpha=None))
-    folder = make_folder(grids=(Grid("a", "A", ("alpha",), (row,)),))
-    folder.add(folder.cell(0, 0), 5.0)
-    assert best.best_settings(folder.load())[0]["setting"] == "no α"
-
-
-def test_means_over_different_numbers_of_seeds_are_noticed(make_folder):
-    folder = make_folder(1, more_seeds={"star": (1, 2)})
-    folder.add(folder.cell(0, 0), 5.0)
-    folder.add(folder.cell(1, 1), 5.0)
-    assert not best.seeds_differ(folder.load())
-    folder.add(folder.cell(1, 1, 2), 5.0)
-    assert best.seeds_differ(folder.load())
-
-
-def test_no_best_setting_without_a_result(make_folder):
-    assert best.best_settings(make_folder().load()) == []
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (Agreement(0.8095, 0.0107, 7, 0), "Kendall's τ-b = 0.81 (p = 0.011, 7 rows)."),
-        (
-            Agreement(-0.5, 0.0001, 6, 1),
-            "−0.50 (p < 0.001, 6 rows; 1 row without a value)",
-        ),
-        (
-            Agreement(None, None, 3, 0, "all our values are equal"),
-            "undefined: all our values are equal (3 rows)",
-        ),
-    ],
-)
-def test_agreement_in_words(found, said):
-    assert said in sentences.agreement(found)
 
 
 def test_orders_name_each_table_that_can_be_compared():

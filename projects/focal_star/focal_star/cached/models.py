@@ -1,4 +1,4 @@
-"""The two detectors as the embedded study trains them: the same numbers in less time.
+"""Detectors that train in less time, with the same numbers: ``mini`` and ``frozen`` use them.
 
 In evaluation mode they are Detectron2's own. In training they take cached features instead of
 pixels if a batch has them (:mod:`focal_star.mini.feature_cache`).

@@ -148,6 +148,12 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         ),
         "SOLVER.SCALED_BY": (_is_above_0, "a number > 0"),
         "SOLVER.OPTIMIZER": _one_of(("SGD", "AdamW")),
+        "SOLVER.BETAS": (
+            lambda betas: len(betas) == 2 and all(_is_number(b) and 0 <= b < 1 for b in betas),
+            "two numbers >= 0 and < 1",
+        ),
+        # Only Detectron2's own train_net.py tests with augmentation.
+        "TEST.AUG.ENABLED": (lambda value: value is False, "False"),
         "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
         "TEST.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
         "TEST.LOSS_PERIOD": _count_or_0("iterations", "never"),

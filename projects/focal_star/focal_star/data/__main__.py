@@ -28,12 +28,10 @@ from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.repair import CHANGES_FILE, repair
 from focal_star.data.validation.checks import check_folder, check_splits, require_valid
 from focal_star.data.validation.description import joined_sha256
-from focal_star.data.validation.images import ImageOptions
+from focal_star.data.validation.images import CACHE, ImageOptions
 from focal_star.errors import ConfigError
 from focal_star.io.image_files import MAX_BITS, MIN_BITS
 from focal_star.io.pipes import PipedConsole, until_pipe_closes
-
-CACHE = Path("output/cache")
 
 MAX_CHANGES = 100
 """Changes of a repair that are printed."""

@@ -18,16 +18,12 @@ from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import DatasetError, Problem, holds
 from focal_star.data.layouts.reading import read
 from focal_star.data.validation.checks import require_valid
-from focal_star.data.validation.images import ImageOptions
+from focal_star.data.validation.images import CACHE, ImageOptions
 from focal_star.errors import ConfigError
 from focal_star.extensions import dataset_folder
 from focal_star.io.image_files import allow_pixels
 
 _logger = logging.getLogger(__name__)
-
-CACHE = Path("output/cache")
-"""Default folder for the conversions of data sets, and for what is known of their images."""
-
 
 CACHED = ImageOptions(cache=CACHE)
 

@@ -1,10 +1,14 @@
 """Writes a repaired copy of a data set, where the repair is certain.
 
-* Boxes that extend beyond their image are clipped, and boxes of width or height 0 are left out; not
-  where all boxes of the split have another form than COCO's.
-* ``width`` and ``height`` of images become those of the files. The boxes of such an image are not
-  clipped: they may be of an image of the other size.
-* On request, categories whose names differ only in case, blanks or the form of letters become one.
+* Boxes that extend beyond their image are clipped if at least half of their area is inside. Boxes
+  of width or height 0 are computed from their polygons, and left out where there are none. Nothing
+  of this is done where all boxes of a split have another form than COCO's, or two images the same
+  id.
+* ``width`` and ``height`` of images that have none become those of the files. Where another size is
+  given, it stays, because the boxes are probably of that size. The boxes of both kinds of images
+  are not clipped.
+* On request, categories whose names are the same, or differ only in case, blanks or the form of
+  letters, become one, unless two categories have the same id.
 
 Everything else stays as it is, and the check of the copy reports it. No copy is written of a data
 set with entries that cannot be read, because it would lack them. The copy is in this project's
@@ -17,20 +21,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from focal_star.data.layouts.coco_values import are_finite
+from focal_star.data.layouts.coco_values import are_finite, box_of_polygons, is_polygons
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import DatasetError, Problem, holds
 from focal_star.data.validation.checks import DatasetCheck
-from focal_star.data.validation.doubts import names_alike
-from focal_star.data.validation.split_check import SplitCheck
+from focal_star.data.validation.doubts import categories_alike
+from focal_star.data.validation.split_check import SplitCheck, contradicts
 from focal_star.io.quoting import shown
 from focal_star.io.temporary import temporary_folder
 from focal_star.io.writing import write_whole
 
 CHANGES_FILE = "changes.txt"
 
-OTHER_FORMS = ("normalised-boxes", "corners")
-"""Kinds of problems with which no box is repaired."""
+UNCERTAIN = ("normalised-boxes", "corners", "duplicate-image-id")
+"""Kinds of problems with which no box of either split is repaired."""
 
 
 def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
@@ -55,15 +59,19 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
         reason = "it would lack what cannot be read; correct that first"
         raise DatasetError(dataset.folder, [*dataset.problems, Problem("both", "no-copy", reason)])
     _refuse_place(dataset, into)
+    is_certain = not any(problem.kind in UNCERTAIN for problem in check.problems)
     changes = [
-        f"{split.split.name}: {line}" for split in check.splits for line in _repaired(split, merge)
+        f"{split.split.name}: {line}"
+        for split in check.splits
+        for line in _repaired(split, is_certain, merge)
     ]
+    has_one_root = len({split.split.image_root for split in check.splits}) == 1
     into.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(into) as copy:
         folder = copy / into.name
         folder.mkdir()
         for split in check.splits:
-            _copy_images(split, folder / "images")
+            _copy_images(split, folder / "images", "" if has_one_root else f"{split.split.name}/")
             text = json.dumps(split.content).encode()
             write_whole(folder / f"instances_{split.split.name}.json", text)
         write_whole(folder / CHANGES_FILE, "".join(f"{line}\n" for line in changes).encode())
@@ -81,44 +89,55 @@ def _refuse_place(dataset: Dataset, into: Path) -> None:
     raise DatasetError(dataset.folder, [Problem("both", "no-copy", f"{shown(str(into))} {fault}")])
 
 
-def _repaired(check: SplitCheck, merge: bool) -> Iterator[str]:
+def _repaired(check: SplitCheck, repair_boxes: bool, merge: bool) -> Iterator[str]:
     """Repair the content of a split; yield a line per change."""
-    content = check.content
-    resized = set()
+    unsure = set()
     for (where, image), facts in zip(check.entries("images"), check.facts, strict=True):
         given = image.get("width"), image.get("height")
-        if facts.size is not None and given != facts.size:
+        if facts.size is None or given == facts.size:
+            continue
+        unsure.add(_id(image.get("id")))
+        if not contradicts(image, facts.size):
             image["width"], image["height"] = facts.size
-            resized.add(_id(image.get("id")))
             yield f"{where}: width x height {shown(given)} is now {facts.size}"
-    if not any(problem.kind in OTHER_FORMS for problem in check.problems):
-        yield from _repair_boxes(check, content, resized)
-    if merge:
-        yield from _merge(content)
+    if repair_boxes:
+        yield from _repair_boxes(check, unsure)
+    if merge and not any(problem.kind == "duplicate-category-id" for problem in check.problems):
+        yield from _merge(check)
 
 
-def _repair_boxes(check: SplitCheck, content: dict, resized: set) -> Iterator[str]:
+def _repair_boxes(check: SplitCheck, unsure: set) -> Iterator[str]:
+    """Repair the boxes of a split.
+
+    Args:
+        check: of the split.
+        unsure: ids of images whose boxes are not clipped.
+    """
     dropped = []
     for where, one in check.entries("annotations"):
         box, image_id = one.get("bbox"), _id(one.get("image_id"))
         if not (isinstance(box, list) and len(box) == 4 and are_finite(box)):
             continue
         if box[2] >= 0 and box[3] >= 0 and 0 in box[2:]:
-            dropped.append(one)
-            yield f"{where}: bbox {shown(box)} has no area and is left out"
-            continue
+            polygons: Any = one.get("segmentation")
+            around = box_of_polygons(polygons) if is_polygons(polygons) else box
+            if 0 in around[2:]:
+                dropped.append(one)
+                yield f"{where}: bbox {shown(box)} has no area and is left out"
+                continue
+            yield f"{where}: bbox {shown(box)} has no area and is now its polygons' {shown(around)}"
+            box = one["bbox"] = around
         size = check.sizes.get(image_id) if isinstance(image_id, int) else None
-        if size is None or image_id in resized or min(box[2:]) < 0:
+        if size is None or image_id in unsure or min(box[2:]) < 0:
             continue
         clipped = _clipped(box, size)
-        if clipped != box and min(clipped[2:]) > 0:
+        is_inside = min(clipped[2:]) > 0 and 2 * clipped[2] * clipped[3] >= box[2] * box[3]
+        if clipped != box and is_inside:
             one["bbox"] = clipped
             if one.get("area") == box[2] * box[3]:
                 one["area"] = clipped[2] * clipped[3]
             yield f"{where}: bbox {shown(box)} is clipped to {shown(clipped)}"
-    if dropped:
-        lost = set(map(id, dropped))
-        content["annotations"] = [one for one in content["annotations"] if id(one) not in lost]
+    _remove(check, "annotations", dropped)
 
 
 def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
@@ -129,34 +148,44 @@ def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
     return [left, top, round(right - left, 6), round(bottom - top, 6)]
 
 
-def _merge(content: dict) -> Iterator[str]:
-    categories = [one for one in content.get("categories", []) if isinstance(one, dict)]
-    by_name = {name: one for one in categories if isinstance(name := one.get("name"), str)}
-    new_ids = {}
-    for names in names_alike(list(by_name)):
-        first = by_name[names[0]]
-        for name in names[1:]:
-            new_ids[_id(by_name[name].get("id"))] = first.get("id")
-            content["categories"].remove(by_name[name])
-        first["name"] = names[0].strip()
-        yield f"categories: {', '.join(map(shown, names))} are now {shown(first['name'])}"
-    for one in content.get("annotations", []):
-        if isinstance(one, dict) and _id(one.get("category_id")) in new_ids:
+def _merge(check: SplitCheck) -> Iterator[str]:
+    categories = [
+        one
+        for _, one in check.entries("categories")
+        if type(one.get("id")) is int and isinstance(one.get("name"), str)
+    ]
+    new_ids: dict[int | str | None, int] = {}
+    for group in categories_alike(categories):
+        first, *others = group
+        names = ", ".join(shown(one["name"]) for one in group)
+        first["name"] = first["name"].strip()
+        new_ids |= {one["id"]: first["id"] for one in others}
+        _remove(check, "categories", others)
+        yield f"categories: {names} are now {shown(first['name'])}"
+    for _, one in check.entries("annotations"):
+        if _id(one.get("category_id")) in new_ids:
             one["category_id"] = new_ids[one["category_id"]]
+
+
+def _remove(check: SplitCheck, key: str, entries: list[dict]) -> None:
+    """Remove these objects, but none that are equal, from one of COCO's three lists."""
+    if entries:
+        removed = set(map(id, entries))
+        check.content[key] = [one for one in check.content[key] if id(one) not in removed]
 
 
 def _id(value: Any) -> int | str | None:
     return value if type(value) in (int, str) else None
 
 
-def _copy_images(check: SplitCheck, into: Path) -> None:
-    """Copy the images of a split into a folder of its own, and name them so."""
-    root, split = check.split.image_root, check.split.name
+def _copy_images(check: SplitCheck, into: Path, prefix: str) -> None:
+    """Copy the images of a split, with a prefix to their names."""
+    root = check.split.image_root
     for (_, image), facts in zip(check.entries("images"), check.facts, strict=True):
         name = image.get("file_name")
         if not isinstance(name, str) or facts.stamp is None:
             continue  # it is not there, or was refused
-        to = into / split / name
+        to = into / f"{prefix}{name}"
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, to)
-        image["file_name"] = f"{split}/{name}"
+        image["file_name"] = f"{prefix}{name}"

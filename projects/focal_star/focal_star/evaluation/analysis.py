@@ -77,7 +77,7 @@ def analyse(
         Plain values, None for undefined ones:
 
         - ``counts``: ``images``, ``instances`` (objects without crowds), ``detections`` (at most
-          100 per image and category).
+          ``max_detections`` per image and category).
         - ``bootstrap``: ``AP`` of resamples of the images, see
           :mod:`focal_star.evaluation.resampling`; None without resamples.
         - ``precision_recall``: for the IoU thresholds "0.50", "0.75" and "mean" (over all, 0.50

@@ -12,7 +12,8 @@ from focal_star.io.writing import write_whole
 
 MATCHES_FILE = "matches.json"
 FALSE, IGNORED = -1, -2
-"""In ``MATCHES_FILE``: a false positive; an ignored detection (on a crowd, or after the 100th)."""
+"""In ``MATCHES_FILE``: a false positive; an ignored detection (on a crowd, or beyond
+``max_detections``)."""
 
 IMAGES_AT_ONCE = 25
 """COCOeval's Python objects of 5,000 images take gigabytes; they are read in batches."""
@@ -22,9 +23,9 @@ IMAGES_AT_ONCE = 25
 class Matches:
     """The basis of AP, miss rate and recall: I images, K categories, T IoU thresholds.
 
-    The D detections (at most 100 per image and category) are sorted by category, then by falling
-    score, then by image, then in the given order. The G objects, without crowds, are sorted by
-    category, then by image.
+    The D detections (at most ``max_detections`` per image and category) are sorted by category,
+    then by falling score, then by image, then in the given order. The G objects, without crowds,
+    are sorted by category, then by image.
 
     Attributes:
         image_ids: (I,) int64, ascending; ``*_image`` below are positions here.

@@ -17,7 +17,7 @@ MAX_MISSES = 12
 def recall_by_size(matches: Matches, area: np.ndarray, iou: float) -> dict[str, float]:
     """The fraction of all objects, whatever their category, that are found.
 
-    Up to 100 detections per image and category count, whatever their score.
+    Up to ``max_detections`` per image and category count, whatever their score.
 
     Args:
         matches: what was found.

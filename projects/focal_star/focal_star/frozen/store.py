@@ -27,6 +27,7 @@ from torch import Tensor
 
 from focal_star.cached.anchor_labels import cached_labels
 from focal_star.cached.objects import CachedObjects, save_objects
+from focal_star.config.checks import leaves
 from focal_star.data.images import read_image
 from focal_star.errors import ConfigError
 from focal_star.frozen.views import Recipe, view
@@ -44,6 +45,22 @@ MAX_BYTES = 4 * 2**30
 
 MAX_IMAGES = 12_000
 """The maximum number of images of a store; a training of a few minutes reads fewer views."""
+
+PIXEL_MEAN, PIXEL_STD = 127, 128
+"""The normalisation of the pixels of a view, which are RGB."""
+
+FIXED = {
+    "INPUT.FORMAT": "RGB",
+    "INPUT.RANDOM_FLIP": "none",
+    "INPUT.CROP.ENABLED": False,
+    "MODEL.PIXEL_MEAN": [PIXEL_MEAN] * 3,
+    "MODEL.PIXEL_STD": [PIXEL_STD] * 3,
+}
+"""Keys of the config that do not change the views -> their only valid values with stored views.
+
+With another value, the images in the evaluation would differ from the views in training, or a key
+would have no effect.
+"""
 
 Record = dict[str, Any]
 """Detectron2's record of an image."""
@@ -98,13 +115,10 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
             ones are used.
 
     Raises:
-        ConfigError: the size is no multiple of the network's largest stride.
+        ConfigError: the size is no multiple of the network's largest stride, or a key of ``FIXED``
+            has another value.
     """
-    if cfg.INPUT.SHORT_EDGE is None or cfg.INPUT.SHORT_EDGE % net.size_divisibility:
-        raise ConfigError(
-            f"INPUT.SHORT_EDGE is {cfg.INPUT.SHORT_EDGE}; valid with VIEWS.PER_IMAGE: a multiple "
-            f"of {net.size_divisibility}"
-        )
+    _check(cfg, net)
     if len(records) > MAX_IMAGES:
         logger.warning("Of %d images, %d are used", len(records), MAX_IMAGES)
         records = [records[i * len(records) // MAX_IMAGES] for i in range(MAX_IMAGES)]
@@ -118,6 +132,20 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
             os.utime(folder)
             forget_oldest(folder.parent, MAX_BYTES, keep=folder)
     return found
+
+
+def _check(cfg: CfgNode, net: EfficientNetLite0) -> None:
+    values = dict(leaves(cfg))
+    valid = {key: str(value) for key, value in FIXED.items() if values[key] != value}
+    if cfg.INPUT.SHORT_EDGE is None or cfg.INPUT.SHORT_EDGE % net.size_divisibility:
+        valid["INPUT.SHORT_EDGE"] = f"a multiple of {net.size_divisibility}"
+    if valid:
+        raise ConfigError(
+            "; ".join(
+                f"{key} is {values[key]}; valid with VIEWS.PER_IMAGE: {words}"
+                for key, words in valid.items()
+            )
+        )
 
 
 def row_length(size: int) -> int:
@@ -236,7 +264,8 @@ def _views_of(
         seen, moved, kept = view(image, boxes, recipe, random)
         pixels = torch.from_numpy(np.array(seen, np.float32)).permute(2, 0, 1)[None]
         with torch.no_grad():
-            maps = net.maps(((pixels - 127) / 128).contiguous(memory_format=torch.channels_last))
+            pixels = (pixels - PIXEL_MEAN) / PIXEL_STD
+            maps = net.maps(pixels.contiguous(memory_format=torch.channels_last))
         row[:] = np.concatenate([_flat(maps[name]) for name in OUTPUTS])
         found.append((moved, classes[kept]))
     return found

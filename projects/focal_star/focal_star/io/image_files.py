@@ -42,8 +42,8 @@ CONVERSIONS = {
 """Kind of conversion that may lose something -> the file's property, and how it is converted."""
 
 SUFFIXES = frozenset(
-    [".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png"]
-    + [".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
+    [".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"]
+    + [".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
 )
 """The ends of the names of image files, in lower case."""
 
@@ -56,6 +56,7 @@ MIN_BITS, MAX_BITS = 8, 16
 _NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 """TIFF's PhotometricInterpretation -> number of bands that are colours."""
 
+_WIDTH, _LENGTH = 256, 257
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
 _ORIENTATION = 0x0112
 
@@ -149,7 +150,7 @@ def decode(
         if max_pixels and file.width * file.height > max_pixels:
             size = f"{file.width} x {file.height} px, more than {max_pixels} in all"
             raise PhotographError(f"it could be a decompression bomb: {size}; {_RAISE}")
-        stored_size = file.size
+        stored_size = _stored_size(file)
         several = {SEVERAL_IMAGES} if _has_several(file) else set()
         image, kinds, max_value = _read(source, file, bit_depth)
     conversions = Conversions(frozenset(kinds | several), max_value)
@@ -163,7 +164,7 @@ def upright_size(path: Path) -> tuple[int, int]:
         PhotographError: it cannot be read as an image.
     """
     with _refusing(), _open(path) as file:
-        width, height = file.size
+        width, height = _stored_size(file)
         is_turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         return (height, width) if is_turned else (width, height)
 
@@ -199,16 +200,26 @@ def find_conversions(source: Source) -> Conversions:
 
 def _open(source: Source) -> ImageFile.ImageFile:
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Image.UnidentifiedImageError as error:
         start = source[:32] if isinstance(source, bytes) else _start_of(source)
         text = f"it is not an image of a known format{seems_to_be(start)}"
         raise PhotographError(text) from error
+    if file.format == "TIFF":
+        # With a name, newer versions of Pillow map a turned one into memory with swapped sides.
+        file.filename = ""
+    return file
 
 
 def _start_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(32)
+
+
+def _stored_size(file: Image.Image) -> tuple[int, int]:
+    """(width, height) in px before turning; newer versions of Pillow open a turned TIFF upright."""
+    tags = _tiff_tags(file)
+    return file.size if tags is None else (tags[_WIDTH], tags[_LENGTH])
 
 
 def _has_several(file: Image.Image) -> bool:
@@ -304,7 +315,7 @@ def _has_extra_band(file: ImageFile.ImageFile) -> bool:
     return tags.get(_SAMPLES_PER_PIXEL, 1) > num_colours
 
 
-def _tiff_tags(file: ImageFile.ImageFile) -> ImageFileDirectory_v2 | None:
+def _tiff_tags(file: Image.Image) -> ImageFileDirectory_v2 | None:
     """The tags of a TIFF; None for a file of another format."""
     if file.format != "TIFF":  # other formats are read by subclasses of Pillow's TiffImageFile
         return None

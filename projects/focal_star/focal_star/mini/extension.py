@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 
@@ -44,10 +45,15 @@ class Mini(Extension):
 
     def rules(self) -> Mapping[str, Rule]:
         return {
-            "PRETRAINING.SHORT_EDGE": (
-                lambda value: type(value) is int and 1 <= value <= MAX_PX,
-                f"a whole number of px <= {MAX_PX} and >= 1",
-            )
+            "PRETRAINING.MAX_ITER": (_is_count, "a whole number of iterations >= 1"),
+            "PRETRAINING.IMS_PER_BATCH": (_is_count, "a whole number of crops >= 1"),
+            **{
+                f"PRETRAINING.{name}": (
+                    lambda value: _is_count(value) and value <= MAX_PX,
+                    f"a whole number of px <= {MAX_PX} and >= 1",
+                )
+                for name in ("SHORT_EDGE", "CROP_SIZE")
+            },
         }
 
     def trainer_class(self, trainer: type) -> type[Trainer]:
@@ -69,6 +75,10 @@ class Mini(Extension):
 
     def missing_weights(self, cfg: CfgNode, dataset_sha256: str) -> Path | None:
         return pretraining.missing_weights(cfg, dataset_sha256)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
 
 
 EXTENSION = Mini()

@@ -67,10 +67,10 @@ def masked_smooth_l1(
     predicted, mask = cat(pred_anchor_deltas, dim=1), pos_mask[..., None]  # (N, R, 4), (N, R, 1)
     wanted = _deltas(Boxes.cat(anchors).tensor, torch.stack(gt_boxes), transform)
     # The logarithm of a box without area, and its gradient, must not reach the sum.
-    error = (predicted - torch.where(mask, wanted, predicted.detach())).abs()
+    error = torch.where(mask, predicted - wanted, 0.0).abs()
     if beta >= L1_BELOW:
         error = torch.where(error < beta, 0.5 * error**2 / beta, error - 0.5 * beta)
-    return torch.where(mask, error, 0.0).sum()
+    return error.sum()
 
 
 def _deltas(anchors: Tensor, boxes: Tensor, transform: Box2BoxTransform) -> Tensor:

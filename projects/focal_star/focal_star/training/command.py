@@ -26,6 +26,7 @@ from focal_star.training import engine, interruption
 from focal_star.training.events import naming
 from focal_star.training.outcome import DIVERGED as HAS_DIVERGED
 from focal_star.training.ranks import on_main_process
+from focal_star.training.resume import trained_weights
 from focal_star.training.set_aside import evaluation_folder
 from focal_star.training.sole_training import sole_training
 
@@ -121,9 +122,11 @@ def _train_or_evaluate(args: argparse.Namespace) -> str | None:
     trusted = _take_trust(cfg)
     check_device(cfg)
     if args.eval_only:
+        folder = Path(cfg.OUTPUT_DIR)
+        if args.resume and (path := on_main_process(lambda: trained_weights(folder))):
+            cfg.MODEL.WEIGHTS = str(path)
         if not cfg.MODEL.WEIGHTS:
             raise ConfigError("--eval-only needs a checkpoint; add: MODEL.WEIGHTS model_final.pth")
-        folder = Path(cfg.OUTPUT_DIR)
         cfg.OUTPUT_DIR = str(on_main_process(lambda: evaluation_folder(folder)))
         _log_to(cfg)
         _set_up(cfg, args)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
@@ -75,7 +76,10 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     weights = {"path": cfg.MODEL.WEIGHTS, "sha256": ""}
     if maker := extensions.weights_maker(cfg):
         if folder is None and maker.weights_need_folder:
-            raise ConfigError("PRETRAINING.ENABLED needs digits_in_scenes or a DATASETS.FOLDER")
+            raise ConfigError(
+                "these initial weights need a data set in a folder: digits_in_scenes or a "
+                "DATASETS.FOLDER"
+            )
         sha256 = dataset_sha256(folder) if folder and maker.weights_need_folder else ""
         path = maker.initial_weights(cfg, sha256)
         cfg.MODEL.WEIGHTS = str(path)
@@ -111,6 +115,7 @@ def train(
 
     Raises:
         ConfigError: the config cannot be used, or is not the one of the training to resume.
+        SystemExit: the results are not ``TEST.EXPECTED_RESULTS``; all files are written.
     """
     check_config(cfg)
     check_derived(cfg)
@@ -121,8 +126,6 @@ def train(
         logger.info("%s is there: the training is done already", folder / RESULT_FILE)
         on_main_process(lambda: checkpoints.clear(folder))
         return start.outcome
-    for warning in schedule_warnings(cfg):
-        logger.warning(warning)
     if len(cfg.DATASETS.TEST) > 1:
         logger.warning("%s has no AP of several DATASETS.TEST; metrics.json has it", RESULT_FILE)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,6 +141,8 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     cfg = _with_seed(cfg, start.state)
     seed_all_rng(cfg.SEED + comm.get_rank())
     trainer = extensions.trainer_class(cfg, Trainer)(cfg, start.state, trusted)
+    for warning in schedule_warnings(trainer.cfg):
+        logger.warning(warning)
     period = trainer.cfg.SOLVER.CHECKPOINT_PERIOD
     guard = DivergenceGuard({CONFIG: config})
     trainer.register_hooks([watch, guard, CheckpointHook(period, config)])
@@ -152,7 +157,7 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
     distribution = None
     if cfg.TEST.LOSS_DISTRIBUTION and cfg.DATASETS.TEST and is_dense and not diverged:
         distribution = loss_distribution(
-            cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES, trainer.validation_mapper
+            trainer.cfg, model, cfg.TEST.LOSS_DISTRIBUTION_IMAGES, trainer.validation_mapper
         )
     candidates_per_image = candidates.per_image()
     outcome = {
@@ -179,6 +184,8 @@ def _train(cfg: CfgNode, start: Start, trusted: bool) -> dict[str, Any]:
         CONFIG: config,
     }
     on_main_process(lambda: _finish(cfg, trainer.checkpointer, outcome))
+    if not diverged and comm.is_main_process():
+        verify_results(cfg, trainer._last_eval_results)
     return outcome
 
 
@@ -202,11 +209,15 @@ def evaluate(cfg: CfgNode, trusted: bool = False) -> dict[str, dict[str, float]]
 
     Raises:
         ConfigError: the config cannot be used, or the weights do not fill the model.
+        SystemExit: the results are not ``TEST.EXPECTED_RESULTS``.
     """
     check_config(cfg)
     check_derived(cfg)
     flush_subnormals(cfg)
-    return Trainer.test(cfg, load_model(cfg, trusted))
+    results = Trainer.test(cfg, load_model(cfg, trusted))
+    if comm.is_main_process():
+        verify_results(cfg, results)
+    return results
 
 
 def load_model(cfg: CfgNode, trusted: bool = False) -> torch.nn.Module:

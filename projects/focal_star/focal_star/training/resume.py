@@ -2,8 +2,8 @@
 
 Detectron2 keeps the weights, the schedule and (main, not 0.5) the optimizer. Beside these a
 training depends on RetinaNet's running loss normalizer, the random generators, the place in the
-stream of batches, the best score so far, and, for what it writes, the smoothing windows of its
-event storage. Each process has its own of some of these.
+stream of batches, and, for what it writes, the smoothing windows of its event storage. Each process
+has its own of some of these.
 """
 
 import logging
@@ -113,6 +113,12 @@ def find_start(cfg: CfgNode, resume: bool, config_file: str = "") -> Start:
         changes = _changes(state, given, path)
     logger.info("Resuming from %s", path)
     return Start(given, state, changes)
+
+
+def trained_weights(folder: Path) -> Path | None:
+    """The weights of the training in a folder: the final ones, or those of its last checkpoint."""
+    final = folder / "model_final.pth"
+    return final if final.is_file() else checkpoints.newest_usable(folder)
 
 
 @contextmanager

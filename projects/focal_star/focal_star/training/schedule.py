@@ -1,8 +1,25 @@
-"""Checks before the training whether a schedule ever reaches its learning rate."""
+"""The schedule for a number of processes, and whether it ever reaches its learning rate."""
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer
 from detectron2.solver import build_lr_scheduler
+
+
+def scaled_to(cfg: CfgNode, processes: int) -> CfgNode:
+    """The config as a training in so many processes has it, by ``SOLVER.REFERENCE_WORLD_SIZE``.
+
+    Detectron2 scales its own keys, to which this adds ``TEST.LOSS_PERIOD``.
+    """
+    scaled = DefaultTrainer.auto_scale_workers(cfg, processes)
+    if scaled is cfg or not cfg.TEST.LOSS_PERIOD:
+        return scaled
+    scale = processes / cfg.SOLVER.REFERENCE_WORLD_SIZE
+    scaled.defrost()
+    scaled.TEST.LOSS_PERIOD = max(1, round(cfg.TEST.LOSS_PERIOD / scale))
+    if cfg.is_frozen():
+        scaled.freeze()
+    return scaled
 
 
 def schedule_warnings(cfg: CfgNode) -> list[str]:

@@ -12,7 +12,6 @@ from detectron2.engine.train_loop import SimpleTrainer, TrainerBase
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
 
-from focal_star.compat import best_checkpointers
 from focal_star.data.batches import TrainBatches
 from focal_star.data.evaluation_batches import test_batches
 from focal_star.data.loader import EndingLoader
@@ -33,6 +32,7 @@ from focal_star.training.events import EventsWriter, MetricsWriter, naming
 from focal_star.training.mixed_precision import MixedPrecisionLoop
 from focal_star.training.optimizer import build_optimizer
 from focal_star.training.resume import rank_state, set_rank_state
+from focal_star.training.schedule import scaled_to
 from focal_star.training.services import Services
 from focal_star.training.validation import ValidationLosses
 
@@ -53,6 +53,7 @@ class Trainer(DefaultTrainer):
             start: what :meth:`full_state` returned, to resume from; None for the beginning.
             trusted: whether code that the file of the initial weights holds is run.
         """
+        cfg = scaled_to(cfg, comm.get_world_size())
         self.start = start
         self.interrupted = False
         self.validation_mapper: Mapper = build_validation_mapper(cfg, cached=True)
@@ -174,19 +175,16 @@ class Trainer(DefaultTrainer):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         state["_trainer"] = self._trainer.state_dict()  # the optimizer, which 0.5 leaves out
-        best = best_checkpointers(self._hooks)
-        state["best"] = [(hook.best_metric, hook.best_iter) for hook in best]
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         TrainerBase.load_state_dict(self, state)
         self._trainer.load_state_dict(state["_trainer"])
-        for hook, best in zip(best_checkpointers(self._hooks), state["best"], strict=True):
-            hook.best_metric, hook.best_iter = best
 
-    def train(self) -> dict[str, Any] | None:
+    def train(self) -> None:
         try:
-            return super().train()
+            # DefaultTrainer's would exit here where ``TEST.EXPECTED_RESULTS`` are not reached.
+            TrainerBase.train(self, self.start_iter, self.max_iter)
         finally:
             self.data_loader.close()
 

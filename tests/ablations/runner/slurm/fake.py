@@ -21,6 +21,7 @@ class FakeSlurm:
         submitted: the cells of each array.
         commands: those that were called, but for squeue.
         answers: what squeue does: None to answer, or an error.
+        refusals: what sbatch does: None to accept an array, or an error.
         pauses: at how many looks nothing moves.
         dies_at: the task after which the submitter dies.
     """
@@ -28,7 +29,7 @@ class FakeSlurm:
     def __init__(self):
         self.does, self.submitted, self.commands, self.answers = {}, [], [], []
         self.tasks = {}  # (name, index) -> [job, SLURM's state]
-        self.refusal, self.pauses, self.dies_at = None, 0, None
+        self.refusals, self.pauses, self.dies_at = [], 0, None
 
     def executor(self, folder, cluster, **_):
         return SimpleNamespace(
@@ -36,8 +37,9 @@ class FakeSlurm:
         )
 
     def _name(self, name, **parameters):
-        if self.refusal:
-            raise self.refusal
+        refusal = self.refusals.pop(0) if self.refusals else None
+        if refusal:
+            raise refusal
         self.name, self.parameters = name, parameters
         self.submitted.append([])
 

@@ -103,5 +103,5 @@ def test_cluster_refuses_options(cluster, checkout):
     checkout.env["SBATCH_RESERVATION"] = "none"
     submitter = checkout.submit([0.1, 0.25], {})
     assert submitter.end() == 2
-    assert "the cells cannot be submitted: sbatch: error:" in submitter.log()
+    assert "2 cells cannot be submitted: sbatch: error:" in submitter.log()
     assert "Traceback" not in submitter.log()

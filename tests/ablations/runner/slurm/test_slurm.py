@@ -42,16 +42,14 @@ def in_file(request):
 
 
 @pytest.fixture
-def died(request_, fake_slurm, monkeypatch):
+def died(request_, fake_slurm):
     """A function: a submitter submits cells, looks at them, and dies; the cells continue."""
 
     def die(does, looks=1):
-        with monkeypatch.context() as patch:
-            patch.setattr(slurm_arrays.Arrays, "cancel", lambda self: None)
-            fake_slurm.does = does
-            fake_slurm.answers = [None] * looks + [Death()]
-            with pytest.raises(Death):
-                run(request_)
+        fake_slurm.does = does
+        fake_slurm.answers = [None] * looks + [Death()]
+        with pytest.raises(Death):
+            run(request_)
         fake_slurm.does, fake_slurm.answers, fake_slurm.dies_at = {}, [], None
 
     return die
@@ -273,9 +271,36 @@ def test_array_that_may_be_running_is_not_resubmitted(fake_slurm, request_, died
 
 
 def test_cluster_refuses_the_cells(fake_slurm, request_):
-    fake_slurm.refusal = RuntimeError("sbatch: error: invalid partition specified: gpus")
-    with pytest.raises(RunError, match="cannot be submitted: sbatch: error: invalid partition"):
+    fake_slurm.refusals = [RuntimeError("sbatch: error: invalid partition specified: gpus")]
+    with pytest.raises(RunError, match="3 cells cannot be submitted: sbatch: error: invalid part"):
         run(request_)
+
+
+TIMED_OUT = RuntimeError("sbatch: error: Batch job submission failed: Socket timed out")
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
+def test_a_refused_resubmission_stops_no_other_cell(workplace, fake_slurm, request_, state, capsys):
+    lost = ids(request_)[0]
+    fake_slurm.does = {lost: [state]}
+    fake_slurm.refusals = [None, TIMED_OUT, TIMED_OUT]
+    assert run(replace(request_, retries=1)) == 0
+    assert fake_slurm.submitted == [ids(request_), [lost]] and fake_slurm.commands == []
+    assert {record.status for record in workplace.records().values()} == {DONE}
+    shown = capsys.readouterr().out
+    assert shown.count("1 cells cannot be submitted: sbatch: error: Batch job") == 1
+    reason = "preempted, submitted again" if state == "PREEMPTED" else "its process died"
+    assert shown.count(f"{lost}: ") == 2 and f"{lost}: {reason}" in shown
+
+
+def test_a_refused_second_array_leaves_the_first_running(fake_slurm, request_, monkeypatch):
+    monkeypatch.setattr(slurm_arrays, "MAX_CELLS", 2)
+    fake_slurm.refusals = [None, TIMED_OUT]
+    with pytest.raises(RunError, match="1 cells cannot be .* Socket timed out; 2 are in the queue"):
+        run(request_)
+    assert fake_slurm.commands == []
+    assert run(request_) == 0
+    assert fake_slurm.submitted == [ids(request_)[:2], ids(request_)[2:]]
 
 
 def test_arrays_have_a_max_size(workplace, fake_slurm, monkeypatch):

@@ -162,7 +162,7 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
         (["inner/instances_train.json"], "the data set seems to be the folder inner/ in it"),
         (["photos/a.png"], "there are images, but no annotation file"),
         (["a/b/instances_train.json"], "the data set seems to be the folder a/b/ in it"),
-        (["train/images/a.png", "train/labels/a.txt"], "nearest layout is YOLO's"),
+        (["train/images/a.png", "train/labels/a.txt"], "or classes.txt, which names the classes"),
         (["annotations/a.json", "images/a.png"], "nearest layout is COCO's"),
         (["a.png", "a.json"], "JSON files of LabelMe, with one file per image, must be"),
         (["images/a.png", "boxes.csv"], "CSV files are not read; convert them to COCO's"),
@@ -324,3 +324,25 @@ def test_boxes_of_polygons_are_no_corners(tiny, has_boxes):
     tiny.write()
     lines = check_folder(tiny.folder).describe()["train"]["warnings"]
     assert any("could also be two corners" in line for line in lines) == has_boxes
+
+
+@pytest.mark.parametrize(
+    ("attributes", "segmentation", "box"),
+    [
+        ({"occluded": False, "rotation": 90.0}, [], [9, 10, 30, 20]),
+        ({"occluded": False, "rotation": 0.0}, [], [14, 5, 20, 30]),
+        ({"occluded": False, "rotation": "90"}, [], [14, 5, 20, 30]),
+        ({"rotation": 90.0}, [], [14, 5, 20, 30]),  # of another tool
+        ({"occluded": False, "rotation": 90.0}, [[14, 5, 34, 5, 34, 35, 14, 35]], [14, 5, 20, 30]),
+    ],
+)
+def test_rotated_boxes_in_cocos_format_of_cvat(tiny, attributes, segmentation, box):
+    """A quarter turn of 20 x 30 px around (24, 20)."""
+    one = tiny.json["train"]["annotations"][0]
+    one |= {"bbox": [14, 5, 20, 30], "attributes": attributes, "segmentation": segmentation}
+    tiny.write()
+    check = check_folder(tiny.folder)
+    assert check.problems == []
+    assert check.dataset.contents["train"]["annotations"][0]["bbox"] == box
+    warned = [line for line in check.describe()["train"]["warnings"] if "rotated" in line]
+    assert len(warned) == (box == [9, 10, 30, 20])

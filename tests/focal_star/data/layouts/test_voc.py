@@ -213,6 +213,9 @@ FAULTS: dict[str, tuple[Any, str, list[str]]] = {
     "no box": (XML.format(""), "not-voc", ["object 1: <bndbox> must have xmin", "None"]),
     "box of words": (XML.format(BOX.format("a", 3)), "not-voc", ["<bndbox>", "'a'"]),
     "box not finite": (XML.format(BOX.format("nan", "inf")), "not-voc", ["'nan', '1', 'inf'"]),
+    "box too wide for a float": (
+        XML.format(BOX.format("-1.7e308", "1.7e308")), "box-not-finite", ["object 1", "inf"],
+    ),
     "box turned": (XML.format(BOX.format(9, 3)), "not-voc", ["not be below xmin", "'9'"]),
     "box outside": (XML.format(BOX.format(9, 70)), "box-outside", ["000001.xml: object 1", "x 8"]),
     "name of two lines": (
@@ -378,6 +381,7 @@ def test_names_of_classes_beside_xml_are_no_yolo(tmp_path, voc_2007):
         for path in (voc_2007.folder / part).iterdir():
             path.rename(folder / path.name)
     (folder / "classes.txt").write_text("dog\ncat\n")
+    (folder / "README.txt").write_text("Photographs of dogs and cats.\n")
     assert check_folder(folder).problems == []
 
 

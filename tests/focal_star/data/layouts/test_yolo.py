@@ -199,12 +199,13 @@ def test_broken_images_are_named(small):
     assert kind == "broken-image" and "'images/train/0.png'" in message
 
 
-def test_an_image_counts_as_it_is_looked_at(small):
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_an_image_counts_as_it_is_looked_at(small, suffix):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn: 40 x 80 px upright
-    Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(
-        small.folder / "images/train/0.png", exif=exif
-    )
+    path = small.folder / "images/train/0.png"
+    path.unlink()
+    Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(path.with_suffix(suffix), exif=exif)
     assert small.boxes()[0] == [15, 20, 10, 40]
 
 

@@ -73,6 +73,13 @@ def test_16_bits_in_use_and_a_chosen_depth_need_no_key(tmp_path):
     assert line.endswith("the largest value is 4000, and INPUT.BIT_DEPTH 12 makes 4095 white")
 
 
+def test_images_that_a_browser_saved_are_found(voc_2007):
+    """Chrome names some JPEGs so."""
+    path = voc_2007.folder / "JPEGImages" / "000001.jpg"
+    path.rename(path.with_suffix(".jfif"))
+    assert checks.check_folder(voc_2007.folder).problems == []
+
+
 @pytest.mark.parametrize("command", ["check", "describe"])
 def test_the_commands_warn(tiny, capsys, command):
     tiny.write()

@@ -282,6 +282,19 @@ def test_a_float16_gradient_survives_until_the_loss_is_scaled():
     torch.testing.assert_close(logits.grad.float(), expected.expand(1, K), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("form", [forms.in_blocks, forms.in_masked_blocks])
+def test_a_loss_scale_too_large_for_float16_overflows(form):
+    """A GradScaler then skips the step and halves its scale; a clipped gradient would be wrong."""
+    logits = torch.full((1, 1), -4.595, dtype=torch.float16, requires_grad=True)  # sigmoid is .01
+    options = {"alpha": 0.25, "gamma": 2.0, "weight_cap": None, "scale": 0.01}
+    gradients = []
+    for loss_scale in (1, 128, 65536):
+        loss = fused_loss("focal_star", logits, torch.tensor([0]), form=form, **options)
+        gradients.append(torch.autograd.grad(loss * loss_scale, logits)[0].item())
+    assert gradients[1] == pytest.approx(128 * gradients[0], rel=1e-3)
+    assert gradients[2] == float("-inf")
+
+
 def test_logits_of_any_layout():
     logits, labels = random_logits(), random_labels()
     expected = fused("focal", logits, labels, alpha=0.25, gamma=2.0)

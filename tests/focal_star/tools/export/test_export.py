@@ -87,7 +87,7 @@ def test_a_file_finds_what_the_model_finds(checkpoint, scene, tmp_path, capsys, 
     about = json.loads(path.with_name("exported.json").read_text())
     assert about["input"]["size"] == ("any" if form.any_size else "fixed")
     assert about["input"]["channels"] == "BGR" and about["classes"] == list("0123456789")
-    assert about["detections_compared"] > 10
+    assert about["detections_compared"] > 10 and about["verified"]
 
 
 def test_every_format_is_compared_here():
@@ -101,6 +101,16 @@ def test_nothing_found_is_no_error(tmp_path, save_busy_detector):
     with torch.no_grad():
         boxes, scores, classes = graph(torch.zeros(3, 64, 64))
     assert (boxes.shape, scores.shape, classes.shape) == ((0, 4), (0,), (0,))
+
+
+def test_a_file_that_has_nothing_to_compare_is_not_verified(tmp_path, save_busy_detector, capsys):
+    cfg = load_config(MINI, [*OPTIONS, "MODEL.RETINANET.SCORE_THRESH_TEST", "0.9999"])
+    path = tmp_path / "exported"
+    weights = save_busy_detector(tmp_path, cfg)
+    assert run(weights, "--format", "torchscript", "--output", str(path)) == 0
+    assert "Not verified: the model finds nothing" in capsys.readouterr().out
+    about = json.loads(path.with_name("exported.json").read_text())
+    assert about["detections_compared"] == 0 and not about["verified"]
 
 
 def shifted(self, *candidates):

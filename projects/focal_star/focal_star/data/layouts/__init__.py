@@ -1,1 +1,1 @@
-"""The layouts of data sets that are read: COCO's and Pascal VOC's."""
+"""The layouts of data sets that are read: those of COCO, Pascal VOC, YOLO, CVAT and FiftyOne."""

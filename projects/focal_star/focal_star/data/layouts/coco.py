@@ -10,17 +10,18 @@
 * ``train.json`` and ``val.json``, beside the images or in ``annotations/``.
 
 The validation split may be named ``val``, ``valid`` or ``validation``, and ``test`` where there is
-none of these. A folder that has none of these layouts is treated as the first, so that the missing
-files can be named.
+none of these. A training split alone counts as data without splits, except in the first layout and
+in COCO's own with a year. A folder that has none of these layouts is treated as the first, so that
+the missing files can be named.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from focal_star.data.layouts.problems import holds
-from focal_star.data.layouts.split import Split
+from focal_star.data.layouts.split import HELD_OUT_NAMES, TRAIN_NAMES, Split
 
 LAYOUTS = (
     "instances_train.json, instances_val.json and images/",
@@ -30,28 +31,6 @@ LAYOUTS = (
     "train/labels.json, train/data/, val/labels.json and val/data/ (FiftyOne's)",
 )
 """The layouts, in words."""
-
-TRAIN_NAMES = ("train", "training")
-VAL_NAMES = ("val", "valid", "validation", "test", "testing")
-"""Names of the splits in files and folders, the preferred ones first; upper case counts as well."""
-
-
-def splits_by_name(names: Iterable[str]) -> dict[str, str]:
-    """Name -> "train", "val", or "" for the test data beside validation data.
-
-    Args:
-        names: of subsets, tags or folders; others than names of splits are left out.
-
-    Returns:
-        Nothing where no name is that of a validation split.
-    """
-    lower = {name: name.lower() for name in names}
-    val = next((one for one in VAL_NAMES if one in lower.values()), None)
-    if val is None:
-        return {}
-    split_of = dict.fromkeys(TRAIN_NAMES, "train") | dict.fromkeys(VAL_NAMES, "") | {val: "val"}
-    return {name: split_of[one] for name, one in lower.items() if one in split_of}
-
 
 SINGLE_FILES = (
     "annotations/instances_default.json",
@@ -103,7 +82,7 @@ def single_file_of(folder: Path | str) -> Split | None:
 def is_coco(folder: Path | str) -> bool:
     """Whether a folder has an annotation file in COCO's format, of at least one split.
 
-    Exports of annotation tools with a training split alone count as data without splits.
+    A training split alone counts as data without splits (:func:`single_file_of`).
     """
     splits = splits_of(folder)
     there = any(holds(split.annotation_file.exists) for split in splits)
@@ -111,10 +90,15 @@ def is_coco(folder: Path | str) -> bool:
 
 
 def _has_only_train(splits: tuple[Split, Split]) -> bool:
-    """Whether a folder with these splits is the export of a tool with a training split alone."""
+    """Whether a folder with these splits has a training split alone.
+
+    This project's layout, and COCO's own with a year, always have both: there, the other is
+    missing.
+    """
     train, val = (split.annotation_file for split in splits)
-    is_export = train.name in _OF_TOOLS and train.parent != splits[0].folder
-    return is_export and holds(train.is_file) and not holds(val.exists)
+    is_half = train.parent == splits[0].folder and train.name == "instances_train.json"
+    is_half |= re.fullmatch(r"instances_train\d+\.json", train.name) is not None
+    return not is_half and holds(train.is_file) and not holds(val.exists)
 
 
 _OF_TOOLS = ("_annotations.coco.json", "labels.json")
@@ -126,7 +110,7 @@ Place = tuple[Path, tuple[Path, ...]]
 
 def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
     """The places of the two splits in each layout."""
-    train, val = (_names_there(folder, names) for names in (TRAIN_NAMES, VAL_NAMES))
+    train, val = (_names_there(folder, names) for names in (TRAIN_NAMES, HELD_OUT_NAMES))
     for file in _OF_TOOLS:
         yield _pick(
             [_beside(folder / half, file) for half in train],
@@ -146,7 +130,7 @@ def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
             names = _json_names(parent)
             yield _pick(
                 [_named(folder, parent, names, start, half) for half in TRAIN_NAMES],
-                [_named(folder, parent, names, start, half) for half in VAL_NAMES],
+                [_named(folder, parent, names, start, half) for half in HELD_OUT_NAMES],
             )
 
 
@@ -167,7 +151,7 @@ def _names_there(folder: Path, names: tuple[str, ...]) -> list[str]:
     except (OSError, ValueError):
         there = []
     found = [name for one in names for name in there if name.lower() == one]
-    missing = "valid" if names is VAL_NAMES else names[0]
+    missing = "valid" if names is HELD_OUT_NAMES else names[0]
     return [*found, missing]
 
 

@@ -2,22 +2,22 @@
 
 Only what has a single meaning is changed: null where the key may be missing, whole numbers with a
 point, ids that libraries cannot store, other spellings of file names, malformed segmentations
-beside a good box, an ``area`` that contradicts its box. What is doubtful in it becomes a warning,
-and everything else is left to the check.
+beside a good box, an ``area`` that contradicts its box, boxes that CVAT exports unrotated. What is
+doubtful in it becomes a warning, and everything else is left to the check.
 """
 
 import math
 import os
-import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.dataset import Dataset
-from focal_star.data.layouts.file_names import ImageFolder
+from focal_star.data.layouts.file_names import ImageFolder, is_as_named, path_below
 from focal_star.data.layouts.linked import linked_text
 from focal_star.data.layouts.problems import Doubts, holds
+from focal_star.data.layouts.rotation import box_around
 from focal_star.io.quoting import shown
 
 MAX_ID = 2**63 - 1
@@ -62,6 +62,7 @@ def make_plain(dataset: Dataset, links: bool) -> None:
     for split, content in parts.items():
         for number, entry in enumerate(_entries(content, "annotations")):
             changed |= _plain_annotation(entry, split, number, dataset.doubts)
+        changed |= _turn_boxes(content, split, dataset.doubts)
     changed |= _drop_root_category(parts, dataset.doubts)
     files = _find_files(dataset, parts, links)
     if changed or files:
@@ -199,6 +200,41 @@ def _contradicts(area: float, entry: dict) -> bool:
     return 0 <= area < 0.5 and width * height >= 4
 
 
+def _turn_boxes(content: dict, split: str, doubts: Doubts) -> bool:
+    """Replace the boxes that CVAT exports before their rotation by the upright ones around them."""
+    rotated = [
+        (number, entry, degrees)
+        for number, entry in enumerate(_entries(content, "annotations"))
+        if (degrees := _rotation(entry)) and is_box(entry.get("bbox"))
+    ]
+    if not rotated:
+        return False
+    size_of = {
+        _hashable(image.get("id")): (image["width"], image["height"])
+        for image in _entries(content, "images")
+        if are_finite([image.get("width"), image.get("height")])
+    }
+    for number, entry, degrees in rotated:
+        size = size_of.get(_hashable(entry.get("image_id")), (math.inf, math.inf))
+        left, top, width, height = entry["bbox"]
+        corners = [left, top, left + width, top + height]
+        left, top, right, bottom = box_around(corners, degrees, size)
+        entry["bbox"] = [left, top, round(right - left, 4), round(bottom - top, 4)]
+        doubts.add(split, "box-rotated", f"annotations[{number}]")
+    return True
+
+
+def _rotation(entry: dict) -> float:
+    """The rotation of a box in degrees, as CVAT writes it; 0 where there is none."""
+    attributes = entry.get("attributes")
+    if not isinstance(attributes, dict) or "occluded" not in attributes:
+        return 0  # of another tool, whose boxes may be upright
+    if entry.get("segmentation"):
+        return 0  # a polygon, whose box is upright
+    degrees: Any = attributes.get("rotation")
+    return degrees if are_finite([degrees]) else 0
+
+
 def is_box(value: Any) -> bool:
     """Whether it is four finite numbers, the last two above 0."""
     return are_finite(value) and len(value) == 4 and value[2] > 0 and value[3] > 0
@@ -276,31 +312,30 @@ def _find_files(
     """(split, position in the list of images) -> the file, where its name is spelt otherwise."""
     found = {}
     below = ImageFolder(dataset.folder)
-    for split in dataset.splits:
+    splits = dict.fromkeys(dataset.splits)  # one and the same where they are yet to be divided
+    for split in splits:
         for number, entry in enumerate(_entries(parts.get(split.name, {}), "images")):
             name = entry.get("file_name")
             if not isinstance(name, str) or not name or "\0" in name:
                 continue
             path = split.image_root / name
             leads_out = ".." in name.replace("\\", "/").split("/")
-            if holds(path.exists):
-                if leads_out:
-                    continue  # which is reported
-                if links and (target := linked_text(path)) is not None:
-                    found[split.name, number] = target
+            is_there = holds(path.exists)
+            if is_there and leads_out:
+                continue  # which is reported
+            if is_there and links and (target := linked_text(path)) is not None:
+                found[split.name, number] = target
+            elif is_there and not os.path.isabs(name):
+                continue
+            elif is_there and path.is_relative_to(dataset.folder):
+                found[split.name, number] = path
             elif leads_out or not holds(path.is_symlink):  # a link to nothing is reported as such
-                path_below = below.find(name, split.image_root)
-                if path_below is not None:
-                    found[split.name, number] = dataset.folder / path_below
-                    if not _same_letters(path_below, name):
+                place = below.find(name, split.image_root, split.name if len(splits) > 1 else "")
+                if place is not None:
+                    found[split.name, number] = file = dataset.folder / place
+                    if not is_as_named(file, name, split.image_root):
                         dataset.doubts.add(split.name, "name-found", shown(name))
     return found
-
-
-def _same_letters(path: str, name: str) -> bool:
-    """Whether a path ends with a name, in composed or decomposed letters."""
-    path, name = (unicodedata.normalize("NFC", text) for text in (path, name))
-    return f"/{path}".endswith(f"/{name}")
 
 
 def _convert(dataset: Dataset, parts: dict[str, dict], files: dict[tuple[str, int], Path]) -> None:
@@ -316,13 +351,6 @@ def _convert(dataset: Dataset, parts: dict[str, dict], files: dict[tuple[str, in
             if path is None and isinstance(name, str) and name and not os.path.isabs(name):
                 path = split.image_root / name
             if path is not None:
-                entry["file_name"] = _below(path, root)
+                entry["file_name"] = path_below(path, root)
     train, val = (replace(split, image_root=root) for split in dataset.splits)
     dataset.splits, dataset.is_converted = (train, val), True
-
-
-def _below(path: Path, root: Path) -> str:
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:  # a folder that is not spelt as the root is
-        return Path(os.path.relpath(path, root)).as_posix()

@@ -4,7 +4,7 @@
 which the box counts, around a rotated one. Subsets named as splits are the splits; other data are
 divided. FiftyOne names the file ``labels.xml``, and its images are in ``data/``. Masks, points
 and polylines are problems, and so are the tracks of a video ("CVAT for video"), because they would
-be left out.
+be left out. In "CVAT for images", the frames of a video are images whose names lack their suffix.
 """
 
 import math
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES, splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted, number_categories
-from focal_star.data.layouts.file_names import ImageFolder
+from focal_star.data.layouts.file_names import ImageFolder, is_as_named
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
-from focal_star.data.layouts.split import SOURCE
+from focal_star.data.layouts.rotation import box_around
+from focal_star.data.layouts.split import HELD_OUT_NAMES, SOURCE, TRAIN_NAMES, splits_by_name
 from focal_star.data.layouts.xml_files import parse_xml
 from focal_star.io.quoting import shown
 
@@ -66,6 +66,8 @@ def convert(folder: Path | str) -> Dataset:
     split_of = splits_by_name(subsets)
     dataset.doubts.note_unused(split_of)
     search = ImageFolder(folder)
+    places = (folder / "images", folder / "data")
+    image_root = next((place for place in places if holds(place.is_dir)), folder)
     contents: dict[str, dict[str, Any]] = {
         split: {"images": [], "annotations": []} for split in dataset.contents
     }
@@ -74,15 +76,20 @@ def convert(folder: Path | str) -> Dataset:
         split = split_of.get(subsets[number]) if split_of else "train"
         if split is None:
             add("both", "not-cvat", f"image {number}: its subset {shown(element.get('subset'))} is "
-                f"neither of {', '.join(TRAIN_NAMES + VAL_NAMES)}")  # fmt: skip
+                f"neither of {', '.join(TRAIN_NAMES + HELD_OUT_NAMES)}")  # fmt: skip
         if not split:
             continue
         content, place = contents[split], f"{file}: image {number}"
         name = element.get("name", "")
-        found = search.find(name, folder / "images" / subsets[number])
+        expected = folder / "images" / subsets[number]
+        # CVAT names the frames of a video without the suffix that it gives their files.
+        found = search.find(name, expected) or search.find(f"{name}.png", expected)
         if found is None:
             add(split, "missing-image", f"image {number}: {shown(name)} is not in the folder")
             continue
+        image = folder / found
+        if not any(is_as_named(path, name, image_root) for path in (image, image.with_suffix(""))):
+            dataset.doubts.add(split, "name-found", shown(name))
         try:
             width, height = (_side(element.get(side, "")) for side in ("width", "height"))
         except ValueError as error:
@@ -134,7 +141,7 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> tuple[str, l
         raise ValueError("it has no label")
     if element.tag == "box":
         corners = [_number(element.get(corner, "")) for corner in CORNERS]
-        corners = _rotated(corners, _number(element.get("rotation", "0")), size)
+        corners = box_around(corners, _number(element.get("rotation", "0")), size)
     elif element.tag == "polygon":
         pairs = [pair.split(",") for pair in element.get("points", "").split(";")]
         if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
@@ -145,19 +152,6 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> tuple[str, l
         raise ValueError("only boxes and polygons are read; export the others as COCO 1.0")
     left, top, right, bottom = corners
     return label, [left, top, round(right - left, 4), round(bottom - top, 4)]
-
-
-def _rotated(corners: list[float], degrees: float, size: tuple[int, int]) -> list[float]:
-    """The corners of the box around a box that is rotated around its centre, in its image."""
-    if degrees == 0:
-        return corners
-    left, top, right, bottom = corners
-    width, height = right - left, bottom - top
-    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
-    x, y = (left + right) / 2, (top + bottom) / 2
-    half_width, half_height = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
-    right, bottom = min(x + half_width, size[0]), min(y + half_height, size[1])
-    return [max(round(x - half_width, 4), 0), max(round(y - half_height, 4), 0), right, bottom]
 
 
 def _number(text: str) -> float:

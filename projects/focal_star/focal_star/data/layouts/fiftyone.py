@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.coco_values import are_finite
 from focal_star.data.layouts.dataset import Dataset, converted, number_categories
-from focal_star.data.layouts.file_names import ImageFolder, images_below
+from focal_star.data.layouts.file_names import ImageFolder, images_below, is_as_named
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import Problem, holds
-from focal_star.data.layouts.split import SOURCE
+from focal_star.data.layouts.split import SOURCE, splits_by_name
 from focal_star.io.image_files import PhotographError, upright_size
 from focal_star.io.quoting import shown
 
@@ -56,9 +55,9 @@ def convert(folder: Path | str) -> Dataset:
     content, _ = read_json(file, "both", dataset.problems, allow_mark=True)
     if content is None:
         return dataset
-    read = _samples if file.name == SAMPLES else _labels
+    is_samples = file.name == SAMPLES
     try:
-        entries = list(read(content, folder))
+        entries = list(_samples(content) if is_samples else _labels(content, folder / "data"))
     except _FiftyOneError as error:
         dataset.problems.append(Problem("both", "not-fiftyone", f"{file.name}: {error}"))
         return dataset
@@ -78,7 +77,7 @@ def convert(folder: Path | str) -> Dataset:
         (split,) = splits
         if not split:
             continue
-        found = search.find(name, folder / "data")
+        found = search.find(name, folder / "data", split if split_of else "")
         try:
             if found is None:
                 raise PhotographError(f"{shown(name)} is not in the folder")
@@ -87,6 +86,8 @@ def convert(folder: Path | str) -> Dataset:
             kind = "missing-image" if found is None else "broken-image"
             dataset.problems.append(Problem(split, kind, f"{place}: {error}"))
             continue
+        if not is_as_named(folder / found, name, folder / "data"):
+            dataset.doubts.add(split, "name-found", shown(name))
         of_split = contents[split]
         image = {"id": len(of_split["images"]) + 1, "file_name": found, SOURCE: place}
         of_split["images"].append(image | {"width": width, "height": height})
@@ -121,7 +122,7 @@ Entry = tuple[str, str, list[str], list[dict[str, Any]]]
 """The place of a sample in its file, the name of its image, its tags, its objects."""
 
 
-def _samples(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
+def _samples(content: dict[str, Any]) -> Iterator[Entry]:
     samples = content.get("samples")
     if not (isinstance(samples, list) and samples and all(isinstance(s, dict) for s in samples)):
         raise _FiftyOneError(f"samples must be a list of objects, got {shown(samples)}")
@@ -148,12 +149,12 @@ def _samples(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
         yield place, name, [t for t in tags if isinstance(t, str)], _objects(objects, place)
 
 
-def _labels(content: dict[str, Any], folder: Path) -> Iterator[Entry]:
+def _labels(content: dict[str, Any], image_folder: Path) -> Iterator[Entry]:
     labels: Any = content.get("labels")
     classes = content.get("classes")
     if not isinstance(labels, dict):
         raise _FiftyOneError(f"labels must be an object, got {shown(labels)}")
-    files = {str(Path(name).with_suffix("")): name for name in images_below(folder / "data")}
+    files = {str(Path(name).with_suffix("")): name for name in images_below(image_folder)}
     unlisted: dict[str, Any] = dict.fromkeys(sorted(set(files) - set(labels)))
     for key, value in [*labels.items(), *unlisted.items()]:
         place = f"labels[{shown(key)}]"

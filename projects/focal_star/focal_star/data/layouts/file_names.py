@@ -2,41 +2,58 @@
 
 import os
 import unicodedata
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from focal_star.data.layouts.problems import holds
+from focal_star.data.layouts.split import kinds_of_splits
 from focal_star.io.image_files import SUFFIXES
 
 MAX_FILES = 2_000_000
 """A folder with more files is not searched."""
 
+USUAL_FOLDERS = ("images", "data", "jpegimages")
+"""Folders that tools put images into, whatever folder a name says, in lower case."""
+
 
 class ImageFolder:
-    """The files below a folder, found by the end of their paths.
+    """The images below a folder, found by the end of their paths.
 
     Unicode's composed and decomposed letters, upper and lower case count as equal; a name that then
-    fits several files fits none.
+    fits several files fits none. Nor does a name fit a file whose folders say that it is another
+    image: ``cam2/0.jpg`` is not ``images/cam1/0.jpg``, and, where there is a folder ``val``,
+    ``0.jpg`` of the validation split is not ``train/0.jpg``.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def find(self, name: str, preferred: Path) -> str | None:
+    def find(self, name: str, preferred: Path, split: str = "") -> str | None:
         """The path, relative to the folder, of the file that a name means; None where unclear.
 
         Args:
             name: as an annotation file has it.
             preferred: the folder, in this one or itself, where the name was expected.
+            split: "train" or "val", to which the image belongs; "" where this is unknown.
         """
         without_query = name.partition("?")[0]  # of an address
         for spelling in dict.fromkeys((name, unquote(name), unquote(without_query))):
             parts = [p for p in spelling.replace("\\", "/").split("/") if p not in ("", ".")]
+            of_server = ".." in parts or "://" in spelling  # its folders are not those of the data
             while parts and (".." in parts or parts[0].endswith(":")):
                 parts = parts[1:]
             for start in range(len(parts)):
                 tail = parts[start:]
-                found = self._of_tail(tail)
+                found = [
+                    path
+                    for path in self._of_tail(tail)
+                    if not self._is_another(
+                        path, [] if of_server else parts[:start], tail, preferred, split
+                    )
+                ]
                 if len(found) > 1:
                     found = [f for f in found if (self.folder / f).parent == preferred] or [
                         f for f in found if _key(self.folder / f).endswith(
@@ -56,21 +73,53 @@ class ImageFolder:
             if ("/" + _key(path)).endswith(key)
         ]
 
+    def _is_another(
+        self, path: str, dropped: list[str], tail: list[str], preferred: Path, split: str
+    ) -> bool:
+        """Whether the folders of a file say that it is not the image of a name.
+
+        Args:
+            path: of the file.
+            dropped: the folders at the start of the name that the path does not have.
+            tail: the rest of the name, with which the path ends.
+            preferred: see :meth:`find`.
+            split: see :meth:`find`.
+        """
+        folders = [_key(part) for part in path.split("/")[: -len(tail)]]
+        dropped = [_key(part) for part in dropped]
+        is_doubled = dropped[-1:] == [_key(tail[0])]  # such as images/images/
+        if dropped and not is_doubled and "/".join((*folders, dropped[-1])) in self._folders:
+            return True  # the name's own folder is there, and the file is not in it
+        expected = _key(os.path.relpath(preferred, self.folder)).split("/")
+        if folders == expected[: len(folders)]:
+            return False  # it is in the expected folder, or in one that this one is in
+        own = kinds_of_splits(expected)
+        has_own_folder = bool(own) and holds(preferred.is_dir)
+        own = own or {split}
+        has_own_folder |= bool(own & self._splits)
+        if has_own_folder and kinds_of_splits(folders) - own:
+            return True  # it is in the folder of another split
+        return bool(dropped) and not all(
+            folder in USUAL_FOLDERS or kinds_of_splits([folder]) & own for folder in folders
+        )
+
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        count = 0
-        for folder, folders, names in os.walk(self.folder):
-            folders.sort()
-            below = os.path.relpath(folder, self.folder)
-            for name in sorted(names):
-                if is_image_name(name):
-                    path = name if below == "." else f"{below}/{name}"
-                    found.setdefault(_key(name), []).append(path)
-            count += len(names)
-            if count > MAX_FILES:
-                break
+        for path in images_below(self.folder):
+            found.setdefault(_key(os.path.basename(path)), []).append(path)
         return found
+
+    @cached_property
+    def _folders(self) -> set[str]:
+        """The folders with images, and those that these are in."""
+        folders = {os.path.dirname(path) for paths in self._by_name.values() for path in paths}
+        return {_key(str(p)) for folder in folders for p in PurePosixPath(folder, "*").parents}
+
+    @cached_property
+    def _splits(self) -> set[str]:
+        """The splits that these folders are named as."""
+        return kinds_of_splits(self._folders)
 
 
 class Names:
@@ -111,15 +160,43 @@ def is_image_name(name: str) -> bool:
 
 def images_below(folder: Path) -> list[str]:
     """The images below a folder, as sorted paths relative to it."""
-    found = []
+    paths = islice(files_below(folder), MAX_FILES)
+    return sorted(path for path in paths if is_image_name(os.path.basename(path)))
+
+
+def files_below(folder: Path, deep: bool = True) -> Iterator[str]:
+    """The files below a folder, or directly in it, as paths relative to it.
+
+    Hidden files and folders are left out, such as ``._a.xml`` of macOS and ``.ipynb_checkpoints``.
+    """
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(f for f in folders if not f.startswith(".")) if deep else []
         below = os.path.relpath(parent, folder)
-        found += [n if below == "." else f"{below}/{n}" for n in names if is_image_name(n)]
-        if len(found) > MAX_FILES:
-            break
-    return sorted(found)
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield name if below == "." else f"{below}/{name}"
+
+
+def path_below(path: Path, folder: Path) -> str:
+    """A path relative to a folder, also where the folder is spelt otherwise in it."""
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def is_as_named(path: Path, name: str, folder: Path) -> bool:
+    """Whether a file is below the folder where it was expected, and its path ends with its name.
+
+    Composed and decomposed letters count as equal.
+    """
+    end = _composed(f"/{name.lstrip('/')}")
+    return path.is_relative_to(folder) and _composed(path).endswith(end)
+
+
+def _composed(path: str | Path) -> str:
+    return unicodedata.normalize("NFC", str(path))
 
 
 def _key(path: str | Path) -> str:
-    return unicodedata.normalize("NFC", str(path)).casefold()
+    return _composed(path).casefold()

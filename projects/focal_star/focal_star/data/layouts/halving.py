@@ -1,46 +1,79 @@
 """Divides data that have no splits into a training and a validation split."""
 
 import hashlib
+import os
 from typing import Any
 
 from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.problems import Doubts
+from focal_star.data.layouts.split import SPLITS, kinds_of_splits, splits_by_name
 
 VAL_SHARE = 5
 """One image in this many is a validation image."""
+
+Id = int | str
 
 
 def divide(dataset: Dataset) -> None:
     """Move validation images of the training split into a split of their own.
 
-    Which ones they are depends only on their file names, so that further images move none; but at
+    Where the images are in folders that are named as splits, these are the splits. Otherwise, which
+    ones they are depends only on their file names, so that further images move none; but at
     least one image of two or more is in each split. A warning says what was done.
     """
     content = dataset.contents["train"]
-    images = [image for image in _entries(content, "images") if _is_id(image.get("id"))]
+    images = [
+        (str(image.get("file_name")), image["id"])
+        for image in _entries(content, "images")
+        if _is_id(image.get("id"))
+    ]
+    split_of = _by_folder(images, dataset.doubts) or _by_hash(images, dataset.doubts)
+    for split in SPLITS:
+        dataset.contents[split] = content | {
+            key: [
+                entry
+                for entry in _entries(content, key)
+                if split_of.get(entry[name] if _is_id(entry.get(name)) else "", "train") == split
+            ]
+            for key, name in (("images", "id"), ("annotations", "image_id"))
+        }
+
+
+def _by_folder(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
+    """Id of an image -> the split that its folder is named as, "" for none.
+
+    The folder is the first one in which the paths of the images differ. Nothing is returned where
+    there is not a folder of each split.
+    """
+    folders = {name: name.split("/")[:-1] for name, _ in images}
+    depth = len(os.path.commonprefix([*folders.values()]))
+    folder_of = {name: (parts[depth:] or ["./"])[0] for name, parts in folders.items()}
+    kind_of = {folder: " ".join(sorted(kinds_of_splits([folder]))) for folder in folder_of.values()}
+    of_kind = splits_by_name(kind_of.values())
+    split_of = {folder: of_kind.get(kind, "") for folder, kind in kind_of.items()}
+    if not set(SPLITS) <= set(split_of.values()):
+        return {}
+    doubts.note_unused(split_of)
+    return {image_id: split_of[folder_of[name]] for name, image_id in images}
+
+
+def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
+    """Id of an image -> its split."""
     ranked = sorted(
-        ((_number(image.get("file_name")), image["id"]) for image in images),
-        key=lambda pair: pair[0],
+        ((_number(name), image_id) for name, image_id in images), key=lambda one: one[0]
     )
     chosen = {image_id for number, image_id in ranked if number % VAL_SHARE == 0}
     if len(images) > 1:
         chosen = chosen or {ranked[0][1]}
         if len(chosen) == len(images):
             chosen.discard(ranked[-1][1])
-    for split, is_val in (("train", False), ("val", True)):
-        dataset.contents[split] = content | {
-            key: [
-                entry
-                for entry in _entries(content, key)
-                if (_is_id(entry.get(name)) and entry[name] in chosen) == is_val
-            ]
-            for key, name in (("images", "id"), ("annotations", "image_id"))
-        }
-    dataset.doubts.note(
+    doubts.note(
         "val",
         f"the data have no validation split, so one image in {VAL_SHARE}, chosen by a hash of its "
         "file name, is used for validation; if your images resemble each other, like frames of a "
         "video, split them yourself",
     )
+    return dict.fromkeys(chosen, "val")
 
 
 def _entries(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -52,5 +85,5 @@ def _is_id(value: Any) -> bool:
     return type(value) in (int, str)
 
 
-def _number(name: Any) -> int:
-    return int.from_bytes(hashlib.sha256(str(name).encode("utf-8", "replace")).digest()[:8], "big")
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:8], "big")

@@ -22,23 +22,25 @@ KINDS = {
     "no-images": "a split lists no image",
     "no-annotations": "a split has no object, except for crowds",
     "duplicate-category-id": "two categories of a split have the same id",
-    "duplicate-category-name": "two categories of a split have the same name",
+    "duplicate-category-name": "two categories of a split have the same name; if they mean the "
+    "same, make check FIX=folder MERGE=1 writes a copy in which they are one",
     "duplicate-image-id": "two images of a split have the same id",
     "duplicate-file-name": "two images of a split are the same file",
     "duplicate-annotation-id": "two annotations of a split have the same id",
     "path-outside": "a file_name leads out of images/",
     "missing-image": "an image that a split lists is missing",
     "broken-image": "an image cannot be decoded",
-    "image-size": "width and height are not those of the image; make check FIX=folder writes a "
-    "copy with those of the files",
+    "image-size": "width and height are missing, or are not those of the image; where another size "
+    "is given, the boxes are probably of that size, so scale or turn them as well; make check "
+    "FIX=folder writes a copy in which missing sizes are those of the files",
     "too-many-objects": "an image has more objects than anchors can be matched with",
     "unknown-image": "an annotation has the image_id of no image of its split",
     "unknown-category": "an annotation has the category_id of no category of its split",
     "box-not-finite": "a bbox is not finite",
     "empty-box": "a bbox has no area; make check FIX=folder writes a copy without boxes of width "
     "or height 0",
-    "box-outside": "a bbox extends beyond its image; make check FIX=folder writes a copy "
-    "that is clipped",
+    "box-outside": "a bbox extends beyond its image; make check FIX=folder writes a copy in which "
+    "boxes that are mostly inside are clipped",
     "normalised-boxes": "the boxes of a split are fractions of the image instead of pixels",
     "corners": "the boxes of a split are two corners instead of a corner, width and height",
     "bad-segmentation": "a segmentation is malformed",
@@ -60,6 +62,10 @@ WARNINGS = {
         "the segmentation is malformed and is left out; the detectors use only boxes",
     ),
     "box-from-polygon": ("annotation", "bbox is missing, and is computed from the segmentation"),
+    "box-rotated": (
+        "annotation",
+        "the box is rotated, as CVAT's attribute rotation says; the upright box around it is used",
+    ),
     "box-repeated": (
         "annotation",
         "an earlier annotation has the same image, box and category; remove one of them, or a "
@@ -179,7 +185,7 @@ class Doubts:
         self.notes.setdefault(split, []).append(line)
 
     def note_unused(self, split_of: dict[str, str]) -> None:
-        """Note the names that :func:`focal_star.data.layouts.coco.splits_by_name` leaves out."""
+        """Note the names that :func:`focal_star.data.layouts.split.splits_by_name` leaves out."""
         unused = [name for name, split in split_of.items() if not split]
         if unused:
             self.note("val", f"the images of {' and '.join(unused)} are not used")

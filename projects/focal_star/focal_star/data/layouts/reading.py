@@ -122,7 +122,7 @@ def _guess(folder: Path, names: set[str]) -> str:
     if "labels/" in names or ".txt" in all_ends:
         return (
             "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
-            "is missing"
+            "or classes.txt, which names the classes, is missing"
         )
     if ".xml" in all_ends:
         return "the nearest layout is Pascal VOC's, whose XML files are named as their images"

@@ -1,5 +1,7 @@
-"""One half of a data set, as every layout describes it."""
+"""One half of a data set, as every layout describes it, and the names that it goes by."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,6 +9,12 @@ SOURCE = "source"
 """Key of a converted entry: the file, and the entry there, that it was converted from."""
 
 SPLITS = ("train", "val")
+
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "valid", "validation")
+TEST_NAMES = ("test", "testing")
+HELD_OUT_NAMES = VAL_NAMES + TEST_NAMES
+"""Names of the splits in files and folders, the preferred ones first; upper case counts as well."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +38,36 @@ class Split:
     def has_file(self) -> bool:
         """Whether its entries are those of an annotation file in COCO's format."""
         return self.annotation_file != Path(self.name)
+
+
+def splits_by_name(names: Iterable[str]) -> dict[str, str]:
+    """Name -> "train", "val", or "" for the test data beside validation data.
+
+    Args:
+        names: of subsets, tags or folders; others than names of splits are left out.
+
+    Returns:
+        Nothing where no name is that of a validation split.
+    """
+    lower = {name: name.lower() for name in names}
+    val = next((one for one in HELD_OUT_NAMES if one in lower.values()), None)
+    if val is None:
+        return {}
+    split_of = dict.fromkeys(HELD_OUT_NAMES, "") | dict.fromkeys(TRAIN_NAMES, "train")
+    split_of[val] = "val"
+    return {name: split_of[one] for name, one in lower.items() if one in split_of}
+
+
+def kinds_of_splits(folders: Iterable[str]) -> set[str]:
+    """The splits in the names of folders: "val" of ``valid`` and ``images_val2017``, for example.
+
+    They are "train", "val" and "test".
+    """
+    words = {word for folder in folders for word in re.findall("[a-z]+", folder.lower())}
+    kinds = ((*TRAIN_NAMES, "trainval"), VAL_NAMES, TEST_NAMES)
+    return {names[0] for names in kinds if not words.isdisjoint(names)}
+
+
+def is_name_of_split(name: str) -> bool:
+    """Whether a folder, subset or tag of this name is a split."""
+    return name.lower() in TRAIN_NAMES + HELD_OUT_NAMES

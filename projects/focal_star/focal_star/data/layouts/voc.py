@@ -12,11 +12,18 @@ folder per split).
   2007 and 2012 is the usual "07+12". Without lists, folders that are named as splits are the
   splits. A single list (CVAT's ``default``), or none of these, is divided
   (:func:`focal_star.data.layouts.halving.divide`).
-* A line of a list is a name; a suffix (``.jpg``), folders and a flag behind it (``1``, ``-1``) are
-  allowed. Images and annotation files may be in folders.
+* Lists of other tools may be named otherwise (CVAT's ``Train`` and ``Validation``). If this is so
+  for the validation images, they are the validation split, and test images are not used. Lists may
+  also be in ``ImageSets/`` or, if both splits have one, beside ``Annotations/``.
+* A line of a list is a name; a suffix (``.jpg``), folders, and a flag (``1``, ``-1``) or the
+  annotation file behind it are allowed. Images and annotation files may be in folders.
 * An image without an annotation file has no objects: labelImg writes none for it.
 * Boxes: VOC counts pixels from 1 and includes the last, so that x is ``xmin - 1`` and the width
-  ``xmax - xmin + 1``; Detectron2's evaluation of VOC does the same.
+  ``xmax - xmin + 1``; Detectron2's evaluation of VOC does the same. Other tools count from 0:
+  where a corner of any box is there, or the files are FiftyOne's, x is ``xmin`` and the width
+  ``xmax - xmin`` in the whole data set. A line says which rule was used, except in VOC's own
+  folders with VOC's rule.
+* Of a rotated box of CVAT, the upright box around it counts.
 * Objects marked ``difficult`` become crowds (``iscrowd`` 1): not trained on, and a detection of one
   counts neither for nor against, as in VOC. Differences: Detectron2's own loader of VOC trains on
   them; and a crowd may be matched by any number of detections that lie mostly within it.
@@ -27,33 +34,31 @@ folder per split).
 A file is XML without a document type: entities are not expanded.
 """
 
-import math
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.layouts.coco import splits_by_name
 from focal_star.data.layouts.dataset import Dataset, converted, number_categories
 from focal_star.data.layouts.file_names import images_below
 from focal_star.data.layouts.halving import divide
-from focal_star.data.layouts.problems import Problem, holds
-from focal_star.data.layouts.split import SOURCE, SPLITS
-from focal_star.data.layouts.voc_places import places_of, xml_below, years_of
-from focal_star.data.layouts.xml_files import parse_xml
-from focal_star.io.image_files import SUFFIXES, PhotographError, read_photograph
+from focal_star.data.layouts.problems import Problem
+from focal_star.data.layouts.split import SOURCE, SPLITS, splits_by_name
+from focal_star.data.layouts.voc_objects import read_object, set_boxes
+from focal_star.data.layouts.voc_places import lists_of, places_of, xml_below, years_of
+from focal_star.data.layouts.xml_files import parse_xml, text_of
+from focal_star.io.image_files import SUFFIXES, PhotographError, upright_size
 from focal_star.io.quoting import shown
 
 PARTS = ("Annotations", "ImageSets/Main", "JPEGImages")
 """The parts of a VOC folder; the second may be missing."""
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
 ALL = ""
 """Stands for a list of all images, where there is no list."""
 
-_FLAG = re.compile(r"\s+[-+]?[01]$")
+_BEHIND = re.compile(r"\s+([-+]?[01]|\S+\.xml)$")
+"""What may follow the name of an image in a list: whether it shows a class, or its annotations."""
 
 
 def convert(folder: Path | str) -> Dataset:
@@ -79,6 +84,7 @@ def convert(folder: Path | str) -> Dataset:
                 for one in objects:
                     annotations.append({"id": len(annotations) + 1, "image_id": image["id"]} | one)
         dataset.contents[split] = {"images": images, "annotations": annotations}
+    set_boxes(dataset, {year.places for year in years})
     if is_divided:
         divide(dataset)
     first: dict[str, str] = {}
@@ -95,13 +101,15 @@ def _lists(
     """Split -> the lists of ImageSets/Main that it is made of; and whether they are to be divided,
     which are then all of the training split."""
     tested = [year for year in years if year.has_annotated("test")]
-    if tested:
+    if tested and not any(year.has_list_of_tool for year in years):
         train = [(year, name) for year in years for name in year.trainval()]
         lists = {"train": train, "val": [(year, "test") for year in tested]}
         if any(name != "trainval" for _, name in train):
             _note_lists(lists, dataset)
         return lists, False
-    if any(year.has_list(split) for year in years for split in SPLITS):
+    if any(year.has_list("val") for year in years):
+        unused = dict.fromkeys((year.place_of_list("test") for year in tested), "")
+        dataset.doubts.note_unused(unused)
         return {split: [(year, split) for year in years] for split in SPLITS}, False
     split_of = splits_by_name(year.folder.name for year in years)
     if "train" in split_of.values():
@@ -116,7 +124,7 @@ def _lists(
 
 def _note_lists(lists: dict[str, list[tuple["_Year", str]]], dataset: Dataset) -> None:
     for split, of_split in lists.items():
-        names = " and ".join(f"{year.place}ImageSets/Main/{name}.txt" for year, name in of_split)
+        names = " and ".join(year.place_of_list(name) for year, name in of_split)
         dataset.doubts.note(split, f"these are the images of {names}; there is no trainval.txt")
 
 
@@ -128,6 +136,7 @@ class _Year:
         self.place = "" if is_single else f"{folder.name}/"
         places = places_of(folder)
         assert places is not None, folder
+        self.places = places
         self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
         self.image_folder = folder / places[1]
         self._annotated = {
@@ -136,6 +145,11 @@ class _Year:
         self._images: dict[str, list[str]] = {}
         for name in images_below(self.image_folder):
             self._images.setdefault(os.path.splitext(name)[0], []).append(name)
+        self._lists = lists_of(folder)
+
+    def place_of_list(self, name: str) -> str:
+        """The path of a list below the data set's folder."""
+        return f"{self.place}{self._lists.get(name, f'ImageSets/Main/{name}.txt')}"
 
     def has_annotated(self, list_name: str) -> bool:
         """Whether there is such a list, and annotations of most of its images."""
@@ -143,7 +157,12 @@ class _Year:
         return len(names & self._annotated.keys()) > len(names) / 2
 
     def has_list(self, name: str) -> bool:
-        return holds((self.folder / "ImageSets" / "Main" / f"{name}.txt").is_file)
+        return name in self._lists
+
+    @property
+    def has_list_of_tool(self) -> bool:
+        """Whether the list of the validation split has another name than VOC's."""
+        return PurePosixPath(self._lists.get("val", "val.txt")).name != "val.txt"
 
     def trainval(self) -> list[str]:
         """The lists of the images to train and validate on."""
@@ -152,14 +171,14 @@ class _Year:
 
     def single_list(self) -> str:
         """The list of a data set without splits."""
-        return next((name for name in ("default", "trainval") if self.has_list(name)), ALL)
+        return next((n for n in ("default", "trainval", "train") if self.has_list(n)), ALL)
 
     def names(self, list_name: str, split: str, problems: list[Problem]) -> list[str]:
         """The images of a list."""
         if list_name == ALL:
             return sorted(self._images.keys() | self._annotated.keys())
         names = self._lines(list_name)
-        place = f"{self.place}ImageSets/Main/{list_name}.txt"
+        place = self.place_of_list(list_name)
         if names is None:
             text = "there is no such list, or it is not text in UTF-8"
             problems.append(Problem(split, "missing-file", f"{place}: {text}"))
@@ -171,15 +190,15 @@ class _Year:
 
     def _lines(self, list_name: str) -> list[str] | None:
         try:
-            path = self.folder / "ImageSets" / "Main" / f"{list_name}.txt"
+            path = self.folder / self._lists[list_name]
             lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError):
+        except (KeyError, OSError, UnicodeDecodeError):
             return None
         return [self._name(line.strip()) for line in lines if line.strip()]
 
     def _name(self, line: str) -> str:
         """The name of an image as a path without a suffix, below JPEGImages/."""
-        spellings = [line, _FLAG.sub("", line)]
+        spellings = [line, _BEHIND.sub("", line)]
         spellings += [text.replace("\\", "/").removeprefix("./") for text in spellings]
         spellings += [text.rpartition("JPEGImages/")[2] for text in spellings]
         spellings += [
@@ -223,7 +242,7 @@ class _Year:
         for number, element in enumerate(root.findall("object") if root is not None else (), 1):
             where = f"object {number}"
             try:
-                objects.append(_object(element) | {SOURCE: f"{place}: {where}"})
+                objects.append(read_object(element) | {SOURCE: f"{place}: {where}"})
             except ValueError as error:
                 add("not-voc", f"{where}: {error}")
         return image, objects
@@ -238,10 +257,12 @@ def _parse(path: Path) -> ElementTree.Element:
 
 def _size(root: ElementTree.Element | None, image: Path) -> tuple[int, int]:
     """(width, height) from the file; from the image if there is no file or it gives none."""
-    given = [None if root is None else _text(root, f"size/{side}") for side in ("width", "height")]
+    given = [
+        None if root is None else text_of(root, f"size/{side}") for side in ("width", "height")
+    ]
     if all(text in (None, "", "0") for text in given):
         try:
-            return read_photograph(image).size
+            return upright_size(image)
         except PhotographError as error:
             what = "there is no such file" if root is None else "it gives no size"
             raise ValueError(f"{what}, and {shown(image.name)}: {error}") from error
@@ -250,43 +271,3 @@ def _size(root: ElementTree.Element | None, image: Path) -> tuple[int, int]:
     if len(sides) != 2:
         raise ValueError(f"width and height must be whole numbers of px, got {shown(given)}")
     return sides[0], sides[1]
-
-
-_FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "unspecified": 0}
-"""Texts of ``<difficult>`` -> its value; labelImg and CVAT write words."""
-
-
-def _object(element: ElementTree.Element) -> dict[str, Any]:
-    name = _text(element, "name")
-    if not name:
-        raise ValueError("it has no <name>")
-    left, top, right, bottom = _corners(element)
-    given = _text(element, "difficult") or "0"
-    flag = _FLAGS.get(given.lower())
-    if flag is None:
-        raise ValueError(f"<difficult> of {shown(name)} must be 0 or 1, got {shown(given)}")
-    box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
-    return {
-        "category": name,
-        "bbox": [int(value) if value == int(value) else value for value in box],
-        "area": box[2] * box[3],
-        "iscrowd": flag,
-    }
-
-
-def _corners(element: ElementTree.Element) -> list[float]:
-    texts = [_text(element, f"bndbox/{corner}") for corner in CORNERS]
-    try:
-        values = [float(text or "") for text in texts]
-    except ValueError:
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"<bndbox> must have {', '.join(CORNERS)}, got {shown(texts)}")
-    if values[2] < values[0] or values[3] < values[1]:
-        raise ValueError(f"xmax and ymax must not be below xmin and ymin, got {shown(texts)}")
-    return values
-
-
-def _text(element: ElementTree.Element, path: str) -> str | None:
-    text = element.findtext(path)
-    return None if text is None else text.strip()

@@ -4,14 +4,26 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from focal_star.data.layouts.file_names import images_below, is_image_name
+from focal_star.data.layouts.file_names import files_below, images_below, is_image_name
 from focal_star.data.layouts.problems import holds
+from focal_star.data.layouts.split import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+
+FIFTYONE = ("labels", "data")
 
 PLACES = (
     ("Annotations", "JPEGImages"), ("annotations", "images"), ("Annotations", "images"),
-    ("labels", "data"), ("", ""),
+    FIFTYONE, ("", ""),
 )  # fmt: skip
 """Where annotation files and images are in a folder."""
+
+_NAMES_OF_LISTS = {
+    "default": ("default",),
+    "trainval": ("trainval",),
+    "train": TRAIN_NAMES,
+    "val": VAL_NAMES,
+    "test": TEST_NAMES,
+}
+"""What a list is of -> its names, the preferred one first; upper case counts as well."""
 
 
 def is_voc(folder: Path | str) -> bool:
@@ -27,7 +39,8 @@ def is_like_voc(folder: Path | str) -> bool:
 def years_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> list[Path]:
     """The folders of a data set; those of VOC itself where there are any."""
     try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        inside = [folder / name for name in names if (folder / name).is_dir()]
     except (OSError, ValueError):
         return []
     for some in (places[:1], places[1:]):
@@ -57,9 +70,26 @@ def places_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> tup
 
 def xml_below(folder: Path, deep: bool = True) -> Iterator[str]:
     """The annotation files below a folder, or directly in it, as paths relative to it."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(folders) if deep else []
-        below = os.path.relpath(parent, folder)
-        for name in sorted(names):
-            if name.lower().endswith(".xml"):
-                yield name if below == "." else f"{below}/{name}"
+    return (path for path in files_below(folder, deep) if path.lower().endswith(".xml"))
+
+
+def lists_of(folder: Path) -> dict[str, str]:
+    """What a list of images is of -> its path in a folder.
+
+    The keys are "default", "trainval", "train", "val" and "test".
+    """
+    for place in ("ImageSets/Main/", "ImageSets/"):
+        if found := _lists_in(folder, place):
+            return found
+    found = _lists_in(folder, "")
+    return found if {"train", "val"} <= found.keys() else {}
+
+
+def _lists_in(folder: Path, place: str) -> dict[str, str]:
+    try:
+        names = sorted(os.listdir(folder / place))
+    except OSError:
+        return {}
+    name_of = {name[:-4].lower(): name for name in names if name.endswith(".txt")}
+    found = {key: [name_of[n] for n in of if n in name_of] for key, of in _NAMES_OF_LISTS.items()}
+    return {key: f"{place}{names[0]}" for key, names in found.items() if names}

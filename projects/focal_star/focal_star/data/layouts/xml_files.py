@@ -26,3 +26,9 @@ def parse_xml(path: Path) -> ElementTree.Element:
         if "multi-byte" in str(error):
             raise ValueError("its encoding cannot be read; save it in UTF-8") from error
         raise
+
+
+def text_of(element: ElementTree.Element, path: str) -> str | None:
+    """The text of an element below another one, without the blanks around it; None for none."""
+    text = element.findtext(path)
+    return None if text is None else text.strip()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.dataset import Dataset, converted
-from focal_star.data.layouts.file_names import Names, is_image_name
+from focal_star.data.layouts.file_names import Names, is_image_name, path_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE
@@ -78,6 +78,14 @@ def convert(folder: Path | str) -> Dataset:
     if described.used:
         text = f"these are the images of {described.used} in {described.description}"
         dataset.doubts.note("val", text)
+    if described.others:
+        text = (
+            f"{described.description} describes the data; not used: {', '.join(described.others)}"
+        )
+        dataset.doubts.note("train", text)
+    for split, names in described.moved.items():
+        for name in names:
+            dataset.doubts.add(split, "name-found", name)
     files = _LabelFiles(described)
     for split in ("train", "val"):
         dataset.contents[split] = _content(described, split, dataset, files)
@@ -94,7 +102,7 @@ def _content(
     annotations: list[dict] = []
     polygons: list[tuple[str, int, bool]] = []
     for path in described.images.get(split, ()):
-        name = _below(path, dataset.folder)
+        name = path_below(path, dataset.folder)
         try:
             width, height = upright_size(path)
         except PhotographError as error:
@@ -107,7 +115,7 @@ def _content(
         if labels is None:
             dataset.doubts.add(split, "no-annotation-file", shown(name))
             continue
-        place = _below(labels, dataset.folder)
+        place = path_below(labels, dataset.folder)
         image[SOURCE] = place
         for number, one in read_labels(labels, place, described, split, dataset.problems):
             if one["numbers"] > 4:
@@ -128,10 +136,10 @@ def _content(
     _doubt_keypoints(dataset, split, polygons)
     if images and not any(SOURCE in image for image in images):
         first = described.images[split][0]
-        expected = _below(Path(*_places(first)[0]), dataset.folder)
+        expected = path_below(Path(*_places(first)[0]), dataset.folder)
         text = (
             f"{split}: no image has a label file; that of "
-            f"{shown(_below(first, dataset.folder))} would be {shown(expected)}"
+            f"{shown(path_below(first, dataset.folder))} would be {shown(expected)}"
         )
         dataset.problems.append(Problem(split, "missing-file", text))
     categories = [
@@ -183,7 +191,7 @@ class _LabelFiles:
                 stem, suffix = os.path.splitext(key)
                 if suffix == ".txt" and stem not in stems and not key.startswith("."):
                     for path in (folder / name for name in names):
-                        place = _below(path, dataset.folder)
+                        place = path_below(path, dataset.folder)
                         if read_labels(path, place, self._described, split, []):
                             dataset.doubts.add(split, "no-image", shown(place))
 
@@ -313,10 +321,3 @@ def _like_keypoints(values: list[float]) -> bool:
     triples = [rest[start : start + 3] for start in range(0, len(rest), 3)]
     have_visibility = len(rest) % 3 == 0 and all(point[2] in (0, 1, 2) for point in triples)
     return in_box(pairs) or (have_visibility and in_box(triples))
-
-
-def _below(path: Path, folder: Path) -> str:
-    try:
-        return path.relative_to(folder).as_posix()
-    except ValueError:
-        return Path(os.path.relpath(path, folder)).as_posix()

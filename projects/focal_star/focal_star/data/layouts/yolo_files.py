@@ -4,24 +4,34 @@
   ``val`` and ``test`` (a folder of images, a text file that lists images, or several of these),
   relative to ``path``. Also Roboflow's and FiftyOne's exports.
 * Darknet's (CVAT's "YOLO 1.1"): ``obj.data`` with ``names``, ``train`` and ``valid``.
-* Label Studio's and labelImg's: ``classes.txt``, ``images/`` and ``labels/``, without splits unless
-  these have folders ``train`` and ``val``; also FiftyOne's YOLOv4: ``obj.names`` and ``data/``.
+* Label Studio's and labelImg's: ``images/``, ``labels/`` and ``classes.txt``, which may be in
+  ``labels/``, without splits unless these have folders ``train`` and ``val``, or are in such
+  folders; also FiftyOne's YOLOv4: ``obj.names`` and ``data/``, and Roboflow's Darknet:
+  ``train/_darknet.labels``.
 
 The paths in these files are often those of another machine: where one is not there, its end is
-looked for in the data set's folder.
+looked for in the data set's folder. Roboflow names ``valid/`` and ``test/`` even where there are no
+such images, which is no fault.
 """
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from focal_star.data.layouts.coco import TRAIN_NAMES, VAL_NAMES
-from focal_star.data.layouts.file_names import ImageFolder, images_below, is_image_name
+from focal_star.data.layouts.file_names import ImageFolder, images_below, is_as_named, is_image_name
 from focal_star.data.layouts.problems import holds
+from focal_star.data.layouts.split import (
+    HELD_OUT_NAMES,
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VAL_NAMES,
+    is_name_of_split,
+)
 from focal_star.io import yaml_text
 from focal_star.io.quoting import shown
 
@@ -34,6 +44,9 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 """Usual names of the file; another file is taken for it only where its keys fit."""
+
+DARKNET = "_darknet.labels"
+"""The file with the names of the classes in Roboflow's Darknet exports, in each split's folder."""
 
 _NOTHING = ("", "null", "~")
 
@@ -53,6 +66,8 @@ class YoloFolder:
         missing: split -> what it names that is not there.
         keypoints: whether points follow the box in a line of a label file.
         used: the name of the entry that became the validation split; "" where there is none.
+        others: other files that describe the folder as well, and are not used.
+        moved: split -> names of images in a list whose files are in another folder.
         elsewhere: words on a ``path`` to another folder of this machine; "" where there is none.
     """
 
@@ -62,36 +77,56 @@ class YoloFolder:
     missing: dict[str, list[str]] = field(default_factory=dict)
     keypoints: bool = False
     used: str = ""
+    others: list[str] = field(default_factory=list)
+    moved: dict[str, list[str]] = field(default_factory=dict)
     elsewhere: str = ""
 
 
 def description_of(folder: Path) -> Path | None:
     """The file that describes a data set in YOLO's layout; None where there is none."""
+    names = _names_in_folder(folder)
+    for place in _descriptions_in_yaml(folder):
+        return place
+    for name in names:
+        if name.lower().endswith(".data") and holds((folder / name).is_file):
+            return folder / name
+    splits = [name for name in names if is_name_of_split(name)]
+    stems = {os.path.splitext(name)[0] for name in names if is_image_name(name)}
+    has_labels = (
+        not {"labels", "data"}.isdisjoint(names)
+        or any(f"{stem}.txt" in names for stem in stems)
+        or any(holds((folder / split / "labels").is_dir) for split in splits)
+    )
+    for name in ("classes.txt", "obj.names"):
+        if name in names and has_labels:
+            return folder / name
+    places = (folder, *(folder / split for split in splits))
+    of_tools = (place / name for place in places for name in ("labels/classes.txt", DARKNET))
+    return next((path for path in of_tools if holds(path.is_file)), None)
+
+
+def _names_in_folder(folder: Path) -> list[str]:
+    """The files and folders that are not hidden; nothing where the folder cannot be listed."""
     try:
-        names = sorted(os.listdir(folder))
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except (OSError, ValueError):
-        return None
-    yamls = [n for n in names if n.lower().endswith((".yaml", ".yml"))]
+        return []
+
+
+def _descriptions_in_yaml(folder: Path) -> Iterator[Path]:
+    """The YAML files that describe a data set, those with a usual name first."""
+    yamls = [n for n in _names_in_folder(folder) if n.lower().endswith((".yaml", ".yml"))]
     yamls.sort(key=lambda n: n.lower() not in _YAML_NAMES)
     for name in yamls:
         try:
             content = read_yaml(folder / name)
         except YoloError:
             if name.lower() in _YAML_NAMES:
-                return folder / name  # so that its fault is reported
+                yield folder / name  # so that its fault is reported
             continue
         has_splits = bool({"train", "val", "test"} & content.keys())
         if has_splits and (name.lower() in _YAML_NAMES or {"names", "nc"} & content.keys()):
-            return folder / name
-    for name in names:
-        if name.lower().endswith(".data") and holds((folder / name).is_file):
-            return folder / name
-    for name in ("classes.txt", "obj.names"):
-        texts = [one for one in names if one.lower().endswith(".txt") and one != name]
-        is_flat = bool(texts) and any(map(is_image_name, names))
-        if name in names and (is_flat or {"labels", "data"} & {*names}):
-            return folder / name
-    return None
+            yield folder / name
 
 
 def read_folder(folder: Path, description: Path) -> YoloFolder:
@@ -100,7 +135,7 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
     Raises:
         YoloError: the description is of another form.
     """
-    if description.suffix in (".txt", ".names"):
+    if description.suffix in (".txt", ".names", ".labels"):
         return _without_description(folder, description)
     if description.suffix == ".data":
         return _darknet(folder, description)
@@ -148,6 +183,7 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
             raise YoloError(f"{description.name}: names: there is no {shown(names)} in the folder")
         content["names"] = list(_names_in(file).values())
     found = YoloFolder(description.name, class_names(content, description.name))
+    found.others = [p.name for p in _descriptions_in_yaml(folder) if p != description]
     found.keypoints = not _is_nothing(content.get("kpt_shape"))
     roots = [folder]
     path = content.get("path")
@@ -161,11 +197,13 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
             )
     train, test = content.get("train"), content.get("test")
     val = next((content[k] for k in ("val", "valid", "validation") if k in content), None)
+    if train in ("../train/images", "train/images"):  # Roboflow's
+        val, test = (None if _is_left_out(value, folder) else value for value in (val, test))
     if _is_nothing(val) and not _is_nothing(test):
         val, found.used = test, "test"
     for split, value in (("train", train), ("val", val)):
         if not _is_nothing(value):
-            found.images[split] = _images_of(value, roots, found.missing.setdefault(split, []))
+            _add_images(found, split, value, roots)
     if not found.images:
         raise YoloError(f"{description.name}: it names neither train nor val")
     return found
@@ -207,9 +245,22 @@ def _is_nothing(value: Any) -> bool:
     return value is None or value in ([], {}) or (isinstance(value, str) and value in _NOTHING)
 
 
-def _images_of(value: Any, roots: list[Path], missing: list[str]) -> list[Path]:
-    """The images of ``train`` or ``val``: of folders, and of files that list images."""
-    found: list[Path] = []
+def _is_left_out(value: Any, folder: Path) -> bool:
+    """Whether it is a folder that Roboflow names without writing it, as there are no such images.
+
+    A folder with another name of this split shows that the name is a mistake.
+    """
+    names = {"valid/images": VAL_NAMES, "test/images": TEST_NAMES}
+    of_split = names.get(value.removeprefix("../")) if isinstance(value, str) else None
+    return of_split is not None and not any(
+        name.lower() in of_split for name in _names_in_folder(folder)
+    )
+
+
+def _add_images(found: YoloFolder, split: str, value: Any, roots: list[Path]) -> None:
+    """Add the images of ``train`` or ``val``: of folders, and of files that list images."""
+    images: list[Path] = []
+    missing = found.missing.setdefault(split, [])
     for one in value if isinstance(value, list) else [value]:
         if not isinstance(one, str):
             missing.append(shown(one))
@@ -221,10 +272,10 @@ def _images_of(value: Any, roots: list[Path], missing: list[str]) -> list[Path]:
             inner = place / "images"
             has_inner = not is_below_images(place) and holds(inner.is_dir)
             place = inner if has_inner else place
-            found += [place / name for name in images_below(place)]
+            images += [place / name for name in images_below(place)]
         else:
-            found += _listed(place, roots, missing)
-    return list(dict.fromkeys(found))
+            images += _listed(found, split, place, roots)
+    found.images[split] = list(dict.fromkeys(images))
 
 
 def is_below_images(path: Path) -> bool:
@@ -240,17 +291,19 @@ def _inside(root: Path, name: str) -> Path | None:
         rest = parts[start:]
         if ".." in rest:
             continue
-        if start == len(parts) and parts and ".." not in parts:
+        if not rest and set(parts) - {".."}:
             return None  # nothing of it is there, which is not the whole folder
+        if start and is_name_of_split(parts[start - 1]) and not any(map(is_name_of_split, rest)):
+            continue  # another split's may have the same end
         path = root.joinpath(*rest)
         if holds(path.exists):
             return path
     return None
 
 
-def _listed(file: Path, roots: list[Path], missing: list[str]) -> list[Path]:
+def _listed(found: YoloFolder, split: str, file: Path, roots: list[Path]) -> list[Path]:
     """The images that a text file lists, one a line."""
-    found = []
+    images = []
     folder = roots[-1]
     search = ImageFolder(folder)
     for line in _text(file).splitlines():
@@ -261,13 +314,15 @@ def _listed(file: Path, roots: list[Path], missing: list[str]) -> list[Path]:
         is_below = "\0" not in name and not plain.startswith("/") and ".." not in plain.split("/")
         places = [root / plain for root in (*roots, file.parent)] if is_below else []
         path = next((place for place in places if holds(place.is_file)), None)
-        if path is None and (below := search.find(name, folder)) is not None:
+        if path is None and (below := search.find(name, folder, split)) is not None:
             path = folder / below
+            if not is_as_named(path, "/".join(plain.split("/")[-2:]), folder):
+                found.moved.setdefault(split, []).append(shown(name))
         if path is None:
-            missing.append(shown(name))
+            found.missing[split].append(shown(name))
         else:
-            found.append(path)
-    return found
+            images.append(path)
+    return images
 
 
 def _darknet(folder: Path, description: Path) -> YoloFolder:
@@ -283,7 +338,7 @@ def _darknet(folder: Path, description: Path) -> YoloFolder:
     val = next((content[k] for k in ("valid", "val", "test") if content.get(k)), "")
     for split, value in (("train", content.get("train", "")), ("val", val)):
         if value:
-            found.images[split] = _images_of(value, [folder], found.missing.setdefault(split, []))
+            _add_images(found, split, value, [folder])
     if not found.images:
         raise YoloError(f"{description.name}: it names neither train nor valid")
     return found
@@ -294,10 +349,18 @@ def _names_in(path: Path) -> dict[int, str]:
 
 
 def _without_description(folder: Path, classes: Path) -> YoloFolder:
-    found = YoloFolder(classes.name, _names_in(classes))
+    found = YoloFolder(classes.relative_to(folder).as_posix(), _names_in(classes))
+    split, *rest = classes.relative_to(folder).parts
+    others = [n for n in _names_in_folder(folder) if is_name_of_split(n) and n != split]
+    for other in (folder.joinpath(name, *rest) for name in others if is_name_of_split(split)):
+        if holds(other.is_file) and _names_in(other) != found.names:
+            raise YoloError(
+                f"{found.description}: its classes differ from those in "
+                f"{other.relative_to(folder).as_posix()}; all splits must have the same classes"
+            )
     places = (folder / "images", folder / "data")
     images = next((place for place in places if holds(place.is_dir)), folder)
-    for split, names in (("train", TRAIN_NAMES), ("val", VAL_NAMES)):
+    for split, names in (("train", TRAIN_NAMES), ("val", HELD_OUT_NAMES)):
         of_split = next((images / n for n in names if holds((images / n).is_dir)), None)
         if of_split is not None:
             found.images[split] = [of_split / name for name in images_below(of_split)]

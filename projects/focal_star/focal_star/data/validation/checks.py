@@ -124,6 +124,7 @@ def check_folder(folder: Path | str, options: ImageOptions = PLAIN) -> DatasetCh
             hint = "; unpack it, and give that folder"
         text = f"{shown(str(folder))} is not a folder"
         return _no_dataset(text + (hint if holds(folder.exists) else ""))
+    allow_pixels(options.max_pixels)
     try:
         dataset = read(folder, options.links)
     except OSError as error:

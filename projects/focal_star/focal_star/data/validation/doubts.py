@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from typing import Any
 
-from focal_star.data.layouts.coco_values import are_finite
+from focal_star.data.layouts.coco_values import are_finite, box_of_polygons, is_polygons
 from focal_star.data.layouts.dataset import WARNINGS_KEY
 from focal_star.data.layouts.problems import Doubts, Problem
 from focal_star.data.layouts.split import SOURCE
@@ -16,6 +16,10 @@ MAX_DETECTIONS = 100
 
 MIN_BOXES = 10
 """With fewer boxes in a split, their form as a whole says nothing."""
+
+CORNERS_SHARE, CORNERS_SHARE_AGAINST_AREAS = 0.1, 0.5
+"""Boxes count as two corners if a larger share of them extends beyond the image as COCO's; the
+second share is for boxes of which any has width x height as its ``area``."""
 
 MAX_LINES, MAX_LINE = 100, 2000
 """Limits of the warnings in an annotation file."""
@@ -52,8 +56,9 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
             doubts.add(split, "many-objects", example)
         elif not in_image[image_id]:
             doubts.add(split, "no-objects", shown(name))
-    for names in names_alike([category["name"] for category in content["categories"]]):
-        doubts.add(split, "names-alike", " and ".join(map(shown, names)))
+    for group in categories_alike(content["categories"]):
+        names = " and ".join(shown(category["name"]) for category in group)
+        doubts.add(split, "names-alike", names)
 
 
 def _place(number: int, annotation: dict[str, Any]) -> str:
@@ -87,56 +92,85 @@ def find_same_pictures(images: dict[str, list[tuple[str, ImageFacts]]], doubts: 
             doubts.add("val", "same-picture", example)
 
 
-def names_alike(names: list[str]) -> list[list[str]]:
-    """The groups of names that differ only in case, blanks or the form of letters."""
+def categories_alike(categories: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The groups of categories whose names are the same, or differ only in case, blanks or the form
+    of letters; in the order of their ids."""
     groups = defaultdict(list)
-    for name in names:
-        key = unicodedata.normalize("NFKC", name).casefold()
-        groups["".join(key.replace("_", " ").replace("-", " ").split())].append(name)
+    for category in sorted(categories, key=lambda one: one["id"]):
+        key = unicodedata.normalize("NFKC", category["name"]).casefold()
+        groups["".join(key.replace("_", " ").replace("-", " ").split())].append(category)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def form_of_boxes(
-    split: str, file: str, boxes: list[tuple[list[float], tuple[int, int] | None, Any]]
-) -> Problem | None:
+AnnotationAndSize = tuple[dict[str, Any], tuple[int, int] | None]
+"""An annotation whose ``bbox`` is four finite numbers, and the (width, height) of its image in px;
+None where it is not certain."""
+
+
+def form_of_boxes(split: str, file: str, boxes: list[AnnotationAndSize]) -> Problem | None:
     """The problem that all boxes of a split have another form than COCO's; None where not.
 
     Args:
         split: "train" or "val".
         file: the name of the annotation file.
-        boxes: four finite numbers each, the (width, height) of its image in px, and its ``area``.
+        boxes: of the split, without crowds.
     """
     if not boxes:
         return None
-    example = shown(boxes[0][0])
-    if all(size is None or min(size) > 2 for _, size, _ in boxes) and all(
-        0 <= number <= 1 for box, _, _ in boxes for number in box
+    subject = f"{file}: all {len(boxes)} boxes (such as {shown(boxes[0][0]['bbox'])})"
+    if all(size is None or min(size) > 2 for _, size in boxes) and all(
+        0 <= number <= 1 for one, _ in boxes for number in one["bbox"]
     ):
         return Problem(
             split,
             "normalised-boxes",
-            f"{file}: all {len(boxes)} boxes have numbers from 0 to 1 (such as {example}), which "
-            "look like fractions of the image; COCO's are px: multiply x and width by the image's "
-            "width, y and height by its height",
+            f"{subject} have numbers from 0 to 1, which look like fractions of the image; COCO's "
+            "are px: multiply x and width by the image's width, y and height by its height; if x "
+            "and y are those of the centre, subtract half of the width and height from them",
         )
-    num_outside = num_areas = 0
-    for (x, y, right, bottom), size, area in boxes:
+    reason = _sign_of_corners(boxes)
+    if reason is None:
+        return None
+    return Problem(
+        split,
+        "corners",
+        f"{subject} are valid as two corners [x1, y1, x2, y2], and {reason}; draw some, to be "
+        "sure, and subtract x1 from x2 and y1 from y2",
+    )
+
+
+def _sign_of_corners(boxes: list[AnnotationAndSize]) -> str | None:
+    """What shows that all boxes are two corners; None where they need not be."""
+    num_outside = num_of_corners = num_of_sizes = 0
+    for one, size in boxes:
+        (x, y, right, bottom), area = one["bbox"], one.get("area")
         if size is None or right <= x or bottom <= y:
             return None
         if x < -1 or y < -1 or right > size[0] + 1 or bottom > size[1] + 1:
             return None
         num_outside += x + right > size[0] + 1 or y + bottom > size[1] + 1
-        num_areas += (
-            are_finite([area])
-            and abs(area - (right - x) * (bottom - y)) <= 0.01 * area
-            and abs(area - right * bottom) > 0.01 * area
-        )
-    if not (num_areas == len(boxes) or (num_outside and len(boxes) >= MIN_BOXES)):
+        is_of_corners = _agree(area, (right - x) * (bottom - y))
+        is_of_size = _agree(area, right * bottom)
+        num_of_corners += is_of_corners and not is_of_size
+        num_of_sizes += is_of_size and not is_of_corners
+    if any(_fits_polygons(one) for one, _ in boxes):
         return None
-    return Problem(
-        split,
-        "corners",
-        f"{file}: all {len(boxes)} boxes (such as {example}) are valid as two corners "
-        f"[x1, y1, x2, y2], and {num_outside} of them extend beyond their image as COCO's [x, y, "
-        "width, height]; subtract x1 from x2 and y1 from y2",
-    )
+    if num_of_corners == len(boxes):
+        return "each area is that of the corners"
+    share = CORNERS_SHARE_AGAINST_AREAS if num_of_sizes else CORNERS_SHARE
+    if len(boxes) >= MIN_BOXES and num_outside > share * len(boxes):
+        return f"{num_outside} of them extend beyond their image as COCO's [x, y, width, height]"
+    return None
+
+
+def _fits_polygons(annotation: dict[str, Any]) -> bool:
+    """Whether a bbox is [x, y, width, height] of its polygons, and could not be their corners."""
+    box = annotation["bbox"]
+    polygons: Any = annotation.get("segmentation")
+    if max(box[:2]) <= 1 or not is_polygons(polygons):
+        return False
+    return all(abs(a - b) <= 1 for a, b in zip(box, box_of_polygons(polygons), strict=True))
+
+
+def _agree(area: Any, product: float) -> bool:
+    return are_finite([area]) and abs(area - product) <= 0.01 * area

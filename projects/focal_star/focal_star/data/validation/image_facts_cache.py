@@ -16,7 +16,7 @@ from focal_star.data.validation.images import ImageFacts, ImageOptions, check_im
 from focal_star.io.image_files import Conversions
 from focal_star.io.writing import write_whole
 
-VERSION = 1
+VERSION = 2
 """Raise it with each change of what is known of an image."""
 
 SETTLED_SECONDS = 2.0

@@ -24,6 +24,9 @@ from focal_star.io.quoting import shown
 DEPTHS = (8, 10, 12, 14, 16)
 """The bits per value that cameras and scanners write into files of 16 bits."""
 
+CACHE = Path("output/cache")
+"""Default folder for the conversions of data sets, and for what is known of their images."""
+
 
 @dataclass(frozen=True)
 class ImageOptions:

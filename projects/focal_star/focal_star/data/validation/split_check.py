@@ -19,7 +19,7 @@ from focal_star.data.layouts.problems import Problem, holds
 from focal_star.data.layouts.split import SOURCE, Split
 from focal_star.data.validation.annotations import box_faults, other_faults
 from focal_star.data.validation.description import describe_content
-from focal_star.data.validation.doubts import form_of_boxes
+from focal_star.data.validation.doubts import AnnotationAndSize, form_of_boxes
 from focal_star.data.validation.image_facts_cache import facts_of
 from focal_star.data.validation.images import PLAIN, ImageFacts, ImageOptions
 from focal_star.io.quoting import shown
@@ -81,6 +81,7 @@ class SplitCheck:
     image_ids: dict[str, int | None] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
     facts: list[ImageFacts] = field(default_factory=list)
+    _other_sizes: set[int] = field(default_factory=set)
     _content: dict | None = None
     _file: FileState | None = None
     _targets: dict[str, str] = field(default_factory=dict)
@@ -243,6 +244,8 @@ class SplitCheck:
             size = self._check_size(where, entry, facts)
             if image_id is not None:
                 self.sizes.setdefault(image_id, size)
+                if facts.size is not None and contradicts(entry, facts.size):
+                    self._other_sizes.add(image_id)
 
     def _file_name(self, where: _Place, entry: dict) -> str | None:
         """The image's path below images/, in one spelling; None where it may not be opened."""
@@ -309,7 +312,7 @@ class SplitCheck:
     ) -> None:
         seen_ids: dict[int, _Place] = {}
         in_image: Counter[int | None] = Counter()
-        boxes: list[tuple[list[float], tuple[int, int] | None, Any]] = []
+        boxes: list[AnnotationAndSize] = []
         has_instance = False
         valid = shown(sorted(category_ids or ()))
         empty = EMPTY_IN_COCO.get(self.split.annotation_file.name, ())
@@ -337,8 +340,9 @@ class SplitCheck:
                 and len(box) == 4
                 and are_finite(box)
                 and not entry.get("iscrowd")
+                and SOURCE not in entry  # the form of converted boxes is known
             ):
-                boxes.append((box, size, entry.get("area")))
+                boxes.append((entry, None if image_id in self._other_sizes else size))
             for kind, text in other_faults(entry):
                 self._add(kind, where, text)
             has_instance = has_instance or not entry.get("iscrowd")
@@ -349,6 +353,12 @@ class SplitCheck:
         if not has_instance:
             text = "there is no annotation to train or test on"
             self._add("no-annotations", "", text + (" (all are crowds)" if entries else ""))
+
+
+def contradicts(image: dict, size: tuple[int, int]) -> bool:
+    """Whether an entry of an image gives a width or height that is not the one of its file, px."""
+    given = image.get("width"), image.get("height")
+    return any(value and str(value) != str(side) for value, side in zip(given, size, strict=True))
 
 
 def _is_one_line(text: str) -> bool:

@@ -259,10 +259,10 @@ class _Fused(torch.autograd.Function):
     def backward(ctx, output_gradient: Tensor):
         (gradient,) = ctx.saved_tensors
         dtype, shape = ctx.like
+        if gradient.dtype != dtype:  # the factor comes after: GradScaler must see its overflow
+            range_ = torch.finfo(dtype)
+            gradient = gradient.clamp(range_.min, range_.max)
         # On a GPU, reading a number would wait for all queued work.
         if gradient.device.type != "cpu" or output_gradient.item() != 1.0:
             gradient = gradient * output_gradient
-        if gradient.dtype != dtype:
-            range_ = torch.finfo(dtype)
-            gradient = gradient.clamp(range_.min, range_.max).to(dtype)
-        return gradient.view(shape), None, None, None, None
+        return gradient.to(dtype).view(shape), None, None, None, None

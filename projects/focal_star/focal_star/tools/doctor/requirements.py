@@ -18,7 +18,6 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.data.catalog import Metadata
-from detectron2.engine import DefaultTrainer
 
 from focal_star.config import ConfigError
 from focal_star.data.registration import image_options, register_datasets
@@ -29,6 +28,7 @@ from focal_star.tools.doctor.anchor_coverage import coverage
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.tools.doctor.proposal import proposed_for
 from focal_star.training.initial_weights import copy_of, fault_of_server, url_of
+from focal_star.training.schedule import scaled_to
 
 EXPECTED_IMAGES = {
     "coco_2017_train": 118_287,
@@ -201,11 +201,6 @@ def gpus(cfg: CfgNode, number: int) -> Finding:
         text += f"; {batch // number} images per GPU need about {need:.0f} GiB: set GPUS to more"
         return Finding(WARNING, "GPUs", text)
     return Finding(OK, "GPUs", text)
-
-
-def scaled_to(cfg: CfgNode, number: int) -> CfgNode:
-    """The config as a training on so many GPUs has it, by ``SOLVER.REFERENCE_WORLD_SIZE``."""
-    return DefaultTrainer.auto_scale_workers(cfg, max(1, number))
 
 
 def disk(folder: Path, need: int) -> Finding:

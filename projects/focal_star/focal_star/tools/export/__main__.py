@@ -18,8 +18,8 @@ already resized as ``INPUT.MIN_SIZE_TEST`` says, and gives its detections: ``box
 x1 y1 in px of that image, ``scores`` (n,) and ``classes`` (n,), the highest score first. All that
 is in ``<file>.json`` beside it, with the names of the classes.
 
-Before a file is written it is run beside the model on photographs, and refused where the
-detections differ.
+Before a file is written it is run beside the model on two photographs, and refused where the
+detections differ. Where the model finds nothing on them, the file is written as not verified.
 
 All formats are of one graph, that of :mod:`focal_star.tools.export.detection_graph`. Detectron2's
 own export cannot be used: that of 0.5 needs Caffe2, and that of main supports only ``torch.jit``.
@@ -265,6 +265,7 @@ def _about(
         "nms_threshold": model.test_nms_thresh,
         "max_detections": model.max_detections_per_image,
         "detections_compared": compared,
+        "verified": bool(compared),
         "focal_star": __version__,
         "torch": torch.__version__,
     }
@@ -286,7 +287,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     compared = about["detections_compared"]
     print(f"{path}: takes images of {size}; {path.name}.json says what it takes and gives")
     if compared is None:
-        print("It was not compared with the model: there is no onnxruntime here")
+        print("Not verified: the comparison with the model needs onnxruntime, which is not here")
+    elif not compared:
+        print("Not verified: the model finds nothing on the two photographs to compare on")
     else:
         print(f"Compared with the model on two photographs: {compared} detections, all alike")
     return 0

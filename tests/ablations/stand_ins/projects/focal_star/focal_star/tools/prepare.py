@@ -1,7 +1,7 @@
 """Takes the arguments of ``focal_star.tools.prepare`` and leaves what it leaves.
 
 ``config.json`` in the working directory is the config of every study; ``actions.json`` says what
-is to happen, without a word it is "done".
+is to happen, without a word it is "done". The ``KEY VALUE`` pairs change the keys of the config.
 """
 
 import argparse
@@ -34,6 +34,13 @@ if action == "hang":
 if action == "crash":
     raise MemoryError("no room for the images")
 content = {"config": json.loads(Path("config.json").read_text(encoding="utf-8"))}
+for key, value in pairs.items():
+    *parts, name = key.split(".")
+    part = content["config"]
+    for parent in parts:
+        part = part.get(parent, {})
+    if name in part:
+        part[name] = type(part[name])(value)
 if not options.resolve_only:
     content["dataset"] = {
         "name": "digits", "sha256": pairs.get("DATASETS.FOLDER", ""),
@@ -41,8 +48,8 @@ if not options.resolve_only:
     }  # fmt: skip
     content["weights"] = {
         variant: {
-            "path": f"{pairs['CACHE_DIR']}/weights{variant[-2:]}.pth",
-            "sha256": f"of {variant!r}",
+            "path": pairs.get("MODEL.WEIGHTS", f"{pairs['CACHE_DIR']}/weights{variant[-2:]}.pth"),
+            "sha256": f"of {pairs.get('MODEL.WEIGHTS', variant)!r}",
         }
         for variant in options.variant
     }

@@ -2,10 +2,12 @@
 
 A checkpoint takes as many ms as its file says; one without a number cannot be timed.
 ``actions.json`` says how it goes: "busy" makes every second round of a checkpoint three times as
-slow, "busy once" only in the first ten rounds, "crash" ends in the fifth round.
+slow, "busy once" only in the first ten rounds, "crash" ends in the fifth round, "last" ends after
+its first answer and reads nothing more.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -36,4 +38,8 @@ for line in sys.stdin:
         "threads": 1,
         "device": "cpu",
     }
+    if action == "last":
+        os.close(sys.stdin.fileno())
     print(json.dumps({"entry": number} | sample), flush=True)
+    if action == "last":
+        sys.exit("no memory left")
