@@ -15,7 +15,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.detections.gallery import Gallery
-from reports.figures.losses import BESIDE, GAMMAS, Distribution, compared_gammas, distribution
+from reports.figures.losses import (
+    BESIDE,
+    GAMMAS,
+    HARDEST,
+    Distribution,
+    compared_gammas,
+    distribution,
+)
 from reports.figures.studies import HEAT_MAPS, cells_of_maps, mark_of
 from reports.plots import formulas
 from reports.plots.losses import HIGHEST
@@ -33,9 +40,6 @@ from reports.results.states import row_text
 
 STEP = 0.025
 """Of the slider; the settings of all studies lie on its steps."""
-
-EASIEST = 0.8
-"""The share of the examples whose share of the loss is written in words."""
 
 KIND = "background"
 
@@ -79,7 +83,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
         "losses": [[loss, loss_label(loss).short] for loss in (BASELINE, CANDIDATE)],
         "saturates_at": formulas.SATURATES_AT,
         "highest": HIGHEST,
-        "easiest": EASIEST,
+        "hardest": HARDEST,
         "examples": None if model is None else _examples(model),
         "figure": HEAT_MAPS,
         "trained": trained,

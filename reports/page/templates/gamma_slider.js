@@ -29,7 +29,7 @@ const sharesOfLoss = ({ first, step, counts }, loss) => {
 // The share of the loss at a share of the examples, between the points of the curve.
 const shareAt = (points, share) => {
   const end = points.findIndex(([x]) => x >= share);
-  if (end < 1) return undefined;
+  if (end < 1) return NaN;
   const [[x0, y0], [x1, y1]] = [points[end - 1], points[end]];
   return y0 + ((y1 - y0) * (share - x0)) / (x1 - x0);
 };
@@ -43,19 +43,19 @@ const shareAt = (points, share) => {
   const logit = (p) => Math.log(p / (1 - p));
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
   const percent = (share) => {
-    if (share === undefined) return "–";
+    if (Number.isNaN(share)) return "–";
     if (share < 0.0005) return "under 0.1 %";
     return share > 0.9995 ? "over 99.9 %" : `${(100 * share).toFixed(1)} %`;
   };
 
   // Two panels whose axes stay and whose lines move.
   const LEFT = 34, TOP = 26, WIDE = 310, HIGH = 210;
-  const panel = (place, { above, below, highest, ticks, losses, legend }) => {
+  const panel = (place, { above, below, highest, marks, ticks, losses, legend }) => {
     const svg = draw("svg", { viewBox: `0 0 ${LEFT + WIDE + 14} ${TOP + HIGH + 42}`, role: "img" });
     svg.append(draw("text", { x: 2, y: 14 }, above));
     svg.append(draw("path", { class: "axis", d: `M${LEFT},${TOP}V${TOP + HIGH}H${LEFT + WIDE}` }));
-    for (const x of [0, 0.5, 1]) {
-      svg.append(draw("text", { x: LEFT + WIDE * x, y: TOP + HIGH + 18, "text-anchor": "middle" }, String(x)));
+    for (const [x, text] of marks) {
+      svg.append(draw("text", { x: LEFT + WIDE * x, y: TOP + HIGH + 18, "text-anchor": "middle" }, text));
     }
     for (const y of ticks) {
       svg.append(draw("text", { x: LEFT - 7, y: TOP + HIGH * (1 - y / highest) + 4, "text-anchor": "end" }, String(y)));
@@ -87,10 +87,16 @@ const shareAt = (points, share) => {
   const drawLosses = panel(root.querySelector(".over-p-t"), {
     above: `loss, αₜ = 1 (view ends at ${data.highest}; unbounded as pₜ → 0)`,
     below: "pₜ, probability given to the true label",
+    marks: [0, 0.5, 1].map((p) => [p, String(p)]),
     highest: data.highest, ticks: [0, data.highest], losses: [...data.losses, ["ce", "CE (γ = 0)"]], legend: 190,
   });
+  // A few negative examples carry most of the loss: from 1e-6 of them at the left to all of them.
+  const onLogScale = (share) => 1 + Math.log10(share) / 6;
+  const hardestFirst = (points) => points.map(([x, y]) => [1 - x, 1 - y]).filter(([x]) => x > 0)
+    .reverse().map(([x, y]) => [onLogScale(x), y]);
   const drawShares = data.examples && panel(root.querySelector(".over-examples"), {
-    above: "share of the loss", below: "share of the negative examples, easiest first",
+    above: "share of the loss", below: "share of the negative examples, hardest first",
+    marks: [1e-6, 1e-4, 0.01, 1].map((share) => [onLogScale(share), share < 1e-4 ? share.toExponential() : String(share)]),
     highest: 1, ticks: [0, 0.5, 1], losses: data.losses, legend: 16,
   });
 
@@ -142,16 +148,16 @@ const shareAt = (points, share) => {
     const values = [0.1, 0.5, 0.9].map((p) => `at pₜ = ${p}: ` + data.losses
       .map(([name, short]) => `${short} ${number(at(name, gamma)(logit(p)))}`).join(", "));
     const shares = data.examples ? data.losses.map(([name]) => [name, sharesOfLoss(data.examples, at(name, gamma))]) : [];
-    const easiest = shares.map(([, points], n) => `${percent(shareAt(points, data.easiest))} of ${data.losses[n][1]}`);
-    const carried = `The easiest ${100 * data.easiest} % of the negative examples carry ${easiest.join(" and ")}.`;
+    const hardest = shares.map(([, points], n) => `${percent(1 - shareAt(points, 1 - data.hardest))} of ${data.losses[n][1]}`);
+    const carried = `The hardest ${100 * data.hardest} % of the negative examples carry ${hardest.join(" and ")}.`;
     root.querySelector("output").replaceChildren(
       ...[`γ = ${input.value}`, ...values].flatMap((text, n) => [make("span", text + (n < values.length ? ";" : ".")), " "]),
-      ...(easiest.length ? [make("span", carried, { class: "easiest" })] : []),
+      ...(hardest.length ? [make("span", carried, { class: "hardest" })] : []),
     );
     drawLosses(`Loss over p_t at γ = ${input.value}; ${values.join("; ")}.`, [
       ...data.losses.map(([name]) => [name, curve(at(name, gamma))]), ["ce", curve(at("focal", 0))],
     ]);
-    if (drawShares) drawShares(`Share of the loss over the share of the negative examples at γ = ${input.value}. ${carried}`, shares);
+    if (drawShares) drawShares(`Share of the loss over the share of the negative examples at γ = ${input.value}. ${carried}`, shares.map(([name, points]) => [name, hardestFirst(points)]));
     const found = data.losses.filter(([name]) => data.trained[name]?.length)
       .map(([name, short]) => [short, nearest(data.trained[name], gamma)]);
     const cells = found.map(([, cell]) => cell);

@@ -9,7 +9,8 @@ import pytest
 
 from reports.detections.gallery import TRUTH_PANEL, Gallery, Picture, render
 from reports.detections.photographs import Photograph, photographs
-from reports.page.gamma_slider import EASIEST, STEP, gamma_slider
+from reports.figures.losses import HARDEST
+from reports.page.gamma_slider import STEP, gamma_slider
 from reports.page.render import write_report
 from reports.plots import formulas
 from tests.reports.analyses import loss_distribution
@@ -165,7 +166,7 @@ def test_no_loss_has_no_shares(visit, written):
     page = visit(written)
     nothing = "sharesOfLoss({ first: 0, step: 1, counts: [1, 2] }, () => 0)"
     assert page.evaluate(nothing) == []
-    assert page.evaluate(f"shareAt({nothing}, 0.8) === undefined")
+    assert page.evaluate(f"Number.isNaN(shareAt({nothing}, 0.8))")
 
 
 def test_the_keyboard_moves_the_slider_and_the_text_says_what_it_did(visit, written):
@@ -185,7 +186,7 @@ def test_the_keyboard_moves_the_slider_and_the_text_says_what_it_did(visit, writ
     for loss, short in (("focal", "FL"), ("focal_star", "FL*")):
         of_logit = partial(formulas.OF_LOGIT[loss], gamma=0.5)
         x, y = formulas.cumulative_loss(s, np.array(entry["counts"]), of_logit)
-        assert f"{100 * np.interp(EASIEST, x, y):.1f} % of {short}" in text
+        assert f"{100 * (1 - np.interp(1 - HARDEST, x, y)):.1f} % of {short}" in text
     assert page.locator("polyline.focal_star").first.get_attribute("points") != before
 
 
