@@ -62,9 +62,9 @@ const shareAt = (points, share) => {
     }
     svg.append(draw("text", { x: LEFT + WIDE / 2, y: TOP + HIGH + 37, "text-anchor": "middle" }, below));
     losses.forEach(([name, short], n) => {
-      const y = TOP + 10 + 20 * n;
-      svg.append(draw("path", { class: `line ${name}`, d: `M${LEFT + legend},${y}h32` }));
-      svg.append(draw("text", { x: LEFT + legend + 40, y: y + 4 }, short));
+      const [x, y] = legend(n);
+      svg.append(draw("path", { class: `line ${name}`, d: `M${LEFT + x},${y}h32` }));
+      svg.append(draw("text", { x: LEFT + x + 40, y: y + 4 }, short));
     });
     // The view ends here; the lines do not.
     const view = draw("svg", { x: LEFT, y: TOP, width: WIDE, height: HIGH, viewBox: `0 0 ${WIDE} ${HIGH}` });
@@ -88,7 +88,7 @@ const shareAt = (points, share) => {
     above: `loss, αₜ = 1 (view ends at ${data.highest}; unbounded as pₜ → 0)`,
     below: "pₜ, probability given to the true label",
     marks: [0, 0.5, 1].map((p) => [p, String(p)]),
-    highest: data.highest, ticks: [0, data.highest], losses: [...data.losses, ["ce", "CE (γ = 0)"]], legend: 190,
+    highest: data.highest, ticks: [0, data.highest], losses: [...data.losses, ["ce", "CE (γ = 0)"]], legend: (n) => [190, TOP + 10 + 20 * n],
   });
   // A few negative examples carry most of the loss: from 1e-6 of them at the left to all of them.
   const onLogScale = (share) => 1 + Math.log10(share) / 6;
@@ -97,7 +97,7 @@ const shareAt = (points, share) => {
   const drawShares = data.examples && panel(root.querySelector(".over-examples"), {
     above: "share of the loss", below: "share of the negative examples, hardest first",
     marks: [1e-6, 1e-4, 0.01, 1].map((share) => [onLogScale(share), share < 1e-4 ? share.toExponential() : String(share)]),
-    highest: 1, ticks: [0, 0.5, 1], losses: data.losses, legend: 16,
+    highest: 1, ticks: [0, 0.5, 1], losses: data.losses, legend: (n) => [170 + 80 * n, 10],
   });
 
   // What was trained nearest to the chosen gamma.
