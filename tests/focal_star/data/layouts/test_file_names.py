@@ -64,6 +64,33 @@ def test_splits_may_share_the_folder_of_one(tiny):
 
 
 @pytest.mark.parametrize(
+    "folder", ["train_val", "coco_train_val2017", "my_test/{0}", "{0}/test_track"]
+)
+def test_a_folder_with_the_words_of_two_splits_is_not_another_split_s(tiny, folder):
+    for split, content in tiny.json.items():
+        for image in content["images"]:
+            name = f"{folder.format(split)}/{image['file_name']}"
+            move(tiny, f"images/{image['file_name']}", name)
+        path = tiny.folder / "annotations" / f"instances_{split}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    assert kinds(tiny.folder) == []
+
+
+@pytest.mark.parametrize("prefix", ["/data/local-files/?d=photos/", "/home/ann/shots/", "images/"])
+def test_names_from_elsewhere_where_all_images_are_in_one_folder(tiny, prefix):
+    for split, content in tiny.json.items():
+        for image in content["images"]:
+            name = Path(image["file_name"]).name
+            move(tiny, f"images/{image['file_name']}", f"photos/{name}")
+            image["file_name"] = f"{prefix}{name}"
+        path = tiny.folder / "annotations" / f"instances_{split}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    assert kinds(tiny.folder) == []
+
+
+@pytest.mark.parametrize(
     ("name", "file", "found"),
     [
         ("cam2/x.png", "images/cam1/x.png", False),

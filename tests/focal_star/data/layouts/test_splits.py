@@ -115,13 +115,31 @@ def single(tiny, files: list[str]) -> Path:
 def test_folders_in_a_single_file(tiny):
     folder = single(tiny, ["train/1.png", "test/1.png", "val/1.png", "train/2.png", "0.png"])
     assert names(folder) == (["train/1.png", "train/2.png"], ["val/1.png"])
-    assert val_warnings(folder) == ["the images of test and ./ are not used"]
+    assert val_warnings(folder)[:2] == [
+        "the images of test and ./ are not used", "these are the images in 'val'",
+    ]  # fmt: skip
 
 
 def test_folders_of_training_and_test_images(tiny):
     assert names(single(tiny, ["test/1.png", "trainval/1.png"])) == (
         ["trainval/1.png"], ["test/1.png"],
     )  # fmt: skip
+
+
+def test_a_folder_without_annotations_is_no_split(tiny):
+    folder = single(tiny, ["train/1.png", "train/2.png", "train/3.png", "test/1.png"])
+    content = json.loads((folder / "annotations.json").read_text())
+    content["annotations"] = content["annotations"][:3]
+    (folder / "annotations.json").write_text(json.dumps(content))
+    train, val = names(folder)
+    assert "train/1.png" in train + val and val_warnings(folder)[0].startswith(DIVIDED)
+
+
+@pytest.mark.parametrize("line", ["/home/me/yolo/images/{}.jpg 1,2,3,4,0", "{} is a word", ""])
+def test_lists_of_another_tool_beside_the_annotations_are_no_lists(voc_2007, line):
+    relist(voc_2007, {"train.txt": [line.format("000001")], "val.txt": [line.format("000003")]})
+    train, val = names(voc_2007.folder)
+    assert len(train + val) == 4 and val_warnings(voc_2007.folder)[0].startswith(DIVIDED)
 
 
 @pytest.mark.parametrize("files", [["train/1.png", "cam/1.png"], ["val/1.png", "cam/1.png"]])

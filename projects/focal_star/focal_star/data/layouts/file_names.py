@@ -41,18 +41,19 @@ class ImageFolder:
         """
         without_query = name.partition("?")[0]  # of an address
         for spelling in dict.fromkeys((name, unquote(name), unquote(without_query))):
-            parts = [p for p in spelling.replace("\\", "/").split("/") if p not in ("", ".")]
+            path = spelling.replace("\\", "/").replace("?d=", "/")  # of Label Studio's storage
+            parts = [part for part in path.split("/") if part not in ("", ".")]
             of_server = ".." in parts or "://" in spelling  # its folders are not those of the data
+            is_absolute = path.startswith("/") or ":" in path.partition("/")[0]
             while parts and (".." in parts or parts[0].endswith(":")):
                 parts = parts[1:]
             for start in range(len(parts)):
                 tail = parts[start:]
+                dropped = [] if of_server else parts[:start]
                 found = [
                     path
                     for path in self._of_tail(tail)
-                    if not self._is_another(
-                        path, [] if of_server else parts[:start], tail, preferred, split
-                    )
+                    if not self._is_another(path, dropped, tail, is_absolute, preferred, split)
                 ]
                 if len(found) > 1:
                     found = [f for f in found if (self.folder / f).parent == preferred] or [
@@ -74,7 +75,13 @@ class ImageFolder:
         ]
 
     def _is_another(
-        self, path: str, dropped: list[str], tail: list[str], preferred: Path, split: str
+        self,
+        path: str,
+        dropped: list[str],
+        tail: list[str],
+        is_absolute: bool,
+        preferred: Path,
+        split: str,
     ) -> bool:
         """Whether the folders of a file say that it is not the image of a name.
 
@@ -82,13 +89,15 @@ class ImageFolder:
             path: of the file.
             dropped: the folders at the start of the name that the path does not have.
             tail: the rest of the name, with which the path ends.
+            is_absolute: whether the name is the path of a file on some machine.
             preferred: see :meth:`find`.
             split: see :meth:`find`.
         """
         folders = [_key(part) for part in path.split("/")[: -len(tail)]]
         dropped = [_key(part) for part in dropped]
         is_doubled = dropped[-1:] == [_key(tail[0])]  # such as images/images/
-        if dropped and not is_doubled and "/".join((*folders, dropped[-1])) in self._folders:
+        own_folders = {"/".join((*folders, *dropped[-1:])), "/".join(dropped)}
+        if dropped and not is_doubled and own_folders & self._folders:
             return True  # the name's own folder is there, and the file is not in it
         expected = _key(os.path.relpath(preferred, self.folder)).split("/")
         if folders == expected[: len(folders)]:
@@ -97,9 +106,13 @@ class ImageFolder:
         has_own_folder = bool(own) and holds(preferred.is_dir)
         own = own or {split}
         has_own_folder |= bool(own & self._splits)
-        if has_own_folder and kinds_of_splits(folders) - own:
+        kinds = kinds_of_splits([*folders, *tail[:-1]])
+        if has_own_folder and kinds and kinds.isdisjoint(own):
             return True  # it is in the folder of another split
-        return bool(dropped) and not all(
+        if is_absolute and len(self._folders_with_images) == 1:
+            return False  # all images are together, in a folder with another name than there
+        names_folder = not set(USUAL_FOLDERS).issuperset(dropped)
+        return names_folder and not all(
             folder in USUAL_FOLDERS or kinds_of_splits([folder]) & own for folder in folders
         )
 
@@ -113,8 +126,12 @@ class ImageFolder:
     @cached_property
     def _folders(self) -> set[str]:
         """The folders with images, and those that these are in."""
-        folders = {os.path.dirname(path) for paths in self._by_name.values() for path in paths}
+        folders = self._folders_with_images
         return {_key(str(p)) for folder in folders for p in PurePosixPath(folder, "*").parents}
+
+    @cached_property
+    def _folders_with_images(self) -> set[str]:
+        return {os.path.dirname(path) for paths in self._by_name.values() for path in paths}
 
     @cached_property
     def _splits(self) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import Doubts
 from focal_star.data.layouts.split import SPLITS, kinds_of_splits, splits_by_name
+from focal_star.io.quoting import shown
 
 VAL_SHARE = 5
 """One image in this many is a validation image."""
@@ -27,7 +28,11 @@ def divide(dataset: Dataset) -> None:
         for image in _entries(content, "images")
         if _is_id(image.get("id"))
     ]
-    split_of = _by_folder(images, dataset.doubts) or _by_hash(images, dataset.doubts)
+    annotated = {
+        e["image_id"] for e in _entries(content, "annotations") if _is_id(e.get("image_id"))
+    }
+    doubts = dataset.doubts
+    split_of = _by_folder(images, annotated, doubts) or _by_hash(images, doubts)
     for split in SPLITS:
         dataset.contents[split] = content | {
             key: [
@@ -39,11 +44,11 @@ def divide(dataset: Dataset) -> None:
         }
 
 
-def _by_folder(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
+def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts) -> dict[Id, str]:
     """Id of an image -> the split that its folder is named as, "" for none.
 
     The folder is the first one in which the paths of the images differ. Nothing is returned where
-    there is not a folder of each split.
+    there is not a folder of each split with annotated images.
     """
     folders = {name: name.split("/")[:-1] for name, _ in images}
     depth = len(os.path.commonprefix([*folders.values()]))
@@ -51,9 +56,12 @@ def _by_folder(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
     kind_of = {folder: " ".join(sorted(kinds_of_splits([folder]))) for folder in folder_of.values()}
     of_kind = splits_by_name(kind_of.values())
     split_of = {folder: of_kind.get(kind, "") for folder, kind in kind_of.items()}
-    if not set(SPLITS) <= set(split_of.values()):
+    if not set(SPLITS) <= {split_of[folder_of[name]] for name, one in images if one in annotated}:
         return {}
     doubts.note_unused(split_of)
+    for split in SPLITS:
+        folders_of_split = sorted(folder for folder, of in split_of.items() if of == split)
+        doubts.note(split, f"these are the images in {', '.join(map(shown, folders_of_split))}")
     return {image_id: split_of[folder_of[name]] for name, image_id in images}
 
 

@@ -146,6 +146,15 @@ class _Year:
         for name in images_below(self.image_folder):
             self._images.setdefault(os.path.splitext(name)[0], []).append(name)
         self._lists = lists_of(folder)
+        if not all(map(self._is_of_images, self._lists)):
+            self._lists = {}
+
+    def _is_of_images(self, list_name: str) -> bool:
+        """Whether a list is one of images: beside ``Annotations/``, it can be of another tool."""
+        if "/" in self._lists[list_name]:
+            return True
+        names = set(self._lines(list_name) or ())
+        return len(names & (self._images.keys() | self._annotated.keys())) > len(names) / 2
 
     def place_of_list(self, name: str) -> str:
         """The path of a list below the data set's folder."""

@@ -31,6 +31,7 @@ from focal_star.data.layouts.split import (
     TRAIN_NAMES,
     VAL_NAMES,
     is_name_of_split,
+    kinds_of_splits,
 )
 from focal_star.io import yaml_text
 from focal_star.io.quoting import shown
@@ -293,7 +294,7 @@ def _inside(root: Path, name: str) -> Path | None:
             continue
         if not rest and set(parts) - {".."}:
             return None  # nothing of it is there, which is not the whole folder
-        if start and is_name_of_split(parts[start - 1]) and not any(map(is_name_of_split, rest)):
+        if start and is_name_of_split(parts[start - 1]) and not kinds_of_splits(rest):
             continue  # another split's may have the same end
         path = root.joinpath(*rest)
         if holds(path.exists):
