@@ -135,6 +135,16 @@ class Checkout:
         assert changed == 2
         module.write_text(text, encoding="utf-8")
 
+        module = self.root / "ablations/runner/speed.py"
+        text = module.read_text(encoding="utf-8")
+        text, changed = re.subn(r"^(MIN_|WARMUP_|)IMAGES = \d+", r"\1IMAGES = 2", text, flags=re.M)
+        assert changed == 3
+        text, changed = re.subn("(MIN_ROUNDS, MAX_ROUNDS) = 10, 40", r"\1 = 10, 10", text)
+        assert changed == 1
+        text, changed = re.subn("MAX_ATTEMPTS = 3", "MAX_ATTEMPTS = 1", text)
+        assert changed == 1
+        module.write_text(text, encoding="utf-8")
+
         module = self.root / "projects/focal_star/focal_star/mini/digits_in_scenes.py"
         text = module.read_text(encoding="utf-8")
         text, changed = re.subn(r"(num_train: int|num_val: int) = \d+", r"\1 = 8", text)
