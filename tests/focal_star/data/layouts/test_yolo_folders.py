@@ -1,8 +1,10 @@
 """Where the classes and images of YOLO's layouts are found, and what is said where they are not."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from focal_star.data.validation.checks import check_folder
 from tests.focal_star.data.layouts.test_yolo import MIDDLE, YoloSet
@@ -98,6 +100,32 @@ SPLIT_FOLDERS = {
 def test_class_names_among_the_labels(small):
     without_yaml(small, {}).write("labels/classes.txt", "cat\nno\n")
     assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+
+
+def test_class_names_among_the_labels_do_not_hide_another_layout(small):
+    """Such as COCO's annotations of all images, of which some were also labelled for YOLO."""
+    without_yaml(small, {}).write("labels/classes.txt", "cat\nno\n")
+    paths = sorted((small.folder / "images").rglob("*.png"))
+    images = [
+        {"id": number, "file_name": path.relative_to(small.folder / "images").as_posix()}
+        for number, path in enumerate(paths, start=1)
+    ]
+    for image, path in zip(images, paths, strict=True):
+        with Image.open(path) as opened:
+            image["width"], image["height"] = opened.size
+    annotations = [
+        {"id": one["id"], "image_id": one["id"], "category_id": 1, "bbox": [1, 2, 3, 4]}
+        for one in images
+    ]
+    content = {
+        "images": images, "annotations": annotations, "categories": [{"id": 1, "name": "dog"}],
+    }  # fmt: skip
+    (small.folder / "annotations.json").write_text(json.dumps(content))
+    check = check_folder(small.folder)
+    assert check.problems == []
+    assert {c["name"] for one in check.dataset.contents.values() for c in one["categories"]} == {
+        "dog"
+    }
 
 
 def test_class_names_beside_split_folders(small):

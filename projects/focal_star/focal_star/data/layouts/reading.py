@@ -51,8 +51,9 @@ def read(folder: Path | str, links: bool = False) -> Dataset | None:
     for fits, convert in _OTHERS:
         if fits(folder):
             return _bounded(convert(folder), links)
-    single = coco.single_file_of(folder)
-    return None if single is None else _coco(folder, (single,), links)
+    if single := coco.single_file_of(folder):
+        return _coco(folder, (single,), links)
+    return _bounded(yolo.convert(folder), links) if yolo.is_like_yolo(folder) else None
 
 
 def _coco(folder: Path, splits: tuple[Split, ...], links: bool) -> Dataset:
@@ -168,5 +169,5 @@ def _ends_below(folder: Path) -> set[str]:
 
 def is_dataset(folder: Path) -> bool:
     """Whether a layout fits a folder."""
-    fits = (coco.is_coco, coco.single_file_of, *(fits for fits, _ in _OTHERS))
+    fits = (coco.is_coco, coco.single_file_of, yolo.is_like_yolo, *(fits for fits, _ in _OTHERS))
     return any(test(folder) for test in fits)

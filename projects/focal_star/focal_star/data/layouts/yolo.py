@@ -28,6 +28,7 @@ from focal_star.data.layouts.yolo_files import (
     YoloFolder,
     description_of,
     read_folder,
+    usual_description_of,
 )
 from focal_star.io.image_files import READ_FORMATS, PhotographError, upright_size
 from focal_star.io.quoting import shown
@@ -49,6 +50,11 @@ MAX_BYTES = 2**26
 
 def is_yolo(folder: Path | str) -> bool:
     """Whether a folder has one of YOLO's layouts."""
+    return usual_description_of(Path(folder)) is not None
+
+
+def is_like_yolo(folder: Path | str) -> bool:
+    """Whether a folder has files of YOLO's as tools write them."""
     return description_of(Path(folder)) is not None
 
 

@@ -84,7 +84,12 @@ class YoloFolder:
 
 
 def description_of(folder: Path) -> Path | None:
-    """The file that describes a data set in YOLO's layout; None where there is none."""
+    """The file that describes YOLO's data, in the usual places first; None without one."""
+    return usual_description_of(folder) or description_of_tools(folder)
+
+
+def usual_description_of(folder: Path) -> Path | None:
+    """A YAML file, ``obj.data``, or the names of the classes beside the labels' folder."""
     names = _names_in_folder(folder)
     for place in _descriptions_in_yaml(folder):
         return place
@@ -101,7 +106,14 @@ def description_of(folder: Path) -> Path | None:
     for name in ("classes.txt", "obj.names"):
         if name in names and has_labels:
             return folder / name
-    places = (folder, *(folder / split for split in splits))
+    return None
+
+
+def description_of_tools(folder: Path) -> Path | None:
+    """The names of the classes among the labels or in the folders of the splits, as labelImg and
+    Roboflow write them. A folder with them can also have the annotations of another layout.
+    """
+    places = (folder, *(folder / n for n in _names_in_folder(folder) if is_name_of_split(n)))
     of_tools = (place / name for place in places for name in ("labels/classes.txt", DARKNET))
     return next((path for path in of_tools if holds(path.is_file)), None)
 
