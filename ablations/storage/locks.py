@@ -1,14 +1,10 @@
 """File locks. The system releases a lock when its process ends, even after a kill."""
 
-import errno
 from pathlib import Path
 from typing import IO
 
 from ablations.storage.layout import Layout
-from focal_star.io.temporary import lock
-
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""Error numbers of a file system that has no locks, such as Lustre without the option flock."""
+from focal_star.io.temporary import NO_LOCKS, lock
 
 
 def is_running(layout: Layout, cell_id: str) -> bool:
@@ -34,7 +30,7 @@ def take(path: Path) -> IO[str] | None:
             return file
     except OSError as error:
         file.close()
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         reason = (
             "the output folder must be on a disk with file locks (flock), and this one has none"
@@ -51,6 +47,6 @@ def _is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        if error.errno in _NO_LOCKS:  # no run can have taken it
+        if error.errno in NO_LOCKS:  # no run can have taken it
             return False
         raise

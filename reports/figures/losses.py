@@ -33,7 +33,8 @@ BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
 function that the paper's appendix also writes FL*.
 """
 
-KINDS = FOREGROUND, BACKGROUND = "foreground", "background"
+BACKGROUND = "background"
+KINDS = "foreground", BACKGROUND
 
 HARDEST = 0.001
 """The share of the background examples whose share of the loss a caption gives."""

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from reports.detections.gallery import Gallery
 from reports.figures.losses import (
+    BACKGROUND,
     BESIDE,
     GAMMAS,
     HARDEST,
@@ -40,8 +41,6 @@ from reports.results.states import row_text
 
 STEP = 0.025
 """Of the slider; the settings of all studies lie on its steps."""
-
-KIND = "background"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
         highest=STEP * math.ceil(max(known) / STEP - 1e-9),
         step=STEP,
         model="" if model is None else model.trained_with,
-        num_examples=0 if model is None else int(model.histograms[KIND][1].sum()),
+        num_examples=0 if model is None else int(model.histograms[BACKGROUND][1].sum()),
         has_trained=bool(trained),
         # Nothing in a script element is an entity, and only "<" can end it.
         data=Markup(text.replace("<", "\\u003c")),
@@ -103,7 +102,7 @@ def gamma_slider(results: Results, shown: Gallery) -> GammaSlider:
 
 def _examples(model: Distribution) -> dict[str, Any]:
     """The first logit of p_t, the step to the next one, and the number of examples at each."""
-    s, counts = model.histograms[KIND]
+    s, counts = model.histograms[BACKGROUND]
     step = float(np.diff(s).min()) if len(s) > 1 else 1.0
     dense = np.zeros(round((s[-1] - s[0]) / step) + 1, dtype=np.int64)
     dense[np.rint((s - s[0]) / step).astype(int)] = counts

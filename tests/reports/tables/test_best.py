@@ -1,14 +1,12 @@
 """The best setting of each loss: which, its interval, and when there is none."""
 
-from dataclasses import replace
-
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from ablations.study.study import load_study
 from reports.statistics import best
 from reports.statistics.comparisons import compare
 from reports.tables.best import FEWER_SEEDS, best_settings
-from tests.reports.analyses import analysis
+from tests.reports.text.test_sentences import compared_folder
 
 INTERVAL = "95 % CI"
 
@@ -39,26 +37,15 @@ def test_the_best_setting_of_each_loss(make_folder):
     assert star[INTERVAL] == "–"
 
 
-def finished(make_folder, make_study, seeds):
-    """A folder with a row at about 10 AP and the reference row at about 30 AP."""
-    grid = replace(make_study(seeds).grids[0], reference=2)
-    folder = make_folder(seeds, (grid,))
-    for seed in range(1, seeds + 1):
-        for row, ap in ((0, 10.0), (2, 30.0)):
-            value = ap + 0.1 * seed
-            folder.add(folder.cell(0, row, seed), value, analysis=analysis(value, seed=seed))
-    return folder
-
-
 def test_the_best_setting_has_an_interval_over_seeds_and_images(make_folder, make_study):
-    results = finished(make_folder, make_study, 3).load()
+    results = compared_folder(make_folder, make_study, 3).load()
     (ce,) = lines_of(results)
     found = compare(results, results.study.grids[0])[2]
     assert ce[INTERVAL] == f"{found.low:.1f} to {found.high:.1f}"
 
 
 def test_the_best_setting_of_one_seed_has_no_interval(make_folder, make_study):
-    (ce,) = lines_of(finished(make_folder, make_study, 1).load())
+    (ce,) = lines_of(compared_folder(make_folder, make_study, 1).load())
     assert ce["AP"] == "30.1" and INTERVAL not in ce
 
 

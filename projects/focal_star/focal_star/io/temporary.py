@@ -17,6 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""Error numbers of a file system that has no locks, such as Lustre without the option flock."""
+
 _SUFFIX = ".tmp"
 _NAME = re.compile(r"\..+\.[a-z0-9_]{8,32}\.tmp")  # tempfile's 8 characters, or 32 of a UUID
 _OWNER, _CONTENT = "owner", "content"

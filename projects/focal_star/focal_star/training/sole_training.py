@@ -3,14 +3,13 @@
 Two in one ``OUTPUT_DIR`` would move each other's files away, and remove each other's checkpoints.
 """
 
-import errno
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from focal_star.errors import ConfigError
-from focal_star.io.temporary import locked
+from focal_star.io.temporary import NO_LOCKS, locked
 from focal_star.training.ranks import on_main_process
 
 LOCK_FILE = ".lock"
@@ -19,9 +18,6 @@ MAX_SECONDS = 10.0
 """How long a training waits: the data workers of one that was killed end within two seconds."""
 
 POLL_SECONDS = 0.1
-
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""Error numbers of a file system that has no locks; training runs there are not kept apart."""
 
 
 @contextmanager
@@ -51,7 +47,7 @@ def _hold(folder: Path, stack: ExitStack) -> None:
                     "or give another OUTPUT_DIR"
                 ) from None
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
-            return
+            return  # training runs on such a disk are not kept apart
         time.sleep(POLL_SECONDS)
