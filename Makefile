@@ -7,13 +7,13 @@ SHELL := /bin/bash
 STUDY =
 ## tables, for example GRIDS="alpha gamma"; empty: the study's; all: its further ones, too
 GRIDS =
-## number of seeds for every setting; empty: the study's number
+## seeds per setting, for example 3, or SEEDS="alpha=3 gamma=8" for some tables; empty: the study's
 SEEDS =
 ## length of training, for example SCHEDULE=1x for all of the config's schedule; empty: the study's
 SCHEDULE =
 ## your data: a folder of COCO, VOC, YOLO, CVAT, FiftyOne; check, describe, register: or coco_2017
 DATASET =
-## config keys for your data, for example KEYS="DATASETS.LINKS True"
+## config keys for every cell or for reading DATASET, for example KEYS="DATASETS.LINKS True"
 KEYS =
 ## check: write a repaired copy of DATASET to this folder
 FIX =
