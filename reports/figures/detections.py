@@ -28,6 +28,7 @@ DASHES = (
 )  # fmt: skip
 
 PERCENT = 100.0
+POOLED = "The curve pools the detections of all seeds; the bars and ECE are means over seeds. "
 
 TOTALS_FROM = len(TIDE_ERRORS) - len(TIDE_TOTALS)
 """The index in ``TIDE_ERRORS`` of the first total."""
@@ -52,7 +53,7 @@ class _Look:
 
 
 def precision_recall(results: Results) -> Illustrated:
-    """Precision over recall of the headline's settings at IoU 0.5, 0.75 and over all."""
+    """Precision–recall curves of the headline's settings at IoU 0.5, 0.75 and their mean."""
     recall = PERCENT * np.linspace(0, 1, 101)
 
     def read(record: Record) -> np.ndarray | None:
@@ -62,7 +63,7 @@ def precision_recall(results: Results) -> Illustrated:
 
     found, missing = _measured(results, read)
     if not found:
-        return Illustrated(None, "No record has precision over recall.")
+        return Illustrated(None, "No record has precision–recall curves.")
     panels = {
         title: [_line(look, recall, values[:, number]) for look, values in found]
         for number, title in enumerate(IOUS.values())
@@ -71,18 +72,18 @@ def precision_recall(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "precision_recall",
-            "Precision over recall at three thresholds of IoU. Precision at recall 50 % and IoU "
+            "Precision–recall curves at three IoU thresholds. Precision at recall 50 % and IoU "
             f"0.5: {'; '.join(at_half)}.",
             plots.precision_recall,
             panels,
         ),
-        f"Precision over recall, mean over the categories{_bands(found)}. {missing}"
+        f"Precision–recall curves, mean over the categories{_bands(found)}. {missing}"
         f"{_made(results, found)}",
     )
 
 
 def miss_rate(results: Results) -> Illustrated:
-    """Miss rate over false positives per image, log-log, with the log-average miss rate."""
+    """Miss rate against false positives per image, log-log, with the log-average miss rate."""
 
     def read(record: Record) -> np.ndarray | None:
         fppi, rates = (_numbers(record, "miss_rate", key) for key in ("fppi", "miss_rate"))
@@ -104,11 +105,11 @@ def miss_rate(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "miss_rate",
-            f"Miss rate over false positives per image. {'; '.join(texts)}.",
+            f"Miss rate against false positives per image. {'; '.join(texts)}.",
             plots.miss_rate,
             lines,
         ),
-        "Miss rate (share of missed objects) over false positives per image, on logarithmic "
+        "Miss rate (share of missed objects) against false positives per image, on logarithmic "
         f"scales{_bands(found)}. LAMR is the log-average miss rate; lower is better. "
         f"{missing}{_made(results, found)}",
     )
@@ -147,14 +148,14 @@ def reliability(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "reliability",
-            f"Accuracy over confidence, a panel per setting. {'; '.join(texts)}.",
+            f"Reliability diagrams, a panel per setting. {'; '.join(texts)}.",
             plots.reliability,
             panels,
         ),
         "Share of true positives among the detections at each confidence; on the dashed line the "
         "scores are calibrated. Grey bars show the number of detections on a logarithmic scale "
-        f"from 1 to {fullest:,.0f}. ECE is the expected calibration error"
-        f"{', mean over seeds with pooled detections' if _several(found) else ''}. "
+        f"from 1 to {fullest:,.0f}. ECE is the expected calibration error. "
+        f"{POOLED if _several(found) else ''}"
         f"{missing}{_made(results, found)}",
     )
 

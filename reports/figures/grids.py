@@ -12,7 +12,7 @@ from ablations.status.status import STALE
 from ablations.study.grid import Grid, Row
 from reports import plots
 from reports.figures.illustration import Illustration, drawn
-from reports.plots.envelopes import envelope
+from reports.plots.pareto import pareto_front
 from reports.results.labels import (
     MAIN_METRIC,
     SPEED,
@@ -255,9 +255,9 @@ def _point_note(grid: Grid, row: Row, of: str) -> str:
 
 
 def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:
-    """Curves with the envelope of all their points."""
+    """Curves with the Pareto front of all their points."""
     x, y = (np.concatenate([getattr(curve, axis) for curve in found]) for axis in ("x", "y"))
-    return plots.SpeedPanel(title, found, envelope(x, y))
+    return plots.SpeedPanel(title, found, pareto_front(x, y))
 
 
 def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPanel]:

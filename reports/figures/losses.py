@@ -100,9 +100,8 @@ def loss_over_p_t(results: Results) -> Illustrated:
             plots.loss_over_p_t,
             lines,
         ),
-        "Loss over pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the compared "
-        f"settings and others. {names}. The appendix of the focal loss paper also uses the name "
-        "FL* for its loss, which is a different function.",
+        "Loss against pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the "
+        f"compared settings and others. {names}.",
     )
 
 
@@ -180,20 +179,18 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
             rows,
             (BACKGROUND,),
         ),
-        "Cumulative share of the loss over the examples for the model trained with "
-        f"{model.trained_with}: {numbers['foreground']:,} foreground and "
-        f"{numbers['background']:,} background examples{_of_images(record)}. An example is an "
-        "anchor of a validation image with one category. All losses are computed without α on the "
-        "same examples after training, as in figure 4 of the focal loss paper, except that the "
-        "background starts with the hardest examples, on a logarithmic scale, because few of them "
-        f"carry most of the loss. {of_hardest}. {provenance.caption(results, [record])}.",
+        f"Cumulative share of the loss, without α, of the model trained with {model.trained_with}: "
+        f"{numbers['foreground']:,} foreground and {numbers['background']:,} background examples "
+        f"(an anchor with one category){_of_images(record)}. As figure 4 of the focal loss paper, "
+        "but the background starts with the hardest examples, on a logarithmic scale. "
+        f"{provenance.caption(results, [record])}.",
     )
 
 
 def _of_images(record: Record) -> str:
-    """For example `` of 128 images``; "" if the number is unknown."""
+    """For example `` of 128 validation images``; "" if the number is unknown."""
     images = value_at(record, "loss_distribution", "images")
-    return f" of {counted(images, 'image')}" if isinstance(images, int) else ""
+    return f" of {counted(images, 'validation image')}" if isinstance(images, int) else ""
 
 
 def _shares(

@@ -51,7 +51,7 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def speed(results: Results, tables: Tables) -> Illustrated:
-    """AP over speed of all timed tables with the upper envelope, and the published values."""
+    """AP over speed of all timed tables with the Pareto front, and the published values."""
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
     ours = _distinct([(grid, *of) for grid, table in timed for of in curves(grid, table)])
     if not ours:
@@ -65,10 +65,9 @@ def speed(results: Results, tables: Tables) -> Illustrated:
     ]
     sources = dict.fromkeys(grid.source for grid, _ in timed if grid.source)
     setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
-    note = f"{MAIN_METRIC} over {METRICS[SPEED].header}"
+    note = f"{MAIN_METRIC} against {METRICS[SPEED].header}"
     note += _over_seeds(results, [grid for grid, _ in timed])
-    note += f". Horizontal bars: {CI} of the time. The envelope connects the points for which no "
-    note += f"other point has a higher {MAIN_METRIC} in the same time or less."
+    note += f". Horizontal bars: {CI} of the time. The grey line is the Pareto front."
     if hidden := hidden_names(results):
         note += f" Not drawn, because the machine was too busy: {listed(hidden)}."
     if published:
@@ -103,7 +102,7 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
         + ", ".join(f"{y:.1f} at {x:g} px" for x, y in zip(line.x, line.y, strict=True))
         for line in lines
     ]
-    note = f"{MAIN_METRIC} over the short edge of the input"
+    note = f"{MAIN_METRIC} against the short edge of the input"
     note += _over_seeds(results, [grid for grid, _ in scaled])
     if len(lines) > 1 and any(np.isfinite(line.low).any() for line in lines):
         note += "; points of equal size are drawn side by side"
@@ -137,7 +136,7 @@ def heat_maps(results: Results) -> Illustrated:
         texts += words
     cells = pd.concat(of_losses.values()).drop_duplicates("cell").sort_index()
     several = (cells["seed"] > cells["seed"].min()).any()
-    note = f"{MAIN_METRIC} (%) over α and γ"
+    note = f"{MAIN_METRIC} (%) for each α and γ"
     fresh = " (without the fresh seeds of tuned rows)" if results.cells["judged"].any() else ""
     note += f", mean over all seeds of a setting{fresh}" if several else ""
     note += ", of all settings with the study's own model and data"
@@ -151,7 +150,7 @@ def heat_maps(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             HEAT_MAPS,
-            f"{MAIN_METRIC} over α and γ. {'; '.join(texts)}.",
+            f"{MAIN_METRIC} for each α and γ. {'; '.join(texts)}.",
             plots.heat_maps,
             maps,
             axis_label("gamma").header,

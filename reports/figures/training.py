@@ -134,7 +134,7 @@ def _family(
     if reference is not None:
         note += f"; dashed grey: the reference, {reference.family}, {reference.setting}"
     if any(other_detector(group.values) for group in groups):
-        note += "; dotted: the region proposals of a two-stage detector"
+        note += "; dotted: the objectness loss of the region proposal network"
     return Illustrated(
         drawn(
             f"training_{groups[0].stem}",
@@ -144,7 +144,7 @@ def _family(
             panels,
             "classification loss",
         ),
-        f"{note}. Different losses have different scales: compare the shapes, not the levels. "
+        f"{note}. Losses, α and γ differ in scale: compare the shapes, not the levels. "
         f"{provenance.caption(results, records)}.",
     )
 

@@ -97,6 +97,7 @@ def report(results: Results) -> Report:
         _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         Section("best", "Best setting of each loss", _best(results)),
+        Section("reading", "How to read the tables", _reading(results, grids)),
         *(_grid(results, grid, table, apart) for grid, table in grids if grid.name == HEADLINE),
         Section("map", "All ablations at a glance", _map(results, grids, shown_map)),
         *(
@@ -206,6 +207,13 @@ def _best(results: Results) -> list[Block]:
     return [TableBlock("best", best.table, title, compared(results.study)), Note(best.note)]
 
 
+def _reading(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
+    """The meaning of the marks of tests, if there is a test."""
+    if not any(one.tested for _, table in grids for one in table.comparisons):
+        return []
+    return [Text(captions.how_to_read(results.study.equivalence_margin))]
+
+
 def _map(
     results: Results, tables: Sequence[tuple[Grid, GridTable]], found: figures.AblationMap | None
 ) -> list[Block]:
@@ -259,7 +267,7 @@ def _grid(
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:
         dots = captions.dots(frame, table)
-        blocks.append(FigureBlock(figure, f"{dots}{source} {made}."))
+        blocks.append(FigureBlock(figure, f"{dots} {made}."))
     over_ms = figures.ap_over_ms(grid, table) if _several_timed(results) else None
     if over_ms:
         blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports.page.blocks import Section
 
 GROUPS = {
-    "Result": ("answer", "tuning", "best", "headline"),
+    "Result": ("answer", "tuning", "best", "reading", "headline"),
     "Ablations": (),
     "Comparison": ("moved", "others", "single", "unused"),
     "Closer look": (

@@ -61,12 +61,12 @@ class SpeedPanel:
     Attributes:
         title: the title of the panel.
         curves: the most important labels first.
-        envelope: x and y of the points for which none is higher and not further right.
+        pareto_front: x and y of the points for which none is higher and not further right.
     """
 
     title: str
     curves: Sequence[Curve]
-    envelope: tuple[Numbers, Numbers] = ((), ())
+    pareto_front: tuple[Numbers, Numbers] = ((), ())
 
 
 @styled
@@ -79,9 +79,9 @@ def ap_over_ms(panels: Sequence[SpeedPanel], width: float = WIDTH) -> list[Axes]
         axes.set(xlabel="ms per image", ylabel="AP (%)")
         axes.margins(0.08, 0.16)
         axes.step(
-            *panel.envelope, where="post", color=FRAME.light, linewidth=1, zorder=1,
+            *panel.pareto_front, where="post", color=FRAME.light, linewidth=1, zorder=1,
             linestyle=(0, (1, 2)), solid_joinstyle="miter",
-            label="envelope" if len(panel.envelope[0]) else None,
+            label="Pareto front" if len(panel.pareto_front[0]) else None,
         )  # fmt: skip
         _draw(axes, panel.curves)
         _legend_beside(axes)

@@ -71,7 +71,7 @@ class ErrorBars:
 
 @styled
 def precision_recall(panels: Mapping[str, Sequence[Line]], width: float = WIDTH) -> list[Axes]:
-    """Precision over recall in percent, a panel per title, all on the same scales."""
+    """Precision–recall curves in percent, a panel per title, all on the same scales."""
     lines = max(len(found) for found in panels.values())
     shape, tall = (1, len(panels)), 2.75
     if width <= NARROW:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ablations.records.record import DIVERGED
+from ablations.study.asked_seeds import MAX_SEEDS
 from ablations.study.grid import Grid
 from reports.results.differences import Differences
 from reports.results.labels import (
@@ -26,7 +27,6 @@ from reports.statistics.noise import NoiseFloor, noise_floor
 from reports.tables import speed as speed_tables
 from reports.tables.grids import STALE_MARK, GridTable
 from reports.text.sentences import CI, MODEL, counted, listed, tables, untested
-from reports.text.tuning import fairness
 
 MAX_KEYS = 6
 """The maximum number of derived keys that a note names; it counts the others."""
@@ -35,7 +35,7 @@ MAX_KEYS = 6
 def under_table(results: Results, grid: Grid, table: GridTable) -> str:
     """The note under a table: seeds and tests, marks, published values, detectors, timing."""
     frame = results.of_grid(grid)
-    sentences = [fairness(results, grid), _over_seeds(results, grid, table)]
+    sentences = [_over_seeds(results, grid, table)]
     if (frame["state"] == DIVERGED).any():
         sentences.append(f"A run that diverged counts as {MAIN_METRIC} 0.0.")
     if any(table.stale):
@@ -61,6 +61,19 @@ def _published(results: Results, grid: Grid, table: GridTable) -> str:
     if any(map(math.isfinite, table.published_effects)):
         return f"{text}effects of the rows and their order, not the values."
     return f"{text}order of the rows, not the values."
+
+
+def how_to_read(margin: float) -> str:
+    """The meaning of the marks in all tables with tests, for a margin of equivalence in AP."""
+    return (
+        f"The effect of a row is its {MAIN_METRIC} minus that of the reference row of its table, "
+        f"with a {CI} over {SEEDS_AND_IMAGES} for this comparison alone. Bold: it is significant "
+        f"at {100 * SIGNIFICANCE:g} % after Holm's correction within the table; grey: it is not. "
+        f"Equivalent: it is significantly smaller than {margin:g} {MAIN_METRIC} (two one-sided "
+        "tests, also after Holm's correction). Undecided: neither; the number in parentheses is "
+        "how many seeds per row would decide it, whatever the effect is, and without a number, "
+        f"{MAX_SEEDS:,} would not. The p-values rest on a {MODEL}."
+    )
 
 
 def compared_configs(found: Differences) -> str:
@@ -103,17 +116,17 @@ def confounds(found: Differences) -> str:
 def dots(frame: pd.DataFrame, table: GridTable) -> str:
     """The caption of the figure of a table's AP."""
     losses = [loss_label(loss) for loss in frame["loss"].dropna().unique()]
-    text = f"{MAIN_METRIC} of each row"
-    if frame["seed"].nunique() > 1:
-        text += f", mean over seeds with its {CI} over {SEEDS_AND_IMAGES}"
+    several = frame["seed"].nunique() > 1
+    text = f"{'Mean ' if several else ''}{MAIN_METRIC} of each row"
     if table.has_effects:
-        text += ", and its difference from the reference row"
+        text += " and its effect against the reference row"
+    if several:
+        text += f", with {CI} over {SEEDS_AND_IMAGES}"
+    if table.has_effects:
         if any(one.tested for one in table.comparisons):
-            text += (
-                f" with its {CI}; a filled dot is a significant difference, a ring one that is not"
-            )
+            text += ". Effects: filled if significant, a ring if not"
         if any(map(math.isfinite, table.published_effects)):
-            text += "; a diamond is the published difference"
+            text += "; a diamond is the published effect"
     elif table.has_published:
         text += "; each panel has its own scale"
     if len(losses) > 1:
@@ -212,11 +225,11 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
     fewest = min(one.seeds for one in table.comparisons)
     number = seeds if fewest == seeds else f"up to {seeds}"
     text = f"Values are mean ± sample standard deviation over {number} seeds. {floor}"
-    return f"{text} {_tests(grid, table, table.comparisons, results.study.equivalence_margin)}"
+    return f"{text} {_tests(grid, table, table.comparisons)}"
 
 
-def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float) -> str:
-    """The reference row, and the meaning of bold and grey."""
+def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
+    """The reference row, and the rows that are not tested."""
     if not any(comparison.tested for comparison in found):
         reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
         why = f": {'; '.join(reasons)}" if reasons else ""
@@ -227,17 +240,7 @@ def _tests(grid: Grid, table: GridTable, found: list[Comparison], margin: float)
     reference = f"The reference row is {row_label(row, columns)}"
     if per:
         reference += f" with the same {listed([axis_label(column).header for column in per])}"
-    sentences = [
-        f"{reference}. Bold: the difference from the reference row is significant at "
-        f"{100 * SIGNIFICANCE:g} % after Holm's correction; grey: it is not. Each {CI} is over "
-        f"{SEEDS_AND_IMAGES} and covers a single comparison. The p-values rest on a {MODEL}. "
-        "Equivalent: the difference is significantly smaller than "
-        f"{margin:g} {MAIN_METRIC} (two one-sided tests, also after Holm's correction). Undecided: "
-        "neither; the number of seeds per row in parentheses would decide it, whatever the "
-        "difference is.",
-        untested(table.row_labels, found),
-    ]
-    return " ".join(filter(None, sentences))
+    return " ".join(filter(None, [f"{reference}.", untested(table.row_labels, found)]))
 
 
 def _noise_floor(floor: NoiseFloor | None) -> str:

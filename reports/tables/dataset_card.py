@@ -59,7 +59,7 @@ def dataset_card(results: Results) -> Tabled:
 def _warnings(splits: Mapping[str, Mapping[str, Any]]) -> str:
     """What the check of the data found doubtful; "" if there is nothing."""
     lines = _lines(splits, "warnings")
-    return f"The check of the data warned: {lines} " if lines else ""
+    return f"Warnings of the data check: {lines} " if lines else ""
 
 
 def _conversions(splits: Mapping[str, Mapping[str, Any]]) -> str:

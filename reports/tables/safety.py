@@ -128,8 +128,8 @@ def missed_objects(results: Results) -> Tabled:
             if scored
             else "No detection of its category overlaps any of these objects sufficiently. "
         )
-        + "Best IoU is the highest overlap with any detection. Each run lists only its largest "
-        "missed objects.",
+        + "Best IoU is the highest IoU with a detection of any category. Each run lists only its "
+        "largest missed objects.",
     )
 
 
@@ -163,11 +163,12 @@ def _distinct(records: Sequence[Record], *keys: str) -> str:
 
 def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
     text = (
-        f"Detections match objects from IoU {iou} on. The log-average is the geometric mean of "
-        "the miss rate at nine numbers of false positives per image (FPPI) from 0.01 to 1. Recall "
-        f"by size counts all detections; recall at precision {precision} uses the lowest "
-        "score threshold with this precision, and is 0 if there is none. ECE is the expected "
-        "calibration error of the scores. Lower is better for ↓, higher for ↑."
+        f"A detection matches an object at an IoU of at least {iou}. The log-average is the "
+        "geometric mean of the miss rate at nine numbers of false positives per image (FPPI) from "
+        "0.01 to 1. Recall by size counts all detections; recall at precision "
+        f"{precision} uses the lowest score threshold with this precision, and is 0 if there is "
+        "none. ECE is the expected calibration error of the scores. Lower is better for ↓, higher "
+        "for ↑."
     )
     if any(one.planned > 1 for one in found):
         text += (

@@ -106,9 +106,10 @@ def hidden_names(results: Results) -> list[str]:
 def _control(speed: Speed) -> str:
     time = speed.control
     interval = ratio_interval(time)
-    text = f"A control, the same checkpoint in another process, takes {time.ratio:.3f}"
-    text += f" ({CI} {interval})" if interval else ""
-    text += " of the time."
+    text = (
+        f"A control, the same checkpoint in another process, takes {time.ratio:.3f} times as long"
+    )
+    text += f" ({CI} {interval})." if interval else "."
     if abs(time.ratio - 1) > MAX_CONTROL_DIFFERENCE:
         text += (
             f" This is more than {100 * MAX_CONTROL_DIFFERENCE:g} % from 1, so do not rely on "

@@ -102,8 +102,8 @@ def _order(shown: _Shown) -> str:
         f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
     )
     if found.p_value >= SIGNIFICANCE:
-        return f"The order of the rows is not significantly related to the published one ({rows})"
-    relation = "follows" if found.tau > 0 else "reverses"
+        return f"The agreement with the published order is not significant ({rows})"
+    relation = "agrees significantly with" if found.tau > 0 else "is significantly the reverse of"
     return f"The order of the rows {relation} the published one ({rows})"
 
 
@@ -157,7 +157,7 @@ def _published_value(shown: _Shown, number: int) -> str:
 
 
 def _departures(shown: _Shown) -> str:
-    """The rows whose effect has the sign opposite to the published one and exceeds the noise."""
+    """The rows whose effect contradicts the published one, by its sign or by its interval."""
     theirs = shown.published_effects
     compared = [
         number
@@ -171,22 +171,41 @@ def _departures(shown: _Shown) -> str:
     if shown.floor is None and not shown.tested:
         certain = opposite
     if not opposite:
-        return "No effect has the sign opposite to the published one"
-    if not certain:
+        text = "No effect has the opposite sign to the published one"
+    elif not certain:
         have, their = ("has", "it is") if len(opposite) == 1 else ("have", "they are")
+        why = "not significant" if shown.tested else "within the noise"
         effects = counted(len(opposite), "effect")
-        return (
-            f"{effects} {have} the sign opposite to the published one, but {their} within the noise"
+        text = f"{effects} {have} the opposite sign to the published one, but {their} {why}"
+    else:
+        text = (
+            "The sign of the effect is opposite to the published one for "
+            f"{_with_published(shown, certain)}"
         )
-    certain.sort(key=lambda number: -abs(shown.ours[number].difference - theirs[number]))
+    outside = [n for n in compared if n not in certain and _is_outside(shown.ours[n], theirs[n])]
+    if not outside:
+        return text
+    return f"{text}. The published effect is outside our {CI} for {_with_published(shown, outside)}"
+
+
+def _is_outside(ours: Comparison, published_effect: float) -> bool:
+    """Whether the interval of a tested effect excludes the published one."""
+    low, high = ours.difference_low, ours.difference_high
+    return ours.tested and not low <= published_effect <= high
+
+
+def _with_published(shown: _Shown, numbers: Sequence[int]) -> str:
+    """These rows with our effects and the published ones, those that differ most first."""
+    theirs = shown.published_effects
+    by_distance = sorted(numbers, key=lambda n: -abs(shown.ours[n].difference - theirs[n]))
     named = [
-        f"{shown.labels[number]} ({difference_number(shown.ours[number].difference)}, published "
-        f"{difference_number(theirs[number])})"
-        for number in certain[:MAX_NAMED]
+        f"{shown.labels[n]} ({difference_number(shown.ours[n].difference)}, published "
+        f"{difference_number(theirs[n])})"
+        for n in by_distance[:MAX_NAMED]
     ]
-    if len(certain) > MAX_NAMED:
-        named.append(counted(len(certain) - MAX_NAMED, "other row"))
-    return f"The sign of the effect is opposite to the published one for {listed(named)}"
+    if len(by_distance) > MAX_NAMED:
+        named.append(counted(len(by_distance) - MAX_NAMED, "other row"))
+    return listed(named)
 
 
 def _certainty(shown: _Shown) -> str:

@@ -191,8 +191,8 @@ def cost(results: Results) -> str:
     if times.empty:
         return ""
     machine = provenance.hardware(results.records_of(results.frame))
-    text = f"Cost: {duration(times.sum())} in total"
-    return text + (f" on {machine}." if machine else ".")
+    text = f"Cost: {duration(times.sum())}, summed over all runs"
+    return text + (f", on {machine}." if machine else ".")
 
 
 def noise_text(floor: NoiseFloor | None) -> str:

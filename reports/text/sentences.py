@@ -1,7 +1,8 @@
 """Generated sentences about a study: plain text, escaped where it is shown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from ablations.records.record import DONE
 from ablations.study.asked_seeds import MAX_SEEDS
@@ -55,9 +56,9 @@ def seeds_warning(results: Results) -> str:
     """The conclusions that the numbers of seeds allow."""
     numbers = _seed_numbers(results)
     several = {number: names for number, names in numbers.items() if number > 1}
-    means = f"with their sample standard deviation. {_tested(results)}"
+    deviation = "with their sample standard deviation."
     if 1 not in numbers:
-        return f"Values are means over a few seeds {means}"
+        return f"Values are means over a few seeds, {deviation} {_tested(results, several)}"
     if not several:
         return (
             "Each value comes from a single run: the spread between seeds is unknown, and a "
@@ -65,10 +66,10 @@ def seeds_warning(results: Results) -> str:
         )
     where = [f"{number} seeds in {tables(names)}" for number, names in several.items()]
     return (
-        f"Values are means over {listed(where)}, {means} Elsewhere, each value comes from a single "
-        "run, and a difference between two values is no evidence of an effect unless it is larger "
-        "than the noise floor. Each table averages its own seeds, so a setting can have different "
-        "values in different tables."
+        f"Values are means over {listed(where)}, {deviation} {_tested(results, several)} "
+        "Elsewhere, each value comes from a single run, and a difference between two values is no "
+        "evidence of an effect unless it is larger than the noise floor. Each table averages its "
+        "own seeds, so a setting can have different values in different tables."
     )
 
 
@@ -86,7 +87,7 @@ MODEL = "normal model of seeds and images"
 
 
 def difference_text(comparison: Comparison) -> str:
-    """For example ``+1.2 AP (95 % CI +0.3 to +2.1, p = 0.012 in a normal model of ...)``.
+    """For example ``+1.2 AP (95 % CI +0.3 to +2.1, p = 0.012 in a normal model)``.
 
     The p-value is Holm's; an equivalent row has that of the two one-sided tests.
     """
@@ -98,9 +99,9 @@ def difference_text(comparison: Comparison) -> str:
         facts.append(f"{CI} {low} to {high}{over}")
     if comparison.verdict == EQUIVALENT:
         p_value = p_text(comparison.p_equivalence)
-        facts.append(f"two one-sided tests: {p_value} in a {MODEL}")
+        facts.append(f"two one-sided tests: {p_value} in a normal model")
     elif comparison.tested:
-        facts.append(f"{p_text(comparison.p_holm)} in a {MODEL}")
+        facts.append(f"{p_text(comparison.p_holm)} in a normal model")
     text = f"{difference_number(comparison.difference)} {MAIN_METRIC}"
     return f"{text} ({', '.join(facts)})" if facts else text
 
@@ -173,8 +174,8 @@ def tables(names: Sequence[str]) -> str:
     return f"table{'s' if len(names) > 1 else ''} {listed(names)}"
 
 
-def _tested(results: Results) -> str:
-    """The tables in which differences are tested."""
+def _tested(results: Results, several: Mapping[int, Sequence[str]]) -> str:
+    """The tables in which differences are tested; ``several`` seeds -> the tables with so many."""
     names = [
         grid.label
         for grid in results.study.grids
@@ -182,10 +183,12 @@ def _tested(results: Results) -> str:
     ]
     if not names:
         return "No difference was tested for significance."
-    every = len(names) == len(results.study.grids) > 1
+    where = tables(names)
+    if len(names) > 1 and {*names} == {*chain(*several.values())}:
+        where = "every table" if several == _seed_numbers(results) else "these tables"
     return (
-        "Differences from the reference row are tested in "
-        f"{'every table' if every else tables(names)}, with Holm's correction within a table."
+        f"Differences from the reference row are tested in {where}, with Holm's correction within "
+        "a table."
     )
 
 

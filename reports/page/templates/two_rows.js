@@ -39,14 +39,14 @@
     return made;
   };
 
-  // Precision over recall: one panel per IoU, the second row dashed.
+  // Precision–recall curves: one panel per IoU, the second row dashed.
   const LEFT = 44, TOP = 12, WIDE = 280, HIGH = 200;
   const panel = (iou, a, b, names) => {
     const at = (points) => points
       .map((y, n) => `${(LEFT + (WIDE * n) / (points.length - 1)).toFixed(1)},${(TOP + HIGH * (1 - y / 1000)).toFixed(1)}`)
       .join(" ");
     const middle = (points) => points ? `${(points[(points.length - 1) / 2 | 0] / 10).toFixed(0)} %` : "unknown";
-    const label = `Precision over recall at IoU ${iou}. Precision near recall 50 %: ${names[0]} ${middle(a)}, ${names[1]} ${middle(b)}.`;
+    const label = `Precision–recall curves at IoU ${iou}. Precision near recall 50 %: ${names[0]} ${middle(a)}, ${names[1]} ${middle(b)}.`;
     const svg = draw("svg", { viewBox: `0 0 ${LEFT + WIDE + 16} ${TOP + HIGH + 44}`, role: "img", "aria-label": label });
     svg.append(draw("path", { class: "axis", d: `M${LEFT},${TOP}V${TOP + HIGH}H${LEFT + WIDE}` }));
     for (const share of [0, 0.5, 1]) {
@@ -60,7 +60,7 @@
       if (points) svg.append(draw("polyline", { class: `line ${name}`, points: at(points) }));
     }
     const made = make("div");
-    made.append(make("strong", `Precision over recall, IoU ${iou}`), svg);
+    made.append(make("strong", `Precision–recall curves, IoU ${iou}`), svg);
     return made;
   };
 

@@ -107,7 +107,7 @@ def test_it_has_one_line_beside_the_curves_once(results, given):
     for curve in ours.curves:
         assert all(np.array(curve.x_low) < curve.x) and all(curve.x < np.array(curve.x_high))
     assert list(ours.curves[0].x) == list(ours.curves[3].x), "FL and FL* have one network"
-    assert ours.envelope[1][-1] == 41.0, "they take part in the envelope"
+    assert ours.pareto_front[1][-1] == 41.0, "they take part in the Pareto front"
     others, *curves = published.curves
     assert "FPN Faster R-CNN" not in others.notes and "YOLOv2" in others.notes
     (own,) = [curve for curve in curves if curve.colour == PURPLE]
@@ -163,4 +163,4 @@ def test_its_training_has_a_line_for_each_stage(make_folder, given):
     assert (first.colour, list(first.loss)) == (colour, [0.5, 0.2])
     assert first.dashes != second.dashes
     assert [list(trace.loss) for trace in panels[1].traces] == [[1.5], [0.3]]
-    assert "dotted: the region proposals of a two-stage detector" in found.note
+    assert "dotted: the objectness loss of the region proposal network" in found.note

@@ -396,7 +396,7 @@ def test_any_two_rows_stand_side_by_side(visit, broken):
 def test_two_rows_show_curves_errors_categories_and_crops(visit, hostile):
     page = visit(hostile)
     found = page.locator("#two-rows .found")
-    curves = found.get_by_role("img", name="Precision over recall at IoU 0.50")
+    curves = found.get_by_role("img", name="Precision–recall curves at IoU 0.50")
     assert curves.locator("polyline").count() == 2
     assert found.locator("table", has_text="Error types").locator("tbody tr").count() == 8
     assert HOSTILE not in found.inner_html(), "a category's name is text"

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 from reports import plots
 from reports.plots import Curve, HeatMap, SpeedPanel
-from reports.plots.envelopes import envelope
+from reports.plots.pareto import pareto_front
 from reports.results.colours import BLACK, WHITE, contrast
 from tests.reports.readable import assert_readable
 
@@ -44,10 +44,10 @@ def test_ap_over_ms_has_no_note_on_another(seed, bars):
     assert_readable(found[0].figure)
 
 
-def test_the_envelope_is_a_staircase_of_its_points():
+def test_the_pareto_front_is_a_staircase_of_its_points():
     curve = Curve("a", [1.0, 2.0, 3.0], [10.0, 9.0, 12.0], [""] * 3, "black")
     (axes,) = plots.ap_over_ms([SpeedPanel("ours", [curve], ([1.0, 3.0], [10.0, 12.0]))])
-    (step,) = [line for line in axes.lines if line.get_label() == "envelope"]
+    (step,) = [line for line in axes.lines if line.get_label() == "Pareto front"]
     assert step.get_drawstyle() == "steps-post"
     assert step.get_xydata().tolist() == [[1, 10], [3, 12]]
     (without,) = plots.ap_over_ms([SpeedPanel("ours", [curve])])
@@ -108,23 +108,23 @@ def test_one_size_alone_can_be_drawn():
     assert_readable(plots.ap_over_scale([Curve("a", [88.0], [20.0], [""], "black", **bars)]).figure)
 
 
-def test_the_envelope_leaves_out_what_another_point_beats():
+def test_the_pareto_front_leaves_out_what_another_point_beats():
     #    (ms, AP): b is as slow as a and worse, d is slower and worse than c, e has no AP
     ms, ap = [5.0, 5.0, 8.0, 9.0, 1.0, 20.0], [20.0, 19.0, 25.0, 24.0, NAN, 25.5]
-    x, y = envelope(ms, ap)
+    x, y = pareto_front(ms, ap)
     assert x.tolist() == [5, 8, 20] and y.tolist() == [20, 25, 25.5]
 
 
-def test_the_envelope_of_equal_points_is_one_point():
-    x, y = envelope([3.0, 3.0, 4.0], [7.0, 7.0, 7.0])
+def test_the_pareto_front_of_equal_points_is_one_point():
+    x, y = pareto_front([3.0, 3.0, 4.0], [7.0, 7.0, 7.0])
     assert (x.tolist(), y.tolist()) == ([3], [7])
-    assert [len(one) for one in envelope([NAN], [1.0])] == [0, 0]
+    assert [len(one) for one in pareto_front([NAN], [1.0])] == [0, 0]
 
 
-def test_no_point_beats_one_of_the_envelope():
+def test_no_point_beats_one_of_the_pareto_front():
     random = np.random.default_rng(0)
     ms, ap = random.uniform(1, 9, 200), random.uniform(0, 50, 200)
-    x, y = envelope(ms, ap)
+    x, y = pareto_front(ms, ap)
     for cost, value in zip(x, y, strict=True):
         assert not np.any((ms <= cost) & (ap > value)) and not np.any((ms < cost) & (ap >= value))
     kept = set(zip(x, y, strict=True))

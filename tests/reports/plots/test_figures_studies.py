@@ -82,7 +82,7 @@ def test_speed_has_the_curves_of_all_tables_and_the_published_detectors(make_fol
     }
     assert ours.curves[0].y.tolist() == [21, 24] and ours.curves[0].notes == ["88", "128"]
     # All of depth 18 take 16.25 ms, all of depth 34 take 24.25 ms: the best of each.
-    assert [list(ends) for ends in ours.envelope] == [[16.25, 24.25], [24, 27]]
+    assert [list(ends) for ends in ours.pareto_front] == [[16.25, 24.25], [24, 27]]
     detectors, *retinanet = published.curves
     rows = reference_rows("published_detectors.csv")
     assert detectors.dashes == "none" and detectors.notes == [row["detector"] for row in rows]

@@ -30,7 +30,7 @@ def test_rows_with_their_own_reference_rows_say_what_they_share(make_folder):
             study.add(study.cell(0, row, seed), ap + seed / 10, analysis=found)
     results = study.load()
     note = captions.under_table(results, table, grid_table(results, table))
-    assert "The reference row is γ = 1 with the same α. Bold: the difference" in note
+    assert "The reference row is γ = 1 with the same α." in note
 
 
 def test_further_columns_are_named_by_their_groups():

@@ -82,7 +82,7 @@ def test_the_card_says_which_images_are_converted(make_folder):
 def test_the_card_says_what_the_check_warned_of(make_folder):
     line = "2 images ('a.png'; 'b.png'): no object"
     found = described(make_folder(), train=SPLIT, val=SPLIT | {"warnings": [line]})
-    assert f"The check of the data warned: val: {line}. " in found.note
+    assert f"Warnings of the data check: val: {line}. " in found.note
 
 
 def test_an_older_description_has_fewer_rows(make_folder):

@@ -107,7 +107,9 @@ def test_a_control_that_differs_is_a_warning(folder):
     measured = attempt(rounds)
     folder.time(busy(0.0), attempts=[measured], times=speeds.times(measured, made.reference))
     note = speed.note(folder.load())
-    assert "takes 1.060 (95 % CI 1.060 to 1.060) of the time. This is more than 3 % from 1" in note
+    assert (
+        "takes 1.060 times as long (95 % CI 1.060 to 1.060). This is more than 3 % from 1" in note
+    )
 
 
 def test_without_a_measurement_the_column_is_empty_and_the_note_says_how(folder):

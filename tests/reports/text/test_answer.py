@@ -35,7 +35,7 @@ HEADLINE = Grid(
 
 PAIR = "FL* (α = 0.75, γ = 0.125) is {} FL (α = 0.25, γ = 1) on digits_in_scenes"
 UNKNOWN = f"It is undecided whether {PAIR.format('better than')}"
-MODEL = "in a normal model of seeds and images"
+MODEL = "in a normal model"
 
 
 @pytest.fixture

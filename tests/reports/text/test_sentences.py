@@ -3,6 +3,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from reports.page.contents import report
 from reports.results import provenance
 from reports.statistics.inference import Agreement
 from reports.tables import captions
@@ -78,33 +79,41 @@ def compared_folder(make_folder, make_study, seeds):
     return folder
 
 
-def test_a_tested_table_explains_bold_and_grey(make_folder, make_study):
+def test_a_tested_table_names_its_reference_row_and_the_rows_without_a_test(
+    make_folder, make_study
+):
     folder = compared_folder(make_folder, make_study, 3)
     text = under_table(folder)
-    assert (
-        "The reference row is α = 0.75. Bold: the difference from the reference row is significant "
-        "at 5 % after Holm's correction; grey: it is not. Each 95 % CI is over seeds and images "
-        "and covers a single comparison. The p-values rest on a normal model of seeds and images. "
-        "Equivalent: the difference is significantly smaller than 1 AP (two one-sided tests, also "
-        "after Holm's correction). Undecided: neither; the number of seeds per row in parentheses "
-        "would decide it, whatever the difference is. Not tested (no value): α = 0.5."
-    ) in text
-    assert "tested:" not in text
+    assert "The reference row is α = 0.75. Not tested (no value): α = 0.5." in text
     # FL* has no reference row, and its first setting is CE's α = 0.75.
     assert "No difference between rows was tested" in under_table(folder, 1)
-    assert "Bold" not in under_table(folder, 1)
+    assert "The reference row is" not in under_table(folder, 1)
 
 
-def test_with_one_seed_nothing_is_said_of_bold(make_folder, make_study):
+def test_the_marks_of_tests_are_explained_once_and_only_where_there_are_tests(
+    make_folder, make_study
+):
+    def explained(seeds):
+        content = report(compared_folder(make_folder, make_study, seeds).load())
+        return [one for one in content.sections if one.anchor == "reading"]
+
+    (section,) = explained(3)
+    (text,) = section.blocks
+    for mark in ("Bold:", "grey:", "smaller than 1 AP", "Undecided:", "Holm", "a normal model of"):
+        assert mark in str(text)
+    assert explained(1) == []
+
+
+def test_with_one_seed_differences_are_not_tested(make_folder, make_study):
     text = under_table(compared_folder(make_folder, make_study, 1))
-    assert "Bold" not in text and "differences between rows are not tested" in text
+    assert "differences between rows are not tested" in text
 
 
 def test_the_warning_names_the_tables_whose_differences_are_tested(make_folder, make_study):
     warning = sentences.seeds_warning(compared_folder(make_folder, make_study, 3).load())
     assert warning == (
-        "Values are means over a few seeds with their sample standard deviation. Differences from "
-        "the reference row are tested in table alpha, with Holm's correction within a table."
+        "Values are means over a few seeds, with their sample standard deviation. Differences "
+        "from the reference row are tested in table alpha, with Holm's correction within a table."
     )
 
 
@@ -152,7 +161,7 @@ def test_numbers_of_seeds_that_differ_are_told_apart(make_folder):
 def test_one_number_of_seeds_is_said_once(make_folder):
     results = make_folder(2).load()
     assert "with 2 seeds per setting:" in sentences.summary(results)
-    assert sentences.seeds_warning(results).startswith("Values are means over a few seeds with")
+    assert sentences.seeds_warning(results).startswith("Values are means over a few seeds, with")
 
 
 def test_unknown_staleness_is_said_where_there_is_something_to_be_stale(make_folder):
@@ -187,13 +196,11 @@ def dots_of(folder, number=0):
 def test_the_caption_of_the_dots_says_what_is_drawn(make_folder, make_study):
     assert dots_of(make_folder(1)) == "AP of each row; each panel has its own scale."
     assert dots_of(make_folder(2), 1) == (
-        "AP of each row, mean over seeds with its 95 % CI over seeds and images; "
-        "CE is grey, FL* is orange."
+        "Mean AP of each row, with 95 % CI over seeds and images; CE is grey, FL* is orange."
     )
     assert dots_of(compared_folder(make_folder, make_study, 3)) == (
-        "AP of each row, mean over seeds with its 95 % CI over seeds and images, and its "
-        "difference from the reference row with its 95 % CI; a filled dot is a significant "
-        "difference, a ring one that is not; a diamond is the published difference."
+        "Mean AP of each row and its effect against the reference row, with 95 % CI over seeds and "
+        "images. Effects: filled if significant, a ring if not; a diamond is the published effect."
     )
 
 

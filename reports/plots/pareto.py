@@ -1,11 +1,11 @@
-"""The upper envelope of models over cost and value."""
+"""The Pareto front of models by cost and value."""
 
 import numpy as np
 
 from reports.plots.drawing import Numbers
 
 
-def envelope(costs: Numbers, values: Numbers) -> tuple[np.ndarray, np.ndarray]:
+def pareto_front(costs: Numbers, values: Numbers) -> tuple[np.ndarray, np.ndarray]:
     """The Pareto front: the points for which no other point has a higher value at no higher cost.
 
     Args:
