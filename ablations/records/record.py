@@ -31,8 +31,6 @@ DIVERGED = "diverged"
 FAILED = "failed"
 """The process ended without a result."""
 
-STATUSES = (DONE, DIVERGED, FAILED)
-
 MAX_LEVELS = 20
 """The maximum number of levels of lists and objects; the record itself is the first."""
 
