@@ -115,7 +115,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
             cells[cell.setting.architecture].append(cell)
     # The loss affects how many boxes enter NMS, so all checkpoints should have the same loss.
     losses = Counter(
-        loss for of_one in cells.values() for loss in {cell.setting.loss for cell in of_one}
+        loss for of_one in cells.values() for loss in {cell.setting.loss_axes for cell in of_one}
     )
     entries, without = {}, {}
     for architecture, usable in cells.items():
@@ -123,7 +123,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         if name in earlier and earlier[name].cell in done:
             entries[name] = earlier[name]
         elif usable:
-            cell = max(usable, key=lambda one: losses[one.setting.loss])
+            cell = max(usable, key=lambda one: losses[one.setting.loss_axes])
             record = found.records[cell.id]
             entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
         else:

@@ -30,10 +30,10 @@ def test_loss_and_mining_are_no_architecture():
 
 
 def test_loss_and_architecture_are_all_of_a_setting():
-    assert FL.loss.id == DEEP.loss.id == "focal-alpha0.25-gamma2"
-    assert Setting.of(detector="faster_rcnn", depth=34).loss == Setting(())
+    assert FL.loss_axes.id == DEEP.loss_axes.id == "focal-alpha0.25-gamma2"
+    assert Setting.of(detector="faster_rcnn", depth=34).loss_axes == Setting(())
     for setting in (FL, STAR, DEEP):
-        parts = setting.loss.as_dict() | setting.architecture.as_dict()
+        parts = setting.loss_axes.as_dict() | setting.architecture.as_dict()
         assert parts == setting.as_dict()
 
 
