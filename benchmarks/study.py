@@ -38,7 +38,7 @@ TITLE = "A study: from its first process to its last record"
 
 STUDY = "mini"
 CACHE = ROOT / "output" / "cache"
-KEPT = ("digits_in_scenes", "pretrained")
+PREPARED = ("digits_in_scenes", "pretrained")
 """Parts of the cache that exist before either side begins."""
 
 
@@ -80,7 +80,7 @@ def build(
         name += f": {len(trained)} of the cells, × {len(cells) / len(trained):.3g}"
     given = {"held": held.name, "grids": grids, "rows": rows, "changes": changes,
              "dataset": dataset, "jobs": threads}  # fmt: skip
-    folder = Path(dataset) if dataset else CACHE / KEPT[0]
+    folder = Path(dataset) if dataset else CACHE / PREPARED[0]
     iterations = prepared.config["SOLVER"]["MAX_ITER"]
     return Case(
         title=f"{len(cells)} cells of {iterations} iterations, {threads} cores",
@@ -127,17 +127,17 @@ def _run_cells(
     """Run the cells from the beginning; 0 if all have a result."""
     with tempfile.TemporaryDirectory() as folder, _cache(Path(folder)) as cache:
         study = _study(Path(held), grids, rows, changes)
-        own = Path(dataset) if dataset else None
+        data = Path(dataset) if dataset else None
         layout = Layout(Path(folder) / study.name)
-        return run(Request(study, layout, own, jobs, cache))
+        return run(Request(study, layout, data, jobs, cache))
 
 
 @contextmanager
 def _cache(folder: Path) -> Iterator[Path]:
-    """A cache that has only the parts in ``KEPT``."""
+    """A cache that has only the parts in ``PREPARED``."""
     cache = folder / "cache"
     cache.mkdir()
-    for name in KEPT:
+    for name in PREPARED:
         if (CACHE / name).exists():
             (cache / name).symlink_to(CACHE / name)
     yield cache

@@ -262,7 +262,7 @@ def _tuned_text(status: Status, row: Row) -> str:
 
 def _print_named(status: Status, state: str, console: Console, text: Callable[[Cell], str]) -> None:
     """Print a line for each cell of a state: its id and ``text(cell)``."""
-    cells = [cell for cell, found in status.states.items() if found == state]
+    cells = [cell for cell, current in status.states.items() if current == state]
     for cell in cells[:MAX_LINES]:
         console.print(f"{state}: {cell.id}: {text(cell)}")
     if len(cells) > MAX_LINES:

@@ -262,7 +262,7 @@ def _references(
     Raises:
         ValueError: no row has these values, or several have.
     """
-    found = []
+    indices = []
     for _, row in given:
         like = wanted | {key: row.get(key) for key in per}
         fitting = [
@@ -275,8 +275,8 @@ def _references(
             raise ValueError(
                 f"reference {shown(like)} fits {which}; it takes values that one row has"
             )
-        found.append(fitting[0] - 1)
-    return tuple(found)
+        indices.append(fitting[0] - 1)
+    return tuple(indices)
 
 
 def _same(printed: str, value: Any) -> bool:

@@ -138,8 +138,8 @@ class Study:
     @property
     def same_seeds(self) -> Mapping[str, int]:
         """The numbers of seeds to pass as an argument to repeat the study; empty for its own."""
-        own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
-        return self.asked_seeds or ({} if own else {ALL: len(self.seeds)})
+        unequal = self.more_seeds or any(grid.is_tuned for grid in self.grids)
+        return self.asked_seeds or ({} if unequal else {ALL: len(self.seeds)})
 
     @property
     def known_axes(self) -> dict[str, Any]:
