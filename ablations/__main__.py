@@ -116,29 +116,30 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
         study, identities = selection.resolve(study, layout, prepared, processes, code)
     gc.disable()  # everything that is read is kept; this halves the time for 10,000 records
     try:
-        found = status(study, layout, identities)
+        study_status = status(study, layout, identities)
     finally:
         gc.freeze()
         gc.enable()
     if what == "status":
-        overview.print_status(found, layout)
-        return 0 if found.is_complete else 1
+        overview.print_status(study_status, layout)
+        return 0 if study_status.is_complete else 1
     config, test_images = fitted.config_and_images(study, prepared, request.dataset, request.keys)
     gpus = request.gpus_per_cell
     left = costs.estimate(
-        found,
+        study_status,
         config,
         gpus,
         test_images,
         use_published=not request.dataset,
         card=card,
-        iteration_times=running_cells.iteration_times(found, layout),
+        iteration_times=running_cells.iteration_times(study_status, layout),
     )
     side_by_side = request.side_by_side(left.cells)
     if what == "plan":
-        overview.print_plan(found, left, side_by_side, gpus, card)
+        overview.print_plan(study_status, left, side_by_side, gpus, card)
         if budget:
-            overview.print_budget(spending.items(found.study, left, budget, gpus), budget, gpus)
+            tables = spending.items(study_status.study, left, budget, gpus)
+            overview.print_budget(tables, budget, gpus)
         return 0
     return doctor(
         study,

@@ -30,7 +30,7 @@ def run_part(part: str, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         CaseError: one failed.
     """
-    found = []
+    results = []
     for case in cases:
         print(f"{part}: {', '.join(f'{k} {v}' for k, v in case.items())}", flush=True)
         threads = {"OMP_NUM_THREADS": str(case["threads"])}
@@ -43,8 +43,8 @@ def run_part(part: str, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         )
         if done.returncode:
             raise CaseError(f"{part} {case}:\n" + "\n".join(done.stderr.splitlines()[-20:]))
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return found
+        results.append(json.loads(done.stdout.splitlines()[-1]))
+    return results
 
 
 def write(folder: Path, part: str, title: str, cases: list[dict[str, Any]]) -> None:

@@ -56,8 +56,8 @@ def _synthetic(num_images: int, num_detections: int) -> tuple[dict, list[dict]]:
     of = rng.integers(num_objects, size=num_detections)
     shift = rng.normal(0, 0.1, (num_detections, 4)) * np.tile(size[of], 2)
     stray = rng.random(num_detections) < 0.5
-    found = boxes[of] + shift * np.where(stray, 10, 1)[:, None]
-    found[:, 2:] = found[:, 2:].clip(1)
+    detected = boxes[of] + shift * np.where(stray, 10, 1)[:, None]
+    detected[:, 2:] = detected[:, 2:].clip(1)
     score = rng.random(num_detections) * np.where(stray, 0.5, 1.0)
     truth = {
         "images": [{"id": i, "width": SIZE, "height": SIZE} for i in range(num_images)],
@@ -78,7 +78,7 @@ def _synthetic(num_images: int, num_detections: int) -> tuple[dict, list[dict]]:
         {
             "image_id": int(image[of[n]]),
             "category_id": int(category[of[n]]),
-            "bbox": found[n].tolist(),
+            "bbox": detected[n].tolist(),
             "score": float(score[n]),
         }
         for n in range(num_detections)

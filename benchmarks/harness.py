@@ -84,7 +84,7 @@ def time_sides(
     Returns:
         For each side, the time of each round.
     """
-    found: list[list[float]] = [[] for _ in sides]
+    times: list[list[float]] = [[] for _ in sides]
     first = clock()
     for number in range(warmup + rounds):
         timed = number - warmup
@@ -96,10 +96,10 @@ def time_sides(
             sides[index].run()
             seconds = (clock() - start) * sides[index].whole
             if timed >= 0:
-                found[index].append(seconds)
-    return found
+                times[index].append(seconds)
+    return times
 
 
-def times_as_fast(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """How many times as fast ours is: the ratio of each round's two times."""
-    return Spread.of([their / our for our, their in zip(ours, theirs, strict=True)])
+def times_as_fast(times: Sequence[float], baseline: Sequence[float]) -> Spread:
+    """How many times as fast as the baseline a side is: the ratio of each round's two times."""
+    return Spread.of([base / side for side, base in zip(times, baseline, strict=True)])

@@ -37,7 +37,7 @@ def build(shape: list[int], name: str, dtype: str, threads: int) -> Case:
     """Logits as at the beginning of a training, and labels as rare as there."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     logits, labels = _inputs(*shape, getattr(torch, dtype), device)
-    paths = _own(shape[-1], device) | {
+    paths = _project_forms(shape[-1], device) | {
         "Detectron2": partial(_through_targets, sigmoid_focal_loss_jit),
         "torchvision": partial(_through_targets, sigmoid_focal_loss),
     }
@@ -71,17 +71,17 @@ def _inputs(
     return logits.to(device, dtype).requires_grad_(), labels.to(device)
 
 
-def _own(num_classes: int, device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+def _project_forms(num_classes: int, device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """This project's forms that can run here."""
     loss = partial(focal_loss, reduction="sum", **OPTIONS)
-    found = {}
+    forms = {}
     for kernel in FORMS:
         fused = fused_or_none(
             "focal", loss, kernel=kernel, num_classes=num_classes, device=device, **OPTIONS
         )
         if fused is not None and (kernel == "eager" or "form" in fused.keywords):
-            found[f"this project, {kernel}"] = partial(fused, scale=1 / NORMALIZER)
-    return found
+            forms[f"this project, {kernel}"] = partial(fused, scale=1 / NORMALIZER)
+    return forms
 
 
 def _through_targets(loss: Callable[..., Tensor], logits: Tensor, labels: Tensor) -> Tensor:

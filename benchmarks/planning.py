@@ -48,5 +48,5 @@ def build(num_cells: int, threads: int) -> Case:
 
 def _plan(held: tempfile.TemporaryDirectory, num_cells: int) -> None:
     folder = Path(held.name)
-    found = status(load_study("many", folder=folder), Layout(folder / "out"), None)
-    assert len(found.to_run) == num_cells, (len(found.to_run), num_cells)
+    study_status = status(load_study("many", folder=folder), Layout(folder / "out"), None)
+    assert len(study_status.to_run) == num_cells, (len(study_status.to_run), num_cells)

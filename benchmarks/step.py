@@ -65,12 +65,12 @@ def build(name: str, config: str, num_images: int, size: list[int], threads: int
         for kernel in FORMS[1:]:
             other = _with(cfg, ["MODEL.FOCAL_STAR.KERNEL", kernel])
             sides.append(_side(f"this project, {kernel}", other, weights, batch))
-    theirs = _with(cfg, ["MODEL.META_ARCHITECTURE", "RetinaNet"])
-    theirs.merge_from_list(["MODEL.CHANNELS_LAST", False, "MODEL.BACKBONE.STORE_FROZEN", False])
+    plain = _with(cfg, ["MODEL.META_ARCHITECTURE", "RetinaNet"])
+    plain.merge_from_list(["MODEL.CHANNELS_LAST", False, "MODEL.BACKBONE.STORE_FROZEN", False])
     if device == "cuda":
-        for project, of in (("this project", cfg), ("Detectron2", theirs)):
+        for project, of in (("this project", cfg), ("Detectron2", plain)):
             sides.append(_side(f"{project}, mixed precision", of, weights, batch, torch.float16))
-    sides.append(_side("Detectron2", theirs, weights, batch))
+    sides.append(_side("Detectron2", plain, weights, batch))
     height, width = size
     return Case(
         title=f"{name}: {num_images} images of {height} × {width} px, {_network(cfg)}"
@@ -164,12 +164,12 @@ def _stored(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         labels = np.load(cached_labels(Path(folder), model, objects, objects[0].image_size))
     labelled = [
-        LabelledInstances(one.image_size, torch.from_numpy(label), **one.get_fields())
-        for one, label in zip(objects, labels, strict=True)
+        LabelledInstances(instances.image_size, torch.from_numpy(label), **instances.get_fields())
+        for instances, label in zip(objects, labels, strict=True)
     ]
     return [
-        image | {FEATURES: found.permute(1, 2, 0).contiguous(), "instances": own}
-        for image, found, own in zip(batch, features, labelled, strict=True)
+        image | {FEATURES: image_features.permute(1, 2, 0).contiguous(), "instances": instances}
+        for image, image_features, instances in zip(batch, features, labelled, strict=True)
     ]
 
 

@@ -28,7 +28,7 @@ from ablations.identity import prepared as preparing
 from ablations.identity.snapshot import CONFIGS
 from ablations.runner.request import Request
 from ablations.runner.run import run
-from ablations.storage.layout import ROOT, Layout
+from ablations.storage.layout import ROOT, Layout, tail
 from ablations.study.asked_seeds import ALL
 from ablations.study.cell import Cell
 from ablations.study.study import Study, load_study
@@ -38,14 +38,14 @@ TITLE = "A study: from its first process to its last record"
 
 STUDY = "mini"
 CACHE = ROOT / "output" / "cache"
-KEPT = ("digits_in_scenes", "pretrained")
+PREPARED = ("digits_in_scenes", "pretrained")
 """Parts of the cache that exist before either side begins."""
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
     """Two cells with a tenth of the iterations, so fixed costs weigh more."""
     changes = {"SOLVER": {"MAX_ITER": 60}}
-    of = {"grids": ["alpha", "gamma"], "rows": 1, "changes": changes, "sample": 0, "dataset": ""}
+    of = {"grids": ["alpha", "gamma"], "rows": 1, "changes": changes, "sample": 0}
     return [of | {"threads": 2}]
 
 
@@ -54,8 +54,8 @@ def build(
     rows: int,
     changes: dict[str, Any],
     sample: int,
-    dataset: str,
     threads: int,
+    dataset: str = "",
 ) -> Case:
     """
     Args:
@@ -63,8 +63,8 @@ def build(
         rows: the number of rows of each grid, taken from its middle; 0 for all.
         changes: changes to the study's config.
         sample: the number of cells that the plain loop trains, as a sample; 0 for all.
-        dataset: a folder that takes the place of the study's data set; "" for that.
         threads: cores: cells side by side here, threads of a cell there.
+        dataset: a folder that takes the place of the study's data set; "" for that.
     """
     held = tempfile.TemporaryDirectory()  # until the case is forgotten
     study = _study(Path(held.name), grids, rows, changes)
@@ -80,7 +80,7 @@ def build(
         name += f": {len(trained)} of the cells, × {len(cells) / len(trained):.3g}"
     given = {"held": held.name, "grids": grids, "rows": rows, "changes": changes,
              "dataset": dataset, "jobs": threads}  # fmt: skip
-    folder = Path(dataset) if dataset else CACHE / KEPT[0]
+    folder = Path(dataset) if dataset else CACHE / PREPARED[0]
     iterations = prepared.config["SOLVER"]["MAX_ITER"]
     return Case(
         title=f"{len(cells)} cells of {iterations} iterations, {threads} cores",
@@ -127,17 +127,17 @@ def _run_cells(
     """Run the cells from the beginning; 0 if all have a result."""
     with tempfile.TemporaryDirectory() as folder, _cache(Path(folder)) as cache:
         study = _study(Path(held), grids, rows, changes)
-        own = Path(dataset) if dataset else None
+        data = Path(dataset) if dataset else None
         layout = Layout(Path(folder) / study.name)
-        return run(Request(study, layout, own, jobs, cache))
+        return run(Request(study, layout, data, jobs, cache))
 
 
 @contextmanager
 def _cache(folder: Path) -> Iterator[Path]:
-    """A cache that has only the parts in ``KEPT``."""
+    """A cache that has only the parts in ``PREPARED``."""
     cache = folder / "cache"
     cache.mkdir()
-    for name in KEPT:
+    for name in PREPARED:
         if (CACHE / name).exists():
             (cache / name).symlink_to(CACHE / name)
     yield cache
@@ -185,7 +185,7 @@ def _call(command: list[str]) -> None:
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        raise RuntimeError(f"exit code {done.returncode}:\n{preparing.tail(done.stdout)}")
+        raise RuntimeError(f"exit code {done.returncode}:\n{tail(done.stdout)}")
 
 
 if __name__ == "__main__":

@@ -14,5 +14,5 @@ TITLE = "A study in full: the grids (a), (b) and FL*'s gamma"
 
 
 def cases(on_gpu: bool) -> list[dict[str, Any]]:
-    of = {"rows": 0, "changes": {}, "sample": 3, "dataset": "", "threads": 2}
+    of = {"rows": 0, "changes": {}, "sample": 3, "threads": 2}
     return [{"grids": ["alpha", "gamma", "gamma_star"]} | of]

@@ -27,7 +27,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
 
 def _conditions(results: dict[str, dict[str, Any]]) -> list[str]:
     """One line for every machine and set of versions that the results are from."""
-    found = {}
+    loads = {}
     for result in results.values():
         for case in result["cases"]:
             about = case["conditions"]
@@ -35,10 +35,10 @@ def _conditions(results: dict[str, dict[str, Any]]) -> list[str]:
             device = "" if about["device"] == "cpu" else f"{about['device']}, "
             where = f"{device}{about['cpu']}, {about['cores']} cores; {versions}"
             where += f"; commit {about['commit']}" if about["commit"] else ""
-            found.setdefault(where, []).append(about["load"])
+            loads.setdefault(where, []).append(about["load"])
     return [
         f"{where}. Load of the machine meanwhile: {min(load):.1f} to {max(load):.1f}."
-        for where, load in found.items()
+        for where, load in loads.items()
     ]
 
 

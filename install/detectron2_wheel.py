@@ -39,19 +39,19 @@ def install_detectron2(environment: Environment, folder: Path) -> None:
     Raises:
         SetupError: the wheel cannot be built, or the Detectron2 that is there does not load.
     """
-    found = environment.look("detectron2", "cv2")
-    version = found["versions"].get("detectron2")
+    installed = environment.look("detectron2", "cv2")
+    version = installed["versions"].get("detectron2")
     is_outdated = is_ours(version) and version != wheel_version()
     # By its place: one that PYTHONPATH lends has no version.
-    if found["places"]["detectron2"] is None or is_outdated:
+    if installed["places"]["detectron2"] is None or is_outdated:
         with step("Detectron2 v0.5 as a pure-Python wheel"):
-            _build_and_install(environment, folder, draw=found["places"]["cv2"] is None)
+            _build_and_install(environment, folder, draw=installed["places"]["cv2"] is None)
     status, output = environment.attempt("-c", TRY)
     if status:
-        found = environment.look("detectron2")
-        version = found["versions"].get("detectron2", "without a version")
+        installed = environment.look("detectron2")
+        version = installed["versions"].get("detectron2", "without a version")
         raise SetupError(
-            f"Detectron2 {version} at {found['places']['detectron2']} does not load. Build it "
+            f"Detectron2 {version} at {installed['places']['detectron2']} does not load. Build it "
             f"again for this torch, or remove it ({environment.name()} -m pip uninstall "
             "detectron2); make setup then installs a pure-Python one. "
             f"{environment.shown(output)}"

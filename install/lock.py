@@ -40,16 +40,16 @@ DISPLACED = """
 import json, sys
 from importlib.metadata import PackageNotFoundError, version
 from pip._vendor.packaging.requirements import Requirement
-found = {}
+displaced = {}
 for line in json.loads(sys.argv[1]):
     pin = Requirement(line)
     locked = str(pin.specifier).removeprefix("==")
     try:
         if not (pin.marker and not pin.marker.evaluate()) and version(pin.name) != locked:
-            found[pin.name] = [locked, version(pin.name)]
+            displaced[pin.name] = [locked, version(pin.name)]
     except PackageNotFoundError:
         pass
-print(json.dumps(found))
+print(json.dumps(displaced))
 """
 
 
@@ -175,8 +175,8 @@ def _install_beside(environment: Environment, requirements: Sequence[str]) -> No
     try:
         _install(environment, requirements, [f"{n}=={v}" for n, v in installed.items()])
     except SetupError:
-        kept = [f"{name}=={installed[name]}" for name in TORCH if name in installed]
-        _install(environment, requirements, kept)
+        constraints = [f"{name}=={installed[name]}" for name in TORCH if name in installed]
+        _install(environment, requirements, constraints)
 
 
 def _install(
@@ -198,17 +198,17 @@ def _excluded(environment: Environment, pins: Sequence[Pin]) -> list[Pin]:
     """
     groups = [[pin] for pin in pins if pin.name in TORCH]
     groups.append([pin for pin in pins if pin.name not in TORCH])
-    found = []
+    excluded = []
     while groups:
         group = groups.pop(0)
         if not group or _is_allowed(environment, [pin.line for pin in group]):
             continue
         if len(group) == 1:
-            found += group
+            excluded += group
         else:
             middle = len(group) // 2
             groups += [group[:middle], group[middle:]]
-    return found
+    return excluded
 
 
 def _is_allowed(environment: Environment, lines: Sequence[str]) -> bool:

@@ -26,6 +26,7 @@ SHARED = {"focal_star.identity.loss_code", "focal_star.identity.sources"}
 
 FILES = {
     "focal_star.io.json_text",
+    "focal_star.io.machine",
     "focal_star.io.pipes",
     "focal_star.io.quoting",
     "focal_star.io.temporary",

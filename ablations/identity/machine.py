@@ -3,8 +3,8 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from focal_star.io.machine import cpu_name, package_version
 
 PACKAGES = ("torch", "torchvision", "detectron2", "numpy")
 """The libraries whose versions affect the time per image."""
@@ -19,22 +19,13 @@ def describe() -> dict[str, str]:
     nor user.
     """
     return {
-        "cpu": _cpu(),
+        "cpu": cpu_name() or platform.processor(),
         "cpus": str(len(os.sched_getaffinity(0))),
         "gpu": _gpus(),
         "memory_gib": str(round(_memory_bytes() / 2**30)),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-    } | {name: _version(name) for name in PACKAGES}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
+    } | {name: package_version(name) for name in PACKAGES}
 
 
 def _memory_bytes() -> int:
@@ -48,10 +39,3 @@ def _gpus() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return ", ".join(sorted(set(filter(None, map(str.strip, listed.stdout.splitlines())))))
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -119,9 +119,9 @@ class Prepared:
     def files(self) -> list[str]:
         """The files that were hashed for the data set and the weights, without the images."""
         splits = (self.dataset.get(split, {}) for split in ("train", "val"))
-        found = [about.get("annotation_file") for about in splits if isinstance(about, dict)]
-        found += [about.get("path") for about in self.weights.values()]
-        return [path for path in found if isinstance(path, str) and path]
+        paths = [about.get("annotation_file") for about in splits if isinstance(about, dict)]
+        paths += [about.get("path") for about in self.weights.values()]
+        return [path for path in paths if isinstance(path, str) and path]
 
     def dataset_of_record(self) -> dict[str, Any]:
         """The data set's description for records, without the lists that grow with the data set."""
@@ -220,8 +220,8 @@ def _call(command: list[str], log: Path, code: Code) -> None:
         )
     if ended.returncode:
         text = log.read_text(encoding="utf-8", errors="replace")
-        _, found, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
-        is_message = found and ended.returncode == 2
+        _, marker, message = text.rpartition("\nerror: " if "\nerror: " in text else "error: ")
+        is_message = marker and ended.returncode == 2
         raise PrepareError(
             code.in_checkout(message.strip() if is_message else f"preparing failed:\n{tail(text)}")
         )

@@ -8,7 +8,6 @@ use that copy. What the run recorded at its start is still true for its last cel
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from ablations.storage.layout import ROOT, Layout
 from focal_star.identity.loss_code import hashes
 from focal_star.identity.sources import sha256_of
+from focal_star.io.temporary import temporary_folder
 
 PROJECT = Path("projects/focal_star")
 TRAIN_NET = str(PROJECT / "train_net.py")
@@ -142,9 +142,7 @@ def _read(root: Path) -> dict[str, bytes]:
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
     """Write files into a new folder, which appears complete or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-    try:
+    with temporary_folder(folder) as temporary:
         new = temporary / "new"
         for name, content in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,5 +150,3 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
         if folder.exists():  # somebody has edited it
             folder.rename(temporary / "edited")
         new.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

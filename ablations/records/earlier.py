@@ -42,15 +42,15 @@ def switch(layout: Layout, cell_id: str, fingerprint: str) -> bool:
     folder, record = layout.cell(cell_id), layout.record(cell_id)
     if _holds_training(folder) and mark_in(folder).get("fingerprint") != fingerprint:
         set_aside(layout, cell_id)
-    kept = _find(layout, cell_id, fingerprint, FOLDER)
-    if kept and not _holds_training(folder):
+    stored_folder = _find(layout, cell_id, fingerprint, FOLDER)
+    if stored_folder and not _holds_training(folder):
         if folder.exists():
             _move(folder, _free(layout, cell_id, UNKNOWN, FOLDER))
-        _move(kept, folder)
-    kept = _find(layout, cell_id, fingerprint, RECORD)
+        _move(stored_folder, folder)
+    stored_record = _find(layout, cell_id, fingerprint, RECORD)
     came_back = False
-    if kept and keep_record(layout, cell_id, fingerprint):
-        _move(kept, record)
+    if stored_record and keep_record(layout, cell_id, fingerprint):
+        _move(stored_record, record)
         came_back = True
     _remove_empty(layout, cell_id)
     return came_back
@@ -81,11 +81,11 @@ def disown(layout: Layout, cell_id: str) -> None:
 def keep_record(layout: Layout, cell_id: str, fingerprint: str) -> bool:
     """Set a cell's record aside if it has another fingerprint; return whether its path is free."""
     path = layout.record(cell_id)
-    found = _fingerprint_of_record(path)
-    if found == fingerprint:
+    recorded = _fingerprint_of_record(path)
+    if recorded == fingerprint:
         return False
     if path.exists():
-        _move(path, _free(layout, cell_id, found[:NAME_DIGITS] or UNKNOWN, RECORD))
+        _move(path, _free(layout, cell_id, recorded[:NAME_DIGITS] or UNKNOWN, RECORD))
     return True
 
 
@@ -131,13 +131,11 @@ def _holds_training(folder: Path) -> bool:
 
 def _find(layout: Layout, cell_id: str, fingerprint: str, part: str) -> Path | None:
     """The set-aside folder or record of a fingerprint."""
-    for path in _slots(layout, cell_id, fingerprint[:NAME_DIGITS]):
-        found = path / part
-        mark = (
-            _fingerprint_of_record(found) if part == RECORD else mark_in(found).get("fingerprint")
-        )
+    for slot in _slots(layout, cell_id, fingerprint[:NAME_DIGITS]):
+        path = slot / part
+        mark = _fingerprint_of_record(path) if part == RECORD else mark_in(path).get("fingerprint")
         if mark == fingerprint:
-            return found
+            return path
     return None
 
 
@@ -158,8 +156,8 @@ def _free(layout: Layout, cell_id: str, name: str, part: str) -> Path:
 
 
 def _fingerprint_of_record(path: Path) -> str:
-    found = read_object(path).get("fingerprint")
-    return found if isinstance(found, str) else ""
+    fingerprint = read_object(path).get("fingerprint")
+    return fingerprint if isinstance(fingerprint, str) else ""
 
 
 def _move(source: Path, target: Path) -> None:

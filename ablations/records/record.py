@@ -31,8 +31,6 @@ DIVERGED = "diverged"
 FAILED = "failed"
 """The process ended without a result."""
 
-STATUSES = (DONE, DIVERGED, FAILED)
-
 MAX_LEVELS = 20
 """The maximum number of levels of lists and objects; the record itself is the first."""
 
@@ -191,7 +189,7 @@ def _decoded(data: bytes) -> Any:
     content = msgspec.json.decode(data)  # refuses NaN, infinite numbers and other encodings
     layer = [content] if isinstance(content, dict) else []
     for _ in range(MAX_LEVELS):
-        parts = [one.values() if type(one) is dict else one for one in layer]
+        parts = [node.values() if type(node) is dict else node for node in layer]
         layer = [value for part in parts for value in part if type(value) in (dict, list)]
     if layer:
         raise ValueError(f"nested more than {MAX_LEVELS} levels deep")

@@ -38,7 +38,7 @@ MAX_CONTROL_DIFFERENCE = 0.03
 CONTROL = "control"
 """The name of the control, which repeats another entry in processes of its own."""
 
-OWN = "base"
+BASE = "base"
 """The name of the architecture of the study's config, whose setting has no axes."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -177,7 +177,8 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def busy_cpus(self) -> float:
         """The median number of processors that other processes used meanwhile; 0 if unknown."""
         samples = self.attempts[self.counted].samples.values()
-        known = [one.busy_cpus for of in samples for one in of if one.busy_cpus is not None]
+        busy = [sample.busy_cpus for of_entry in samples for sample in of_entry]
+        known = [cpus for cpus in busy if cpus is not None]
         return statistics.median(known) if known else 0.0
 
     @property
@@ -187,7 +188,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def name_of(architecture: Setting) -> str:
     """The name of an architecture in a file, for example ``depth34-edge168``."""
-    return architecture.id or OWN
+    return architecture.id or BASE
 
 
 def times(attempt: Attempt, reference: str) -> dict[str, Time]:
@@ -197,15 +198,15 @@ def times(attempt: Attempt, reference: str) -> dict[str, Time]:
         attempt: the rounds.
         reference: the entry that the ratios refer to.
     """
-    found, references = {}, attempt.medians(reference)
+    by_name, references = {}, attempt.medians(reference)
     for name in attempt.samples:
         medians = attempt.medians(name)
-        own, ratio = centre(medians), centre(ratios(medians, references))
-        found[name] = Time(
-            own.median, _known(own.low), _known(own.high), spread(medians),
+        ms, ratio = centre(medians), centre(ratios(medians, references))
+        by_name[name] = Time(
+            ms.median, _known(ms.low), _known(ms.high), spread(medians),
             ratio.median, _known(ratio.low), _known(ratio.high),
         )  # fmt: skip
-    return found
+    return by_name
 
 
 def file_of(folder: Path, machine: Mapping[str, str]) -> Path:
@@ -247,13 +248,13 @@ def load(path: Path) -> Speed:
 
 def load_folder(folder: Path) -> tuple[list[Speed], list[str]]:
     """All files of a folder, the newest first, and one line for each refused file."""
-    found, refused = [], []
+    speeds, refused = [], []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(load(path))
+            speeds.append(load(path))
         except SpeedError as error:
             refused.append(str(error))
-    return sorted(found, key=lambda speed: speed.finished, reverse=True), refused
+    return sorted(speeds, key=lambda speed: speed.finished, reverse=True), refused
 
 
 def _contradictions(speed: Speed) -> list[str]:
@@ -284,8 +285,8 @@ def _differ(some: Mapping[str, Time], others: Mapping[str, Time]) -> bool:
     )
 
 
-def _numbers(found: Mapping[str, Time]) -> Sequence[Any]:
-    return [value for time in found.values() for value in msgspec.structs.astuple(time)]
+def _numbers(by_name: Mapping[str, Time]) -> Sequence[Any]:
+    return [value for time in by_name.values() for value in msgspec.structs.astuple(time)]
 
 
 def _known(value: float) -> float | None:

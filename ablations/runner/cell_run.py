@@ -178,10 +178,10 @@ class CellRun:
         if not path.is_file():
             return None
         content = read_object(path)
-        found = {key: content.get(key) for key in ("status", "error", "result", "run")}
-        is_whole = found["status"] in (DONE, DIVERGED) and isinstance(found["error"], str)
-        if is_whole and isinstance(found["result"], dict) and isinstance(found["run"], dict):
-            return found
+        outcome = {key: content.get(key) for key in ("status", "error", "result", "run")}
+        is_whole = outcome["status"] in (DONE, DIVERGED) and isinstance(outcome["error"], str)
+        if is_whole and isinstance(outcome["result"], dict) and isinstance(outcome["run"], dict):
+            return outcome
         path.rename(path.with_name("result.broken.json"))
         return None
 
@@ -219,9 +219,9 @@ class CellRun:
         layout, cell_id = self.job.layout, self.job.cell.id
         mark = self._mark()
         earlier.disown(layout, cell_id)
-        kept = earlier.set_aside(layout, cell_id, "foreign")
+        folder = earlier.set_aside(layout, cell_id, "foreign")
         write_json(layout.cell_fingerprint(cell_id), mark)
-        return f"it is kept in {kept}"
+        return f"it is kept in {folder}"
 
     def _failure(self, code: int | None) -> dict[str, Any]:
         log = self.job.layout.cell_log(self.job.cell.id)

@@ -32,14 +32,14 @@ def visible() -> list[str]:
         listed = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return []
-    found: list[list[str]] = []  # each GPU, or its slices
+    groups: list[list[str]] = []  # each GPU, or its slices
     for line in listed.stdout.splitlines():
         for name in _NAME.findall(line):
             if name.startswith("GPU-"):
-                found.append([name])
-            elif found:  # a slice of the GPU above, which itself cannot be used
-                found[-1] = [other for other in found[-1] if other.startswith("MIG-")] + [name]
-    return [name for names in found for name in names]
+                groups.append([name])
+            elif groups:  # a slice of the GPU above, which itself cannot be used
+                groups[-1] = [other for other in groups[-1] if other.startswith("MIG-")] + [name]
+    return [name for names in groups for name in names]
 
 
 def default_jobs(gpus: int) -> int:

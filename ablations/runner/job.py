@@ -33,18 +33,18 @@ class Input:
     def now(cls, path: str) -> "Input":
         """The file's present state."""
         try:
-            found = (ROOT / path).stat()
-            return cls(path, found.st_size, found.st_mtime_ns, _sha256(ROOT / path))
+            state = (ROOT / path).stat()
+            return cls(path, state.st_size, state.st_mtime_ns, _sha256(ROOT / path))
         except OSError:
             return cls(path, None, None)
 
     def is_unchanged(self) -> bool:
         """Whether the content is the same; the file is read only if its time has changed."""
         try:
-            found = (ROOT / self.path).stat()
-            if (found.st_size, found.st_mtime_ns) == (self.size, self.changed):
+            state = (ROOT / self.path).stat()
+            if (state.st_size, state.st_mtime_ns) == (self.size, self.changed):
                 return True
-            return found.st_size == self.size and _sha256(ROOT / self.path) == self.sha256
+            return state.st_size == self.size and _sha256(ROOT / self.path) == self.sha256
         except OSError:
             return self.size is None
 

@@ -78,12 +78,12 @@ def measure(request: Request, again: bool = True) -> int:
         if before and not again and entries.items() <= before.entries.items():
             print(f"speed: measured before on this machine ({before.finished})", flush=True)
             return 1 if without else 0
-        found = _measure(layout, entries, without)
-        path = records.save(found, layout.speed)
-        print(f"speed: {path}: {summary(found)}", flush=True)
+        speed = _measure(layout, entries, without)
+        path = records.save(speed, layout.speed)
+        print(f"speed: {path}: {summary(speed)}", flush=True)
         if before:
-            print(f"speed: {agreement(found, before)}", flush=True)
-    return 1 if found.not_timed else 0
+            print(f"speed: {agreement(speed, before)}", flush=True)
+    return 1 if speed.not_timed else 0
 
 
 def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -102,20 +102,20 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
     identities = None
     if prepared:
         identities = prepared.identities(study.cells(), today.processes(layout, study), code)
-    found = status(study, layout, identities)
+    study_status = status(study, layout, identities)
     earlier = {
         name: entry
         for name, entry in (before.entries if before else {}).items()
-        if name != CONTROL and _is_there(layout, found.records.get(entry.cell), entry)
+        if name != CONTROL and _is_there(layout, study_status.records.get(entry.cell), entry)
     }
-    done = {cell.id for cell, state in found.states.items() if state == DONE}
+    done = {cell.id for cell, state in study_status.states.items() if state == DONE}
     cells: dict[Setting, list[Cell]] = {cell.setting.architecture: [] for cell in study.cells()}
-    for cell, state in found.states.items():
+    for cell, state in study_status.states.items():
         if state == DONE and layout.cell_weights(cell.id).is_file():
             cells[cell.setting.architecture].append(cell)
     # The loss affects how many boxes enter NMS, so all checkpoints should have the same loss.
     losses = Counter(
-        loss for of_one in cells.values() for loss in {cell.setting.loss for cell in of_one}
+        loss for group in cells.values() for loss in {cell.setting.loss_axes for cell in group}
     )
     entries, without = {}, {}
     for architecture, usable in cells.items():
@@ -123,23 +123,23 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         if name in earlier and earlier[name].cell in done:
             entries[name] = earlier[name]
         elif usable:
-            cell = max(usable, key=lambda one: losses[one.setting.loss])
-            record = found.records[cell.id]
+            cell = max(usable, key=lambda cell: losses[cell.setting.loss_axes])
+            record = study_status.records[cell.id]
             entries[name] = Entry(architecture.as_dict(), cell.id, record.fingerprint)
         else:
             without[name] = "none of its cells is done and has a checkpoint"
     return entries | {n: e for n, e in earlier.items() if n not in entries}, without
 
 
-def summary(found: Speed) -> str:
+def summary(speed: Speed) -> str:
     """A summary of the control, and of the times that vary too much between rounds."""
-    control = found.control
-    text = f"{_architectures(found.entries)}; the control is {control.ratio:.3f} of itself"
+    control = speed.control
+    text = f"{_architectures(speed.entries)}; the control is {control.ratio:.3f} of itself"
     if control.ratio_low is not None and control.ratio_high is not None:
         text += f" ({control.ratio_low:.3f} to {control.ratio_high:.3f})"
-    if found.busy_cpus > records.MAX_BUSY_CPUS:
-        text += f"; other processes used {found.busy_cpus:.1f} processors meanwhile"
-    noisy = [name for name, time in found.times.items() if not time.is_shown]
+    if speed.busy_cpus > records.MAX_BUSY_CPUS:
+        text += f"; other processes used {speed.busy_cpus:.1f} processors meanwhile"
+    noisy = [name for name, time in speed.times.items() if not time.is_shown]
     return text + (f"; too noisy to be drawn: {', '.join(noisy)}" if noisy else "")
 
 
@@ -148,10 +148,10 @@ def _architectures(entries: Mapping[str, Entry]) -> str:
     return f"{number} architecture" + "s" * (number != 1)
 
 
-def agreement(found: Speed, before: Speed) -> str:
+def agreement(speed: Speed, before: Speed) -> str:
     """How well two measurements on the same machine agree."""
-    shared = [name for name in found.times if name in before.times]
-    changes = [found.times[n].ms_per_image / before.times[n].ms_per_image for n in shared]
+    shared = [name for name in speed.times if name in before.times]
+    changes = [speed.times[n].ms_per_image / before.times[n].ms_per_image for n in shared]
     return (
         f"the times are {min(changes):.3f} to {max(changes):.3f} of those that were measured "
         f"before ({before.finished})"
@@ -242,7 +242,7 @@ def _is_there(layout: Layout, record: Record | None, entry: Entry) -> bool:
 
 def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str]) -> Speed:
     # The control repeats the study's own architecture, or else the first.
-    reference = records.OWN if records.OWN in entries else next(iter(entries))
+    reference = records.BASE if records.BASE in entries else next(iter(entries))
     entries = entries | {CONTROL: entries[reference]}
     checkpoints = [layout.cell_weights(entry.cell) for entry in entries.values()]
     code = snapshot.checkout()
@@ -294,6 +294,6 @@ def _measure(layout: Layout, entries: dict[str, Entry], without: dict[str, str])
 
 def _training_seconds(layout: Layout) -> float:
     """The training time of all cells of a study."""
-    found, _ = load_folder(layout.records)
-    seconds = (record.run.get("train_seconds") for record in found.values())
-    return sum(one for one in seconds if isinstance(one, int | float))
+    by_cell, _ = load_folder(layout.records)
+    times = (record.run.get("train_seconds") for record in by_cell.values())
+    return sum(seconds for seconds in times if isinstance(seconds, int | float))

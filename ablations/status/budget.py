@@ -35,8 +35,8 @@ def hours_of(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is not a number above 0 with the unit h or d.
     """
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([hd]?)", text.strip().lower())
-    hours = float(found[1]) * HOURS[found[2] or "h"] if found else 0.0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([hd]?)", text.strip().lower())
+    hours = float(match[1]) * HOURS[match[2] or "h"] if match else 0.0
     if not hours:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a budget; valid: hours or days, such as 100h or 4d"
@@ -56,17 +56,17 @@ def items(study: Study, estimate: Estimate, budget: float, gpus: int = 0) -> lis
         budget: GPU-hours; without GPUs, hours of one cell after another.
         gpus: GPUs per cell; 0 for the CPU.
     """
-    left, paid, found = budget, set[Cell](), []
+    left, paid, tables = budget, set[Cell](), []
     for names, cells in _tables(study):
         new = [c for c in dict.fromkeys(cells) if c not in paid and c in estimate.of_cells]
         known = [s for c in new if (s := estimate.of_cells[c]) is not None]
         hours = sum(known) * max(1, gpus) / 3600 if len(known) == len(new) else None
         fits = hours is not None and hours <= left
-        found.append(Item(names, len(new), hours, fits))
+        tables.append(Item(names, len(new), hours, fits))
         if fits and hours is not None:
             left -= hours
             paid.update(new)
-    return found
+    return tables
 
 
 def _tables(study: Study) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
@@ -77,4 +77,4 @@ def _tables(study: Study) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
     for grid in sorted(shown, key=lambda grid: not grid.is_tuned):
         names = dict.fromkeys(row.tune for row in grid.rows if row.tune)
         grids = [grid, *(by_name[name] for name in names)]
-        yield tuple(one.name for one in grids), [c for g in grids for c in study.cells_of(g)]
+        yield tuple(g.name for g in grids), [c for g in grids for c in study.cells_of(g)]

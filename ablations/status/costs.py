@@ -109,9 +109,9 @@ def estimate(
         measured = _timed(published_records(status.study.name))
     disk = _Measured([(r.setting, r.run.get("disk_bytes") or 0.0) for r in measured], cost_model)
     time = _Measured([(r.setting, _ratio_of(r, cost_model)) for r in measured], cost_model)
-    running = [one for one in iteration_times if cost_model.zoo(one.setting)]
+    running = [t for t in iteration_times if cost_model.zoo(t.setting)]
     if running:
-        pairs = [(one.setting, _ratio_of_running(one, cost_model)) for one in running]
+        pairs = [(t.setting, _ratio_of_running(t, cost_model)) for t in running]
         time = _Measured(pairs, cost_model, time)
     seconds: dict[Cell, float | None] = {}
     sizes: dict[Cell, float | None] = {}
@@ -197,7 +197,7 @@ class _Measured:
         for setting, measure in measures:
             for key in self._keys(setting):
                 groups.setdefault(key, []).append(measure)
-        self._medians = {key: statistics.median(found) for key, found in groups.items()}
+        self._medians = {key: statistics.median(values) for key, values in groups.items()}
         self._medians |= before._medians if before else {}
 
     def has(self, setting: Mapping[str, Any]) -> bool:

@@ -55,9 +55,9 @@ def config_and_images(
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:  # make check explains what is wrong with the folder
         return config | {"SOLVER.MAX_ITER": 0}, 0
-    found = json.loads(ended.stdout)
-    iterations = found["image_views"] / config["SOLVER.IMS_PER_BATCH"]
+    proposal = json.loads(ended.stdout)
+    iterations = proposal["image_views"] / config["SOLVER.IMS_PER_BATCH"]
     proposed = {"SOLVER.MAX_ITER": iterations}
-    if found["short_edge"]:
-        proposed["INPUT.SHORT_EDGE"] = found["short_edge"]
-    return config | proposed, found["test_images"]
+    if proposal["short_edge"]:
+        proposed["INPUT.SHORT_EDGE"] = proposal["short_edge"]
+    return config | proposed, proposal["test_images"]

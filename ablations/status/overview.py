@@ -34,7 +34,6 @@ def print_plan(
     jobs: int,
     gpus: int = 0,
     card: str = REFERENCE,
-    console: Console | None = None,
 ) -> None:
     """Print what ``run`` would do: cells by state and grid, and an estimate of time and disk.
 
@@ -45,7 +44,7 @@ def print_plan(
         gpus: GPUs per cell; 0 for the CPU.
         card: the GPU whose published speed the estimate uses.
     """
-    console = console or _console()
+    console = _console()
     _print_counts(status, console)
     if not estimate.cells:
         console.print("Nothing to run.")
@@ -54,9 +53,7 @@ def print_plan(
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
 
 
-def print_budget(
-    items: list[Item], budget: float, gpus: int = 0, console: Console | None = None
-) -> None:
+def print_budget(items: list[Item], budget: float, gpus: int = 0) -> None:
     """Print which tables fit into a budget, and the value of GRIDS that trains them.
 
     Args:
@@ -64,7 +61,7 @@ def print_budget(
         budget: h, as :func:`ablations.status.budget.items` takes it.
         gpus: GPUs per cell; 0 for the CPU.
     """
-    console = console or _console()
+    console = _console()
     unit = "GPU-hours" if gpus else "hours of one cell after another"
     table = Table(box=None, title=f"A budget of {budget:,g} {unit}:", title_justify="left")
     for name in ("table", "further cells", "GPU-hours" if gpus else "hours", "sum", "fits"):
@@ -177,9 +174,9 @@ def _card_note(card: str) -> str:
     )
 
 
-def print_status(status: Status, layout: Layout, console: Console | None = None) -> None:
+def print_status(status: Status, layout: Layout) -> None:
     """Print the number of cells by state and grid; list those that are not done or missing."""
-    console = console or _console()
+    console = _console()
     _print_counts(status, console)
 
     def at_work(cell: Cell) -> str:
@@ -198,15 +195,15 @@ def print_status(status: Status, layout: Layout, console: Console | None = None)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
     for line in status.refused:
         console.print(f"refused: {line}")
-    print_set_aside(layout, console)
+    print_set_aside(layout)
 
 
-def print_set_aside(layout: Layout, console: Console | None = None) -> None:
+def print_set_aside(layout: Layout) -> None:
     """Print the disk use of the training runs that are set aside, if there are any."""
     number, size = earlier.disk_use(layout)
     if number:
         trainings = "1 earlier training run" if number == 1 else f"{number} earlier training runs"
-        (console or _console()).print(
+        _console().print(
             f"{trainings} set aside, {megabytes(size)} in {layout.earlier}: used again where its "
             "fingerprint comes back; delete by hand what you do not need"
         )
@@ -265,7 +262,7 @@ def _tuned_text(status: Status, row: Row) -> str:
 
 def _print_named(status: Status, state: str, console: Console, text: Callable[[Cell], str]) -> None:
     """Print a line for each cell of a state: its id and ``text(cell)``."""
-    cells = [cell for cell, found in status.states.items() if found == state]
+    cells = [cell for cell, current in status.states.items() if current == state]
     for cell in cells[:MAX_LINES]:
         console.print(f"{state}: {cell.id}: {text(cell)}")
     if len(cells) > MAX_LINES:

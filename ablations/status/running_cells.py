@@ -40,15 +40,15 @@ def iteration_times(status: Status, layout: Layout) -> list[IterationTime]:
 
     Stale cells are left out: the lines in their folder may be those of a finished training.
     """
-    found = []
+    times = []
     for cell in status.to_train:
         if status.states[cell] == STALE:
             continue
         seconds = seconds_per_iteration(layout.cell_metrics(cell.id))
         if seconds is not None:
             command = read_object(layout.cell_fingerprint(cell.id)).get("command")
-            found.append(IterationTime(cell.setting.as_dict(), seconds, gpus_of(str(command))))
-    return found
+            times.append(IterationTime(cell.setting.as_dict(), seconds, gpus_of(str(command))))
+    return times
 
 
 def seconds_per_iteration(metrics: Path) -> float | None:
@@ -68,8 +68,8 @@ def seconds_per_iteration(metrics: Path) -> float | None:
 
 def gpus_of(command: str) -> int:
     """The number of GPUs in a cell's command; 1 for a CPU."""
-    found = re.search(r"--num-gpus[ =](\d+)", command)
-    return max(1, int(found[1])) if found else 1
+    match = re.search(r"--num-gpus[ =](\d+)", command)
+    return max(1, int(match[1])) if match else 1
 
 
 def last_lines(path: Path, size: int = TAIL_BYTES) -> list[dict[str, Any]]:
@@ -81,11 +81,11 @@ def last_lines(path: Path, size: int = TAIL_BYTES) -> list[dict[str, Any]]:
             lines = file.read().splitlines()
     except OSError:
         return []
-    found = []
+    contents = []
     for line in lines:
         with suppress(ValueError):
-            found.append(json.loads(line))
-    return [content for content in found if isinstance(content, dict)]
+            contents.append(json.loads(line))
+    return [content for content in contents if isinstance(content, dict)]
 
 
 def _is_number(value: Any) -> bool:

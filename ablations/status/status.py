@@ -142,5 +142,5 @@ def _set_aside(
 
 
 def _counted(states: Iterable[str]) -> dict[str, int]:
-    found = Counter(states)
-    return {state: found[state] for state in STATES}
+    counts = Counter(states)
+    return {state: counts[state] for state in STATES}

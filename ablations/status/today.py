@@ -23,7 +23,7 @@ def processes(layout: Layout, study: Study) -> int:
 
 def code(layout: Layout) -> Code:
     """The code that trains: the snapshot of the current run; if none is running, the checkout."""
-    found = None
+    in_use = None
     if is_at_work(layout):
-        found = snapshot.find(layout, str(asked(layout).get("snapshot_sha256", "")))
-    return found or snapshot.checkout()
+        in_use = snapshot.find(layout, str(asked(layout).get("snapshot_sha256", "")))
+    return in_use or snapshot.checkout()

@@ -179,6 +179,6 @@ class Layout:
         return self.cell(cell_id) / "result.json"
 
 
-def tail(text: str, lines: int = 12) -> str:
-    """The last lines of a log."""
-    return "\n".join(text.strip().splitlines()[-lines:])
+def tail(text: str) -> str:
+    """The last 12 lines of a log."""
+    return "\n".join(text.strip().splitlines()[-12:])

@@ -65,15 +65,15 @@ def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         before, message = len(problems), str(error)
-    options = [one for one in get_args(kind) or [kind] if one is not types.NoneType]
+    options = [option for option in get_args(kind) or [kind] if option is not types.NoneType]
     inner = options[0] if isinstance(kind, types.UnionType) and len(options) == 1 else kind
     if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
         problems += check(value, inner, f"{name}.")[1]
     elif isinstance(value, dict) and get_origin(inner) is dict:
         key_kind, value_kind = get_args(inner)
-        for key, one in value.items():
+        for key, item in value.items():
             convert(key, key_kind, f"a key of {name}", problems)
-            convert(one, value_kind, f"{name}.{name_of(key)}", problems)
+            convert(item, value_kind, f"{name}.{name_of(key)}", problems)
     if len(problems) == before:
         problems.append(f"{name} is {shown(value)}: {_words(message, inner, name)}")
     return ...
@@ -82,14 +82,14 @@ def convert(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
 def _words(message: str, kind: Any, name: str) -> str:
     """msgspec's message in the words of YAML."""
 
-    def kinds(found: re.Match[str]) -> str:
-        names = found[1].split(" | ")
+    def kinds(match: re.Match[str]) -> str:
+        names = match[1].split(" | ")
         if "float" in names and "int" in names:
             names.remove("int")
-        return "expected " + " or ".join(_KINDS.get(one, one) for one in names)
+        return "expected " + " or ".join(_KINDS.get(word, word) for word in names)
 
     message = message.replace(" - at `$", f" - at `{name.rpartition('.')[2]}")
-    message = re.sub(r"got `(\w+)`", lambda found: f"got {_KINDS.get(found[1], found[1])}", message)
+    message = re.sub(r"got `(\w+)`", lambda match: f"got {_KINDS.get(match[1], match[1])}", message)
     message = re.sub(r"Expected `([^`]*)`", kinds, message)
     valid = ", ".join(map(str, get_args(kind)))
     message = re.sub(r"Invalid enum value .*", lambda _: f"valid: {valid}", message)
@@ -98,5 +98,5 @@ def _words(message: str, kind: Any, name: str) -> str:
 
 def _form_of(kind: Any) -> str:
     """The description of a type's pattern."""
-    metas = [one for one in getattr(kind, "__metadata__", ()) if one.pattern]
+    metas = [meta for meta in getattr(kind, "__metadata__", ()) if meta.pattern]
     return metas[0].description if metas else next(filter(None, map(_form_of, get_args(kind))), "")

@@ -16,19 +16,19 @@ def asked_seeds(text: str) -> dict[str, int]:
     Raises:
         argparse.ArgumentTypeError: it is not such a text, or a number is out of range.
     """
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for word in text.split():
         grid, equals, number = word.rpartition("=")
         valid = number.isdecimal() and 1 <= int(number) <= MAX_SEEDS and bool(grid) == bool(equals)
-        if not valid or grid in found:
+        if not valid or grid in numbers:
             raise argparse.ArgumentTypeError(
                 f"{word!r} is not a number of seeds from 1 to {MAX_SEEDS}, one per grid; "
                 "valid: 3, or alpha=3 gamma=3, or 1 alpha=3"
             )
-        found[grid] = int(number)
-    if not found:
+        numbers[grid] = int(number)
+    if not numbers:
         raise argparse.ArgumentTypeError(f"{text!r} has no number of seeds; valid: 3, or alpha=3")
-    return found
+    return numbers
 
 
 def seeds_text(asked: Mapping[str, int]) -> str:

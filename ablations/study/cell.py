@@ -96,7 +96,7 @@ class Setting:
         return Setting(tuple((a, value) for a, value in self.values if AXES[a].of_architecture))
 
     @property
-    def loss(self) -> "Setting":
+    def loss_axes(self) -> "Setting":
         """The axes of the loss: its name, its parameters, and how it is trained."""
         return Setting(tuple((a, value) for a, value in self.values if not AXES[a].of_architecture))
 

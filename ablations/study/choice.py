@@ -65,7 +65,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The highest AP on the selection half first; of equal ones, those with fewer divergences."""
-    return tuple(sorted(candidates, key=lambda one: (-one.selection, one.diverged)))
+    return tuple(sorted(candidates, key=lambda c: (-c.selection, c.diverged)))
 
 
 def settings_of(grid: Grid) -> list[Setting]:
@@ -125,7 +125,7 @@ def with_choices(grids: Sequence[Grid], choices: Mapping[str, Choice]) -> tuple[
     def chosen(row: Row, columns: tuple[str, ...]) -> Row:
         best = choices[row.tune].best if row.tune in choices else None
         source = best and next(
-            (one for one in known[row.tune].rows if one.setting.id == best.setting), None
+            (other for other in known[row.tune].rows if other.setting.id == best.setting), None
         )
         if not source:
             return row

@@ -80,10 +80,8 @@ class Grid:
         published: rows of the published table (strings as printed), empty if there is none.
         source: the source of the published values.
         setup: the data set, model and hardware that they were measured with.
-        reference: index of the row that the others are compared with; None without such a row.
-        reference_per: columns in which a row and its reference row have the same value, if the
-            rows have different reference rows.
-        references: row -> the index of its reference row, in this case.
+        references: row -> the index of the row that it is compared with; empty without such rows.
+        reference_per: columns in which a row and its reference row have the same value.
     """
 
     name: str
@@ -94,9 +92,8 @@ class Grid:
     published: tuple[dict[str, str], ...] = ()
     source: str = ""
     setup: str = ""
-    reference: int | None = None
-    reference_per: tuple[str, ...] = ()
     references: tuple[int, ...] = ()
+    reference_per: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -109,9 +106,14 @@ class Grid:
         """Whether the study chooses settings of this grid. If so, all its seeds are fresh seeds."""
         return any(row.tune for row in self.rows)
 
+    @property
+    def reference(self) -> int | None:
+        """The index of the row that all rows are compared with; None without such a row."""
+        return self.references[0] if len(set(self.references)) == 1 else None
+
     def reference_of(self, row: int) -> int | None:
         """The index of the row that a row is compared with; None without one."""
-        return self.references[row] if self.references else self.reference
+        return self.references[row] if self.references else None
 
     def published_values(self, row: Row) -> dict[str, float]:
         """The published metrics of a row (percent, ms); empty if none are published."""
@@ -173,7 +175,6 @@ def load_grid(
     except (OSError, ValueError) as error:
         problems.append(f"published: {error}")
     refuse(path, problems)
-    several = len(set(references)) > 1
     return Grid(
         name=name,
         title=content["title"],
@@ -183,9 +184,8 @@ def load_grid(
         published=published,
         source=about.source if about else "",
         setup=about.setup if about else "",
-        reference=references[0] if references and not several else None,
-        reference_per=tuple(content.get("reference_per", ())) if several else (),
-        references=references if several else (),
+        references=references,
+        reference_per=tuple(content.get("reference_per", ())),
     )
 
 
@@ -262,7 +262,7 @@ def _references(
     Raises:
         ValueError: no row has these values, or several have.
     """
-    found = []
+    indices = []
     for _, row in given:
         like = wanted | {key: row.get(key) for key in per}
         fitting = [
@@ -275,8 +275,8 @@ def _references(
             raise ValueError(
                 f"reference {shown(like)} fits {which}; it takes values that one row has"
             )
-        found.append(fitting[0] - 1)
-    return tuple(found)
+        indices.append(fitting[0] - 1)
+    return tuple(indices)
 
 
 def _same(printed: str, value: Any) -> bool:

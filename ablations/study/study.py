@@ -1,8 +1,9 @@
 """Studies as read from their YAML files, and their cells."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,8 +138,8 @@ class Study:
     @property
     def same_seeds(self) -> Mapping[str, int]:
         """The numbers of seeds to pass as an argument to repeat the study; empty for its own."""
-        own = self.more_seeds or any(grid.is_tuned for grid in self.grids)
-        return self.asked_seeds or ({} if own else {ALL: len(self.seeds)})
+        unequal = self.more_seeds or any(grid.is_tuned for grid in self.grids)
+        return self.asked_seeds or ({} if unequal else {ALL: len(self.seeds)})
 
     @property
     def known_axes(self) -> dict[str, Any]:
@@ -214,82 +215,124 @@ def load_study(
         PlanError: an unknown study or grid, or a file that cannot be used.
     """
     asked = dict(seeds or {})
-    all_seeds = asked.get(ALL)
-    if Path(name).name != name:
-        known_studies = ", ".join(names_of(folder / "studies"))
-        raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {known_studies}")
-    path = folder / "studies" / f"{name}.yaml"
-    content, problems = read(path, StudyFile)
     known = names_of(folder / "grids")
-    for key, names, what, valid in (
-        ("more_seeds", content.get("more_seeds", ()), "grid", known),
-        ("further_grids", content.get("further_grids", ()), "grid", known),
-        ("axes", content.get("axes", ()), "axis", AXES),
-        ("base", content.get("base", ()), "axis", AXES),
-    ):
-        if others := [one for one in names if one not in valid]:
-            problems.append(f"{key}: {unknown(what, others, valid)}")
-    refuse(path, problems)
+    file = _study_file(name, folder, known)
     if others := [grid for grid in asked if grid not in (ALL, *known)]:
         raise PlanError(f"--seeds: {unknown('grid', others, known)}")
-    names = list(grids or content["grids"])
-    if ALL_GRIDS in names:
-        names.remove(ALL_GRIDS)
-        names += [*content["grids"], *content.get("further_grids", ())]
-    if others := [grid for grid in names if grid not in known]:
-        raise PlanError(unknown("grid", others, known))
-    axes = content.get("axes", {})
-    base = {a: axes.get(a, {}).get(value, value) for a, value in content.get("base", {}).items()}
-    schedule = schedule or content.get("schedule", 1.0)
-    loaded: dict[str, Grid] = {}
-    refused, waiting = [], list(dict.fromkeys(names))
-    while waiting:
-        grid = waiting.pop(0)
-        try:
-            loaded[grid] = load_grid(grid, folder / "grids", axes, base, schedule)
-        except PlanError as error:
-            refused.append(str(error))
-            continue
-        tuning = list(dict.fromkeys(row.tune for row in loaded[grid].rows if row.tune))
-        if others := [one for one in tuning if one not in known]:
-            refused.append(f"grid {grid}: tune: {unknown('grid', others, known)}")
-        waiting += [one for one in tuning if one in known and one not in (*loaded, *waiting)]
-    refused += problems_of(loaded.values(), loaded)
-    more = {} if all_seeds else content.get("more_seeds", {})
-    more |= {grid: number for grid, number in asked.items() if grid != ALL}
+    names = _grid_names(grids, file, known)
+    base = {a: file.axes.get(a, {}).get(value, value) for a, value in file.base.items()}
+    schedule = schedule or file.schedule
+    load = partial(load_grid, folder=folder / "grids", axes=file.axes, base=base, schedule=schedule)
+    loaded, problems = _with_tuning_grids(names, known, load)
+    problems += problems_of(loaded.values(), loaded)
+    all_seeds = asked.get(ALL)
+    of_file = {} if all_seeds else file.more_seeds
+    of_command = {grid: number for grid, number in asked.items() if grid != ALL}
+    more_seeds = of_file | of_command
     of_tuning = {row.tune for grid in loaded.values() for row in grid.rows}
-    refused += [
-        f"{'--seeds' if name in asked else f'{path}: more_seeds'}: grid {name} tunes a loss; all "
-        "losses are tuned with equal seeds"
-        for name in more
-        if name in of_tuning
+    path = _path_of(name, folder)
+    problems += [
+        f"{'--seeds' if grid in of_command else f'{path}: more_seeds'}: grid {grid} tunes a loss; "
+        "all losses are tuned with equal seeds"
+        for grid in more_seeds
+        if grid in of_tuning
     ]
-    if refused:
-        raise PlanError("\n".join(refused))
-    fresh = all_seeds or content.get("fresh_seeds", FRESH_SEEDS)
+    if problems:
+        raise PlanError("\n".join(problems))
     return Study(
         name=name,
-        title=content["title"],
-        config=content["config"],
-        dataset=content["dataset"],
+        title=file.title,
+        config=file.config,
+        dataset=file.dataset,
         grids=tuple(with_pending(grid, loaded) for grid in loaded.values()),
-        seeds=_seeds(all_seeds or content["seeds"]),
+        seeds=_seeds(all_seeds or file.seeds),
         schedule=schedule,
         more_seeds={
             grid: _seeds(number, fresh=loaded[grid].is_tuned)
-            for grid, number in more.items()
+            for grid, number in more_seeds.items()
             if grid in loaded
         },
         base=base,
-        equivalence_margin=content.get("equivalence_margin", 1.0),
-        as_published=content.get("as_published", False),
-        propose=content.get("propose", False),
-        gpus=content.get("gpus", 0),
-        slurm=content.get("slurm", SlurmOptions()),
-        fresh_seeds=_seeds(fresh, fresh=True),
-        selection_seed=content.get("selection_seed", 0),
+        equivalence_margin=file.equivalence_margin,
+        as_published=file.as_published,
+        propose=file.propose,
+        gpus=file.gpus,
+        slurm=file.slurm,
+        fresh_seeds=_seeds(all_seeds or file.fresh_seeds, fresh=True),
+        selection_seed=file.selection_seed,
         asked_seeds=asked,
     )
+
+
+def _path_of(name: str, folder: Path) -> Path:
+    return folder / "studies" / f"{name}.yaml"
+
+
+def _study_file(name: str, folder: Path, known: Sequence[str]) -> StudyFile:
+    """The content of ``<folder>/studies/<name>.yaml``; ``known`` are the names of all grids.
+
+    Raises:
+        PlanError: there is no such file, or it cannot be used; lists every problem.
+    """
+    if Path(name).name != name:
+        known_studies = ", ".join(names_of(folder / "studies"))
+        raise PlanError(f"there is no studies/{name_of(name)}.yaml; there are: {known_studies}")
+    path = _path_of(name, folder)
+    content, problems = read(path, StudyFile)
+    for key, what, valid in (
+        ("more_seeds", "grid", known),
+        ("further_grids", "grid", known),
+        ("axes", "axis", AXES),
+        ("base", "axis", AXES),
+    ):
+        if others := [word for word in content.get(key, ()) if word not in valid]:
+            problems.append(f"{key}: {unknown(what, others, valid)}")
+    refuse(path, problems)
+    return StudyFile(**content)
+
+
+def _grid_names(asked: list[str] | None, file: StudyFile, known: Sequence[str]) -> list[str]:
+    """The names of the asked grids, or else of the study's; they can repeat.
+
+    Raises:
+        PlanError: an unknown grid.
+    """
+    names = list(asked or file.grids)
+    if ALL_GRIDS in names:
+        names.remove(ALL_GRIDS)
+        names += [*file.grids, *file.further_grids]
+    if others := [grid for grid in names if grid not in known]:
+        raise PlanError(unknown("grid", others, known))
+    return names
+
+
+def _with_tuning_grids(
+    names: list[str], known: Sequence[str], load: Callable[[str], Grid]
+) -> tuple[dict[str, Grid], list[str]]:
+    """Load grids, and after them the grids from which their settings are chosen.
+
+    Args:
+        names: the grids.
+        known: the names of all grids.
+        load: reads a grid; raises a PlanError if that has problems.
+
+    Returns:
+        Name -> grid, and the problems.
+    """
+    loaded: dict[str, Grid] = {}
+    problems, waiting = [], list(dict.fromkeys(names))
+    while waiting:
+        name = waiting.pop(0)
+        try:
+            loaded[name] = load(name)
+        except PlanError as error:
+            problems.append(str(error))
+            continue
+        tuning = list(dict.fromkeys(row.tune for row in loaded[name].rows if row.tune))
+        if others := [grid for grid in tuning if grid not in known]:
+            problems.append(f"grid {name}: tune: {unknown('grid', others, known)}")
+        waiting += [grid for grid in tuning if grid in known and grid not in (*loaded, *waiting)]
+    return loaded, problems
 
 
 def _seeds(number: int, fresh: bool = False) -> tuple[int, ...]:

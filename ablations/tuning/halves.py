@@ -81,18 +81,18 @@ def load(layout: Layout, record: Record, selection_seed: int, whole: bool = Fals
         whole: whether the full analysis is needed.
     """
     try:
-        found = msgspec.json.decode(layout.half(record.cell).read_bytes(), type=Halves)
+        halves = msgspec.json.decode(layout.half(record.cell).read_bytes(), type=Halves)
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
-    fits = (found.cell, found.fingerprint, found.selection_seed) == (
+    fits = (halves.cell, halves.fingerprint, halves.selection_seed) == (
         record.cell,
         record.fingerprint,
         selection_seed,
     )
     complete = all(
-        set(METRICS) <= half.metrics.keys() for half in (found.selection, found.reporting)
+        set(METRICS) <= half.metrics.keys() for half in (halves.selection, halves.reporting)
     )
-    return found if fits and complete and found.whole >= whole else None
+    return halves if fits and complete and halves.whole >= whole else None
 
 
 def measure(

@@ -40,15 +40,15 @@ def choose(study: Study, grid: Grid, layout: Layout, records: Mapping[str, Recor
     Raises:
         TuningError: a cell has no AP on a half.
     """
-    seeds, found = study.seeds_of(grid), []
+    seeds, candidates = study.seeds_of(grid), []
     for setting in settings_of(grid):
         runs = [records[Cell(setting, seed).id] for seed in seeds]
         values = [_on_halves(layout, run, study.selection_seed) for run in runs]
         selection, reporting = map(statistics.fmean, zip(*values, strict=True))
         diverged = sum(run.status == DIVERGED for run in runs)
-        found.append(Candidate(setting.id, selection, reporting, diverged))
+        candidates.append(Candidate(setting.id, selection, reporting, diverged))
     return Choice(
-        ranked=ranked(found),
+        ranked=ranked(candidates),
         seeds=tuple(seeds),
         selection_seed=study.selection_seed,
         fingerprints={cell.id: records[cell.id].fingerprint for cell in study.cells_of(grid)},
@@ -59,10 +59,10 @@ def _on_halves(layout: Layout, record: Record, selection_seed: int) -> tuple[flo
     """AP on the selection half and on the reporting half, percent."""
     if record.status == DIVERGED:
         return 0.0, 0.0
-    found = halves.load(layout, record, selection_seed)
-    if found is None:
+    cell_halves = halves.load(layout, record, selection_seed)
+    if cell_halves is None:
         raise TuningError(f"{record.cell} has no AP on halves of the images")
-    values = [half.metrics[METRIC] for half in (found.selection, found.reporting)]
+    values = [half.metrics[METRIC] for half in (cell_halves.selection, cell_halves.reporting)]
     if None in values:
         raise TuningError(
             f"{METRIC} of {record.cell} is undefined on one half of the validation images, which "
@@ -103,7 +103,7 @@ def key_of(study: Study, grid: str) -> str:
     For example ``tune_fl``, or ``tune_fl at 0.3x, 3 seeds``.
     """
     schedule = "" if study.schedule == 1 else f" at {schedule_name(study.schedule)}"
-    seeds = next(len(study.seeds_of(one)) for one in study.tuning if one.name == grid)
+    seeds = next(len(study.seeds_of(tuning)) for tuning in study.tuning if tuning.name == grid)
     return grid + schedule + ("" if seeds == 1 else f", {seeds} seeds")
 
 
@@ -151,7 +151,7 @@ def _changes(
     changes = {
         "selection seed": choice.selection_seed != study.selection_seed,
         "tuning seeds": choice.seeds != tuple(study.seeds_of(grid)),
-        "tuning grid": {one.setting for one in choice.ranked}
+        "tuning grid": {candidate.setting for candidate in choice.ranked}
         != {setting.id for setting in settings_of(grid)},
         "tuning runs": identities is not None
         and any(

@@ -217,7 +217,7 @@ def _certainty(shown: _Shown) -> str:
             for word in (BETTER, WORSE, EQUIVALENT, UNDECIDED)
             if (number := verdicts.count(word))
         ]
-        reference = "their reference rows" if shown.grid.references else "the reference row"
+        reference = "their reference rows" if shown.grid.reference is None else "the reference row"
         return (
             f"Of {counted(len(verdicts), 'row')} tested against {reference}, {listed(counts)}, "
             "after Holm's correction."

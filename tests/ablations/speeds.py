@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from ablations.records.speed import (
+    BASE,
     CONTROL,
-    OWN,
     Attempt,
     Entry,
     Sample,
@@ -59,7 +59,7 @@ def speed_of(
         name = name_of(architecture)
         entries[name] = Entry(architecture.as_dict(), Cell(cell, 1).id, "f0" * 32)
         measured[name] = rounds(architecture)
-    reference = OWN if OWN in entries else next(iter(entries))
+    reference = BASE if BASE in entries else next(iter(entries))
     entries[CONTROL], measured[CONTROL] = entries[reference], measured[reference]
     made = attempt(measured)
     values = {

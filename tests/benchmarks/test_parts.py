@@ -33,7 +33,6 @@ SMALL = {
         "rows": 2,
         "changes": {"SOLVER": {"MAX_ITER": 2}, "PRETRAINING": {"ENABLED": False}},
         "sample": 1,
-        "dataset": "",
         "threads": 2,
     },
 }

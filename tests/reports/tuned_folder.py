@@ -25,7 +25,7 @@ def grids():
         Grid(
             f"tune_{loss}", f"Tuning {method}", ("alpha",),
             tuple(Row({"alpha": a, "gamma": 1.0}, setting(method, a)) for a in ALPHAS),
-            reference=0,
+            references=(0,) * len(ALPHAS),
         )
         for method, loss in LOSSES.items()
     )  # fmt: skip
@@ -34,7 +34,7 @@ def grids():
         for method, loss in LOSSES.items()
     )
     return (
-        Grid("headline", "The losses", ("method", "alpha", "gamma"), rows, reference=0),
+        Grid("headline", "The losses", ("method", "alpha", "gamma"), rows, references=(0, 0)),
         *tuning,
     )
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ablations.records import speed as speeds
-from ablations.records.speed import CONTROL, OWN, SpeedError, load, load_folder, save
+from ablations.records.speed import BASE, CONTROL, SpeedError, load, load_folder, save
 from ablations.study.cell import Setting
 from tests.ablations.speeds import MACHINE, attempt, speed_of
 
@@ -30,16 +30,16 @@ def test_loss_and_mining_are_no_architecture():
 
 
 def test_loss_and_architecture_are_all_of_a_setting():
-    assert FL.loss.id == DEEP.loss.id == "focal-alpha0.25-gamma2"
-    assert Setting.of(detector="faster_rcnn", depth=34).loss == Setting(())
+    assert FL.loss_axes.id == DEEP.loss_axes.id == "focal-alpha0.25-gamma2"
+    assert Setting.of(detector="faster_rcnn", depth=34).loss_axes == Setting(())
     for setting in (FL, STAR, DEEP):
-        parts = setting.loss.as_dict() | setting.architecture.as_dict()
+        parts = setting.loss_axes.as_dict() | setting.architecture.as_dict()
         assert parts == setting.as_dict()
 
 
 def test_settings_of_one_architecture_share_its_time():
     speed = made()
-    assert set(speed.entries) == {OWN, "depth34", CONTROL}
+    assert set(speed.entries) == {BASE, "depth34", CONTROL}
     assert speed.of(FL) is speed.of(STAR) and speed.of(FL).ms_per_image == 5.0
     assert speed.of(DEEP).ratio == pytest.approx(8 / 5)
     assert speed.control.ratio == 1.0

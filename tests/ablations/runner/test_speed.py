@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ablations.identity import machine
-from ablations.records.speed import CONTROL, OWN, load, load_folder
+from ablations.records.speed import BASE, CONTROL, load, load_folder
 from ablations.runner import speed as stage
 from ablations.runner.request import RunError
 from ablations.runner.run import run
@@ -59,12 +59,12 @@ def test_each_architecture_is_timed_once_and_one_is_the_control(trained, workpla
     assert timed(workplace) == [
         ["ce-alpha0.25-seed1", "ce-alpha0.25-depth34-seed1", "ce-alpha0.25-seed1"]
     ]
-    assert list(speed.entries) == sorted(["depth34", OWN, CONTROL])
+    assert list(speed.entries) == sorted(["depth34", BASE, CONTROL])
     assert speed.times["depth34"].ms_per_image == 8.0
     assert speed.times["depth34"].ratio == pytest.approx(1.6)
-    assert speed.control.ratio == 1.0 and speed.reference == OWN
+    assert speed.control.ratio == 1.0 and speed.reference == BASE
     assert (speed.rounds, speed.images, len(speed.attempts)) == (10, 2, 1)
-    assert len(speed.attempts[0].samples[OWN][0].ms) == 2, "every time is kept"
+    assert len(speed.attempts[0].samples[BASE][0].ms) == 2, "every time is kept"
     printed = capsys.readouterr().out
     assert "2 architectures and a control" in printed
     assert "10 rounds of 2 images each: about" in printed
@@ -77,7 +77,7 @@ def test_checkpoints_are_of_the_loss_that_most_architectures_have(trained, workp
     assert run(trained) == 0
     trained.layout.cell_weights(Cell(rows[0].setting, 1).id).write_text("9.0", encoding="utf-8")
     measure(trained)
-    assert found(trained).entries[OWN].cell == "ce-alpha0.25-seed1", "though it is the second"
+    assert found(trained).entries[BASE].cell == "ce-alpha0.25-seed1", "though it is the second"
 
 
 def test_it_is_measured_again_only_if_needed(trained, workplace, capsys):
@@ -111,7 +111,7 @@ def test_a_cell_that_was_trained_anew_is_timed_anew(trained, workplace):
     for row in trained.study.grids[0].rows[1:]:
         trained.layout.cell_weights(Cell(row.setting, 1).id).write_text("7.0", encoding="utf-8")
     measure(trained, again=False)
-    assert found(trained).times[OWN].ms_per_image == 6.0
+    assert found(trained).times[BASE].ms_per_image == 6.0
 
 
 def test_architectures_of_earlier_grids_stay_in_the_rounds(trained, workplace):
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_cannot_be_timed_costs_no_other(trained, workplace, ca
     trained.layout.cell_weights(broken.id).write_text("", encoding="utf-8")
     assert measure(trained) == 1
     speed = found(trained)
-    assert set(speed.times) == {OWN, CONTROL}
+    assert set(speed.times) == {BASE, CONTROL}
     assert speed.not_timed == {"depth34": "it has no weights"}
     assert "depth34 is not timed: it has no weights" in capsys.readouterr().out
 
@@ -197,10 +197,10 @@ def test_a_busy_machine_is_measured_again_and_marked(trained, workplace, capsys)
     speed = found(trained)
     assert len(speed.attempts) == stage.MAX_ATTEMPTS
     # Half of the rounds take three times as long: 5 and 15, with the median 10.
-    assert speed.times[OWN].spread == pytest.approx(1.0) and not speed.times[OWN].is_shown
+    assert speed.times[BASE].spread == pytest.approx(1.0) and not speed.times[BASE].is_shown
     out = capsys.readouterr().out
     assert "quartiles of the rounds are up to 100 % of the median apart; measuring again" in out
-    assert f"too noisy to be drawn: {OWN}, depth34, {CONTROL}" in out
+    assert f"too noisy to be drawn: {BASE}, depth34, {CONTROL}" in out
 
 
 def test_the_calm_attempt_counts_and_the_other_is_kept(trained, workplace):
@@ -208,8 +208,8 @@ def test_the_calm_attempt_counts_and_the_other_is_kept(trained, workplace):
     assert measure(trained) == 0
     speed = found(trained)
     assert (len(speed.attempts), speed.counted) == (2, 1)
-    assert speed.times[OWN].ms_per_image == 5.0 and speed.times[OWN].spread == 0
-    assert 15.0 in speed.attempts[0].medians(OWN)
+    assert speed.times[BASE].ms_per_image == 5.0 and speed.times[BASE].spread == 0
+    assert 15.0 in speed.attempts[0].medians(BASE)
 
 
 def test_rounds_have_everything_once_in_an_order_of_their_own():
@@ -250,7 +250,7 @@ def test_a_long_training_is_followed_by_more_rounds(trained, monkeypatch):
         measure(trained)
         assert found(trained).rounds == number
     speed = found(trained)
-    assert len(speed.attempts[0].samples[OWN]) == 13
+    assert len(speed.attempts[0].samples[BASE]) == 13
     assert speed.times["depth34"].ratio == pytest.approx(1.6)
 
 
@@ -259,7 +259,7 @@ def test_a_broken_file_of_this_machine_is_replaced(trained):
     (path,) = trained.layout.speed.iterdir()
     path.write_text("{", encoding="utf-8")
     assert measure(trained, again=False) == 0
-    assert load(path).times[OWN].ms_per_image == 5.0
+    assert load(path).times[BASE].ms_per_image == 5.0
 
 
 def test_a_cluster_s_cells_are_not_timed_on_the_machine_that_submits_them(trained, capsys):

@@ -1,8 +1,6 @@
 import argparse
-import io
 
 import pytest
-from rich.console import Console
 
 from ablations.status import overview
 from ablations.status.budget import Item, hours_of, items
@@ -87,13 +85,13 @@ def test_done_cells_cost_nothing(study):
     assert [i.cells for i in items(study, estimate, 100) if i.grids == ("two",)] == [0]
 
 
-def printed(*arguments):
-    console = Console(file=io.StringIO(), width=80, highlight=False, markup=False, soft_wrap=True)
-    overview.print_budget(*arguments, console=console)
-    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+def test_the_printed_budget(study, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
 
+    def printed(*arguments):
+        overview.print_budget(*arguments)
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
-def test_the_printed_budget(study):
     assert printed(items(study, cost(study), 6), 6.0, 1) == [
         "A budget of 6 GPU-hours:",
         "table further cells GPU-hours sum fits",

@@ -1,8 +1,6 @@
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from ablations.status import overview, units
 from ablations.status.costs import Estimate, Kind, estimate
@@ -45,13 +43,19 @@ def mixed(make_record):
     return Status(study, states, records, ["records/x.json: not a record"], {stale: ["dataset"]})
 
 
-def printed(function, *arguments):
-    console = Console(file=io.StringIO(), width=80, highlight=False, markup=False, soft_wrap=True)
-    function(*arguments, console=console)
-    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    """A function that calls a function: the lines that it prints on 80 columns."""
+
+    def printed(function, *arguments):
+        monkeypatch.setenv("COLUMNS", "80")
+        function(*arguments)
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    return printed
 
 
-def test_the_plan(mixed):
+def test_the_plan(mixed, printed):
     lines = printed(overview.print_plan, mixed, estimate(mixed), 2)
     assert lines[0] == (
         "tiny: 10 cells requested, 8 unique: 2 done, 1 diverged, 1 failed, 1 stale, 1 running, "
@@ -70,7 +74,7 @@ def test_the_plan(mixed):
     assert lines[5:] == ["stale: ce-alpha0.75-seed1: dataset"]
 
 
-def test_some_states_are_shown_even_if_zero(mixed):
+def test_some_states_are_shown_even_if_zero(mixed, printed):
     study = study_of(0.5)
     missing = Status(study, dict.fromkeys(study.cells(), "missing"), {}, [], {})
     lines = printed(overview.print_plan, missing, estimate(missing), 1)
@@ -80,7 +84,7 @@ def test_some_states_are_shown_even_if_zero(mixed):
     assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing to run."
 
 
-def test_the_plan_of_a_study_on_gpus(mixed):
+def test_the_plan_of_a_study_on_gpus(mixed, printed):
     kinds = (
         Kind("retinanet", 50, 600, 2, 7200.0, 0),
         Kind("retinanet", 101, 600, 1, 14_400.0, 0),
@@ -100,7 +104,7 @@ def test_the_plan_of_a_study_on_gpus(mixed):
     assert "The first cell takes the zoo's place after 100 iterations" in lines[4]
 
 
-def test_plan_distinguishes_measured_from_estimated_cells(mixed):
+def test_plan_distinguishes_measured_from_estimated_cells(mixed, printed):
     kinds = (
         Kind("retinanet", 18, 128, 2, 60.0, 2),
         Kind("retinanet", 18, 168, 3, 100.0, 1),
@@ -119,7 +123,7 @@ def test_plan_distinguishes_measured_from_estimated_cells(mixed):
     ]
 
 
-def test_the_status(mixed, tmp_path):
+def test_the_status(mixed, tmp_path, printed):
     layout = Layout(tmp_path)
     lines = printed(overview.print_status, mixed, layout)
     assert lines[0].startswith("tiny: 10 cells requested, 8 unique: ")
@@ -138,7 +142,7 @@ def test_the_status(mixed, tmp_path):
     )
 
 
-def test_metrics_line_without_a_loss(mixed, tmp_path):
+def test_metrics_line_without_a_loss(mixed, tmp_path, printed):
     layout = Layout(tmp_path)
     running = mixed.study.cells()[4].id
     layout.cell(running).mkdir(parents=True)
@@ -146,7 +150,7 @@ def test_metrics_line_without_a_loss(mixed, tmp_path):
     assert f"running: {running}: iteration 500" in printed(overview.print_status, mixed, layout)
 
 
-def test_a_failed_record_without_a_message(make_record):
+def test_a_failed_record_without_a_message(make_record, printed):
     study = study_of(0.5)
     cell, *others = study.cells()
     records = {cell.id: make_record(cell=cell.id, error="")}
@@ -155,7 +159,7 @@ def test_a_failed_record_without_a_message(make_record):
     assert f"failed: {cell.id}: the record has no error message" in lines
 
 
-def test_long_lists_are_cut(make_record):
+def test_long_lists_are_cut(make_record, printed):
     study = study_of(*(number / 100 for number in range(overview.MAX_LINES + 5)))
     states = dict.fromkeys(study.cells(), "failed")
     records = {cell.id: make_record(cell=cell.id, error="it ended") for cell in states}

@@ -60,7 +60,8 @@ def several(make_folder, make_study):
     The first row of the second table is the last one of the first table: CE at α = 0.75.
     """
     first, second = make_study(3).grids
-    folder = make_folder(3, (replace(first, reference=2), replace(second, reference=0)))
+    tables = (replace(first, references=(2, 2, 2)), replace(second, references=(0, 0, 0)))
+    folder = make_folder(3, tables)
     for number in range(2):
         for row in range(3):
             for seed in (1, 2, 3):
@@ -173,7 +174,8 @@ def test_only_a_table_with_published_values_has_ticks(several, mapped):
 
 
 def test_own_data_without_published_values(make_folder, make_study, mapped):
-    alpha = replace(make_study(1).grids[0], published=(), source="", setup="", reference=0)
+    first = make_study(1).grids[0]
+    alpha = replace(first, published=(), source="", setup="", references=(0, 0, 0))
     folder = make_folder(1, (alpha,))
     folder.add(folder.cell(0, 0), 4.0)
     results = folder.load()

@@ -260,7 +260,7 @@ def test_a_broken_study_can_be_drawn(broken_folder):
 
 
 def test_effects_are_drawn_beside_the_published_ones(make_folder, make_study, watch):
-    grid = replace(make_study(2).grids[0], reference=2)
+    grid = replace(make_study(2).grids[0], references=(2, 2, 2))
     folder = make_folder(2, (grid,))
     for row, ap in ((0, 10.0), (1, 30.4), (2, 30.0)):
         for seed in (1, 2):

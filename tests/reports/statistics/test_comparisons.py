@@ -23,7 +23,7 @@ def folder(make_folder, make_study):
 
     def make(seeds=3, more_seeds=None):
         first, *others = make_study(seeds).grids
-        grids = (replace(first, reference=REFERENCE), *others)
+        grids = (replace(first, references=(REFERENCE,) * 3), *others)
         return make_folder(seeds, grids, more_seeds)
 
     return make
@@ -50,9 +50,7 @@ OURS, THEIRS, OTHERS = (20.0, 21.0, 20.4), (30.0, 30.5, 31.2), (29.9, 30.8, 31.0
 
 def test_rows_can_have_their_own_reference_rows(folder):
     study = folder(3)
-    per = replace(
-        study.study.grids[0], reference=None, references=(0, 0, 2), reference_per=("alpha",)
-    )
+    per = replace(study.study.grids[0], references=(0, 0, 2), reference_per=("alpha",))
     study.study = replace(study.study, grids=(per, *study.study.grids[1:]))
     for row, values in enumerate((OURS, OTHERS, THEIRS)):
         add(study, row, values)
@@ -242,7 +240,7 @@ def test_runs_that_never_vary_are_not_tested(folder):
 def test_a_row_of_the_reference_rows_own_setting_does_not_differ(make_folder, make_study):
     grid = make_study(2).grids[0]
     twin = Row({"alpha": 0.75}, Setting.of(loss="ce", alpha=0.75))
-    grid = replace(grid, rows=(*grid.rows, twin), reference=REFERENCE)
+    grid = replace(grid, rows=(*grid.rows, twin), references=(REFERENCE,) * 4)
     study = make_folder(2, (grid,))
     add(study, REFERENCE, THEIRS[:2])
     row = compared(study)[3]

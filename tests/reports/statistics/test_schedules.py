@@ -44,7 +44,9 @@ def schedules_grid():
         for name, values in METHODS.items()
         for at in SCHEDULES
     )
-    return Grid("schedules", "Training length", ("method", "schedule"), rows, reference=2)
+    return Grid(
+        "schedules", "Training length", ("method", "schedule"), rows, references=(2,) * len(rows)
+    )
 
 
 def gamma_grid(schedule):
@@ -211,7 +213,7 @@ def test_a_row_without_a_schedule_has_that_of_the_study_and_lines_ascend(folder)
     study = folder()
     first = study.study.grids[0]
     tuned = replace(first.rows[2], values={"method": "α-CE"})
-    grid = replace(first, rows=(tuned, *first.rows[1::-1]), reference=None)
+    grid = replace(first, rows=(tuned, *first.rows[1::-1]), references=())
     study.study = replace(study.study, grids=(grid,))
     results = study.load()
     found = figures.ap_over_schedule(results, [(grid, grid_table(results, grid))])

@@ -83,7 +83,7 @@ def test_without_a_headline_it_is_the_best_of_each_loss(make_folder):
 def test_rows_of_one_name_are_called_by_their_values(make_folder):
     rows = (row("FL", loss="focal", alpha=0.25, gamma=1.0),
             row("FL", loss="focal", alpha=0.25, gamma=2.0))  # fmt: skip
-    folder = make_folder(1, (replace(HEADLINE, rows=rows),))
+    folder = make_folder(1, (replace(HEADLINE, rows=rows, references=()),))
     names = [one.name for one in contenders(folder.load())]
     assert names == ["FL, α = 0.25, γ = 1", "FL, α = 0.25, γ = 2"]
 

@@ -298,7 +298,7 @@ def tested(make_folder, make_study):
     def make(runs=RUNS, seeds=3):
         alpha, star = make_study(seeds).grids
         rows = (*alpha.rows, star.rows[1])
-        grid = replace(alpha, rows=rows, reference=REFERENCE)
+        grid = replace(alpha, rows=rows, references=(REFERENCE,) * len(rows))
         folder = make_folder(seeds, (grid,))
         for number, values in enumerate(runs):
             for seed, value in enumerate(values, start=1):
@@ -372,7 +372,7 @@ def test_rows_that_differ_by_less_than_the_margin_are_equivalent(tested):
 
 
 def test_a_table_without_published_values_shows_our_effects_alone(make_folder, make_study):
-    star = replace(make_study(3).grids[1], reference=1)
+    star = replace(make_study(3).grids[1], references=(1, 1, 1))
     folder = make_folder(3, (star,))
     for row in (1, 2):
         for seed in (1, 2, 3):

@@ -30,7 +30,7 @@ HEADLINE = Grid(
         row("FL*, capped", loss="focal_star", alpha=0.25, gamma=1.0, weight_cap=5),
         row("CE", loss="ce", alpha=None),
     ),
-    reference=FL,
+    references=(FL,) * 4,
 )
 
 PAIR = "FL* (α = 0.75, γ = 0.125) is {} FL (α = 0.25, γ = 1) on digits_in_scenes"
@@ -367,14 +367,17 @@ def test_another_data_set_is_named(folder):
     ("grid", "said"),
     [
         (replace(HEADLINE, name="losses"), "FL* (α = 0.75, γ = 0.125) is better than FL (α"),
-        (replace(HEADLINE, reference=CE), "FL* (α = 0.75, γ = 0.125) is better than CE (no α)"),
         (
-            replace(HEADLINE, rows=HEADLINE.rows[1:], reference=0),
+            replace(HEADLINE, references=(CE,) * 4),
+            "FL* (α = 0.75, γ = 0.125) is better than CE (no α)",
+        ),
+        (
+            replace(HEADLINE, rows=HEADLINE.rows[1:], references=(0, 0, 0)),
             "FL*, capped (α = 0.25, γ = 1, cap 5) is better than FL (α = 0.25, γ = 1)",
         ),
         (
             replace(HEADLINE, rows=(*HEADLINE.rows[2:], row("Mine", loss="ce", alpha=0.5),
-                                    HEADLINE.rows[1]), reference=3),
+                                    HEADLINE.rows[1]), references=(3,) * 4),
             "FL*, capped (α = 0.25, γ = 1, cap 5) is better than FL (α = 0.25, γ = 1)",
         ),
     ],
@@ -388,9 +391,9 @@ def test_other_tables_and_losses_are_asked_about(folder, grid, said):
 @pytest.mark.parametrize(
     "grid",
     [
-        replace(HEADLINE, reference=None),
+        replace(HEADLINE, references=()),
         replace(HEADLINE, columns=("alpha", "gamma")),
-        replace(HEADLINE, rows=HEADLINE.rows[1:2], reference=0),
+        replace(HEADLINE, rows=HEADLINE.rows[1:2], references=(0,)),
     ],
 )
 def test_a_study_that_compares_no_losses_says_so(folder, grid):

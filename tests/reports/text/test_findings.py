@@ -15,21 +15,20 @@ from tests.reports.statistics.test_schedules import SETTLES, schedules_grid
 ALPHAS = ("0.1", "0.25", "0.5", "0.75", "0.9")
 PAPERS = (10.0, 20.0, 28.0, 31.0, 30.0)
 PUBLISHED = tuple({"alpha": alpha, "AP": str(ap)} for alpha, ap in zip(ALPHAS, PAPERS, strict=True))
-REFERENCE = 3
+REFERENCES = (3, 3, 3, 3, 3)
 
 
 @pytest.fixture
 def told(make_folder):
     """A function of each row's APs, one per seed: the sentence."""
 
-    def told(rows, published=PUBLISHED, reference: int | None = REFERENCE, seeds=0):
+    def told(rows, published=PUBLISHED, references=REFERENCES, seeds=0):
         number = max(map(len, rows))
         table = grid("a", "ce", [{"alpha": float(alpha)} for alpha in ALPHAS], published, "A paper")
         # A second table with several seeds, so that the noise is known.
         other = grid("b", "focal_star", [{"gamma": 0.5, "alpha": 0.25}])
-        folder = make_folder(
-            number, (replace(table, reference=reference), other), {"b": tuple(range(1, seeds + 1))}
-        )
+        table = replace(table, references=references)
+        folder = make_folder(number, (table, other), {"b": tuple(range(1, seeds + 1))})
         for row, values in enumerate(rows):
             for seed, value in enumerate(values, start=1):
                 cell = folder.cell(0, row, seed)
@@ -91,7 +90,8 @@ def test_the_best_row_of_a_table_of_schedules_is_that_at_each_schedule(make_fold
 def test_a_row_without_a_schedule_is_at_that_of_the_study(make_folder):
     table = schedules_grid()
     tuned = Row({"method": "tuned"}, Setting.of(loss="focal_star", alpha=0.25, gamma=0.5))
-    folder = make_folder(1, (replace(table, rows=(*table.rows, tuned)),))
+    rows = (*table.rows, tuned)
+    folder = make_folder(1, (replace(table, rows=rows, references=(2,) * len(rows)),))
     folder.add(folder.cell(0, 0), 30.0)
     folder.add(folder.cell(0, len(table.rows)), 20.0)
     results = folder.load()
@@ -172,7 +172,7 @@ def test_without_published_values_or_a_reference_row(told):
     rows = [[3.0], [6.0], [9.0], [12.0], [11.0]]
     text = told(rows, published=())
     assert text.startswith("The best row is α = 0.75 with 12.0 AP, the reference row. Certainty: ")
-    text = told(rows, published=(), reference=None, seeds=4)
+    text = told(rows, published=(), references=(), seeds=4)
     assert text == (
         "The best row is α = 0.75 with 12.0 AP. Certainty: no single effect is tested; the noise "
         "of seeds is up to 2.6 AP."

@@ -87,9 +87,8 @@ def test_unfinished(folder):
 def test_a_loss_of_a_user(folder):
     mine = replace(row("Mine", loss="ce", alpha=0.5))
     setting = replace(mine.setting, values=(("loss", "mine"), ("alpha", 0.5)))
-    grid = replace(
-        HEADLINE, rows=(replace(mine, setting=setting), *HEADLINE.rows[1::2]), reference=1
-    )
+    rows = (replace(mine, setting=setting), *HEADLINE.rows[1::2])
+    grid = replace(HEADLINE, rows=rows, references=(1, 1, 1))
     study = folder(3, {0: [35.0, 35.4, 35.5], 1: FL_RUNS}, grid)
     title, verdict = shown(study)
     assert title == "Does the loss Mine improve on the focal loss FL in a RetinaNet? Yes, here."
@@ -103,7 +102,8 @@ def test_a_loss_of_a_user(folder):
 def test_a_study_that_compares_no_losses_shows_its_first_table(make_folder):
     folder = make_folder(1)
     study = folder.study
-    folder.study = replace(study, grids=(replace(study.grids[0], reference=2), study.grids[1]))
+    first, second = study.grids
+    folder.study = replace(study, grids=(replace(first, references=(2, 2, 2)), second))
     folder.add(folder.cell(0, 0), 4.0)
     folder.add(folder.cell(0, 2), 13.0)
     results = folder.load()

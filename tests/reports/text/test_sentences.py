@@ -70,7 +70,7 @@ def test_a_table_of_one_seed_has_the_yardstick_of_one_with_several(make_folder):
 
 def compared_folder(make_folder, make_study, seeds):
     """A table whose first row is far from its reference row, and a second row without a run."""
-    grid = replace(make_study(seeds).grids[0], reference=2)
+    grid = replace(make_study(seeds).grids[0], references=(2, 2, 2))
     folder = make_folder(seeds, (grid, *make_study(seeds).grids[1:]))
     for seed in range(1, seeds + 1):
         for row, ap in ((0, 10.0), (2, 30.0)):

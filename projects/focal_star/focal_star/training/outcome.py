@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from detectron2.engine import DefaultTrainer, HookBase
 
 from focal_star import __version__
 from focal_star.evaluation.ap import METRICS
+from focal_star.io.machine import cpu_name, package_version
 from focal_star.training.divergence import Divergence
 from focal_star.training.events import METRICS_FILE
 
@@ -114,16 +114,16 @@ def environment(cfg: CfgNode) -> dict[str, str]:
     cuda = str(cfg.MODEL.DEVICE).startswith("cuda")
     packages = ("torch", "torchvision", "numpy", "fvcore", "pycocotools", "hotcoco")
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "gpu": torch.cuda.get_device_name() if cuda else "",
         "num_threads": str(torch.get_num_threads()),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": sys.version.split()[0],
         # The metadata of a build is more specific than its module.
-        "detectron2": _version("detectron2") or detectron2.__version__,
+        "detectron2": package_version("detectron2") or detectron2.__version__,
         "focal_star": __version__,
         "lock": _lock(),
-    } | {package: _version(package) for package in packages}
+    } | {package: package_version(package) for package in packages}
 
 
 def _lock() -> str:
@@ -167,18 +167,3 @@ def curves(path: Path) -> dict[str, list[float | None]]:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -13,9 +13,9 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from focal_star.io.machine import package_version
 from focal_star.io.quoting import first_line
 from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
@@ -67,7 +67,7 @@ def versions() -> Iterator[Finding]:
             text = f"cannot be imported ({type(error).__name__}: {error}); make setup"
             yield Finding(FAULT, package, text)
             continue
-        yield Finding(OK, package, _version(package) or getattr(module, "__version__", "?"))
+        yield Finding(OK, package, package_version(package) or getattr(module, "__version__", "?"))
         if package == "torchvision":
             yield _torchvision_operators()
         if package == "detectron2":
@@ -129,13 +129,6 @@ def _detectron2_operators() -> Finding:
             OK, "Detectron2's operators", f"{reason}; RetinaNet and Faster R-CNN need none"
         )
     return Finding(OK, "Detectron2's operators", "compiled")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _parser() -> argparse.ArgumentParser:
