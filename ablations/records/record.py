@@ -159,9 +159,9 @@ def load(path: Path, cell: str | None = None) -> Record:
     except msgspec.ValidationError:
         problems = _problems(content)
     if not problems and record.cell != (cell or path.stem):
-        problems.append(f"cell is {shown(record.cell)}, and the file is of {cell or path.stem!r}")
+        problems.append(f"cell is {shown(record.cell)}, but the file is of {cell or path.stem!r}")
     if not problems and record.status == DONE and "AP" not in record.result.get("metrics", {}):
-        problems.append("status is done, and result.metrics has no AP")
+        problems.append("status is done, but result.metrics has no AP")
     if problems:
         raise RecordError(f"{path}: not a record: " + "; ".join(problems))
     return record

@@ -168,8 +168,8 @@ def _print_longer(request: Request, after: Status) -> None:
     if schedule < 1 and not after.to_run and request.engine == "local":
         at_1x = duration(costs.seconds_at_1x(after) / request.jobs)
         print(
-            f"This was {schedule_name(schedule)} of the paper's training length. The order of the "
-            f"rows can change with it: SCHEDULE=1x takes about {at_1x} and keeps these results"
+            f"The schedule was {schedule_name(schedule)}. The order of the rows can change with "
+            f"longer training: SCHEDULE=1x takes about {at_1x} and keeps these results"
         )
 
 

@@ -153,7 +153,7 @@ for name, spoil, *words in [
     ("100 levels deep", file(RECORD, "[" * 100 + "]" * 100), "this is list"),
     ("100,000 levels deep", file(RECORD, "[" * 100_000), "nested too deeply"),
     ("half a character", of_record(error="\ud800"), "surrogate"),
-    ("another cell's", of_record(cell="../ce"), "cell is '../ce', and the file is of 'ce-seed1'"),
+    ("another cell's", of_record(cell="../ce"), "cell is '../ce', but the file is of 'ce-seed1'"),
     ("a metric as a text", of_result(metrics={"AP": "21"}), "result.metrics.AP is '21'"),
     ("curves of texts", of_result(curves={"loss": ["1"]}), "result.curves.loss is ['1']"),
     ("seconds as a text", of_record(run={"train_seconds": "9"}), "run.train_seconds is '9'"),
