@@ -13,8 +13,9 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
 from focal_star.cached.models import CachedGeneralizedRCNN
-from focal_star.config import CONFIGS, ConfigError, derive, load_config
+from focal_star.config import CONFIGS, derive, load_config
 from focal_star.config.checks import faster_rcnn_sources
+from focal_star.errors import ConfigError
 from focal_star.evaluation.validation_images import (
     TWO_STAGE_LOSS_NAMES,
     ValidationImages,

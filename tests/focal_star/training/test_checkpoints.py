@@ -14,7 +14,8 @@ import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.training import checkpoints, engine
 from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
 from focal_star.training.trainer import Trainer

@@ -18,7 +18,8 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star.config import CONFIGS, ConfigError
+from focal_star.config import CONFIGS
+from focal_star.errors import ConfigError
 from focal_star.losses import LOSSES, focal_loss
 from focal_star.losses.fused import FUSED
 from focal_star.training import config_changes, divergence, engine

@@ -14,7 +14,8 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.tools.detector import load_detector
 from focal_star.training import engine, plain_checkpoint
 

@@ -6,7 +6,8 @@ import fcntl
 import pytest
 from detectron2.engine import default_argument_parser
 
-from focal_star.config import CONFIGS, ConfigError
+from focal_star.config import CONFIGS
+from focal_star.errors import ConfigError
 from focal_star.training import command
 from focal_star.training import sole_training as module
 from focal_star.training.sole_training import sole_training

@@ -19,7 +19,6 @@ from focal_star.modeling import retinanet
 
 __all__ = [
     "CONFIGS",
-    "ConfigError",
     "add_focal_star_config",
     "check_config",
     "check_derived",

@@ -13,9 +13,11 @@ from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star.config import ConfigError, load_config
+from focal_star.config import load_config
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import image_options, in_coco_format
-from focal_star.data.validation.checks import DatasetError, splits_of
+from focal_star.errors import ConfigError
 from focal_star.extensions import dataset_folder
 from focal_star.training import checkpoints
 from focal_star.training.checkpoints import CompleteCheckpointer

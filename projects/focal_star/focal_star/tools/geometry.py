@@ -24,8 +24,8 @@ from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
 from focal_star.config import load_config
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import register_datasets, training_records
-from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.anchor_coverage import levels_of, scaled

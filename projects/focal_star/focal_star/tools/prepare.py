@@ -32,18 +32,15 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from focal_star import extensions
-from focal_star.config import ConfigError, load_variants, resolve_config
+from focal_star.config import load_variants, resolve_config
 from focal_star.data.catalog import describe_names, split_of
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.layouts.split import Split
 from focal_star.data.registration import image_options, register_datasets
-from focal_star.data.validation.checks import (
-    DatasetError,
-    Split,
-    dataset_sha256,
-    describe,
-    joined_sha256,
-    require_valid,
-    splits_of,
-)
+from focal_star.data.validation.checks import require_valid
+from focal_star.data.validation.description import dataset_sha256, describe, joined_sha256
+from focal_star.errors import ConfigError
 from focal_star.io.addresses import is_address
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.arguments import add_config_arguments

@@ -16,7 +16,7 @@ from detectron2.utils.env import seed_all_rng
 from focal_star import extensions
 from focal_star.config import check_config, check_derived
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import dataset_sha256
+from focal_star.data.validation.description import dataset_sha256
 from focal_star.errors import ConfigError
 from focal_star.evaluation.candidates import CandidateCounter
 from focal_star.evaluation.loss_distribution import loss_distribution

@@ -11,7 +11,8 @@ import torch
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.io.image_files import PhotographError, read_photograph
 from focal_star.tools import detector
 from focal_star.tools.demo import __main__ as demo

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from focal_star.errors import ConfigError
 from focal_star.io.quoting import first_line
 from focal_star.tools.doctor.arguments import add_config_arguments
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
@@ -38,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
         states.append(finding.state)
     if FAULT in states:
         return 1
-    from focal_star.config import ConfigError  # it needs the packages that were just checked
-
     try:
         for finding in requirements_of(options):
             print(finding, flush=True)
@@ -78,7 +77,7 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     """Check everything that the training runs of a config need.
 
     Raises:
-        focal_star.config.ConfigError: the config, or one of its variants, cannot be used.
+        ConfigError: the config, or one of its variants, cannot be used.
     """
     from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements

@@ -19,9 +19,10 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.data.catalog import Metadata
 
-from focal_star.config import ConfigError
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import image_options, register_datasets
-from focal_star.data.validation.checks import DatasetError, require_valid
+from focal_star.data.validation.checks import require_valid
+from focal_star.errors import ConfigError
 from focal_star.extensions import weights_maker
 from focal_star.io.addresses import is_address
 from focal_star.tools.doctor.anchor_coverage import coverage

@@ -46,7 +46,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from focal_star import __version__
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.tools.detector import Detector, load_detector
 from focal_star.tools.export.detection_graph import Detections
