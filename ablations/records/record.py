@@ -19,9 +19,6 @@ from focal_star.io.quoting import shown
 
 SCHEMA: Final = 2
 
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-"""The metrics in a result, percent."""
-
 DONE = "done"
 """The cell was trained to its end and evaluated."""
 

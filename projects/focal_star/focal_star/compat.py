@@ -1,14 +1,35 @@
-"""All differences between Detectron2 0.5 and its current main branch."""
+"""All differences between Detectron2 0.5 and its main branch, and the private names that we use.
+
+``box_regression_loss`` and ``train_loader_parts`` are Detectron2's own.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.data.build import _train_loader_from_config as train_loader_parts
 from detectron2.modeling import RetinaNet
+from detectron2.modeling.backbone import ResNet
+from detectron2.modeling.box_regression import _dense_box_regression_loss as box_regression_loss
 from detectron2.modeling.meta_arch import retinanet
 from detectron2.modeling.roi_heads import fast_rcnn
+from fvcore.common.history_buffer import HistoryBuffer
 from torch import Tensor
+
+__all__ = [
+    "INITIAL_NORMALIZER",
+    "MOMENTUM",
+    "NMS_MODULES",
+    "box_regression_loss",
+    "count_of",
+    "has_torch_load",
+    "nms_boxes",
+    "out_features",
+    "set_average",
+    "train_loader_parts",
+    "update_loss_normalizer",
+]
 
 INITIAL_NORMALIZER = 100.0
 MOMENTUM = 0.9
@@ -55,6 +76,21 @@ def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
     new = num_pos_anchors.clamp(min=1).double()
     model.loss_normalizer = MOMENTUM * old + (1 - MOMENTUM) * new
     return model.loss_normalizer
+
+
+def out_features(net: ResNet) -> list[str]:
+    """The names of the stages whose output a ResNet returns."""
+    return net._out_features
+
+
+def count_of(history: HistoryBuffer) -> int:
+    """The number of values that a scalar's history has had, also those that it no longer holds."""
+    return history._count
+
+
+def set_average(history: HistoryBuffer, count: int, mean: float) -> None:
+    """Set the number of values that a scalar's history has had, and their mean."""
+    history._count, history._global_avg = count, mean
 
 
 def has_torch_load() -> bool:

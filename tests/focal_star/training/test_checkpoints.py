@@ -74,7 +74,7 @@ def test_what_cannot_be_used_is_said_and_passed_over(tmp_path, caplog, spoiled):
         checkpoints.write(path, content)
     assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
     (warning,) = warnings_in(caplog)
-    assert str(path) in warning and "the one before it is taken" in warning
+    assert str(path) in warning and "falling back to the previous one" in warning
     assert path.with_suffix(".pth.unusable").is_file()
     save(tmp_path, 3)
     assert [p.name for p in checkpoints.numbered(tmp_path)] == [
@@ -176,7 +176,7 @@ def of_classes(number: int) -> torch.nn.Module:
 
 def test_weights_that_do_not_fill_the_model_are_refused_with_both_shapes(tmp_path):
     Checkpointer(of_classes(5), str(tmp_path)).save("five")
-    with pytest.raises(ConfigError, match="five.pth does not fill the model") as error:
+    with pytest.raises(ConfigError, match="five.pth does not match the model") as error:
         CompleteCheckpointer(of_classes(7)).load(str(tmp_path / "five.pth"))
     assert "head.weight is (5, 2) in the file, and (7, 2) by the config" in str(error.value)
     assert "head.bias is (5,) in the file, and (7,) by the config" in str(error.value)

@@ -164,7 +164,7 @@ def test_what_cannot_be_plain_is_said(tmp_path, capsys, save_busy_detector):
     assert not (tmp_path / "detectron2.yaml").exists()
 
     assert plain_checkpoint.main(["--weights", str(tmp_path / "none.pth")]) == 2
-    assert "none.pth is not there" in capsys.readouterr().err
+    assert "none.pth does not exist" in capsys.readouterr().err
     weights = save_busy_detector(tmp_path, load_config(MINI, SMALL))
     other = load_config(MINI, [*SMALL, "MODEL.RETINANET.NUM_CLASSES", "20"])
     (tmp_path / "config.yaml").write_text(other.dump())

@@ -323,4 +323,4 @@ def check_device(cfg: CfgNode) -> None:
         ConfigError: says how to train without one.
     """
     if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
+        raise ConfigError("MODEL.DEVICE is cuda, but there is no GPU; add: MODEL.DEVICE cpu")

@@ -16,12 +16,12 @@ from focal_star.errors import ConfigError
 from focal_star.evaluation.analysis import analyse, bootstrap
 from focal_star.evaluation.ap import (
     MAX_DETECTIONS,
-    METRICS,
     coco_eval,
     essentials,
     metrics_of,
 )
 from focal_star.evaluation.matches import find_matches
+from focal_star.evaluation.metric_names import AP_METRICS
 
 SELECTION, REPORTING = "selection", "reporting"
 
@@ -101,7 +101,7 @@ def _on_half(
     evaluation.accumulate()
     metrics = {
         name: round(100 * float(value), 5) if value >= 0 else None
-        for name, value in zip(METRICS, metrics_of(evaluation, max_detections), strict=False)
+        for name, value in zip(AP_METRICS, metrics_of(evaluation, max_detections), strict=False)
     }
     per_class = _per_class(evaluation, content["categories"])
     if whole:

@@ -17,7 +17,7 @@ MIN_ITERATIONS = 600
 SECONDS_PER_ITERATION = 0.11
 """An estimate for 8 views of 256 px, on one core with nothing else running."""
 BUDGET_SECONDS = 165
-"""Of the iterations of a cell; the evaluation and the rest take it to four minutes at most."""
+"""The time limit of a cell's iterations; with evaluation and the rest, it is four minutes."""
 
 UNLEARNABLE = 0.5
 """From this share of too small boxes on, a data set can hardly be learnt."""

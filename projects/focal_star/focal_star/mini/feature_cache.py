@@ -24,6 +24,7 @@ from focal_star.cached.anchor_labels import cached_labels
 from focal_star.cached.inputs import FEATURES
 from focal_star.cached.models import AcceptsCachedFeatures, CachedRetinaNet
 from focal_star.cached.objects import CachedObjects, save_objects
+from focal_star.compat import out_features
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
@@ -121,7 +122,7 @@ def cached_feature_mapper(
         and isinstance(mapper, CachingMapper)
         and len(sizes) == 1
         and len({record["file_name"] for record in records}) == len(records)
-        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
+        and not any(stage in out_features(net) for stage in net.stage_names[: net.num_frozen - 1])
     ):
         return mapper
     narrow = NARROW_TYPES[model.device.type] if autocast else None

@@ -31,7 +31,7 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 EPSILON = 1e-3
-"""Of the batch norms that are folded."""
+"""The epsilon of the batch norms that are folded."""
 
 OUTPUTS = {"block4": ShapeSpec(40, stride=8), "block10": ShapeSpec(112, stride=16)}
 OUTPUTS["block15"] = ShapeSpec(320, stride=32)

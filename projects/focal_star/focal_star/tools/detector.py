@@ -103,7 +103,7 @@ def load_detector(
         ConfigError: the checkpoint or its config cannot be used.
     """
     if not weights.is_file():
-        raise ConfigError(f"{weights} is not there")
+        raise ConfigError(f"{weights} {'is not a file' if weights.exists() else 'does not exist'}")
     config = config or weights.with_name("config.yaml")
     if not config.is_file():
         raise ConfigError(f"{weights} has no {config}; name its config (CONFIG=...)")

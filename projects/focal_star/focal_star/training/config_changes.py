@@ -16,6 +16,7 @@ from focal_star.config.checks import leaves
 from focal_star.config.derived import plain_value
 from focal_star.data.layouts.coco import is_coco, splits_of
 from focal_star.errors import ConfigError
+from focal_star.identity.keys_without_effect import KEYS_WITHOUT_EFFECT
 from focal_star.identity.running_loss import loss_sha256
 from focal_star.identity.sources import SHA256
 from focal_star.losses import LOSSES
@@ -24,14 +25,7 @@ from focal_star.modeling.faster_rcnn import FASTER_RCNN, RETINANET
 NO_EFFECT, MAY_CHANGE, REFUSED = "no effect", "may change: used from here on", "refused"
 
 RULES = {
-    "CACHE_DIR": NO_EFFECT,
-    "DATASETS.CHECK": NO_EFFECT,
-    "DATASETS.LINKS": NO_EFFECT,
-    "INPUT.MAX_PIXELS": NO_EFFECT,
-    "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING": NO_EFFECT,
-    "MODEL.TRUSTED_WEIGHTS": NO_EFFECT,
-    "OUTPUT_DIR": NO_EFFECT,
-    "VERSION": NO_EFFECT,
+    **dict.fromkeys(KEYS_WITHOUT_EFFECT, NO_EFFECT),
     "DATALOADER.NUM_WORKERS": NO_EFFECT,  # except between 0 and more, see effect_of
     "OUTPUT_WRITERS": MAY_CHANGE,
     "SOLVER.CHECKPOINT_PERIOD": MAY_CHANGE,

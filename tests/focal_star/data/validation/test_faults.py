@@ -130,7 +130,12 @@ for name, content, kind, words in [
     ("json_byte_order_mark", b"\xef\xbb\xbf{}", "not-json", "BOM"),
     ("json_too_deep", b"[" * 200_000, "not-json", "nested too deeply"),
     ("json_100_levels", b'{"info": ' + b"[" * 100 + b"]" * 100 + b"}", "not-json", "too deeply"),
-    ("json_key_twice", b'{"images": [], "images": []}', "not-json", "'images' is there twice"),
+    (
+        "json_key_twice",
+        b'{"images": [], "images": []}',
+        "not-json",
+        "duplicate key 'images'",
+    ),
     ("json_utf_16", '{"images": []}'.encode("utf-16"), "not-json", "not UTF-8"),
     ("json_too_many_digits", b"9" * 10_000, "not-json", "digits"),
     ("json_list", b"[1, 2]", "not-coco", "must be an object, got [1, 2]"),

@@ -113,8 +113,8 @@ WARNINGS = {
     ),
     "no-objects": (
         "image",
-        "there are no objects; training skips such images unless "
-        "DATALOADER.FILTER_EMPTY_ANNOTATIONS is False, and validation always uses them",
+        "no objects; used in validation, and in training only if "
+        "DATALOADER.FILTER_EMPTY_ANNOTATIONS is False",
     ),
     "no-annotation-file": (
         "image",

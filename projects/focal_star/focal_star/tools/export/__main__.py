@@ -190,8 +190,8 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
         total += len(found)
         if len(found) != len(boxes) or not _same(found, boxes, scores, classes):
             raise ConfigError(
-                f"on an image of {tuple(image.shape)} the file finds {len(boxes)} boxes and the "
-                f"model {len(found)}, or others; nothing is written"
+                f"on an image of {tuple(image.shape)} the export finds {len(boxes)} boxes and the "
+                f"model {len(found)}, or the boxes differ; nothing is written"
             )
     return total
 
@@ -291,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif not compared:
         print("Not verified: the model finds nothing on the two photographs to compare on")
     else:
-        print(f"Compared with the model on two photographs: {compared} detections, all alike")
+        print(f"Compared with the model on two photographs: all {compared} detections match")
     return 0
 
 
