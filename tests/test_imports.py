@@ -30,6 +30,7 @@ SHARED = {
 """The modules of focal_star that the runner imports; they need only the standard library."""
 
 FILES = {
+    "focal_star.io.file_hash",
     "focal_star.io.json_text",
     "focal_star.io.pipes",
     "focal_star.io.quoting",

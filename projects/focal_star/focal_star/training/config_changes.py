@@ -5,7 +5,6 @@ If a training is resumed with another config, each change is either used, and re
 iteration, or refused.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from focal_star.errors import ConfigError
 from focal_star.identity.keys_without_effect import KEYS_WITHOUT_EFFECT
 from focal_star.identity.running_loss import loss_sha256
 from focal_star.identity.sources import SHA256
+from focal_star.io.file_hash import file_sha256
 from focal_star.losses import LOSSES
 from focal_star.modeling.faster_rcnn import FASTER_RCNN, RETINANET
 
@@ -193,12 +193,7 @@ def _sha256_of(key: str, path: str) -> str:
         files = [Path(path)]
     else:
         files = [split.annotation_file for split in splits_of(path)] if is_coco(path) else []
-    digest = hashlib.sha256()
     try:
-        for file in files:
-            with file.open("rb") as opened:
-                while block := opened.read(2**20):
-                    digest.update(block)
+        return file_sha256(*files) if files else ""
     except (OSError, ValueError):
         return ""
-    return digest.hexdigest() if files else ""
