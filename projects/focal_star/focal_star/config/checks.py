@@ -298,23 +298,23 @@ def sources_of_derived(cfg: CfgNode) -> dict[str, list[str]]:
     second.
     """
     generator = cfg.MODEL.ANCHOR_GENERATOR
-    found: dict[str, list[str]] = {}
+    sources_of: dict[str, list[str]] = {}
     if cfg.INPUT.SHORT_EDGE is not None:
-        found |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
+        sources_of |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
     for short, key in (("NUM_SCALES", "SIZES"), ("NUM_ASPECT_RATIOS", "ASPECT_RATIOS")):
         if generator[short] is not None:
-            found[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
+            sources_of[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
     if cfg.SOLVER.SCHEDULE != 1:
         scaled = (*SCHEDULE_KEYS, "SOLVER.STEPS", "SOLVER.SCALED_BY")
-        found |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
+        sources_of |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
     if clips_by_loss(cfg):
         sources = ["MODEL.FOCAL_STAR.CLIP_NORM", "MODEL.FOCAL_STAR.LOSS", "MODEL.DETECTOR"]
         for name in ("ENABLED", "CLIP_TYPE", "CLIP_VALUE"):
-            found[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
+            sources_of[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
     if cfg.MODEL.DETECTOR == FASTER_RCNN:
         for key, source in faster_rcnn_sources(cfg).items():
-            found[key] = [*found.get(key, []), "MODEL.DETECTOR", source]
-    return found
+            sources_of[key] = [*sources_of.get(key, []), "MODEL.DETECTOR", source]
+    return sources_of
 
 
 def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:

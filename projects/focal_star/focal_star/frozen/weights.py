@@ -90,7 +90,7 @@ def fault() -> str:
 
 def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights by the names of our network; the classifier is left out."""
-    numbers = sorted({int(found[1]) for name in state if (found := _BLOCK.match(name))})
+    numbers = sorted({int(match[1]) for name in state if (match := _BLOCK.match(name))})
     modules = {"stem": _STEM} | {
         f"blocks.{number}.{ours}": tuple(f"_blocks.{number}.{theirs}" for theirs in pair)
         for number in numbers

@@ -125,14 +125,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         cfg = load_config(options.config_file, options.opts)
         register_datasets(cfg)
-        found: dict[str, Any] = geometry(cfg)
+        numbers: dict[str, Any] = geometry(cfg)
         if options.json:
-            write_whole(options.json, json.dumps(found, indent=1).encode())
+            write_whole(options.json, json.dumps(numbers, indent=1).encode())
     except (ConfigError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, text in NAMES.items():
-        print(f"{found[name]:10,.4g}  {text}")
+        print(f"{numbers[name]:10,.4g}  {text}")
     return 0
 
 

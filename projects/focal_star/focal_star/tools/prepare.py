@@ -109,8 +109,8 @@ def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
 
 def _subset_of(names: Sequence[str]) -> dict[str, Any]:
     """``subset``: what of, and which part, a split is; nothing where it is no part."""
-    found = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
-    return {"subset": found[0]} if found else {}
+    subsets = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
+    return {"subset": subsets[0]} if subsets else {}
 
 
 def _valid_cards(folder: Path, cfg: CfgNode) -> dict[str, dict[str, Any]]:
@@ -161,9 +161,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         content, overrides = {}, options.opts
         if options.propose:
-            found = proposed_for(options.config_file, overrides)
-            overrides = [*found.overrides, *overrides]
-            content["proposed"] = asdict(found)
+            proposed = proposed_for(options.config_file, overrides)
+            overrides = [*proposed.overrides, *overrides]
+            content["proposed"] = asdict(proposed)
         content["config"] = resolve_config(options.config_file, overrides)
         if not options.resolve_only:
             variants = options.variant or [""]

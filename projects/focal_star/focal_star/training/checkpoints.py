@@ -125,8 +125,8 @@ class CompleteCheckpointer(Checkpointer):
 
 def _of_other_shapes(incompatible: Any) -> list[str]:
     return [
-        f"{name} is {tuple(found)} in the file, and {tuple(wanted)} by the config"
-        for name, found, wanted in incompatible.incorrect_shapes
+        f"{name} is {tuple(given)} in the file, and {tuple(wanted)} by the config"
+        for name, given, wanted in incompatible.incorrect_shapes
     ]
 
 
@@ -232,8 +232,8 @@ def save_numbered(folder: Path, iteration: int, content: dict[str, Any]) -> None
 
 def numbered(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the newest last."""
-    found = [path for path in folder.glob("model_*.pth") if _NUMBERED.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.stem.removeprefix("model_")))
+    paths = [path for path in folder.glob("model_*.pth") if _NUMBERED.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: int(path.stem.removeprefix("model_")))
 
 
 def newest_usable(folder: Path) -> Path | None:

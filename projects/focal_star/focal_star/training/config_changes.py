@@ -173,18 +173,20 @@ def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:
 
 def _changed_content(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """A message for each path that did not change and whose content did."""
-    found = []
+    messages = []
     for key, digest in recorded["content"].items():
         path = recorded["prepared"].get(key, recorded["values"][key])
         now = _sha256_of(key, path) if values[key] == path else ""
         if now and now != digest:
-            found.append(f"{key}: the content of {path} was {digest[:12]}, and is now {now[:12]}")
-    return found
+            messages.append(
+                f"{key}: the content of {path} was {digest[:12]}, and is now {now[:12]}"
+            )
+    return messages
 
 
 def _content(values: Mapping[str, Any]) -> dict[str, str]:
-    found = {key: _sha256_of(key, values[key]) for key in (FOLDER, WEIGHTS)}
-    return {key: digest for key, digest in found.items() if digest}
+    digests = {key: _sha256_of(key, values[key]) for key in (FOLDER, WEIGHTS)}
+    return {key: digest for key, digest in digests.items() if digest}
 
 
 def _sha256_of(key: str, path: str) -> str:

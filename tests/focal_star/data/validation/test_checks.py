@@ -138,7 +138,7 @@ def test_all_faults_at_once_are_all_named(tiny):
 
     with pytest.raises(DatasetError) as caught:
         checks.require_valid(tiny.folder)
-    warned = checks.check_folder(tiny.folder).doubts.found
+    warned = checks.check_folder(tiny.folder).doubts.cases
     assert warned["train", "bad-segmentation"][0] == 1
     expected = Counter(
         [*box_kinds, "unknown-category", "unknown-image", "duplicate-annotation-id"]

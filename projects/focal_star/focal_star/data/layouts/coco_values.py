@@ -311,7 +311,7 @@ def _find_files(
     dataset: Dataset, parts: dict[str, dict], links: bool
 ) -> dict[tuple[str, int], Path]:
     """(split, position in the list of images) -> the file, where its name is spelt otherwise."""
-    found = {}
+    files = {}
     below = ImageFolder(dataset.folder)
     splits = dict.fromkeys(dataset.splits)  # one and the same where they are yet to be divided
     for split in splits:
@@ -325,18 +325,18 @@ def _find_files(
             if is_there and leads_out:
                 continue  # which is reported
             if is_there and links and (target := linked_text(path)) is not None:
-                found[split.name, number] = target
+                files[split.name, number] = target
             elif is_there and not os.path.isabs(name):
                 continue
             elif is_there and path.is_relative_to(dataset.folder):
-                found[split.name, number] = path
+                files[split.name, number] = path
             elif leads_out or not holds(path.is_symlink):  # a link to nothing is reported as such
                 place = below.find(name, split.image_root, split.name if len(splits) > 1 else "")
                 if place is not None:
-                    found[split.name, number] = file = dataset.folder / place
+                    files[split.name, number] = file = dataset.folder / place
                     if not is_as_named(file, name, split.image_root):
                         dataset.doubts.add(split.name, "name-found", shown(name))
-    return found
+    return files
 
 
 def _convert(dataset: Dataset, parts: dict[str, dict], files: dict[tuple[str, int], Path]) -> None:

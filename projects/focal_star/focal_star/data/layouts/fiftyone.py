@@ -159,8 +159,8 @@ def _samples(content: dict[str, Any]) -> Iterator[Entry]:
         raise _FiftyOneError(f"samples must be a list of objects, got {shown(samples)}")
     fields = {
         key: None
-        for one in samples
-        for key, value in one.items()
+        for sample in samples
+        for key, value in sample.items()
         if isinstance(value, dict) and value.get("_cls") in ("Detections", "Detection")
     }
     if "ground_truth" not in fields and len(fields) != 1:
@@ -169,8 +169,12 @@ def _samples(content: dict[str, Any]) -> Iterator[Entry]:
             "export the right one as fo.types.COCODetectionDataset"
         )
     field = "ground_truth" if "ground_truth" in fields else next(iter(fields))
-    for number, one in enumerate(samples):
-        name, tags, value = one.get("filepath"), one.get("tags") or [], one.get(field) or {}
+    for number, sample in enumerate(samples):
+        name, tags, value = (
+            sample.get("filepath"),
+            sample.get("tags") or [],
+            sample.get(field) or {},
+        )
         if not (isinstance(name, str) and isinstance(tags, list) and isinstance(value, dict)):
             raise _FiftyOneError(
                 f"samples[{number}] must have a filepath, a list of tags and detections"

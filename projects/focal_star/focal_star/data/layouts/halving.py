@@ -57,7 +57,9 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
     kind_of = {folder: " ".join(sorted(kinds_of_splits([folder]))) for folder in folder_of.values()}
     of_kind = splits_by_name(kind_of.values())
     split_of = {folder: of_kind.get(kind, "") for folder, kind in kind_of.items()}
-    if not set(SPLITS) <= {split_of[folder_of[name]] for name, one in images if one in annotated}:
+    if not set(SPLITS) <= {
+        split_of[folder_of[name]] for name, image_id in images if image_id in annotated
+    }:
         return {}
     doubts.note_unused(split_of)
     for split in SPLITS:
@@ -69,7 +71,7 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
 def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
     """Id of an image -> its split."""
     ranked = sorted(
-        ((_number(name), image_id) for name, image_id in images), key=lambda one: one[0]
+        ((_number(name), image_id) for name, image_id in images), key=lambda pair: pair[0]
     )
     chosen = {image_id for number, image_id in ranked if number % VAL_SHARE == 0}
     if len(images) > 1:

@@ -81,8 +81,10 @@ def convert(folder: Path | str) -> Dataset:
                 image, objects = read
                 image["id"] = len(images) + 1
                 images.append(image)
-                for one in objects:
-                    annotations.append({"id": len(annotations) + 1, "image_id": image["id"]} | one)
+                for entry in objects:
+                    annotations.append(
+                        {"id": len(annotations) + 1, "image_id": image["id"]} | entry
+                    )
         dataset.contents[split] = {"images": images, "annotations": annotations}
     set_boxes(dataset, {year.places for year in years})
     if is_divided:
@@ -231,9 +233,9 @@ class _Year:
 
         files = self._images.get(name, [])
         if len(files) != 1:
-            found = f"has {', '.join(map(shown, files))}" if files else "has none"
+            state = f"has {', '.join(map(shown, files))}" if files else "has none"
             kind = "duplicate-file-name" if files else "missing-image"
-            add(kind, f"one image of that name must be in {self._pictures or './'}, which {found}")
+            add(kind, f"one image of that name must be in {self._pictures or './'}, which {state}")
             return None
         file = self.image_folder / files[0]
         root = None

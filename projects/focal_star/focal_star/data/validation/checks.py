@@ -127,15 +127,15 @@ def check_splits(train: Split, val: Split, options: ImageOptions = PLAIN) -> Dat
 
 def _together(train: SplitCheck, val: SplitCheck, dataset: Dataset | None = None) -> DatasetCheck:
     between = [*_category_differences(train, val), *_shared_images(train, val)]
-    found = [*train.problems, *val.problems, *between]
+    problems = [*train.problems, *val.problems, *between]
     doubts = Doubts()
     if dataset is not None:
         if dataset.problems:
-            found = [problem for problem in found if problem.kind not in FOLLOW_UPS]
-        found = dataset.problems + found
+            problems = [problem for problem in problems if problem.kind not in FOLLOW_UPS]
+        problems = dataset.problems + problems
         doubts = dataset.doubts.copy()
     find_same_pictures({check.split.name: check.named_facts() for check in (train, val)}, doubts)
-    return DatasetCheck(found, (train, val), doubts, dataset)
+    return DatasetCheck(problems, (train, val), doubts, dataset)
 
 
 def _no_dataset(text: str) -> DatasetCheck:

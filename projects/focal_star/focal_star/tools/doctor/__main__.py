@@ -52,13 +52,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def versions() -> Iterator[Finding]:
     """Check Python and the packages that a training imports."""
-    found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
+    running, wanted = platform.python_version(), ".".join(map(str, PYTHON))
     if sys.version_info[:2] < PYTHON:
         yield Finding(
-            FAULT, "Python", f"{found}; {wanted} or later is needed: make setup PYTHON=..."
+            FAULT, "Python", f"{running}; {wanted} or later is needed: make setup PYTHON=..."
         )
     else:
-        yield Finding(OK, "Python", found)
+        yield Finding(OK, "Python", running)
     for package in PACKAGES:
         try:
             module = importlib.import_module(package)

@@ -121,7 +121,7 @@ def _load_onnx(content: bytes) -> Run | None:
         return None
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda image: [
-        torch.from_numpy(found) for found in session.run(None, {"image": image.numpy()})
+        torch.from_numpy(array) for array in session.run(None, {"image": image.numpy()})
     ]
 
 
@@ -185,24 +185,24 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
     """
     total = 0
     for image in images:
-        found = model([{"image": image}])[0]["instances"]
+        instances = model([{"image": image}])[0]["instances"]
         boxes, scores, classes = run(image)
-        total += len(found)
-        if len(found) != len(boxes) or not _same(found, boxes, scores, classes):
+        total += len(instances)
+        if len(instances) != len(boxes) or not _same(instances, boxes, scores, classes):
             raise ConfigError(
                 f"on an image of {tuple(image.shape)} the export finds {len(boxes)} boxes and the "
-                f"model {len(found)}, or the boxes differ; nothing is written"
+                f"model {len(instances)}, or the boxes differ; nothing is written"
             )
     return total
 
 
-def _same(found: Any, boxes: Tensor, scores: Tensor, classes: Tensor) -> bool:
+def _same(instances: Any, boxes: Tensor, scores: Tensor, classes: Tensor) -> bool:
     """Whether each detection has its own counterpart; equal scores may be in any order."""
     if not len(boxes):
         return True
-    apart = (found.pred_boxes.tensor[:, None] - boxes[None]).abs().amax(-1) / BOX_TOLERANCE
-    apart = apart.maximum((found.scores[:, None] - scores[None]).abs() / SCORE_TOLERANCE)
-    apart = apart.masked_fill(found.pred_classes[:, None] != classes[None], torch.inf)
+    apart = (instances.pred_boxes.tensor[:, None] - boxes[None]).abs().amax(-1) / BOX_TOLERANCE
+    apart = apart.maximum((instances.scores[:, None] - scores[None]).abs() / SCORE_TOLERANCE)
+    apart = apart.masked_fill(instances.pred_classes[:, None] != classes[None], torch.inf)
     nearest = apart.min(1)
     return bool((nearest.values <= 1).all()) and len(nearest.indices.unique()) == len(boxes)
 
