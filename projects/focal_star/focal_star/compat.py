@@ -1,35 +1,23 @@
-"""All differences between Detectron2 0.5 and its main branch, and the private names that we use.
-
-``box_regression_loss`` and ``train_loader_parts`` are Detectron2's own.
-"""
+"""All differences between Detectron2 0.5 and its main branch, and the private names that we use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.data.build import _train_loader_from_config as train_loader_parts
-from detectron2.modeling import RetinaNet
+from detectron2.data import build
+from detectron2.modeling import RetinaNet, box_regression
 from detectron2.modeling.backbone import ResNet
-from detectron2.modeling.box_regression import _dense_box_regression_loss as box_regression_loss
 from detectron2.modeling.meta_arch import retinanet
 from detectron2.modeling.roi_heads import fast_rcnn
 from fvcore.common.history_buffer import HistoryBuffer
 from torch import Tensor
 
-__all__ = [
-    "INITIAL_NORMALIZER",
-    "MOMENTUM",
-    "NMS_MODULES",
-    "box_regression_loss",
-    "count_of",
-    "has_torch_load",
-    "nms_boxes",
-    "out_features",
-    "set_average",
-    "train_loader_parts",
-    "update_loss_normalizer",
-]
+train_loader_parts = build._train_loader_from_config
+"""Config -> the data set, sampler and batch size of Detectron2's training loader, by name."""
+
+box_regression_loss = box_regression._dense_box_regression_loss
+"""The sum of a loss of boxes over the positive anchors."""
 
 INITIAL_NORMALIZER = 100.0
 MOMENTUM = 0.9
