@@ -138,7 +138,7 @@ def _train_or_evaluate(args: argparse.Namespace) -> str | None:
             start = engine.find_start(cfg, args.resume, args.config_file)
         if not start.outcome:
             _set_up(cfg, args)
-        return engine.train(cfg, start, trusted)["status"]
+        return engine.train(cfg, start, trusted=trusted)["status"]
 
 
 def _take_trust(cfg: CfgNode) -> bool:

@@ -92,7 +92,7 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     return {"folder": folder, "weights": weights}
 
 
-def train(cfg: CfgNode, start: Start | None = None, trusted: bool = False) -> dict[str, Any]:
+def train(cfg: CfgNode, start: Start | None = None, *, trusted: bool = False) -> dict[str, Any]:
     """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
 
     Args:
