@@ -21,10 +21,16 @@ PARTS = {
 }
 """Part -> (its folder, the packages that it must not import)."""
 
-SHARED = {"focal_star.identity.loss_code", "focal_star.identity.sources"}
+SHARED = {
+    "focal_star.evaluation.metric_names",
+    "focal_star.identity.keys_without_effect",
+    "focal_star.identity.loss_code",
+    "focal_star.identity.sources",
+}
 """The modules of focal_star that the runner imports; they need only the standard library."""
 
 FILES = {
+    "focal_star.io.file_hash",
     "focal_star.io.json_text",
     "focal_star.io.machine",
     "focal_star.io.pipes",

@@ -6,29 +6,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from focal_star.identity.keys_without_effect import KEYS_WITHOUT_EFFECT
+
 NUMERICS = 4
 """The version of the numerics. Raise it with each change that changes a result: older records
 become stale."""
 
 WITHOUT_EFFECT = (
-    "CACHE_DIR",
-    "DATASETS.CHECK",
+    *KEYS_WITHOUT_EFFECT,
     "DATASETS.FOLDER",
     "DATASETS.SUBSET",
-    "DATASETS.LINKS",
     "DATASETS.TEST",
     "DATASETS.TRAIN",
     "EXTENSIONS",
-    "INPUT.MAX_PIXELS",
-    "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING",
-    "MODEL.TRUSTED_WEIGHTS",
     "MODEL.WEIGHTS",
-    "OUTPUT_DIR",
     "OUTPUT_WRITERS",
     "PRETRAINING.",
     "SEED",
     "SOLVER.CHECKPOINT_PERIOD",
-    "VERSION",
 )
 """Keys of the config, or sections (with a dot at the end), that are not hashed.
 

@@ -14,13 +14,10 @@ import msgspec
 
 from ablations.storage.json_files import write_json
 from ablations.storage.schemas import check
-from focal_star.io.json_text import without_duplicates
+from focal_star.io.json_text import MAX_LEVELS, is_too_deep, without_duplicates
 from focal_star.io.quoting import shown
 
 SCHEMA: Final = 2
-
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-"""The metrics in a result, percent."""
 
 DONE = "done"
 """The cell was trained to its end and evaluated."""
@@ -30,9 +27,6 @@ DIVERGED = "diverged"
 
 FAILED = "failed"
 """The process ended without a result."""
-
-MAX_LEVELS = 20
-"""The maximum number of levels of lists and objects; the record itself is the first."""
 
 MAX_DIGITS = 20
 """The maximum number of characters of a whole number of 64 bits, with its sign."""
@@ -187,11 +181,7 @@ def _decoded(data: bytes) -> Any:
         ValueError: it is not strict JSON, or is beyond a limit.
     """
     content = msgspec.json.decode(data)  # refuses NaN, infinite numbers and other encodings
-    layer = [content] if isinstance(content, dict) else []
-    for _ in range(MAX_LEVELS):
-        parts = [node.values() if type(node) is dict else node for node in layer]
-        layer = [value for part in parts for value in part if type(value) in (dict, list)]
-    if layer:
+    if isinstance(content, dict) and is_too_deep(content):
         raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
     parse_int = _check_size if _MANY_DIGITS.search(data) else None
     json.loads(data, object_pairs_hook=without_duplicates, parse_int=parse_int)

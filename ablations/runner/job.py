@@ -1,6 +1,5 @@
 """Describes a cell's process: its arguments, its inputs, and its mark in the cell's folder."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from ablations.identity.fingerprint import Identity
 from ablations.identity.snapshot import CONFIGS, TRAIN_NET, Code
 from ablations.storage.layout import ROOT, Layout
 from ablations.study.cell import Cell
+from focal_star.io.file_hash import file_sha256
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Input:
         """The file's present state."""
         try:
             state = (ROOT / path).stat()
-            return cls(path, state.st_size, state.st_mtime_ns, _sha256(ROOT / path))
+            return cls(path, state.st_size, state.st_mtime_ns, file_sha256(ROOT / path))
         except OSError:
             return cls(path, None, None)
 
@@ -44,7 +44,7 @@ class Input:
             state = (ROOT / self.path).stat()
             if (state.st_size, state.st_mtime_ns) == (self.size, self.changed):
                 return True
-            return state.st_size == self.size and _sha256(ROOT / self.path) == self.sha256
+            return state.st_size == self.size and file_sha256(ROOT / self.path) == self.sha256
         except OSError:
             return self.size is None
 
@@ -99,14 +99,6 @@ class Job:
     def changed_inputs(self) -> list[str]:
         """The files that changed since the identity was computed."""
         return [file.path for file in self.inputs if not file.is_unchanged()]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def mark_of(job: Job) -> dict[str, Any]:

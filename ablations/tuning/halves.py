@@ -20,8 +20,9 @@ from ablations.identity import environment
 from ablations.identity.prepared import Prepared
 from ablations.identity.snapshot import Code
 from ablations.records import earlier
-from ablations.records.record import DONE, METRICS, Number, Record
+from ablations.records.record import DONE, Number, Record
 from ablations.storage.layout import ROOT, Layout, tail
+from focal_star.evaluation.metric_names import AP_METRICS
 
 TOOL = ["-m", "focal_star.tools.halves"]
 
@@ -90,7 +91,7 @@ def load(layout: Layout, record: Record, selection_seed: int, whole: bool = Fals
         selection_seed,
     )
     complete = all(
-        set(METRICS) <= half.metrics.keys() for half in (halves.selection, halves.reporting)
+        set(AP_METRICS) <= half.metrics.keys() for half in (halves.selection, halves.reporting)
     )
     return halves if fits and complete and halves.whole >= whole else None
 

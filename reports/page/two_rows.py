@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from ablations.records.record import DIVERGED, DONE, Record
 from ablations.study.axes import AXES, has_effect
+from focal_star.evaluation.metric_names import AP_METRICS
 from reports.detections.gallery import TRUTH_PANEL, Gallery
 from reports.results.labels import (
     BASELINE,
@@ -42,8 +43,6 @@ MAX_BYTES = 44_000
 STEPS = (4, 10, 20, 0)
 """The steps between the points of a curve that are kept, the best first; 0 keeps none."""
 
-SIZES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-
 
 def data(results: Results, shown: Gallery) -> Markup | None:
     """The JSON for a script element; None if fewer than two rows have a value.
@@ -68,7 +67,7 @@ def data(results: Results, shown: Gallery) -> Markup | None:
             tables.append([grid.title, options])
     records = [record for row in usable.values() for record in results.records_of(row.frame)]
     content: dict[str, Any] = {
-        "metrics": [METRICS[name].header for name in SIZES],
+        "metrics": [METRICS[name].header for name in AP_METRICS],
         "categories": categories(results, records, "per_class_AP"),
         "errors": list(TIDE_ERRORS.values()),
         "ious": CURVES,
@@ -97,7 +96,7 @@ def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str
         "seeds": f"{int(row.frame['AP'].notna().sum())} of {len(row.frame)}",
         "state": row_text(row.frame),
         "setting": _setting(results, row),
-        "ap": [_spread(row.frame[name].to_numpy(float)) for name in SIZES],
+        "ap": [_spread(row.frame[name].to_numpy(float)) for name in AP_METRICS],
         "categories": [_mean(done, ("per_class_AP", name), diverged) for name in categories],
         "errors": [_mean(done, ("analysis", "tide", "delta_AP50", name)) for name in TIDE_ERRORS],
         "curves": [_curve(done, iou) for iou in CURVES],

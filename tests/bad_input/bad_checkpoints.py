@@ -85,10 +85,10 @@ for name, spoil, *words in [
     ("a list as its model", place(WEIGHTS, lambda p: torch.save({"model": [1]}, p)),
      "has a list as its model, not a dict of tensors"),
     ("no head", place(WEIGHTS, lambda p: torch.save({"model": {}}, p)), "has no head"),
-    ("of another config", place(WEIGHTS, other_model), "does not fill the model",
+    ("of another config", place(WEIGHTS, other_model), "does not match the model",
      "head.cls_score.weight is ("),
-    ("a folder", place(WEIGHTS, Path.mkdir), "is not there"),
-    ("no file", place(WEIGHTS, lambda path: None), "is not there"),
+    ("a folder", place(WEIGHTS, Path.mkdir), "is not a file"),
+    ("no file", place(WEIGHTS, lambda path: None), "does not exist"),
     ("no config", place("run/config.yaml", lambda path: None), "name its config (CONFIG=...)"),
     ("a list for a config", file("run/config.yaml", "[]"), "run/config.yaml", "is a mapping"),
 ]:  # fmt: skip

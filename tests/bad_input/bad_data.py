@@ -68,7 +68,7 @@ for name, content, *words in [
     ("a byte order mark twice", b"\xef\xbb\xbf" * 2 + b"{}", "is not JSON", "BOM"),
     ("100 levels deep", b'{"info":' + b"[" * 100 + b"]" * 100 + b"}", "is nested too deeply"),
     ("100,000 levels deep", b"[" * 100_000, "is nested too deeply"),
-    ("a key twice", b'{"images": [], "images": []}', "the key 'images' is there twice"),
+    ("a key twice", b'{"images": [], "images": []}', "duplicate key 'images' in an object"),
     ("an integer of 5,000 digits", b"[" + b"9" * 5000 + b"]", "is not JSON", "digits"),
     ("a list", b"[1, 2]", "must be an object, got [1, 2]"),
     ("no list of images", b"{}", "images must be a list", "the key is missing"),

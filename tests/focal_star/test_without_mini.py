@@ -11,7 +11,8 @@ import pytest
 from detectron2.modeling import build_model
 
 from focal_star import extensions
-from focal_star.config import ConfigError, load_config
+from focal_star.config import load_config
+from focal_star.errors import ConfigError
 from focal_star.training.trainer import Trainer
 from tests.focal_star.conftest import MINI
 

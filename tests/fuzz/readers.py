@@ -23,7 +23,7 @@ from ablations.records.record import RecordError
 from ablations.storage.reading import PlanError
 from ablations.study.cell import Cell
 from ablations.study.grid import load_grid
-from focal_star.config import ConfigError, derive, merge_overrides, resolve_config
+from focal_star.config import derive, merge_overrides, resolve_config
 from focal_star.data.layouts.problems import Problem
 from focal_star.data.layouts.split import Split
 from focal_star.data.layouts.yolo import convert, read_labels
@@ -35,6 +35,7 @@ from focal_star.data.layouts.yolo_files import (
 )
 from focal_star.data.validation import image_facts_cache
 from focal_star.data.validation.checks import check_split
+from focal_star.errors import ConfigError
 from tests.fuzz import documents
 from tests.fuzz.cases import JSON_TOKENS, LABEL_TOKENS, VALUES, YAML_TOKENS, Texts, number, text
 

@@ -1,14 +1,23 @@
-"""All differences between Detectron2 0.5 and its current main branch."""
+"""All differences between Detectron2 0.5 and its main branch, and the private names that we use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.modeling import RetinaNet
+from detectron2.data import build
+from detectron2.modeling import RetinaNet, box_regression
+from detectron2.modeling.backbone import ResNet
 from detectron2.modeling.meta_arch import retinanet
 from detectron2.modeling.roi_heads import fast_rcnn
+from fvcore.common.history_buffer import HistoryBuffer
 from torch import Tensor
+
+train_loader_parts = build._train_loader_from_config
+"""Config -> the data set, sampler and batch size of Detectron2's training loader, by name."""
+
+box_regression_loss = box_regression._dense_box_regression_loss
+"""The sum of a loss of boxes over the positive anchors."""
 
 INITIAL_NORMALIZER = 100.0
 MOMENTUM = 0.9
@@ -55,6 +64,21 @@ def update_loss_normalizer(model: RetinaNet, num_pos_anchors: Tensor) -> Tensor:
     new = num_pos_anchors.clamp(min=1).double()
     model.loss_normalizer = MOMENTUM * old + (1 - MOMENTUM) * new
     return model.loss_normalizer
+
+
+def out_features(net: ResNet) -> list[str]:
+    """The names of the stages whose output a ResNet returns."""
+    return net._out_features
+
+
+def count_of(history: HistoryBuffer) -> int:
+    """The number of values that a scalar's history has had, also those that it no longer holds."""
+    return history._count
+
+
+def set_average(history: HistoryBuffer, count: int, mean: float) -> None:
+    """Set the number of values that a scalar's history has had, and their mean."""
+    history._count, history._global_avg = count, mean
 
 
 def has_torch_load() -> bool:

@@ -9,13 +9,13 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 
 from focal_star.config import (
     CONFIGS,
-    ConfigError,
     add_focal_star_config,
     check_config,
     derive,
     load_config,
     resolve_config,
 )
+from focal_star.errors import ConfigError
 from focal_star.losses import LOSSES
 from focal_star.training import engine
 

@@ -10,9 +10,10 @@ from detectron2.config import get_cfg
 from detectron2.data.build import load_proposals_into_dataset
 from detectron2.utils.file_io import PathManager
 
-from focal_star.config import CONFIGS, ConfigError, add_focal_star_config, load_config
+from focal_star.config import CONFIGS, add_focal_star_config, load_config
 from focal_star.config.checks import leaves
 from focal_star.data.registration import register_folder
+from focal_star.errors import ConfigError
 from focal_star.training import command, engine
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from focal_star.config import load_config
-from focal_star.data.validation.checks import DatasetError, check_folder
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.validation.checks import check_folder
 from focal_star.training import engine
 
 ROOT = Path(__file__).parents[3]

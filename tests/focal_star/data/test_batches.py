@@ -10,8 +10,9 @@ from detectron2.data import DatasetMapper, build_detection_train_loader
 from detectron2.data.common import AspectRatioGroupedDataset
 from detectron2.utils.env import seed_all_rng
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
 from focal_star.data.batches import TrainBatches, batches_of
+from focal_star.errors import ConfigError
 from focal_star.training import engine
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"

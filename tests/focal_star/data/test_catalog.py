@@ -9,8 +9,10 @@ from detectron2.data.datasets import register_coco_instances
 from detectron2.structures import BoxMode
 
 from focal_star.data import catalog
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError, describe, splits_of
+from focal_star.data.validation.description import describe
 from focal_star.tools import prepare
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.mapper import CachingMapper, build_train_mapper
 from focal_star.data.registration import in_coco_format, register_datasets
-from focal_star.data.validation.checks import DatasetError, dataset_sha256
+from focal_star.data.validation.description import dataset_sha256
 from focal_star.data.validation.images import ImageOptions
 
 

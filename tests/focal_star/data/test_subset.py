@@ -8,10 +8,11 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
 from focal_star.data import subset
+from focal_star.data.layouts.coco import splits_of
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import splits_of
+from focal_star.errors import ConfigError
 from focal_star.tools import prepare
 
 COCO = CONFIGS / "coco" / "retinanet_FPN_1x.yaml"

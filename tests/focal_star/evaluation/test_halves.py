@@ -5,8 +5,8 @@ import pytest
 
 from focal_star.errors import ConfigError
 from focal_star.evaluation.analysis import analyse
-from focal_star.evaluation.ap import METRICS
 from focal_star.evaluation.halves import REPORTING, SELECTION, halves_of, on_halves
+from focal_star.evaluation.metric_names import AP_METRICS
 from tests.focal_star.evaluation.scenes import CATEGORIES, evaluated, scenes
 
 
@@ -52,7 +52,7 @@ def test_a_half_is_evaluated_like_a_data_set_of_its_own(seed):
         oracle = evaluated(part, own, "pycocotools")
         oracle.summarize()
         expected = [100 * value if value >= 0 else None for value in oracle.stats[:6]]
-        assert list(found[half]["metrics"]) == list(METRICS)
+        assert list(found[half]["metrics"]) == list(AP_METRICS)
         assert list(found[half]["metrics"].values()) == pytest.approx(expected, abs=1e-5)
         assert found[half]["images"] == len(ids)
         precision = oracle.eval["precision"][:, :, :, 0, -1]
@@ -75,5 +75,5 @@ def test_a_half_is_evaluated_like_a_data_set_of_its_own(seed):
 def test_a_half_without_objects_has_no_ap():
     content, results = scenes(0)
     found = on_halves(content | {"annotations": []}, results, 0, 0)
-    assert found[SELECTION]["metrics"] == dict.fromkeys(METRICS)
+    assert found[SELECTION]["metrics"] == dict.fromkeys(AP_METRICS)
     assert found[REPORTING]["analysis"] == {"bootstrap": None}

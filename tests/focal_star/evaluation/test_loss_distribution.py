@@ -112,4 +112,4 @@ def test_the_command(tiny_cfg, tiny_overrides, tmp_path, capsys):
     assert "no.pth" in capsys.readouterr().err
     other = ["--weights", weights, "MODEL.FPN.OUT_CHANNELS", "16"]
     assert loss_distribution.main([*arguments, *other]) == 2
-    assert "does not fill the model of the config" in capsys.readouterr().err
+    assert "does not match the model of the config" in capsys.readouterr().err

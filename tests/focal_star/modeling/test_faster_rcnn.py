@@ -13,8 +13,9 @@ from detectron2.modeling import GeneralizedRCNN, build_model
 from detectron2.utils.events import EventStorage
 
 from focal_star.cached.models import CachedGeneralizedRCNN
-from focal_star.config import CONFIGS, ConfigError, derive, load_config
+from focal_star.config import CONFIGS, derive, load_config
 from focal_star.config.checks import faster_rcnn_sources
+from focal_star.errors import ConfigError
 from focal_star.evaluation.validation_images import (
     TWO_STAGE_LOSS_NAMES,
     ValidationImages,
@@ -26,6 +27,7 @@ from focal_star.mini.trainer import MiniTrainer
 from focal_star.tools import loss_distribution
 from focal_star.tools.detector import load_detector
 from focal_star.training import engine
+from focal_star.training.resume import find_start
 from focal_star.training.trainer import Trainer
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
@@ -47,7 +49,7 @@ def trained(cfg: CfgNode, folder: str, resume: bool = False, **changes) -> dict:
     cfg = cfg.clone()
     cfg.merge_from_list([x for k, v in changes.items() for x in (k.replace("__", "."), v)])
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    return engine.train(cfg, resume)
+    return engine.train(cfg, find_start(cfg, resume))
 
 
 @pytest.mark.parametrize("name", ["coco/retinanet_R_50_FPN_1x_600_FL", "mini/retinanet_R_18_FPN"])

@@ -432,7 +432,7 @@ def test_another_number_of_ranks_is_refused(trainings, killed):
     (ended,) = trainings.run({"arguments": trainings.arguments(folder.name), "ranks": 2})
     assert ended["codes"] == [2, 2]
     assert trainings.log.count("train_net.py: error: ") == 1
-    assert "is of a training with 1 processes, and this one has 2; valid: 1." in trainings.log
+    assert "a training run with 1 processes, but this one has 2. Resume with 1 (" in trainings.log
     assert "or train in a new OUTPUT_DIR" in trainings.log
 
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.training import checkpoints, engine
 from focal_star.training.checkpoints import Checkpointer, CompleteCheckpointer
 from focal_star.training.trainer import Trainer
@@ -73,7 +74,7 @@ def test_what_cannot_be_used_is_said_and_passed_over(tmp_path, caplog, spoiled):
         checkpoints.write(path, content)
     assert checkpoints.newest_usable(tmp_path) == tmp_path / "model_0000001.pth"
     (warning,) = warnings_in(caplog)
-    assert str(path) in warning and "the one before it is taken" in warning
+    assert str(path) in warning and "falling back to the previous one" in warning
     assert path.with_suffix(".pth.unusable").is_file()
     save(tmp_path, 3)
     assert [p.name for p in checkpoints.numbered(tmp_path)] == [
@@ -175,7 +176,7 @@ def of_classes(number: int) -> torch.nn.Module:
 
 def test_weights_that_do_not_fill_the_model_are_refused_with_both_shapes(tmp_path):
     Checkpointer(of_classes(5), str(tmp_path)).save("five")
-    with pytest.raises(ConfigError, match="five.pth does not fill the model") as error:
+    with pytest.raises(ConfigError, match="five.pth does not match the model") as error:
         CompleteCheckpointer(of_classes(7)).load(str(tmp_path / "five.pth"))
     assert "head.weight is (5, 2) in the file, and (7, 2) by the config" in str(error.value)
     assert "head.bias is (5,) in the file, and (7,) by the config" in str(error.value)
@@ -198,10 +199,10 @@ def test_a_training_may_start_from_a_part_of_the_weights(tmp_path, caplog):
     torch.save({"model": of_classes(5).backbone.state_dict(prefix="backbone.")}, tmp_path / "b.pth")
     model = of_classes(7)
     Checkpointer(model).load(str(tmp_path / "b.pth"))
-    assert "start at random" not in caplog.text
+    assert "has other shapes" not in caplog.text
     Checkpointer(of_classes(5), str(tmp_path)).save("five")
     Checkpointer(model).load(str(tmp_path / "five.pth"))
-    assert "five.pth is of a model of other shapes, such as one of another number" in caplog.text
+    assert "five.pth has other shapes for some parameters, for example because of a" in caplog.text
     assert "head.weight is (5, 2) in the file, and (7, 2) by the config" in caplog.text
 
 

@@ -8,8 +8,9 @@ import pytest
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
 from focal_star.config.checks import leaves
+from focal_star.errors import ConfigError
 from focal_star.training import checkpoints, command, config_changes, engine, interruption
 from focal_star.training.config_changes import MAY_CHANGE, NO_EFFECT, REFUSED, effect_of
 from focal_star.training.resume import CheckpointHook

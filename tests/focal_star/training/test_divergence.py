@@ -18,10 +18,12 @@ from detectron2.utils.events import get_event_storage
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from focal_star.config import CONFIGS, ConfigError
+from focal_star.config import CONFIGS
+from focal_star.errors import ConfigError
 from focal_star.losses import LOSSES, focal_loss
 from focal_star.losses.fused import FUSED
 from focal_star.training import config_changes, divergence, engine
+from focal_star.training.resume import find_start
 
 MINI = CONFIGS / "mini" / "retinanet_R_18_FPN.yaml"
 INF, NAN = math.inf, math.nan
@@ -174,7 +176,7 @@ def test_going_on_from_the_checkpoint_replays_the_iteration(cfg, poison, monkeyp
         "_keep_batch",
         lambda self, model, inputs: batches.append(keep(self, model, inputs)),
     )
-    replayed = engine.train(cfg, resume=True)
+    replayed = engine.train(cfg, find_start(cfg, resume=True))
     assert len(batches) == 1, "the bad iteration"
     assert replayed["error"] == made["error"]
     # The losses depend on the running normalizer, the images on the place in the stream.
@@ -191,7 +193,7 @@ def test_random_augmentation_is_replayed(cfg, poison, monkeypatch):
     evidence = kept(cfg)
     assert math.isfinite(evidence["ranks"][0]["losses"]["loss_box_reg"])
     monkeypatch.setattr(Poison, "before_step", lambda self: None)
-    engine.train(cfg, resume=True)
+    engine.train(cfg, find_start(cfg, resume=True))
     assert kept(cfg) == evidence
 
 
@@ -220,7 +222,7 @@ def test_a_diverged_training_is_not_resumed_with_another_config(cfg, poison):
     other = cfg.clone()
     other.SOLVER.BASE_LR *= 0.1
     with pytest.raises(ConfigError, match="SOLVER.BASE_LR was "):
-        engine.train(other, resume=True)
+        engine.train(other, find_start(other, resume=True))
 
 
 def test_an_explosion_by_the_learning_rate(cfg):
@@ -273,7 +275,7 @@ def test_going_on_without_the_cause_ends_as_if_nothing_had_been(cfg, monkeypatch
     with monkeypatch.context() as patched:
         patched.setitem(LOSSES, "focal", loss)
         assert engine.train(cfg)["status"] == "diverged"
-    gone_on = engine.train(cfg, resume=True)
+    gone_on = engine.train(cfg, find_start(cfg, resume=True))
     assert gone_on["status"] == "done" and gone_on["run"]["resumed_at"] == [2]
     assert not (Path(cfg.OUTPUT_DIR) / divergence.EVIDENCE_FILE).exists()
     cfg.OUTPUT_DIR += "_unbroken"
@@ -370,7 +372,7 @@ def two_ranks(rank: int, cfg: CfgNode, rendezvous: str) -> None:
     LOSSES["focal"] = spoilt_loss(2, spoil)
     engine.prepare_data_and_weights(cfg)
     for resume in (False, True):
-        made = engine.train(cfg, resume)
+        made = engine.train(cfg, find_start(cfg, resume))
         (Path(cfg.OUTPUT_DIR) / f"{rank}-{resume}.json").write_text(json.dumps(made["result"]))
     torch.distributed.destroy_process_group()
 

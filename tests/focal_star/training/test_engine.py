@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from focal_star.evaluation.metric_names import AP_METRICS
 from focal_star.mini.pretraining import pretrained_weights
 from focal_star.training import engine
-from focal_star.training.outcome import METRICS, RESULT_FILE, curves
+from focal_star.training.outcome import RESULT_FILE, curves
+from focal_star.training.resume import find_start
 
 
 def outcome(cfg, seed: int = 1, folder: str = "train", **solver) -> dict:
@@ -38,7 +40,7 @@ def test_what_a_training_leaves(tiny_cfg):
     assert (folder / "model_final.pth").is_file()
     assert made["status"] == "done" and made["error"] == ""
     result = made["result"]
-    assert set(result["metrics"]) == set(METRICS)
+    assert set(result["metrics"]) == set(AP_METRICS)
     assert set(result["per_class_AP"]) == {str(digit) for digit in range(10)}
     assert result["iterations"] == 6
     assert result["curves"]["iteration"][-1] == 5
@@ -105,7 +107,7 @@ def test_a_training_that_diverged_is_replayed_from_its_last_checkpoint(tiny_cfg,
     assert made["result"]["error_iteration"] == 1
     engine.prepare_data_and_weights(tiny_cfg)
     with caplog.at_level("INFO"):
-        again = engine.train(tiny_cfg, resume=True)
+        again = engine.train(tiny_cfg, find_start(tiny_cfg, resume=True))
     assert again["result"] == made["result"]
     assert again["run"]["resumed_at"] == [1] and "model_0000000.pth" in caplog.text
 
@@ -114,7 +116,7 @@ def test_a_training_that_is_done_is_not_gone_on_with(tiny_cfg, monkeypatch):
     made = outcome(tiny_cfg)
     engine.prepare_data_and_weights(tiny_cfg)
     monkeypatch.setattr(engine, "Trainer", None)  # not made
-    assert engine.train(tiny_cfg, resume=True) == made
+    assert engine.train(tiny_cfg, find_start(tiny_cfg, resume=True)) == made
     assert made["run"]["resumed_at"] == []
 
 

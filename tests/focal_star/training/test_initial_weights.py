@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.addresses import is_address
 from focal_star.training import initial_weights
 

@@ -10,6 +10,7 @@ from detectron2.utils.events import EventStorage
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 from focal_star.training import engine, mixed_precision, trainer
 from focal_star.training.mixed_precision import MixedPrecisionLoop
+from focal_star.training.resume import find_start
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_gone_on_with_it_ends_as_if_never_broken_off(cfg, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(engine.DivergenceGuard, "before_step", stop)
         engine.train(cfg)
-    gone_on = engine.train(cfg, resume=True)
+    gone_on = engine.train(cfg, find_start(cfg, resume=True))
     assert gone_on["run"]["resumed_at"] == [1]
     assert gone_on["result"]["weights_sha256"] == whole["result"]["weights_sha256"]
 

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 from detectron2.utils.events import EventStorage
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.training import checkpoints, config_changes, engine, resume
 from focal_star.training.events import MetricsWriter, naming
 from focal_star.training.outcome import finished

@@ -13,7 +13,8 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from ablations.identity.fingerprint import ResolvedConfig
-from focal_star.config import ConfigError, load_config
+from focal_star.config import load_config
+from focal_star.errors import ConfigError
 from focal_star.training import engine
 from focal_star.training.services import Services
 from tests.focal_star.conftest import MINI

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.training.resume import find_start
 from focal_star.training.set_aside import holds_training, keep_earlier
 

@@ -6,7 +6,8 @@ import fcntl
 import pytest
 from detectron2.engine import default_argument_parser
 
-from focal_star.config import CONFIGS, ConfigError
+from focal_star.config import CONFIGS
+from focal_star.errors import ConfigError
 from focal_star.training import command
 from focal_star.training import sole_training as module
 from focal_star.training.sole_training import sole_training
@@ -22,7 +23,7 @@ def no_patience(monkeypatch):
 def test_a_folder_is_held_until_the_end_of_the_block(tmp_path):
     folder = tmp_path / "train"
     with sole_training(folder):
-        refused = pytest.raises(ConfigError, match="train, where another training is at work")
+        refused = pytest.raises(ConfigError, match="train, which another training run is using")
         with refused, sole_training(folder):
             pass
         with sole_training(tmp_path / "other"):
@@ -40,7 +41,7 @@ def test_a_training_leaves_the_folder_of_another_as_it_is(resume, tiny_overrides
     arguments = ["--config-file", str(MINI), *resume, *tiny_overrides]
     with sole_training(folder):
         before = sorted(folder.iterdir())
-        with pytest.raises(ConfigError, match="another training is at work"):
+        with pytest.raises(ConfigError, match="another training run is using"):
             command._train_or_evaluate(default_argument_parser().parse_args(arguments))
         assert sorted(folder.iterdir()) == before
 

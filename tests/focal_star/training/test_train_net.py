@@ -39,7 +39,7 @@ def test_train_evaluate_and_resume(tiny_overrides, tmp_path):
     assert "Result verification failed" in verified.stdout + verified.stderr
     resumed = call("--config-file", MINI, "--resume", *tiny_overrides)
     assert resumed.returncode == 0, resumed.stderr
-    assert "the training is done already" in resumed.stdout
+    assert "this training run is already finished" in resumed.stdout
     assert "Starting training" in trained.stdout
     assert "Starting training" not in resumed.stdout
 
@@ -52,7 +52,7 @@ def test_an_evaluation_needs_weights_of_as_many_classes(tiny_overrides, tmp_path
     ended = call("--config-file", MINI, "--eval-only", *keys)
     assert ended.returncode == 2, ended.stderr
     words = "head.cls_score.weight is (27, 32, 3, 3) in the file, and (90, 32, 3, 3) by the config"
-    assert "three.pth does not fill the model" in ended.stderr and words in ended.stderr
+    assert "three.pth does not match the model" in ended.stderr and words in ended.stderr
     assert "Traceback" not in ended.stderr and "copypaste" not in ended.stdout
 
 

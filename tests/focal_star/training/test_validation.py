@@ -10,6 +10,7 @@ from detectron2.utils.events import EventStorage
 
 from focal_star.evaluation.validation_images import ValidationImages, mean_losses
 from focal_star.training import engine
+from focal_star.training.resume import find_start
 from focal_star.training.trainer import Trainer
 
 
@@ -27,7 +28,7 @@ def trained(cfg, folder: str, resume: bool = False, **test) -> dict:
     for key, value in test.items():
         cfg.TEST[key] = value
     cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR).parent / folder)
-    return engine.train(cfg, resume)["result"]
+    return engine.train(cfg, find_start(cfg, resume))["result"]
 
 
 def test_it_moves_no_number_of_the_training(cfg):

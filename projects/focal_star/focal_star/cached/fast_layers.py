@@ -87,21 +87,21 @@ class PackedHead(RetinaNetHead):
         is_level = _join([small[0].new_ones(1, 1, *size) for size in sizes])
         first = self.cls_subnet[0], self.bbox_subnet[0]
         weight, bias = (torch.cat([getattr(c, name) for c in first]) for name in ("weight", "bias"))
-        found = [self._subnets(level, weight, bias, None) for level in large]
+        outputs = [self._subnets(level, weight, bias, None) for level in large]
         of_small = self._subnets(_join(small), weight, bias, is_level)
-        found += zip(*(_split(x, sizes) for x in of_small), strict=True)
-        logits, deltas = map(list, zip(*found, strict=True))
+        outputs += zip(*(_split(x, sizes) for x in of_small), strict=True)
+        logits, deltas = map(list, zip(*outputs, strict=True))
         return logits, deltas
 
     def _subnets(
         self, x: Tensor, weight: Tensor, bias: Tensor, is_level: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Run both subnets on a map; ``is_level`` is 0 between its levels, None if it has one."""
-        found = F.conv2d(x, weight, bias, padding=1).chunk(2, dim=1)
+        hidden = F.conv2d(x, weight, bias, padding=1).chunk(2, dim=1)
         parts = (self.cls_subnet, self.cls_score), (self.bbox_subnet, self.bbox_pred)
         logits, deltas = (
-            predictor(_through(list(subnet)[1:], own, is_level))
-            for own, (subnet, predictor) in zip(found, parts, strict=True)
+            predictor(_through(list(subnet)[1:], maps, is_level))
+            for maps, (subnet, predictor) in zip(hidden, parts, strict=True)
         )
         return logits, deltas
 

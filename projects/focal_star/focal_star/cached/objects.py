@@ -58,10 +58,10 @@ class CachedObjects:
             anchors: the labels of its anchors, a row of
                 :func:`focal_star.cached.anchor_labels.cached_labels`; None to label them later.
         """
-        own = slice(self._starts[row], self._starts[row + 1])
+        rows = slice(self._starts[row], self._starts[row + 1])
         fields = {
-            "gt_boxes": Boxes(self._boxes[own].clone()),
-            "gt_classes": self._classes[own].clone(),
+            "gt_boxes": Boxes(self._boxes[rows].clone()),
+            "gt_classes": self._classes[rows].clone(),
         }
         if anchors is None:
             return Instances(self.size, **fields)

@@ -19,7 +19,6 @@ from focal_star.modeling import retinanet
 
 __all__ = [
     "CONFIGS",
-    "ConfigError",
     "add_focal_star_config",
     "check_config",
     "check_derived",
@@ -158,13 +157,13 @@ def _refusing(where: str) -> Iterator[None]:
 
 def _extension_of(error: Exception) -> str:
     """For the message of a key that does not exist: the extension that has it, if any."""
-    if not (found := re.search(r"Non-existent (?:config )?key: ([\w.]+)", str(error))):
+    if not (match := re.search(r"Non-existent (?:config )?key: ([\w.]+)", str(error))):
         return ""
     for name in NAMES:
         cfg = get_cfg()
         with suppress(ConfigError):  # it is not installed
             add_focal_star_config(cfg, [name])
-        if any(f"{key}.".startswith(f"{found[1]}.") for key, _ in leaves(cfg)):
+        if any(f"{key}.".startswith(f"{match[1]}.") for key, _ in leaves(cfg)):
             return f"; it belongs to the extension {name}; add EXTENSIONS: [{name}]"
     return ""
 

@@ -67,9 +67,23 @@ def _refuse(problems: Iterable[str], where: str = "config") -> None:
 
 def _rules(cfg: CfgNode) -> dict[str, Rule]:
     """Key -> its rule."""
-    loss, mines_1_3 = cfg.MODEL.FOCAL_STAR.LOSS, cfg.MODEL.OHEM.METHOD == "ohem_1_3"
-    has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
-    rules: dict[str, Rule] = {
+    rules = {
+        **_model_rules(),
+        **_loss_rules(cfg),
+        **_ohem_rules(cfg),
+        **_anchor_rules(cfg),
+        **_data_rules(),
+        **_solver_rules(cfg),
+        **_test_and_output_rules(),
+    }
+    for extension in extensions.load(cfg.EXTENSIONS):
+        rules |= extension.rules()
+    return rules
+
+
+def _model_rules() -> dict[str, Rule]:
+    """The detector, its initial weights, and proposals."""
+    return {
         "MODEL.DETECTOR": _one_of(DETECTORS),
         "MODEL.WEIGHTS": (_is_weights, "a file that is there, an address without .., or empty"),
         # Detectron2 unpickles proposals, which runs the code in them, and no detector of this
@@ -79,6 +93,13 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             f"DATASETS.PROPOSAL_FILES_{phase}": (lambda files: not files, "()")
             for phase in ("TRAIN", "TEST")
         },
+    }
+
+
+def _loss_rules(cfg: CfgNode) -> dict[str, Rule]:
+    """RetinaNet's classification loss and initial state."""
+    loss = cfg.MODEL.FOCAL_STAR.LOSS
+    return {
         "MODEL.FOCAL_STAR.LOSS": _one_of(LOSSES),
         "MODEL.FOCAL_STAR.KERNEL": _one_of(FORMS),
         "MODEL.RETINANET.FOCAL_LOSS_ALPHA": _or_none(
@@ -101,6 +122,13 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         ),
         "MODEL.FOCAL_STAR.WEIGHT_CAP": _or_none(_is_above_0, "a number > 0, or None for no cap"),
         "MODEL.FOCAL_STAR.BETA": (_is_number, "a number"),
+    }
+
+
+def _ohem_rules(cfg: CfgNode) -> dict[str, Rule]:
+    """Online hard example mining."""
+    mines_1_3 = cfg.MODEL.OHEM.METHOD == "ohem_1_3"
+    return {
         "MODEL.OHEM.METHOD": _one_of(METHODS, none="no mining"),
         "MODEL.OHEM.BATCH_SIZE": (
             lambda size: _is_count(size) and (size >= 4 or not mines_1_3),
@@ -110,6 +138,13 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda iou: _is_number(iou) and 0 <= iou <= 1,
             "a number in [0, 1]",
         ),
+    }
+
+
+def _anchor_rules(cfg: CfgNode) -> dict[str, Rule]:
+    """The anchors."""
+    has_scales = cfg.MODEL.ANCHOR_GENERATOR.NUM_SCALES is not None
+    return {
         "MODEL.ANCHOR_GENERATOR.NUM_SCALES": _or_none(
             lambda number: _is_count(number, MAX_SCALES),
             f"a whole number <= {MAX_SCALES} and >= 1, or None for SIZES as they are",
@@ -121,6 +156,12 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         "MODEL.ANCHOR_GENERATOR.NUM_ASPECT_RATIOS": _one_of(
             ASPECT_RATIOS, none="ASPECT_RATIOS as they are"
         ),
+    }
+
+
+def _data_rules() -> dict[str, Rule]:
+    """The data sets, the network's input, and the processes that load it."""
+    return {
         "INPUT.SHORT_EDGE": _or_none(
             lambda value: _is_count(value, MAX_PX),
             f"a whole number of px <= {MAX_PX} and >= 1, or None for MIN_SIZE_* and MAX_SIZE_* as "
@@ -136,6 +177,12 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
         ),
         "INPUT.MAX_PIXELS": _or_none(_is_count, "a whole number of px >= 1, or None"),
         "DATALOADER.NUM_WORKERS": _count_or_0("processes", "none"),
+    }
+
+
+def _solver_rules(cfg: CfgNode) -> dict[str, Rule]:
+    """The schedule and the optimizer."""
+    return {
         "SOLVER.IMS_PER_BATCH": (_is_count, "a whole number of images >= 1"),
         "SOLVER.CHECKPOINT_PERIOD": (_is_count, "a whole number of iterations >= 1"),
         "SOLVER.STEPS": (
@@ -152,6 +199,12 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             lambda betas: len(betas) == 2 and all(_is_number(b) and 0 <= b < 1 for b in betas),
             "two numbers >= 0 and < 1",
         ),
+    }
+
+
+def _test_and_output_rules() -> dict[str, Rule]:
+    """Tests, and the services that are written to."""
+    return {
         # Only Detectron2's own train_net.py tests with augmentation.
         "TEST.AUG.ENABLED": (lambda value: value is False, "False"),
         "TEST.COCO_EVAL": _one_of(("hotcoco", "pycocotools")),
@@ -167,9 +220,6 @@ def _rules(cfg: CfgNode) -> dict[str, Rule]:
             f"a list of {', '.join(SERVICES)}, or []",
         ),
     }
-    for extension in extensions.load(cfg.EXTENSIONS):
-        rules |= extension.rules()
-    return rules
 
 
 def _one_of(names: Iterable[Any], none: str = "") -> Rule:
@@ -248,23 +298,23 @@ def sources_of_derived(cfg: CfgNode) -> dict[str, list[str]]:
     second.
     """
     generator = cfg.MODEL.ANCHOR_GENERATOR
-    found: dict[str, list[str]] = {}
+    sources_of: dict[str, list[str]] = {}
     if cfg.INPUT.SHORT_EDGE is not None:
-        found |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
+        sources_of |= {key: ["INPUT.SHORT_EDGE"] for key in _SIZES}
     for short, key in (("NUM_SCALES", "SIZES"), ("NUM_ASPECT_RATIOS", "ASPECT_RATIOS")):
         if generator[short] is not None:
-            found[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
+            sources_of[f"MODEL.ANCHOR_GENERATOR.{key}"] = [f"MODEL.ANCHOR_GENERATOR.{short}"]
     if cfg.SOLVER.SCHEDULE != 1:
         scaled = (*SCHEDULE_KEYS, "SOLVER.STEPS", "SOLVER.SCALED_BY")
-        found |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
+        sources_of |= {key: ["SOLVER.SCHEDULE"] for key in scaled}
     if clips_by_loss(cfg):
         sources = ["MODEL.FOCAL_STAR.CLIP_NORM", "MODEL.FOCAL_STAR.LOSS", "MODEL.DETECTOR"]
         for name in ("ENABLED", "CLIP_TYPE", "CLIP_VALUE"):
-            found[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
+            sources_of[f"SOLVER.CLIP_GRADIENTS.{name}"] = sources
     if cfg.MODEL.DETECTOR == FASTER_RCNN:
         for key, source in faster_rcnn_sources(cfg).items():
-            found[key] = [*found.get(key, []), "MODEL.DETECTOR", source]
-    return found
+            sources_of[key] = [*sources_of.get(key, []), "MODEL.DETECTOR", source]
+    return sources_of
 
 
 def check_no_conflict(cfg: CfgNode, overrides: Sequence[str]) -> None:
@@ -323,4 +373,4 @@ def check_device(cfg: CfgNode) -> None:
         ConfigError: says how to train without one.
     """
     if str(cfg.MODEL.DEVICE).startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("MODEL.DEVICE is cuda, and there is no GPU; add: MODEL.DEVICE cpu")
+        raise ConfigError("MODEL.DEVICE is cuda, but there is no GPU; add: MODEL.DEVICE cpu")

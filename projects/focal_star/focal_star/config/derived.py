@@ -1,4 +1,4 @@
-"""Refuses a config whose short keys are not resolved: it would be another experiment."""
+"""Refuses a config whose short keys are not resolved: it describes a different experiment."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ def check_derived(cfg: CfgNode) -> None:
     ]
     if problems:
         raise ConfigError(
-            "the config's short keys are not resolved, so that this would be another experiment; "
-            "read it by focal_star.config.load_config(file, overrides), or call "
-            "focal_star.config.derive(cfg) after the last change of cfg; to keep a value, set the "
+            "the config's short keys are not resolved, so it would describe a different "
+            "experiment; load it with focal_star.config.load_config(file, overrides), or call "
+            "focal_star.config.derive(cfg) after the last change to cfg; to keep a value, set the "
             "short key that the other follows from, such as INPUT.SHORT_EDGE, to None: "
             + "; ".join(problems)
         )

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetFromList, DatasetMapper, MapDataset
-from detectron2.data.build import _train_loader_from_config
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch.utils.data import Dataset
 
+from focal_star.compat import train_loader_parts
 from focal_star.data.loader import EndingLoader
 from focal_star.data.mapper import Mapper
 from focal_star.errors import ConfigError
@@ -47,7 +47,7 @@ class TrainBatches:
                 f"SOLVER.IMS_PER_BATCH is {batch_size}; valid: a multiple of the number of "
                 f"processes, {num_processes}"
             )
-        parts = _train_loader_from_config(cfg, mapper=mapper)
+        parts = train_loader_parts(cfg, mapper=mapper)
         self.records = records = parts["dataset"]
         self._dataset = DatasetFromList(records, copy=False)
         self.position = 0

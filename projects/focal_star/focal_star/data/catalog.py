@@ -98,15 +98,15 @@ def describe_names(names: Sequence[str]) -> dict[str, Any]:
     Raises:
         OSError: an annotation file cannot be read.
     """
-    found = [_content(name) for name in names]
+    files = [_content(name) for name in names]
     images, annotations = [], []
-    for number, (content, _) in enumerate(found):  # ids may be the same in several files
+    for number, (content, _) in enumerate(files):  # ids may be the same in several files
         images += [image | {"id": (number, image["id"])} for image in content["images"]]
         annotations += [
             one | {"image_id": (number, one["image_id"])} for one in content["annotations"]
         ]
-    merged = {"images": images, "annotations": annotations, "categories": found[0][0]["categories"]}
-    digests = [digest for _, digest in found]
+    merged = {"images": images, "annotations": annotations, "categories": files[0][0]["categories"]}
+    digests = [digest for _, digest in files]
     return {"sha256": joined_sha256(digests) if all(digests) else "", **contents(merged)}
 
 

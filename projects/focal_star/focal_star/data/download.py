@@ -73,10 +73,10 @@ def _load_more(url: str, part: Path, start: int, num_bytes: int, report: Report)
     with closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as response:
         if response.status == 206:
             given = response.headers["Content-Range"] or ""
-            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", given)
-            if not found or int(found[1]) != start:
+            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", given)
+            if not match or int(match[1]) != start:
                 raise FetchError(f"{url}: asked for bytes from {start} on, got {given!r}")
-            size = num_bytes if found[2] == "*" else int(found[2])
+            size = num_bytes if match[2] == "*" else int(match[2])
         else:  # a server that does not know ranges sends all of it again
             start = 0
             size = int(response.headers["Content-Length"] or num_bytes)

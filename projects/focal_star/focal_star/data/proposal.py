@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from focal_star.config.keys import LONG_TO_SHORT
+
 LEVELS = 5
 """P3 to P7: the anchors double from level to level."""
 
@@ -81,7 +83,6 @@ def propose(
     images: np.ndarray,
     short_edges: Sequence[int],
     anchors: Sequence[int] = (32, 24),
-    long_to_short: float = 5 / 3,
 ) -> Proposal:
     """The smallest input, and the largest anchors for it, that match most of the boxes.
 
@@ -93,7 +94,6 @@ def propose(
         images: (M, 2) width and height of the image of each box, px.
         short_edges: possible lengths of the input's short edge, px, ascending.
         anchors: possible smallest anchors, px, descending.
-        long_to_short: the limit of the input's long edge, relative to its short edge.
 
     Raises:
         ValueError: there are no boxes.
@@ -101,7 +101,7 @@ def propose(
     if not len(boxes):
         raise ValueError("there are no boxes to propose anchors from")
     for short_edge in short_edges:
-        sides = _sides(boxes, images, short_edge, long_to_short)
+        sides = _sides(boxes, images, short_edge)
         for anchor in anchors:
             matched = float(np.mean(sides >= MATCHED * anchor))
             if matched >= SUFFICIENT:
@@ -109,12 +109,10 @@ def propose(
     return Proposal(short_edge, anchor, matched, _share_below(sides))
 
 
-def _sides(
-    boxes: np.ndarray, images: np.ndarray, short_edge: int, long_to_short: float
-) -> np.ndarray:
+def _sides(boxes: np.ndarray, images: np.ndarray, short_edge: int) -> np.ndarray:
     """The side of each box, the root of its area, in px of the input."""
     short, long = images.min(axis=1), images.max(axis=1)
-    scale = short_edge / np.maximum(short, long / long_to_short)
+    scale = short_edge / np.maximum(short, long / LONG_TO_SHORT)
     return np.sqrt(boxes.prod(axis=1)) * scale
 
 

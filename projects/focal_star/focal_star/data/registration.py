@@ -90,16 +90,12 @@ def training_records(cfg: CfgNode) -> list[dict[str, Any]]:
     ]
 
 
-def register_folder(
-    folder: Path | str, options: ImageOptions = CACHED, check: bool = True
-) -> tuple[str, str]:
+def register_folder(folder: Path | str, options: ImageOptions = CACHED) -> tuple[str, str]:
     """Register a folder with Detectron2, for code without a config of this project.
 
     Args:
         folder: in one of the layouts of :mod:`focal_star.data.layouts.reading`.
         options: how its images are read; its ``cache`` is also the folder for a conversion.
-        check: whether every image and box is checked. Without it, a data set that was converted
-            before is not read again.
 
     Returns:
         The names of the training and the validation split.
@@ -107,7 +103,7 @@ def register_folder(
     Raises:
         DatasetError: the data set has problems; the message lists all.
     """
-    return _register(in_coco_format(folder, options, check))
+    return _register(in_coco_format(folder, options))
 
 
 def image_options(cfg: CfgNode) -> ImageOptions:
@@ -130,7 +126,8 @@ def in_coco_format(
     Args:
         folder: see :func:`register_folder`.
         options: see :func:`register_folder`.
-        check: see :func:`register_folder`.
+        check: whether every image and box is checked. Without it, a data set that was converted
+            before is not read again.
         name: the data set's name, where it is converted; "" for that of the folder.
     """
     folder = Path(folder).resolve()

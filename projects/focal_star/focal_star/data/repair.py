@@ -114,28 +114,28 @@ def _repair_boxes(check: SplitCheck, unsure: set) -> Iterator[str]:
         unsure: ids of images whose boxes are not clipped.
     """
     dropped = []
-    for where, one in check.entries("annotations"):
-        box, image_id = one.get("bbox"), _id(one.get("image_id"))
+    for where, entry in check.entries("annotations"):
+        box, image_id = entry.get("bbox"), _id(entry.get("image_id"))
         if not (isinstance(box, list) and len(box) == 4 and are_finite(box)):
             continue
         if box[2] >= 0 and box[3] >= 0 and 0 in box[2:]:
-            polygons: Any = one.get("segmentation")
+            polygons: Any = entry.get("segmentation")
             around = box_of_polygons(polygons) if is_polygons(polygons) else box
             if 0 in around[2:]:
-                dropped.append(one)
+                dropped.append(entry)
                 yield f"{where}: bbox {shown(box)} has no area and is left out"
                 continue
             yield f"{where}: bbox {shown(box)} has no area and is now its polygons' {shown(around)}"
-            box = one["bbox"] = around
+            box = entry["bbox"] = around
         size = check.sizes.get(image_id) if isinstance(image_id, int) else None
         if size is None or image_id in unsure or min(box[2:]) < 0:
             continue
         clipped = _clipped(box, size)
         is_inside = min(clipped[2:]) > 0 and 2 * clipped[2] * clipped[3] >= box[2] * box[3]
         if clipped != box and is_inside:
-            one["bbox"] = clipped
-            if one.get("area") == box[2] * box[3]:
-                one["area"] = clipped[2] * clipped[3]
+            entry["bbox"] = clipped
+            if entry.get("area") == box[2] * box[3]:
+                entry["area"] = clipped[2] * clipped[3]
             yield f"{where}: bbox {shown(box)} is clipped to {shown(clipped)}"
     _remove(check, "annotations", dropped)
 
@@ -150,21 +150,21 @@ def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:
 
 def _merge(check: SplitCheck) -> Iterator[str]:
     categories = [
-        one
-        for _, one in check.entries("categories")
-        if type(one.get("id")) is int and isinstance(one.get("name"), str)
+        category
+        for _, category in check.entries("categories")
+        if type(category.get("id")) is int and isinstance(category.get("name"), str)
     ]
     new_ids: dict[int | str | None, int] = {}
     for group in categories_alike(categories):
         first, *others = group
-        names = ", ".join(shown(one["name"]) for one in group)
+        names = ", ".join(shown(category["name"]) for category in group)
         first["name"] = first["name"].strip()
-        new_ids |= {one["id"]: first["id"] for one in others}
+        new_ids |= {category["id"]: first["id"] for category in others}
         _remove(check, "categories", others)
         yield f"categories: {names} are now {shown(first['name'])}"
-    for _, one in check.entries("annotations"):
-        if _id(one.get("category_id")) in new_ids:
-            one["category_id"] = new_ids[one["category_id"]]
+    for _, entry in check.entries("annotations"):
+        if _id(entry.get("category_id")) in new_ids:
+            entry["category_id"] = new_ids[entry["category_id"]]
 
 
 def _remove(check: SplitCheck, key: str, entries: list[dict]) -> None:

@@ -25,7 +25,7 @@ def chosen(categories: Mapping[int, Iterable[Hashable]], share: float) -> list[i
         categories: image id -> the categories of its objects.
         share: above 0, at most 1.
     """
-    of_image = {image: set(found) or {NO_OBJECT} for image, found in categories.items()}
+    of_image = {image: set(ids) or {NO_OBJECT} for image, ids in categories.items()}
     waiting: dict[Hashable, dict[int, None]] = defaultdict(dict)
     for image in sorted(of_image, key=_digest):
         for category in of_image[image]:
@@ -87,14 +87,16 @@ def write(annotation_file: Path, share: float, cache: Path) -> tuple[Path, dict[
 
 def of_content(content: dict[str, Any], share: float) -> dict[str, Any]:
     """The content of an annotation file with a share of its images, and all categories."""
-    found: dict[int, set[int]] = {image["id"]: set() for image in content["images"]}
-    for one in content["annotations"]:
-        if not one.get("iscrowd", 0):
-            found[one["image_id"]].add(one["category_id"])
-    ids = set(chosen(found, share))
+    categories: dict[int, set[int]] = {image["id"]: set() for image in content["images"]}
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd", 0):
+            categories[annotation["image_id"]].add(annotation["category_id"])
+    ids = set(chosen(categories, share))
     return content | {
         "images": [image for image in content["images"] if image["id"] in ids],
-        "annotations": [one for one in content["annotations"] if one["image_id"] in ids],
+        "annotations": [
+            annotation for annotation in content["annotations"] if annotation["image_id"] in ids
+        ],
     }
 
 

@@ -159,33 +159,33 @@ def _precision_recall(evaluation) -> dict[str, list[float | None]]:
 
 
 def _tide(evaluation) -> dict[str, Any]:
-    found = evaluation.tide_errors(pos_thr=IOU, bg_thr=BACKGROUND_IOU)
-    delta = {name: 100 * found["delta_ap"][name] for name in TIDE_ERRORS + TIDE_SPECIAL}
+    errors = evaluation.tide_errors(pos_thr=IOU, bg_thr=BACKGROUND_IOU)
+    delta = {name: 100 * errors["delta_ap"][name] for name in TIDE_ERRORS + TIDE_SPECIAL}
     return {
         "iou": IOU,
         "background_iou": BACKGROUND_IOU,
-        "AP50": _rounded(100 * found["ap_base"], 4),
+        "AP50": _rounded(100 * errors["ap_base"], 4),
         "delta_AP50": _rounded(delta, 4),
-        "counts": {name: found["counts"][name] for name in TIDE_ERRORS},
+        "counts": {name: errors["counts"][name] for name in TIDE_ERRORS},
     }
 
 
 def _calibration(evaluation) -> dict[str, Any]:
-    found = evaluation.calibration(n_bins=NUM_BINS, iou_threshold=IOU)
-    none = found["num_detections"] == 0
+    calibration = evaluation.calibration(n_bins=NUM_BINS, iou_threshold=IOU)
+    none = calibration["num_detections"] == 0
     return {
         "iou": IOU,
-        "ece": None if none else _rounded(found["ece"]),
-        "mce": None if none else _rounded(found["mce"]),
+        "ece": None if none else _rounded(calibration["ece"]),
+        "mce": None if none else _rounded(calibration["mce"]),
         "bins": [
             {
-                "lower": _rounded(own["bin_lower"]),
-                "upper": _rounded(own["bin_upper"]),
-                "count": own["count"],
-                "confidence": _rounded(own["avg_confidence"]) if own["count"] else None,
-                "accuracy": _rounded(own["avg_accuracy"]) if own["count"] else None,
+                "lower": _rounded(row["bin_lower"]),
+                "upper": _rounded(row["bin_upper"]),
+                "count": row["count"],
+                "confidence": _rounded(row["avg_confidence"]) if row["count"] else None,
+                "accuracy": _rounded(row["avg_accuracy"]) if row["count"] else None,
             }
-            for own in found["bins"]
+            for row in calibration["bins"]
         ],
     }
 

@@ -14,9 +14,6 @@ RESULTS_FILE = "coco_instances_results.json"
 MAX_DETECTIONS = 100
 """Per image and category, COCO's number."""
 
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-"""COCOeval's first six numbers."""
-
 
 class APEvaluator(COCOEvaluator):
     """Detectron2's COCOEvaluator for boxes with a choice of the backend.
@@ -75,7 +72,7 @@ class APEvaluator(COCOEvaluator):
 
 
 def metrics_of(evaluation, max_detections: int = MAX_DETECTIONS) -> Sequence[float]:
-    """``METRICS`` of an accumulated COCOeval, 0..1 (more may follow); -1 where there is no object.
+    """``AP_METRICS`` of an accumulated COCOeval, 0..1, or more; -1 without an object.
 
     Args:
         evaluation: what :func:`coco_eval` returned, after ``evaluate`` and ``accumulate``.

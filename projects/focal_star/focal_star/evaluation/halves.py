@@ -16,12 +16,12 @@ from focal_star.errors import ConfigError
 from focal_star.evaluation.analysis import analyse, bootstrap
 from focal_star.evaluation.ap import (
     MAX_DETECTIONS,
-    METRICS,
     coco_eval,
     essentials,
     metrics_of,
 )
 from focal_star.evaluation.matches import find_matches
+from focal_star.evaluation.metric_names import AP_METRICS
 
 SELECTION, REPORTING = "selection", "reporting"
 
@@ -50,7 +50,9 @@ def halves_of(image_ids: Collection[int], seed: int) -> dict[str, list[int]]:
             f"the validation split has {len(image_ids)} images; one half selects settings and the "
             "other reports them, so at least 2 are needed"
         )
-    mixed = sorted(image_ids, key=lambda one: hashlib.sha256(f"{seed}:{one}".encode()).digest())
+    mixed = sorted(
+        image_ids, key=lambda image_id: hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
+    )
     half = len(mixed) // 2
     return {SELECTION: sorted(mixed[:half]), REPORTING: sorted(mixed[half:])}
 
@@ -101,7 +103,7 @@ def _on_half(
     evaluation.accumulate()
     metrics = {
         name: round(100 * float(value), 5) if value >= 0 else None
-        for name, value in zip(METRICS, metrics_of(evaluation, max_detections), strict=False)
+        for name, value in zip(AP_METRICS, metrics_of(evaluation, max_detections), strict=False)
     }
     per_class = _per_class(evaluation, content["categories"])
     if whole:
@@ -133,9 +135,9 @@ def _per_class(evaluation, categories: Sequence[dict[str, Any]]) -> dict[str, fl
     if len(categories) < 2:
         return {}
     names = {category["id"]: category["name"] for category in categories}
-    found = {}
+    aps = {}
     for place, category in enumerate(evaluation.params.catIds):
         precision = evaluation.eval["precision"][:, :, place, 0, -1]
         defined = precision[precision > -1]
-        found[names[category]] = round(100 * float(np.mean(defined)), 5) if defined.size else None
-    return found
+        aps[names[category]] = round(100 * float(np.mean(defined)), 5) if defined.size else None
+    return aps

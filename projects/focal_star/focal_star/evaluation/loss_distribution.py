@@ -87,10 +87,10 @@ def loss_distribution(
         num_images: how many images; 0 for all.
         mapper: see :class:`focal_star.evaluation.validation_images.ValidationImages`.
     """
-    images, found = ValidationImages(cfg, num_images, mapper), LossDistribution()
+    images, distribution = ValidationImages(cfg, num_images, mapper), LossDistribution()
     for batch in matched_batches(model, images):
-        found.add(torch.cat(batch.pred_logits, dim=1), batch.labels)
-    return found.entry(images.num_images)
+        distribution.add(torch.cat(batch.pred_logits, dim=1), batch.labels)
+    return distribution.entry(images.num_images)
 
 
 def cumulative_loss(

@@ -141,12 +141,12 @@ def write_matches(path: Path, matches: Matches, num_detections: int, iou: float)
         iou: one of the IoU thresholds.
     """
     threshold = matches.at(iou)
-    found = np.full(num_detections, IGNORED)
+    object_of = np.full(num_detections, IGNORED)
     counted = ~matches.is_ignored[threshold]
-    found[matches.detection_id[counted] - 1] = FALSE
+    object_of[matches.detection_id[counted] - 1] = FALSE
     matched = matches.finder[threshold] > 0
-    found[matches.finder[threshold, matched] - 1] = matches.object_id[matched] - 1
-    write_whole(path, json.dumps({"iou": iou, "found": found.tolist()}).encode())
+    object_of[matches.finder[threshold, matched] - 1] = matches.object_id[matched] - 1
+    write_whole(path, json.dumps({"iou": iou, "found": object_of.tolist()}).encode())
 
 
 def _read(

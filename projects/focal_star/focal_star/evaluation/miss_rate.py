@@ -38,11 +38,11 @@ def miss_rates(matches: Matches, iou: float) -> np.ndarray:
     num_objects = np.bincount(matches.object_category, minlength=len(matches.category_ids))
     rates = np.full((len(num_objects), len(REFERENCE_FPPI)), np.nan)
     for category in np.flatnonzero(num_objects):
-        own = slice(starts[category], starts[category + 1])
-        counts = ~matches.is_ignored[threshold, own]
+        rows = slice(starts[category], starts[category + 1])
+        counts = ~matches.is_ignored[threshold, rows]
         fppi, rate = curve(
-            matches.score[own][counts],
-            matches.is_true[threshold, own][counts],
+            matches.score[rows][counts],
+            matches.is_true[threshold, rows][counts],
             int(num_objects[category]),
             len(matches.image_ids),
         )

@@ -27,14 +27,17 @@ def recall_by_size(matches: Matches, area: np.ndarray, iou: float) -> dict[str, 
     Returns:
         ``all``, ``small``, ``medium`` and ``large``, 0..1; NaN where there are no such objects.
     """
-    found = ~np.isnan(matches.found_score[matches.at(iou)])
+    is_found = ~np.isnan(matches.found_score[matches.at(iou)])
     sizes = {
         "all": area >= 0,
         "small": area < SMALL,
         "medium": (area >= SMALL) & (area < MEDIUM),
         "large": area >= MEDIUM,
     }
-    return {name: found[own].mean() if own.any() else np.nan for name, own in sizes.items()}
+    return {
+        name: is_found[of_size].mean() if of_size.any() else np.nan
+        for name, of_size in sizes.items()
+    }
 
 
 def recall_at_precision(matches: Matches, precision: float, iou: float) -> tuple[float, float]:

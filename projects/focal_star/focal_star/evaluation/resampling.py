@@ -61,8 +61,8 @@ def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
     curves = _Curves(matches)
     largest_sum = int(weights.max(initial=0)) * matches.is_true.size
     whole = np.int32 if largest_sum < 2**31 else np.int64
-    found = [curves.average_precision(row.astype(whole)) for row in weights]
-    return np.array(found).reshape(len(weights), len(matches.ious))
+    aps = [curves.average_precision(row.astype(whole)) for row in weights]
+    return np.array(aps).reshape(len(weights), len(matches.ious))
 
 
 class _Curves:
@@ -122,7 +122,7 @@ class _Curves:
         new[1:] -= reached[:-1]
         new[self._first] = reached[self._first]
         precision *= new
-        sums = [precision[own].sum() for own in self._of_iou]
+        sums = [precision[places].sum() for places in self._of_iou]
         return np.array(sums) / (len(self._recalls) * np.count_nonzero(objects))
 
     def _since(self, sums: np.ndarray, places: np.ndarray | slice, starts: np.ndarray):
@@ -156,13 +156,13 @@ def _with_equal_scores_apart(matches: Matches, weights: np.ndarray) -> tuple[Mat
     order = np.lexsort((index, copy, run[index]))
     index, copy = index[order], copy[order]
     images = np.unique(matches.image[members])
-    own = weights.shape[1] + copies * np.searchsorted(images, matches.image[index]) + copy
+    image_of_copy = weights.shape[1] + copies * np.searchsorted(images, matches.image[index]) + copy
     counts = weights[:, images, None] > np.arange(copies)
     return (
         replace(
             matches,
             score=matches.score[index],
-            image=np.where(tied[index], own, matches.image[index]),
+            image=np.where(tied[index], image_of_copy, matches.image[index]),
             category=matches.category[index],
             is_true=matches.is_true[:, index],
             is_ignored=matches.is_ignored[:, index],

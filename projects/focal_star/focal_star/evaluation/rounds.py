@@ -68,23 +68,23 @@ def time_round(model: nn.Module, inputs: Sequence[dict[str, Any]], images: int) 
         images: the number of images to time.
     """
     device = next(model.parameters()).device
-    for one in islice(cycle(inputs), WARMUP_IMAGES):
-        model([one])
+    for image in islice(cycle(inputs), WARMUP_IMAGES):
+        model([image])
     gc.collect()
     gc.disable()  # a garbage collection would slow down a single image
     try:
         used, busy, began = time.process_time(), _busy_ticks(), time.perf_counter()
         ms = []
-        for one in islice(cycle(inputs), images):
+        for image in islice(cycle(inputs), images):
             start = clock(device)
-            model([one])
+            model([image])
             ms.append(1000 * (clock(device) - start))
         used, seconds = time.process_time() - used, time.perf_counter() - began
     finally:
         gc.enable()
     others, stolen = _others(busy, _busy_ticks(), used, seconds)
     return Sample(
-        ms=[round(one, 3) for one in ms],
+        ms=[round(number, 3) for number in ms],
         cpu_ms=round(1000 * used, 3),
         busy_cpus=others,
         stolen_cpus=stolen,
@@ -107,13 +107,16 @@ def _busy_ticks() -> tuple[int, int] | None:
 
 
 def _others(
-    before: tuple[int, int] | None, after: tuple[int, int] | None, own: float, seconds: float
+    before: tuple[int, int] | None,
+    after: tuple[int, int] | None,
+    own_seconds: float,
+    seconds: float,
 ) -> tuple[float | None, float | None]:
     """The mean number of processors that other processes used, and of stolen processors."""
     if before is None or after is None or seconds <= 0:
         return None, None
     busy, stolen = ((b - a) / _TICKS for a, b in zip(before, after, strict=True))
-    return round(max(0.0, busy - own) / seconds, 3), round(stolen / seconds, 3)
+    return round(max(0.0, busy - own_seconds) / seconds, 3), round(stolen / seconds, 3)
 
 
 def _clock_mhz(processor: int) -> float | None:

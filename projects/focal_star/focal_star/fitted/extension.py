@@ -17,38 +17,37 @@ class Fitted(Extension):
         return proposed(fitting(read_in_training(content, with_empty)), cfg)
 
 
-def proposed(found: Settings, cfg: CfgNode) -> Proposed:
+def proposed(settings: Settings, cfg: CfgNode) -> Proposed:
     """The settings as ``KEY VALUE`` pairs.
 
     ``SOLVER.SCALED_BY`` is the multiple of the fitting length that the config's schedule has, so
     that warm-up, steps and periods fit as well, and SCHEDULE still multiplies them.
     """
-    iterations = found.image_views / cfg.SOLVER.IMS_PER_BATCH
+    iterations = settings.image_views / cfg.SOLVER.IMS_PER_BATCH
     pairs: dict[str, Any] = {"SOLVER.SCALED_BY": round(cfg.SOLVER.MAX_ITER / iterations, 6)}
     shown = (
-        f"{iterations:,.0f} iterations of {cfg.SOLVER.IMS_PER_BATCH} ({found.epochs:.3g} epochs of "
-        f"{found.images:,} images)"
+        f"{iterations:,.0f} iterations of {cfg.SOLVER.IMS_PER_BATCH} ({settings.epochs:.3g} epochs "
+        f"of {settings.images:,} images)"
     )
-    if found.proposal is None:
+    if settings.proposal is None:
         return Proposed(_overrides(pairs), f"{shown}; no boxes to propose anchors from")
-    pairs["INPUT.SHORT_EDGE"] = found.proposal.short_edge
-    pairs["MODEL.ANCHOR_GENERATOR.SIZES"] = found.proposal.sizes
-    text = (
-        f"{found.proposal.short_edge} px, anchors from {found.proposal.smallest_anchor} px, {shown}"
-    )
-    return Proposed(_overrides(pairs), text, _doubt(found.proposal))
+    proposal = settings.proposal
+    pairs["INPUT.SHORT_EDGE"] = proposal.short_edge
+    pairs["MODEL.ANCHOR_GENERATOR.SIZES"] = proposal.sizes
+    text = f"{proposal.short_edge} px, anchors from {proposal.smallest_anchor} px, {shown}"
+    return Proposed(_overrides(pairs), text, _doubt(proposal))
 
 
 def _overrides(pairs: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(part) for pair in pairs.items() for part in pair)
 
 
-def _doubt(found: Proposal) -> str:
+def _doubt(proposal: Proposal) -> str:
     """What will hardly be learnt; "" if most is."""
-    if not found.too_small:
+    if not proposal.too_small:
         return ""
     return (
-        f"{100 * found.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input and "
+        f"{100 * proposal.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input and "
         "will hardly be found; if they matter, cut the images into tiles"
     )
 

@@ -103,10 +103,10 @@ def of_folder(folder: Path, with_empty: bool = False) -> dict[str, int]:
     train, val = (dataset.contents[split] for split in SPLITS)
     if train is None or val is None:
         raise ValueError("; ".join(map(str, dataset.problems)))
-    found = fitting(read_in_training(train, with_empty))
+    settings = fitting(read_in_training(train, with_empty))
     return {
-        "short_edge": found.proposal.short_edge if found.proposal else 0,
-        "image_views": found.image_views,
+        "short_edge": settings.proposal.short_edge if settings.proposal else 0,
+        "image_views": settings.image_views,
         "test_images": len(val["images"]),
     }
 

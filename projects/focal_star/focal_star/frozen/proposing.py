@@ -17,7 +17,7 @@ MIN_ITERATIONS = 600
 SECONDS_PER_ITERATION = 0.11
 """An estimate for 8 views of 256 px, on one core with nothing else running."""
 BUDGET_SECONDS = 165
-"""Of the iterations of a cell; the evaluation and the rest take it to four minutes at most."""
+"""The time limit of a cell's iterations; with evaluation and the rest, it is four minutes."""
 
 UNLEARNABLE = 0.5
 """From this share of too small boxes on, a data set can hardly be learnt."""
@@ -38,32 +38,32 @@ def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> P
     boxes, sizes = boxes_of(content)
     if not len(boxes):
         return Proposed((), "no boxes to propose settings from; those of the config are used")
-    found, images = propose(boxes, sizes, SHORT_EDGES), content["images"]
+    proposal, images = propose(boxes, sizes, SHORT_EDGES), content["images"]
     views = int(np.clip(MAX_IMAGES // len(images), 1, VIEWS))
-    seconds = SECONDS_PER_ITERATION * (found.short_edge / SHORT_EDGES[0]) ** 2
+    seconds = SECONDS_PER_ITERATION * (proposal.short_edge / SHORT_EDGES[0]) ** 2
     epochs = EPOCHS * len(images) / images_per_batch
     iterations = round(min(max(epochs, MIN_ITERATIONS), BUDGET_SECONDS / seconds))
     pairs = {
-        "INPUT.SHORT_EDGE": found.short_edge,
-        "MODEL.ANCHOR_GENERATOR.SIZES": found.sizes,
+        "INPUT.SHORT_EDGE": proposal.short_edge,
+        "MODEL.ANCHOR_GENERATOR.SIZES": proposal.sizes,
         "VIEWS.PER_IMAGE": views,
         "SOLVER.SCALED_BY": round(max_iter / iterations, 6),
     }
     epochs = iterations * images_per_batch / len(images)
     text = (
-        f"{found.short_edge} px, anchors from {found.smallest_anchor} px, {views} views per image, "
-        f"{iterations:,} iterations ({epochs:.3g} epochs of {len(images):,} images); about "
+        f"{proposal.short_edge} px, anchors from {proposal.smallest_anchor} px, {views} views per "
+        f"image, {iterations:,} iterations ({epochs:.3g} epochs of {len(images):,} images); about "
         f"{iterations * seconds / 60:.1f} minutes of training per cell on one core"
     )
-    return Proposed(tuple(str(x) for pair in pairs.items() for x in pair), text, _doubt(found))
+    return Proposed(tuple(str(x) for pair in pairs.items() for x in pair), text, _doubt(proposal))
 
 
-def _doubt(found: Proposal) -> str:
+def _doubt(proposal: Proposal) -> str:
     """What will not be learnt; "" if most is."""
-    if not found.too_small:
+    if not proposal.too_small:
         return ""
-    text = f"{100 * found.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input"
-    if found.too_small < UNLEARNABLE:
+    text = f"{100 * proposal.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input"
+    if proposal.too_small < UNLEARNABLE:
         return f"{text} and will hardly be found; the others can be learnt"
     return (
         f"{text}: this network cannot learn the data set. Cut the images into tiles, in which the "

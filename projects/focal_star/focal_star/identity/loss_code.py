@@ -23,7 +23,7 @@ STANDARD_LIBRARY = Path(ast.__file__).resolve().parent
 DECORATOR = "named"
 """The decorator that registers a loss, of ``focal_star.losses``."""
 
-WITHOUT_EFFECT = {"ctx", "kind", "lineno", "type_comment", "type_ignores"}
+IGNORED_FIELDS = {"ctx", "kind", "lineno", "type_comment", "type_ignores"}
 """Fields of syntax nodes that do not change what is computed."""
 
 
@@ -77,8 +77,8 @@ class Source:
                 module = node.module or ""
                 for alias in node.names:
                     submodule = f"{module}.{alias.name}".strip(".")
-                    found = [*self._found(submodule, node.level)]
-                    yield from found or self._found(module, node.level)
+                    submodules = [*self._found(submodule, node.level)]
+                    yield from submodules or self._found(module, node.level)
 
     def _found(self, module: str, level: int) -> Iterator[Path]:
         """The file of a module that is imported here, if it is one of the project.
@@ -128,13 +128,13 @@ class Sources:
 
     def used_by(self, path: Path) -> list[Source]:
         """A file and those of the project that it imports, directly or indirectly."""
-        found, waiting = {}, [path.resolve()]
+        sources, waiting = {}, [path.resolve()]
         while waiting:
             path = waiting.pop()
-            if path not in found and (source := self.get(path)):
-                found[path] = source
+            if path not in sources and (source := self.get(path)):
+                sources[path] = source
                 waiting += source.imports
-        return [*found.values()]
+        return [*sources.values()]
 
     def sha256(self, loss: str, path: Path) -> str:
         """SHA-256 of the code of a loss that a file registers."""
@@ -151,14 +151,14 @@ def hashes(package: Path = PACKAGE) -> dict[str, str]:
         package: the folder of a package ``focal_star``.
     """
     sources = Sources()
-    found: dict[str, str] = {}
+    hash_of: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
         module = path.relative_to(package).with_suffix("")
         if not path.is_file() or not all(part.isidentifier() for part in module.parts):
             continue  # an editor's lock or backup, which nothing imports
         if f"{DECORATOR}(".encode() in path.read_bytes() and (source := sources.get(path)):
-            found |= {loss: sources.sha256(loss, path) for loss in source.losses()}
-    return found
+            hash_of |= {loss: sources.sha256(loss, path) for loss in source.losses()}
+    return hash_of
 
 
 def registered_name(decorator: ast.expr) -> str | None:
@@ -201,7 +201,7 @@ def _text(node: object) -> str:
         inside = ",".join(
             f"{name}={_text(value)}"
             for name, value in fields.items()
-            if name not in WITHOUT_EFFECT and value is not None and value != []
+            if name not in IGNORED_FIELDS and value is not None and value != []
         )
         return f"{type(node).__name__}({inside})"
     if isinstance(node, list):

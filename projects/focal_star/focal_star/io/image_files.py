@@ -252,11 +252,11 @@ def _read(
     if file.mode == "F":
         raise PhotographError("its pixels are floating-point numbers, of an unknown range")
     has_extra, (bits, is_stated) = _has_extra_band(file), _depth(file)
-    found, max_value = {EXTRA_BAND} if has_extra else set(), None
+    kinds, max_value = {EXTRA_BAND} if has_extra else set(), None
     if has_extra:  # a band that is no alpha must not divide the colours
         _set_raw_mode(file, _raw_mode(file).replace("RGBa", "RGBA"))
     if is_stated:
-        found.add(STATED_BITS)
+        kinds.add(STATED_BITS)
     if bits == 8:
         image = ImageOps.exif_transpose(file)
     elif (values := _values(source, file)) is None:
@@ -265,27 +265,27 @@ def _read(
                 f"its values cannot be read with {bit_depth} bits (INPUT.BIT_DEPTH): of this form, "
                 "grey with transparency or separate planes, Pillow reads the upper 8 bits of 16"
             )
-        found.add(HIGH_BYTE)
+        kinds.add(HIGH_BYTE)
         image = ImageOps.exif_transpose(file)
     else:
         if not is_stated:
-            found.add(SIXTEEN_BITS)
+            kinds.add(SIXTEEN_BITS)
             max_value = int(values.max())
         image = _eight_bits(file, values, bits if is_stated else bit_depth or MAX_BITS)
     if image.mode == "RGB" and "transparency" not in image.info:
-        return image, found, max_value
+        return image, kinds, max_value
     if image.mode in ("P", "PA"):
-        found.add(PALETTE)
+        kinds.add(PALETTE)
     if image.mode == "CMYK":
-        found.add(CMYK)
+        kinds.add(CMYK)
     if has_extra:
         image = _only_colours(image)
     elif {"A", "a"} & set(image.getbands()) or "transparency" in image.info:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
-            found.add(TRANSPARENT)
+            kinds.add(TRANSPARENT)
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB"), found, max_value
+    return image.convert("RGB"), kinds, max_value
 
 
 def _depth(file: ImageFile.ImageFile) -> tuple[int, bool]:

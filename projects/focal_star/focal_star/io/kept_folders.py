@@ -29,13 +29,13 @@ def forget_oldest(stores: Path, max_bytes: int, keep: Path) -> None:
         with suppress(OSError), locked(lock, wait=False):
             pass  # nobody holds it, and it is removed
     written = temporaries(stores)
-    found = sorted(
+    folders = sorted(
         (folder.stat().st_mtime, folder, _num_bytes(folder))
         for folder in stores.iterdir()
         if folder.is_dir() and folder not in written
     )
-    total = sum(size for *_, size in found) + sum(map(_num_bytes, written))
-    for _, folder, size in found:
+    total = sum(size for *_, size in folders) + sum(map(_num_bytes, written))
+    for _, folder, size in folders:
         if total <= max_bytes:
             return
         if folder != keep:

@@ -24,5 +24,5 @@ def seems_to_be(content: bytes) -> str:
     if content[4:8] == b"ftyp" and content[8:12] in _HEIF:
         return "; it seems to be HEIC or AVIF; convert it to JPEG or PNG"
     start = content[:32].lstrip().lower()
-    found = next((what for known, what in _STARTS if start.startswith(known)), "")
-    return f"; it seems to be {found}" if found else ""
+    format_name = next((what for known, what in _STARTS if start.startswith(known)), "")
+    return f"; it seems to be {format_name}" if format_name else ""

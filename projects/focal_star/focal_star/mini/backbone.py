@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from focal_star.cached.fast_layers import FoldedFrozenBatchNorm
 from focal_star.cached.inputs import CachedFeatures
+from focal_star.compat import out_features
 
 DETECTRON2_NAMES = {
     "build_retinanet_narrow_resnet_fpn_backbone": "build_retinanet_resnet_fpn_backbone",
@@ -45,7 +46,7 @@ class SplitResNet(ResNet):
         named = list(zip(self.stage_names, self.stages, strict=True))
         for number, (name, stage) in enumerate(named[self.num_frozen - 1 :]):
             x = stage(x) if number else x  # cached is the output of the last frozen stage
-            if name in self._out_features:
+            if name in out_features(self):
                 outputs[name] = x
         return outputs
 

@@ -24,6 +24,7 @@ from focal_star.cached.anchor_labels import cached_labels
 from focal_star.cached.inputs import FEATURES
 from focal_star.cached.models import AcceptsCachedFeatures, CachedRetinaNet
 from focal_star.cached.objects import CachedObjects, save_objects
+from focal_star.compat import out_features
 from focal_star.data.mapper import CachingMapper, Mapper
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
@@ -88,9 +89,9 @@ class CachedFeatureMapper:
         row = self._rows[record["file_name"]]
         anchors = None if self._anchors is None else self._anchors[row]
         instances = self.objects.instances(row, anchors)
-        kept = {key: value for key, value in record.items() if key != "annotations"}
+        fields = {key: value for key, value in record.items() if key != "annotations"}
         features = _as_tensor(self._features[row])  # (H, W, C)
-        return kept | {"image": self._pixels, FEATURES: features, "instances": instances}
+        return fields | {"image": self._pixels, FEATURES: features, "instances": instances}
 
 
 def cached_feature_mapper(
@@ -121,7 +122,7 @@ def cached_feature_mapper(
         and isinstance(mapper, CachingMapper)
         and len(sizes) == 1
         and len({record["file_name"] for record in records}) == len(records)
-        and not any(stage in net._out_features for stage in net.stage_names[: net.num_frozen - 1])
+        and not any(stage in out_features(net) for stage in net.stage_names[: net.num_frozen - 1])
     ):
         return mapper
     narrow = NARROW_TYPES[model.device.type] if autocast else None
@@ -206,8 +207,8 @@ def _write(
                 batch = [mapper(record) for record in records[start : start + _BATCH]]
                 mapped += [image["instances"] for image in batch]
                 with torch.no_grad(), torch.autocast(model.device.type, narrow, narrow is not None):
-                    found = net.frozen(model.preprocess_image(batch).tensor)
-                array = _as_numpy(found.permute(0, 2, 3, 1))  # (N, H, W, C)
+                    features = net.frozen(model.preprocess_image(batch).tensor)
+                array = _as_numpy(features.permute(0, 2, 3, 1))  # (N, H, W, C)
                 if start == 0:
                     shape = (len(records), *array.shape[1:])
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}

@@ -6,9 +6,11 @@ GPU both make the host wait until all earlier work is done.
 
 import torch
 from detectron2.layers import cat
-from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss
+from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.structures import Boxes
 from torch import Tensor
+
+from focal_star.compat import box_regression_loss
 
 L1_BELOW = 1e-5
 """A beta below this means plain L1, as in fvcore's ``smooth_l1_loss``."""
@@ -43,7 +45,7 @@ def dense_box_loss(
     wide = [deltas.to(computed) for deltas in pred_anchor_deltas]
     if pos_mask.device.type == "cpu" or loss_type != "smooth_l1":
         images, places = pos_mask.nonzero(as_tuple=True)  # the positives, P in all
-        return _dense_box_regression_loss(
+        return box_regression_loss(
             [Boxes(Boxes.cat(anchors).tensor[places])],
             transform,
             [cat(wide, dim=1)[images, places][None]],

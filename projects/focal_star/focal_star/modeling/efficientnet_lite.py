@@ -31,7 +31,7 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 EPSILON = 1e-3
-"""Of the batch norms that are folded."""
+"""The epsilon of the batch norms that are folded."""
 
 OUTPUTS = {"block4": ShapeSpec(40, stride=8), "block10": ShapeSpec(112, stride=16)}
 OUTPUTS["block15"] = ShapeSpec(320, stride=32)
@@ -87,18 +87,18 @@ class EfficientNetLite0(Backbone):
         """Name -> map, from (N, 3, H, W) normalised images, H and W multiples of 32, or from
         stored maps."""
         maps = x.maps if isinstance(x, StoredMaps) else self.maps(x)
-        return {name: self.norms[name](found) for name, found in maps.items()}
+        return {name: self.norms[name](features) for name, features in maps.items()}
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
         """The outputs of :data:`OUTPUTS` before they are normalised."""
-        found = {}
+        outputs = {}
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
             x = self.stem(_padded(x, 3))
             for index, block in enumerate(self.blocks):
                 x = block(x)
                 if f"block{index}" in OUTPUTS:
-                    found[f"block{index}"] = x
-        return found
+                    outputs[f"block{index}"] = x
+        return outputs
 
 
 class _Block(nn.Module):
@@ -116,10 +116,10 @@ class _Block(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        found = x if self.expand is None else self.expand(x)
-        found = self.depthwise(_padded(found, self.pads) if self.pads else found)
-        found = self.project(found)
-        return x + found if self.has_skip else found
+        branch = x if self.expand is None else self.expand(x)
+        branch = self.depthwise(_padded(branch, self.pads) if self.pads else branch)
+        branch = self.project(branch)
+        return x + branch if self.has_skip else branch
 
 
 def _convolution(

@@ -57,11 +57,11 @@ def select_anchors(
     while not complete:
         # Ranks as scores leave no tie to the implementation; float32 holds them up to 2^24.
         scores = torch.arange(len(boxes[:tried]), 0, -1, dtype=boxes.dtype, device=boxes.device)
-        kept = nms(boxes[:tried], scores, nms_thresh)
+        survivors = nms(boxes[:tried], scores, nms_thresh)
         if method == "ohem":
-            taken, complete = kept[:batch_size], len(kept) >= batch_size
+            taken, complete = survivors[:batch_size], len(survivors) >= batch_size
         else:
-            taken, complete = _one_to_three(kept, positive, tried, batch_size)
+            taken, complete = _one_to_three(survivors, positive, tried, batch_size)
         complete = complete or tried >= len(ranked)
         tried *= 2
     selected = torch.zeros_like(valid)
@@ -70,18 +70,18 @@ def select_anchors(
 
 
 def _one_to_three(
-    kept: Tensor, positive: Tensor, tried: int, batch_size: int
+    survivors: Tensor, positive: Tensor, tried: int, batch_size: int
 ) -> tuple[Tensor, bool]:
-    """Those of ``kept`` that make the batch, and whether trying more could not change them.
+    """Those of ``survivors`` that make the batch, and whether trying more could not change them.
 
     Args:
-        kept: ranks, ascending, that NMS kept of the first ``tried``.
+        survivors: ranks, ascending, that NMS kept of the first ``tried``.
         positive: bool, by rank.
     """
     share = batch_size // (1 + NEGATIVES_PER_POSITIVE)
-    is_positive = positive[kept]
-    positives = kept[is_positive][:share]
+    is_positive = positive[survivors]
+    positives = survivors[is_positive][:share]
     wanted = NEGATIVES_PER_POSITIVE * max(len(positives), 1)
-    negatives = kept[~is_positive][:wanted]
+    negatives = survivors[~is_positive][:wanted]
     complete = len(negatives) == wanted and (len(positives) == share or not positive[tried:].any())
     return torch.cat([positives, negatives]), complete

@@ -13,9 +13,11 @@ from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star.config import ConfigError, load_config
+from focal_star.config import load_config
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import image_options, in_coco_format
-from focal_star.data.validation.checks import DatasetError, splits_of
+from focal_star.errors import ConfigError
 from focal_star.extensions import dataset_folder
 from focal_star.training import checkpoints
 from focal_star.training.checkpoints import CompleteCheckpointer
@@ -74,12 +76,12 @@ class Detector:
             raise ConfigError(f"{width} x {height} px is too narrow for this detector")
         image = transform.apply_image(pixels).astype(np.float32).transpose(2, 0, 1)
         inputs = {"image": torch.from_numpy(image.copy()), "height": height, "width": width}
-        found = self.model([inputs])[0]["instances"]
-        boxes = found.pred_boxes.tensor.tolist()
+        instances = self.model([inputs])[0]["instances"]
+        boxes = instances.pred_boxes.tensor.tolist()
         detections = [
             Detection(self.classes[number], score, (x0, y0, x1 - x0, y1 - y0))
             for (x0, y0, x1, y1), score, number in zip(
-                boxes, found.scores.tolist(), found.pred_classes.tolist(), strict=True
+                boxes, instances.scores.tolist(), instances.pred_classes.tolist(), strict=True
             )
             if score >= threshold
         ]
@@ -101,7 +103,7 @@ def load_detector(
         ConfigError: the checkpoint or its config cannot be used.
     """
     if not weights.is_file():
-        raise ConfigError(f"{weights} is not there")
+        raise ConfigError(f"{weights} {'is not a file' if weights.exists() else 'does not exist'}")
     config = config or weights.with_name("config.yaml")
     if not config.is_file():
         raise ConfigError(f"{weights} has no {config}; name its config (CONFIG=...)")
@@ -129,17 +131,19 @@ def class_names(weights: Path, cfg: CfgNode) -> tuple[tuple[str, ...], str]:
         ConfigError: a ``classes.txt`` with another number of names.
     """
     number = cfg.MODEL.RETINANET.NUM_CLASSES
-    own = weights.with_name(CLASSES_FILE)
-    if own.is_file():
-        names = own.read_text("utf-8", errors="replace").splitlines()
+    names_file = weights.with_name(CLASSES_FILE)
+    if names_file.is_file():
+        names = names_file.read_text("utf-8", errors="replace").splitlines()
         if len(names) != number:
-            raise ConfigError(f"{own} has {len(names)} lines, and {weights} {number} classes")
+            raise ConfigError(
+                f"{names_file} has {len(names)} lines, and {weights} {number} classes"
+            )
         return tuple(names), ""
     for names in (_of_study(weights), _of_folder(cfg), _of_metadata(cfg)):
         if len(names) == number:
             return tuple(map(str, names)), ""
     note = f"its {number} classes are shown by their numbers: write their names, one a line, to "
-    return tuple(map(str, range(number))), note + str(own)
+    return tuple(map(str, range(number))), note + str(names_file)
 
 
 def _of_study(weights: Path) -> list[str]:

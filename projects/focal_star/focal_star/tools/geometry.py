@@ -24,8 +24,8 @@ from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
 from focal_star.config import load_config
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import register_datasets, training_records
-from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.anchor_coverage import levels_of, scaled
@@ -125,14 +125,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         cfg = load_config(options.config_file, options.opts)
         register_datasets(cfg)
-        found: dict[str, Any] = geometry(cfg)
+        numbers: dict[str, Any] = geometry(cfg)
         if options.json:
-            write_whole(options.json, json.dumps(found, indent=1).encode())
+            write_whole(options.json, json.dumps(numbers, indent=1).encode())
     except (ConfigError, DatasetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, text in NAMES.items():
-        print(f"{found[name]:10,.4g}  {text}")
+        print(f"{numbers[name]:10,.4g}  {text}")
     return 0
 
 

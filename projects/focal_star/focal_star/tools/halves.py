@@ -53,7 +53,7 @@ def evaluate(request: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:
     for cell in cells:
         try:
             results = json.loads(Path(cell["detections"]).read_text(encoding="utf-8"))
-            found = on_halves(
+            halves = on_halves(
                 content,
                 results,
                 request["selection_seed"],
@@ -66,7 +66,7 @@ def evaluate(request: dict[str, Any], cells: list[dict[str, Any]]) -> list[str]:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             problems.append(f"{cell['detections']}: {type(error).__name__}: {error}")
             continue
-        text = json.dumps(cell["about"] | found, indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(cell["about"] | halves, indent=1, sort_keys=True, allow_nan=False)
         write_whole(Path(cell["output"]), f"{text}\n".encode())
     return problems
 
@@ -83,13 +83,13 @@ def main(argv: list[str] | None = None) -> int:
             with ProcessPoolExecutor(
                 options.jobs, spawning, initializer=interruption.exit_with_parent
             ) as pool:
-                found = list(pool.map(evaluate, [request] * len(parts), parts))
+                problems_of_parts = list(pool.map(evaluate, [request] * len(parts), parts))
         else:
-            found = [evaluate(request, part) for part in parts]
+            problems_of_parts = [evaluate(request, part) for part in parts]
     except (ConfigError, OSError, ValueError, KeyError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    problems = [line for lines in found for line in lines]
+    problems = [line for lines in problems_of_parts for line in lines]
     for line in problems:
         print(f"error: {line}", file=sys.stderr)
     return 1 if problems else 0

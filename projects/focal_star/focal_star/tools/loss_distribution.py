@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.config import check_device, load_config
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.evaluation.loss_distribution import KINDS, hardest_share, loss_distribution
 from focal_star.io.writing import write_whole

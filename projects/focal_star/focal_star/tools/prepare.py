@@ -32,18 +32,15 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from focal_star import extensions
-from focal_star.config import ConfigError, load_variants, resolve_config
+from focal_star.config import load_variants, resolve_config
 from focal_star.data.catalog import describe_names, split_of
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.layouts.split import Split
 from focal_star.data.registration import image_options, register_datasets
-from focal_star.data.validation.checks import (
-    DatasetError,
-    Split,
-    dataset_sha256,
-    describe,
-    joined_sha256,
-    require_valid,
-    splits_of,
-)
+from focal_star.data.validation.checks import require_valid
+from focal_star.data.validation.description import dataset_sha256, describe, joined_sha256
+from focal_star.errors import ConfigError
 from focal_star.io.addresses import is_address
 from focal_star.io.writing import write_whole
 from focal_star.tools.doctor.arguments import add_config_arguments
@@ -112,8 +109,8 @@ def _cards(folder: Path | None, cfg: CfgNode) -> dict[str, dict[str, Any]]:
 
 def _subset_of(names: Sequence[str]) -> dict[str, Any]:
     """``subset``: what of, and which part, a split is; nothing where it is no part."""
-    found = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
-    return {"subset": found[0]} if found else {}
+    subsets = [about for name in names if (about := MetadataCatalog.get(name).get("subset"))]
+    return {"subset": subsets[0]} if subsets else {}
 
 
 def _valid_cards(folder: Path, cfg: CfgNode) -> dict[str, dict[str, Any]]:
@@ -164,9 +161,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         content, overrides = {}, options.opts
         if options.propose:
-            found = proposed_for(options.config_file, overrides)
-            overrides = [*found.overrides, *overrides]
-            content["proposed"] = asdict(found)
+            proposed = proposed_for(options.config_file, overrides)
+            overrides = [*proposed.overrides, *overrides]
+            content["proposed"] = asdict(proposed)
         content["config"] = resolve_config(options.config_file, overrides)
         if not options.resolve_only:
             variants = options.variant or [""]

@@ -31,9 +31,9 @@ from detectron2.data import DatasetCatalog
 from torch import nn
 
 from focal_star.config import check_device, load_config
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.mapper import build_test_mapper
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import DatasetError
 from focal_star.errors import ConfigError
 from focal_star.evaluation.rounds import time_round, use_one_thread
 from focal_star.training import interruption

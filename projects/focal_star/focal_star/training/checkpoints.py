@@ -98,8 +98,8 @@ class Checkpointer(DetectionCheckpointer):
             )
         if incompatible.incorrect_shapes:
             logger.warning(
-                "%s is of a model of other shapes, such as one of another number of classes; these "
-                "parameters start at random: %s",
+                "%s has other shapes for some parameters, for example because of a different "
+                "number of classes; these keep their random initialisation: %s",
                 self._file,
                 "; ".join(_of_other_shapes(incompatible)),
             )
@@ -116,8 +116,8 @@ class CompleteCheckpointer(Checkpointer):
         if wrong:
             more = f"; and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
             raise ConfigError(
-                f"{self._file} does not fill the model of the config, which would detect at "
-                f"random: {'; '.join(wrong[:MAX_NAMED])}{more}. Valid: weights of this config, "
+                f"{self._file} does not match the model of the config, so its detections would "
+                f"be random: {'; '.join(wrong[:MAX_NAMED])}{more}. Valid: weights of this config, "
                 "such as the model_final.pth beside a config.yaml"
             )
         super()._log_incompatible_keys(incompatible)
@@ -125,8 +125,8 @@ class CompleteCheckpointer(Checkpointer):
 
 def _of_other_shapes(incompatible: Any) -> list[str]:
     return [
-        f"{name} is {tuple(found)} in the file, and {tuple(wanted)} by the config"
-        for name, found, wanted in incompatible.incorrect_shapes
+        f"{name} is {tuple(given)} in the file, and {tuple(wanted)} by the config"
+        for name, given, wanted in incompatible.incorrect_shapes
     ]
 
 
@@ -232,8 +232,8 @@ def save_numbered(folder: Path, iteration: int, content: dict[str, Any]) -> None
 
 def numbered(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the newest last."""
-    found = [path for path in folder.glob("model_*.pth") if _NUMBERED.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.stem.removeprefix("model_")))
+    paths = [path for path in folder.glob("model_*.pth") if _NUMBERED.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: int(path.stem.removeprefix("model_")))
 
 
 def newest_usable(folder: Path) -> Path | None:
@@ -246,7 +246,7 @@ def newest_usable(folder: Path) -> Path | None:
         fault = _fault(path)
         if not fault:
             return path
-        logger.warning("A checkpoint cannot be used, and the one before it is taken: %s", fault)
+        logger.warning("A checkpoint cannot be used; falling back to the previous one: %s", fault)
         path.replace(path.with_suffix(".pth.unusable"))
     return None
 

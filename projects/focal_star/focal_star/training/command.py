@@ -19,8 +19,9 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 from torch.multiprocessing import ProcessExitedException
 
-from focal_star.config import CONFIGS, ConfigError, check_device, load_config
-from focal_star.data.validation.checks import DatasetError
+from focal_star.config import CONFIGS, check_device, load_config
+from focal_star.data.layouts.problems import DatasetError
+from focal_star.errors import ConfigError
 from focal_star.identity.running_loss import LossCodeError
 from focal_star.training import engine, interruption
 from focal_star.training.events import naming
@@ -137,7 +138,7 @@ def _train_or_evaluate(args: argparse.Namespace) -> str | None:
             start = engine.find_start(cfg, args.resume, args.config_file)
         if not start.outcome:
             _set_up(cfg, args)
-        return engine.train(cfg, start=start, trusted=trusted)["status"]
+        return engine.train(cfg, start, trusted=trusted)["status"]
 
 
 def _take_trust(cfg: CfgNode) -> bool:

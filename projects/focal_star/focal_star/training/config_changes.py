@@ -5,7 +5,6 @@ If a training is resumed with another config, each change is either used, and re
 iteration, or refused.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,17 @@ from focal_star.config.checks import leaves
 from focal_star.config.derived import plain_value
 from focal_star.data.layouts.coco import is_coco, splits_of
 from focal_star.errors import ConfigError
+from focal_star.identity.keys_without_effect import KEYS_WITHOUT_EFFECT
 from focal_star.identity.running_loss import loss_sha256
 from focal_star.identity.sources import SHA256
+from focal_star.io.file_hash import file_sha256
 from focal_star.losses import LOSSES
 from focal_star.modeling.faster_rcnn import FASTER_RCNN, RETINANET
 
 NO_EFFECT, MAY_CHANGE, REFUSED = "no effect", "may change: used from here on", "refused"
 
 RULES = {
-    "CACHE_DIR": NO_EFFECT,
-    "DATASETS.CHECK": NO_EFFECT,
-    "DATASETS.LINKS": NO_EFFECT,
-    "INPUT.MAX_PIXELS": NO_EFFECT,
-    "MODEL.FOCAL_STAR.FIRST_LOSS_WARNING": NO_EFFECT,
-    "MODEL.TRUSTED_WEIGHTS": NO_EFFECT,
-    "OUTPUT_DIR": NO_EFFECT,
-    "VERSION": NO_EFFECT,
+    **dict.fromkeys(KEYS_WITHOUT_EFFECT, NO_EFFECT),
     "DATALOADER.NUM_WORKERS": NO_EFFECT,  # except between 0 and more, see effect_of
     "OUTPUT_WRITERS": MAY_CHANGE,
     "SOLVER.CHECKPOINT_PERIOD": MAY_CHANGE,
@@ -179,18 +173,20 @@ def _same_content(key: str, new: str, content: Mapping[str, str]) -> bool:
 
 def _changed_content(recorded: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """A message for each path that did not change and whose content did."""
-    found = []
+    messages = []
     for key, digest in recorded["content"].items():
         path = recorded["prepared"].get(key, recorded["values"][key])
         now = _sha256_of(key, path) if values[key] == path else ""
         if now and now != digest:
-            found.append(f"{key}: the content of {path} was {digest[:12]}, and is now {now[:12]}")
-    return found
+            messages.append(
+                f"{key}: the content of {path} was {digest[:12]}, and is now {now[:12]}"
+            )
+    return messages
 
 
 def _content(values: Mapping[str, Any]) -> dict[str, str]:
-    found = {key: _sha256_of(key, values[key]) for key in (FOLDER, WEIGHTS)}
-    return {key: digest for key, digest in found.items() if digest}
+    digests = {key: _sha256_of(key, values[key]) for key in (FOLDER, WEIGHTS)}
+    return {key: digest for key, digest in digests.items() if digest}
 
 
 def _sha256_of(key: str, path: str) -> str:
@@ -199,12 +195,7 @@ def _sha256_of(key: str, path: str) -> str:
         files = [Path(path)]
     else:
         files = [split.annotation_file for split in splits_of(path)] if is_coco(path) else []
-    digest = hashlib.sha256()
     try:
-        for file in files:
-            with file.open("rb") as opened:
-                while block := opened.read(2**20):
-                    digest.update(block)
+        return file_sha256(*files) if files else ""
     except (OSError, ValueError):
         return ""
-    return digest.hexdigest() if files else ""

@@ -204,20 +204,20 @@ def gathered(iteration: int, seen: list[dict[str, Any]]) -> dict[str, Any]:
         "iteration": iteration,
         "bad": [
             text + (f" on rank {rank}" if len(seen) > 1 else "")
-            for rank, own in enumerate(seen)
-            for text in _bad(own["losses"], own["gradient_norm"])
+            for rank, of_rank in enumerate(seen)
+            for text in _bad(of_rank["losses"], of_rank["gradient_norm"])
         ],
         "bad_gradients": _some(seen, "bad_gradients"),
         "bad_weights": _some(seen, "bad_weights"),
         "ranks": [
             {
-                "losses": {name: _number(value) for name, value in own["losses"].items()},
-                "gradient_norm": _number(own["gradient_norm"]),
-                "images": own["images"],
+                "losses": {name: _number(value) for name, value in of_rank["losses"].items()},
+                "gradient_norm": _number(of_rank["gradient_norm"]),
+                "images": of_rank["images"],
             }
-            for own in seen
+            for of_rank in seen
         ],
-        "p_t": None if seen[0]["p_t"] is None else _summed([own["p_t"] for own in seen]),
+        "p_t": None if seen[0]["p_t"] is None else _summed([of_rank["p_t"] for of_rank in seen]),
         "replay": replay_command(),
     }
 
@@ -231,8 +231,8 @@ def p_t_of_batch(model: RetinaNet, batch: list[dict[str, Any]]) -> dict[str, Any
     Returns:
         What :func:`p_t_histogram` returns, over all images.
     """
-    found = matched(model, batch)
-    images = zip(torch.cat(found.pred_logits, dim=1), found.labels, strict=True)
+    anchors = matched(model, batch)
+    images = zip(torch.cat(anchors.pred_logits, dim=1), anchors.labels, strict=True)
     return _summed([p_t_histogram(*image, model.num_classes) for image in images])
 
 
@@ -254,11 +254,11 @@ def p_t_histogram(logits: Tensor, labels: Tensor, num_classes: int) -> dict[str,
     y = F.one_hot(labels[valid], num_classes + 1)[:, :-1].bool()
     p_t = torch.sigmoid(torch.where(y, x, -x))
     counts: dict[str, Any] = {"bin_edges": [i / NUM_BINS for i in range(NUM_BINS + 1)]}
-    for name, own in (("positives", p_t[y]), ("negatives", p_t[~y])):
-        numbers = own[~own.isnan()]
+    for name, values in (("positives", p_t[y]), ("negatives", p_t[~y])):
+        numbers = values[~values.isnan()]
         bins = (numbers * NUM_BINS).long().clamp(max=NUM_BINS - 1)
         counts[name] = torch.bincount(bins, minlength=NUM_BINS).tolist()
-        counts[f"nan_{name}"] = own.numel() - numbers.numel()
+        counts[f"nan_{name}"] = values.numel() - numbers.numel()
     return counts
 
 
@@ -286,7 +286,7 @@ def _not_finite(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
 
 def _some(seen: list[dict[str, Any]], key: str) -> dict[str, Any]:
     """How many parameters any process names there, and the first few."""
-    names = list(dict.fromkeys(name for own in seen for name in own[key]))
+    names = list(dict.fromkeys(name for of_rank in seen for name in of_rank[key]))
     return {"count": len(names), "first": names[:MAX_NAMES]}
 
 

@@ -16,7 +16,7 @@ from detectron2.utils.env import seed_all_rng
 from focal_star import extensions
 from focal_star.config import check_config, check_derived
 from focal_star.data.registration import register_datasets
-from focal_star.data.validation.checks import dataset_sha256
+from focal_star.data.validation.description import dataset_sha256
 from focal_star.errors import ConfigError
 from focal_star.evaluation.candidates import CandidateCounter
 from focal_star.evaluation.loss_distribution import loss_distribution
@@ -92,19 +92,15 @@ def _prepare(cfg: CfgNode) -> dict[str, Any]:
     return {"folder": folder, "weights": weights}
 
 
-def train(
-    cfg: CfgNode, resume: bool = False, *, start: Start | None = None, trusted: bool = False
-) -> dict[str, Any]:
+def train(cfg: CfgNode, start: Start | None = None, *, trusted: bool = False) -> dict[str, Any]:
     """Train a prepared config, evaluate it, and write ``result.json`` into its OUTPUT_DIR.
 
     Args:
         cfg: as :func:`prepare_data_and_weights` left it.
-        resume: resume from the newest checkpoint in OUTPUT_DIR, if there is one; the outcome is
-            that of an uninterrupted training, bit for bit on a CPU (times aside). If the training
-            is finished, its outcome is returned. If False, an earlier training in OUTPUT_DIR is
-            moved to ``earlier/<number>/`` there.
-        start: what :func:`focal_star.training.resume.find_start` found before the config was
-            prepared; None to call it now. It replaces ``resume``.
+        start: what :func:`focal_star.training.resume.find_start` returned. The outcome of a
+            resumed training is that of an uninterrupted one, bit for bit on a CPU (times aside); a
+            finished training's outcome is returned. None to begin anew: an earlier training in
+            OUTPUT_DIR is moved to ``earlier/<number>/`` there.
         trusted: whether code in the file of ``MODEL.WEIGHTS`` is run. It is no config key, because
             the config may be a stranger's.
 
@@ -120,14 +116,17 @@ def train(
     check_config(cfg)
     check_derived(cfg)
     flush_subnormals(cfg)
-    start = start or find_start(cfg, resume)
+    start = start or find_start(cfg, resume=False)
     folder = Path(cfg.OUTPUT_DIR)
     if start.outcome:
-        logger.info("%s is there: the training is done already", folder / RESULT_FILE)
+        logger.info("%s exists: this training run is already finished", folder / RESULT_FILE)
         on_main_process(lambda: checkpoints.clear(folder))
         return start.outcome
     if len(cfg.DATASETS.TEST) > 1:
-        logger.warning("%s has no AP of several DATASETS.TEST; metrics.json has it", RESULT_FILE)
+        logger.warning(
+            "%s has no AP, because DATASETS.TEST names several data sets; see metrics.json",
+            RESULT_FILE,
+        )
     folder.mkdir(parents=True, exist_ok=True)
     outcome = _train(cfg, start, trusted)
     if comm.get_world_size() > 1:

@@ -19,6 +19,9 @@ from focal_star.modeling.anchors import anchors_of_image
 
 logger = logging.getLogger(__name__)
 
+MAX_IMAGES = 64
+"""The maximum number of images whose anchors are matched for a prediction."""
+
 
 def predict_first_loss(
     loss: Callable[..., Tensor],
@@ -57,15 +60,15 @@ def predict_first_loss(
     return num_images * total / normalizer
 
 
-def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
+def log_first_loss(cfg: CfgNode, model: RetinaNet) -> float:
     """Predict the first ``loss_cls`` for a config, log it, and warn if it is too large.
 
-    The processes share a batch. The anchors are matched to the boxes of the first ``sample``
-    images that the training reads (those without objects, too, unless
+    The processes share a batch. The anchors are matched to the boxes of the first
+    ``MAX_IMAGES`` images that the training reads (those without objects, too, unless
     ``DATALOADER.FILTER_EMPTY_ANNOTATIONS``), at the first of the training scales, so that the share
     of positives is the data's own.
     """
-    anchors, positives, matched = _count_anchors(cfg, model, sample)
+    anchors, positives, matched = _count_anchors(cfg, model)
     predicted = predict_first_loss(
         model.classification_loss,
         cfg.MODEL.RETINANET.PRIOR_PROB,
@@ -99,12 +102,12 @@ def log_first_loss(cfg: CfgNode, model: RetinaNet, sample: int = 64) -> float:
     return predicted
 
 
-def _count_anchors(cfg: CfgNode, model: RetinaNet, sample: int) -> tuple[float, float, float]:
+def _count_anchors(cfg: CfgNode, model: RetinaNet) -> tuple[float, float, float]:
     """The anchors that enter the loss, the positive ones among them, and all positive anchors.
 
-    The mean over some of the images that the training reads.
+    The mean over the first images that the training reads.
     """
-    records = training_records(cfg)[:sample]
+    records = training_records(cfg)[:MAX_IMAGES]
 
     @cache
     def anchors_of(height: int, width: int) -> list[Boxes]:

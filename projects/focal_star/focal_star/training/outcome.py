@@ -16,7 +16,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 
 from focal_star import __version__
-from focal_star.evaluation.ap import METRICS
+from focal_star.evaluation.metric_names import AP_METRICS
 from focal_star.io.machine import cpu_name, package_version
 from focal_star.training.divergence import Divergence
 from focal_star.training.events import METRICS_FILE
@@ -94,7 +94,7 @@ def result_of(
     done = diverged is None
     box = getattr(trainer, "_last_eval_results", {}).get("bbox", {})
     return {
-        "metrics": {name: _finite(box.get(name)) if done else 0.0 for name in METRICS},
+        "metrics": {name: _finite(box.get(name)) if done else 0.0 for name in AP_METRICS},
         "per_class_AP": {k[3:]: _finite(v) for k, v in box.items() if k.startswith("AP-")},
         "curves": curves(Path(trainer.cfg.OUTPUT_DIR) / METRICS_FILE),
         "analysis": analysis,
@@ -134,7 +134,7 @@ def _lock() -> str:
     path = Path(sys.prefix) / "focal_star_setup.json"
     try:
         displaced = json.loads(path.read_text(encoding="utf-8"))["displaced"]
-        changes = [f"{name} {now} instead of {locked}" for name, (locked, now) in displaced.items()]
+        changes = [f"{name} {now} (locked: {locked})" for name, (locked, now) in displaced.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
     return ", ".join(changes) or "as locked"

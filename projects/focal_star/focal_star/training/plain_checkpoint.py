@@ -156,7 +156,9 @@ def plain_weights(state: dict[str, torch.Tensor], plain: CfgNode) -> dict[str, t
     model = build_model(plain).state_dict()
     missing = sorted(model.keys() - state.keys())
     if missing:
-        raise ConfigError(f"the weights lack {len(missing)} of the model's, {missing[0]} the first")
+        raise ConfigError(
+            f"the weights lack {len(missing)} of the model's parameters, for example {missing[0]}"
+        )
     return {name: _padded(name, state[name], wanted.shape) for name, wanted in model.items()}
 
 
@@ -165,7 +167,9 @@ def _padded(name: str, tensor: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         return tensor
     of_backbone = name.startswith("backbone.") and tensor.dim() == len(shape)
     if not of_backbone or any(a > b for a, b in zip(tensor.shape, shape, strict=True)):
-        raise ConfigError(f"{name} is {tuple(tensor.shape)}, and {tuple(shape)} by the config")
+        raise ConfigError(
+            f"{name} has the shape {tuple(tensor.shape)}, but the config needs {tuple(shape)}"
+        )
     fill = 1.0 if name.endswith("running_var") else 0.0
     padded = tensor.new_full(shape, fill)
     padded[tuple(slice(size) for size in tensor.shape)] = tensor
@@ -228,7 +232,7 @@ def read(weights: Path, config_file: Path | None = None) -> tuple[CfgNode, dict[
         ConfigError: one of them is not there or cannot be used.
     """
     if not weights.is_file():
-        raise ConfigError(f"{weights} is not there")
+        raise ConfigError(f"{weights} {'is not a file' if weights.exists() else 'does not exist'}")
     config_file = config_file or weights.with_name("config.yaml")
     if not config_file.is_file():
         raise ConfigError(f"{weights} has no {config_file}; name its config (--config-file)")

@@ -21,6 +21,7 @@ from detectron2.utils.events import EventStorage
 from fvcore.common.history_buffer import HistoryBuffer
 from torch import nn
 
+from focal_star.compat import count_of, set_average
 from focal_star.errors import ConfigError
 from focal_star.io.temporary import remove_abandoned
 from focal_star.random_state import random_state, set_random_state
@@ -177,8 +178,8 @@ def _check_processes(number: int, path: Path) -> None:
     now = comm.get_world_size()
     if number != now:
         raise ConfigError(
-            f"{path} is of a training with {number} processes, and this one has {now}; valid: "
-            f"{number}. Resume it with as many (--num-gpus, --num-machines), or train in a new "
+            f"{path} was written by a training run with {number} processes, but this one has "
+            f"{now}. Resume with {number} (--num-gpus, --num-machines), or train in a new "
             "OUTPUT_DIR"
         )
 
@@ -213,7 +214,7 @@ def storage_state(storage: EventStorage) -> dict[str, dict[str, Any]]:
         name: {
             "values": torch.tensor([v for v, _ in buffer.values()[-HISTORY:]], dtype=torch.float64),
             "iterations": torch.tensor([i for _, i in buffer.values()[-HISTORY:]]),
-            "count": buffer._count,
+            "count": count_of(buffer),
             "mean": buffer.global_avg(),
             "is_smoothed": storage.smoothing_hints()[name],
         }
@@ -229,7 +230,7 @@ def set_storage_state(storage: EventStorage, state: dict[str, dict[str, Any]]) -
         for value, iteration in zip(values, iterations, strict=True):
             buffer.update(value, iteration)
         storage.latest()[name] = (value, iteration)
-        buffer._count, buffer._global_avg = scalar["count"], scalar["mean"]
+        set_average(buffer, scalar["count"], scalar["mean"])
         storage.histories()[name] = buffer
         storage.smoothing_hints()[name] = scalar["is_smoothed"]
 

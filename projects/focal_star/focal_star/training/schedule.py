@@ -24,12 +24,12 @@ def scaled_to(cfg: CfgNode, processes: int) -> CfgNode:
 
 def schedule_warnings(cfg: CfgNode) -> list[str]:
     """Return one warning for each part of ``SOLVER`` that takes no effect within ``MAX_ITER``."""
-    options, found = cfg.SOLVER, []
+    options, warnings = cfg.SOLVER, []
     # With a cosine, the rate is already low after a warm-up of half the training.
     if 0 < options.MAX_ITER <= 2 * options.WARMUP_ITERS:
         rate = _highest_rate(cfg)
         if options.MAX_ITER <= options.WARMUP_ITERS or rate < options.BASE_LR / 2:
-            found.append(
+            warnings.append(
                 f"SOLVER.MAX_ITER is {options.MAX_ITER}, and SOLVER.WARMUP_ITERS is "
                 f"{options.WARMUP_ITERS}: the training ends in its warm-up or soon after it. Its "
                 f"learning rate is at most {rate:.3g}, where SOLVER.BASE_LR is "
@@ -38,11 +38,11 @@ def schedule_warnings(cfg: CfgNode) -> list[str]:
             )
     late = [step for step in options.STEPS if step > options.MAX_ITER]
     if late and options.LR_SCHEDULER_NAME == "WarmupMultiStepLR":
-        found.append(
+        warnings.append(
             f"SOLVER.STEPS has {', '.join(map(str, late))}, and SOLVER.MAX_ITER is "
             f"{options.MAX_ITER}: the learning rate is not lowered there"
         )
-    return found
+    return warnings
 
 
 def _highest_rate(cfg: CfgNode) -> float:

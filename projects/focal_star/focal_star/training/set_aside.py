@@ -37,8 +37,8 @@ def holds_training(folder: Path) -> bool:
 
 def files_of(folder: Path) -> list[Path]:
     """The files and folders of the training in a folder, in the order in which to move them."""
-    found = (path for name in FILES for path in sorted(folder.glob(name)))
-    return list(dict.fromkeys(found))
+    paths = (path for name in FILES for path in sorted(folder.glob(name)))
+    return list(dict.fromkeys(paths))
 
 
 def keep_earlier(folder: Path, copied: Path | None = None) -> Path:

@@ -43,8 +43,8 @@ def _hold(folder: Path, stack: ExitStack) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise ConfigError(
-                    f"OUTPUT_DIR is {folder}, where another training is at work; wait for its end, "
-                    "or give another OUTPUT_DIR"
+                    f"OUTPUT_DIR is {folder}, which another training run is using; wait until it "
+                    "ends, or use another OUTPUT_DIR"
                 ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:

@@ -8,7 +8,8 @@ from detectron2.data import DatasetCatalog
 
 from focal_star.data.layouts.coco import is_coco, splits_of
 from focal_star.data.registration import register_folder
-from focal_star.data.validation.checks import check_folder, dataset_sha256
+from focal_star.data.validation.checks import check_folder
+from focal_star.data.validation.description import dataset_sha256
 
 
 def rearranged(tiny, train: tuple[str, str], val: tuple[str, str]) -> None:

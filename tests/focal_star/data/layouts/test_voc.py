@@ -13,8 +13,9 @@ from PIL import Image
 from focal_star.data.layouts import voc, voc_places
 from focal_star.data.layouts.coco import splits_of
 from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import register_datasets, register_folder
-from focal_star.data.validation.checks import DatasetError, check_folder
+from focal_star.data.validation.checks import check_folder
 from focal_star.data.validation.images import ImageOptions
 from focal_star.evaluation.ap import coco_eval, essentials
 from focal_star.tools import prepare

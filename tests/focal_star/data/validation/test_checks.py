@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from focal_star.data.__main__ import main
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import KINDS, DatasetError
 from focal_star.data.validation import checks
-from focal_star.data.validation.checks import DatasetError
-from focal_star.data.validation.description import contents
+from focal_star.data.validation.annotations import BOX_TOLERANCE
+from focal_star.data.validation.description import contents, dataset_sha256, describe
 
 ROOT = Path(__file__).parents[4]
 inf, nan = float("inf"), float("nan")
@@ -24,7 +26,7 @@ inf, nan = float("inf"), float("nan")
 def test_a_sound_set_passes(tiny):
     tiny.write()
     assert checks.check_folder(tiny.folder).problems == []
-    assert [checks.check_split(split).problems for split in checks.splits_of(tiny.folder)] == [
+    assert [checks.check_split(split).problems for split in splits_of(tiny.folder)] == [
         [],
         [],
     ]
@@ -67,7 +69,7 @@ def test_the_box_tolerance_ends_where_it_says(tiny):
     box = tiny.json["train"]["annotations"][0]["bbox"] = [
         0,
         0,
-        tiny.width + checks.BOX_TOLERANCE,
+        tiny.width + BOX_TOLERANCE,
         9,
     ]
     tiny.write()
@@ -136,7 +138,7 @@ def test_all_faults_at_once_are_all_named(tiny):
 
     with pytest.raises(DatasetError) as caught:
         checks.require_valid(tiny.folder)
-    warned = checks.check_folder(tiny.folder).doubts.found
+    warned = checks.check_folder(tiny.folder).doubts.cases
     assert warned["train", "bad-segmentation"][0] == 1
     expected = Counter(
         [*box_kinds, "unknown-category", "unknown-image", "duplicate-annotation-id"]
@@ -149,7 +151,7 @@ def test_all_faults_at_once_are_all_named(tiny):
     message = str(caught.value)
     assert message.startswith(f"{sum(expected.values())} problems in the data set {tiny.folder}")
     for problem in caught.value.problems:
-        assert f"  {problem.kind} (1): {checks.KINDS[problem.kind]}" in message
+        assert f"  {problem.kind} (1): {KINDS[problem.kind]}" in message
         assert problem.message in message
 
 
@@ -182,7 +184,7 @@ def places(value: object, path: tuple = ()) -> Iterator[tuple]:
 
 def test_no_odd_value_anywhere_raises_anything_else(tiny):
     tiny.write()
-    split = checks.splits_of(tiny.folder)[0]
+    split = splits_of(tiny.folder)[0]
     sound = tiny.json["train"]
     faulty = 0
     for *parents, key in list(places(sound)):
@@ -232,7 +234,7 @@ def test_nothing_is_written_into_the_folder(tiny, broken, capsys):
     before = snapshot(tiny.folder)
     assert main(["check", str(tiny.folder)]) == int(broken)
     if not broken:
-        checks.dataset_sha256(tiny.folder)
+        dataset_sha256(tiny.folder)
     assert snapshot(tiny.folder) == before
     capsys.readouterr()
 
@@ -240,7 +242,7 @@ def test_nothing_is_written_into_the_folder(tiny, broken, capsys):
 def test_description(tiny):
     tiny.json["train"]["categories"].reverse()
     tiny.write()
-    description = checks.describe(checks.splits_of(tiny.folder)[0])
+    description = describe(splits_of(tiny.folder)[0])
     assert len(description.pop("sha256")) == 64
     assert description == {
         "conversions": [],
@@ -251,7 +253,7 @@ def test_description(tiny):
 
 def test_large_ids_are_described_as_small_ones(tiny):
     tiny.write()
-    expected = checks.describe(checks.splits_of(tiny.folder)[0])
+    expected = describe(splits_of(tiny.folder)[0])
     for content in tiny.json.values():
         for one in [*content["images"], *content["categories"]]:
             one["id"] += 2**53 - 2
@@ -261,7 +263,7 @@ def test_large_ids_are_described_as_small_ones(tiny):
             one["category_id"] += 2**53 - 2
     tiny.write()
     assert checks.check_folder(tiny.folder).problems == []
-    found = checks.describe(checks.splits_of(tiny.folder)[0])
+    found = describe(splits_of(tiny.folder)[0])
     assert found | {"sha256": ""} == expected | {"sha256": ""}
 
 
@@ -270,7 +272,7 @@ def test_large_ids_are_described_as_small_ones(tiny):
 def test_ids_that_cannot_be_kept_are_refused_by_file_and_entry(tiny, key, wrong):
     tiny.json["train"][key][1]["id"] = wrong
     tiny.write()
-    first = checks.check_splits(*checks.splits_of(tiny.folder)).problems[0]
+    first = checks.check_splits(*splits_of(tiny.folder)).problems[0]
     assert first.kind == "not-coco"
     assert first.message.startswith(f"instances_train.json: {key}[1] (")
     assert f"id must be an integer from 0 to 2^63 - 1; got {wrong!r}" in first.message
@@ -279,21 +281,21 @@ def test_ids_that_cannot_be_kept_are_refused_by_file_and_entry(tiny, key, wrong)
 
 def test_fingerprint_is_of_the_content(tiny, tmp_path):
     tiny.write()
-    fingerprints = [checks.dataset_sha256(tiny.folder)]
+    fingerprints = [dataset_sha256(tiny.folder)]
     twin = type(tiny)(tmp_path / "elsewhere")
     twin.write()
-    assert checks.dataset_sha256(twin.folder) == fingerprints[0]
+    assert dataset_sha256(twin.folder) == fingerprints[0]
     (tiny.images / "not listed.png").write_bytes(b"1")
-    assert checks.dataset_sha256(tiny.folder) == fingerprints[0]
+    assert dataset_sha256(tiny.folder) == fingerprints[0]
 
     with (tiny.images / "d.jpg").open("ab") as file:
         file.write(b"\0")
-    fingerprints.append(checks.dataset_sha256(tiny.folder))
+    fingerprints.append(dataset_sha256(tiny.folder))
     tiny.json["train"]["annotations"][0]["bbox"][0] += 1
     tiny.write()
-    fingerprints.append(checks.dataset_sha256(tiny.folder))
+    fingerprints.append(dataset_sha256(tiny.folder))
     (tiny.images / "a.png").write_bytes((tiny.images / "c.png").read_bytes())
-    fingerprints.append(checks.dataset_sha256(tiny.folder))
+    fingerprints.append(dataset_sha256(tiny.folder))
     assert len(set(fingerprints)) == 4
 
 
@@ -312,7 +314,7 @@ def test_command_line(tiny):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ok: ")
     assert "train: 2 images, 3 instances (1 crowd), 2 categories" in done.stdout
-    assert checks.dataset_sha256(tiny.folder) in done.stdout
+    assert dataset_sha256(tiny.folder) in done.stdout
 
     # A name that the terminal cannot show must not turn the answer into a traceback.
     tiny.json["val"]["images"][1]["file_name"] = "猫.jpg"
@@ -342,7 +344,7 @@ def test_what_passes_is_what_detectron2_loads(tiny):
     )
     tiny.save_image("turned.jpg", orientation=6)
     tiny.write()
-    split = checks.splits_of(tiny.folder)[0]
+    split = splits_of(tiny.folder)[0]
     assert checks.check_split(split).problems == []
     records = coco.load_coco_json(str(split.annotation_file), str(split.image_root))
     assert [len(record["annotations"]) for record in records] == [1, 2, 0]
@@ -360,8 +362,8 @@ def test_real_data_passes(name, train, val):
     if not folder.is_dir():
         pytest.skip(f"the data set {name} is not beside this checkout, in ../shared/data")
     assert checks.check_folder(folder).problems == []
-    for split, counts in zip(checks.splits_of(folder), (train, val), strict=True):
-        facts = checks.describe(split)
+    for split, counts in zip(splits_of(folder), (train, val), strict=True):
+        facts = describe(split)
         assert counts == tuple(
             facts[f"num_{noun}"] for noun in ("images", "instances", "categories")
         )

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from focal_star.data.layouts.coco import splits_of
+from focal_star.data.layouts.problems import KINDS
 from focal_star.data.validation import checks
 
 Break = Callable[[Any], Any]
@@ -128,7 +130,12 @@ for name, content, kind, words in [
     ("json_byte_order_mark", b"\xef\xbb\xbf{}", "not-json", "BOM"),
     ("json_too_deep", b"[" * 200_000, "not-json", "nested too deeply"),
     ("json_100_levels", b'{"info": ' + b"[" * 100 + b"]" * 100 + b"}", "not-json", "too deeply"),
-    ("json_key_twice", b'{"images": [], "images": []}', "not-json", "'images' is there twice"),
+    (
+        "json_key_twice",
+        b'{"images": [], "images": []}',
+        "not-json",
+        "duplicate key 'images'",
+    ),
     ("json_utf_16", '{"images": []}'.encode("utf-16"), "not-json", "not UTF-8"),
     ("json_too_many_digits", b"9" * 10_000, "not-json", "digits"),
     ("json_list", b"[1, 2]", "not-coco", "must be an object, got [1, 2]"),
@@ -292,7 +299,7 @@ def test_every_fault_is_named(tiny, name):
     if afterwards is not None:
         afterwards()
     # A folder may have some of these, which are made plain; what Detectron2 knows may not.
-    problems = checks.check_splits(*checks.splits_of(tiny.folder)).problems
+    problems = checks.check_splits(*splits_of(tiny.folder)).problems
     messages = [problem.message for problem in problems if problem.kind == kind]
     assert any(all(word in message for word in words) for message in messages), problems
 
@@ -300,4 +307,4 @@ def test_every_fault_is_named(tiny, name):
 def test_every_kind_has_a_fault():
     of_layouts = {"not-voc", "not-yolo", "not-cvat", "not-fiftyone"}  # these have their own tests
     of_others = of_layouts | {"normalised-boxes", "corners", "no-copy"}
-    assert {kind for _, kind, _ in FAULTS.values()} == set(checks.KINDS) - of_others
+    assert {kind for _, kind, _ in FAULTS.values()} == set(KINDS) - of_others

@@ -10,6 +10,7 @@ from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from focal_star.data.__main__ import main
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.mapper import build_train_mapper
 from focal_star.data.registration import register_datasets
 from focal_star.data.validation import checks
@@ -117,7 +118,7 @@ def test_a_bit_depth_that_is_too_small_is_refused_before_a_training(tiny, tiny_c
     write_png(tiny.images / "c.png", sixteen_bits(4095))
     tiny.write()
     tiny_cfg.DATASETS.FOLDER, tiny_cfg.INPUT.BIT_DEPTH = str(tiny.folder), 10
-    with pytest.raises(checks.DatasetError) as caught:
+    with pytest.raises(DatasetError) as caught:
         register_datasets(tiny_cfg)
     words = r"'c.png' cannot be decoded.* 4095, which needs more than 10 bits"
     assert re.search(words, str(caught.value))

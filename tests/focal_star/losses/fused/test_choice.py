@@ -6,7 +6,8 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
-from focal_star.config import ConfigError, load_config
+from focal_star.config import load_config
+from focal_star.errors import ConfigError
 from focal_star.losses import LOSSES, focal, focal_star_loss, fused
 from focal_star.losses.fused import FORMS, FUSED, fused_or_none
 from focal_star.losses.fused.forms import in_blocks

@@ -11,7 +11,8 @@ import torch
 from detectron2.modeling import build_model
 from PIL import Image
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.io.image_files import PhotographError, read_photograph
 from focal_star.tools import detector
 from focal_star.tools.demo import __main__ as demo
@@ -212,7 +213,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
     path = save_checkpoint(tmp_path / "a")
     config = path.with_name("config.yaml")
     config.write_text(re.sub(r"NUM_SCALES: 3", "NUM_SCALES: 1", config.read_text()))
-    with pytest.raises(ConfigError, match=r"does not fill the model .*: head\.cls_score"):
+    with pytest.raises(ConfigError, match=r"does not match the model .*: head\.cls_score"):
         detector.load_detector(path, None, 0.5)
     checkpoints.write(path, {"model": {"backbone": torch.zeros(3)}})
     with pytest.raises(ConfigError, match="has no head of RetinaNet"):
@@ -312,7 +313,7 @@ def mistakes(images: Path, checkpoint: Path) -> dict[str, tuple[list[str], str]]
         "too many": (["--images", str(images), *weights, *[str(checkpoint)] * 16], "the max is 16"),
         "two bad ones": (
             ["--images", str(images), "--weights", "/a.pth", "/b.pth"],
-            "/a.pth is not there\n  /b.pth is not there",
+            "/a.pth does not exist\n  /b.pth does not exist",
         ),
         "the output": (
             ["--images", str(images), *weights, "--output", str(images)],

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from focal_star.config import CONFIGS, ConfigError, load_config
+from focal_star.config import CONFIGS, load_config
+from focal_star.errors import ConfigError
 from focal_star.tools.doctor import requirements
 from focal_star.tools.doctor.findings import FAULT, OK, WARNING, Finding
 from focal_star.training import initial_weights

@@ -139,7 +139,7 @@ def test_what_a_format_does_not_take_is_said(checkpoint, tmp_path, capsys, monke
     assert run(checkpoint, "--format", "onnx") == 2
     assert "pip install -e '.[onnx]'" in capsys.readouterr().err
     assert run(tmp_path / "none.pth", "--format", "onnx") == 2
-    assert "none.pth is not there" in capsys.readouterr().err
+    assert "none.pth does not exist" in capsys.readouterr().err
 
 
 def test_what_torch_cannot_write_is_said(checkpoint, monkeypatch):

@@ -55,8 +55,8 @@ def splits_of(folder: Path | str) -> tuple[Split, Split]:
     if all(holds(split.annotation_file.exists) for split in ours):
         return ours
     for pairs in _layouts(folder):
-        found = [(file, roots) for file, roots in pairs if holds(file.exists)]
-        if found:
+        existing = [(file, roots) for file, roots in pairs if holds(file.exists)]
+        if existing:
             train, val = (
                 Split(name, file, _first_folder(*roots), folder)
                 for name, (file, roots) in zip(("train", "val"), pairs, strict=True)
@@ -136,11 +136,11 @@ def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
 
 def _pick(train: list[Place], val: list[Place]) -> tuple[Place, Place]:
     """The first places of each split that exist; the first of all where none does."""
-    one, other = (
+    first_train, first_val = (
         next((place for place in places if holds(place[0].exists)), places[0])
         for places in (train, val)
     )
-    return one, other
+    return first_train, first_val
 
 
 def _names_there(folder: Path, names: tuple[str, ...]) -> list[str]:
@@ -150,9 +150,9 @@ def _names_there(folder: Path, names: tuple[str, ...]) -> list[str]:
         there = sorted(os.listdir(folder))
     except (OSError, ValueError):
         there = []
-    found = [name for one in names for name in there if name.lower() == one]
+    present = [name for lower in names for name in there if name.lower() == lower]
     missing = "valid" if names is HELD_OUT_NAMES else names[0]
-    return [*found, missing]
+    return [*present, missing]
 
 
 def _beside(folder: Path, file: str) -> Place:
@@ -187,12 +187,12 @@ def _years(annotations: Path) -> list[str]:
         names = set(os.listdir(annotations))
     except (OSError, ValueError):
         return []
-    found = {
+    years = {
         match[1]
         for name in names
         if (match := re.fullmatch(r"instances_(?:train|val)(\d*)\.json", name))
     }
-    return sorted(found, key=lambda year: (_has_both(names, year), year))
+    return sorted(years, key=lambda year: (_has_both(names, year), year))
 
 
 def _has_both(names: set[str], year: str) -> bool:

@@ -8,7 +8,7 @@ doubtful in it becomes a warning, and everything else is left to the check.
 
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,11 @@ def make_plain(dataset: Dataset, links: bool) -> None:
     changed = False
     for content in parts.values():
         for name in _KEYS:
-            for entry in _entries(content, name):
+            for entry in entries_of(content, name):
                 changed |= _plain_values(entry, name)
     changed |= _map_ids(parts, dataset.doubts)
     for split, content in parts.items():
-        for number, entry in enumerate(_entries(content, "annotations")):
+        for number, entry in enumerate(entries_of(content, "annotations")):
             changed |= _plain_annotation(entry, split, number, dataset.doubts)
         changed |= _turn_boxes(content, split, dataset.doubts)
     changed |= _drop_root_category(parts, dataset.doubts)
@@ -69,11 +69,10 @@ def make_plain(dataset: Dataset, links: bool) -> None:
         _convert(dataset, parts, files)
 
 
-def _entries(content: dict, key: str) -> Iterator[dict]:
+def entries_of(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in a list of an annotation file, whose content may be any JSON."""
     entries = content.get(key)
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict):
-            yield entry
+    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
 def _plain_values(entry: dict, part: str) -> bool:
@@ -94,7 +93,7 @@ def _map_ids(parts: dict[str, dict], doubts: Doubts) -> bool:
     """Number ids anew that are texts or too large, of images by split and of categories in both."""
     changed = False
     for split, content in parts.items():
-        images, annotations = (list(_entries(content, key)) for key in ("images", "annotations"))
+        images, annotations = (entries_of(content, key) for key in ("images", "annotations"))
         if annotations and not any("id" in entry for entry in annotations):
             for number, entry in enumerate(annotations, start=1):
                 entry["id"] = number
@@ -102,8 +101,10 @@ def _map_ids(parts: dict[str, dict], doubts: Doubts) -> bool:
             changed = True
         changed |= _renumber(images, [(annotations, "image_id")], [split], "image", doubts)
         changed |= _renumber(annotations, [], [split], "annotation", doubts)
-    categories = [entry for content in parts.values() for entry in _entries(content, "categories")]
-    users = [(list(_entries(content, "annotations")), "category_id") for content in parts.values()]
+    categories = [
+        entry for content in parts.values() for entry in entries_of(content, "categories")
+    ]
+    users = [(entries_of(content, "annotations"), "category_id") for content in parts.values()]
     return _renumber(categories, users, list(parts), "category", doubts) or changed
 
 
@@ -204,14 +205,14 @@ def _turn_boxes(content: dict, split: str, doubts: Doubts) -> bool:
     """Replace the boxes that CVAT exports before their rotation by the upright ones around them."""
     rotated = [
         (number, entry, degrees)
-        for number, entry in enumerate(_entries(content, "annotations"))
+        for number, entry in enumerate(entries_of(content, "annotations"))
         if (degrees := _rotation(entry)) and is_box(entry.get("bbox"))
     ]
     if not rotated:
         return False
     size_of = {
         _hashable(image.get("id")): (image["width"], image["height"])
-        for image in _entries(content, "images")
+        for image in entries_of(content, "images")
         if are_finite([image.get("width"), image.get("height")])
     }
     for number, entry, degrees in rotated:
@@ -285,11 +286,11 @@ def _drop_root_category(parts: dict[str, dict], doubts: Doubts) -> bool:
     used = {
         _hashable(entry.get("category_id"))
         for content in parts.values()
-        for entry in _entries(content, "annotations")
+        for entry in entries_of(content, "annotations")
     }
     changed = False
     for split, content in parts.items():
-        categories = list(_entries(content, "categories"))
+        categories = entries_of(content, "categories")
         for root in categories:
             others = [entry for entry in categories if entry is not root]
             if (
@@ -310,11 +311,11 @@ def _find_files(
     dataset: Dataset, parts: dict[str, dict], links: bool
 ) -> dict[tuple[str, int], Path]:
     """(split, position in the list of images) -> the file, where its name is spelt otherwise."""
-    found = {}
+    files = {}
     below = ImageFolder(dataset.folder)
     splits = dict.fromkeys(dataset.splits)  # one and the same where they are yet to be divided
     for split in splits:
-        for number, entry in enumerate(_entries(parts.get(split.name, {}), "images")):
+        for number, entry in enumerate(entries_of(parts.get(split.name, {}), "images")):
             name = entry.get("file_name")
             if not isinstance(name, str) or not name or "\0" in name:
                 continue
@@ -324,18 +325,18 @@ def _find_files(
             if is_there and leads_out:
                 continue  # which is reported
             if is_there and links and (target := linked_text(path)) is not None:
-                found[split.name, number] = target
+                files[split.name, number] = target
             elif is_there and not os.path.isabs(name):
                 continue
             elif is_there and path.is_relative_to(dataset.folder):
-                found[split.name, number] = path
+                files[split.name, number] = path
             elif leads_out or not holds(path.is_symlink):  # a link to nothing is reported as such
                 place = below.find(name, split.image_root, split.name if len(splits) > 1 else "")
                 if place is not None:
-                    found[split.name, number] = file = dataset.folder / place
+                    files[split.name, number] = file = dataset.folder / place
                     if not is_as_named(file, name, split.image_root):
                         dataset.doubts.add(split.name, "name-found", shown(name))
-    return found
+    return files
 
 
 def _convert(dataset: Dataset, parts: dict[str, dict], files: dict[tuple[str, int], Path]) -> None:
@@ -345,7 +346,7 @@ def _convert(dataset: Dataset, parts: dict[str, dict], files: dict[tuple[str, in
         roots |= {dataset.folder, *(path.parent for path in files.values())}
     root = Path(os.path.commonpath(roots))
     for split in dataset.splits:
-        for number, entry in enumerate(_entries(parts.get(split.name, {}), "images")):
+        for number, entry in enumerate(entries_of(parts.get(split.name, {}), "images")):
             name = entry.get("file_name")
             path = files.get((split.name, number))
             if path is None and isinstance(name, str) and name and not os.path.isabs(name):

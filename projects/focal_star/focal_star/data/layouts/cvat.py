@@ -46,87 +46,128 @@ def convert(folder: Path | str) -> Dataset:
     assert file is not None, folder
     dataset = converted(folder, folder)
     dataset.contents = {"train": None, "val": None}
-
-    def add(split: str, kind: str, text: str) -> None:
-        dataset.problems.append(Problem(split, kind, f"{file}: {text}"))
-
     try:
-        root = parse_xml(folder / file)
-        if root.tag != "annotations":
-            raise ValueError(f"its root must be <annotations>, and is <{root.tag[:100]}>")
-        if root.find("track") is not None:
-            raise ValueError(
-                "it has the tracks of a video; export it as CVAT for images 1.1, or as COCO 1.0"
-            )
+        root = _root(folder / file)
     except (OSError, ValueError) as error:
-        add("both", "not-cvat", getattr(error, "strerror", None) or str(error))
+        text = f"{file}: {getattr(error, 'strerror', None) or error}"
+        dataset.problems.append(Problem("both", "not-cvat", text))
         return dataset
     elements = root.findall("image")
-    subsets = [element.get("subset", "") for element in elements]
-    split_of = splits_by_name(subsets)
+    split_of = splits_by_name(element.get("subset", "") for element in elements)
     dataset.doubts.note_unused(split_of)
-    search = ImageFolder(folder)
-    places = (folder / "images", folder / "data")
-    image_root = next((place for place in places if holds(place.is_dir)), folder)
-    contents: dict[str, dict[str, Any]] = {
-        split: {"images": [], "annotations": []} for split in dataset.contents
-    }
-    names: dict[str, None] = {}
+    images = _Images(file, dataset)
     for number, element in enumerate(elements):
-        split = split_of.get(subsets[number]) if split_of else "train"
+        subset = element.get("subset", "")
+        split = split_of.get(subset) if split_of else "train"
         if split is None:
-            add("both", "not-cvat", f"image {number}: its subset {shown(element.get('subset'))} is "
-                f"neither of {', '.join(TRAIN_NAMES + HELD_OUT_NAMES)}")  # fmt: skip
-        if not split:
-            continue
-        content, place = contents[split], f"{file}: image {number}"
+            images.refuse("both", "not-cvat", f"image {number}: its subset "
+                f"{shown(element.get('subset'))} is neither of "
+                f"{', '.join(TRAIN_NAMES + HELD_OUT_NAMES)}")  # fmt: skip
+        if split:
+            images.add(number, element, split, subset)
+    for element in root.findall("meta//labels/label/name"):  # also those without an object
+        if name := (element.text or "").strip():
+            images.categories.setdefault(name)
+    number_categories(images.contents, dict.fromkeys(images.categories, file))
+    dataset.contents = dict(images.contents)
+    if not split_of:
+        divide(dataset)
+    return dataset
+
+
+def _root(path: Path) -> ElementTree.Element:
+    """The root of an annotation file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not one of CVAT for images.
+    """
+    root = parse_xml(path)
+    if root.tag != "annotations":
+        raise ValueError(f"its root must be <annotations>, and is <{root.tag[:100]}>")
+    if root.find("track") is not None:
+        raise ValueError(
+            "it has the tracks of a video; export it as CVAT for images 1.1, or as COCO 1.0"
+        )
+    return root
+
+
+class _Images:
+    """The images of an annotation file, as they are converted.
+
+    Attributes:
+        contents: split -> its images and annotations in COCO's format, without categories.
+        categories: the names of the categories, in the order in which they are met.
+    """
+
+    def __init__(self, file: str, dataset: Dataset):
+        self.contents: dict[str, dict[str, Any]] = {
+            split: {"images": [], "annotations": []} for split in dataset.contents
+        }
+        self.categories: dict[str, None] = {}
+        self._file, self._dataset, self._folder = file, dataset, dataset.folder
+        self._search = ImageFolder(self._folder)
+        places = (self._folder / "images", self._folder / "data")
+        self._image_root = next((place for place in places if holds(place.is_dir)), self._folder)
+
+    def refuse(self, split: str, kind: str, text: str) -> None:
+        self._dataset.problems.append(Problem(split, kind, f"{self._file}: {text}"))
+
+    def add(self, number: int, element: ElementTree.Element, split: str, subset: str) -> None:
+        """Add an image to a split, with its objects."""
         name = element.get("name", "")
-        expected = folder / "images" / subsets[number]
-        # CVAT names the frames of a video without the suffix that it gives their files.
-        found = search.find(name, expected) or search.find(f"{name}.png", expected)
-        if found is None:
-            add(split, "missing-image", f"image {number}: {shown(name)} is not in the folder")
-            continue
-        image = folder / found
-        if not any(is_as_named(path, name, image_root) for path in (image, image.with_suffix(""))):
-            dataset.doubts.add(split, "name-found", shown(name))
+        file_name = self._file_name(name, subset)
+        if file_name is None:
+            self.refuse(split, "missing-image", f"image {number}: {shown(name)} is not in the "
+                "folder")  # fmt: skip
+            return
+        image = self._folder / file_name
+        spellings = (image, image.with_suffix(""))
+        if not any(is_as_named(path, name, self._image_root) for path in spellings):
+            self._dataset.doubts.add(split, "name-found", shown(name))
         try:
             width, height = (_side(element.get(side, "")) for side in ("width", "height"))
         except ValueError as error:
-            add(split, "not-cvat", f"image {number} ({shown(name)}): {error}")
-            continue
-        image_id = len(content["images"]) + 1
-        content["images"].append(
-            {"id": image_id, "file_name": found, "width": width, "height": height, SOURCE: place}
+            self.refuse(split, "not-cvat", f"image {number} ({shown(name)}): {error}")
+            return
+        images, place = self.contents[split]["images"], f"{self._file}: image {number}"
+        image_id = len(images) + 1
+        images.append(
+            {"id": image_id, "file_name": file_name, "width": width, "height": height}
+            | {SOURCE: place}
         )
         for child in element:
             if child.tag in IGNORED_TAGS:
                 continue
-            where = f"image {number} ({shown(name)}): <{child.tag[:100]}>"
             try:
-                label, box = _object(child, (width, height))
+                category, box = _object(child, (width, height))
             except ValueError as error:
-                add(split, "not-cvat", f"{where}: {error}")
+                where = f"image {number} ({shown(name)}): <{child.tag[:100]}>"
+                self.refuse(split, "not-cvat", f"{where}: {error}")
                 continue
-            names.setdefault(label)
-            content["annotations"].append(
-                {
-                    "id": len(content["annotations"]) + 1,
-                    "image_id": image_id,
-                    "category": label,
-                    "bbox": box,
-                    "iscrowd": 0,
-                    SOURCE: place,
-                }
-            )
-    for element in root.findall("meta//labels/label/name"):  # also those without an object
-        if name := (element.text or "").strip():
-            names.setdefault(name)
-    number_categories(contents, dict.fromkeys(names, file))
-    dataset.contents = dict(contents)
-    if not split_of:
-        divide(dataset)
-    return dataset
+            self._add_object(split, image_id, category, box, place)
+
+    def _file_name(self, name: str, subset: str) -> str | None:
+        """The path of an image below the folder; None where it is not there."""
+        expected = self._folder / "images" / subset
+        # CVAT names the frames of a video without the suffix that it gives their files.
+        return self._search.find(name, expected) or self._search.find(f"{name}.png", expected)
+
+    def _add_object(
+        self, split: str, image_id: int, category: str, box: list[float], place: str
+    ) -> None:
+        self.categories.setdefault(category)
+        annotations = self.contents[split]["annotations"]
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category": category,
+                "bbox": box,
+                "iscrowd": 0,
+                SOURCE: place,
+            }
+        )
 
 
 def _side(text: str) -> int:

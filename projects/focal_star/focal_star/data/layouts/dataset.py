@@ -99,15 +99,14 @@ class Dataset:
                 write_whole(path, text)
 
 
-def converted(folder: Path, image_root: Path, bounds: Path | None = None) -> Dataset:
+def converted(folder: Path, image_root: Path) -> Dataset:
     """An empty data set that a reader of another layout fills.
 
     Args:
-        folder: the folder that was given.
+        folder: the folder that was given, which no link may lead out of.
         image_root: the folder that every ``file_name`` is relative to.
-        bounds: the folder that no link may lead out of; None for ``folder``.
     """
-    train, val = (Split(name, Path(name), image_root, bounds or folder) for name in SPLITS)
+    train, val = (Split(name, Path(name), image_root, folder) for name in SPLITS)
     return Dataset(folder, (train, val))
 
 

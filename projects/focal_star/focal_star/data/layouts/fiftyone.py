@@ -66,7 +66,7 @@ def convert(folder: Path | str) -> Dataset:
     contents: dict[str, dict[str, Any]] = {
         split: {"images": [], "annotations": []} for split in dataset.contents
     }
-    search, names = ImageFolder(folder), dict[str, None]()
+    search, categories = ImageFolder(folder), dict[str, None]()
     for place, name, tags, objects in entries:
         place = f"{file.name}: {place}"
         splits = {split_of[tag] for tag in tags if tag in split_of} if split_of else {"train"}
@@ -77,45 +77,76 @@ def convert(folder: Path | str) -> Dataset:
         (split,) = splits
         if not split:
             continue
-        found = search.find(name, folder / "data", split if split_of else "")
-        try:
-            if found is None:
-                raise PhotographError(f"{shown(name)} is not in the folder")
-            width, height = upright_size(folder / found)
-        except PhotographError as error:
-            kind = "missing-image" if found is None else "broken-image"
-            dataset.problems.append(Problem(split, kind, f"{place}: {error}"))
+        file_name = search.find(name, folder / "data", split if split_of else "")
+        size = _size(dataset, split, place, name, file_name)
+        if file_name is None or size is None:
             continue
-        if not is_as_named(folder / found, name, folder / "data"):
-            dataset.doubts.add(split, "name-found", shown(name))
-        of_split = contents[split]
-        image = {"id": len(of_split["images"]) + 1, "file_name": found, SOURCE: place}
-        of_split["images"].append(image | {"width": width, "height": height})
-        for number, one in enumerate(objects):
-            label, box = one.get("label"), one.get("bounding_box") or []
-            if not (isinstance(label, str) and label and are_finite(box) and len(box) == 4):
-                text = (
-                    f"{place}: object {number} must have a label and four finite numbers as its "
-                    f"bounding_box, got {shown(one)}"
-                )
-                dataset.problems.append(Problem(split, "not-fiftyone", text))
-                continue
-            names.setdefault(label)
-            of_split["annotations"].append(
+        images, annotations = contents[split]["images"], contents[split]["annotations"]
+        image = {"id": len(images) + 1, "file_name": file_name, SOURCE: place}
+        images.append(image | {"width": size[0], "height": size[1]})
+        for where, label, box in _boxes(dataset, split, place, objects):
+            categories.setdefault(label)
+            annotations.append(
                 {
-                    "id": len(of_split["annotations"]) + 1,
+                    "id": len(annotations) + 1,
                     "image_id": image["id"],
                     "category": label,
-                    "bbox": [round(v * (width, height)[n % 2], 4) for n, v in enumerate(box)],
+                    "bbox": [round(v * size[n % 2], 4) for n, v in enumerate(box)],
                     "iscrowd": 0,
-                    SOURCE: f"{place}: object {number}",
+                    SOURCE: where,
                 }
             )
-    number_categories(contents, dict.fromkeys(names, file.name))
+    number_categories(contents, dict.fromkeys(categories, file.name))
     dataset.contents = dict(contents)
     if not split_of:
         divide(dataset)
     return dataset
+
+
+def _size(
+    dataset: Dataset, split: str, place: str, name: str, file_name: str | None
+) -> tuple[int, int] | None:
+    """(width, height) of an image, px; None with a problem where it cannot be read.
+
+    Args:
+        dataset: the data set, for what is doubtful and for problems.
+        split: the split of the image.
+        place: the sample of the image in the annotation file.
+        name: the image's name there.
+        file_name: its path below the data set's folder; None where it is not there.
+    """
+    folder = dataset.folder
+    try:
+        if file_name is None:
+            raise PhotographError(f"{shown(name)} is not in the folder")
+        size = upright_size(folder / file_name)
+    except PhotographError as error:
+        kind = "missing-image" if file_name is None else "broken-image"
+        dataset.problems.append(Problem(split, kind, f"{place}: {error}"))
+        return None
+    if not is_as_named(folder / file_name, name, folder / "data"):
+        dataset.doubts.add(split, "name-found", shown(name))
+    return size
+
+
+def _boxes(
+    dataset: Dataset, split: str, place: str, objects: list[dict[str, Any]]
+) -> Iterator[tuple[str, str, list[float]]]:
+    """The place in the file, label and bounding box of each object that has both.
+
+    The others become problems of the data set.
+    """
+    for number, entry in enumerate(objects):
+        where = f"{place}: object {number}"
+        label, box = entry.get("label"), entry.get("bounding_box") or []
+        if isinstance(label, str) and label and are_finite(box) and len(box) == 4:
+            yield where, label, box
+            continue
+        text = (
+            f"{where} must have a label and four finite numbers as its bounding_box, got "
+            f"{shown(entry)}"
+        )
+        dataset.problems.append(Problem(split, "not-fiftyone", text))
 
 
 Entry = tuple[str, str, list[str], list[dict[str, Any]]]
@@ -128,8 +159,8 @@ def _samples(content: dict[str, Any]) -> Iterator[Entry]:
         raise _FiftyOneError(f"samples must be a list of objects, got {shown(samples)}")
     fields = {
         key: None
-        for one in samples
-        for key, value in one.items()
+        for sample in samples
+        for key, value in sample.items()
         if isinstance(value, dict) and value.get("_cls") in ("Detections", "Detection")
     }
     if "ground_truth" not in fields and len(fields) != 1:
@@ -138,8 +169,12 @@ def _samples(content: dict[str, Any]) -> Iterator[Entry]:
             "export the right one as fo.types.COCODetectionDataset"
         )
     field = "ground_truth" if "ground_truth" in fields else next(iter(fields))
-    for number, one in enumerate(samples):
-        name, tags, value = one.get("filepath"), one.get("tags") or [], one.get(field) or {}
+    for number, sample in enumerate(samples):
+        name, tags, value = (
+            sample.get("filepath"),
+            sample.get("tags") or [],
+            sample.get(field) or {},
+        )
         if not (isinstance(name, str) and isinstance(tags, list) and isinstance(value, dict)):
             raise _FiftyOneError(
                 f"samples[{number}] must have a filepath, a list of tags and detections"

@@ -50,19 +50,19 @@ class ImageFolder:
             for start in range(len(parts)):
                 tail = parts[start:]
                 dropped = [] if of_server else parts[:start]
-                found = [
+                paths = [
                     path
                     for path in self._of_tail(tail)
                     if not self._is_another(path, dropped, tail, is_absolute, preferred, split)
                 ]
-                if len(found) > 1:
-                    found = [f for f in found if (self.folder / f).parent == preferred] or [
-                        f for f in found if _key(self.folder / f).endswith(
+                if len(paths) > 1:
+                    paths = [f for f in paths if (self.folder / f).parent == preferred] or [
+                        f for f in paths if _key(self.folder / f).endswith(
                             _key(preferred.joinpath(*tail)))
                     ]  # fmt: skip
-                if len(found) == 1:
-                    return found[0]
-                if len(found) > 1:
+                if len(paths) == 1:
+                    return paths[0]
+                if len(paths) > 1:
                     return None
         return None
 
@@ -96,32 +96,33 @@ class ImageFolder:
         folders = [_key(part) for part in path.split("/")[: -len(tail)]]
         dropped = [_key(part) for part in dropped]
         is_doubled = dropped[-1:] == [_key(tail[0])]  # such as images/images/
-        own_folders = {"/".join((*folders, *dropped[-1:])), "/".join(dropped)}
-        if dropped and not is_doubled and own_folders & self._folders:
+        named_folders = {"/".join((*folders, *dropped[-1:])), "/".join(dropped)}
+        if dropped and not is_doubled and named_folders & self._folders:
             return True  # the name's own folder is there, and the file is not in it
         expected = _key(os.path.relpath(preferred, self.folder)).split("/")
         if folders == expected[: len(folders)]:
             return False  # it is in the expected folder, or in one that this one is in
-        own = kinds_of_splits(expected)
-        has_own_folder = bool(own) and holds(preferred.is_dir)
-        own = own or {split}
-        has_own_folder |= bool(own & self._splits)
+        expected_splits = kinds_of_splits(expected)
+        has_folder_of_split = bool(expected_splits) and holds(preferred.is_dir)
+        expected_splits = expected_splits or {split}
+        has_folder_of_split |= bool(expected_splits & self._splits)
         kinds = kinds_of_splits([*folders, *tail[:-1]])
-        if has_own_folder and kinds and kinds.isdisjoint(own):
+        if has_folder_of_split and kinds and kinds.isdisjoint(expected_splits):
             return True  # it is in the folder of another split
         if is_absolute and len(self._folders_with_images) == 1:
             return False  # all images are together, in a folder with another name than there
         names_folder = not set(USUAL_FOLDERS).issuperset(dropped)
         return names_folder and not all(
-            folder in USUAL_FOLDERS or kinds_of_splits([folder]) & own for folder in folders
+            folder in USUAL_FOLDERS or kinds_of_splits([folder]) & expected_splits
+            for folder in folders
         )
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        paths: dict[str, list[str]] = {}
         for path in images_below(self.folder):
-            found.setdefault(_key(os.path.basename(path)), []).append(path)
-        return found
+            paths.setdefault(_key(os.path.basename(path)), []).append(path)
+        return paths
 
     @cached_property
     def _folders(self) -> set[str]:
@@ -160,13 +161,13 @@ class Names:
     def by_key(self, folder: Path) -> dict[str, list[str]]:
         """The names in a folder, by what is equal in those that count as equal."""
         if folder not in self._of_folder:
-            found: dict[str, list[str]] = {}
+            names_of: dict[str, list[str]] = {}
             try:
                 for name in sorted(os.listdir(folder)):
-                    found.setdefault(_key(name), []).append(name)
+                    names_of.setdefault(_key(name), []).append(name)
             except (OSError, ValueError):
-                found = {}
-            self._of_folder[folder] = found
+                names_of = {}
+            self._of_folder[folder] = names_of
         return self._of_folder[folder]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 from typing import Any
 
+from focal_star.data.layouts.coco_values import entries_of
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import Doubts
 from focal_star.data.layouts.split import SPLITS, kinds_of_splits, splits_by_name
@@ -25,11 +26,11 @@ def divide(dataset: Dataset) -> None:
     content = dataset.contents["train"]
     images = [
         (str(image.get("file_name")), image["id"])
-        for image in _entries(content, "images")
+        for image in entries_of(content, "images")
         if _is_id(image.get("id"))
     ]
     annotated = {
-        e["image_id"] for e in _entries(content, "annotations") if _is_id(e.get("image_id"))
+        e["image_id"] for e in entries_of(content, "annotations") if _is_id(e.get("image_id"))
     }
     doubts = dataset.doubts
     split_of = _by_folder(images, annotated, doubts) or _by_hash(images, doubts)
@@ -37,7 +38,7 @@ def divide(dataset: Dataset) -> None:
         dataset.contents[split] = content | {
             key: [
                 entry
-                for entry in _entries(content, key)
+                for entry in entries_of(content, key)
                 if split_of.get(entry[name] if _is_id(entry.get(name)) else "", "train") == split
             ]
             for key, name in (("images", "id"), ("annotations", "image_id"))
@@ -56,7 +57,9 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
     kind_of = {folder: " ".join(sorted(kinds_of_splits([folder]))) for folder in folder_of.values()}
     of_kind = splits_by_name(kind_of.values())
     split_of = {folder: of_kind.get(kind, "") for folder, kind in kind_of.items()}
-    if not set(SPLITS) <= {split_of[folder_of[name]] for name, one in images if one in annotated}:
+    if not set(SPLITS) <= {
+        split_of[folder_of[name]] for name, image_id in images if image_id in annotated
+    }:
         return {}
     doubts.note_unused(split_of)
     for split in SPLITS:
@@ -68,7 +71,7 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
 def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
     """Id of an image -> its split."""
     ranked = sorted(
-        ((_number(name), image_id) for name, image_id in images), key=lambda one: one[0]
+        ((_number(name), image_id) for name, image_id in images), key=lambda pair: pair[0]
     )
     chosen = {image_id for number, image_id in ranked if number % VAL_SHARE == 0}
     if len(images) > 1:
@@ -82,11 +85,6 @@ def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
         "video, split them yourself",
     )
     return dict.fromkeys(chosen, "val")
-
-
-def _entries(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    entries = content.get(key)
-    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
 def _is_id(value: Any) -> bool:

@@ -7,12 +7,9 @@ from typing import Any
 
 from focal_star.data.layouts.dataset import FileState, stamp_of
 from focal_star.data.layouts.problems import Problem
-from focal_star.io.json_text import without_duplicates
+from focal_star.io.json_text import is_too_deep, without_duplicates
 from focal_star.io.mistaken import seems_to_be
 from focal_star.io.quoting import shown
-
-MAX_LEVELS = 20
-"""Nesting of lists and objects; COCO's own files have five levels."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -42,7 +39,7 @@ def read_json(
         if allow_mark:
             data = data.removeprefix(BYTE_ORDER_MARK)
         content = json.loads(data.decode("utf-8"), object_pairs_hook=without_duplicates)
-        if _is_deeper(content, MAX_LEVELS):
+        if is_too_deep(content):
             raise RecursionError
     except FileNotFoundError:
         add("missing-file", f"there is no such file in {shown(str(path.parent))}")
@@ -60,18 +57,3 @@ def read_json(
         add("not-coco", f"must be an object, got {shown(content)}; its keys are images, "
             "annotations and categories")  # fmt: skip
     return None, state
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper than this many levels."""
-    if not isinstance(value, dict | list):
-        return False
-    if levels == 0:
-        return True
-    values = value.values() if isinstance(value, dict) else value
-    return not _PLAIN.issuperset(map(type, values)) and any(
-        _is_deeper(item, levels - 1) for item in values
-    )
-
-
-_PLAIN = {bool, float, int, str, type(None)}

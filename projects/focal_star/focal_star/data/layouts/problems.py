@@ -113,8 +113,8 @@ WARNINGS = {
     ),
     "no-objects": (
         "image",
-        "there are no objects; training skips such images unless "
-        "DATALOADER.FILTER_EMPTY_ANNOTATIONS is False, and validation always uses them",
+        "no objects; used in validation, and in training only if "
+        "DATALOADER.FILTER_EMPTY_ANNOTATIONS is False",
     ),
     "no-annotation-file": (
         "image",
@@ -165,20 +165,20 @@ class Doubts:
     """The doubtful things in a data set, of which each kind becomes one line.
 
     Attributes:
-        found: (split, kind of `WARNINGS`) -> number of cases, and the first examples.
+        cases: (split, kind of `WARNINGS`) -> number of cases, and the first examples.
         notes: split -> lines on how the data set was read.
     """
 
-    found: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+    cases: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, split: str, kind: str, example: str, number: int = 1) -> None:
         """Count cases of a kind of `WARNINGS`."""
         assert kind in WARNINGS, kind
-        count, examples = self.found.setdefault((split, kind), (0, []))
+        count, examples = self.cases.setdefault((split, kind), (0, []))
         if len(examples) < EXAMPLES_PER_WARNING:
             examples.append(example)
-        self.found[split, kind] = count + number, examples
+        self.cases[split, kind] = count + number, examples
 
     def note(self, split: str, line: str) -> None:
         """Add a line on how the data set was read."""
@@ -191,15 +191,15 @@ class Doubts:
             self.note("val", f"the images of {' and '.join(unused)} are not used")
 
     def copy(self) -> "Doubts":
-        found = {key: (count, list(examples)) for key, (count, examples) in self.found.items()}
-        return Doubts(found, {split: list(lines) for split, lines in self.notes.items()})
+        cases = {key: (count, list(examples)) for key, (count, examples) in self.cases.items()}
+        return Doubts(cases, {split: list(lines) for split, lines in self.notes.items()})
 
     def lines(self, split: str) -> list[str]:
         """The notes and one line per kind, of a split."""
         lines = list(self.notes.get(split, []))
         for kind, (noun, words) in WARNINGS.items():
-            if (split, kind) in self.found:
-                count, examples = self.found[split, kind]
+            if (split, kind) in self.cases:
+                count, examples = self.cases[split, kind]
                 lines.append(f"{_counted(count, noun)} ({_listed(count, examples)}): {words}")
         return lines
 

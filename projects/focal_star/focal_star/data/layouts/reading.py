@@ -72,8 +72,8 @@ def _coco(folder: Path, splits: tuple[Split, ...], links: bool) -> Dataset:
         divide(dataset)
         dataset.is_converted = True
     if len(splits) == 1:
-        one, _ = dataset.splits
-        dataset.splits = one, Split("val", one.annotation_file, one.image_root, one.folder)
+        whole, _ = dataset.splits
+        dataset.splits = whole, Split("val", whole.annotation_file, whole.image_root, whole.folder)
     return _bounded(dataset, links)
 
 
@@ -97,9 +97,9 @@ def nearest(folder: Path) -> str:
     if not names:
         return "it is empty"
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    found = f"it has {', '.join(map(shown, names[:MAX_LISTED]))}{more}"
+    content = f"it has {', '.join(map(shown, names[:MAX_LISTED]))}{more}"
     guess = _guess(folder, {name.lower() for name in names})
-    return f"{found}; {guess}" if guess else found
+    return f"{content}; {guess}" if guess else content
 
 
 def _guess(folder: Path, names: set[str]) -> str:
@@ -108,10 +108,10 @@ def _guess(folder: Path, names: set[str]) -> str:
         return f"the data set seems to be the folder {inside.relative_to(folder)}/ in it"
     ends = {Path(name).suffix for name in names if not name.endswith("/")}
     if names & {"jpegimages/", "imagesets/"} or "annotations/" in names and ".json" not in ends:
-        found = _ends_below(folder / "annotations") | _ends_below(folder / "Annotations")
+        endings = _ends_below(folder / "annotations") | _ends_below(folder / "Annotations")
         lacking = [f"{part}/" for part in ("Annotations", "JPEGImages")
                    if not holds((folder / part).is_dir)]  # fmt: skip
-        if ".json" not in found and lacking:
+        if ".json" not in endings and lacking:
             verb = "are" if len(lacking) > 1 else "is"
             return f"the nearest layout is Pascal VOC's, and {' and '.join(lacking)} {verb} missing"
     all_ends = ends | _ends_below(folder)
@@ -151,11 +151,11 @@ MAX_FOLDERS = 100
 
 def _folders_below(folder: Path) -> list[Path]:
     """The folders in a folder, and those in them."""
-    found = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
-    for place in [*found]:
+    folders = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
+    for place in [*folders]:
         with suppress(OSError):
-            found += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
-    return found[:MAX_FOLDERS]
+            folders += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return folders[:MAX_FOLDERS]
 
 
 def _ends_below(folder: Path) -> set[str]:

@@ -81,8 +81,10 @@ def convert(folder: Path | str) -> Dataset:
                 image, objects = read
                 image["id"] = len(images) + 1
                 images.append(image)
-                for one in objects:
-                    annotations.append({"id": len(annotations) + 1, "image_id": image["id"]} | one)
+                for entry in objects:
+                    annotations.append(
+                        {"id": len(annotations) + 1, "image_id": image["id"]} | entry
+                    )
         dataset.contents[split] = {"images": images, "annotations": annotations}
     set_boxes(dataset, {year.places for year in years})
     if is_divided:
@@ -100,7 +102,7 @@ def _lists(
 ) -> tuple[dict[str, list[tuple["_Year", str]]], bool]:
     """Split -> the lists of ImageSets/Main that it is made of; and whether they are to be divided,
     which are then all of the training split."""
-    tested = [year for year in years if year.has_annotated("test")]
+    tested = [year for year in years if year.has_annotated_test]
     if tested and not any(year.has_list_of_tool for year in years):
         train = [(year, name) for year in years for name in year.trainval()]
         lists = {"train": train, "val": [(year, "test") for year in tested]}
@@ -160,9 +162,10 @@ class _Year:
         """The path of a list below the data set's folder."""
         return f"{self.place}{self._lists.get(name, f'ImageSets/Main/{name}.txt')}"
 
-    def has_annotated(self, list_name: str) -> bool:
-        """Whether there is such a list, and annotations of most of its images."""
-        names = set(self._lines(list_name) or ())
+    @property
+    def has_annotated_test(self) -> bool:
+        """Whether there is a list of test images, and annotations of most of them."""
+        names = set(self._lines("test") or ())
         return len(names & self._annotated.keys()) > len(names) / 2
 
     def has_list(self, name: str) -> bool:
@@ -230,9 +233,9 @@ class _Year:
 
         files = self._images.get(name, [])
         if len(files) != 1:
-            found = f"has {', '.join(map(shown, files))}" if files else "has none"
+            state = f"has {', '.join(map(shown, files))}" if files else "has none"
             kind = "duplicate-file-name" if files else "missing-image"
-            add(kind, f"one image of that name must be in {self._pictures or './'}, which {found}")
+            add(kind, f"one image of that name must be in {self._pictures or './'}, which {state}")
             return None
         file = self.image_folder / files[0]
         root = None

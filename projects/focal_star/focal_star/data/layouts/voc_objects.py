@@ -77,22 +77,31 @@ def set_boxes(dataset: Dataset, places: set[tuple[str, str]]) -> None:
     first = _first_pixel(dataset, places)
     for split, content in dataset.contents.items():
         sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-        for one in content["annotations"]:
-            left, top, right, bottom = one["bbox"]
+        for annotation in content["annotations"]:
+            left, top, right, bottom = annotation["bbox"]
             box = [left - first, top - first, right - left + first, bottom - top + first]
-            if degrees := one.pop("rotation"):
+            if degrees := annotation.pop("rotation"):
                 corners = [left - first, top - first, right, bottom]
-                left, top, right, bottom = box_around(corners, degrees, sizes[one["image_id"]])
+                left, top, right, bottom = box_around(
+                    corners, degrees, sizes[annotation["image_id"]]
+                )
                 box = [left, top, round(right - left, 4), round(bottom - top, 4)]
-                dataset.doubts.add(split, "box-rotated", shown(one[SOURCE]))
-            one["bbox"] = [int(value) if float(value).is_integer() else value for value in box]
-            one["area"] = box[2] * box[3]
+                dataset.doubts.add(split, "box-rotated", shown(annotation[SOURCE]))
+            annotation["bbox"] = [
+                int(value) if float(value).is_integer() else value for value in box
+            ]
+            annotation["area"] = box[2] * box[3]
 
 
 def _first_pixel(dataset: Dataset, places: set[tuple[str, str]]) -> int:
     """The number that the first pixel has in the corners of boxes: VOC's 1, or 0."""
-    objects = [one for content in dataset.contents.values() for one in content["annotations"]]
-    at_0 = next((one for one in objects if any(0 <= v < 1 for v in one["bbox"][:2])), None)
+    objects = [
+        annotation for content in dataset.contents.values() for annotation in content["annotations"]
+    ]
+    at_0 = next(
+        (annotation for annotation in objects if any(0 <= v < 1 for v in annotation["bbox"][:2])),
+        None,
+    )
     rule, first = "the corners of the boxes are read as counting pixels from", 0
     if at_0 is not None:
         dataset.doubts.note("train", f"{rule} 0, because {shown(at_0[SOURCE])} has one below 1")

@@ -79,10 +79,10 @@ def lists_of(folder: Path) -> dict[str, str]:
     The keys are "default", "trainval", "train", "val" and "test".
     """
     for place in ("ImageSets/Main/", "ImageSets/"):
-        if found := _lists_in(folder, place):
-            return found
-    found = _lists_in(folder, "")
-    return found if {"train", "val"} <= found.keys() else {}
+        if lists := _lists_in(folder, place):
+            return lists
+    lists = _lists_in(folder, "")
+    return lists if {"train", "val"} <= lists.keys() else {}
 
 
 def _lists_in(folder: Path, place: str) -> dict[str, str]:
@@ -91,5 +91,5 @@ def _lists_in(folder: Path, place: str) -> dict[str, str]:
     except OSError:
         return {}
     name_of = {name[:-4].lower(): name for name in names if name.endswith(".txt")}
-    found = {key: [name_of[n] for n in of if n in name_of] for key, of in _NAMES_OF_LISTS.items()}
-    return {key: f"{place}{names[0]}" for key, names in found.items() if names}
+    lists = {key: [name_of[n] for n in of if n in name_of] for key, of in _NAMES_OF_LISTS.items()}
+    return {key: f"{place}{names[0]}" for key, names in lists.items() if names}

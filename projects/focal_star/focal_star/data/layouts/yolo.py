@@ -123,17 +123,17 @@ def _content(
             continue
         place = path_below(labels, dataset.folder)
         image[SOURCE] = place
-        for number, one in read_labels(labels, place, described, split, dataset.problems):
-            if one["numbers"] > 4:
+        for number, label in read_labels(labels, place, described, split, dataset.problems):
+            if label["numbers"] > 4:
                 line = shown(f"{place}: line {number}")
-                polygons.append((line, one["numbers"], one["like_keypoints"]))
-            left, top, right, bottom = one["corners"]
+                polygons.append((line, label["numbers"], label["like_keypoints"]))
+            left, top, right, bottom = label["corners"]
             box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image["id"],
-                    "category_id": one["class"],
+                    "category_id": label["class"],
                     "bbox": [round(value, 4) for value in box],
                     "iscrowd": 0,
                     SOURCE: f"{place}: line {number}",
@@ -178,10 +178,10 @@ class _LabelFiles:
     def of(self, image: Path, split: str) -> Path | None:
         """The label file of an image; None where there is none."""
         for folder, *parts in _places(image):
-            found = self._names.find(Path(folder), *parts)
-            if found is not None and holds(found.is_file):
-                self._folders.setdefault(found.parent, (split, set()))[1].add(image.parent)
-                return found
+            path = self._names.find(Path(folder), *parts)
+            if path is not None and holds(path.is_file):
+                self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
+                return path
         return None
 
     def add_unused(self, dataset: Dataset) -> None:
@@ -235,15 +235,15 @@ def read_labels(
     except (OSError, ValueError) as error:
         problems.append(Problem(split, "not-yolo", f"{place}: it cannot be read: {error}"))
         return []
-    found = []
+    labels = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            found.append((number, parse_line(line, described)))
+            labels.append((number, parse_line(line, described)))
         except ValueError as error:
             problems.append(Problem(split, "not-yolo", f"{place}: line {number}: {error}"))
-    return found
+    return labels
 
 
 def parse_line(line: str, described: YoloFolder) -> dict[str, Any]:

@@ -195,16 +195,16 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
         if (file := _inside(folder, names)) is None:
             raise YoloError(f"{description.name}: names: there is no {shown(names)} in the folder")
         content["names"] = list(_names_in(file).values())
-    found = YoloFolder(description.name, class_names(content, description.name))
-    found.others = [p.name for p in _descriptions_in_yaml(folder) if p != description]
-    found.keypoints = not _is_nothing(content.get("kpt_shape"))
+    yolo = YoloFolder(description.name, class_names(content, description.name))
+    yolo.others = [p.name for p in _descriptions_in_yaml(folder) if p != description]
+    yolo.keypoints = not _is_nothing(content.get("kpt_shape"))
     roots = [folder]
     path = content.get("path")
     if isinstance(path, str) and not _is_nothing(path):
         there = _inside(folder, path)
         roots = [there, folder] if there else [folder]
         if there is None and holds((folder / path).is_dir):
-            found.elsewhere = (
+            yolo.elsewhere = (
                 f"; path is {shown(path)}: put {description.name} into that folder, and give it as "
                 "the data set"
             )
@@ -213,13 +213,13 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
     if train in ("../train/images", "train/images"):  # Roboflow's
         val, test = (None if _is_left_out(value, folder) else value for value in (val, test))
     if _is_nothing(val) and not _is_nothing(test):
-        val, found.used = test, "test"
+        val, yolo.used = test, "test"
     for split, value in (("train", train), ("val", val)):
         if not _is_nothing(value):
-            _add_images(found, split, value, roots)
-    if not found.images:
+            _add_images(yolo, split, value, roots)
+    if not yolo.images:
         raise YoloError(f"{description.name}: it names neither train nor val")
-    return found
+    return yolo
 
 
 def class_names(content: dict[str, Any], place: str) -> dict[int, str]:
@@ -270,25 +270,25 @@ def _is_left_out(value: Any, folder: Path) -> bool:
     )
 
 
-def _add_images(found: YoloFolder, split: str, value: Any, roots: list[Path]) -> None:
+def _add_images(yolo: YoloFolder, split: str, value: Any, roots: list[Path]) -> None:
     """Add the images of ``train`` or ``val``: of folders, and of files that list images."""
     images: list[Path] = []
-    missing = found.missing.setdefault(split, [])
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, str):
-            missing.append(shown(one))
+    missing = yolo.missing.setdefault(split, [])
+    for given in value if isinstance(value, list) else [value]:
+        if not isinstance(given, str):
+            missing.append(shown(given))
             continue
-        place = next((p for root in roots if (p := _inside(root, one)) is not None), None)
+        place = next((p for root in roots if (p := _inside(root, given)) is not None), None)
         if place is None:
-            missing.append(shown(one))
+            missing.append(shown(given))
         elif place.is_dir():
             inner = place / "images"
             has_inner = not is_below_images(place) and holds(inner.is_dir)
             place = inner if has_inner else place
             images += [place / name for name in images_below(place)]
         else:
-            images += _listed(found, split, place, roots)
-    found.images[split] = list(dict.fromkeys(images))
+            images += _listed(yolo, split, place, roots)
+    yolo.images[split] = list(dict.fromkeys(images))
 
 
 def is_below_images(path: Path) -> bool:
@@ -314,7 +314,7 @@ def _inside(root: Path, name: str) -> Path | None:
     return None
 
 
-def _listed(found: YoloFolder, split: str, file: Path, roots: list[Path]) -> list[Path]:
+def _listed(yolo: YoloFolder, split: str, file: Path, roots: list[Path]) -> list[Path]:
     """The images that a text file lists, one a line."""
     images = []
     folder = roots[-1]
@@ -330,9 +330,9 @@ def _listed(found: YoloFolder, split: str, file: Path, roots: list[Path]) -> lis
         if path is None and (below := search.find(name, folder, split)) is not None:
             path = folder / below
             if not is_as_named(path, "/".join(plain.split("/")[-2:]), folder):
-                found.moved.setdefault(split, []).append(shown(name))
+                yolo.moved.setdefault(split, []).append(shown(name))
         if path is None:
-            found.missing[split].append(shown(name))
+            yolo.missing[split].append(shown(name))
         else:
             images.append(path)
     return images
@@ -347,14 +347,14 @@ def _darknet(folder: Path, description: Path) -> YoloFolder:
     names = _inside(folder, content.get("names", "")) if content.get("names") else None
     if names is None or not names.is_file():
         raise YoloError(f"{description.name}: its names is no file of class names in the folder")
-    found = YoloFolder(description.name, _names_in(names))
+    yolo = YoloFolder(description.name, _names_in(names))
     val = next((content[k] for k in ("valid", "val", "test") if content.get(k)), "")
     for split, value in (("train", content.get("train", "")), ("val", val)):
         if value:
-            _add_images(found, split, value, [folder])
-    if not found.images:
+            _add_images(yolo, split, value, [folder])
+    if not yolo.images:
         raise YoloError(f"{description.name}: it names neither train nor valid")
-    return found
+    return yolo
 
 
 def _names_in(path: Path) -> dict[int, str]:
@@ -362,13 +362,13 @@ def _names_in(path: Path) -> dict[int, str]:
 
 
 def _without_description(folder: Path, classes: Path) -> YoloFolder:
-    found = YoloFolder(classes.relative_to(folder).as_posix(), _names_in(classes))
+    yolo = YoloFolder(classes.relative_to(folder).as_posix(), _names_in(classes))
     split, *rest = classes.relative_to(folder).parts
     others = [n for n in _names_in_folder(folder) if is_name_of_split(n) and n != split]
     for other in (folder.joinpath(name, *rest) for name in others if is_name_of_split(split)):
-        if holds(other.is_file) and _names_in(other) != found.names:
+        if holds(other.is_file) and _names_in(other) != yolo.names:
             raise YoloError(
-                f"{found.description}: its classes differ from those in "
+                f"{yolo.description}: its classes differ from those in "
                 f"{other.relative_to(folder).as_posix()}; all splits must have the same classes"
             )
     places = (folder / "images", folder / "data")
@@ -376,7 +376,7 @@ def _without_description(folder: Path, classes: Path) -> YoloFolder:
     for split, names in (("train", TRAIN_NAMES), ("val", HELD_OUT_NAMES)):
         of_split = next((images / n for n in names if holds((images / n).is_dir)), None)
         if of_split is not None:
-            found.images[split] = [of_split / name for name in images_below(of_split)]
-    if not found.images:
-        found.images["train"] = [images / name for name in images_below(images)]
-    return found
+            yolo.images[split] = [of_split / name for name in images_below(of_split)]
+    if not yolo.images:
+        yolo.images["train"] = [images / name for name in images_below(images)]
+    return yolo

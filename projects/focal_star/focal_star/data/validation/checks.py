@@ -33,41 +33,16 @@ from typing import Any
 
 from focal_star.data.layouts.coco import splits_of
 from focal_star.data.layouts.dataset import Dataset
-from focal_star.data.layouts.problems import KINDS, DatasetError, Doubts, Problem, holds
+from focal_star.data.layouts.problems import DatasetError, Doubts, Problem, holds
 from focal_star.data.layouts.reading import LAYOUTS, nearest, read
 from focal_star.data.layouts.split import Split
-from focal_star.data.validation.annotations import BOX_TOLERANCE
-from focal_star.data.validation.description import (
-    dataset_sha256,
-    describe,
-    joined_sha256,
-    known_description,
-)
+from focal_star.data.validation.description import known_description
 from focal_star.data.validation.doubts import find_same_pictures
 from focal_star.data.validation.images import PLAIN, ImageOptions
 from focal_star.data.validation.split_check import SplitCheck
 from focal_star.data.validation.verdicts import known_cards, remember
 from focal_star.io.image_files import allow_pixels
 from focal_star.io.quoting import shown
-
-__all__ = [
-    "BOX_TOLERANCE",
-    "KINDS",
-    "DatasetCheck",
-    "DatasetError",
-    "ImageOptions",
-    "Problem",
-    "Split",
-    "check_dataset",
-    "check_folder",
-    "check_split",
-    "check_splits",
-    "dataset_sha256",
-    "describe",
-    "joined_sha256",
-    "require_valid",
-    "splits_of",
-]
 
 _VALID = f"valid is {'; or '.join(LAYOUTS)}"
 
@@ -152,15 +127,15 @@ def check_splits(train: Split, val: Split, options: ImageOptions = PLAIN) -> Dat
 
 def _together(train: SplitCheck, val: SplitCheck, dataset: Dataset | None = None) -> DatasetCheck:
     between = [*_category_differences(train, val), *_shared_images(train, val)]
-    found = [*train.problems, *val.problems, *between]
+    problems = [*train.problems, *val.problems, *between]
     doubts = Doubts()
     if dataset is not None:
         if dataset.problems:
-            found = [problem for problem in found if problem.kind not in FOLLOW_UPS]
-        found = dataset.problems + found
+            problems = [problem for problem in problems if problem.kind not in FOLLOW_UPS]
+        problems = dataset.problems + problems
         doubts = dataset.doubts.copy()
     find_same_pictures({check.split.name: check.named_facts() for check in (train, val)}, doubts)
-    return DatasetCheck(found, (train, val), doubts, dataset)
+    return DatasetCheck(problems, (train, val), doubts, dataset)
 
 
 def _no_dataset(text: str) -> DatasetCheck:

@@ -98,10 +98,10 @@ def describe_content(
         **contents(content),
     }
     paths = [split.image_root / name for name in names]
-    found = [annotation_file.stamp, *(facts[number].stamp for number in order)]
+    file_stamps = [annotation_file.stamp, *(facts[number].stamp for number in order)]
     stamps = {
         path: stamp
-        for path, stamp in zip([split.annotation_file, *paths], found, strict=True)
+        for path, stamp in zip([split.annotation_file, *paths], file_stamps, strict=True)
         if stamp is not None
     }
     if annotation_file.stamp is not None:  # a conversion that is not written has none

@@ -31,19 +31,19 @@ def find_doubts(split: str, content: dict[str, Any], doubts: Doubts) -> None:
     in_image: Counter[int] = Counter()
     seen: set[tuple] = set()
     num_as_corners = num_boxes = 0
-    for number, one in enumerate(content["annotations"]):
-        x, y, width, height = one["bbox"]
-        if not one.get("iscrowd"):
-            in_image[one["image_id"]] += 1
+    for number, annotation in enumerate(content["annotations"]):
+        x, y, width, height = annotation["bbox"]
+        if not annotation.get("iscrowd"):
+            in_image[annotation["image_id"]] += 1
             num_boxes += 1
-            is_known = SOURCE in one or one.get("area") == width * height
+            is_known = SOURCE in annotation or annotation.get("area") == width * height
             num_as_corners += width > x and height > y and not is_known
-        key = (one["image_id"], one["category_id"], x, y, width, height)
+        key = (annotation["image_id"], annotation["category_id"], x, y, width, height)
         if key in seen:
-            doubts.add(split, "box-repeated", _place(number, one))
+            doubts.add(split, "box-repeated", _place(number, annotation))
         seen.add(key)
         if width < 1 or height < 1:
-            doubts.add(split, "box-tiny", _place(number, one))
+            doubts.add(split, "box-tiny", _place(number, annotation))
     if num_boxes >= MIN_BOXES and num_as_corners == num_boxes:
         doubts.note(
             split,
@@ -96,7 +96,7 @@ def categories_alike(categories: list[dict[str, Any]]) -> list[list[dict[str, An
     """The groups of categories whose names are the same, or differ only in case, blanks or the form
     of letters; in the order of their ids."""
     groups = defaultdict(list)
-    for category in sorted(categories, key=lambda one: one["id"]):
+    for category in sorted(categories, key=lambda entry: entry["id"]):
         key = unicodedata.normalize("NFKC", category["name"]).casefold()
         groups["".join(key.replace("_", " ").replace("-", " ").split())].append(category)
     return [group for group in groups.values() if len(group) > 1]
@@ -119,7 +119,7 @@ def form_of_boxes(split: str, file: str, boxes: list[AnnotationAndSize]) -> Prob
         return None
     subject = f"{file}: all {len(boxes)} boxes (such as {shown(boxes[0][0]['bbox'])})"
     if all(size is None or min(size) > 2 for _, size in boxes) and all(
-        0 <= number <= 1 for one, _ in boxes for number in one["bbox"]
+        0 <= number <= 1 for annotation, _ in boxes for number in annotation["bbox"]
     ):
         return Problem(
             split,
@@ -142,8 +142,8 @@ def form_of_boxes(split: str, file: str, boxes: list[AnnotationAndSize]) -> Prob
 def _sign_of_corners(boxes: list[AnnotationAndSize]) -> str | None:
     """What shows that all boxes are two corners; None where they need not be."""
     num_outside = num_of_corners = num_of_sizes = 0
-    for one, size in boxes:
-        (x, y, right, bottom), area = one["bbox"], one.get("area")
+    for annotation, size in boxes:
+        (x, y, right, bottom), area = annotation["bbox"], annotation.get("area")
         if size is None or right <= x or bottom <= y:
             return None
         if x < -1 or y < -1 or right > size[0] + 1 or bottom > size[1] + 1:
@@ -153,7 +153,7 @@ def _sign_of_corners(boxes: list[AnnotationAndSize]) -> str | None:
         is_of_size = _agree(area, right * bottom)
         num_of_corners += is_of_corners and not is_of_size
         num_of_sizes += is_of_size and not is_of_corners
-    if any(_fits_polygons(one) for one, _ in boxes):
+    if any(_fits_polygons(annotation) for annotation, _ in boxes):
         return None
     if num_of_corners == len(boxes):
         return "each area is that of the corners"

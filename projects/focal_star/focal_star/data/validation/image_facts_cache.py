@@ -44,15 +44,15 @@ def facts_of(
     file = _file(root, split, options) if len(names) >= MIN_IMAGES else None
     known = _load(file, options) if file else {}
     paths = [None if name is None else root / name for name in names]
-    found: list[ImageFacts | None] = [None] * len(paths)
+    results: list[ImageFacts | None] = [None] * len(paths)
     if known:
         for number, name in enumerate(names):
             cached = known.get(name) if name is not None else None
             if cached is not None:
                 with suppress(OSError):
                     if stamp_of(f"{root}/{name}") == cached.stamp:
-                        found[number] = cached
-    missing = [number for number, facts in enumerate(found) if facts is None]
+                        results[number] = cached
+    missing = [number for number, facts in enumerate(results) if facts is None]
     chunks = [missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK)]
 
     def check(chunk: list[int]) -> list[ImageFacts]:
@@ -61,9 +61,9 @@ def facts_of(
     # Pillow releases the interpreter's lock while it decodes, so threads use every core.
     with ThreadPoolExecutor() as pool:
         for chunk, facts in zip(chunks, pool.map(check, chunks), strict=True):
-            for number, one in zip(chunk, facts, strict=True):
-                found[number] = one
-    complete = [facts for facts in found if facts is not None]
+            for number, result in zip(chunk, facts, strict=True):
+                results[number] = result
+    complete = [facts for facts in results if facts is not None]
     assert len(complete) == len(paths), (len(complete), len(paths))
     if file and missing:
         with suppress(OSError):  # a folder that cannot be written, or a full disk: no cache

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.image_files import PhotographError, read_photograph
 from focal_star.io.writing import write_whole
 from focal_star.tools.demo.page import Column, draw, page

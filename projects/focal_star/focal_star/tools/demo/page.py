@@ -98,15 +98,15 @@ def page(
         folder: the output folder, which contains the pictures.
     """
 
-    def picture(one: dict[str, Any]) -> str:
-        content = (folder / one["picture"]).read_bytes()
+    def picture(photograph: dict[str, Any]) -> str:
+        content = (folder / photograph["picture"]).read_bytes()
         return "data:image/jpeg;base64," + base64.b64encode(content).decode()
 
-    def alternative(one: dict[str, Any]) -> str:
+    def alternative(photograph: dict[str, Any]) -> str:
         return "; ".join(
             f"{detector['name']}: "
-            + (", ".join(f"{d['category']} {d['score']:.2f}" for d in found) or "nothing")
-            for detector, found in zip(detectors, one["detections"], strict=True)
+            + (", ".join(f"{d['category']} {d['score']:.2f}" for d in detections) or "nothing")
+            for detector, detections in zip(detectors, photograph["detections"], strict=True)
         )
 
     environment = jinja2.Environment(

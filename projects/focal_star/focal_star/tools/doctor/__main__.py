@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from focal_star.errors import ConfigError
 from focal_star.io.machine import package_version
 from focal_star.io.quoting import first_line
 from focal_star.tools.doctor.arguments import add_config_arguments
@@ -38,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
         states.append(finding.state)
     if FAULT in states:
         return 1
-    from focal_star.config import ConfigError  # it needs the packages that were just checked
-
     try:
         for finding in requirements_of(options):
             print(finding, flush=True)
@@ -53,13 +52,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def versions() -> Iterator[Finding]:
     """Check Python and the packages that a training imports."""
-    found, wanted = platform.python_version(), ".".join(map(str, PYTHON))
+    running, wanted = platform.python_version(), ".".join(map(str, PYTHON))
     if sys.version_info[:2] < PYTHON:
         yield Finding(
-            FAULT, "Python", f"{found}; {wanted} or later is needed: make setup PYTHON=..."
+            FAULT, "Python", f"{running}; {wanted} or later is needed: make setup PYTHON=..."
         )
     else:
-        yield Finding(OK, "Python", found)
+        yield Finding(OK, "Python", running)
     for package in PACKAGES:
         try:
             module = importlib.import_module(package)
@@ -78,7 +77,7 @@ def requirements_of(options: argparse.Namespace) -> Iterator[Finding]:
     """Check everything that the training runs of a config need.
 
     Raises:
-        focal_star.config.ConfigError: the config, or one of its variants, cannot be used.
+        ConfigError: the config, or one of its variants, cannot be used.
     """
     from focal_star.config import load_variants
     from focal_star.tools.doctor import requirements

@@ -100,9 +100,9 @@ def coverage(content: dict[str, Any], cfg: CfgNode) -> dict[str, np.ndarray]:
     extents = scaled(sizes, edges[len(edges) // 2], cfg.INPUT.MAX_SIZE_TRAIN)
     factors = extents / sizes
     boxes = boxes * np.tile(factors[:, ::-1], 2)
-    found = best_iou(boxes, extents, levels_of(cfg), cfg.MODEL.ANCHOR_GENERATOR.OFFSET)
+    ious = best_iou(boxes, extents, levels_of(cfg), cfg.MODEL.ANCHOR_GENERATOR.OFFSET)
     of_size = np.digitize(areas, [SMALL, MEDIUM])
-    return {size: found[of_size == index] for index, size in enumerate(SIZES)}
+    return {size: ious[of_size == index] for index, size in enumerate(SIZES)}
 
 
 def scaled(sizes: np.ndarray, short_edge: int, long_edge: int) -> np.ndarray:

@@ -32,6 +32,6 @@ def proposed_for(config_file: str, overrides: Sequence[str]) -> Proposed:
     (name, *_) = cfg.DATASETS.TRAIN
     content = json.loads(Path(MetadataCatalog.get(name).json_file).read_text(encoding="utf-8"))
     for extension in extensions.load(cfg.EXTENSIONS):
-        if found := extension.propose(cfg, content):
-            return found
+        if proposed := extension.propose(cfg, content):
+            return proposed
     return NOTHING

@@ -19,9 +19,10 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.data.catalog import Metadata
 
-from focal_star.config import ConfigError
+from focal_star.data.layouts.problems import DatasetError
 from focal_star.data.registration import image_options, register_datasets
-from focal_star.data.validation.checks import DatasetError, require_valid
+from focal_star.data.validation.checks import require_valid
+from focal_star.errors import ConfigError
 from focal_star.extensions import weights_maker
 from focal_star.io.addresses import is_address
 from focal_star.tools.doctor.anchor_coverage import coverage
@@ -90,12 +91,12 @@ def data(cfg: CfgNode) -> Iterator[Finding]:
 
 def _part(about: Metadata) -> str:
     """The part that a split is of another one, and the hash of the list; "" if it is none."""
-    found = about.get("subset")
-    if not found:
+    subset = about.get("subset")
+    if not subset:
         return ""
     return (
-        f"; {100 * found['share']:g} % of the {found['of']:,} images of {found['name']}, "
-        f"SHA-256 of their ids {found['image_ids_sha256']}"
+        f"; {100 * subset['share']:g} % of the {subset['of']:,} images of {subset['name']}, "
+        f"SHA-256 of their ids {subset['image_ids_sha256']}"
     )
 
 
@@ -108,11 +109,11 @@ def proposal(config_file: str, overrides: Sequence[str]) -> tuple[Finding | None
         ConfigError: the config cannot be used.
     """
     try:
-        found = proposed_for(config_file, overrides)
+        proposed = proposed_for(config_file, overrides)
     except (DatasetError, OSError):
         return None, []
-    text = f"{found.text}; {found.warning}" if found.warning else found.text
-    return Finding(WARNING if found.warning else OK, "settings", text), list(found.overrides)
+    text = f"{proposed.text}; {proposed.warning}" if proposed.warning else proposed.text
+    return Finding(WARNING if proposed.warning else OK, "settings", text), list(proposed.overrides)
 
 
 def require(cfgs: Sequence[CfgNode], num_gpus: int) -> None:
@@ -180,23 +181,23 @@ def gpus(cfg: CfgNode, number: int) -> Finding:
     """
     if not str(cfg.MODEL.DEVICE).startswith("cuda"):
         return Finding(OK, "GPUs", f"not needed: MODEL.DEVICE is {cfg.MODEL.DEVICE}")
-    found = torch.cuda.device_count()
-    if found < number:
+    available = torch.cuda.device_count()
+    if available < number:
         built = "" if torch.version.cuda else f"; torch {torch.__version__} is built without CUDA"
         return Finding(
             FAULT,
             "GPUs",
-            f"a training needs {number}, and torch finds {found}{built}; set GPUS, or use another "
-            "machine",
+            f"a training needs {number}, and torch finds {available}{built}; set GPUS, or use "
+            "another machine",
         )
     batch = scaled_to(cfg, number).SOLVER.IMS_PER_BATCH
     if batch % number:
         text = f"SOLVER.IMS_PER_BATCH is {batch}, no multiple of {number} GPUs; set GPUS"
         return Finding(FAULT, "GPUs", text)
-    memory = [torch.cuda.get_device_properties(i).total_memory / 2**30 for i in range(found)]
+    memory = [torch.cuda.get_device_properties(i).total_memory / 2**30 for i in range(available)]
     area = max(cfg.INPUT.MIN_SIZE_TRAIN) ** 2 / EDGE**2
     need = GIB_PER_IMAGE * area * batch / number
-    text = f"{found} x {torch.cuda.get_device_name(0)}, {min(memory):.0f} GiB each"
+    text = f"{available} x {torch.cuda.get_device_name(0)}, {min(memory):.0f} GiB each"
     if min(memory) < need:
         text += f"; {batch // number} images per GPU need about {need:.0f} GiB: set GPUS to more"
         return Finding(WARNING, "GPUs", text)
@@ -243,9 +244,9 @@ def anchors(cfg: CfgNode) -> Finding:
     (name, *_) = cfg.DATASETS.TRAIN
     shares, poor = [], []
     low, high = cfg.MODEL.RETINANET.IOU_THRESHOLDS
-    found = coverage(annotations(name), cfg)
-    least = COUNTED * sum(map(len, found.values()))
-    for size, best in found.items():
+    ious = coverage(annotations(name), cfg)
+    least = COUNTED * sum(map(len, ious.values()))
+    for size, best in ious.items():
         if not len(best):
             continue
         good, fair = np.mean(best >= high), np.mean(best >= low)
@@ -275,5 +276,5 @@ def _read(path: str) -> dict[str, Any]:
 
 def _not_there(folder: Path, names: list[str]) -> list[str]:
     """The files that are missing in a folder."""
-    found = {entry.name for entry in os.scandir(folder)}
-    return [name for name in names if name not in found and not (folder / name).is_file()]
+    names_there = {entry.name for entry in os.scandir(folder)}
+    return [name for name in names if name not in names_there and not (folder / name).is_file()]

@@ -46,7 +46,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 
 from focal_star import __version__
-from focal_star.config import ConfigError
+from focal_star.errors import ConfigError
 from focal_star.io.writing import write_whole
 from focal_star.tools.detector import Detector, load_detector
 from focal_star.tools.export.detection_graph import Detections
@@ -121,7 +121,7 @@ def _load_onnx(content: bytes) -> Run | None:
         return None
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda image: [
-        torch.from_numpy(found) for found in session.run(None, {"image": image.numpy()})
+        torch.from_numpy(array) for array in session.run(None, {"image": image.numpy()})
     ]
 
 
@@ -185,24 +185,24 @@ def compare(model: RetinaNet, run: Run, images: Sequence[Tensor]) -> int:
     """
     total = 0
     for image in images:
-        found = model([{"image": image}])[0]["instances"]
+        instances = model([{"image": image}])[0]["instances"]
         boxes, scores, classes = run(image)
-        total += len(found)
-        if len(found) != len(boxes) or not _same(found, boxes, scores, classes):
+        total += len(instances)
+        if len(instances) != len(boxes) or not _same(instances, boxes, scores, classes):
             raise ConfigError(
-                f"on an image of {tuple(image.shape)} the file finds {len(boxes)} boxes and the "
-                f"model {len(found)}, or others; nothing is written"
+                f"on an image of {tuple(image.shape)} the export finds {len(boxes)} boxes and the "
+                f"model {len(instances)}, or the boxes differ; nothing is written"
             )
     return total
 
 
-def _same(found: Any, boxes: Tensor, scores: Tensor, classes: Tensor) -> bool:
+def _same(instances: Any, boxes: Tensor, scores: Tensor, classes: Tensor) -> bool:
     """Whether each detection has its own counterpart; equal scores may be in any order."""
     if not len(boxes):
         return True
-    apart = (found.pred_boxes.tensor[:, None] - boxes[None]).abs().amax(-1) / BOX_TOLERANCE
-    apart = apart.maximum((found.scores[:, None] - scores[None]).abs() / SCORE_TOLERANCE)
-    apart = apart.masked_fill(found.pred_classes[:, None] != classes[None], torch.inf)
+    apart = (instances.pred_boxes.tensor[:, None] - boxes[None]).abs().amax(-1) / BOX_TOLERANCE
+    apart = apart.maximum((instances.scores[:, None] - scores[None]).abs() / SCORE_TOLERANCE)
+    apart = apart.masked_fill(instances.pred_classes[:, None] != classes[None], torch.inf)
     nearest = apart.min(1)
     return bool((nearest.values <= 1).all()) and len(nearest.indices.unique()) == len(boxes)
 
@@ -291,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif not compared:
         print("Not verified: the model finds nothing on the two photographs to compare on")
     else:
-        print(f"Compared with the model on two photographs: {compared} detections, all alike")
+        print(f"Compared with the model on two photographs: all {compared} detections match")
     return 0
 
 

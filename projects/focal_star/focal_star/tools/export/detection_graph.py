@@ -62,11 +62,11 @@ class Detections(nn.Module):
         boxes, scores, classes = boxes[above], scores[above], classes[above]
         # Offsets separate the classes, as in torchvision's batched_nms.
         step = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).max() + 1
-        kept = nms(boxes + (classes * step)[:, None], scores, self.model.test_nms_thresh)
+        survivors = nms(boxes + (classes * step)[:, None], scores, self.model.test_nms_thresh)
         most = self.model.max_detections_per_image
-        scores, order = torch.cat([scores[kept], scores.new_zeros(most)]).topk(most)
-        boxes = torch.cat([boxes[kept], boxes.new_zeros(most, 4)])[order]
-        classes = torch.cat([classes[kept], classes.new_zeros(most)])[order]
+        scores, order = torch.cat([scores[survivors], scores.new_zeros(most)]).topk(most)
+        boxes = torch.cat([boxes[survivors], boxes.new_zeros(most, 4)])[order]
+        classes = torch.cat([classes[survivors], classes.new_zeros(most)])[order]
         return boxes, scores, classes
 
 
