@@ -18,7 +18,8 @@ from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.default import EMBEDDED
 from focal_star.io.writing import write_whole
-from reports import figures
+from reports.figures.forest import forest_figure
+from reports.figures.grids import ap_over_rows_figure
 from reports.figures.illustration import Illustration
 from reports.page.render import write_report
 from reports.results import provenance
@@ -87,7 +88,7 @@ def effect(results: Results) -> str:
     found = answer(results)
     if found.asked is None or not found.rows:
         return ""
-    drawn = figures.forest(results, found.asked, found.rows)
+    drawn = forest_figure(results, found.asked, found.rows)
     noise = opening.noise_text(noise_floor(results, found.asked.grid))
     return "\n\n".join(filter(None, (_picture(results, drawn), markdown.escape(noise))))
 
@@ -114,7 +115,7 @@ def gamma(results: Results) -> str:
     frame = results.of_grid(grid)
     seeds = counted(frame["seed"].nunique(), "seed")
     about = f"{seeds} per row · {provenance.caption(results, results.ended_records_of(frame))}"
-    drawn = figures.ap_over_rows(results, grid, table)
+    drawn = ap_over_rows_figure(results, grid, table)
     parts = (
         markdown.escape(text),
         _picture(results, drawn),

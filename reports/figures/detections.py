@@ -7,8 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ablations.records.record import Record
-from reports import plots
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.detections import (
+    ErrorBars,
+    Reliability,
+    error_types,
+    miss_rate,
+    precision_recall,
+    reliability,
+)
+from reports.plots.losses import Line
 from reports.results import provenance
 from reports.results.labels import (
     METRICS,
@@ -52,7 +60,7 @@ class _Look:
         return self.setting.records
 
 
-def precision_recall(results: Results) -> Illustrated:
+def precision_recall_figure(results: Results) -> Illustrated:
     """Precision–recall curves of the headline's settings at IoU 0.5, 0.75 and their mean."""
     recall = PERCENT * np.linspace(0, 1, 101)
 
@@ -74,7 +82,7 @@ def precision_recall(results: Results) -> Illustrated:
             "precision_recall",
             "Precision–recall curves at three IoU thresholds. Precision at recall 50 % and IoU "
             f"0.5: {'; '.join(at_half)}.",
-            plots.precision_recall,
+            precision_recall,
             panels,
         ),
         f"Precision–recall curves, mean over the categories{_bands(found)}. {missing}"
@@ -82,7 +90,7 @@ def precision_recall(results: Results) -> Illustrated:
     )
 
 
-def miss_rate(results: Results) -> Illustrated:
+def miss_rate_figure(results: Results) -> Illustrated:
     """Miss rate against false positives per image, log-log, with the log-average miss rate."""
 
     def read(record: Record) -> np.ndarray | None:
@@ -106,7 +114,7 @@ def miss_rate(results: Results) -> Illustrated:
         drawn(
             "miss_rate",
             f"Miss rate against false positives per image. {'; '.join(texts)}.",
-            plots.miss_rate,
+            miss_rate,
             lines,
         ),
         "Miss rate (share of missed objects) against false positives per image, on logarithmic "
@@ -115,7 +123,7 @@ def miss_rate(results: Results) -> Illustrated:
     )
 
 
-def reliability(results: Results) -> Illustrated:
+def reliability_figure(results: Results) -> Illustrated:
     """Reliability diagrams: accuracy over confidence, a panel per setting."""
 
     def read(record: Record) -> np.ndarray | None:
@@ -143,13 +151,13 @@ def reliability(results: Results) -> Illustrated:
         texts.append(title)
         edges = PERCENT * np.append(lower[0], upper[0, -1])
         mean = total / len(look.records)
-        panels.append(plots.Reliability(title, edges, confidence, accuracy, mean, look.colour))
+        panels.append(Reliability(title, edges, confidence, accuracy, mean, look.colour))
     fullest = max(1.0, *(float(np.max(panel.counts)) for panel in panels))
     return Illustrated(
         drawn(
             "reliability",
             f"Reliability diagrams, a panel per setting. {'; '.join(texts)}.",
-            plots.reliability,
+            reliability,
             panels,
         ),
         "Share of true positives among the detections at each confidence; on the dashed line the "
@@ -160,7 +168,7 @@ def reliability(results: Results) -> Illustrated:
     )
 
 
-def error_types(results: Results) -> Illustrated:
+def error_types_figure(results: Results) -> Illustrated:
     """The AP50 that each type of error costs by TIDE, a panel per setting."""
     kinds = list(TIDE_ERRORS)
 
@@ -177,7 +185,7 @@ def error_types(results: Results) -> Illustrated:
         bars, low, high = (
             np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0))
         )
-        panels.append(plots.ErrorBars(look.name, bars, low, high, look.colour))
+        panels.append(ErrorBars(look.name, bars, low, high, look.colour))
         parts = [
             f"{label} {value:.1f}"
             for label, value in zip(TIDE_ERRORS.values(), mean, strict=True)
@@ -190,7 +198,7 @@ def error_types(results: Results) -> Illustrated:
         drawn(
             "error_types",
             f"Δ{ap50} by type of error, a panel per setting. {'; '.join(texts)}.",
-            plots.error_types,
+            error_types,
             [*labels[:TOTALS_FROM], "", *labels[TOTALS_FROM:]],
             panels,
             f"Δ{ap50} (%)",
@@ -238,10 +246,10 @@ def _measured(
     )
 
 
-def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> plots.Line:
+def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> Line:
     """The mean over seeds in a band from minimum to maximum."""
     band = (values.min(0), values.max(0)) if len(values) > 1 else ((), ())
-    return plots.Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
+    return Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
 
 
 def _several(found: Sequence[tuple[_Look, np.ndarray]]) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports import plots
 from reports.figures.illustration import Illustration, drawn
+from reports.plots.forest import Effect, forest
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.results.question import Question
@@ -21,7 +21,7 @@ MAX_ROWS = 7
 """The maximum number of rows beside the reference row; the table has all."""
 
 
-def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illustration:
+def forest_figure(results: Results, asked: Question, rows: Sequence[Compared]) -> Illustration:
     """The difference of each row from the reference row: the row of the question first."""
     reference = rows[asked.reference]
     first = asked.candidate if asked.candidate is not None else asked.reference
@@ -35,7 +35,7 @@ def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illus
     return drawn(
         NAME,
         _alternative(unit, [row for row, _ in shown], effects, floor, margin),
-        plots.forest,
+        forest,
         effects,
         unit,
         floor.least_difference if floor else math.nan,
@@ -43,10 +43,10 @@ def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illus
     )
 
 
-def _effect(row: Compared, reference: Compared, colour: str) -> plots.Effect:
+def _effect(row: Compared, reference: Compared, colour: str) -> Effect:
     found = row.found
     values = row.runs[MAIN_METRIC].dropna().to_numpy(float)
-    return plots.Effect(
+    return Effect(
         label=row.name,
         text=_text(row),
         value=found.difference,
@@ -73,7 +73,7 @@ def _text(row: Compared) -> str:
 def _alternative(
     unit: str,
     rows: Sequence[Compared],
-    effects: Sequence[plots.Effect],
+    effects: Sequence[Effect],
     floor: NoiseFloor | None,
     margin: float,
 ) -> str:

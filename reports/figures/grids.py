@@ -10,9 +10,10 @@ import numpy as np
 from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
 from ablations.study.grid import Grid, Row
-from reports import plots
 from reports.figures.illustration import Illustration, drawn
+from reports.plots.curves import Curve, SpeedPanel, ap_over_ms
 from reports.plots.pareto import pareto_front
+from reports.plots.rows import Dots, ap_over_rows
 from reports.results.labels import (
     MAIN_METRIC,
     SPEED,
@@ -41,7 +42,7 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Marker and dashes of the curves of a figure, for print in grey."""
 
 
-def ap_over_rows(
+def ap_over_rows_figure(
     results: Results, grid: Grid, table: GridTable, linked_only: bool = False
 ) -> Illustration:
     """Our AP of each row with its interval, and its effect beside the published effect.
@@ -53,7 +54,7 @@ def ap_over_rows(
     ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
     low, high = intervals(table.comparisons)
     series = [
-        plots.Dots(
+        Dots(
             f"{MAIN_METRIC} (%), ours",
             ours.to_list(),
             [
@@ -75,7 +76,7 @@ def ap_over_rows(
     effects = _effects(table, [_colour(row) for row in grid.rows])
     if table.has_published and not effects:
         series.append(
-            plots.Dots(
+            Dots(
                 f"{MAIN_METRIC} (%), published",
                 values[f"{MAIN_METRIC}_published"].to_list(),
                 [UNORDERED_COLOUR] * len(grid.rows),
@@ -85,7 +86,7 @@ def ap_over_rows(
     return drawn(
         grid.name,
         captions.dots_alternative(table),
-        plots.ap_over_rows,
+        ap_over_rows,
         table.row_labels,
         series,
         effects,
@@ -93,7 +94,7 @@ def ap_over_rows(
     )
 
 
-def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
+def _effects(table: GridTable, colours: list[str]) -> list[Dots]:
     """Each row's difference from the reference row with its interval, and the published difference.
 
     Returns:
@@ -107,7 +108,7 @@ def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
     bounds = [(one.difference_low, one.difference_high) if one.tested else (math.nan, math.nan)
               for one in found]  # fmt: skip
     series = [
-        plots.Dots(
+        Dots(
             f"{label}, ours",
             ours,
             colours,
@@ -119,7 +120,7 @@ def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
     ]  # fmt: skip
     if any(map(math.isfinite, table.published_effects)):
         series.append(
-            plots.Dots(
+            Dots(
                 f"{label}, published",
                 table.published_effects,
                 [UNORDERED_COLOUR] * len(found),
@@ -130,7 +131,7 @@ def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
     return series
 
 
-def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
+def ap_over_ms_figure(grid: Grid, table: GridTable) -> Illustration | None:
     """AP over speed: a curve over the last column for each value of the other columns.
 
     Returns:
@@ -142,7 +143,7 @@ def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
     return drawn(
         f"{grid.name}_speed",
         captions.speed_alternative(table),
-        plots.ap_over_ms,
+        ap_over_ms,
         [panel("ours", ours), *published_panel([(grid, table)])],
     )
 
@@ -153,7 +154,7 @@ def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
     return [low for low, _ in bounds], [high for _, high in bounds]
 
 
-def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
+def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, Curve]]:
     """AP over speed, ours ("") or "_published": each curve with its first row.
 
     There is a curve for each value of all columns but the last, whose values label the points, and
@@ -180,7 +181,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
             numbers.sort(key=lambda number: table.values.loc[number, f"{SPEED}{of}"])
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
         found.append(
-            (rows[0], plots.Curve(
+            (rows[0], Curve(
                 label,
                 x=values[f"{SPEED}{of}"].to_numpy(),
                 y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
@@ -200,7 +201,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
 
 def curves_over(
     axis: str, grid: Grid, table: GridTable, x_of: Callable[[Row], float | None]
-) -> list[tuple[Row, plots.Curve]]:
+) -> list[tuple[Row, Curve]]:
     """AP over an axis: a curve for each value of the other columns, with its first row.
 
     A row without AP or x is left out: a tuned row of which the grid does not set the axis.
@@ -221,7 +222,7 @@ def curves_over(
     for label, x_of_rows in groups.items():
         numbers = sorted(x_of_rows, key=x_of_rows.__getitem__)
         first = grid.rows[numbers[0]]
-        curve = plots.Curve(
+        curve = Curve(
             label,
             x=[x_of_rows[number] for number in numbers],
             y=means[numbers],
@@ -254,13 +255,13 @@ def _point_note(grid: Grid, row: Row, of: str) -> str:
     )
 
 
-def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:
+def panel(title: str, found: list[Curve]) -> SpeedPanel:
     """Curves with the Pareto front of all their points."""
     x, y = (np.concatenate([getattr(curve, axis) for curve in found]) for axis in ("x", "y"))
-    return plots.SpeedPanel(title, found, pareto_front(x, y))
+    return SpeedPanel(title, found, pareto_front(x, y))
 
 
-def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPanel]:
+def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[SpeedPanel]:
     """The panel of published curves and detectors; none if no table has published speeds."""
     found = [
         replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
@@ -275,7 +276,7 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPan
         for row in reference_rows(DETECTORS_FILE)
         if (float(row[SPEED]), float(row[MAIN_METRIC])) not in shown
     ]
-    detectors = plots.Curve(
+    detectors = Curve(
         "other detectors",
         x=[float(row[SPEED]) for row in rows],
         y=[float(row[MAIN_METRIC]) for row in rows],

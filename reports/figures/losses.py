@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ablations.records.record import Record
-from reports import plots
 from reports.figures.illustration import Illustrated, drawn
 from reports.plots import formulas
+from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
 from reports.results import provenance
 from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
@@ -67,7 +67,7 @@ class Distribution:
         return f"{self.name}{shown}, seed {self.record.seed}"
 
 
-def loss_over_p_t(results: Results) -> Illustrated:
+def loss_over_p_t_figure(results: Results) -> Illustrated:
     """CE, FL and FL* with alpha_t = 1 at the compared gammas, and the functions of ``BESIDE``."""
     compared = compared_gammas(results)
     wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
@@ -84,7 +84,7 @@ def loss_over_p_t(results: Results) -> Illustrated:
         dashes = DASHES[number[loss] % len(DASHES)]
         number[loss] += 1
         loss_at = formulas.LOSSES[loss](p_t, gamma)
-        lines.append(plots.Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
+        lines.append(Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
     names = ", ".join(
         f"{LOSSES[name].short}: {LOSSES[name].long}"
         for name in dict.fromkeys(n for n, _ in wanted)
@@ -97,7 +97,7 @@ def loss_over_p_t(results: Results) -> Illustrated:
             + "; ".join(line.label for line in lines)
             + ". FL* is above CE for p_t < 0.5 and below CE for p_t > 0.5, the more so the larger "
             "γ; FL is below CE everywhere.",
-            plots.loss_over_p_t,
+            loss_over_p_t,
             lines,
         ),
         "Loss against pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the "
@@ -120,7 +120,7 @@ def _order(one: tuple[str, float]) -> tuple[int, float]:
     return list(LOSSES).index(one[0]), one[1]
 
 
-def cumulative_loss(results: Results) -> list[Illustrated]:
+def cumulative_loss_figures(results: Results) -> list[Illustrated]:
     """The paper's figure 4 for the models that FL and FL* trained.
 
     For each model: the share of FL and of FL* at several gammas that the easiest foreground and
@@ -149,7 +149,7 @@ def distribution(results: Results, loss: str) -> Distribution | None:
 
 def _of_model(results: Results, trained_with: str, model: Distribution) -> Illustrated:
     record, histograms = model.record, model.histograms
-    rows: dict[str, dict[str, list[plots.Line]]] = {}
+    rows: dict[str, dict[str, list[Line]]] = {}
     hardest: dict[str, list[str]] = {}
     for loss, gammas in GAMMAS.items():
         short = loss_label(loss).short
@@ -160,7 +160,7 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
                 x, y = _shares(histograms[kind], loss, gamma)
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
                 colour = loss_label("ce" if gamma == 0 else loss).colour
-                lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
+                lines.append(Line(label, *_thinned(x, y), colour, dashes))
                 if kind == BACKGROUND:
                     share = 100 * (1 - np.interp(1 - HARDEST, x, y))
                     text = f"{share:.1f} %" if share < 99.95 else "over 99.9 %"
@@ -175,7 +175,7 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
         drawn(
             f"cumulative_loss_{trained_with}",
             f"Cumulative loss over the examples. {of_hardest}.",
-            plots.cumulative_loss,
+            cumulative_loss,
             rows,
             (BACKGROUND,),
         ),

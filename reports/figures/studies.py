@@ -10,7 +10,6 @@ import pandas as pd
 from ablations.records.record import DIVERGED
 from ablations.study.axes import MODEL_AXES
 from ablations.study.grid import Grid, Row
-from reports import plots
 from reports.figures.grids import (
     curves,
     curves_over,
@@ -19,6 +18,8 @@ from reports.figures.grids import (
     published_panel,
 )
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.curves import Curve, ap_over_ms, ap_over_scale
+from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.svg import MARK
 from reports.results import provenance
 from reports.results.labels import (
@@ -50,7 +51,7 @@ DIVERGED_MARK = "×"
 _DASHES = ("-", "--", ":", "-.")
 
 
-def speed(results: Results, tables: Tables) -> Illustrated:
+def speed_figure(results: Results, tables: Tables) -> Illustrated:
     """AP over speed of all timed tables with the Pareto front, and the published values."""
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
     ours = _distinct([(grid, *of) for grid, table in timed for of in curves(grid, table)])
@@ -80,14 +81,14 @@ def speed(results: Results, tables: Tables) -> Illustrated:
         drawn(
             "ap_over_speed",
             f"{MAIN_METRIC} over time per image. Ours: {'; '.join(points)}.",
-            plots.ap_over_ms,
+            ap_over_ms,
             [panel("ours", ours), *published],
         ),
         f"{note} {provenance.caption(results, records)}.",
     )
 
 
-def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
+def ap_over_scale_figure(results: Results, tables: Tables) -> Illustrated:
     """AP over the input scale with intervals, a line per loss and depth."""
     scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
     found = []
@@ -110,7 +111,7 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
         drawn(
             "ap_over_scale",
             f"{MAIN_METRIC} over input scale. {'; '.join(points)}.",
-            plots.ap_over_scale,
+            ap_over_scale,
             lines,
         ),
         f"{note}. {provenance.caption(results, records)}.",
@@ -121,7 +122,7 @@ def _scale(row: Row) -> float | None:
     return row.ours.get("scale", row.values.get("scale"))
 
 
-def heat_maps(results: Results) -> Illustrated:
+def heat_maps_figure(results: Results) -> Illustrated:
     """Mean AP over alpha and gamma of FL and FL*, at the study's own model and data.
 
     gamma = 0 is the cross entropy in both.
@@ -151,7 +152,7 @@ def heat_maps(results: Results) -> Illustrated:
         drawn(
             HEAT_MAPS,
             f"{MAIN_METRIC} for each α and γ. {'; '.join(texts)}.",
-            plots.heat_maps,
+            heat_maps,
             maps,
             axis_label("gamma").header,
             axis_label("alpha").header,
@@ -179,7 +180,7 @@ def mark_of(loss: str, gamma: float, alpha: float | None) -> str:
     return MARK + "-".join((loss, *at))
 
 
-def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]:
+def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[HeatMap, list[str]]:
     """The map of a loss, and its values as text."""
     short = loss_label(loss).short
     gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
@@ -197,7 +198,7 @@ def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]
         value = "no value" if math.isnan(values[at]) else f"{values[at]:.1f}{marks[at]}"
         texts.append(f"{short}, {setting_text({'gamma': gammas[at[0]], 'alpha': alpha})}: {value}")
     return (
-        plots.HeatMap(
+        HeatMap(
             short,
             [axis_text("gamma", gamma) for gamma in gammas],
             [axis_text("alpha", alpha) for alpha in alphas],
@@ -210,13 +211,13 @@ def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]
     )
 
 
-def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curve]:
+def _distinct(found: Sequence[tuple[Grid, Row, Curve]]) -> list[Curve]:
     """Curves of several tables for one panel: labels with the loss, distinct markers and dashes.
 
     Another detector may be in several tables and is drawn once.
     """
     several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
-    named: list[plots.Curve] = []
+    named: list[Curve] = []
     for grid, row, curve in found:
         loss, other = loss_of(grid, row), other_detector(row.setting.as_dict())
         label = ", ".join(filter(None, (loss if several else "", curve.label))) or loss

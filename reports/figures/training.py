@@ -12,8 +12,8 @@ import numpy as np
 from ablations.records.record import DIVERGED, Record
 from ablations.status.status import STALE
 from ablations.study.cell import Cell
-from reports import plots
 from reports.figures.illustration import Illustrated, drawn
+from reports.plots.training import Panel, Trace, training_curves
 from reports.results import provenance
 from reports.results.colours import SOFT
 from reports.results.labels import (
@@ -89,7 +89,7 @@ class _Group:
         return ", ".join(filter(None, parts)) or short_name(self.values)
 
 
-def training_curves(results: Results) -> list[Illustrated]:
+def training_figures(results: Results) -> list[Illustrated]:
     """The classification loss over iterations, a figure per loss and kind of mining."""
     groups = _groups(results)
     reference = _reference(results, groups)
@@ -120,7 +120,7 @@ def _family(
                 if kind == "validation" or not _has(groups, "validation")
             ]  # fmt: skip
         if any(len(trace.loss) for trace in traces):
-            panels.append(plots.Panel(title, traces))
+            panels.append(Panel(title, traces))
     if not panels:
         return Illustrated(None, f"No run of {name} has a training curve.")
     records = [record for group in groups for record in group.records]
@@ -140,7 +140,7 @@ def _family(
             f"training_{groups[0].stem}",
             f"Classification loss over iterations, {name}; {counted(diverged, 'run')} diverged. "
             f"Last values of the drawn curves: {'; '.join(ends)}.",
-            plots.training_curves,
+            training_curves,
             panels,
             "classification loss",
         ),
@@ -195,9 +195,7 @@ def _axes(groups: Sequence[_Group]) -> set[str]:
     return {axis for one in groups for axis in one.values}
 
 
-def _traces(
-    group: _Group, kind: str, label: str, is_reference: bool
-) -> tuple[list[plots.Trace], int]:
+def _traces(group: _Group, kind: str, label: str, is_reference: bool) -> tuple[list[Trace], int]:
     """The mean over the runs of a group, a line per stage, and the points per median."""
     other = other_detector(group.values)
     entries: list[tuple[str, str | tuple, str]] = [(CURVE, "-", label)]
@@ -214,7 +212,7 @@ def _traces(
         colour = STALE_COLOUR if group.state == STALE else setting_colour(group.values)
         if is_reference:
             colour, dashes = SOFT.light, REFERENCE_DASHES
-        found.append(plots.Trace(text, x, y, colour, dashes, group.state == DIVERGED))
+        found.append(Trace(text, x, y, colour, dashes, group.state == DIVERGED))
     return found, longest
 
 

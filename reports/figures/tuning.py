@@ -1,14 +1,14 @@
 """Draws the figure of AP over the tuning budget."""
 
-from reports import plots
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.tuning import Budget, ap_over_budget
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.statistics.tuning import expected_best, tuned
 from reports.text.sentences import listed
 
 
-def ap_over_budget(results: Results) -> Illustrated:
+def ap_over_budget_figure(results: Results) -> Illustrated:
     """Expected AP of the best of k settings of each tuned loss, over k."""
     found = [one for one in tuned(results) if one.choice and one.choice.best]
     if not found:
@@ -19,7 +19,7 @@ def ap_over_budget(results: Results) -> Illustrated:
         selection = [candidate.selection for candidate in one.choice.ranked]
         reporting = [candidate.reporting for candidate in one.choice.ranked]
         losses.append(
-            plots.Budget(
+            Budget(
                 one.name,
                 expected_best(selection, selection),
                 expected_best(selection, reporting),
@@ -38,7 +38,7 @@ def ap_over_budget(results: Results) -> Illustrated:
             "ap_over_budget",
             f"Expected {MAIN_METRIC} on the reporting half of the images, over the number of "
             f"settings tried. {'; '.join(ends)}.",
-            plots.ap_over_budget,
+            ap_over_budget,
             losses,
         ),
         f"Expected {MAIN_METRIC} of the best of k settings of each tuning grid, over all subsets "

@@ -11,7 +11,8 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from reports.detections.gallery import Picture
-from reports.figures import AblationMap, Illustration
+from reports.figures.ablation_map import AblationMap
+from reports.figures.illustration import Illustration
 from reports.page.gamma_slider import GammaSlider
 from reports.page.runs import Run, entry_of
 from reports.tables.table import (

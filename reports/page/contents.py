@@ -7,10 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations.study.grid import Grid
-from reports import figures
 from reports.detections import side_by_side, worst_misses
 from reports.detections.gallery import Gallery
-from reports.figures import Illustrated
+from reports.figures.ablation_map import AblationMap, ablation_map_figure
+from reports.figures.detections import (
+    error_types_figure,
+    miss_rate_figure,
+    precision_recall_figure,
+    reliability_figure,
+)
+from reports.figures.grids import ap_over_ms_figure, ap_over_rows_figure
+from reports.figures.illustration import Illustrated
+from reports.figures.losses import cumulative_loss_figures, loss_over_p_t_figure
+from reports.figures.schedules import ap_over_schedule_figure, tau_over_schedule_figure
+from reports.figures.studies import ap_over_scale_figure, heat_maps_figure, speed_figure
+from reports.figures.training import training_figures
+from reports.figures.tuning import ap_over_budget_figure
 from reports.page import making, two_rows
 from reports.page.blocks import (
     Block,
@@ -92,7 +104,7 @@ def report(results: Results) -> Report:
     found = answer.answer(results)
     apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
     mapped = [one for one in grids if one[0].name != HEADLINE and SCHEDULE not in one[0].columns]
-    shown_map = figures.ablation_map(results, mapped)
+    shown_map = ablation_map_figure(results, mapped)
     sections = [
         _answer(found),
         Section("tuning", "How the settings were chosen", _tuning(results)),
@@ -192,7 +204,7 @@ def _tuning(results: Results) -> list[Block]:
     blocks += [Warning(warning)] if warning else []
     return blocks + [
         *tabled("tuning", title, tuning.choices(results)),
-        *illustrated(figures.ap_over_budget(results)),
+        *illustrated(ap_over_budget_figure(results)),
     ]
 
 
@@ -215,7 +227,7 @@ def _reading(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[
 
 
 def _map(
-    results: Results, tables: Sequence[tuple[Grid, GridTable]], found: figures.AblationMap | None
+    results: Results, tables: Sequence[tuple[Grid, GridTable]], found: AblationMap | None
 ) -> list[Block]:
     agreements = {grid.label: published_agreement(table) for grid, table in tables}
     orders = sentences.orders({name: one for name, one in agreements.items() if one})
@@ -262,13 +274,13 @@ def _grid(
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     only_linked = is_mapped and not table.has_published
-    figure = figures.ap_over_rows(results, grid, table, linked_only=only_linked)
+    figure = ap_over_rows_figure(results, grid, table, linked_only=only_linked)
     if only_linked:
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:
         dots = captions.dots(frame, table)
         blocks.append(FigureBlock(figure, f"{dots} {made}."))
-    over_ms = figures.ap_over_ms(grid, table) if _several_timed(results) else None
+    over_ms = ap_over_ms_figure(grid, table) if _several_timed(results) else None
     if over_ms:
         blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))
     return Section(grid.name, grid.title, blocks)
@@ -286,11 +298,11 @@ def _per_class(results: Results) -> list[Block]:
 def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     blocks = []
     if any(SPEED in table.metrics for _, table in grids):
-        blocks += illustrated(figures.speed(results, grids))
+        blocks += illustrated(speed_figure(results, grids))
         blocks += tabled("architectures", "Time per image", speed.architectures(results))
     if any("scale" in grid.columns for grid, _ in grids):
-        blocks += illustrated(figures.ap_over_scale(results, grids))
-    return blocks + illustrated(figures.heat_maps(results))
+        blocks += illustrated(ap_over_scale_figure(results, grids))
+    return blocks + illustrated(heat_maps_figure(results))
 
 
 def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
@@ -299,8 +311,8 @@ def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) 
     texts = [*training_length.settled(results), training_length.taus(results)]
     return [
         *[Text(text) for text in texts if text],
-        *illustrated(figures.ap_over_schedule(results, grids)),
-        *illustrated(figures.tau_over_schedule(results)),
+        *illustrated(ap_over_schedule_figure(results, grids)),
+        *illustrated(tau_over_schedule_figure(results)),
     ]
 
 
@@ -308,8 +320,8 @@ def _errors(results: Results) -> list[Block]:
     return [
         *tabled("error_types", "Errors by type", error_types.error_types(results)),
         *_score_threshold(results),
-        *illustrated(figures.error_types(results)),
-        *illustrated(figures.precision_recall(results)),
+        *illustrated(error_types_figure(results)),
+        *illustrated(precision_recall_figure(results)),
     ]
 
 
@@ -322,8 +334,8 @@ def _safety(results: Results) -> list[Block]:
     return [
         *tabled("safety", "Miss rate, recall and calibration", safety.safety(results)),
         *_score_threshold(results),
-        *illustrated(figures.miss_rate(results)),
-        *illustrated(figures.reliability(results)),
+        *illustrated(miss_rate_figure(results)),
+        *illustrated(reliability_figure(results)),
         *tabled("miss_rate", "Miss rate per category", per_class.per_class_miss_rate(results)),
         *_gallery(worst_misses.worst_misses(results)),
         *tabled("missed_objects", "Largest missed objects", safety.missed_objects(results)),
@@ -348,14 +360,14 @@ def _losses(results: Results, shown: Gallery) -> list[Block]:
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
         GammaBlock(gamma_slider(results, shown)),
-        *illustrated(figures.loss_over_p_t(results)),
+        *illustrated(loss_over_p_t_figure(results)),
         Heading("Cumulative loss"),
-        *(block for one in figures.cumulative_loss(results) for block in illustrated(one)),
+        *(block for one in cumulative_loss_figures(results) for block in illustrated(one)),
     ]
 
 
 def _training(results: Results) -> list[Block]:
-    return [block for found in figures.training_curves(results) for block in illustrated(found)]
+    return [block for found in training_figures(results) for block in illustrated(found)]
 
 
 def _dataset(results: Results) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports import figures
+from reports.figures.forest import forest_figure
 from reports.page.blocks import FigureBlock
 from reports.results.load import Results
 from reports.statistics.noise import noise_floor
@@ -54,7 +54,7 @@ def opening(results: Results, found: Answer) -> Opening:
         rows = found.rows or compared(results, asked.grid)
         if any(row.found.seeds for row in rows):
             floor = noise_floor(results, asked.grid)
-            drawn = figures.forest(results, asked, rows)
+            drawn = forest_figure(results, asked, rows)
             forest = FigureBlock(drawn, texts.noise_text(floor))
         if found.outcome == NO_QUESTION:
             summary = finding(results, asked.grid, [row.found for row in rows])

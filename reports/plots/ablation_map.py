@@ -343,7 +343,7 @@ def _handles(keys: Keys) -> list[Line2D | Patch]:
     return found
 
 
-def entries(keys: Keys) -> list[str]:
+def key_texts(keys: Keys) -> list[str]:
     """The texts of the key."""
     return [str(handle.get_label()) for handle in _handles(keys)]
 
