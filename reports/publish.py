@@ -47,7 +47,7 @@ GAMMA = "gamma"
 _BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
 
 
-def published(study: str) -> Results:
+def published_results(study: str) -> Results:
     """The published records of a study.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from ablations.records.record import Record
 from reports.figures.illustration import Illustrated, drawn
 from reports.plots import formulas
-from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
+from reports.plots.losses import Line, loss_over_p_t, loss_share_over_examples
 from reports.results import provenance
 from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
@@ -26,7 +26,7 @@ DASHES: tuple[str | tuple, ...] = (
     (0, (3, 1, 1, 1)),
     (0, (7, 1.5, 1, 1.5, 1, 1.5)),
 )
-"""Of the lines of a loss, which all have its colour."""
+"""The dashes that distinguish the lines of one loss."""
 
 BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
 """Loss and gamma that are drawn beside the compared settings: the paper's FL, a steep FL*, and the
@@ -175,7 +175,7 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
         drawn(
             f"cumulative_loss_{trained_with}",
             f"Cumulative loss over the examples. {of_hardest}.",
-            cumulative_loss,
+            loss_share_over_examples,
             rows,
             (BACKGROUND,),
         ),
@@ -196,8 +196,8 @@ def _of_images(record: Record) -> str:
 def _shares(
     histogram: tuple[np.ndarray, np.ndarray], loss: str, gamma: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The shares of the examples and of the loss, see :func:`formulas.cumulative_loss`."""
-    return formulas.cumulative_loss(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
+    """The shares of the examples and of the loss, see :func:`formulas.cumulative_shares`."""
+    return formulas.cumulative_shares(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
 
 
 def _listed(shares: Mapping[str, list[str]]) -> str:

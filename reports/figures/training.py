@@ -106,6 +106,8 @@ def _family(
 ) -> Illustrated:
     labelled = _labelled(groups, reference)
     axes, all_axes = _varied(labelled), _varied(groups) | {*_axes(groups)} - {"schedule"}
+    records = [record for group in groups for record in group.records]
+    is_validated = any(_curve(record, "validation", CURVE)[0] for record in records)
     panels, window, ends = [], 1, []
     for kind, title in KINDS.items():
         traces = []
@@ -117,13 +119,12 @@ def _family(
             traces, window = traces + found, max(window, points)
             ends += [
                 f"{group.text(all_axes)}: {trace.loss[-1]:.3g}" for trace in found[:1]
-                if kind == "validation" or not _has(groups, "validation")
+                if kind == "validation" or not is_validated
             ]  # fmt: skip
         if any(len(trace.loss) for trace in traces):
             panels.append(Panel(title, traces))
     if not panels:
         return Illustrated(None, f"No run of {name} has a training curve.")
-    records = [record for group in groups for record in group.records]
     diverged = sum(group.state == DIVERGED for group in groups)
     note = f"{name}: classification loss of {counted(len(records), 'run')}"
     note += ", means over the seeds of a setting" if len(records) > len(groups) else ""
@@ -214,10 +215,6 @@ def _traces(group: _Group, kind: str, label: str, is_reference: bool) -> tuple[l
             colour, dashes = SOFT.light, REFERENCE_DASHES
         found.append(Trace(text, x, y, colour, dashes, group.state == DIVERGED))
     return found, longest
-
-
-def _has(groups: Sequence[_Group], kind: str) -> bool:
-    return any(_curve(record, kind, CURVE)[0] for one in groups for record in one.records)
 
 
 def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:

@@ -23,7 +23,7 @@ from reports.figures.schedules import ap_over_schedule_figure, tau_over_schedule
 from reports.figures.studies import ap_over_scale_figure, heat_maps_figure, speed_figure
 from reports.figures.training import training_figures
 from reports.figures.tuning import ap_over_budget_figure
-from reports.page import making, two_rows
+from reports.page import two_rows
 from reports.page.blocks import (
     Block,
     Bullets,
@@ -43,6 +43,7 @@ from reports.page.blocks import (
 )
 from reports.page.gamma_slider import gamma_slider
 from reports.page.opening import Opening, opening
+from reports.page.provenance_sections import provenance_sections
 from reports.results import provenance
 from reports.results.differences import Differences, differences
 from reports.results.labels import (
@@ -128,7 +129,7 @@ def report(results: Results) -> Report:
         Section("training", "Training curves", _training(results)),
         Section("dataset", "Data set", _dataset(results)),
         Section("references", "Published results of the same model", _references()),
-        *making.sections(results),
+        *provenance_sections(results),
     ]
     return Report(
         opening=opening(results, found),

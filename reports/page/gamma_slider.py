@@ -40,7 +40,7 @@ from reports.results.load import Results
 from reports.results.states import row_text
 
 STEP = 0.025
-"""Of the slider; the settings of all studies lie on its steps."""
+"""The slider's step in gamma; the settings of all studies lie on its steps."""
 
 
 @dataclass(frozen=True)

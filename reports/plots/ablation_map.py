@@ -25,7 +25,9 @@ COLUMNS = 3
 """Tables in a row of the file."""
 
 FONT_SIZE = 10.5
-"""In points. A laptop shows the drawings at 0.87 of their size, so that the text has 12 px."""
+"""The size of the text, in points. A laptop shows the drawings at 0.87 of their size, so that the
+text has 12 px.
+"""
 
 NOISE_SHADE = 0.2
 

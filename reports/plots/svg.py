@@ -22,7 +22,7 @@ MARK = "mark-"
 """An id that begins like this is kept, for scripts of the page."""
 
 _QUALITY = 85
-"""Of photographs."""
+"""The quality of the photographs as WebP, from 0 to 100."""
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _VARIABLES = {colour.light: f"var(--c-{name})" for name, colour in PALETTE.items()}

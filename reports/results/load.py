@@ -247,7 +247,7 @@ def record_path(cell: str) -> str:
     return f"../records/{quote(cell)}.json"
 
 
-def published(grid: Grid) -> pd.DataFrame:
+def published_metrics(grid: Grid) -> pd.DataFrame:
     """The published metrics, a line per row of the grid, NaN where there is none."""
     return pd.DataFrame(
         [grid.published_values(row) for row in grid.rows], columns=list(METRICS), dtype=float

@@ -17,7 +17,7 @@ from reports.results.labels import (
     text_of,
 )
 from reports.results.load import Results
-from reports.results.provenance import dataset_card, dataset_name
+from reports.results.provenance import dataset_facts, dataset_name
 from reports.results.question import Question, loss_of, question
 from reports.statistics import best
 from reports.statistics.comparisons import (
@@ -32,7 +32,7 @@ from reports.statistics.comparisons import (
     compare,
 )
 from reports.statistics.equivalence import smallest_permutation_p
-from reports.statistics.floor import floor
+from reports.statistics.learning_floor import highest_unlearnt_ap
 from reports.text.not_learnt import not_learnt
 from reports.text.sentences import (
     MODEL,
@@ -99,7 +99,7 @@ def answer(results: Results) -> Answer:
     tests = sum(line.found.tested for line in lines)
     basis = _basis(results, asked, lines, tests)
     margin = results.study.equivalence_margin
-    taught = floor([line.found for line in lines], margin)
+    taught = highest_unlearnt_ap([line.found for line in lines], margin)
     if taught is not None:
         facts = not_learnt(results, grid, [line.name for line in lines], taught)
         return Answer(facts[0], tuple(facts[1:]), basis, NOT_LEARNT, asked, lines)
@@ -133,7 +133,7 @@ def judged_on(results: Results, grid: Grid) -> int:
     """The number of validation images that judge the rows of a table; 0 if it is unknown."""
     if grid.is_tuned:
         return images_of_half(results, grid)
-    images = [count for split, count, _ in dataset_card(results)["splits"] if split == "val"]
+    images = [count for split, count, _ in dataset_facts(results)["splits"] if split == "val"]
     return int(images[0] or 0) if images else 0
 
 

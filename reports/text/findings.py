@@ -9,7 +9,7 @@ import numpy as np
 from ablations.study.grid import Grid
 from ablations.study.study import schedule_name
 from reports.results.labels import MAIN_METRIC, one_decimal
-from reports.results.load import Results, published
+from reports.results.load import Results, published_metrics
 from reports.results.rows import row_label
 from reports.statistics.comparisons import (
     BETTER,
@@ -75,7 +75,7 @@ def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
         grid=grid,
         labels=[row_label(row, grid.columns) for row in grid.rows],
         ours=found,
-        theirs=published(grid)[MAIN_METRIC].to_numpy(float),
+        theirs=published_metrics(grid)[MAIN_METRIC].to_numpy(float),
         floor=noise_floor(results, grid),
     )
     known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]

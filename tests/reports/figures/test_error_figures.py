@@ -26,7 +26,7 @@ from reports.plots.detections import (
     precision_recall,
     reliability,
 )
-from reports.plots.losses import Line, cumulative_loss
+from reports.plots.losses import Line, loss_share_over_examples
 from reports.results.labels import TIDE_ERRORS, loss_label
 from tests.reports.analyses import analysis, loss_distribution
 from tests.reports.readable import assert_readable
@@ -108,7 +108,7 @@ def test_cumulative_loss_by_hand():
     # CE at p_t = 1/2 is log 2, at p_t = 1/4 it is 2 log 2: two easy examples carry half.
     s, counts = np.array([-math.log(3), 0.0]), np.array([1, 2])
     for loss in formulas.OF_LOGIT.values():
-        examples, share = formulas.cumulative_loss(s, counts, lambda s, loss=loss: loss(s, 0.0))
+        examples, share = formulas.cumulative_shares(s, counts, lambda s, loss=loss: loss(s, 0.0))
         np.testing.assert_allclose(examples, [0, 2 / 3, 1])
         np.testing.assert_allclose(share, [0, 1 / 2, 1])
 
@@ -143,7 +143,7 @@ def test_histograms_give_the_cumulative_loss_of_the_examples(loss, gamma):
     exact = np.cumsum(losses) / losses.sum()
 
     counts, edges = np.histogram(sample, np.linspace(-20, 20, 801))
-    examples, share = formulas.cumulative_loss(
+    examples, share = formulas.cumulative_shares(
         (edges[:-1] + edges[1:]) / 2, counts, lambda s: formulas.OF_LOGIT[loss](s, gamma)
     )
     at = np.rint(examples[1:] * len(sample)).astype(int)
@@ -154,13 +154,13 @@ def test_histograms_give_the_cumulative_loss_of_the_examples(loss, gamma):
 
 def test_no_example_has_no_cumulative_loss():
     for s, counts in ((np.empty(0), np.empty(0)), (np.zeros(2), np.zeros(2))):
-        found = formulas.cumulative_loss(s, counts, lambda s: formulas.focal_of_logit(s, 2.0))
+        found = formulas.cumulative_shares(s, counts, lambda s: formulas.focal_of_logit(s, 2.0))
         assert [len(one) for one in found] == [0, 0]
 
 
 def test_cumulative_loss_of_the_first_seed_that_has_it(folder, monkeypatch):
     add(folder, FL, 1, 21.0, loss_distribution=None)
-    calls = watch(monkeypatch, cumulative_loss, cumulative_loss_figures)
+    calls = watch(monkeypatch, loss_share_over_examples, cumulative_loss_figures)
     of_focal, of_star = cumulative_loss_figures(folder.load())
     assert "trained with FL (α = 0.25, γ = 1), seed 2" in of_focal.note
     assert "trained with FL* (α = 0.75, γ = 0.125), seed 1" in of_star.note
@@ -183,7 +183,7 @@ def test_the_share_of_the_hardest_background_is_told(folder):
     width = (entry["high"] - entry["low"]) / entry["num_bins"]
     s = entry["low"] + (np.array(entry["background"]["bins"]) + 0.5) * width
     for loss, gamma in (("focal", 0.5), ("focal_star", 0.5)):
-        examples, share = formulas.cumulative_loss(
+        examples, share = formulas.cumulative_shares(
             s,
             np.array(entry["background"]["counts"]),
             lambda s, loss=loss, gamma=gamma: formulas.OF_LOGIT[loss](s, gamma),

@@ -6,7 +6,7 @@ import pytest
 
 from reports.figures.losses import loss_over_p_t_figure
 from reports.plots import drawing, svg
-from reports.plots.losses import Line, cumulative_loss, loss_over_p_t
+from reports.plots.losses import Line, loss_over_p_t, loss_share_over_examples
 from reports.plots.rows import Dots, ap_over_rows
 from reports.plots.training import Panel, Trace, spread, training_curves
 from tests.reports.readable import assert_readable, texts_of
@@ -171,7 +171,7 @@ def cumulative(gammas, colour="#0072B2"):
 
 def test_cumulative_losses_are_on_the_same_scales():
     kinds = {"foreground": cumulative([0, 1, 2]), "background": cumulative([0, 1, 2])}
-    found = cumulative_loss({"FL": kinds, "FL*": kinds})
+    found = loss_share_over_examples({"FL": kinds, "FL*": kinds})
     titles = ["FL: foreground", "FL: background", "FL*: foreground", "FL*: background"]
     assert [axes.get_title(loc="left") for axes in found] == titles
     assert {(axes.get_xlim(), axes.get_ylim()) for axes in found} == {((0, 1), (0, 1.02))}
@@ -182,7 +182,7 @@ def test_cumulative_losses_are_on_the_same_scales():
 def test_a_panel_can_start_with_the_hardest_examples():
     x = np.array([0.0, 0.5, 0.999, 1.0])
     lines = [Line("CE", x, np.array([0.0, 0.01, 0.2, 1.0]), "black")]
-    first, second = cumulative_loss({"CE": {"all": lines, "hardest": lines}}, ["hardest"])
+    first, second = loss_share_over_examples({"CE": {"all": lines, "hardest": lines}}, ["hardest"])
     assert (first.get_xscale(), second.get_xscale()) == ("linear", "log")
     drawn_x, drawn_y = second.lines[0].get_data()
     np.testing.assert_allclose(drawn_x, [0.001, 0.5, 1.0])
