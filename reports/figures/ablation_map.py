@@ -70,8 +70,8 @@ class PanelOfMap:
     def inline(self) -> Markup:
         """Its element in a page, with each row's sentence as the title of its mark."""
 
-        def titled(found: re.Match[str]) -> str:
-            return f"{found[0]}<title>{escape(self.sentences[int(found[1])])}</title>"
+        def titled(match: re.Match[str]) -> str:
+            return f"{match[0]}<title>{escape(self.sentences[int(match[1])])}</title>"
 
         element = svg.inline(self.svg, f"{NAME}-{self.grid}")
         return Markup(re.sub(rf'<g id="[^"]*{svg.MARK}(\d+)"[^>]*>', titled, element))
@@ -158,8 +158,8 @@ def _panel(results: Results, grid: Grid, table: GridTable, chosen: Collection[Se
     low, high = intervals(table.comparisons)
     marks = []
     for number, row in enumerate(grid.rows):
-        value, stale, found = float(values[number]), table.stale[number], states[number]
-        note = STALE if stale else DIVERGED if DIVERGED in found else ""
+        value, stale, row_states = float(values[number]), table.stale[number], states[number]
+        note = STALE if stale else DIVERGED if DIVERGED in row_states else ""
         colour = setting_colour(row.setting.as_dict())
         marks.append(
             Mark(
@@ -170,9 +170,9 @@ def _panel(results: Results, grid: Grid, table: GridTable, chosen: Collection[Se
                 low=low[number],
                 high=high[number],
                 published=float(places[number]),
-                note=note if math.isfinite(value) else absence(found),
+                note=note if math.isfinite(value) else absence(row_states),
                 is_reference=table.comparisons[number].is_reference,
-                is_crossed=DIVERGED in found,
+                is_crossed=DIVERGED in row_states,
                 is_chosen=row.setting in chosen and not row.tune,
             )
         )

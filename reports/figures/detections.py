@@ -65,18 +65,18 @@ def precision_recall_figure(results: Results) -> Illustrated:
     recall = PERCENT * np.linspace(0, 1, 101)
 
     def read(record: Record) -> np.ndarray | None:
-        found = [_numbers(record, "precision_recall", iou) for iou in IOUS]
-        usable = all(len(one) == len(recall) and np.isfinite(one).all() for one in found)
-        return PERCENT * np.array(found) if usable else None
+        curves = [_numbers(record, "precision_recall", iou) for iou in IOUS]
+        usable = all(len(curve) == len(recall) and np.isfinite(curve).all() for curve in curves)
+        return PERCENT * np.array(curves) if usable else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has precision–recall curves.")
     panels = {
-        title: [_line(look, recall, values[:, number]) for look, values in found]
+        title: [_line(look, recall, values[:, number]) for look, values in measured]
         for number, title in enumerate(IOUS.values())
     }
-    at_half = [f"{look.name} {values[:, :, 50].mean(0)[0]:.0f} %" for look, values in found]
+    at_half = [f"{look.name} {values[:, :, 50].mean(0)[0]:.0f} %" for look, values in measured]
     return Illustrated(
         drawn(
             "precision_recall",
@@ -85,8 +85,8 @@ def precision_recall_figure(results: Results) -> Illustrated:
             precision_recall,
             panels,
         ),
-        f"Precision–recall curves, mean over the categories{_bands(found)}. {missing}"
-        f"{_made(results, found)}",
+        f"Precision–recall curves, mean over the categories{_bands(measured)}. {missing}"
+        f"{_made(results, measured)}",
     )
 
 
@@ -98,11 +98,11 @@ def miss_rate_figure(results: Results) -> Illustrated:
         usable = len(fppi) and len(fppi) == len(rates) and np.isfinite([*fppi, *rates]).all()
         return np.array([fppi, PERCENT * rates]) if usable else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has the miss rate over false positives per image.")
     lines, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         lamr = _mean_text(
             "LAMR", [number_at(r, "analysis", "miss_rate", "lamr") for r in look.records]
         )
@@ -118,8 +118,8 @@ def miss_rate_figure(results: Results) -> Illustrated:
             lines,
         ),
         "Miss rate (share of missed objects) against false positives per image, on logarithmic "
-        f"scales{_bands(found)}. LAMR is the log-average miss rate; lower is better. "
-        f"{missing}{_made(results, found)}",
+        f"scales{_bands(measured)}. LAMR is the log-average miss rate; lower is better. "
+        f"{missing}{_made(results, measured)}",
     )
 
 
@@ -130,16 +130,16 @@ def reliability_figure(results: Results) -> Illustrated:
         bins = value_at(record, "analysis", "calibration", "bins")
         keys = ("lower", "upper", "count", "confidence", "accuracy")
         try:
-            found = np.array([[_finite(one[key]) for key in keys] for one in bins])
+            numbers = np.array([[_finite(of_bin[key]) for key in keys] for of_bin in bins])
         except (KeyError, TypeError):
             return None
-        return found if found.ndim == 2 else None
+        return numbers if numbers.ndim == 2 else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has calibration data.")
     panels, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         lower, upper, counts, confidence, accuracy = np.moveaxis(values, -1, 0)
         total = counts.sum(0)
         with np.errstate(invalid="ignore"):
@@ -163,8 +163,8 @@ def reliability_figure(results: Results) -> Illustrated:
         "Share of true positives among the detections at each confidence; on the dashed line the "
         "scores are calibrated. Grey bars show the number of detections on a logarithmic scale "
         f"from 1 to {fullest:,.0f}. ECE is the expected calibration error. "
-        f"{POOLED if _several(found) else ''}"
-        f"{missing}{_made(results, found)}",
+        f"{POOLED if _several(measured) else ''}"
+        f"{missing}{_made(results, measured)}",
     )
 
 
@@ -176,11 +176,11 @@ def error_types_figure(results: Results) -> Illustrated:
         values = [number_at(record, "analysis", "tide", "delta_AP50", kind) for kind in kinds]
         return np.array(values) if np.isfinite(values).any() else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has its errors split by type.")
     panels, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         mean = values.mean(0)
         bars, low, high = (
             np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0))
@@ -204,8 +204,8 @@ def error_types_figure(results: Results) -> Illustrated:
             f"Δ{ap50} (%)",
         ),
         f"Rise in {ap50} if all errors of one type were fixed (TIDE, arXiv:2008.08115; "
-        f"{note if _several(found) else ''}the types overlap and do not add up). "
-        f"{missing}{_made(results, found)}",
+        f"{note if _several(measured) else ''}the types overlap and do not add up). "
+        f"{missing}{_made(results, measured)}",
     )
 
 
@@ -222,11 +222,13 @@ def _measured(
         Each setting, restricted to the records with the quantity, and an array (seeds, ...); and
         a text about settings without it and missing seeds, "" if there are none.
     """
-    found, without, fewer, shape = [], [], [], None
-    for number, one in enumerate(contenders(results)):
-        colour = setting_colour(one.records[0].setting) if one.records else UNORDERED_COLOUR
+    measured, without, fewer, shape = [], [], [], None
+    for number, contender in enumerate(contenders(results)):
+        colour = (
+            setting_colour(contender.records[0].setting) if contender.records else UNORDERED_COLOUR
+        )
         records, values = [], []
-        for record in one.records:
+        for record in contender.records:
             value = read(record)
             if value is not None and value.shape == (shape or value.shape):
                 shape = value.shape
@@ -234,14 +236,14 @@ def _measured(
                 values.append(value)
         if records:
             dashes, marker = DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)]
-            look = _Look(replace(one, records=records), colour, dashes, marker)
-            found.append((look, np.array(values)))
-            if len(records) < one.planned:
-                diverged = f", {one.diverged} diverged" if one.diverged else ""
-                fewer.append(f"{one.name} ({len(records)} of {one.planned}{diverged})")
+            look = _Look(replace(contender, records=records), colour, dashes, marker)
+            measured.append((look, np.array(values)))
+            if len(records) < contender.planned:
+                diverged = f", {contender.diverged} diverged" if contender.diverged else ""
+                fewer.append(f"{contender.name} ({len(records)} of {contender.planned}{diverged})")
         else:
-            without.append(f"{one.name}{' (diverged)' if one.diverged else ''}")
-    return found, (f"Fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
+            without.append(f"{contender.name}{' (diverged)' if contender.diverged else ''}")
+    return measured, (f"Fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
         f"No data: {', '.join(without)}. " if without else ""
     )
 
@@ -252,20 +254,20 @@ def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> Line:
     return Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
 
 
-def _several(found: Sequence[tuple[_Look, np.ndarray]]) -> bool:
-    return any(len(values) > 1 for _, values in found)
+def _several(measured: Sequence[tuple[_Look, np.ndarray]]) -> bool:
+    return any(len(values) > 1 for _, values in measured)
 
 
-def _bands(found: Sequence[tuple[_Look, np.ndarray]]) -> str:
+def _bands(measured: Sequence[tuple[_Look, np.ndarray]]) -> str:
     return (
         "; lines are means over seeds, bands span their minimum to maximum"
-        if _several(found)
+        if _several(measured)
         else ""
     )
 
 
-def _made(results: Results, found: Sequence[tuple[_Look, np.ndarray]]) -> str:
-    records = [record for look, _ in found for record in look.records]
+def _made(results: Results, measured: Sequence[tuple[_Look, np.ndarray]]) -> str:
+    records = [record for look, _ in measured for record in look.records]
     return f"{provenance.caption(results, records)}."
 
 

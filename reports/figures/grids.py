@@ -49,7 +49,7 @@ def ap_over_rows_figure(
 
     A table without a reference row has the published AP instead of the effects.
     """
-    found = results.of_grid(grid).groupby("row")["state"].agg(set)
+    states_of_rows = results.of_grid(grid).groupby("row")["state"].agg(set)
     values = table.values
     ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
     low, high = intervals(table.comparisons)
@@ -63,13 +63,13 @@ def ap_over_rows_figure(
             ],
             low=low,
             high=high,
-            crossed=[DIVERGED in states for states in found],
+            crossed=[DIVERGED in states for states in states_of_rows],
             notes=[
                 STALE if stale
                 else DIVERGED if DIVERGED in states
                 else "" if math.isfinite(value)
                 else absence(states)
-                for states, value, stale in zip(found, ours, table.stale, strict=True)
+                for states, value, stale in zip(states_of_rows, ours, table.stale, strict=True)
             ],
         )
     ]  # fmt: skip
@@ -100,13 +100,15 @@ def _effects(table: GridTable, colours: list[str]) -> list[Dots]:
     Returns:
         Nothing if the table has no reference row or no other row has a difference.
     """
-    found = table.comparisons
+    comparisons = table.comparisons
     if not table.has_effects:
         return []
-    ours = [math.nan if one.is_reference else one.difference for one in found]
+    ours = [math.nan if row.is_reference else row.difference for row in comparisons]
     label = f"effect on {MAIN_METRIC} vs reference"
-    bounds = [(one.difference_low, one.difference_high) if one.tested else (math.nan, math.nan)
-              for one in found]  # fmt: skip
+    bounds = [
+        (row.difference_low, row.difference_high) if row.tested else (math.nan, math.nan)
+        for row in comparisons
+    ]
     series = [
         Dots(
             f"{label}, ours",
@@ -114,8 +116,8 @@ def _effects(table: GridTable, colours: list[str]) -> list[Dots]:
             colours,
             low=[low for low, _ in bounds],
             high=[high for _, high in bounds],
-            notes=["reference" if one.is_reference else "" for one in found],
-            filled=[one.survives for one in found],
+            notes=["reference" if row.is_reference else "" for row in comparisons],
+            filled=[row.survives for row in comparisons],
         )
     ]  # fmt: skip
     if any(map(math.isfinite, table.published_effects)):
@@ -123,7 +125,7 @@ def _effects(table: GridTable, colours: list[str]) -> list[Dots]:
             Dots(
                 f"{label}, published",
                 table.published_effects,
-                [UNORDERED_COLOUR] * len(found),
+                [UNORDERED_COLOUR] * len(comparisons),
                 filled=False,
                 marker="D",
             )
@@ -148,9 +150,9 @@ def ap_over_ms_figure(grid: Grid, table: GridTable) -> Illustration | None:
     )
 
 
-def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
+def intervals(comparisons: list[Comparison]) -> tuple[list[float], list[float]]:
     """The bounds of each row's interval; NaN for one seed, see ``interval_cells``."""
-    bounds = [(one.low, one.high) if one.seeds > 1 else (math.nan, math.nan) for one in found]
+    bounds = [(row.low, row.high) if row.seeds > 1 else (math.nan, math.nan) for row in comparisons]
     return [low for low, _ in bounds], [high for _, high in bounds]
 
 
@@ -166,21 +168,21 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, Curve]
     groups: dict[str, list[int]] = {}
     for number in np.flatnonzero(usable):
         row = grid.rows[number]
-        own, _ = _columns_of_curve(grid, row)
-        label = (paper_label if of else row_label)(row, own)
+        columns, _ = _columns_of_curve(grid, row)
+        label = (paper_label if of else row_label)(row, columns)
         groups.setdefault(label, []).append(int(number))
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
     left, right = (
         np.array([getattr(time, end, None) for time in table.times], float)
         for end in ("low", "high")
     )
-    found = []
+    pairs = []
     for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_STYLES), strict=False):
         other = other_detector(grid.rows[numbers[0]].setting.as_dict())
         if other:
             numbers.sort(key=lambda number: table.values.loc[number, f"{SPEED}{of}"])
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
-        found.append(
+        pairs.append(
             (rows[0], Curve(
                 label,
                 x=values[f"{SPEED}{of}"].to_numpy(),
@@ -196,7 +198,7 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, Curve]
                 filled=not of,
             ))
         )  # fmt: skip
-    return found
+    return pairs
 
 
 def curves_over(
@@ -211,14 +213,14 @@ def curves_over(
         x_of: the value of a row on the axis.
     """
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
-    means = np.array([one.mean for one in table.comparisons])
+    means = np.array([comparison.mean for comparison in table.comparisons])
     others = tuple(column for column in grid.columns if column != axis)
     groups: dict[str, dict[int, float]] = {}
     for number, row in enumerate(grid.rows):
         x = x_of(row)
         if x is not None and math.isfinite(means[number]):
             groups.setdefault(row_label(row, others), {})[number] = float(x)
-    found = []
+    pairs = []
     for label, x_of_rows in groups.items():
         numbers = sorted(x_of_rows, key=x_of_rows.__getitem__)
         first = grid.rows[numbers[0]]
@@ -231,8 +233,8 @@ def curves_over(
             low=low[numbers],
             high=high[numbers],
         )
-        found.append((first, curve))
-    return found
+        pairs.append((first, curve))
+    return pairs
 
 
 def _columns_of_curve(grid: Grid, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -255,22 +257,22 @@ def _point_note(grid: Grid, row: Row, of: str) -> str:
     )
 
 
-def panel(title: str, found: list[Curve]) -> SpeedPanel:
+def panel(title: str, curves: list[Curve]) -> SpeedPanel:
     """Curves with the Pareto front of all their points."""
-    x, y = (np.concatenate([getattr(curve, axis) for curve in found]) for axis in ("x", "y"))
-    return SpeedPanel(title, found, pareto_front(x, y))
+    x, y = (np.concatenate([getattr(curve, axis) for curve in curves]) for axis in ("x", "y"))
+    return SpeedPanel(title, curves, pareto_front(x, y))
 
 
 def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[SpeedPanel]:
     """The panel of published curves and detectors; none if no table has published speeds."""
-    found = [
+    retinanets = [
         replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
         for grid, table in tables
         for row, curve in curves(grid, table, "_published")
     ]
-    if not found:
+    if not retinanets:
         return []
-    shown = {point for curve in found for point in zip(curve.x, curve.y, strict=True)}
+    shown = {point for curve in retinanets for point in zip(curve.x, curve.y, strict=True)}
     rows = [
         row
         for row in reference_rows(DETECTORS_FILE)
@@ -285,7 +287,7 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[SpeedPanel]:
         marker="D",
         dashes=NO_LINE,
     )
-    return [panel("published", [detectors, *found])]
+    return [panel("published", [detectors, *retinanets])]
 
 
 def loss_of(grid: Grid, row: Row) -> str:

@@ -108,16 +108,16 @@ def loss_over_p_t_figure(results: Results) -> Illustrated:
 def compared_gammas(results: Results) -> set[tuple[str, float]]:
     """The losses and gammas of the compared settings that have a formula here."""
     settings = [record.setting for one in contenders(results) for record in one.records[:1]]
-    found = [(str(values.get("loss")), values.get("gamma")) for values in settings]
+    pairs = [(str(values.get("loss")), values.get("gamma")) for values in settings]
     return {
         (loss, float(gamma))
-        for loss, gamma in found
+        for loss, gamma in pairs
         if loss in GAMMAS and isinstance(gamma, int | float)
     }
 
 
-def _order(one: tuple[str, float]) -> tuple[int, float]:
-    return list(LOSSES).index(one[0]), one[1]
+def _order(pair: tuple[str, float]) -> tuple[int, float]:
+    return list(LOSSES).index(pair[0]), pair[1]
 
 
 def cumulative_loss_figures(results: Results) -> list[Illustrated]:
@@ -127,8 +127,10 @@ def cumulative_loss_figures(results: Results) -> list[Illustrated]:
     background examples contribute.
     """
     of_losses = {loss: distribution(results, loss) for loss in GAMMAS}
-    found = [_of_model(results, loss, one) for loss, one in of_losses.items() if one is not None]
-    return found or [
+    figures = [
+        _of_model(results, loss, model) for loss, model in of_losses.items() if model is not None
+    ]
+    return figures or [
         Illustrated(None, "No record has the distribution of the loss over the examples.")
     ]
 
@@ -210,10 +212,10 @@ def _histograms(record: Record) -> _Histograms | None:
     if not isinstance(entry, dict):
         return None
     try:
-        found = {kind: _histogram(entry, kind) for kind in KINDS}
+        histograms = {kind: _histogram(entry, kind) for kind in KINDS}
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return found if all(counts.sum() > 0 for _, counts in found.values()) else None
+    return histograms if all(counts.sum() > 0 for _, counts in histograms.values()) else None
 
 
 def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -227,6 +229,6 @@ def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndar
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The points without those that are too close to their predecessor to be seen."""
     steps = np.floor((x + y) * POINTS / 2)
-    kept = np.concatenate([[True], steps[1:] > steps[:-1]])
-    kept[-1:] = True
-    return x[kept], y[kept]
+    apart = np.concatenate([[True], steps[1:] > steps[:-1]])
+    apart[-1:] = True
+    return x[apart], y[apart]

@@ -37,7 +37,7 @@ def ap_over_schedule_figure(
     """AP over the schedule with intervals, a line per setting."""
     names = {grid.name for grid in scheduled(results)}
     varied = [(grid, table) for grid, table in tables if grid.name in names]
-    found = [
+    curves = [
         curve
         for grid, table in varied
         for _, curve in curves_over(
@@ -46,7 +46,7 @@ def ap_over_schedule_figure(
     ]
     lines = [
         replace(curve, marker=marker, dashes=dashes)
-        for curve, (marker, dashes) in zip(found, cycle(_STYLES), strict=False)
+        for curve, (marker, dashes) in zip(curves, cycle(_STYLES), strict=False)
     ]
     if not lines:
         return Illustrated(None, "No table that varies the schedule has a result yet.")
@@ -71,15 +71,15 @@ def tau_over_schedule_figure(results: Results) -> Illustrated:
     """Kendall's tau-b between our AP and the published AP over the schedule, a line per table."""
     lines = [
         Curve(
-            f"table {name}, {found.rows} rows",
-            x=found.schedules,
-            y=found.taus,
-            notes=[""] * len(found.taus),
+            f"table {name}, {agreement.rows} rows",
+            x=agreement.schedules,
+            y=agreement.taus,
+            notes=[""] * len(agreement.taus),
             colour=UNORDERED_COLOUR,
             marker=marker,
             dashes=dashes,
         )
-        for (name, found), (marker, dashes) in zip(
+        for (name, agreement), (marker, dashes) in zip(
             agreements(results).items(), cycle(_STYLES), strict=False
         )
     ]

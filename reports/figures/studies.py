@@ -91,12 +91,14 @@ def speed_figure(results: Results, tables: Tables) -> Illustrated:
 def ap_over_scale_figure(results: Results, tables: Tables) -> Illustrated:
     """AP over the input scale with intervals, a line per loss and depth."""
     scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
-    found = []
+    of_tables = []
     for grid, table in scaled:
-        found += [(grid, row, curve) for row, curve in curves_over("scale", grid, table, _scale)]
-    if not found:
+        of_tables += [
+            (grid, row, curve) for row, curve in curves_over("scale", grid, table, _scale)
+        ]
+    if not of_tables:
         return Illustrated(None, "No table that varies the input scale has a result yet.")
-    lines = _distinct(found)
+    lines = _distinct(of_tables)
     records = [r for grid, _ in scaled for r in results.ended_records_of(results.of_grid(grid))]
     points = [
         f"{line.label}: "
@@ -132,8 +134,8 @@ def heat_maps_figure(results: Results) -> Illustrated:
         return Illustrated(None, "No setting of FL or FL* has a result yet.")
     maps, texts = [], []
     for loss, of_loss in of_losses.items():
-        found, words = _heat_map(of_loss, loss)
-        maps.append(found)
+        heat_map, words = _heat_map(of_loss, loss)
+        maps.append(heat_map)
         texts += words
     cells = pd.concat(of_losses.values()).drop_duplicates("cell").sort_index()
     several = (cells["seed"] > cells["seed"].min()).any()
@@ -144,9 +146,9 @@ def heat_maps_figure(results: Results) -> Illustrated:
     note += "; γ = 0 is the cross entropy in both" if len(maps) > 1 else ""
     note += "; both maps share a colour scale" if len(maps) > 1 else ""
     note += ". A dot marks a setting that is not in the study"
-    if any(np.any(np.asarray(one.planned) & np.isnan(one.values)) for one in maps):
+    if any(np.any(np.asarray(heat_map.planned) & np.isnan(heat_map.values)) for heat_map in maps):
         note += ", a hatched cell a setting without a result"
-    if any(mark for one in maps for row in one.marks for mark in row):
+    if any(mark for heat_map in maps for row in heat_map.marks for mark in row):
         note += f", {DIVERGED_MARK} a setting with a diverged run, which counts as 0.0"
     return Illustrated(
         drawn(
@@ -164,12 +166,12 @@ def heat_maps_figure(results: Results) -> Illustrated:
 def cells_of_maps(results: Results) -> dict[str, pd.DataFrame]:
     """Loss -> the runs in its heat map, those of the cross entropy among them."""
     cells = results.cells[~results.cells["judged"]]
-    own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
-    cells = cells[cells[own].isna().all(axis=1)]
-    found = {loss: cells[cells["loss"].isin(("ce", loss))] for loss in (BASELINE, CANDIDATE)}
+    other_axes = [*MODEL_AXES, "prior", "beta", "weight_cap"]
+    cells = cells[cells[other_axes].isna().all(axis=1)]
+    of_losses = {loss: cells[cells["loss"].isin(("ce", loss))] for loss in (BASELINE, CANDIDATE)}
     return {
         loss: of_loss
-        for loss, of_loss in found.items()
+        for loss, of_loss in of_losses.items()
         if (of_loss["loss"] == loss).any() and of_loss[MAIN_METRIC].notna().any()
     }
 
@@ -211,14 +213,14 @@ def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[HeatMap, list[str]]:
     )
 
 
-def _distinct(found: Sequence[tuple[Grid, Row, Curve]]) -> list[Curve]:
+def _distinct(of_tables: Sequence[tuple[Grid, Row, Curve]]) -> list[Curve]:
     """Curves of several tables for one panel: labels with the loss, distinct markers and dashes.
 
     Another detector may be in several tables and is drawn once.
     """
-    several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
+    several = len({loss_of(grid, row) for grid, row, _ in of_tables} - {""}) > 1
     named: list[Curve] = []
-    for grid, row, curve in found:
+    for grid, row, curve in of_tables:
         loss, other = loss_of(grid, row), other_detector(row.setting.as_dict())
         label = ", ".join(filter(None, (loss if several else "", curve.label))) or loss
         if other and label in {one.label for one in named}:

@@ -10,29 +10,29 @@ from reports.text.sentences import listed
 
 def ap_over_budget_figure(results: Results) -> Illustrated:
     """Expected AP of the best of k settings of each tuned loss, over k."""
-    found = [one for one in tuned(results) if one.choice and one.choice.best]
-    if not found:
+    chosen = [loss for loss in tuned(results) if loss.choice and loss.choice.best]
+    if not chosen:
         return Illustrated(None, "")
     losses = []
-    for one, marker in zip(found, MARKERS * len(found), strict=False):
-        assert one.choice is not None
-        selection = [candidate.selection for candidate in one.choice.ranked]
-        reporting = [candidate.reporting for candidate in one.choice.ranked]
+    for loss, marker in zip(chosen, MARKERS * len(chosen), strict=False):
+        assert loss.choice is not None
+        selection = [candidate.selection for candidate in loss.choice.ranked]
+        reporting = [candidate.reporting for candidate in loss.choice.ranked]
         losses.append(
             Budget(
-                one.name,
+                loss.name,
                 expected_best(selection, selection),
                 expected_best(selection, reporting),
-                setting_colour(one.row.setting.as_dict()),
+                setting_colour(loss.row.setting.as_dict()),
                 marker,
             )
         )
     ends = [
-        f"{one.label}: {one_decimal(float(one.reporting[0]))} with 1 setting, "
-        f"{one_decimal(float(one.reporting[-1]))} with {len(one.reporting)}"
-        for one in losses
+        f"{loss.label}: {one_decimal(float(loss.reporting[0]))} with 1 setting, "
+        f"{one_decimal(float(loss.reporting[-1]))} with {len(loss.reporting)}"
+        for loss in losses
     ]
-    stale = [one.name for one in found if one.choice and one.choice.stale]
+    stale = [loss.name for loss in chosen if loss.choice and loss.choice.stale]
     return Illustrated(
         drawn(
             "ap_over_budget",

@@ -171,14 +171,14 @@ class TableBlock(Block):
         """The columns in the details, for example ``AP (95 % CI), AP75 and records``."""
         details = self.table.details
         left = [column for column in details.columns if column.kind != AXIS] if details else []
-        found: dict[str, list[str]] = {}
+        headers: dict[str, list[str]] = {}
         for column in left:
             # Without their group, these headers say too little.
             if column.group and column.header in (CI, OURS, PUBLISHED):
-                found.setdefault(column.group, []).append(column.header)
+                headers.setdefault(column.group, []).append(column.header)
             else:
-                found[column.header] = []
-        return listed([f"{name} ({listed(of)})" if of else name for name, of in found.items()])
+                headers[column.header] = []
+        return listed([f"{name} ({listed(of)})" if of else name for name, of in headers.items()])
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         if suffix == "csv":
@@ -306,14 +306,16 @@ class Section:
 
 def files(blocks: Sequence[Block], formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
     """The files of several blocks in these formats: path from the page's folder -> content."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for block in blocks:
-        own = dict(block.file(suffix) for suffix in block.suffixes if suffix in formats)
         if isinstance(block, Details):
-            own = files(block.blocks, formats)
-        assert not own.keys() & found.keys(), f"two blocks write {own.keys() & found.keys()}"
-        found |= own
-    return found
+            of_block = files(block.blocks, formats)
+        else:
+            of_block = dict(block.file(suffix) for suffix in block.suffixes if suffix in formats)
+        twice = of_block.keys() & contents.keys()
+        assert not twice, f"two blocks write {twice}"
+        contents |= of_block
+    return contents
 
 
 def _to_entries(column: Column) -> Column:

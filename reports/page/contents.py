@@ -102,12 +102,16 @@ def report(results: Results) -> Report:
     """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
-    found = answer.answer(results)
+    answered = answer.answer(results)
     apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
-    mapped = [one for one in grids if one[0].name != HEADLINE and SCHEDULE not in one[0].columns]
+    mapped = [
+        (grid, table)
+        for grid, table in grids
+        if grid.name != HEADLINE and SCHEDULE not in grid.columns
+    ]
     shown_map = ablation_map_figure(results, mapped)
     sections = [
-        _answer(found),
+        _answer(answered),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         Section("best", "Best setting of each loss", _best(results)),
         Section("reading", "How to read the tables", _reading(results, grids)),
@@ -132,7 +136,7 @@ def report(results: Results) -> Report:
         *provenance_sections(results),
     ]
     return Report(
-        opening=opening(results, found),
+        opening=opening(results, answered),
         summary=sentences.summary(results),
         warnings=list(filter(None, [sentences.staleness(results), _confounded(results, apart)])),
         sections=[section for section in sections if section.blocks],
@@ -158,18 +162,20 @@ def published_agreement(table: GridTable) -> Agreement | None:
     return kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
 
 
-def tabled(name: str, title: str, found: Tabled) -> list[Block]:
+def tabled(name: str, title: str, content: Tabled) -> list[Block]:
     """A table with its note, or the reason for its absence."""
-    if found.table is None:
-        return [Note(found.note)]
-    return [TableBlock(name, found.table, title), Note(found.note)]
+    if content.table is None:
+        return [Note(content.note)]
+    return [TableBlock(name, content.table, title), Note(content.note)]
 
 
-def illustrated(found: Illustrated) -> list[Block]:
+def illustrated(content: Illustrated) -> list[Block]:
     """A figure with its caption, or the reason for its absence; nothing without a reason."""
-    if found.figure is None and not found.note:
+    if content.figure is None and not content.note:
         return []
-    return [Note(found.note) if found.figure is None else FigureBlock(found.figure, found.note)]
+    if content.figure is None:
+        return [Note(content.note)]
+    return [FigureBlock(content.figure, content.note)]
 
 
 def _ordered(grids: Sequence[Grid]) -> list[Grid]:
@@ -177,19 +183,19 @@ def _ordered(grids: Sequence[Grid]) -> list[Grid]:
     return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
-def _answer(found: answer.Answer) -> Section:
+def _answer(answered: answer.Answer) -> Section:
     title = "The comparison"
-    if found.rows and found.asked and found.asked.candidate is not None:
+    if answered.rows and answered.asked and answered.asked.candidate is not None:
         title = " against ".join(
-            found.rows[row].short for row in (found.asked.candidate, found.asked.reference)
+            answered.rows[row].short for row in (answered.asked.candidate, answered.asked.reference)
         )
     return Section(
         "answer",
         title,
         [
-            Lede(found.verdict),
-            *([Bullets(found.others)] if found.others else []),
-            *([Note(found.basis)] if found.basis else []),
+            Lede(answered.verdict),
+            *([Bullets(answered.others)] if answered.others else []),
+            *([Note(answered.basis)] if answered.basis else []),
         ],
     )
 
@@ -197,8 +203,8 @@ def _answer(found: answer.Answer) -> Section:
 def _tuning(results: Results) -> list[Block]:
     if not results.study.tuning:
         return []
-    found = tuned(results)
-    warning = tuning_text.alarm(found)
+    rows = tuned(results)
+    warning = tuning_text.alarm(rows)
     texts = [tuning_text.fairness(results, grid) for grid in results.study.grids if grid.is_tuned]
     blocks: list[Block] = [Text(text) for text in dict.fromkeys(texts)]
     title = "Chosen settings and runners-up"
@@ -222,24 +228,29 @@ def _best(results: Results) -> list[Block]:
 
 def _reading(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     """The meaning of the marks of tests, if there is a test."""
-    if not any(one.tested for _, table in grids for one in table.comparisons):
+    if not any(comparison.tested for _, table in grids for comparison in table.comparisons):
         return []
     return [Text(captions.how_to_read(results.study.equivalence_margin))]
 
 
 def _map(
-    results: Results, tables: Sequence[tuple[Grid, GridTable]], found: AblationMap | None
+    results: Results, tables: Sequence[tuple[Grid, GridTable]], shown_map: AblationMap | None
 ) -> list[Block]:
     agreements = {grid.label: published_agreement(table) for grid, table in tables}
-    orders = sentences.orders({name: one for name, one in agreements.items() if one})
+    orders = sentences.orders(
+        {name: agreement for name, agreement in agreements.items() if agreement}
+    )
     blocks: list[Block] = [Warning(sentences.seeds_warning(results))]
     blocks += [Text(orders)] if orders else []
-    if found is None:
+    if shown_map is None:
         return blocks
-    drawn = [(grid, table) for grid, table in tables if grid.name in found.grids]
-    frame = results.frame[results.frame["grid"].isin(found.grids)]
+    drawn = [(grid, table) for grid, table in tables if grid.name in shown_map.grids]
+    frame = results.frame[results.frame["grid"].isin(shown_map.grids)]
     made = provenance.caption(results, results.ended_records_of(frame))
-    return [*blocks, MapBlock(found.figure, f"{captions.ablation_map(drawn)} {made}.", found)]
+    return [
+        *blocks,
+        MapBlock(shown_map.figure, f"{captions.ablation_map(drawn)} {made}.", shown_map),
+    ]
 
 
 def _grid(
@@ -258,7 +269,7 @@ def _grid(
     """
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.ended_records_of(frame))
-    found = apart[grid.name]
+    differing = apart[grid.name]
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
@@ -267,11 +278,11 @@ def _grid(
         TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
         Note(
             f"{captions.under_table(results, grid, table)} "
-            f"{captions.compared_configs(found)}".strip()
+            f"{captions.compared_configs(differing)}".strip()
         ),
     ]
-    if found.confounds:
-        blocks.append(Warning(captions.confounds(found)))
+    if differing.confounds:
+        blocks.append(Warning(captions.confounds(differing)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     only_linked = is_mapped and not table.has_published
@@ -363,12 +374,12 @@ def _losses(results: Results, shown: Gallery) -> list[Block]:
         GammaBlock(gamma_slider(results, shown)),
         *illustrated(loss_over_p_t_figure(results)),
         Heading("Cumulative loss"),
-        *(block for one in cumulative_loss_figures(results) for block in illustrated(one)),
+        *(block for content in cumulative_loss_figures(results) for block in illustrated(content)),
     ]
 
 
 def _training(results: Results) -> list[Block]:
-    return [block for found in training_figures(results) for block in illustrated(found)]
+    return [block for content in training_figures(results) for block in illustrated(content)]
 
 
 def _dataset(results: Results) -> list[Block]:

@@ -58,15 +58,15 @@ def _provenance(results: Results) -> list[Block]:
 
 def _runs(results: Results) -> list[Block]:
     table = runs.table_of_runs(results)
-    found = runs.entries(results)
+    entries = runs.entries(results)
     blocks: list[Block] = [
         Details(
             f"Times and first losses of {counted(len(table), 'run')}",
             [TableBlock("runs", table, "Runs", runs.CAPTION, suffixes=("csv",))],
         )
     ]
-    if found:
-        blocks.append(RunsBlock(found))
+    if entries:
+        blocks.append(RunsBlock(entries))
     return blocks
 
 

@@ -240,8 +240,8 @@ def text_of(setting: Setting, schedule: float) -> str:
         setting: the setting.
         schedule: that of the study; a setting with the same one is named without it.
     """
-    own = "" if setting.schedule == schedule else schedule_name(setting.schedule)
-    return ", ".join(filter(None, (setting_text(setting.as_dict()), own)))
+    schedule_text = "" if setting.schedule == schedule else schedule_name(setting.schedule)
+    return ", ".join(filter(None, (setting_text(setting.as_dict()), schedule_text)))
 
 
 def labelled(axis: str, text: str | None) -> str:

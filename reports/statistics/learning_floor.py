@@ -21,8 +21,8 @@ def highest_unlearnt_ap(comparisons: Sequence[Comparison], margin: float) -> flo
         comparisons: the rows of the table.
         margin: the equivalence margin, AP.
     """
-    means = [one.mean for one in comparisons]
-    differs = any(one.survives and abs(one.difference) >= margin for one in comparisons)
+    means = [row.mean for row in comparisons]
+    differs = any(row.survives and abs(row.difference) >= margin for row in comparisons)
     is_known = bool(means) and all(map(math.isfinite, means))
     if not is_known or differs or max(means) >= LEARNING_FLOOR_AP:
         return None

@@ -107,9 +107,9 @@ class GridTable:
     @property
     def has_effects(self) -> bool:
         """Whether any row has a difference from the reference row."""
-        found = self.comparisons
-        return any(one.is_reference for one in found) and any(
-            math.isfinite(one.difference) for one in found if not one.is_reference
+        comparisons = self.comparisons
+        return any(row.is_reference for row in comparisons) and any(
+            math.isfinite(row.difference) for row in comparisons if not row.is_reference
         )
 
     @property

@@ -77,8 +77,8 @@ class TableCell:
         """A number as text; "" if the cell has none."""
         if self.sort is not None:
             return f"{self.sort:.15g}"
-        found = _LEADING_NUMBER.match(self.text)
-        return f"{float(found.group().replace('−', '-')):.15g}" if found else ""
+        match = _LEADING_NUMBER.match(self.text)
+        return f"{float(match.group().replace('−', '-')):.15g}" if match else ""
 
 
 @dataclass(frozen=True)

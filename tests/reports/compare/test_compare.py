@@ -129,9 +129,9 @@ def test_pairs_of_seeds_and_of_resamples_are_compared(pair, compared):
     expected = inference.mean(differences)
     assert row.found.difference == pytest.approx(-1.5 + 0.05)
     assert row.found.difference_low == pytest.approx(float(expected.low))
-    assert row.found.p_value == pytest.approx(float(expected.p_value))
-    assert [one.found.p_holm for one in found.rows] == pytest.approx(
-        holm([one.found.p_value for one in found.rows])
+    assert row.comparison.p_value == pytest.approx(float(expected.p_value))
+    assert [one.comparison.p_holm for one in found.rows] == pytest.approx(
+        holm([one.comparison.p_value for one in found.rows])
     )
 
 
