@@ -33,7 +33,7 @@ FOUND = Kind("true positive", "#56B4E9", "-")
 FALSE = Kind("false positive", "#E69F00", (0, (4, 1.5)))
 MISSED = Kind("missed", "#F0E442", (0, (1, 1.2)))
 KINDS = (TRUTH, FOUND, FALSE, MISSED)
-"""In the order of the legend."""
+"""The kinds of boxes, in the order of the legend."""
 
 
 @dataclass(frozen=True)

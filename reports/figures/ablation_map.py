@@ -111,7 +111,7 @@ def ablation_map_figure(
     Returns:
         None if no row has a value.
     """
-    shown = sorted(tables, key=lambda one: not one[1].has_published)
+    shown = sorted(tables, key=lambda grid_and_table: not grid_and_table[1].has_published)
     chosen = {row.setting for grid in results.study.grids for row in grid.rows if row.tune}
     panels = [_panel(results, grid, table, chosen) for grid, table in shown]
     marks = [mark for panel in panels for mark in panel.marks]

@@ -1,6 +1,7 @@
-"""The blocks of a report's sections. The templates render each kind of block.
+"""The blocks of a report's sections: what the page shows, in order.
 
-All texts are plain and escaped by the templates.
+The templates ``block.html.j2`` and ``block.md.j2`` render each kind of block. All texts are plain
+and escaped by them. A block can also have files beside the page, one per suffix.
 """
 
 import re
@@ -48,7 +49,7 @@ class Block:
 
     @property
     def suffixes(self) -> Sequence[str]:
-        """The formats of its files."""
+        """The formats of its files, such as ``png``."""
         return ()
 
     def file(self, suffix: str) -> tuple[str, bytes]:
@@ -142,7 +143,7 @@ class TableBlock(Block):
 
     @property
     def style(self) -> str:
-        """Its classes of the style sheet."""
+        """Its classes of the style sheet, each after a space."""
         return " wide" * self.is_wide + " long" * self.is_long
 
     @property
@@ -167,18 +168,20 @@ class TableBlock(Block):
         return table.to_html(caption)
 
     @property
-    def more(self) -> str:
+    def detail_names(self) -> str:
         """The columns in the details, for example ``AP (95 % CI), AP75 and records``."""
         details = self.table.details
-        left = [column for column in details.columns if column.kind != AXIS] if details else []
-        headers: dict[str, list[str]] = {}
-        for column in left:
+        columns = [column for column in details.columns if column.kind != AXIS] if details else []
+        names: dict[str, list[str]] = {}
+        for column in columns:
             # Without their group, these headers say too little.
             if column.group and column.header in (CI, OURS, PUBLISHED):
-                headers.setdefault(column.group, []).append(column.header)
+                names.setdefault(column.group, []).append(column.header)
             else:
-                headers[column.header] = []
-        return listed([f"{name} ({listed(of)})" if of else name for name, of in headers.items()])
+                names[column.header] = []
+        return listed(
+            [f"{name} ({listed(headers)})" if headers else name for name, headers in names.items()]
+        )
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         if suffix == "csv":
@@ -203,6 +206,7 @@ class FigureBlock(Block):
 
     @property
     def suffixes(self) -> list[str]:
+        """The formats that the figure has; photographs have only ``png``."""
         return [suffix for suffix in FIGURE_FORMATS if hasattr(self.figure, suffix)]
 
     def file(self, suffix: str) -> tuple[str, bytes]:

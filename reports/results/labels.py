@@ -159,13 +159,13 @@ CANDIDATES = "candidates_per_image"
 """The number of boxes that enter NMS, which changes the time of the same network."""
 
 UNORDERED_COLOUR = colours.CE.light
-"""For published values and for detectors without a loss label."""
+"""The colour of published values and of detectors without a loss label."""
 
 NEW_LOSS_COLOUR = colours.NEW_LOSS.light
-"""For a loss without a label."""
+"""The colour of a loss without a label."""
 
 STALE_COLOUR = colours.STALE.light
-"""For stale values."""
+"""The colour of stale values."""
 
 
 def loss_label(name: str) -> LossLabel:

@@ -194,11 +194,11 @@ def _needed(
     of_images, images = float(estimate.of_images), min(row.runs.images, reference.runs.images)
     if comparison.verdict == UNDECIDED:
         variances = [float(one.runs.between) for one in (row, reference)]
-    elif _lacks_seeds(comparison) and floor is not None and floor.own_of_one_image is not None:
-        of_each_run = floor.own_of_one_image / images
-        variances = [max(floor.spread.sd**2, of_each_run)] * 2  # as in Runs.between
+    elif _lacks_seeds(comparison) and floor and floor.interaction_of_one_image is not None:
+        interaction = floor.interaction_of_one_image / images
+        variances = [max(floor.spread.sd**2, interaction)] * 2  # as in Runs.between
         of_images = max(
-            of_images - of_each_run / row.runs.seeds - of_each_run / reference.runs.seeds, 0
+            of_images - interaction / row.runs.seeds - interaction / reference.runs.seeds, 0
         )
     else:
         return None

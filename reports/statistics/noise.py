@@ -25,8 +25,8 @@ class NoiseFloor:
             runs that exceeds the noise.
         other_images: the images that it was measured on, if this table is judged on others; else
             "". Runs differ more on fewer images.
-        own_of_one_image: the part of the spread's variance that comes from each run's own reaction
-            to the images, times the number of images; None without resamples.
+        interaction_of_one_image: the part of the spread's variance that comes from each run's own
+            reaction to the images, times the number of images; None without resamples.
     """
 
     spread: PooledSpread
@@ -34,7 +34,7 @@ class NoiseFloor:
     seeds: int
     least_difference: float
     other_images: str = ""
-    own_of_one_image: float | None = None
+    interaction_of_one_image: float | None = None
 
 
 def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
@@ -61,15 +61,15 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
     if spread is None:
         return None
     least = least_difference(spread, seeds, seeds)
-    return NoiseFloor(spread, tables, seeds, least, other_images, _own_of_one_image(rows))
+    return NoiseFloor(spread, tables, seeds, least, other_images, _interaction_of_one_image(rows))
 
 
-def _own_of_one_image(rows: list[RowRuns]) -> float | None:
-    """See :attr:`NoiseFloor.own_of_one_image`; pooled over these rows like the spread."""
+def _interaction_of_one_image(rows: list[RowRuns]) -> float | None:
+    """See :attr:`NoiseFloor.interaction_of_one_image`; pooled over these rows like the spread."""
     runs = [row.runs for row in rows if row.runs.replicates is not None]
     if not runs:
         return None
-    of_one_image = [of_row.own * of_row.images for of_row in runs]
+    of_one_image = [of_row.interaction * of_row.images for of_row in runs]
     return float(np.average(of_one_image, weights=[of_row.seeds - 1 for of_row in runs]))
 
 

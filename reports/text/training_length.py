@@ -12,7 +12,7 @@ from reports.text.sentences import listed, signed
 def settled(results: Results) -> list[str]:
     """A sentence for each table that varies the schedule and has two settings at two schedules."""
     orders = {grid.label: order(results, grid) for grid in scheduled(results)}
-    return [_settled(name, one) for name, one in orders.items() if one is not None]
+    return [_settled(name, of_table) for name, of_table in orders.items() if of_table is not None]
 
 
 def taus(results: Results) -> str:
