@@ -187,9 +187,8 @@ def _method(studies: Compared) -> str:
         f"compared without pairs. Each {CI} is over {SEEDS_AND_IMAGES} unless it says otherwise, "
         f"and covers a single row. The p-values rest on a {MODEL} and are corrected for {tested} "
         f"(Holm). Worse and better: significant. Same: every run is identical to the last bit, or "
-        f"the difference is "
-        f"significantly smaller than {margin} (two one-sided tests, also after Holm's correction). "
-        "Undecided: neither, or no test."
+        f"the difference is significantly smaller than {margin} (two one-sided tests, also after "
+        "Holm's correction). Undecided: neither, or no test."
     )
 
 

@@ -34,7 +34,7 @@ OURS, PUBLISHED = "ours", "published"
 VERDICT_RANK, SEEDS_RANK, PART_RANK, INTERVAL_RANK = 1, 2, 7, 8
 """Ranks of columns that several tables have."""
 
-MAX_SMALL = 6
+MAX_SMALL_COLUMNS = 6
 """A table with at most this number of columns does not fill the page."""
 
 _HtmlStyler = Styler.from_custom_template(str(Path(__file__).parent), html_table="table.html.tpl")
@@ -173,7 +173,7 @@ class Table:
         self._format_headers(styler, self.columns, markupsafe.escape)
         styler.set_caption(str(caption))
         html = styler.to_html(exclude_styles=True, kinds=[column.kind for column in self.columns])
-        if len(self.columns) <= MAX_SMALL:
+        if len(self.columns) <= MAX_SMALL_COLUMNS:
             html = html.replace("<table>", '<table class="small">', 1)
         # The templates leave a blank line for each of their own.
         return Markup("\n".join(line for line in html.split("\n") if line.strip()))
