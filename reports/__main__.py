@@ -44,11 +44,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 2
     counts = results.counts
-    found = [f"{counts[DONE]} of {sum(counts.values())} cells done"]
-    found += [f"{number} {state}" for state, number in counts.items() if number and state != DONE]
+    parts = [f"{counts[DONE]} of {sum(counts.values())} cells done"]
+    parts += [f"{number} {state}" for state, number in counts.items() if number and state != DONE]
     if results.refused:
-        found.append(f"{counted(len(results.refused), 'record')} refused")
-    print(f"report: {page} ({', '.join(found)})")
+        parts.append(f"{counted(len(results.refused), 'record')} refused")
+    print(f"report: {page} ({', '.join(parts)})")
     return 0 if results.complete else 1
 
 

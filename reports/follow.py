@@ -53,10 +53,10 @@ def _render(read: Callable[[], Results], shown: Any) -> Any:
     """
     try:
         results = read()
-        found = (results.status.states, results.records, results.refused, results.request)
-        if found != shown:
+        current = (results.status.states, results.records, results.refused, results.request)
+        if current != shown:
             write_report(results, at_work=True)
-        return found
+        return current
     except Exception:  # an error here must not disturb the run
         return shown
 

@@ -244,13 +244,13 @@ def _results(record: Record, seeds: Sequence[Record]) -> dict[str, Any]:
     for metric, value in record.result["metrics"].items():
         if value is None:
             continue
-        own, over = _runs([record], metric), _runs(seeds, metric)
+        single, over = _runs([record], metric), _runs(seeds, metric)
         whole = len(seeds) > 1 and over.replicates is not None
         rows.append(
             {
                 "metric": METRICS[metric].header if metric in METRICS else metric,
                 "value": one_decimal(value),
-                "interval": _interval(mean(own)) if own.replicates is not None else "",
+                "interval": _interval(mean(single)) if single.replicates is not None else "",
                 "mean": _mean(over) if len(seeds) > 1 else "",
                 "mean_interval": _interval(mean(over)) if whole else "",
             }
@@ -282,12 +282,12 @@ def _runs(records: Sequence[Record], metric: str) -> Runs:
     values = np.array([math.nan if value is None else value for value in measured])
     analyses = [part(record.result, "analysis", "bootstrap") for record in records]
     kinds = {tuple(one.get(key) for key in ("images", "resamples", "seed")) for one in analyses}
-    found = [one.get(metric) for one in analyses]
+    replicates = [one.get(metric) for one in analyses]
     if len(kinds) > 1 or not all(
-        isinstance(one, list) and len(one) > 1 and None not in one for one in found
+        isinstance(one, list) and len(one) > 1 and None not in one for one in replicates
     ):
         return Runs(values)
-    return Runs(values, np.array(found, dtype=float), int(analyses[0]["images"]))
+    return Runs(values, np.array(replicates, dtype=float), int(analyses[0]["images"]))
 
 
 def _mean(runs: Runs) -> str:
@@ -376,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("--dataset needs --study")
     if target and (len(records) > 1 or records[0].is_dir()):
         parser.error("--output is one file, but there are several records")
-    paths = [found for one in records for found in _records(one)]
+    paths = [path for given in records for path in _records(given)]
     if not paths:
         print(f"model_card: error: no cell of {records[0]} is done", file=sys.stderr)
     code = 0 if paths else UNUSABLE

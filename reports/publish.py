@@ -18,7 +18,8 @@ from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.default import EMBEDDED
 from focal_star.io.writing import write_whole
-from reports import figures
+from reports.figures.forest import forest_figure
+from reports.figures.grids import ap_over_rows_figure
 from reports.figures.illustration import Illustration
 from reports.page.render import write_report
 from reports.results import provenance
@@ -46,7 +47,7 @@ GAMMA = "gamma"
 _BLOCK = re.compile(r"(<!-- report: (\w+) -->\n)(.*?)(<!-- /report -->)", re.DOTALL)
 
 
-def published(study: str) -> Results:
+def published_results(study: str) -> Results:
     """The published records of a study.
 
     Raises:
@@ -63,8 +64,8 @@ def fill(text: str, results: Results) -> str:
         ReportError: a block has an unknown name.
     """
 
-    def replaced(found: re.Match[str]) -> str:
-        opening, name, _, closing = found.groups()
+    def replaced(match: re.Match[str]) -> str:
+        opening, name, _, closing = match.groups()
         if name not in BLOCKS:
             raise ReportError(f"README: unknown block {name}; known blocks: {', '.join(BLOCKS)}")
         return f"{opening}{BLOCKS[name](results)}\n{closing}"
@@ -74,8 +75,8 @@ def fill(text: str, results: Results) -> str:
 
 def verdict(results: Results) -> str:
     """The question, its answer and the verdict in words."""
-    found = answer(results)
-    texts = (opening.question_text(results, found), found.verdict)
+    answered = answer(results)
+    texts = (opening.question_text(results, answered), answered.verdict)
     return "\n\n".join(
         f"**{markdown.escape(text)}**" if number == 0 else markdown.escape(text)
         for number, text in enumerate(texts)
@@ -84,19 +85,19 @@ def verdict(results: Results) -> str:
 
 def effect(results: Results) -> str:
     """The forest plot of the published report, and the meaning of its band."""
-    found = answer(results)
-    if found.asked is None or not found.rows:
+    answered = answer(results)
+    if answered.asked is None or not answered.rows:
         return ""
-    drawn = figures.forest(results, found.asked, found.rows)
-    noise = opening.noise_text(noise_floor(results, found.asked.grid))
+    drawn = forest_figure(results, answered.asked, answered.rows)
+    noise = opening.noise_text(noise_floor(results, answered.asked.grid))
     return "\n\n".join(filter(None, (_picture(results, drawn), markdown.escape(noise))))
 
 
 def basis(results: Results) -> str:
     """The other losses, and the data and the limits of the verdict."""
-    found = answer(results)
-    others = "\n".join(f"- {markdown.escape(text)}" for text in found.others)
-    return "\n\n".join(filter(None, (others, markdown.escape(found.basis))))
+    answered = answer(results)
+    others = "\n".join(f"- {markdown.escape(text)}" for text in answered.others)
+    return "\n\n".join(filter(None, (others, markdown.escape(answered.basis))))
 
 
 def gamma(results: Results) -> str:
@@ -114,7 +115,7 @@ def gamma(results: Results) -> str:
     frame = results.of_grid(grid)
     seeds = counted(frame["seed"].nunique(), "seed")
     about = f"{seeds} per row · {provenance.caption(results, results.ended_records_of(frame))}"
-    drawn = figures.ap_over_rows(results, grid, table)
+    drawn = ap_over_rows_figure(results, grid, table)
     parts = (
         markdown.escape(text),
         _picture(results, drawn),
@@ -162,7 +163,7 @@ def publish(layout: Layout, study: str) -> Path:
     results = load(layout, find_study(layout, study))
     if not results.complete:
         raise ReportError(f"{layout.root} is not complete; only a complete study can be published")
-    kept = PUBLISHED / study
+    target = PUBLISHED / study
     PUBLISHED.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PUBLISHED, prefix=f".{study}.") as temporary:
         new = Layout(Path(temporary) / study)
@@ -183,11 +184,11 @@ def publish(layout: Layout, study: str) -> Path:
         # The page is that of the records' commit, whatever the config files are today.
         write_report(replace(results, cells_layout=layout, unchecked=""), formats=FORMATS)
         text = fill(README.read_text(encoding="utf-8"), results)
-        if kept.exists():
-            kept.rename(Path(temporary) / "previous")
-        new.root.rename(kept)
+        if target.exists():
+            target.rename(Path(temporary) / "previous")
+        new.root.rename(target)
     write_whole(README, text.encode())
-    return Layout(kept).report
+    return Layout(target).report
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -197,11 +198,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("output"), help="(default: output)")
     options = parser.parse_args(argv)
     try:
-        kept = publish(Layout.of(options.output, options.study), options.study)
+        report = publish(Layout.of(options.output, options.study), options.study)
     except (PlanError, ReportError, OSError) as error:
         print(f"publish: {error}", file=sys.stderr)
         return 2
-    print(f"publish: {kept.relative_to(ROOT)} and README.md")
+    print(f"publish: {report.relative_to(ROOT)} and README.md")
     return 0
 
 

@@ -33,18 +33,18 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         a, b = (read(folder, options.study) for folder in (options.a, options.b))
-        found = Compared.of(a, b)
+        studies = Compared.of(a, b)
         with uncollected():
-            content = report(found, options.output)
+            content = report(studies, options.output)
             page = write_page(content, options.output, markdown_name=MARKDOWN)[0]
     except (PlanError, ReportError, OSError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return UNUSABLE
-    if found.why_not:
-        print(f"compare: not comparable: {found.why_not}; see {page}", file=sys.stderr)
+    if studies.why_not:
+        print(f"compare: not comparable: {studies.why_not}; see {page}", file=sys.stderr)
         return UNUSABLE
-    print(f"compare: {page} ({found.summary})")
-    return MOVED if found.of_verdict(WORSE) else OK
+    print(f"compare: {page} ({studies.summary})")
+    return MOVED if studies.of_verdict(WORSE) else OK
 
 
 def read(folder: Path, study: str = "") -> Results:

@@ -51,15 +51,15 @@ class Other:
 
 def others(a: Results, b: Results, moved: list[Moved]) -> list[Other]:
     """What differs between the studies, and between the compared runs of their rows."""
-    found = [Other(*difference) for difference in _differing(_of_study(a), _of_study(b))]
+    differences = [Other(*difference) for difference in _differing(_of_study(a), _of_study(b))]
     counts: dict[tuple[str, str, str], int] = {}
     for row in moved:
         for difference in dict.fromkeys(_of_row(a, b, row)):
             counts[difference] = counts.get(difference, 0) + 1
     order = {name: number for number, name in enumerate(_ORDER)}
-    ordered = sorted(counts, key=lambda one: (order.get(one[0], len(order)), one))
-    found += [Other(*one, rows=counts[one]) for one in ordered]
-    return found + _chosen(a, b)
+    ordered = sorted(counts, key=lambda key: (order.get(key[0], len(order)), key))
+    differences += [Other(*key, rows=counts[key]) for key in ordered]
+    return differences + _chosen(a, b)
 
 
 def _of_study(results: Results) -> dict[str, str]:
@@ -92,12 +92,14 @@ def _of_row(a: Results, b: Results, row: Moved) -> Iterator[tuple[str, str, str]
         [results.records[cell] for cell in frame["cell"] if cell in results.records]
         for results, frame in zip((a, b), row.frames, strict=True)
     )
-    theirs = {record.seed: record for record in after}
-    pairs = [(record, theirs[record.seed]) for record in before if record.seed in theirs]
-    own = set() if row.a.setting == row.b.setting else set(OF_ROWS)
+    after_by_seed = {record.seed: record for record in after}
+    pairs = [
+        (record, after_by_seed[record.seed]) for record in before if record.seed in after_by_seed
+    ]
+    set_by_row = set() if row.a.setting == row.b.setting else set(OF_ROWS)
     for one, other in pairs or list(zip(before[:1], after[:1], strict=False)):
         for what, of_a, of_b in _differing(_facts(one), _facts(other)):
-            if what.removeprefix(_CONFIG) not in own:
+            if what.removeprefix(_CONFIG) not in set_by_row:
                 yield what, of_a, of_b
 
 

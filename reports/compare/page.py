@@ -1,5 +1,6 @@
 """The page of a comparison: what moved, what else differs, and what could not be compared."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,101 +109,104 @@ class Compared:
             return "no row is in both studies"
         if any(row.is_comparable for row in self.rows):
             return ""
-        return "; ".join(dict.fromkeys(row.found.why_not for row in self.rows))
+        return "; ".join(dict.fromkeys(row.comparison.why_not for row in self.rows))
 
     @property
     def summary(self) -> str:
         """For example ``2 rows worse, 0 better, 30 the same, 8 undecided``."""
-        worse, *numbers = (len(self.of_verdict(one)) for one in (WORSE, BETTER, SAME, UNDECIDED))
+        worse, *numbers = (
+            len(self.of_verdict(verdict)) for verdict in (WORSE, BETTER, SAME, UNDECIDED)
+        )
         words = zip(numbers, (BETTER, f"the {SAME}", UNDECIDED), strict=True)
         others = ", ".join(f"{number} {word}" for number, word in words)
         return f"{counted(worse, 'row')} {WORSE}, {others}"
 
 
-def report(found: Compared, folder: Path) -> Report:
+def report(studies: Compared, folder: Path) -> Report:
     """The content of the page.
 
     Args:
-        found: the comparison.
+        studies: the two studies.
         folder: where the page will be, for the links to the records.
     """
     sections = [
-        Section("moved", "What moved", _moved(found, folder)),
-        Section("others", "What else differs", _others(found)),
-        Section("single", "Rows of only one study", _single(found)),
-        Section("unused", "Records that cannot be used", _refused(found)),
+        Section("moved", "What moved", _moved(studies, folder)),
+        Section("others", "What else differs", _others(studies)),
+        Section("single", "Rows of only one study", _single(studies)),
+        Section("unused", "Records that cannot be used", _refused(studies)),
     ]
     return Report(
-        opening=Opening(f"{found.b.study.name}: {B} against {A}"),
-        summary=f"{A} is {found.a.layout.root}, {B} is {found.b.layout.root}.",
-        warnings=[f"Not comparable: {found.why_not}."] if found.why_not else [],
+        opening=Opening(f"{studies.b.study.name}: {B} against {A}"),
+        summary=f"{A} is {studies.a.layout.root}, {B} is {studies.b.layout.root}.",
+        warnings=[f"Not comparable: {studies.why_not}."] if studies.why_not else [],
         sections=[section for section in sections if section.blocks],
     )
 
 
-def _moved(found: Compared, folder: Path) -> list[Block]:
-    blocks: list[Block] = [Lede(f"{B} against {A}: {found.summary}.")]
+def _moved(studies: Compared, folder: Path) -> list[Block]:
+    blocks: list[Block] = [Lede(f"{B} against {A}: {studies.summary}.")]
     named = [
         f"{row.label}: {verdict}, {_effect(row)}"
         for verdict in (WORSE, BETTER)
-        for row in found.of_verdict(verdict)
+        for row in studies.of_verdict(verdict)
     ]
     blocks += [Bullets(named)] if named else []
-    if not found.rows:
+    if not studies.rows:
         return blocks
     blocks += [
         TableBlock(
             "moved",
-            table_of_rows(found, folder),
+            table_of_rows(studies, folder),
             f"{MAIN_METRIC} of each row in both studies",
-            f"{A}: {described(found.a)}. {B}: {described(found.b)}.",
+            f"{A}: {described(studies.a)}. {B}: {described(studies.b)}.",
             has_entries=False,
         ),
-        Note(_method(found)),
+        Note(_method(studies)),
     ]
-    return blocks + [Text(text) for text in (_noise(found), _order(found)) if text]
+    return blocks + [Text(text) for text in (_noise(studies), _order(studies)) if text]
 
 
 def _effect(row: Moved) -> str:
-    if row.found.tested:
+    comparison = row.comparison
+    if comparison.tested:
         return (
-            f"{difference_number(row.found.difference)} {MAIN_METRIC} ({CI} "
-            f"{difference_number(row.found.difference_low)} to "
-            f"{difference_number(row.found.difference_high)}, {p_text(row.found.p_holm)})"
+            f"{difference_number(comparison.difference)} {MAIN_METRIC} ({CI} "
+            f"{difference_number(comparison.difference_low)} to "
+            f"{difference_number(comparison.difference_high)}, {p_text(comparison.p_holm)})"
         )
-    return row.found.why_not
+    return comparison.why_not
 
 
-def _method(found: Compared) -> str:
-    margin = margin_text(found.a.study.equivalence_margin)
+def _method(studies: Compared) -> str:
+    margin = margin_text(studies.a.study.equivalence_margin)
+    tested = counted(sum(row.comparison.tested for row in studies.rows), "tested row")
     return (
         f"Values are means over the compared runs ± sample standard deviation; a run that diverged "
         f"counts as {MAIN_METRIC} 0.0. Runs of equal seed are paired, and so are the resamples of "
         f"equal images; if fewer than two seeds are in both studies, all runs of {A} and {B} are "
         f"compared without pairs. Each {CI} is over {SEEDS_AND_IMAGES} unless it says otherwise, "
-        f"and covers a single row. The p-values rest on a {MODEL} and are corrected for "
-        f"{counted(sum(row.found.tested for row in found.rows), 'tested row')} (Holm). Worse and "
-        f"better: significant. Same: every run is identical to the last bit, or the difference is "
-        f"significantly smaller than {margin} (two one-sided tests, also after Holm's correction). "
-        "Undecided: neither, or no test."
+        f"and covers a single row. The p-values rest on a {MODEL} and are corrected for {tested} "
+        f"(Holm). Worse and better: significant. Same: every run is identical to the last bit, or "
+        f"the difference is significantly smaller than {margin} (two one-sided tests, also after "
+        "Holm's correction). Undecided: neither, or no test."
     )
 
 
-def _noise(found: Compared) -> str:
+def _noise(studies: Compared) -> str:
     """The rows of one seed, beside the noise of single runs; "" if there are none."""
     single = [
         row
-        for row in found.rows
+        for row in studies.rows
         if row.verdict == UNDECIDED and row.a.runs.seeds == row.b.runs.seeds == 1
     ]
     if not single:
         return ""
     text = f"{counted(len(single), 'row')} with one seed could not be tested."
-    spread = spread_of(found.rows)
+    spread = spread_of(studies.rows)
     if spread is None:
         return f"{text} The noise floor is unknown: no row has two finished runs."
     floor = least_difference(spread, 1, 1)
-    beyond = [row.label for row in single if abs(row.found.difference) > floor]
+    beyond = [row.label for row in single if abs(row.comparison.difference) > floor]
     named = f" ({listed(beyond)})" if beyond else ""
     return (
         f"{text} In 95 % of cases, two runs that differ only in the seed differ by less than "
@@ -211,11 +215,11 @@ def _noise(found: Compared) -> str:
     )
 
 
-def _order(found: Compared) -> str:
+def _order(studies: Compared) -> str:
     """The rank correlation of the rows."""
     agreement = kendall(
-        [interval_of(row.a).mean for row in found.rows],
-        [interval_of(row.b).mean for row in found.rows],
+        [interval_of(row.a).mean for row in studies.rows],
+        [interval_of(row.b).mean for row in studies.rows],
     )
     if agreement.tau is None:
         return ""
@@ -226,9 +230,9 @@ def _order(found: Compared) -> str:
     )
 
 
-def table_of_rows(found: Compared, folder: Path) -> Table:
+def table_of_rows(studies: Compared, folder: Path) -> Table:
     """A line per row that both studies have, what moved first, with links to its records."""
-    rows = sorted(found.rows, key=lambda row: _ORDER.index(row.verdict))
+    rows = sorted(studies.rows, key=lambda row: _ORDER.index(row.verdict))
     change = f"{B} − {A}"
     columns = [
         Column("", "row", AXIS, [row.label for row in rows]),
@@ -236,10 +240,10 @@ def table_of_rows(found: Compared, folder: Path) -> Table:
         Column(MAIN_METRIC, A, NUMBER, shown(_mean(row.a.runs.values) for row in rows)),
         Column(MAIN_METRIC, B, NUMBER, shown(_mean(row.b.runs.values) for row in rows)),
         Column(change, f"difference [{CI}]", NUMBER, [_difference(row) for row in rows]),
-        Column(change, "p (Holm)", NUMBER, [p_cell(row.found) for row in rows]),
+        Column(change, "p (Holm)", NUMBER, [p_cell(row.comparison) for row in rows]),
         Column("", "compared runs", TEXT, [_runs(row) for row in rows]),
         Column("", "tables", TEXT, [", ".join(row.tables) for row in rows]),
-        Column("", "records", LINKS, linked(_links(found, row, folder) for row in rows)),
+        Column("", "records", LINKS, linked(_links(studies, row, folder) for row in rows)),
     ]
     return Table(columns)
 
@@ -252,21 +256,23 @@ def _mean(values) -> str:
 
 
 def _difference(row: Moved) -> TableCell:
-    found = row.found
-    text = difference_number(found.difference)
-    if found.difference_over:
-        low, high = map(difference_number, (found.difference_low, found.difference_high))
-        over = "" if found.difference_over == SEEDS_AND_IMAGES else f" ({found.difference_over})"
+    comparison = row.comparison
+    text = difference_number(comparison.difference)
+    if comparison.difference_over:
+        low, high = map(difference_number, (comparison.difference_low, comparison.difference_high))
+        is_over_both = comparison.difference_over == SEEDS_AND_IMAGES
+        over = "" if is_over_both else f" ({comparison.difference_over})"
         text += f" [{low}, {high}]{over}"
     emphasis = BOLD if row.verdict in (WORSE, BETTER) else GREY
-    return TableCell(text, emphasis, sort=None if found.difference != found.difference else
-                     found.difference)  # fmt: skip
+    is_known = not math.isnan(comparison.difference)
+    return TableCell(text, emphasis, sort=comparison.difference if is_known else None)
 
 
 def verdict_text(row: Moved) -> str:
     """The verdict, and why it rests on no test."""
-    reasons = [row.found.why_not] if row.found.why_not else []
-    if not row.found.tested and row.found.why_not not in (IDENTICAL, EQUALLY_MOVED):
+    why_not = row.comparison.why_not
+    reasons = [why_not] if why_not else []
+    if not row.comparison.tested and why_not not in (IDENTICAL, EQUALLY_MOVED):
         for name, frame in zip((A, B), row.frames, strict=True):
             state = states.row_text(frame)
             reasons += [f"{name}: {state}"] if state else []
@@ -282,35 +288,35 @@ def _runs(row: Moved) -> str:
     return f"{A} {row.a.runs.seeds}, {B} {row.b.runs.seeds}, not paired"
 
 
-def _links(found: Compared, row: Moved, folder: Path) -> list[Link]:
+def _links(studies: Compared, row: Moved, folder: Path) -> list[Link]:
     return [
         Link(
             f"{name}{seed}",
             quote(os.path.relpath(results.layout.record(cell), folder)),
             f"record of seed {seed} in {name}",
         )
-        for name, results, frame in zip((A, B), (found.a, found.b), row.frames, strict=True)
+        for name, results, frame in zip((A, B), (studies.a, studies.b), row.frames, strict=True)
         for seed, cell in zip(frame["seed"], frame["cell"], strict=True)
         if cell in results.records
     ]
 
 
-def _others(found: Compared) -> list[Block]:
-    if not found.others:
+def _others(studies: Compared) -> list[Block]:
+    if not studies.others:
         return [
             Text(
                 "Nothing else differs: the compared runs have the same data set, config, initial "
                 "weights, code, versions and hardware."
             )
-            if any(row.is_comparable for row in found.rows)
+            if any(row.is_comparable for row in studies.rows)
             else Note("There are no compared runs.")
         ]
-    compared = len(found.rows)
+    compared = len(studies.rows)
     columns = [
-        Column("", "what", AXIS, [one.what for one in found.others]),
-        Column("", A, TEXT, [one.a for one in found.others]),
-        Column("", B, TEXT, [one.b for one in found.others]),
-        Column("", "rows", NUMBER, shown(_rows(one, compared) for one in found.others)),
+        Column("", "what", AXIS, [other.what for other in studies.others]),
+        Column("", A, TEXT, [other.a for other in studies.others]),
+        Column("", B, TEXT, [other.b for other in studies.others]),
+        Column("", "rows", NUMBER, shown(_rows(other, compared) for other in studies.others)),
     ]
     return [
         TableBlock("others", Table(columns), "What else the studies differ in", has_entries=False),
@@ -321,15 +327,15 @@ def _others(found: Compared) -> list[Block]:
     ]
 
 
-def _rows(one: Other, compared: int) -> str:
-    return f"{one.rows} of {compared}" if one.rows else ""
+def _rows(other: Other, compared: int) -> str:
+    return f"{other.rows} of {compared}" if other.rows else ""
 
 
-def _single(found: Compared) -> list[Block]:
+def _single(studies: Compared) -> list[Block]:
     pairs = [
         (f"Only in {name}", [f"{row.label} ({listed(row.tables)}): {_state(row.frame)}"
                              for row in rows])
-        for name, rows in ((A, found.only_a), (B, found.only_b))
+        for name, rows in ((A, studies.only_a), (B, studies.only_b))
         if rows
     ]  # fmt: skip
     return [Definitions(pairs)] if pairs else []
@@ -341,10 +347,10 @@ def _state(frame: pd.DataFrame) -> str:
     return ", ".join(filter(None, (value, states.row_text(frame))))
 
 
-def _refused(found: Compared) -> list[Block]:
+def _refused(studies: Compared) -> list[Block]:
     lines = [
         f"{name}: {line}"
-        for name, results in ((A, found.a), (B, found.b))
+        for name, results in ((A, studies.a), (B, studies.b))
         for line in results.refused
     ]
     if not lines:

@@ -59,7 +59,7 @@ class Moved:
         b: the compared runs of B.
         frames: all its lines of ``Results.frame``, in A and in B.
         pairs: the number of pairs of runs with equal seeds; 0 if the runs are not paired.
-        found: B's mean, its difference from A's (B - A) and the test, see
+        comparison: B's mean, its difference from A's (B - A) and the test, see
             :class:`~reports.statistics.comparisons.Comparison`.
     """
 
@@ -69,17 +69,17 @@ class Moved:
     b: RowRuns
     frames: tuple[pd.DataFrame, pd.DataFrame]
     pairs: int
-    found: Comparison
+    comparison: Comparison
 
     @property
     def verdict(self) -> str:
         """``SAME``, ``BETTER``, ``WORSE`` or ``UNDECIDED``."""
-        return _VERDICTS.get(self.found.verdict or self.found.why_not, UNDECIDED)
+        return _VERDICTS.get(self.comparison.verdict or self.comparison.why_not, UNDECIDED)
 
     @property
     def is_comparable(self) -> bool:
         """Whether both studies have a value of the row on the same data set."""
-        return self.found.why_not not in (OTHER_DATA, NO_VALUE)
+        return self.comparison.why_not not in (OTHER_DATA, NO_VALUE)
 
 
 def moved(a: Results, b: Results) -> list[Moved]:
@@ -89,9 +89,11 @@ def moved(a: Results, b: Results) -> list[Moved]:
     """
     before, after = rows_of(a), rows_of(b)
     margin = a.study.equivalence_margin
-    found = [_moved(a, b, before[key], after[key], margin) for key in before if key in after]
-    adjusted = corrected([row.found for row in found])
-    return [replace(row, found=one) for row, one in zip(found, adjusted, strict=True)]
+    rows = [_moved(a, b, before[key], after[key], margin) for key in before if key in after]
+    adjusted = corrected([row.comparison for row in rows])
+    return [
+        replace(row, comparison=comparison) for row, comparison in zip(rows, adjusted, strict=True)
+    ]
 
 
 def only_in(ours: Results, theirs: Results) -> list[StudyRow]:
@@ -114,30 +116,38 @@ def _moved(a: Results, b: Results, before: StudyRow, after: StudyRow, margin: fl
     is_paired = len(common) > 1 or (bool(common) and seeds[0] == seeds[1])
     compared = [frame[frame["seed"].isin(common)] if is_paired else frame for frame in frames]
     runs = runs_of(a, compared[0]), runs_of(b, compared[1])
-    found = _compared(*runs, is_paired, _why_not(a, b, compared, runs), margin)
+    comparison = _compared(*runs, is_paired, _why_not(a, b, compared, runs), margin)
     pairs = len(common) if is_paired else 0
-    return Moved(before.label, before.tables, *runs, frames, pairs, found)
+    return Moved(before.label, before.tables, *runs, frames, pairs, comparison)
 
 
 def _compared(a: RowRuns, b: RowRuns, is_paired: bool, why_not: str, margin: float) -> Comparison:
     """The row of B and its difference from A, before Holm's correction."""
-    own = interval_of(b)
-    row = Comparison(False, own.mean, own.low, own.high, own.over, own.seeds, why_not=why_not)
+    interval = interval_of(b)
+    row = Comparison(
+        False,
+        interval.mean,
+        interval.low,
+        interval.high,
+        interval.over,
+        interval.seeds,
+        why_not=why_not,
+    )
     if not (a.runs.seeds and b.runs.seeds):
         return row
     row = replace(row, difference=float(b.runs.values.mean() - a.runs.values.mean()))
     if a.diverged or b.diverged or why_not in (IDENTICAL, OTHER_DATA):
         return row
-    found = _difference(a, b, is_paired)
-    if not why_not and math.isnan(found.p_value):
+    estimate = _difference(a, b, is_paired)
+    if not why_not and math.isnan(estimate.p_value):
         return replace(row, why_not=EQUALLY_MOVED)
     return replace(
         row,
-        difference_low=float(found.low),
-        difference_high=float(found.high),
-        difference_over=covers(found),
-        p_value=NAN if why_not else float(found.p_value),
-        p_equivalence=NAN if why_not else equivalence(found, margin),
+        difference_low=float(estimate.low),
+        difference_high=float(estimate.high),
+        difference_over=covers(estimate),
+        p_value=NAN if why_not else float(estimate.p_value),
+        p_equivalence=NAN if why_not else equivalence(estimate, margin),
     )
 
 

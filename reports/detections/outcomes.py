@@ -50,7 +50,7 @@ class Outcomes:
         categories: (N,) category id.
         boxes: (N, 4) x, y, width, height, px.
         scores: (N,).
-        found: (N,) the box of the ground truth that it matches (0, 1, ...), -1 for a false
+        matched: (N,) the box of the ground truth that it matches (0, 1, ...), -1 for a false
             positive, -2 for a detection that does not count.
     """
 
@@ -59,12 +59,12 @@ class Outcomes:
     categories: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
-    found: np.ndarray
+    matched: np.ndarray
 
     @property
     def false(self) -> np.ndarray:
         """(N,) whether it is a false positive."""
-        return self.found == -1
+        return self.matched == -1
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,15 @@ def read_outcomes(detections: Path, matches: Path, truth: Truth) -> Outcomes:
     except _FORMAT_ERRORS as error:
         raise PictureError(f"{detections} cannot be used: {_line(error)}") from error
     try:
-        found = np.array(_whole_numbers(about["found"]), int)
+        matched = np.array(_whole_numbers(about["found"]), int)
         iou = _number(about["iou"])
         if not 0 < iou <= 1:
             raise ValueError(f"the IoU {iou:g} is not above 0 and at most 1")
     except _FORMAT_ERRORS as error:
         raise PictureError(f"{matches} cannot be used: {_line(error)}") from error
-    if len(found) != len(scores) or not np.all((found >= -2) & (found < len(truth.boxes))):
+    if len(matched) != len(scores) or not np.all((matched >= -2) & (matched < len(truth.boxes))):
         raise PictureError(f"{matches} belongs to other detections than {detections}")
-    return Outcomes(iou, *boxes, scores, found)
+    return Outcomes(iou, *boxes, scores, matched)
 
 
 def matched_threshold(outcomes: Outcomes, max_false: float) -> float:
@@ -146,12 +146,12 @@ def matched_threshold(outcomes: Outcomes, max_false: float) -> float:
 
 def count(truth: Truth, outcomes: Outcomes, threshold: float) -> dict[int, Counts]:
     """Image id -> the outcome there of the detections with a score of at least ``threshold``."""
-    kept = outcomes.scores >= threshold
-    found = _by_image(truth, outcomes.images[kept & (outcomes.found >= 0)])
-    false = _by_image(truth, outcomes.images[kept & outcomes.false])
+    confident = outcomes.scores >= threshold
+    matched = _by_image(truth, outcomes.images[confident & (outcomes.matched >= 0)])
+    false = _by_image(truth, outcomes.images[confident & outcomes.false])
     objects = _by_image(truth, truth.images[~truth.crowd])
     return {
-        image: Counts(int(found[n]), int(false[n]), int(objects[n] - found[n]))
+        image: Counts(int(matched[n]), int(false[n]), int(objects[n] - matched[n]))
         for n, image in enumerate(truth.files)
     }
 

@@ -33,7 +33,7 @@ FOUND = Kind("true positive", "#56B4E9", "-")
 FALSE = Kind("false positive", "#E69F00", (0, (4, 1.5)))
 MISSED = Kind("missed", "#F0E442", (0, (1, 1.2)))
 KINDS = (TRUTH, FOUND, FALSE, MISSED)
-"""In the order of the legend."""
+"""The kinds of boxes, in the order of the legend."""
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,18 @@ def _broken(
 ) -> tuple[list[list[Photograph]], list[str]]:
     """The rows in shorter rows; a photograph without a title has that of its column."""
     titles = [photograph.title for photograph in rows[0]]
-    found: list[list[Photograph]] = []
-    found_names = []
+    shorter: list[list[Photograph]] = []
+    shorter_names = []
     for number, row in enumerate(rows):
         length = 2 if len(row) % 2 == 0 else 3
         titled = [
-            replace(one, title=one.title or (titles[k] if k < len(titles) else ""))
-            for k, one in enumerate(row)
+            replace(photograph, title=photograph.title or (titles[k] if k < len(titles) else ""))
+            for k, photograph in enumerate(row)
         ]
         parts = [titled[start : start + length] for start in range(0, len(row), length)]
-        found += parts
-        found_names += [names[number] if names else ""] * len(parts)
-    return found, found_names if names else []
+        shorter += parts
+        shorter_names += [names[number] if names else ""] * len(parts)
+    return shorter, shorter_names if names else []
 
 
 def printable(text: str, longest: int = MAX_LETTERS) -> str:

@@ -95,16 +95,16 @@ def pictures(results: Results) -> Gallery:
         return Gallery(why_not=reason("No detections are shown", [named(error, results)]))
     legible = [image for image, number in truth.objects().items() if number <= MAX_OBJECTS]
     best, worst = ranked(legible, detectors[CANDIDATE].counts, detectors[BASELINE].counts)
-    found, why_not = [], missing
+    drawn, why_not = [], missing
     for side, word, ranking in (("best", "better", best), ("worst", "worse", worst)):
         shown, unreadable = _readable(images, truth, ranking)
         why_not += [named(error, results) for error in unreadable]
         if shown:
-            found.append(_compared(side, images, truth, list(detectors.values()), shown))
+            drawn.append(_compared(side, images, truth, list(detectors.values()), shown))
         else:
             candidate, baseline = (detectors[loss].short for loss in (CANDIDATE, BASELINE))
             why_not.append(f"{candidate} is {word} than {baseline} on no image")
-    return Gallery(tuple(found), reason("Not shown", why_not))
+    return Gallery(tuple(drawn), reason("Not shown", why_not))
 
 
 def ranked(
@@ -130,28 +130,30 @@ def _detectors(
     chosen: tuple[int, dict[str, Outcomes]] | None = None
     problems: dict[str, str] = {}
     for seed in seeds:
-        found = {}
+        of_losses = {}
         for loss, row in rows.items():
             try:
-                found[loss] = _outcomes(results, row, seed, truth)
+                of_losses[loss] = _outcomes(results, row, seed, truth)
             except PictureError as error:
                 problems.setdefault(loss, named(error, results))
-        if {BASELINE, CANDIDATE} <= found.keys() and (not chosen or len(found) > len(chosen[1])):
-            chosen = seed, found
-        if len(found) == len(rows):
+        if {BASELINE, CANDIDATE} <= of_losses.keys() and (
+            not chosen or len(of_losses) > len(chosen[1])
+        ):
+            chosen = seed, of_losses
+        if len(of_losses) == len(rows):
             break
     if not chosen:
         raise PictureError(problems.get(CANDIDATE) or problems[BASELINE])
-    seed, found = chosen
+    seed, of_losses = chosen
     detectors = {}
-    for loss, outcomes in found.items():
+    for loss, outcomes in of_losses.items():
         threshold = matched_threshold(outcomes, FALSE_PER_IMAGE * len(truth.files))
         counts = count(truth, outcomes, threshold)
         name = full_name(results, rows[loss], seed)
         cell = Cell(rows[loss].setting, seed).id
         detectors[loss] = _Detector(LOSSES[loss].short, name, cell, outcomes, threshold, counts)
     return detectors, [
-        f"{LOSSES[loss].short} ({problems[loss]})" for loss in rows if loss not in found
+        f"{LOSSES[loss].short} ({problems[loss]})" for loss in rows if loss not in of_losses
     ]
 
 
@@ -250,14 +252,14 @@ def _truth_boxes(truth: Truth, image: int) -> list[Box]:
 def _boxes(truth: Truth, detector: _Detector, image: int) -> list[Box]:
     """The true positives, false positives and missed objects of a detector on one image."""
     outcomes = detector.outcomes
-    kept = (outcomes.images == image) & (outcomes.scores >= detector.threshold)
-    found = np.flatnonzero(kept & (outcomes.found >= 0))
+    confident = (outcomes.images == image) & (outcomes.scores >= detector.threshold)
+    matched = np.flatnonzero(confident & (outcomes.matched >= 0))
     there = np.flatnonzero((truth.images == image) & ~truth.crowd)
-    missed = np.setdiff1d(there, outcomes.found[found])
+    missed = np.setdiff1d(there, outcomes.matched[matched])
     parts = (
         (MISSED, truth, missed),
-        (FALSE, outcomes, np.flatnonzero(kept & outcomes.false)),
-        (FOUND, outcomes, found),
+        (FALSE, outcomes, np.flatnonzero(confident & outcomes.false)),
+        (FOUND, outcomes, matched),
     )
     # The label of a missed object is on the ground truth.
     return [

@@ -11,10 +11,19 @@ from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid
-from reports import plots
 from reports.figures.grids import intervals
 from reports.figures.illustration import Illustration, drawn_once
 from reports.plots import drawing, svg
+from reports.plots.ablation_map import (
+    Keys,
+    MapPanel,
+    Mark,
+    ablation_map,
+    frame_of,
+    key_texts,
+    map_key,
+    map_panel,
+)
 from reports.results.labels import (
     MAIN_METRIC,
     STALE_COLOUR,
@@ -61,8 +70,8 @@ class PanelOfMap:
     def inline(self) -> Markup:
         """Its element in a page, with each row's sentence as the title of its mark."""
 
-        def titled(found: re.Match[str]) -> str:
-            return f"{found[0]}<title>{escape(self.sentences[int(found[1])])}</title>"
+        def titled(match: re.Match[str]) -> str:
+            return f"{match[0]}<title>{escape(self.sentences[int(match[1])])}</title>"
 
         element = svg.inline(self.svg, f"{NAME}-{self.grid}")
         return Markup(re.sub(rf'<g id="[^"]*{svg.MARK}(\d+)"[^>]*>', titled, element))
@@ -94,36 +103,38 @@ class AblationMap:
         return Markup(svg.inline(self.key, f"{NAME}-key"))
 
 
-def ablation_map(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> AblationMap | None:
+def ablation_map_figure(
+    results: Results, tables: Sequence[tuple[Grid, GridTable]]
+) -> AblationMap | None:
     """The map of some tables: those with published values first, each as in ``tables``.
 
     Returns:
         None if no row has a value.
     """
-    shown = sorted(tables, key=lambda one: not one[1].has_published)
+    shown = sorted(tables, key=lambda grid_and_table: not grid_and_table[1].has_published)
     chosen = {row.setting for grid in results.study.grids for row in grid.rows if row.tune}
     panels = [_panel(results, grid, table, chosen) for grid, table in shown]
     marks = [mark for panel in panels for mark in panel.marks]
     if not any(math.isfinite(mark.value) for mark in marks):
         return None
-    frame = plots.frame_of(panels, MAIN_METRIC)
-    keys = plots.Keys(_colours(shown), marks, noise_text([panel.noise for panel in panels]))
+    frame = frame_of(panels, MAIN_METRIC)
+    keys = Keys(_colours(shown), marks, noise_text([panel.noise for panel in panels]))
     alternatives = [f"{grid.title}. {captions.dots_alternative(table)}" for grid, table in shown]
     floor = f" {keys.noise[:1].upper()}{keys.noise[1:]}." if keys.noise else ""
-    files = drawn_once(NAME, drawing.to_files, plots.ablation_map, panels, frame, keys)
+    files = drawn_once(NAME, drawing.to_files, ablation_map, panels, frame, keys)
     return AblationMap(
         Illustration(
             NAME, f"Map of the ablations.{floor} {' '.join(alternatives)}",
             files.svg, files.svg, files.png, files.pdf,
         ),
-        drawn_once(f"{NAME}_key", drawing.to_svg, plots.map_key, keys),
-        plots.entries(keys),
+        drawn_once(f"{NAME}_key", drawing.to_svg, map_key, keys),
+        key_texts(keys),
         [
             PanelOfMap(
                 grid.name,
                 grid.title,
                 alternative,
-                drawn_once(f"{NAME}_{grid.name}", drawing.to_svg, plots.map_panel, panel, frame),
+                drawn_once(f"{NAME}_{grid.name}", drawing.to_svg, map_panel, panel, frame),
                 _sentences(table, panel.marks),
             )
             for (grid, table), panel, alternative in zip(shown, panels, alternatives, strict=True)
@@ -139,9 +150,7 @@ def noise_text(noises: Sequence[float]) -> str:
     return f"noise of seeds: ±{' to ±'.join(dict.fromkeys((known[0], known[-1])))} {MAIN_METRIC}"
 
 
-def _panel(
-    results: Results, grid: Grid, table: GridTable, chosen: Collection[Setting]
-) -> plots.MapPanel:
+def _panel(results: Results, grid: Grid, table: GridTable, chosen: Collection[Setting]) -> MapPanel:
     states = results.of_grid(grid).groupby("row")["state"].agg(set)
     current = table.values[MAIN_METRIC]
     values = current.mask(table.stale, table.values[f"{MAIN_METRIC}_stale"])
@@ -149,11 +158,11 @@ def _panel(
     low, high = intervals(table.comparisons)
     marks = []
     for number, row in enumerate(grid.rows):
-        value, stale, found = float(values[number]), table.stale[number], states[number]
-        note = STALE if stale else DIVERGED if DIVERGED in found else ""
+        value, stale, row_states = float(values[number]), table.stale[number], states[number]
+        note = STALE if stale else DIVERGED if DIVERGED in row_states else ""
         colour = setting_colour(row.setting.as_dict())
         marks.append(
-            plots.Mark(
+            Mark(
                 label=_label(grid, number),
                 value=value,
                 text=one_decimal(value) or "–",
@@ -161,14 +170,14 @@ def _panel(
                 low=low[number],
                 high=high[number],
                 published=float(places[number]),
-                note=note if math.isfinite(value) else absence(found),
+                note=note if math.isfinite(value) else absence(row_states),
                 is_reference=table.comparisons[number].is_reference,
-                is_crossed=DIVERGED in found,
+                is_crossed=DIVERGED in row_states,
                 is_chosen=row.setting in chosen and not row.tune,
             )
         )
     floor = noise_floor(results, grid)
-    return plots.MapPanel(
+    return MapPanel(
         title=grid.title,
         columns=COLUMN_GAP.join(axis_label(column).header for column in _columns(grid)),
         marks=marks,
@@ -196,7 +205,7 @@ def _colours(tables: Sequence[tuple[Grid, GridTable]]) -> dict[str, str]:
     return {short_name(values): setting_colour(values) for values in settings}
 
 
-def _sentences(table: GridTable, marks: Sequence[plots.Mark]) -> list[str]:
+def _sentences(table: GridTable, marks: Sequence[Mark]) -> list[str]:
     """Each row in words, for example ``γ = 2, α = 0.25: 11.1 AP, +5.4 against the reference``."""
     names = (MAIN_METRIC, "reference_difference", f"{MAIN_METRIC}_published",
              "reference_difference_published", "status", "seeds_done")  # fmt: skip

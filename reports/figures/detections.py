@@ -7,8 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ablations.records.record import Record
-from reports import plots
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.detections import (
+    ErrorBars,
+    Reliability,
+    error_types,
+    miss_rate,
+    precision_recall,
+    reliability,
+)
+from reports.plots.losses import Line
 from reports.results import provenance
 from reports.results.labels import (
     METRICS,
@@ -52,37 +60,37 @@ class _Look:
         return self.setting.records
 
 
-def precision_recall(results: Results) -> Illustrated:
+def precision_recall_figure(results: Results) -> Illustrated:
     """Precision–recall curves of the headline's settings at IoU 0.5, 0.75 and their mean."""
     recall = PERCENT * np.linspace(0, 1, 101)
 
     def read(record: Record) -> np.ndarray | None:
-        found = [_numbers(record, "precision_recall", iou) for iou in IOUS]
-        usable = all(len(one) == len(recall) and np.isfinite(one).all() for one in found)
-        return PERCENT * np.array(found) if usable else None
+        curves = [_numbers(record, "precision_recall", iou) for iou in IOUS]
+        usable = all(len(curve) == len(recall) and np.isfinite(curve).all() for curve in curves)
+        return PERCENT * np.array(curves) if usable else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has precision–recall curves.")
     panels = {
-        title: [_line(look, recall, values[:, number]) for look, values in found]
+        title: [_line(look, recall, values[:, number]) for look, values in measured]
         for number, title in enumerate(IOUS.values())
     }
-    at_half = [f"{look.name} {values[:, :, 50].mean(0)[0]:.0f} %" for look, values in found]
+    at_half = [f"{look.name} {values[:, :, 50].mean(0)[0]:.0f} %" for look, values in measured]
     return Illustrated(
         drawn(
             "precision_recall",
             "Precision–recall curves at three IoU thresholds. Precision at recall 50 % and IoU "
             f"0.5: {'; '.join(at_half)}.",
-            plots.precision_recall,
+            precision_recall,
             panels,
         ),
-        f"Precision–recall curves, mean over the categories{_bands(found)}. {missing}"
-        f"{_made(results, found)}",
+        f"Precision–recall curves, mean over the categories{_bands(measured)}. {missing}"
+        f"{_made(results, measured)}",
     )
 
 
-def miss_rate(results: Results) -> Illustrated:
+def miss_rate_figure(results: Results) -> Illustrated:
     """Miss rate against false positives per image, log-log, with the log-average miss rate."""
 
     def read(record: Record) -> np.ndarray | None:
@@ -90,11 +98,11 @@ def miss_rate(results: Results) -> Illustrated:
         usable = len(fppi) and len(fppi) == len(rates) and np.isfinite([*fppi, *rates]).all()
         return np.array([fppi, PERCENT * rates]) if usable else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has the miss rate over false positives per image.")
     lines, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         lamr = _mean_text(
             "LAMR", [number_at(r, "analysis", "miss_rate", "lamr") for r in look.records]
         )
@@ -106,32 +114,32 @@ def miss_rate(results: Results) -> Illustrated:
         drawn(
             "miss_rate",
             f"Miss rate against false positives per image. {'; '.join(texts)}.",
-            plots.miss_rate,
+            miss_rate,
             lines,
         ),
         "Miss rate (share of missed objects) against false positives per image, on logarithmic "
-        f"scales{_bands(found)}. LAMR is the log-average miss rate; lower is better. "
-        f"{missing}{_made(results, found)}",
+        f"scales{_bands(measured)}. LAMR is the log-average miss rate; lower is better. "
+        f"{missing}{_made(results, measured)}",
     )
 
 
-def reliability(results: Results) -> Illustrated:
+def reliability_figure(results: Results) -> Illustrated:
     """Reliability diagrams: accuracy over confidence, a panel per setting."""
 
     def read(record: Record) -> np.ndarray | None:
         bins = value_at(record, "analysis", "calibration", "bins")
         keys = ("lower", "upper", "count", "confidence", "accuracy")
         try:
-            found = np.array([[_finite(one[key]) for key in keys] for one in bins])
+            numbers = np.array([[_finite(of_bin[key]) for key in keys] for of_bin in bins])
         except (KeyError, TypeError):
             return None
-        return found if found.ndim == 2 else None
+        return numbers if numbers.ndim == 2 else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has calibration data.")
     panels, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         lower, upper, counts, confidence, accuracy = np.moveaxis(values, -1, 0)
         total = counts.sum(0)
         with np.errstate(invalid="ignore"):
@@ -143,24 +151,24 @@ def reliability(results: Results) -> Illustrated:
         texts.append(title)
         edges = PERCENT * np.append(lower[0], upper[0, -1])
         mean = total / len(look.records)
-        panels.append(plots.Reliability(title, edges, confidence, accuracy, mean, look.colour))
+        panels.append(Reliability(title, edges, confidence, accuracy, mean, look.colour))
     fullest = max(1.0, *(float(np.max(panel.counts)) for panel in panels))
     return Illustrated(
         drawn(
             "reliability",
             f"Reliability diagrams, a panel per setting. {'; '.join(texts)}.",
-            plots.reliability,
+            reliability,
             panels,
         ),
         "Share of true positives among the detections at each confidence; on the dashed line the "
         "scores are calibrated. Grey bars show the number of detections on a logarithmic scale "
         f"from 1 to {fullest:,.0f}. ECE is the expected calibration error. "
-        f"{POOLED if _several(found) else ''}"
-        f"{missing}{_made(results, found)}",
+        f"{POOLED if _several(measured) else ''}"
+        f"{missing}{_made(results, measured)}",
     )
 
 
-def error_types(results: Results) -> Illustrated:
+def error_types_figure(results: Results) -> Illustrated:
     """The AP50 that each type of error costs by TIDE, a panel per setting."""
     kinds = list(TIDE_ERRORS)
 
@@ -168,16 +176,16 @@ def error_types(results: Results) -> Illustrated:
         values = [number_at(record, "analysis", "tide", "delta_AP50", kind) for kind in kinds]
         return np.array(values) if np.isfinite(values).any() else None
 
-    found, missing = _measured(results, read)
-    if not found:
+    measured, missing = _measured(results, read)
+    if not measured:
         return Illustrated(None, "No record has its errors split by type.")
     panels, texts = [], []
-    for look, values in found:
+    for look, values in measured:
         mean = values.mean(0)
         bars, low, high = (
             np.insert(one, TOTALS_FROM, np.nan) for one in (mean, values.min(0), values.max(0))
         )
-        panels.append(plots.ErrorBars(look.name, bars, low, high, look.colour))
+        panels.append(ErrorBars(look.name, bars, low, high, look.colour))
         parts = [
             f"{label} {value:.1f}"
             for label, value in zip(TIDE_ERRORS.values(), mean, strict=True)
@@ -190,14 +198,14 @@ def error_types(results: Results) -> Illustrated:
         drawn(
             "error_types",
             f"Δ{ap50} by type of error, a panel per setting. {'; '.join(texts)}.",
-            plots.error_types,
+            error_types,
             [*labels[:TOTALS_FROM], "", *labels[TOTALS_FROM:]],
             panels,
             f"Δ{ap50} (%)",
         ),
         f"Rise in {ap50} if all errors of one type were fixed (TIDE, arXiv:2008.08115; "
-        f"{note if _several(found) else ''}the types overlap and do not add up). "
-        f"{missing}{_made(results, found)}",
+        f"{note if _several(measured) else ''}the types overlap and do not add up). "
+        f"{missing}{_made(results, measured)}",
     )
 
 
@@ -214,11 +222,13 @@ def _measured(
         Each setting, restricted to the records with the quantity, and an array (seeds, ...); and
         a text about settings without it and missing seeds, "" if there are none.
     """
-    found, without, fewer, shape = [], [], [], None
-    for number, one in enumerate(contenders(results)):
-        colour = setting_colour(one.records[0].setting) if one.records else UNORDERED_COLOUR
+    measured, without, fewer, shape = [], [], [], None
+    for number, contender in enumerate(contenders(results)):
+        colour = (
+            setting_colour(contender.records[0].setting) if contender.records else UNORDERED_COLOUR
+        )
         records, values = [], []
-        for record in one.records:
+        for record in contender.records:
             value = read(record)
             if value is not None and value.shape == (shape or value.shape):
                 shape = value.shape
@@ -226,38 +236,38 @@ def _measured(
                 values.append(value)
         if records:
             dashes, marker = DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)]
-            look = _Look(replace(one, records=records), colour, dashes, marker)
-            found.append((look, np.array(values)))
-            if len(records) < one.planned:
-                diverged = f", {one.diverged} diverged" if one.diverged else ""
-                fewer.append(f"{one.name} ({len(records)} of {one.planned}{diverged})")
+            look = _Look(replace(contender, records=records), colour, dashes, marker)
+            measured.append((look, np.array(values)))
+            if len(records) < contender.planned:
+                diverged = f", {contender.diverged} diverged" if contender.diverged else ""
+                fewer.append(f"{contender.name} ({len(records)} of {contender.planned}{diverged})")
         else:
-            without.append(f"{one.name}{' (diverged)' if one.diverged else ''}")
-    return found, (f"Fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
+            without.append(f"{contender.name}{' (diverged)' if contender.diverged else ''}")
+    return measured, (f"Fewer seeds: {', '.join(fewer)}. " if fewer else "") + (
         f"No data: {', '.join(without)}. " if without else ""
     )
 
 
-def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> plots.Line:
+def _line(look: _Look, x: np.ndarray, values: np.ndarray) -> Line:
     """The mean over seeds in a band from minimum to maximum."""
     band = (values.min(0), values.max(0)) if len(values) > 1 else ((), ())
-    return plots.Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
+    return Line(look.name, x, values.mean(0), look.colour, look.dashes, "", *band)
 
 
-def _several(found: Sequence[tuple[_Look, np.ndarray]]) -> bool:
-    return any(len(values) > 1 for _, values in found)
+def _several(measured: Sequence[tuple[_Look, np.ndarray]]) -> bool:
+    return any(len(values) > 1 for _, values in measured)
 
 
-def _bands(found: Sequence[tuple[_Look, np.ndarray]]) -> str:
+def _bands(measured: Sequence[tuple[_Look, np.ndarray]]) -> str:
     return (
         "; lines are means over seeds, bands span their minimum to maximum"
-        if _several(found)
+        if _several(measured)
         else ""
     )
 
 
-def _made(results: Results, found: Sequence[tuple[_Look, np.ndarray]]) -> str:
-    records = [record for look, _ in found for record in look.records]
+def _made(results: Results, measured: Sequence[tuple[_Look, np.ndarray]]) -> str:
+    records = [record for look, _ in measured for record in look.records]
     return f"{provenance.caption(results, records)}."
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports import plots
 from reports.figures.illustration import Illustration, drawn
+from reports.plots.forest import Effect, forest
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.results.question import Question
@@ -21,7 +21,7 @@ MAX_ROWS = 7
 """The maximum number of rows beside the reference row; the table has all."""
 
 
-def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illustration:
+def forest_figure(results: Results, asked: Question, rows: Sequence[Compared]) -> Illustration:
     """The difference of each row from the reference row: the row of the question first."""
     reference = rows[asked.reference]
     first = asked.candidate if asked.candidate is not None else asked.reference
@@ -35,7 +35,7 @@ def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illus
     return drawn(
         NAME,
         _alternative(unit, [row for row, _ in shown], effects, floor, margin),
-        plots.forest,
+        forest,
         effects,
         unit,
         floor.least_difference if floor else math.nan,
@@ -43,47 +43,51 @@ def forest(results: Results, asked: Question, rows: Sequence[Compared]) -> Illus
     )
 
 
-def _effect(row: Compared, reference: Compared, colour: str) -> plots.Effect:
-    found = row.found
+def _effect(row: Compared, reference: Compared, colour: str) -> Effect:
+    comparison = row.comparison
     values = row.runs[MAIN_METRIC].dropna().to_numpy(float)
-    return plots.Effect(
+    return Effect(
         label=row.name,
         text=_text(row),
-        value=found.difference,
-        low=found.difference_low,
-        high=found.difference_high,
-        seeds=(values - reference.found.mean if math.isfinite(reference.found.mean)
+        value=comparison.difference,
+        low=comparison.difference_low,
+        high=comparison.difference_high,
+        seeds=(values - reference.comparison.mean if math.isfinite(reference.comparison.mean)
                else np.empty(0)),
         colour=colour,
-        is_reference=found.is_reference,
-        partial=found.difference_over == IMAGES_ONLY,
+        is_reference=comparison.is_reference,
+        partial=comparison.difference_over == IMAGES_ONLY,
     )  # fmt: skip
 
 
 def _text(row: Compared) -> str:
     """For example ``−2.8, worse``."""
-    found = row.found
-    if found.is_reference:
-        return f"{one_decimal(found.mean)} {MAIN_METRIC}" if found.seeds else "no value"
-    if math.isnan(found.difference):
-        return "no value" if not found.seeds else f"{one_decimal(found.mean)} {MAIN_METRIC}"
-    return f"{difference_number(found.difference)}, {found.verdict or 'not tested'}"
+    comparison = row.comparison
+    if comparison.is_reference:
+        return f"{one_decimal(comparison.mean)} {MAIN_METRIC}" if comparison.seeds else "no value"
+    if math.isnan(comparison.difference):
+        return (
+            "no value" if not comparison.seeds else f"{one_decimal(comparison.mean)} {MAIN_METRIC}"
+        )
+    return f"{difference_number(comparison.difference)}, {comparison.verdict or 'not tested'}"
 
 
 def _alternative(
     unit: str,
     rows: Sequence[Compared],
-    effects: Sequence[plots.Effect],
+    effects: Sequence[Effect],
     floor: NoiseFloor | None,
     margin: float,
 ) -> str:
     """Every number of the figure in words."""
     parts = []
     for row, effect in zip(rows, effects, strict=True):
-        found, text = row.found, f"{row.name}: {_text(row)}"
-        if math.isfinite(found.difference_low):
-            low, high = map(difference_number, (found.difference_low, found.difference_high))
-            text += f" ({CI} {low} to {high} over {found.difference_over})"
+        comparison, text = row.comparison, f"{row.name}: {_text(row)}"
+        if math.isfinite(comparison.difference_low):
+            low, high = map(
+                difference_number, (comparison.difference_low, comparison.difference_high)
+            )
+            text += f" ({CI} {low} to {high} over {comparison.difference_over})"
         if len(effect.seeds):
             seeds = listed([difference_number(float(seed)) for seed in effect.seeds])
             text += f", {'seeds' if len(effect.seeds) > 1 else 'one seed'} {seeds}"

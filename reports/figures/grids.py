@@ -10,9 +10,10 @@ import numpy as np
 from ablations.records.record import DIVERGED
 from ablations.status.status import STALE
 from ablations.study.grid import Grid, Row
-from reports import plots
 from reports.figures.illustration import Illustration, drawn
+from reports.plots.curves import Curve, SpeedPanel, ap_over_ms
 from reports.plots.pareto import pareto_front
+from reports.plots.rows import Dots, ap_over_rows
 from reports.results.labels import (
     MAIN_METRIC,
     SPEED,
@@ -41,19 +42,19 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Marker and dashes of the curves of a figure, for print in grey."""
 
 
-def ap_over_rows(
+def ap_over_rows_figure(
     results: Results, grid: Grid, table: GridTable, linked_only: bool = False
 ) -> Illustration:
     """Our AP of each row with its interval, and its effect beside the published effect.
 
     A table without a reference row has the published AP instead of the effects.
     """
-    found = results.of_grid(grid).groupby("row")["state"].agg(set)
+    states_of_rows = results.of_grid(grid).groupby("row")["state"].agg(set)
     values = table.values
     ours = values[MAIN_METRIC].mask(table.stale, values[f"{MAIN_METRIC}_stale"])
     low, high = intervals(table.comparisons)
     series = [
-        plots.Dots(
+        Dots(
             f"{MAIN_METRIC} (%), ours",
             ours.to_list(),
             [
@@ -62,20 +63,20 @@ def ap_over_rows(
             ],
             low=low,
             high=high,
-            crossed=[DIVERGED in states for states in found],
+            crossed=[DIVERGED in states for states in states_of_rows],
             notes=[
                 STALE if stale
                 else DIVERGED if DIVERGED in states
                 else "" if math.isfinite(value)
                 else absence(states)
-                for states, value, stale in zip(found, ours, table.stale, strict=True)
+                for states, value, stale in zip(states_of_rows, ours, table.stale, strict=True)
             ],
         )
     ]  # fmt: skip
     effects = _effects(table, [_colour(row) for row in grid.rows])
     if table.has_published and not effects:
         series.append(
-            plots.Dots(
+            Dots(
                 f"{MAIN_METRIC} (%), published",
                 values[f"{MAIN_METRIC}_published"].to_list(),
                 [UNORDERED_COLOUR] * len(grid.rows),
@@ -85,7 +86,7 @@ def ap_over_rows(
     return drawn(
         grid.name,
         captions.dots_alternative(table),
-        plots.ap_over_rows,
+        ap_over_rows,
         table.row_labels,
         series,
         effects,
@@ -93,36 +94,38 @@ def ap_over_rows(
     )
 
 
-def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
+def _effects(table: GridTable, colours: list[str]) -> list[Dots]:
     """Each row's difference from the reference row with its interval, and the published difference.
 
     Returns:
         Nothing if the table has no reference row or no other row has a difference.
     """
-    found = table.comparisons
+    comparisons = table.comparisons
     if not table.has_effects:
         return []
-    ours = [math.nan if one.is_reference else one.difference for one in found]
+    ours = [math.nan if row.is_reference else row.difference for row in comparisons]
     label = f"effect on {MAIN_METRIC} vs reference"
-    bounds = [(one.difference_low, one.difference_high) if one.tested else (math.nan, math.nan)
-              for one in found]  # fmt: skip
+    bounds = [
+        (row.difference_low, row.difference_high) if row.tested else (math.nan, math.nan)
+        for row in comparisons
+    ]
     series = [
-        plots.Dots(
+        Dots(
             f"{label}, ours",
             ours,
             colours,
             low=[low for low, _ in bounds],
             high=[high for _, high in bounds],
-            notes=["reference" if one.is_reference else "" for one in found],
-            filled=[one.survives for one in found],
+            notes=["reference" if row.is_reference else "" for row in comparisons],
+            filled=[row.survives for row in comparisons],
         )
     ]  # fmt: skip
     if any(map(math.isfinite, table.published_effects)):
         series.append(
-            plots.Dots(
+            Dots(
                 f"{label}, published",
                 table.published_effects,
-                [UNORDERED_COLOUR] * len(found),
+                [UNORDERED_COLOUR] * len(comparisons),
                 filled=False,
                 marker="D",
             )
@@ -130,7 +133,7 @@ def _effects(table: GridTable, colours: list[str]) -> list[plots.Dots]:
     return series
 
 
-def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
+def ap_over_ms_figure(grid: Grid, table: GridTable) -> Illustration | None:
     """AP over speed: a curve over the last column for each value of the other columns.
 
     Returns:
@@ -142,18 +145,18 @@ def ap_over_ms(grid: Grid, table: GridTable) -> Illustration | None:
     return drawn(
         f"{grid.name}_speed",
         captions.speed_alternative(table),
-        plots.ap_over_ms,
+        ap_over_ms,
         [panel("ours", ours), *published_panel([(grid, table)])],
     )
 
 
-def intervals(found: list[Comparison]) -> tuple[list[float], list[float]]:
+def intervals(comparisons: list[Comparison]) -> tuple[list[float], list[float]]:
     """The bounds of each row's interval; NaN for one seed, see ``interval_cells``."""
-    bounds = [(one.low, one.high) if one.seeds > 1 else (math.nan, math.nan) for one in found]
+    bounds = [(row.low, row.high) if row.seeds > 1 else (math.nan, math.nan) for row in comparisons]
     return [low for low, _ in bounds], [high for _, high in bounds]
 
 
-def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.Curve]]:
+def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, Curve]]:
     """AP over speed, ours ("") or "_published": each curve with its first row.
 
     There is a curve for each value of all columns but the last, whose values label the points, and
@@ -165,22 +168,22 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
     groups: dict[str, list[int]] = {}
     for number in np.flatnonzero(usable):
         row = grid.rows[number]
-        own, _ = _columns_of_curve(grid, row)
-        label = (paper_label if of else row_label)(row, own)
+        columns, _ = _columns_of_curve(grid, row)
+        label = (paper_label if of else row_label)(row, columns)
         groups.setdefault(label, []).append(int(number))
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
     left, right = (
         np.array([getattr(time, end, None) for time in table.times], float)
         for end in ("low", "high")
     )
-    found = []
+    pairs = []
     for (label, numbers), (marker, dashes) in zip(groups.items(), cycle(_STYLES), strict=False):
         other = other_detector(grid.rows[numbers[0]].setting.as_dict())
         if other:
             numbers.sort(key=lambda number: table.values.loc[number, f"{SPEED}{of}"])
         rows, values = [grid.rows[number] for number in numbers], table.values.loc[numbers]
-        found.append(
-            (rows[0], plots.Curve(
+        pairs.append(
+            (rows[0], Curve(
                 label,
                 x=values[f"{SPEED}{of}"].to_numpy(),
                 y=values[f"{MAIN_METRIC}{of}"].to_numpy(),
@@ -195,12 +198,12 @@ def curves(grid: Grid, table: GridTable, of: str = "") -> list[tuple[Row, plots.
                 filled=not of,
             ))
         )  # fmt: skip
-    return found
+    return pairs
 
 
 def curves_over(
     axis: str, grid: Grid, table: GridTable, x_of: Callable[[Row], float | None]
-) -> list[tuple[Row, plots.Curve]]:
+) -> list[tuple[Row, Curve]]:
     """AP over an axis: a curve for each value of the other columns, with its first row.
 
     A row without AP or x is left out: a tuned row of which the grid does not set the axis.
@@ -210,18 +213,18 @@ def curves_over(
         x_of: the value of a row on the axis.
     """
     low, high = (np.array(ends) for ends in intervals(table.comparisons))
-    means = np.array([one.mean for one in table.comparisons])
+    means = np.array([comparison.mean for comparison in table.comparisons])
     others = tuple(column for column in grid.columns if column != axis)
     groups: dict[str, dict[int, float]] = {}
     for number, row in enumerate(grid.rows):
         x = x_of(row)
         if x is not None and math.isfinite(means[number]):
             groups.setdefault(row_label(row, others), {})[number] = float(x)
-    found = []
+    pairs = []
     for label, x_of_rows in groups.items():
         numbers = sorted(x_of_rows, key=x_of_rows.__getitem__)
         first = grid.rows[numbers[0]]
-        curve = plots.Curve(
+        curve = Curve(
             label,
             x=[x_of_rows[number] for number in numbers],
             y=means[numbers],
@@ -230,8 +233,8 @@ def curves_over(
             low=low[numbers],
             high=high[numbers],
         )
-        found.append((first, curve))
-    return found
+        pairs.append((first, curve))
+    return pairs
 
 
 def _columns_of_curve(grid: Grid, row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -254,28 +257,28 @@ def _point_note(grid: Grid, row: Row, of: str) -> str:
     )
 
 
-def panel(title: str, found: list[plots.Curve]) -> plots.SpeedPanel:
+def panel(title: str, curves: list[Curve]) -> SpeedPanel:
     """Curves with the Pareto front of all their points."""
-    x, y = (np.concatenate([getattr(curve, axis) for curve in found]) for axis in ("x", "y"))
-    return plots.SpeedPanel(title, found, pareto_front(x, y))
+    x, y = (np.concatenate([getattr(curve, axis) for curve in curves]) for axis in ("x", "y"))
+    return SpeedPanel(title, curves, pareto_front(x, y))
 
 
-def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPanel]:
+def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[SpeedPanel]:
     """The panel of published curves and detectors; none if no table has published speeds."""
-    found = [
+    retinanets = [
         replace(curve, label=", ".join(filter(None, (loss_of(grid, row), curve.label))))
         for grid, table in tables
         for row, curve in curves(grid, table, "_published")
     ]
-    if not found:
+    if not retinanets:
         return []
-    shown = {point for curve in found for point in zip(curve.x, curve.y, strict=True)}
+    shown = {point for curve in retinanets for point in zip(curve.x, curve.y, strict=True)}
     rows = [
         row
         for row in reference_rows(DETECTORS_FILE)
         if (float(row[SPEED]), float(row[MAIN_METRIC])) not in shown
     ]
-    detectors = plots.Curve(
+    detectors = Curve(
         "other detectors",
         x=[float(row[SPEED]) for row in rows],
         y=[float(row[MAIN_METRIC]) for row in rows],
@@ -284,7 +287,7 @@ def published_panel(tables: list[tuple[Grid, GridTable]]) -> list[plots.SpeedPan
         marker="D",
         dashes=NO_LINE,
     )
-    return [panel("published", [detectors, *found])]
+    return [panel("published", [detectors, *retinanets])]
 
 
 def loss_of(grid: Grid, row: Row) -> str:

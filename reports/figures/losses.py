@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ablations.records.record import Record
-from reports import plots
 from reports.figures.illustration import Illustrated, drawn
 from reports.plots import formulas
+from reports.plots.losses import Line, loss_over_p_t, loss_share_over_examples
 from reports.results import provenance
 from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
@@ -26,7 +26,7 @@ DASHES: tuple[str | tuple, ...] = (
     (0, (3, 1, 1, 1)),
     (0, (7, 1.5, 1, 1.5, 1, 1.5)),
 )
-"""Of the lines of a loss, which all have its colour."""
+"""The dashes that distinguish the lines of one loss."""
 
 BESIDE = (("focal", 2.0), ("focal_star", 0.5), ("focal_appendix", 2.0))
 """Loss and gamma that are drawn beside the compared settings: the paper's FL, a steep FL*, and the
@@ -67,7 +67,7 @@ class Distribution:
         return f"{self.name}{shown}, seed {self.record.seed}"
 
 
-def loss_over_p_t(results: Results) -> Illustrated:
+def loss_over_p_t_figure(results: Results) -> Illustrated:
     """CE, FL and FL* with alpha_t = 1 at the compared gammas, and the functions of ``BESIDE``."""
     compared = compared_gammas(results)
     wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
@@ -84,7 +84,7 @@ def loss_over_p_t(results: Results) -> Illustrated:
         dashes = DASHES[number[loss] % len(DASHES)]
         number[loss] += 1
         loss_at = formulas.LOSSES[loss](p_t, gamma)
-        lines.append(plots.Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
+        lines.append(Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
     names = ", ".join(
         f"{LOSSES[name].short}: {LOSSES[name].long}"
         for name in dict.fromkeys(n for n, _ in wanted)
@@ -97,7 +97,7 @@ def loss_over_p_t(results: Results) -> Illustrated:
             + "; ".join(line.label for line in lines)
             + ". FL* is above CE for p_t < 0.5 and below CE for p_t > 0.5, the more so the larger "
             "γ; FL is below CE everywhere.",
-            plots.loss_over_p_t,
+            loss_over_p_t,
             lines,
         ),
         "Loss against pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the "
@@ -108,27 +108,29 @@ def loss_over_p_t(results: Results) -> Illustrated:
 def compared_gammas(results: Results) -> set[tuple[str, float]]:
     """The losses and gammas of the compared settings that have a formula here."""
     settings = [record.setting for one in contenders(results) for record in one.records[:1]]
-    found = [(str(values.get("loss")), values.get("gamma")) for values in settings]
+    pairs = [(str(values.get("loss")), values.get("gamma")) for values in settings]
     return {
         (loss, float(gamma))
-        for loss, gamma in found
+        for loss, gamma in pairs
         if loss in GAMMAS and isinstance(gamma, int | float)
     }
 
 
-def _order(one: tuple[str, float]) -> tuple[int, float]:
-    return list(LOSSES).index(one[0]), one[1]
+def _order(pair: tuple[str, float]) -> tuple[int, float]:
+    return list(LOSSES).index(pair[0]), pair[1]
 
 
-def cumulative_loss(results: Results) -> list[Illustrated]:
+def cumulative_loss_figures(results: Results) -> list[Illustrated]:
     """The paper's figure 4 for the models that FL and FL* trained.
 
     For each model: the share of FL and of FL* at several gammas that the easiest foreground and
     background examples contribute.
     """
     of_losses = {loss: distribution(results, loss) for loss in GAMMAS}
-    found = [_of_model(results, loss, one) for loss, one in of_losses.items() if one is not None]
-    return found or [
+    figures = [
+        _of_model(results, loss, model) for loss, model in of_losses.items() if model is not None
+    ]
+    return figures or [
         Illustrated(None, "No record has the distribution of the loss over the examples.")
     ]
 
@@ -149,7 +151,7 @@ def distribution(results: Results, loss: str) -> Distribution | None:
 
 def _of_model(results: Results, trained_with: str, model: Distribution) -> Illustrated:
     record, histograms = model.record, model.histograms
-    rows: dict[str, dict[str, list[plots.Line]]] = {}
+    rows: dict[str, dict[str, list[Line]]] = {}
     hardest: dict[str, list[str]] = {}
     for loss, gammas in GAMMAS.items():
         short = loss_label(loss).short
@@ -160,7 +162,7 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
                 x, y = _shares(histograms[kind], loss, gamma)
                 label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
                 colour = loss_label("ce" if gamma == 0 else loss).colour
-                lines.append(plots.Line(label, *_thinned(x, y), colour, dashes))
+                lines.append(Line(label, *_thinned(x, y), colour, dashes))
                 if kind == BACKGROUND:
                     share = 100 * (1 - np.interp(1 - HARDEST, x, y))
                     text = f"{share:.1f} %" if share < 99.95 else "over 99.9 %"
@@ -175,7 +177,7 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
         drawn(
             f"cumulative_loss_{trained_with}",
             f"Cumulative loss over the examples. {of_hardest}.",
-            plots.cumulative_loss,
+            loss_share_over_examples,
             rows,
             (BACKGROUND,),
         ),
@@ -196,8 +198,8 @@ def _of_images(record: Record) -> str:
 def _shares(
     histogram: tuple[np.ndarray, np.ndarray], loss: str, gamma: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The shares of the examples and of the loss, see :func:`formulas.cumulative_loss`."""
-    return formulas.cumulative_loss(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
+    """The shares of the examples and of the loss, see :func:`formulas.cumulative_shares`."""
+    return formulas.cumulative_shares(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
 
 
 def _listed(shares: Mapping[str, list[str]]) -> str:
@@ -210,10 +212,10 @@ def _histograms(record: Record) -> _Histograms | None:
     if not isinstance(entry, dict):
         return None
     try:
-        found = {kind: _histogram(entry, kind) for kind in KINDS}
+        histograms = {kind: _histogram(entry, kind) for kind in KINDS}
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return found if all(counts.sum() > 0 for _, counts in found.values()) else None
+    return histograms if all(counts.sum() > 0 for _, counts in histograms.values()) else None
 
 
 def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -227,6 +229,6 @@ def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndar
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The points without those that are too close to their predecessor to be seen."""
     steps = np.floor((x + y) * POINTS / 2)
-    kept = np.concatenate([[True], steps[1:] > steps[:-1]])
-    kept[-1:] = True
-    return x[kept], y[kept]
+    apart = np.concatenate([[True], steps[1:] > steps[:-1]])
+    apart[-1:] = True
+    return x[apart], y[apart]

@@ -7,9 +7,9 @@ from itertools import cycle
 from ablations.status.status import ENDED
 from ablations.study.grid import Grid
 from ablations.study.study import schedule_name
-from reports import plots
 from reports.figures.grids import curves_over
 from reports.figures.illustration import Illustrated, drawn
+from reports.plots.curves import Curve, over_schedule
 from reports.results import provenance
 from reports.results.labels import (
     MAIN_METRIC,
@@ -31,11 +31,13 @@ _STYLES: tuple[tuple[str, str | tuple], ...] = (
 """Marker and dashes of the lines of a figure, for print in grey."""
 
 
-def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]]) -> Illustrated:
+def ap_over_schedule_figure(
+    results: Results, tables: Sequence[tuple[Grid, GridTable]]
+) -> Illustrated:
     """AP over the schedule with intervals, a line per setting."""
     names = {grid.name for grid in scheduled(results)}
     varied = [(grid, table) for grid, table in tables if grid.name in names]
-    found = [
+    curves = [
         curve
         for grid, table in varied
         for _, curve in curves_over(
@@ -44,7 +46,7 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
     ]
     lines = [
         replace(curve, marker=marker, dashes=dashes)
-        for curve, (marker, dashes) in zip(found, cycle(_STYLES), strict=False)
+        for curve, (marker, dashes) in zip(curves, cycle(_STYLES), strict=False)
     ]
     if not lines:
         return Illustrated(None, "No table that varies the schedule has a result yet.")
@@ -57,7 +59,7 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
         drawn(
             "ap_over_schedule",
             f"{MAIN_METRIC} over the schedule. {'; '.join(points)}.",
-            plots.over_schedule,
+            over_schedule,
             lines,
             f"{MAIN_METRIC} (%)",
         ),
@@ -65,19 +67,19 @@ def ap_over_schedule(results: Results, tables: Sequence[tuple[Grid, GridTable]])
     )
 
 
-def tau_over_schedule(results: Results) -> Illustrated:
+def tau_over_schedule_figure(results: Results) -> Illustrated:
     """Kendall's tau-b between our AP and the published AP over the schedule, a line per table."""
     lines = [
-        plots.Curve(
-            f"table {name}, {found.rows} rows",
-            x=found.schedules,
-            y=found.taus,
-            notes=[""] * len(found.taus),
+        Curve(
+            f"table {name}, {agreement.rows} rows",
+            x=agreement.schedules,
+            y=agreement.taus,
+            notes=[""] * len(agreement.taus),
             colour=UNORDERED_COLOUR,
             marker=marker,
             dashes=dashes,
         )
-        for (name, found), (marker, dashes) in zip(
+        for (name, agreement), (marker, dashes) in zip(
             agreements(results).items(), cycle(_STYLES), strict=False
         )
     ]
@@ -90,7 +92,7 @@ def tau_over_schedule(results: Results) -> Illustrated:
         drawn(
             "tau_over_schedule",
             f"Kendall's tau-b over the schedule. {'; '.join(points)}.",
-            plots.over_schedule,
+            over_schedule,
             lines,
             "Kendall's τ-b",
             limits=(-1.05, 1.05),
@@ -101,7 +103,7 @@ def tau_over_schedule(results: Results) -> Illustrated:
     )
 
 
-def _points(line: plots.Curve, digits: str) -> str:
+def _points(line: Curve, digits: str) -> str:
     pairs = zip(line.x, line.y, strict=True)
     return ", ".join(
         f"{with_true_minus(format(y, digits))} at {schedule_name(x)}" for x, y in pairs

@@ -10,7 +10,6 @@ import pandas as pd
 from ablations.records.record import DIVERGED
 from ablations.study.axes import MODEL_AXES
 from ablations.study.grid import Grid, Row
-from reports import plots
 from reports.figures.grids import (
     curves,
     curves_over,
@@ -19,6 +18,8 @@ from reports.figures.grids import (
     published_panel,
 )
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.curves import Curve, ap_over_ms, ap_over_scale
+from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.svg import MARK
 from reports.results import provenance
 from reports.results.labels import (
@@ -50,7 +51,7 @@ DIVERGED_MARK = "×"
 _DASHES = ("-", "--", ":", "-.")
 
 
-def speed(results: Results, tables: Tables) -> Illustrated:
+def speed_figure(results: Results, tables: Tables) -> Illustrated:
     """AP over speed of all timed tables with the Pareto front, and the published values."""
     timed = [(grid, table) for grid, table in tables if SPEED in table.metrics]
     ours = _distinct([(grid, *of) for grid, table in timed for of in curves(grid, table)])
@@ -80,22 +81,24 @@ def speed(results: Results, tables: Tables) -> Illustrated:
         drawn(
             "ap_over_speed",
             f"{MAIN_METRIC} over time per image. Ours: {'; '.join(points)}.",
-            plots.ap_over_ms,
+            ap_over_ms,
             [panel("ours", ours), *published],
         ),
         f"{note} {provenance.caption(results, records)}.",
     )
 
 
-def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
+def ap_over_scale_figure(results: Results, tables: Tables) -> Illustrated:
     """AP over the input scale with intervals, a line per loss and depth."""
     scaled = [(grid, table) for grid, table in tables if "scale" in grid.columns]
-    found = []
+    of_tables = []
     for grid, table in scaled:
-        found += [(grid, row, curve) for row, curve in curves_over("scale", grid, table, _scale)]
-    if not found:
+        of_tables += [
+            (grid, row, curve) for row, curve in curves_over("scale", grid, table, _scale)
+        ]
+    if not of_tables:
         return Illustrated(None, "No table that varies the input scale has a result yet.")
-    lines = _distinct(found)
+    lines = _distinct(of_tables)
     records = [r for grid, _ in scaled for r in results.ended_records_of(results.of_grid(grid))]
     points = [
         f"{line.label}: "
@@ -110,7 +113,7 @@ def ap_over_scale(results: Results, tables: Tables) -> Illustrated:
         drawn(
             "ap_over_scale",
             f"{MAIN_METRIC} over input scale. {'; '.join(points)}.",
-            plots.ap_over_scale,
+            ap_over_scale,
             lines,
         ),
         f"{note}. {provenance.caption(results, records)}.",
@@ -121,7 +124,7 @@ def _scale(row: Row) -> float | None:
     return row.ours.get("scale", row.values.get("scale"))
 
 
-def heat_maps(results: Results) -> Illustrated:
+def heat_maps_figure(results: Results) -> Illustrated:
     """Mean AP over alpha and gamma of FL and FL*, at the study's own model and data.
 
     gamma = 0 is the cross entropy in both.
@@ -131,8 +134,8 @@ def heat_maps(results: Results) -> Illustrated:
         return Illustrated(None, "No setting of FL or FL* has a result yet.")
     maps, texts = [], []
     for loss, of_loss in of_losses.items():
-        found, words = _heat_map(of_loss, loss)
-        maps.append(found)
+        heat_map, words = _heat_map(of_loss, loss)
+        maps.append(heat_map)
         texts += words
     cells = pd.concat(of_losses.values()).drop_duplicates("cell").sort_index()
     several = (cells["seed"] > cells["seed"].min()).any()
@@ -143,15 +146,15 @@ def heat_maps(results: Results) -> Illustrated:
     note += "; γ = 0 is the cross entropy in both" if len(maps) > 1 else ""
     note += "; both maps share a colour scale" if len(maps) > 1 else ""
     note += ". A dot marks a setting that is not in the study"
-    if any(np.any(np.asarray(one.planned) & np.isnan(one.values)) for one in maps):
+    if any(np.any(np.asarray(heat_map.planned) & np.isnan(heat_map.values)) for heat_map in maps):
         note += ", a hatched cell a setting without a result"
-    if any(mark for one in maps for row in one.marks for mark in row):
+    if any(mark for heat_map in maps for row in heat_map.marks for mark in row):
         note += f", {DIVERGED_MARK} a setting with a diverged run, which counts as 0.0"
     return Illustrated(
         drawn(
             HEAT_MAPS,
             f"{MAIN_METRIC} for each α and γ. {'; '.join(texts)}.",
-            plots.heat_maps,
+            heat_maps,
             maps,
             axis_label("gamma").header,
             axis_label("alpha").header,
@@ -163,12 +166,12 @@ def heat_maps(results: Results) -> Illustrated:
 def cells_of_maps(results: Results) -> dict[str, pd.DataFrame]:
     """Loss -> the runs in its heat map, those of the cross entropy among them."""
     cells = results.cells[~results.cells["judged"]]
-    own = [*MODEL_AXES, "prior", "beta", "weight_cap"]
-    cells = cells[cells[own].isna().all(axis=1)]
-    found = {loss: cells[cells["loss"].isin(("ce", loss))] for loss in (BASELINE, CANDIDATE)}
+    other_axes = [*MODEL_AXES, "prior", "beta", "weight_cap"]
+    cells = cells[cells[other_axes].isna().all(axis=1)]
+    of_losses = {loss: cells[cells["loss"].isin(("ce", loss))] for loss in (BASELINE, CANDIDATE)}
     return {
         loss: of_loss
-        for loss, of_loss in found.items()
+        for loss, of_loss in of_losses.items()
         if (of_loss["loss"] == loss).any() and of_loss[MAIN_METRIC].notna().any()
     }
 
@@ -179,7 +182,7 @@ def mark_of(loss: str, gamma: float, alpha: float | None) -> str:
     return MARK + "-".join((loss, *at))
 
 
-def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]:
+def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[HeatMap, list[str]]:
     """The map of a loss, and its values as text."""
     short = loss_label(loss).short
     gammas = sorted({float(g) if g is not None and not pd.isna(g) else 0.0 for g in cells["gamma"]})
@@ -197,7 +200,7 @@ def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]
         value = "no value" if math.isnan(values[at]) else f"{values[at]:.1f}{marks[at]}"
         texts.append(f"{short}, {setting_text({'gamma': gammas[at[0]], 'alpha': alpha})}: {value}")
     return (
-        plots.HeatMap(
+        HeatMap(
             short,
             [axis_text("gamma", gamma) for gamma in gammas],
             [axis_text("alpha", alpha) for alpha in alphas],
@@ -210,14 +213,14 @@ def _heat_map(cells: pd.DataFrame, loss: str) -> tuple[plots.HeatMap, list[str]]
     )
 
 
-def _distinct(found: Sequence[tuple[Grid, Row, plots.Curve]]) -> list[plots.Curve]:
+def _distinct(of_tables: Sequence[tuple[Grid, Row, Curve]]) -> list[Curve]:
     """Curves of several tables for one panel: labels with the loss, distinct markers and dashes.
 
     Another detector may be in several tables and is drawn once.
     """
-    several = len({loss_of(grid, row) for grid, row, _ in found} - {""}) > 1
-    named: list[plots.Curve] = []
-    for grid, row, curve in found:
+    several = len({loss_of(grid, row) for grid, row, _ in of_tables} - {""}) > 1
+    named: list[Curve] = []
+    for grid, row, curve in of_tables:
         loss, other = loss_of(grid, row), other_detector(row.setting.as_dict())
         label = ", ".join(filter(None, (loss if several else "", curve.label))) or loss
         if other and label in {one.label for one in named}:

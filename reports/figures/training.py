@@ -12,8 +12,8 @@ import numpy as np
 from ablations.records.record import DIVERGED, Record
 from ablations.status.status import STALE
 from ablations.study.cell import Cell
-from reports import plots
 from reports.figures.illustration import Illustrated, drawn
+from reports.plots.training import Panel, Trace, training_curves
 from reports.results import provenance
 from reports.results.colours import SOFT
 from reports.results.labels import (
@@ -89,7 +89,7 @@ class _Group:
         return ", ".join(filter(None, parts)) or short_name(self.values)
 
 
-def training_curves(results: Results) -> list[Illustrated]:
+def training_figures(results: Results) -> list[Illustrated]:
     """The classification loss over iterations, a figure per loss and kind of mining."""
     groups = _groups(results)
     reference = _reference(results, groups)
@@ -106,6 +106,8 @@ def _family(
 ) -> Illustrated:
     labelled = _labelled(groups, reference)
     axes, all_axes = _varied(labelled), _varied(groups) | {*_axes(groups)} - {"schedule"}
+    records = [record for group in groups for record in group.records]
+    is_validated = any(_curve(record, "validation", CURVE)[0] for record in records)
     panels, window, ends = [], 1, []
     for kind, title in KINDS.items():
         traces = []
@@ -113,17 +115,16 @@ def _family(
             traces += _traces(reference, kind, f"{reference.family}, {reference.setting}", True)[0]
         for group in groups:
             text = group.text(axes) if group in labelled else ""
-            found, points = _traces(group, kind, text, group is reference)
-            traces, window = traces + found, max(window, points)
+            group_traces, points = _traces(group, kind, text, group is reference)
+            traces, window = traces + group_traces, max(window, points)
             ends += [
-                f"{group.text(all_axes)}: {trace.loss[-1]:.3g}" for trace in found[:1]
-                if kind == "validation" or not _has(groups, "validation")
+                f"{group.text(all_axes)}: {trace.loss[-1]:.3g}" for trace in group_traces[:1]
+                if kind == "validation" or not is_validated
             ]  # fmt: skip
         if any(len(trace.loss) for trace in traces):
-            panels.append(plots.Panel(title, traces))
+            panels.append(Panel(title, traces))
     if not panels:
         return Illustrated(None, f"No run of {name} has a training curve.")
-    records = [record for group in groups for record in group.records]
     diverged = sum(group.state == DIVERGED for group in groups)
     note = f"{name}: classification loss of {counted(len(records), 'run')}"
     note += ", means over the seeds of a setting" if len(records) > len(groups) else ""
@@ -140,7 +141,7 @@ def _family(
             f"training_{groups[0].stem}",
             f"Classification loss over iterations, {name}; {counted(diverged, 'run')} diverged. "
             f"Last values of the drawn curves: {'; '.join(ends)}.",
-            plots.training_curves,
+            training_curves,
             panels,
             "classification loss",
         ),
@@ -151,16 +152,16 @@ def _family(
 
 def _groups(results: Results) -> list[_Group]:
     """The runs with a curve, in the order of the study."""
-    found: dict[tuple, _Group] = {}
+    groups: dict[tuple, _Group] = {}
     for cell in results.study.cells():
         record = results.records.get(cell.id)
         if record is None or not any(_curve(record, kind, CURVE)[0] for kind in KINDS):
             continue
         state = _state(results, cell, record)
         key = (cell.setting.id, state, cell.seed if state == DIVERGED else None)
-        group = found.setdefault(key, _Group(cell.setting.as_dict(), state, []))
+        group = groups.setdefault(key, _Group(cell.setting.as_dict(), state, []))
         group.records.append(record)
-    return list(found.values())
+    return list(groups.values())
 
 
 def _state(results: Results, cell: Cell, record: Record) -> str:
@@ -174,35 +175,35 @@ def _reference(results: Results, groups: Sequence[_Group]) -> _Group | None:
     for grid in results.study.grids:
         if grid.name == HEADLINE and grid.reference is not None:
             values = grid.rows[grid.reference].setting.as_dict()
-            return next((one for one in groups if one.values == values and not one.state), None)
+            return next(
+                (group for group in groups if group.values == values and not group.state), None
+            )
     return None
 
 
 def _labelled(groups: Sequence[_Group], reference: _Group | None) -> list[_Group]:
     """The runs with the most frequent network and the diverged ones: as many as can be read."""
-    usual = Counter(one.network for one in groups).most_common(1)[0][0]
-    plain = [one for one in groups if one.network == usual or one.state == DIVERGED]
-    ranked = sorted(plain, key=lambda one: (one is not reference, one.state != DIVERGED))
+    usual = Counter(group.network for group in groups).most_common(1)[0][0]
+    plain = [group for group in groups if group.network == usual or group.state == DIVERGED]
+    ranked = sorted(plain, key=lambda group: (group is not reference, group.state != DIVERGED))
     return ranked[:MAX_LABELS]
 
 
 def _varied(groups: Sequence[_Group]) -> set[str]:
     """The axes in which these groups differ."""
-    return {axis for axis in _axes(groups) if len({one.values.get(axis) for one in groups}) > 1}
+    return {axis for axis in _axes(groups) if len({group.values.get(axis) for group in groups}) > 1}
 
 
 def _axes(groups: Sequence[_Group]) -> set[str]:
-    return {axis for one in groups for axis in one.values}
+    return {axis for group in groups for axis in group.values}
 
 
-def _traces(
-    group: _Group, kind: str, label: str, is_reference: bool
-) -> tuple[list[plots.Trace], int]:
+def _traces(group: _Group, kind: str, label: str, is_reference: bool) -> tuple[list[Trace], int]:
     """The mean over the runs of a group, a line per stage, and the points per median."""
     other = other_detector(group.values)
     entries: list[tuple[str, str | tuple, str]] = [(CURVE, "-", label)]
     entries += [(FIRST_STAGE_CURVE, (0, (1, 1)), "")] if other else []
-    found, longest = [], 1
+    traces, longest = [], 1
     for entry, dashes, text in entries:
         curves = [_curve(record, kind, entry) for record in group.records]
         iterations = next((x for x, _ in curves if x), None)
@@ -214,12 +215,8 @@ def _traces(
         colour = STALE_COLOUR if group.state == STALE else setting_colour(group.values)
         if is_reference:
             colour, dashes = SOFT.light, REFERENCE_DASHES
-        found.append(plots.Trace(text, x, y, colour, dashes, group.state == DIVERGED))
-    return found, longest
-
-
-def _has(groups: Sequence[_Group], kind: str) -> bool:
-    return any(_curve(record, kind, CURVE)[0] for one in groups for record in one.records)
+        traces.append(Trace(text, x, y, colour, dashes, group.state == DIVERGED))
+    return traces, longest
 
 
 def _curve(record: Record, of: str, entry: str) -> tuple[list[float], list[float]]:

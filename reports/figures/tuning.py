@@ -1,44 +1,44 @@
 """Draws the figure of AP over the tuning budget."""
 
-from reports import plots
 from reports.figures.illustration import MARKERS, Illustrated, drawn
+from reports.plots.tuning import Budget, ap_over_budget
 from reports.results.labels import MAIN_METRIC, one_decimal, setting_colour
 from reports.results.load import Results
 from reports.statistics.tuning import expected_best, tuned
 from reports.text.sentences import listed
 
 
-def ap_over_budget(results: Results) -> Illustrated:
+def ap_over_budget_figure(results: Results) -> Illustrated:
     """Expected AP of the best of k settings of each tuned loss, over k."""
-    found = [one for one in tuned(results) if one.choice and one.choice.best]
-    if not found:
+    chosen = [loss for loss in tuned(results) if loss.choice and loss.choice.best]
+    if not chosen:
         return Illustrated(None, "")
     losses = []
-    for one, marker in zip(found, MARKERS * len(found), strict=False):
-        assert one.choice is not None
-        selection = [candidate.selection for candidate in one.choice.ranked]
-        reporting = [candidate.reporting for candidate in one.choice.ranked]
+    for loss, marker in zip(chosen, MARKERS * len(chosen), strict=False):
+        assert loss.choice is not None
+        selection = [candidate.selection for candidate in loss.choice.ranked]
+        reporting = [candidate.reporting for candidate in loss.choice.ranked]
         losses.append(
-            plots.Budget(
-                one.name,
+            Budget(
+                loss.name,
                 expected_best(selection, selection),
                 expected_best(selection, reporting),
-                setting_colour(one.row.setting.as_dict()),
+                setting_colour(loss.row.setting.as_dict()),
                 marker,
             )
         )
     ends = [
-        f"{one.label}: {one_decimal(float(one.reporting[0]))} with 1 setting, "
-        f"{one_decimal(float(one.reporting[-1]))} with {len(one.reporting)}"
-        for one in losses
+        f"{loss.label}: {one_decimal(float(loss.reporting[0]))} with 1 setting, "
+        f"{one_decimal(float(loss.reporting[-1]))} with {len(loss.reporting)}"
+        for loss in losses
     ]
-    stale = [one.name for one in found if one.choice and one.choice.stale]
+    stale = [loss.name for loss in chosen if loss.choice and loss.choice.stale]
     return Illustrated(
         drawn(
             "ap_over_budget",
             f"Expected {MAIN_METRIC} on the reporting half of the images, over the number of "
             f"settings tried. {'; '.join(ends)}.",
-            plots.ap_over_budget,
+            ap_over_budget,
             losses,
         ),
         f"Expected {MAIN_METRIC} of the best of k settings of each tuning grid, over all subsets "

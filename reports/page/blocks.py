@@ -1,6 +1,7 @@
-"""The blocks of a report's sections. The templates render each kind of block.
+"""The blocks of a report's sections: what the page shows, in order.
 
-All texts are plain and escaped by the templates.
+The templates ``block.html.j2`` and ``block.md.j2`` render each kind of block. All texts are plain
+and escaped by them. A block can also have files beside the page, one per suffix.
 """
 
 import re
@@ -11,7 +12,8 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from reports.detections.gallery import Picture
-from reports.figures import AblationMap, Illustration
+from reports.figures.ablation_map import AblationMap
+from reports.figures.illustration import Illustration
 from reports.page.gamma_slider import GammaSlider
 from reports.page.runs import Run, entry_of
 from reports.tables.table import (
@@ -47,7 +49,7 @@ class Block:
 
     @property
     def suffixes(self) -> Sequence[str]:
-        """The formats of its files."""
+        """The formats of its files, such as ``png``."""
         return ()
 
     def file(self, suffix: str) -> tuple[str, bytes]:
@@ -141,7 +143,7 @@ class TableBlock(Block):
 
     @property
     def style(self) -> str:
-        """Its classes of the style sheet."""
+        """Its classes of the style sheet, each after a space."""
         return " wide" * self.is_wide + " long" * self.is_long
 
     @property
@@ -166,18 +168,20 @@ class TableBlock(Block):
         return table.to_html(caption)
 
     @property
-    def more(self) -> str:
+    def detail_names(self) -> str:
         """The columns in the details, for example ``AP (95 % CI), AP75 and records``."""
         details = self.table.details
-        left = [column for column in details.columns if column.kind != AXIS] if details else []
-        found: dict[str, list[str]] = {}
-        for column in left:
+        columns = [column for column in details.columns if column.kind != AXIS] if details else []
+        names: dict[str, list[str]] = {}
+        for column in columns:
             # Without their group, these headers say too little.
             if column.group and column.header in (CI, OURS, PUBLISHED):
-                found.setdefault(column.group, []).append(column.header)
+                names.setdefault(column.group, []).append(column.header)
             else:
-                found[column.header] = []
-        return listed([f"{name} ({listed(of)})" if of else name for name, of in found.items()])
+                names[column.header] = []
+        return listed(
+            [f"{name} ({listed(headers)})" if headers else name for name, headers in names.items()]
+        )
 
     def file(self, suffix: str) -> tuple[str, bytes]:
         if suffix == "csv":
@@ -202,6 +206,7 @@ class FigureBlock(Block):
 
     @property
     def suffixes(self) -> list[str]:
+        """The formats that the figure has; photographs have only ``png``."""
         return [suffix for suffix in FIGURE_FORMATS if hasattr(self.figure, suffix)]
 
     def file(self, suffix: str) -> tuple[str, bytes]:
@@ -305,14 +310,16 @@ class Section:
 
 def files(blocks: Sequence[Block], formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
     """The files of several blocks in these formats: path from the page's folder -> content."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for block in blocks:
-        own = dict(block.file(suffix) for suffix in block.suffixes if suffix in formats)
         if isinstance(block, Details):
-            own = files(block.blocks, formats)
-        assert not own.keys() & found.keys(), f"two blocks write {own.keys() & found.keys()}"
-        found |= own
-    return found
+            of_block = files(block.blocks, formats)
+        else:
+            of_block = dict(block.file(suffix) for suffix in block.suffixes if suffix in formats)
+        twice = of_block.keys() & contents.keys()
+        assert not twice, f"two blocks write {twice}"
+        contents |= of_block
+    return contents
 
 
 def _to_entries(column: Column) -> Column:

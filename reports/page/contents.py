@@ -7,11 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations.study.grid import Grid
-from reports import figures
 from reports.detections import side_by_side, worst_misses
 from reports.detections.gallery import Gallery
-from reports.figures import Illustrated
-from reports.page import making, two_rows
+from reports.figures.ablation_map import AblationMap, ablation_map_figure
+from reports.figures.detections import (
+    error_types_figure,
+    miss_rate_figure,
+    precision_recall_figure,
+    reliability_figure,
+)
+from reports.figures.grids import ap_over_ms_figure, ap_over_rows_figure
+from reports.figures.illustration import Illustrated
+from reports.figures.losses import cumulative_loss_figures, loss_over_p_t_figure
+from reports.figures.schedules import ap_over_schedule_figure, tau_over_schedule_figure
+from reports.figures.studies import ap_over_scale_figure, heat_maps_figure, speed_figure
+from reports.figures.training import training_figures
+from reports.figures.tuning import ap_over_budget_figure
+from reports.page import two_rows
 from reports.page.blocks import (
     Block,
     Bullets,
@@ -31,6 +43,7 @@ from reports.page.blocks import (
 )
 from reports.page.gamma_slider import gamma_slider
 from reports.page.opening import Opening, opening
+from reports.page.provenance_sections import provenance_sections
 from reports.results import provenance
 from reports.results.differences import Differences, differences
 from reports.results.labels import (
@@ -89,12 +102,16 @@ def report(results: Results) -> Report:
     """The report of a study."""
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
-    found = answer.answer(results)
+    answered = answer.answer(results)
     apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
-    mapped = [one for one in grids if one[0].name != HEADLINE and SCHEDULE not in one[0].columns]
-    shown_map = figures.ablation_map(results, mapped)
+    mapped = [
+        (grid, table)
+        for grid, table in grids
+        if grid.name != HEADLINE and SCHEDULE not in grid.columns
+    ]
+    shown_map = ablation_map_figure(results, mapped)
     sections = [
-        _answer(found),
+        _answer(answered),
         Section("tuning", "How the settings were chosen", _tuning(results)),
         Section("best", "Best setting of each loss", _best(results)),
         Section("reading", "How to read the tables", _reading(results, grids)),
@@ -116,10 +133,10 @@ def report(results: Results) -> Report:
         Section("training", "Training curves", _training(results)),
         Section("dataset", "Data set", _dataset(results)),
         Section("references", "Published results of the same model", _references()),
-        *making.sections(results),
+        *provenance_sections(results),
     ]
     return Report(
-        opening=opening(results, found),
+        opening=opening(results, answered),
         summary=sentences.summary(results),
         warnings=list(filter(None, [sentences.staleness(results), _confounded(results, apart)])),
         sections=[section for section in sections if section.blocks],
@@ -145,18 +162,20 @@ def published_agreement(table: GridTable) -> Agreement | None:
     return kendall(values[MAIN_METRIC], values[f"{MAIN_METRIC}_published"])
 
 
-def tabled(name: str, title: str, found: Tabled) -> list[Block]:
+def tabled(name: str, title: str, content: Tabled) -> list[Block]:
     """A table with its note, or the reason for its absence."""
-    if found.table is None:
-        return [Note(found.note)]
-    return [TableBlock(name, found.table, title), Note(found.note)]
+    if content.table is None:
+        return [Note(content.note)]
+    return [TableBlock(name, content.table, title), Note(content.note)]
 
 
-def illustrated(found: Illustrated) -> list[Block]:
+def illustrated(content: Illustrated) -> list[Block]:
     """A figure with its caption, or the reason for its absence; nothing without a reason."""
-    if found.figure is None and not found.note:
+    if content.figure is None and not content.note:
         return []
-    return [Note(found.note) if found.figure is None else FigureBlock(found.figure, found.note)]
+    if content.figure is None:
+        return [Note(content.note)]
+    return [FigureBlock(content.figure, content.note)]
 
 
 def _ordered(grids: Sequence[Grid]) -> list[Grid]:
@@ -164,19 +183,19 @@ def _ordered(grids: Sequence[Grid]) -> list[Grid]:
     return sorted(grids, key=lambda grid: grid.name != HEADLINE)
 
 
-def _answer(found: answer.Answer) -> Section:
+def _answer(answered: answer.Answer) -> Section:
     title = "The comparison"
-    if found.rows and found.asked and found.asked.candidate is not None:
+    if answered.rows and answered.asked and answered.asked.candidate is not None:
         title = " against ".join(
-            found.rows[row].short for row in (found.asked.candidate, found.asked.reference)
+            answered.rows[row].short for row in (answered.asked.candidate, answered.asked.reference)
         )
     return Section(
         "answer",
         title,
         [
-            Lede(found.verdict),
-            *([Bullets(found.others)] if found.others else []),
-            *([Note(found.basis)] if found.basis else []),
+            Lede(answered.verdict),
+            *([Bullets(answered.others)] if answered.others else []),
+            *([Note(answered.basis)] if answered.basis else []),
         ],
     )
 
@@ -184,15 +203,15 @@ def _answer(found: answer.Answer) -> Section:
 def _tuning(results: Results) -> list[Block]:
     if not results.study.tuning:
         return []
-    found = tuned(results)
-    warning = tuning_text.alarm(found)
+    rows = tuned(results)
+    warning = tuning_text.alarm(rows)
     texts = [tuning_text.fairness(results, grid) for grid in results.study.grids if grid.is_tuned]
     blocks: list[Block] = [Text(text) for text in dict.fromkeys(texts)]
     title = "Chosen settings and runners-up"
     blocks += [Warning(warning)] if warning else []
     return blocks + [
         *tabled("tuning", title, tuning.choices(results)),
-        *illustrated(figures.ap_over_budget(results)),
+        *illustrated(ap_over_budget_figure(results)),
     ]
 
 
@@ -209,24 +228,29 @@ def _best(results: Results) -> list[Block]:
 
 def _reading(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     """The meaning of the marks of tests, if there is a test."""
-    if not any(one.tested for _, table in grids for one in table.comparisons):
+    if not any(comparison.tested for _, table in grids for comparison in table.comparisons):
         return []
     return [Text(captions.how_to_read(results.study.equivalence_margin))]
 
 
 def _map(
-    results: Results, tables: Sequence[tuple[Grid, GridTable]], found: figures.AblationMap | None
+    results: Results, tables: Sequence[tuple[Grid, GridTable]], shown_map: AblationMap | None
 ) -> list[Block]:
     agreements = {grid.label: published_agreement(table) for grid, table in tables}
-    orders = sentences.orders({name: one for name, one in agreements.items() if one})
+    orders = sentences.orders(
+        {name: agreement for name, agreement in agreements.items() if agreement}
+    )
     blocks: list[Block] = [Warning(sentences.seeds_warning(results))]
     blocks += [Text(orders)] if orders else []
-    if found is None:
+    if shown_map is None:
         return blocks
-    drawn = [(grid, table) for grid, table in tables if grid.name in found.grids]
-    frame = results.frame[results.frame["grid"].isin(found.grids)]
+    drawn = [(grid, table) for grid, table in tables if grid.name in shown_map.grids]
+    frame = results.frame[results.frame["grid"].isin(shown_map.grids)]
     made = provenance.caption(results, results.ended_records_of(frame))
-    return [*blocks, MapBlock(found.figure, f"{captions.ablation_map(drawn)} {made}.", found)]
+    return [
+        *blocks,
+        MapBlock(shown_map.figure, f"{captions.ablation_map(drawn)} {made}.", shown_map),
+    ]
 
 
 def _grid(
@@ -245,7 +269,7 @@ def _grid(
     """
     frame = results.of_grid(grid)
     made = provenance.caption(results, results.ended_records_of(frame))
-    found = apart[grid.name]
+    differing = apart[grid.name]
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
@@ -254,21 +278,21 @@ def _grid(
         TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
         Note(
             f"{captions.under_table(results, grid, table)} "
-            f"{captions.compared_configs(found)}".strip()
+            f"{captions.compared_configs(differing)}".strip()
         ),
     ]
-    if found.confounds:
-        blocks.append(Warning(captions.confounds(found)))
+    if differing.confounds:
+        blocks.append(Warning(captions.confounds(differing)))
     if "focal_star" in set(frame["loss"]):
         blocks.append(Note(*ABOUT_FOCAL_STAR))
     only_linked = is_mapped and not table.has_published
-    figure = figures.ap_over_rows(results, grid, table, linked_only=only_linked)
+    figure = ap_over_rows_figure(results, grid, table, linked_only=only_linked)
     if only_linked:
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:
         dots = captions.dots(frame, table)
         blocks.append(FigureBlock(figure, f"{dots} {made}."))
-    over_ms = figures.ap_over_ms(grid, table) if _several_timed(results) else None
+    over_ms = ap_over_ms_figure(grid, table) if _several_timed(results) else None
     if over_ms:
         blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))
     return Section(grid.name, grid.title, blocks)
@@ -286,11 +310,11 @@ def _per_class(results: Results) -> list[Block]:
 def _accuracy(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
     blocks = []
     if any(SPEED in table.metrics for _, table in grids):
-        blocks += illustrated(figures.speed(results, grids))
+        blocks += illustrated(speed_figure(results, grids))
         blocks += tabled("architectures", "Time per image", speed.architectures(results))
     if any("scale" in grid.columns for grid, _ in grids):
-        blocks += illustrated(figures.ap_over_scale(results, grids))
-    return blocks + illustrated(figures.heat_maps(results))
+        blocks += illustrated(ap_over_scale_figure(results, grids))
+    return blocks + illustrated(heat_maps_figure(results))
 
 
 def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) -> list[Block]:
@@ -299,8 +323,8 @@ def _training_length(results: Results, grids: Sequence[tuple[Grid, GridTable]]) 
     texts = [*training_length.settled(results), training_length.taus(results)]
     return [
         *[Text(text) for text in texts if text],
-        *illustrated(figures.ap_over_schedule(results, grids)),
-        *illustrated(figures.tau_over_schedule(results)),
+        *illustrated(ap_over_schedule_figure(results, grids)),
+        *illustrated(tau_over_schedule_figure(results)),
     ]
 
 
@@ -308,8 +332,8 @@ def _errors(results: Results) -> list[Block]:
     return [
         *tabled("error_types", "Errors by type", error_types.error_types(results)),
         *_score_threshold(results),
-        *illustrated(figures.error_types(results)),
-        *illustrated(figures.precision_recall(results)),
+        *illustrated(error_types_figure(results)),
+        *illustrated(precision_recall_figure(results)),
     ]
 
 
@@ -322,8 +346,8 @@ def _safety(results: Results) -> list[Block]:
     return [
         *tabled("safety", "Miss rate, recall and calibration", safety.safety(results)),
         *_score_threshold(results),
-        *illustrated(figures.miss_rate(results)),
-        *illustrated(figures.reliability(results)),
+        *illustrated(miss_rate_figure(results)),
+        *illustrated(reliability_figure(results)),
         *tabled("miss_rate", "Miss rate per category", per_class.per_class_miss_rate(results)),
         *_gallery(worst_misses.worst_misses(results)),
         *tabled("missed_objects", "Largest missed objects", safety.missed_objects(results)),
@@ -348,14 +372,14 @@ def _losses(results: Results, shown: Gallery) -> list[Block]:
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
         GammaBlock(gamma_slider(results, shown)),
-        *illustrated(figures.loss_over_p_t(results)),
+        *illustrated(loss_over_p_t_figure(results)),
         Heading("Cumulative loss"),
-        *(block for one in figures.cumulative_loss(results) for block in illustrated(one)),
+        *(block for content in cumulative_loss_figures(results) for block in illustrated(content)),
     ]
 
 
 def _training(results: Results) -> list[Block]:
-    return [block for found in figures.training_curves(results) for block in illustrated(found)]
+    return [block for content in training_figures(results) for block in illustrated(content)]
 
 
 def _dataset(results: Results) -> list[Block]:

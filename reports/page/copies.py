@@ -30,7 +30,7 @@ def copies(sections: Sequence[Section]) -> Copies | None:
 
     The Markdown has no links: they are relative to the page's folder.
     """
-    found = {
+    texts = {
         block.name: {
             "LaTeX": block.file("tex")[1].decode(),
             "Markdown": f"**{block.full_title}**\n\n{_without_links(block)}\n",
@@ -39,10 +39,10 @@ def copies(sections: Sequence[Section]) -> Copies | None:
         for block in _tables(section.blocks)
         if "tex" in block.suffixes
     }
-    if not found:
+    if not texts:
         return None
-    packed = zlib.compress(json.dumps(found).encode(), level=9)
-    return Copies(list(found), Markup(base64.b64encode(packed).decode()))
+    packed = zlib.compress(json.dumps(texts).encode(), level=9)
+    return Copies(list(texts), Markup(base64.b64encode(packed).decode()))
 
 
 def _tables(blocks: Sequence[Block]) -> Iterator[TableBlock]:

@@ -40,7 +40,7 @@ from reports.results.load import Results
 from reports.results.states import row_text
 
 STEP = 0.025
-"""Of the slider; the settings of all studies lie on its steps."""
+"""The slider's step in gamma; the settings of all studies lie on its steps."""
 
 
 @dataclass(frozen=True)
@@ -111,22 +111,22 @@ def _examples(model: Distribution) -> dict[str, Any]:
 
 def _crops(results: Results, shown: Gallery) -> dict[str, dict[str, Any]]:
     """Setting -> its first panel in the page's pictures: figure, place, seed, picture's title."""
-    found: dict[str, dict[str, Any]] = {}
+    crops: dict[str, dict[str, Any]] = {}
     lines = results.cells.set_index("cell")
     for picture in shown.pictures:
         for cell, places in picture.panels.items():
             if cell in lines.index:
                 line = lines.loc[cell]
                 crop = {"figure": picture.name, "title": picture.title, "place": places[0]}
-                found.setdefault(line["setting"], crop | {"seed": int(line["seed"])})
-    return found
+                crops.setdefault(line["setting"], crop | {"seed": int(line["seed"])})
+    return crops
 
 
 def _trained(
     results: Results, cells: pd.DataFrame, loss: str, crops: Mapping[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Each gamma of a heat map with its alpha of the highest mean AP, by gamma."""
-    found = []
+    trained = []
     of_gamma = cells["gamma"].astype(float).fillna(0.0)
     for gamma, of_alphas in cells.groupby(of_gamma, sort=True):
         means = of_alphas.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
@@ -136,7 +136,7 @@ def _trained(
         loss_of_runs, alpha = runs["loss"].iloc[0], runs["alpha"].iloc[0]
         values = {"loss": loss_of_runs, "alpha": None if pd.isna(alpha) else float(alpha)}
         values |= {"gamma": float(gamma)} if gamma else {}
-        found.append(
+        trained.append(
             {
                 "gamma": float(gamma),
                 "name": f"{short_name(values)} ({setting_text(values)})",
@@ -152,4 +152,4 @@ def _trained(
                 "crop": crops.get(means.idxmax()),
             }
         )
-    return found
+    return trained

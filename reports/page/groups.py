@@ -42,7 +42,7 @@ class Group:
 def grouped(sections: Sequence[Section]) -> list[Group]:
     """The groups that have sections, in the order of ``GROUPS``."""
     group_of = {anchor: title for title, anchors in GROUPS.items() for anchor in anchors}
-    found: dict[str, list[Section]] = {title: [] for title in GROUPS}
+    sections_of: dict[str, list[Section]] = {title: [] for title in GROUPS}
     for section in sections:
-        found[group_of.get(section.anchor, "Ablations")].append(section)
-    return [Group(title, of_group) for title, of_group in found.items() if of_group]
+        sections_of[group_of.get(section.anchor, "Ablations")].append(section)
+    return [Group(title, of_group) for title, of_group in sections_of.items() if of_group]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports import figures
+from reports.figures.forest import forest_figure
 from reports.page.blocks import FigureBlock
 from reports.results.load import Results
 from reports.statistics.noise import noise_floor
@@ -44,28 +44,28 @@ class Opening:
     cost: str = ""
 
 
-def opening(results: Results, found: Answer) -> Opening:
+def opening(results: Results, answer: Answer) -> Opening:
     """The first screen of a study with this answer."""
-    title, own = texts.question_text(results, found), sentences.title(results)
-    asked = found.asked
+    title, study_title = texts.question_text(results, answer), sentences.title(results)
+    asked = answer.asked
     losses = texts.formulas(results, asked)
     summary, forest = "", None
     if asked is not None:
-        rows = found.rows or compared(results, asked.grid)
-        if any(row.found.seeds for row in rows):
+        rows = answer.rows or compared(results, asked.grid)
+        if any(row.comparison.seeds for row in rows):
             floor = noise_floor(results, asked.grid)
-            drawn = figures.forest(results, asked, rows)
+            drawn = forest_figure(results, asked, rows)
             forest = FigureBlock(drawn, texts.noise_text(floor))
-        if found.outcome == NO_QUESTION:
-            summary = finding(results, asked.grid, [row.found for row in rows])
+        if answer.outcome == NO_QUESTION:
+            summary = finding(results, asked.grid, [row.comparison for row in rows])
     return Opening(
-        kicker="" if own == title else own,
+        kicker="" if study_title == title else study_title,
         title=title,
         formulas=losses,
         gist=texts.gist(losses),
         terms=texts.terms(results, asked, losses),
         scope=texts.scope(results, asked),
-        verdict=texts.verdict(results, found),
+        verdict=texts.verdict(results, answer),
         finding=summary,
         forest=forest,
         table=asked.grid.name if asked and forest else "",

@@ -113,7 +113,7 @@ def table_of_runs(results: Results) -> Table:
 
 def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
     """Names and texts about all runs."""
-    found = [
+    pairs = [
         ("Config", f"{CONFIGS}/{results.study.config}"),
         ("Schedule", provenance.schedule(records)),
         ("Hardware", provenance.hardware(records)),
@@ -126,14 +126,14 @@ def facts(results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
         total, least, most, middle = map(
             duration, (times.sum(), times.min(), times.max(), times.median())
         )
-        found.append(
+        pairs.append(
             (
                 "Time",
                 f"{total} in total for {sentences.counted(len(times), 'cell')}; "
                 f"{least} to {most} per cell, median {middle}",
             )
         )
-    return [(name, text) for name, text in found if text]
+    return [(name, text) for name, text in pairs if text]
 
 
 def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
@@ -151,16 +151,16 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     config = ""
     if not layout.cell_config(cell.id).is_file():
         keys = cell.overrides()
-        pairs = map(" ".join, zip(keys[::2], keys[1::2], strict=True))
-        config = f"{CONFIGS}/{results.study.config} with {', '.join(pairs)}"
-    own = text_of(cell.setting, results.study.schedule)
-    setting = (short_name(cell.setting.as_dict()), own, f"seed {cell.seed}")
+        changes = map(" ".join, zip(keys[::2], keys[1::2], strict=True))
+        config = f"{CONFIGS}/{results.study.config} with {', '.join(changes)}"
+    values = text_of(cell.setting, results.study.schedule)
+    setting = (short_name(cell.setting.as_dict()), values, f"seed {cell.seed}")
     metrics = [
         f"{label.header} {one_decimal(line[name])}"
         for name, label in METRICS.items()
         if label.in_percent and not math.isnan(line[name])
     ]
-    found = [
+    texts = [
         ("State", outcome),
         ("Setting", ", ".join(filter(None, setting))),
         ("Result", ", ".join(metrics)),
@@ -169,7 +169,7 @@ def _entry(results: Results, cell: Cell, line: Mapping[str, Any]) -> Run:
     return Run(
         cell=cell.id,
         outcome=outcome or metrics[0],
-        facts=[(name, text) for name, text in found if text],
+        facts=[(name, text) for name, text in texts if text],
         files=there,
         command=results.records[cell.id].command,
     )

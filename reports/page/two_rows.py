@@ -91,7 +91,7 @@ def data(results: Results, shown: Gallery) -> Markup | None:
 def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str, Any]:
     done = results.records_of(row.frame[row.frame["state"] == DONE])
     diverged = int((row.frame["state"] == DIVERGED).sum())
-    found = {
+    content = {
         "name": row.label,
         "seeds": f"{int(row.frame['AP'].notna().sum())} of {len(row.frame)}",
         "state": row_text(row.frame),
@@ -107,9 +107,9 @@ def _row(results: Results, row: StudyRow, categories: Sequence[str]) -> dict[str
         ],
     }
     for part in ("categories", "errors", "curves"):
-        if not any(value is not None for value in found[part]):
-            found[part] = []
-    return found
+        if not any(value is not None for value in content[part]):
+            content[part] = []
+    return content
 
 
 def _setting(results: Results, row: StudyRow) -> dict[str, str]:
@@ -146,11 +146,11 @@ def _curve(records: Sequence[Record], iou: str) -> list[int] | None:
         for curve in curves
         if isinstance(curve, list)
         and len(curve) == RECALLS
-        and all(isinstance(one, int | float) and math.isfinite(one) for one in curve)
+        and all(isinstance(number, int | float) and math.isfinite(number) for number in curve)
     ]
     if not usable:
         return None
-    return [round(1000 * float(one)) for one in np.mean(usable, axis=0)]
+    return [round(1000 * float(number)) for number in np.mean(usable, axis=0)]
 
 
 def _first(results: Results, numbers: dict[tuple[str, ...], int]) -> list[int]:
@@ -167,7 +167,7 @@ def _first(results: Results, numbers: dict[tuple[str, ...], int]) -> list[int]:
 
 def _pictures(rows: Sequence[StudyRow], shown: Gallery) -> list[dict[str, Any]]:
     """The pictures whose panels belong to rows: figure, title, ground truth, row -> panels."""
-    found = []
+    pictures = []
     for picture in shown.pictures:
         of_rows = {
             number: picture.panels[cell]
@@ -176,7 +176,7 @@ def _pictures(rows: Sequence[StudyRow], shown: Gallery) -> list[dict[str, Any]]:
             if cell in picture.panels
         }
         if len(of_rows) > 1:
-            found.append(
+            pictures.append(
                 {
                     "figure": picture.name,
                     "title": picture.title,
@@ -184,4 +184,4 @@ def _pictures(rows: Sequence[StudyRow], shown: Gallery) -> list[dict[str, Any]]:
                     "rows": of_rows,
                 }
             )
-    return found
+    return pictures

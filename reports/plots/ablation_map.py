@@ -25,7 +25,9 @@ COLUMNS = 3
 """Tables in a row of the file."""
 
 FONT_SIZE = 10.5
-"""In points. A laptop shows the drawings at 0.87 of their size, so that the text has 12 px."""
+"""The size of the text, in points. A laptop shows the drawings at 0.87 of their size, so that the
+text has 12 px.
+"""
 
 NOISE_SHADE = 0.2
 
@@ -318,32 +320,32 @@ def _handles(keys: Keys) -> list[Line2D | Patch]:
         return Line2D([], [], **{"linestyle": "none", "color": GREY, "label": label, **style})
 
     marks = keys.marks
-    found: list[Line2D | Patch] = [
+    handles: list[Line2D | Patch] = [
         point(name, color=colour, marker="o", markersize=6.5)
         for name, colour in keys.colours.items()
     ]
     if any(np.isfinite(mark.low) for mark in marks):
-        found.append(point("95 % CI", linestyle="-", linewidth=1.6))
+        handles.append(point("95 % CI", linestyle="-", linewidth=1.6))
     if any(mark.is_reference for mark in marks):
-        found.append(
+        handles.append(
             point("reference row and its value", linestyle="-", linewidth=1.2, color=INK.light,
                   marker="D", markersize=6.5)
         )  # fmt: skip
     if any(mark.is_chosen for mark in marks):
-        found.append(point("setting chosen for its loss", **RING))
+        handles.append(point("setting chosen for its loss", **RING))
     if any(mark.is_crossed for mark in marks):
-        found.append(point("diverged, counts as 0", marker="X", markersize=8))
+        handles.append(point("diverged, counts as 0", marker="X", markersize=8))
     if any(np.isfinite(mark.published) for mark in marks):
-        found.append(
+        handles.append(
             point("place in the published order", marker=TICK, markersize=13,
                   markerfacecolor=PAPER.light, markeredgewidth=1.1)
         )  # fmt: skip
     if keys.noise:
-        found.append(Patch(facecolor=GREY, alpha=NOISE_SHADE, label=keys.noise))
-    return found
+        handles.append(Patch(facecolor=GREY, alpha=NOISE_SHADE, label=keys.noise))
+    return handles
 
 
-def entries(keys: Keys) -> list[str]:
+def key_texts(keys: Keys) -> list[str]:
     """The texts of the key."""
     return [str(handle.get_label()) for handle in _handles(keys)]
 

@@ -73,8 +73,8 @@ class SpeedPanel:
 def ap_over_ms(panels: Sequence[SpeedPanel], width: float = WIDTH) -> list[Axes]:
     """AP over time, a column of panels with their own scales."""
     figure = Figure(figsize=(width, 3.1 * len(panels)))
-    found = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
-    for axes, panel in zip(found, panels, strict=True):
+    all_axes = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
+    for axes, panel in zip(all_axes, panels, strict=True):
         axes.set_title(panel.title, loc="left")
         axes.set(xlabel="ms per image", ylabel="AP (%)")
         axes.margins(0.08, 0.16)
@@ -86,10 +86,10 @@ def ap_over_ms(panels: Sequence[SpeedPanel], width: float = WIDTH) -> list[Axes]
         _draw(axes, panel.curves)
         _legend_beside(axes)
     settle(figure)  # positions are final from here on
-    for axes, panel in zip(found, panels, strict=True):
+    for axes, panel in zip(all_axes, panels, strict=True):
         notes = [n for c in panel.curves for n in zip(c.x, c.y, c.notes, strict=True)]
         write_notes(axes, notes, [line for c in panel.curves for line in _lines(c)])
-    return found
+    return all_axes
 
 
 @styled

@@ -72,23 +72,23 @@ class ErrorBars:
 @styled
 def precision_recall(panels: Mapping[str, Sequence[Line]], width: float = WIDTH) -> list[Axes]:
     """Precision–recall curves in percent, a panel per title, all on the same scales."""
-    lines = max(len(found) for found in panels.values())
+    lines = max(len(of_panel) for of_panel in panels.values())
     shape, tall = (1, len(panels)), 2.75
     if width <= NARROW:
         shape, tall = (len(panels), 1), 2.1 * len(panels) + 0.4
     figure = Figure(figsize=(width, tall + 0.1 * lines))
-    found = list(figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel())
-    for axes, (title, of_panel) in zip(found, panels.items(), strict=True):
+    all_axes = list(figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel())
+    for axes, (title, of_panel) in zip(all_axes, panels.items(), strict=True):
         axes.set_title(title, loc="left")
         draw_lines(axes, of_panel)
         axes.set(xlim=(0, 100), ylim=(0, 102))
         axes.set_xticks(range(0, 101, 25))
-    for axes in found[-1:] if width <= NARROW else found:
+    for axes in all_axes[-1:] if width <= NARROW else all_axes:
         axes.set_xlabel("recall (%)")
-    for axes in found if width <= NARROW else found[:1]:
+    for axes in all_axes if width <= NARROW else all_axes[:1]:
         axes.set_ylabel("precision (%)")
-    legend_outside(found[0])
-    return found
+    legend_outside(all_axes[0])
+    return all_axes
 
 
 @styled

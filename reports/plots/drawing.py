@@ -119,7 +119,7 @@ def write_notes(
             text.set_in_layout(False)
             waiting.append((text, list(_places(axes, text, covered))))
     taken = [legend.get_window_extent()] if (legend := axes.get_legend()) else []
-    for text, places in sorted(waiting, key=lambda one: len(one[1])):
+    for text, places in sorted(waiting, key=lambda text_and_places: len(text_and_places[1])):
         place = next((p for p in places if not p[1].count_overlaps(taken)), None)
         if place is None:
             text.remove()

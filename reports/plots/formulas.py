@@ -63,7 +63,7 @@ OF_LOGIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 """Name in configs -> function of (s, gamma); both are the cross entropy at gamma = 0."""
 
 
-def cumulative_loss(
+def cumulative_shares(
     s: np.ndarray, counts: np.ndarray, loss: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The share of a loss that the easiest examples contribute, as in figure 4 of arXiv:1708.02002.

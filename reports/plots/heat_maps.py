@@ -55,49 +55,49 @@ def heat_maps(
 
     They are drawn side by side if they fit, else in a column.
     """
-    finite = [v for one in maps for v in np.ravel(one.values) if np.isfinite(v)]
+    finite = [v for heat_map in maps for v in np.ravel(heat_map.values) if np.isfinite(v)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     norm = Normalize(low, high if high > low else low + 1)
-    tallest = max(len(one.rows) for one in maps)
-    columns = [max(len(one.columns), 2) for one in maps]
+    tallest = max(len(heat_map.rows) for heat_map in maps)
+    columns = [max(len(heat_map.columns), 2) for heat_map in maps]
     beside = sum(columns) <= MAX_COLUMNS and width > NARROW
     lines = 1 if beside else len(maps)
     figure = Figure(figsize=(width, (1.15 + 0.36 * max(tallest, 3)) * lines))
     shape = {"ncols": len(maps), "width_ratios": columns} if beside else {"nrows": len(maps)}
-    found = list(figure.subplots(**shape, squeeze=False).ravel())
-    for axes, one in zip(found, maps, strict=True):
-        axes.set_title(one.title, loc="left")
+    all_axes = list(figure.subplots(**shape, squeeze=False).ravel())
+    for axes, heat_map in zip(all_axes, maps, strict=True):
+        axes.set_title(heat_map.title, loc="left")
         axes.grid(False)
-        axes.set(xlim=(0, len(one.columns)), ylim=(tallest, 0), xlabel=column_name)
-        upright = sum(map(len, one.columns)) < LETTERS * lines / len(maps) * width / WIDTH
+        axes.set(xlim=(0, len(heat_map.columns)), ylim=(tallest, 0), xlabel=column_name)
+        upright = sum(map(len, heat_map.columns)) < LETTERS * lines / len(maps) * width / WIDTH
         axes.set_xticks(
-            np.arange(len(one.columns)) + 0.5, one.columns, rotation=0 if upright else 90
+            np.arange(len(heat_map.columns)) + 0.5, heat_map.columns, rotation=0 if upright else 90
         )
-        axes.set_yticks(np.arange(len(one.rows)) + 0.5, one.rows)
+        axes.set_yticks(np.arange(len(heat_map.rows)) + 0.5, heat_map.rows)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        for row in range(len(one.rows)):
-            for column in range(len(one.columns)):
-                _cell(axes, one, row, column, norm)
-    for axes in found[:lines]:
+        for row in range(len(heat_map.rows)):
+            for column in range(len(heat_map.columns)):
+                _cell(axes, heat_map, row, column, norm)
+    for axes in all_axes[:lines]:
         axes.set_ylabel(row_name)
-    return found
+    return all_axes
 
 
-def _cell(axes: Axes, one: HeatMap, row: int, column: int, norm: Normalize) -> None:
-    value, mark = one.values[row][column], one.marks[row][column]
+def _cell(axes: Axes, heat_map: HeatMap, row: int, column: int, norm: Normalize) -> None:
+    value, mark = heat_map.values[row][column], heat_map.marks[row][column]
     at = (column + 0.03, row + 0.03)
     if np.isfinite(value):
         colour = colormaps[COLOURS](norm(value))
-        name = one.names[row][column] if one.names else None
+        name = heat_map.names[row][column] if heat_map.names else None
         axes.add_patch(Rectangle(at, 0.94, 0.94, facecolor=colour, edgecolor="none", gid=name))
         axes.text(
             column + 0.5, row + 0.5, f"{value:.1f}\n{mark}".rstrip(),
             ha="center", va="center", fontsize=9,
             color=max((BLACK, WHITE), key=lambda ink: contrast(ink, colour[:3])),
         )  # fmt: skip
-    elif one.planned[row][column]:
+    elif heat_map.planned[row][column]:
         axes.add_patch(
             Rectangle(at, 0.94, 0.94, facecolor=PAPER.light, edgecolor=FRAME.light, hatch="////",
                       linewidth=0.6)

@@ -54,7 +54,7 @@ def loss_over_p_t(lines: Sequence[Line], width: float = WIDTH) -> Axes:
 
 
 @styled
-def cumulative_loss(
+def loss_share_over_examples(
     rows: Mapping[str, Mapping[str, Sequence[Line]]],
     hardest_first: Collection[str] = (),
     width: float = WIDTH,

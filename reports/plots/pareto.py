@@ -20,5 +20,5 @@ def pareto_front(costs: Numbers, values: Numbers) -> tuple[np.ndarray, np.ndarra
     x, y = x[usable], y[usable]
     order = np.lexsort((-y, x))
     x, y = x[order], y[order]
-    kept = y > np.concatenate([[-np.inf], np.maximum.accumulate(y)[:-1]])
-    return x[kept], y[kept]
+    on_front = y > np.concatenate([[-np.inf], np.maximum.accumulate(y)[:-1]])
+    return x[on_front], y[on_front]

@@ -22,7 +22,7 @@ MARK = "mark-"
 """An id that begins like this is kept, for scripts of the page."""
 
 _QUALITY = 85
-"""Of photographs."""
+"""The quality of the photographs as WebP, from 0 to 100."""
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _VARIABLES = {colour.light: f"var(--c-{name})" for name, colour in PALETTE.items()}
@@ -67,7 +67,7 @@ def inline(svg: str, name: str, style: str = "") -> str:
         name: a prefix that no other figure of the page has.
         style: a class of the style sheet.
     """
-    element = _COLOUR.sub(lambda found: f"{found[1]}:{_VARIABLES[found[2]]}", svg)
+    element = _COLOUR.sub(lambda match: f"{match[1]}:{_VARIABLES[match[2]]}", svg)
     element = re.sub(r'\bid="', f'id="{name}-', element)
     element = re.sub(r'href="#', f'href="#{name}-', element)
     element = re.sub(r"url\(#", f"url(#{name}-", element)
@@ -93,8 +93,8 @@ def share_photographs(elements: Sequence[str]) -> tuple[list[str], tuple[Photo, 
     """
     numbers: dict[str, int] = {}
 
-    def reference(found: re.Match) -> str:
-        image = ElementTree.fromstring(f'<svg xmlns:xlink="x">{found.group()}</svg>')[0]
+    def reference(match: re.Match) -> str:
+        image = ElementTree.fromstring(f'<svg xmlns:xlink="x">{match.group()}</svg>')[0]
         number = numbers.setdefault(image.attrib["href"], len(numbers))
         return f'<use href="#photo{number}" transform="{image.attrib["transform"]}" />'
 

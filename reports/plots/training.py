@@ -99,17 +99,17 @@ def spread(places: Sequence[float], sizes: Sequence[float], top: float) -> np.nd
         top: the upper limit; the lower one is 0.
     """
     order = np.argsort(places, kind="stable")
-    found, half = np.asarray(places, float)[order], np.asarray(sizes, float)[order] / 2
+    middles, half = np.asarray(places, float)[order], np.asarray(sizes, float)[order] / 2
     lowest = 0.0
-    for number, place in enumerate(found):
-        found[number] = max(place, lowest + half[number])
-        lowest = found[number] + half[number]
+    for number, place in enumerate(middles):
+        middles[number] = max(place, lowest + half[number])
+        lowest = middles[number] + half[number]
     highest = top
-    for number in reversed(range(len(found))):
-        found[number] = min(found[number], highest - half[number])
-        highest = found[number] - half[number]
-    placed = np.empty(len(found))
-    placed[order] = found
+    for number in reversed(range(len(middles))):
+        middles[number] = min(middles[number], highest - half[number])
+        highest = middles[number] - half[number]
+    placed = np.empty(len(middles))
+    placed[order] = middles
     return placed
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 MIN_CONTRAST = 3.0
-"""Of lines and marks, as WCAG 2 asks of graphics (1.4.11)."""
+"""The contrast ratio that WCAG 2 (1.4.11) requires of lines and marks."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,6 @@ PALETTE = {
     "stale": STALE,
 }
 """Name of the variable in the style sheet, without its ``--c-`` -> colour; no two are the same."""
-
-BACKGROUNDS = "paper", "grid"
-"""The colours of the palette that carry no information."""
 
 WHITE, BLACK = "#fefefe", "#010101"
 """The same on every page, for text on a coloured ground; not in the palette."""

@@ -95,18 +95,18 @@ def differences(results: Results, grid: Grid, row_labels: Sequence[str]) -> Diff
             values = results.study.known_axes | row.setting.as_dict()
             axes = {axis: values.get(axis) for axis in AXES if has_effect(axis, values)}
             runs.append(Run(number, row, record, axes))
-    found = _Comparison(grid, runs, row_labels)
-    found.compare_axes()
-    found.compare_other_keys()
-    found.compare_identities()
+    comparison = _Comparison(grid, runs, row_labels)
+    comparison.compare_axes()
+    comparison.compare_other_keys()
+    comparison.compare_identities()
     return Differences(
         num_runs=len(ended),
         num_compared=len(runs),
         num_rows=len({run.number for run in runs}),
-        named=tuple(found.named),
-        by_word=tuple(found.by_word),
-        following=tuple(found.following),
-        confounds=tuple(dict.fromkeys(found.confounds)),
+        named=tuple(comparison.named),
+        by_word=tuple(comparison.by_word),
+        following=tuple(comparison.following),
+        confounds=tuple(dict.fromkeys(comparison.confounds)),
     )
 
 

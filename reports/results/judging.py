@@ -15,7 +15,7 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
 
     Cells without them are left out: the state of such a cell is ``UNJUDGED``.
     """
-    found = {}
+    judged_records = {}
     for cell in study.judged:
         record = records.get(cell.id)
         if record is None or record.status != DONE:
@@ -31,7 +31,7 @@ def judged(study: Study, layout: Layout, records: Mapping[str, Record]) -> dict[
         }
         val = record.dataset.get("val")
         about = (val if isinstance(val, dict) else {}) | {"num_images": half.images}
-        found[cell.id] = msgspec.structs.replace(
+        judged_records[cell.id] = msgspec.structs.replace(
             record, result=result, dataset=record.dataset | {"val": about}
         )
-    return found
+    return judged_records

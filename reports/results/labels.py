@@ -159,13 +159,13 @@ CANDIDATES = "candidates_per_image"
 """The number of boxes that enter NMS, which changes the time of the same network."""
 
 UNORDERED_COLOUR = colours.CE.light
-"""For published values and for detectors without a loss label."""
+"""The colour of published values and of detectors without a loss label."""
 
 NEW_LOSS_COLOUR = colours.NEW_LOSS.light
-"""For a loss without a label."""
+"""The colour of a loss without a label."""
 
 STALE_COLOUR = colours.STALE.light
-"""For stale values."""
+"""The colour of stale values."""
 
 
 def loss_label(name: str) -> LossLabel:
@@ -240,8 +240,8 @@ def text_of(setting: Setting, schedule: float) -> str:
         setting: the setting.
         schedule: that of the study; a setting with the same one is named without it.
     """
-    own = "" if setting.schedule == schedule else schedule_name(setting.schedule)
-    return ", ".join(filter(None, (setting_text(setting.as_dict()), own)))
+    schedule_text = "" if setting.schedule == schedule else schedule_name(setting.schedule)
+    return ", ".join(filter(None, (setting_text(setting.as_dict()), schedule_text)))
 
 
 def labelled(axis: str, text: str | None) -> str:

@@ -51,7 +51,7 @@ class Results:
         prepared: config, data set and initial weights of the cells; None if unknown.
         status: the state of every cell.
         unchecked: the reason why staleness could not be checked; "" if it was checked.
-        frame: a row per (grid, row, seed); see :func:`load`.
+        frame: a row per (grid, row, seed); see :func:`_frame`.
         speed: the times per image, of the last measurement; None if there is none.
         speed_refused: a line for each unusable file of times.
     """
@@ -174,16 +174,6 @@ def find_study(
 def load(layout: Layout, study: Study, check: bool = True) -> Results:
     """Read the records of a study.
 
-    The frame has a row per (grid, row, seed) with the columns ``grid``, ``row`` (0, 1, ...),
-    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting has not been chosen
-    yet), ``judged`` (whether only the reporting half of the images counts), the axes of the setting
-    (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
-    ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
-    none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is
-    none; the time per image is that of the cell's architecture, NaN if its rounds do not agree)
-    and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
-    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
-
     Args:
         layout: the study's folder.
         study: the study.
@@ -204,41 +194,23 @@ def load(layout: Layout, study: Study, check: bool = True) -> Results:
         study, identities, unchecked = _resolved(study, layout, prepared)
     else:
         study, identities, unchecked = selection.with_stored(study, layout, None), None, ""
-    found = status(study, layout, identities)
+    study_status = status(study, layout, identities)
     measured, refused = speeds.load_folder(layout.speed)
     speed = measured[0] if measured else None
-    found = replace(found, records=found.records | judged(study, layout, found.records))
-    of_fresh_seeds = {cell.id for cell in study.judged}
+    study_status = replace(
+        study_status, records=study_status.records | judged(study, layout, study_status.records)
+    )
     return Results(
         study=study,
         layout=layout,
         cells_layout=layout,
         request=_read_object(layout.study),
         prepared=prepared,
-        status=found,
+        status=study_status,
         unchecked=unchecked,
         speed=speed,
         speed_refused=tuple(refused),
-        frame=pd.DataFrame(
-            [
-                {
-                    "grid": grid.name,
-                    "row": number,
-                    "seed": seed,
-                    "cell": cell.id,
-                    "setting": row.setting.id,
-                    "pending": bool(row.setting.pending),
-                    "judged": cell.id in of_fresh_seeds,
-                    **_axes(study, row.setting),
-                    **_outcome(found, cell),
-                    SPEED: _ms_per_image(speed, cell),
-                }
-                for grid in study.grids
-                for number, row in enumerate(grid.rows)
-                for seed in study.seeds_of(grid)
-                for cell in (Cell(row.setting, seed),)
-            ]
-        ),
+        frame=_frame(study, study_status, speed),
     )
 
 
@@ -247,7 +219,7 @@ def record_path(cell: str) -> str:
     return f"../records/{quote(cell)}.json"
 
 
-def published(grid: Grid) -> pd.DataFrame:
+def published_metrics(grid: Grid) -> pd.DataFrame:
     """The published metrics, a line per row of the grid, NaN where there is none."""
     return pd.DataFrame(
         [grid.published_values(row) for row in grid.rows], columns=list(METRICS), dtype=float
@@ -277,21 +249,57 @@ def _resolved(
         return unknown(str(error))
 
 
+def _frame(study: Study, study_status: Status, speed: Speed | None) -> pd.DataFrame:
+    """A row per (grid, row, seed).
+
+    The columns are ``grid``, ``row`` (0, 1, ...),
+    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting has not been chosen
+    yet), ``judged`` (whether only the reporting half of the images counts), the axes of the setting
+    (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
+    ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
+    none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is
+    none; the time per image is that of the cell's architecture, NaN if its rounds do not agree)
+    and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
+    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
+    """
+    of_fresh_seeds = {cell.id for cell in study.judged}
+    return pd.DataFrame(
+        [
+            {
+                "grid": grid.name,
+                "row": number,
+                "seed": seed,
+                "cell": cell.id,
+                "setting": row.setting.id,
+                "pending": bool(row.setting.pending),
+                "judged": cell.id in of_fresh_seeds,
+                **_axes(study, row.setting),
+                **_outcome(study_status, cell),
+                SPEED: _ms_per_image(speed, cell),
+            }
+            for grid in study.grids
+            for number, row in enumerate(grid.rows)
+            for seed in study.seeds_of(grid)
+            for cell in (Cell(row.setting, seed),)
+        ]
+    )
+
+
 def _axes(study: Study, setting: Setting) -> dict[str, Any]:
     """Axis -> a setting's value; None at the study's own."""
     values, schedule = setting.as_dict(), setting.schedule
-    own = {"schedule": None if schedule == study.schedule else schedule}
-    return {axis: values.get(axis) for axis in AXES} | own
+    of_schedule = {"schedule": None if schedule == study.schedule else schedule}
+    return {axis: values.get(axis) for axis in AXES} | of_schedule
 
 
-def _outcome(found: Status, cell: Cell) -> dict[str, Any]:
-    record, state = found.records.get(cell.id), found.states[cell]
+def _outcome(study_status: Status, cell: Cell) -> dict[str, Any]:
+    record, state = study_status.records.get(cell.id), study_status.states[cell]
     result, run = (record.result, record.run) if record else ({}, {})
     first_loss = part(result, "first_loss")
     metrics = _metrics(record)
     return {
         "state": state,
-        "changed": changed_text(found.changed.get(cell, [])) if state == STALE else "",
+        "changed": changed_text(study_status.changed.get(cell, [])) if state == STALE else "",
         "recorded": record.status if record else "",
         **{name: metrics[name] if state in ENDED else NAN for name in METRICS},
         **{f"{name}_stale": metrics[name] if state == STALE else NAN for name in METRICS},
@@ -324,12 +332,12 @@ def _ms_per_image(speed: Speed | None, cell: Cell) -> float:
 
 def part(parent: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """The mapping at these keys of a record's or a data set's mapping; empty if there is none."""
-    found: Any = parent
+    value: Any = parent
     for key in keys:
-        found = found.get(key)
-        if not isinstance(found, dict):
+        value = value.get(key)
+        if not isinstance(value, dict):
             return {}
-    return found
+    return value
 
 
 def _number(value: Any) -> float:

@@ -29,7 +29,7 @@ def dataset_name(results: Results) -> str:
     return str(_prepared(results).get("name") or results.study.dataset)
 
 
-def dataset_card(results: Results) -> dict[str, Any]:
+def dataset_facts(results: Results) -> dict[str, Any]:
     """``name``, ``sha256``, ``splits`` (name, images, instances), ``subset`` and ``categories``.
 
     ``subset`` says which part of another data set the training images are; "" if they are none.

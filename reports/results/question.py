@@ -39,13 +39,15 @@ def question(study: Study) -> Question | None:
     Returns:
         None if no table has a reference row.
     """
-    found = [
+    questions = [
         Question(grid, grid.reference, _candidate(study, grid, grid.reference))
         for grid in study.grids
         if grid.reference is not None
     ]
     return min(
-        found, key=lambda one: (one.candidate is None, one.grid.name != HEADLINE), default=None
+        questions,
+        key=lambda asked: (asked.candidate is None, asked.grid.name != HEADLINE),
+        default=None,
     )
 
 
@@ -54,10 +56,10 @@ def loss_of(study: Study, row: Row) -> str:
     values = row.setting.as_dict()
     if row.tune and "loss" not in values:
         settings = (
-            one.setting.as_dict()
+            tuning_row.setting.as_dict()
             for grid in study.tuning
             if grid.name == row.tune
-            for one in grid.rows
+            for tuning_row in grid.rows
         )
         values = next(settings, {})
     return str(values.get("loss") or "")
@@ -71,10 +73,10 @@ def _candidate(study: Study, grid: Grid, reference: int) -> int | None:
     model = _model(grid.rows[reference].setting.as_dict())
     ranks = {}
     for number, row in enumerate(grid.rows):
-        own, values = loss_of(study, row), row.setting.as_dict()
-        if own and own != loss and _model(values) == model:
+        row_loss, values = loss_of(study, row), row.setting.as_dict()
+        if row_loss and row_loss != loss and _model(values) == model:
             is_capped = values.get("weight_cap") is not None
-            ranks[number] = (own != CANDIDATE, own in LOSSES, is_capped)
+            ranks[number] = (row_loss != CANDIDATE, row_loss in LOSSES, is_capped)
     return min(ranks, key=ranks.__getitem__, default=None)
 
 

@@ -54,16 +54,16 @@ def state_text(run: Mapping[str, Any]) -> str:
 
 def row_text(seeds: pd.DataFrame) -> str:
     """The states of a row's runs; the seeds are named unless all have the same state."""
-    found: dict[str, list[str]] = {}
+    seeds_by_text: dict[str, list[str]] = {}
     for run in seeds[_OF_STATE].to_dict("records"):
         text = state_text(run)
         if text:
-            found.setdefault(text, []).append(str(run["seed"]))
-    if len(found) == 1 and len(*found.values()) == len(seeds):
-        return next(iter(found))
+            seeds_by_text.setdefault(text, []).append(str(run["seed"]))
+    if len(seeds_by_text) == 1 and len(*seeds_by_text.values()) == len(seeds):
+        return next(iter(seeds_by_text))
     return "; ".join(
         f"seed{'s' if len(which) > 1 else ''} {', '.join(which)} {text}"
-        for text, which in found.items()
+        for text, which in seeds_by_text.items()
     )
 
 

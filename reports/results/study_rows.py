@@ -33,19 +33,19 @@ class StudyRow:
 
 def rows_of(results: Results) -> dict[RowKey, StudyRow]:
     """The rows of a study in its order, by :func:`key_of`."""
-    found: dict[RowKey, StudyRow] = {}
+    rows: dict[RowKey, StudyRow] = {}
     for grid in results.study.grids:
         frame = results.of_grid(grid)
         for number, row in enumerate(grid.rows):
             key, lines = key_of(grid, row), frame[frame["row"] == number]
             tables: tuple[str, ...] = (grid.name,)
-            if key in found:
-                known = found[key]
+            if key in rows:
+                known = rows[key]
                 lines = pd.concat([known.frame, lines]).drop_duplicates("cell")
                 tables = tuple(dict.fromkeys((*known.tables, grid.name)))
             label, text = _named(results, grid, row)
-            found[key] = StudyRow(label, text, row.setting, tables, lines.sort_values("seed"))
-    return found
+            rows[key] = StudyRow(label, text, row.setting, tables, lines.sort_values("seed"))
+    return rows
 
 
 def key_of(grid: Grid, row: Row) -> RowKey:

@@ -41,14 +41,14 @@ def best_of_losses(results: Results) -> list[Best]:
     Settings with another model or input size do not compete: larger images or a deeper backbone
     improve any loss.
     """
-    found = []
+    best = []
     for loss, of_loss in competing(results).groupby("loss", sort=False):
         means = of_loss.groupby("setting", sort=False)[MAIN_METRIC].mean().dropna()
         if not means.empty:
             top = str(means.idxmax())
             runs = of_loss[of_loss["setting"] == top]
-            found.append(Best(str(loss), results.study.settings[top], runs, len(means)))
-    return found
+            best.append(Best(str(loss), results.study.settings[top], runs, len(means)))
+    return best
 
 
 def seeds_differ(results: Results) -> bool:
@@ -64,9 +64,9 @@ def compared(study: Study) -> str:
     if not varied:
         return ""
     base = study.known_axes | {"schedule": study.schedule}
-    own = [
+    values = [
         labelled(axis, None if base[axis] is None else axis_text(axis, base[axis]))
         for axis in varied
         if axis in base
     ]
-    return f"All compared settings use {', '.join(own)}."
+    return f"All compared settings use {', '.join(values)}."

@@ -134,19 +134,21 @@ def compare(results: Results, grid: Grid) -> list[Comparison]:
         _compared(row, reference, results.study.equivalence_margin)
         for row, reference in zip(rows, references, strict=True)
     ]
-    found = corrected([comparison for comparison, _ in pairs])
+    comparisons = corrected([comparison for comparison, _ in pairs])
     floor = noise_floor(results, grid)
-    tests = sum(comparison.tested or _lacks_seeds(comparison) for comparison in found)
+    tests = sum(comparison.tested or _lacks_seeds(comparison) for comparison in comparisons)
     return [
         replace(comparison, needed=_needed(results, comparison, row, reference, of, floor, tests))
-        for comparison, row, reference, (_, of) in zip(found, rows, references, pairs, strict=True)
+        for comparison, row, reference, (_, of) in zip(
+            comparisons, rows, references, pairs, strict=True
+        )
     ]
 
 
-def corrected(found: Sequence[Comparison]) -> list[Comparison]:
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons with Holm's correction over those that are tested."""
-    adjusted = holm([comparison.p_value for comparison in found])
-    equivalent = holm([comparison.p_equivalence for comparison in found])
+    adjusted = holm([comparison.p_value for comparison in comparisons])
+    equivalent = holm([comparison.p_equivalence for comparison in comparisons])
     return [
         replace(
             comparison,
@@ -154,7 +156,7 @@ def corrected(found: Sequence[Comparison]) -> list[Comparison]:
             survives=bool(p_holm < SIGNIFICANCE),
             p_equivalence=float(p_equivalence),
         )
-        for comparison, p_holm, p_equivalence in zip(found, adjusted, equivalent, strict=True)
+        for comparison, p_holm, p_equivalence in zip(comparisons, adjusted, equivalent, strict=True)
     ]
 
 
@@ -165,11 +167,11 @@ def published_effects(grid: Grid, published: Sequence[float]) -> list[float]:
         grid: the table.
         published: an AP per row, NaN where none is published.
     """
-    found = []
+    effects = []
     for row, value in enumerate(published):
         at = grid.reference_of(row)
-        found.append(math.nan if at is None or at == row else round(value - published[at], 1))
-    return found
+        effects.append(math.nan if at is None or at == row else round(value - published[at], 1))
+    return effects
 
 
 def _lacks_seeds(comparison: Comparison) -> bool:
@@ -182,20 +184,22 @@ def _needed(
     comparison: Comparison,
     row: RowRuns,
     reference: RowRuns | None,
-    found: Estimate | None,
+    estimate: Estimate | None,
     floor: NoiseFloor | None,
     tests: int,
 ) -> Needed | None:
     """What would decide an undecided row, or a row with one seed if the noise floor is known."""
-    if reference is None or found is None or not found.over_images:
+    if reference is None or estimate is None or not estimate.over_images:
         return None
-    of_images, images = float(found.of_images), min(row.runs.images, reference.runs.images)
+    of_images, images = float(estimate.of_images), min(row.runs.images, reference.runs.images)
     if comparison.verdict == UNDECIDED:
         variances = [float(one.runs.between) for one in (row, reference)]
-    elif _lacks_seeds(comparison) and floor is not None and floor.own_of_one_image is not None:
-        own = floor.own_of_one_image / images
-        variances = [max(floor.spread.sd**2, own)] * 2  # as in Runs.between
-        of_images = max(of_images - own / row.runs.seeds - own / reference.runs.seeds, 0)
+    elif _lacks_seeds(comparison) and floor and floor.interaction_of_one_image is not None:
+        interaction = floor.interaction_of_one_image / images
+        variances = [max(floor.spread.sd**2, interaction)] * 2  # as in Runs.between
+        of_images = max(
+            of_images - interaction / row.runs.seeds - interaction / reference.runs.seeds, 0
+        )
     else:
         return None
     return needed_to_decide(
@@ -223,20 +227,22 @@ def interval_of(row: RowRuns) -> Interval:
         return Interval(NAN, NAN, NAN, "", 0)
     if row.diverged:
         return Interval(float(row.runs.values.mean()), NAN, NAN, "", row.runs.seeds)
-    found = mean(row.runs)
+    estimate = mean(row.runs)
     # An AP lies between 0 and 100.
-    low, high = (float(np.clip(bound, 0, 100)) for bound in (found.low, found.high))
-    return Interval(float(found.value), low, high, covers(found), row.runs.seeds)
+    low, high = (float(np.clip(bound, 0, 100)) for bound in (estimate.low, estimate.high))
+    return Interval(float(estimate.value), low, high, covers(estimate), row.runs.seeds)
 
 
 def _compared(
     row: RowRuns, reference: RowRuns | None, margin: float
 ) -> tuple[Comparison, Estimate | None]:
     """The row and its difference from the reference, before Holm's correction."""
-    own = interval_of(row)
-    comparison = Comparison(row is reference, own.mean, own.low, own.high, own.over, own.seeds)
+    interval = interval_of(row)
+    comparison = Comparison(
+        row is reference, interval.mean, interval.low, interval.high, interval.over, interval.seeds
+    )
     if comparison.is_reference:
-        return replace(comparison, difference=0.0 if own.seeds else NAN), None
+        return replace(comparison, difference=0.0 if interval.seeds else NAN), None
     why_not = _why_not(row, reference)
     if reference is None or not (row.runs.seeds and reference.runs.seeds):
         return replace(comparison, why_not=why_not), None
@@ -246,18 +252,18 @@ def _compared(
     comparison = replace(comparison, difference=apart, why_not=why_not)
     if row.diverged or reference.diverged or why_not == OTHER_IMAGES:
         return comparison, None
-    found = difference(*_alike(row, reference))
-    if not why_not and math.isnan(found.p_value):
+    estimate = difference(*_alike(row, reference))
+    if not why_not and math.isnan(estimate.p_value):
         return replace(comparison, why_not=NO_SPREAD), None
     compared = replace(
         comparison,
-        difference_low=float(found.low),
-        difference_high=float(found.high),
-        difference_over=covers(found),
-        p_value=NAN if why_not else float(found.p_value),
-        p_equivalence=NAN if why_not else equivalence(found, margin),
+        difference_low=float(estimate.low),
+        difference_high=float(estimate.high),
+        difference_over=covers(estimate),
+        p_value=NAN if why_not else float(estimate.p_value),
+        p_equivalence=NAN if why_not else equivalence(estimate, margin),
     )
-    return compared, found
+    return compared, estimate
 
 
 def _why_not(row: RowRuns, reference: RowRuns | None) -> str:
@@ -289,10 +295,10 @@ def _alike(row: RowRuns, reference: RowRuns) -> tuple[Runs, Runs]:
     return Runs(row.runs.values), Runs(reference.runs.values)
 
 
-def covers(found: Estimate) -> str:
+def covers(estimate: Estimate) -> str:
     """See :attr:`Interval.over`."""
-    if np.isnan(found.low):
+    if np.isnan(estimate.low):
         return ""
-    if found.over_seeds:
-        return SEEDS_AND_IMAGES if found.over_images else SEEDS_ONLY
+    if estimate.over_seeds:
+        return SEEDS_AND_IMAGES if estimate.over_images else SEEDS_ONLY
     return IMAGES_ONLY

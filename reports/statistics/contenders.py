@@ -76,20 +76,22 @@ def contenders(results: Results) -> list[Contender]:
         names = _row_names(grid)
     else:
         best = best_of_losses(results)
-        rows, names = [one.runs for one in best], list(map(_name, best))
+        rows, names = [best_of_loss.runs for best_of_loss in best], list(map(_name, best))
     return [_contender(results, name, row) for name, row in zip(names, rows, strict=True)]
 
 
-def with_entry(found: Sequence[Contender], *keys: str) -> list[Contender]:
+def with_entry(settings: Sequence[Contender], *keys: str) -> list[Contender]:
     """The contenders with only those records whose result has a mapping at ``keys``."""
     return [
-        replace(one, records=[r for r in one.records if isinstance(value_at(r, *keys), dict)])
-        for one in found
+        replace(
+            setting, records=[r for r in setting.records if isinstance(value_at(r, *keys), dict)]
+        )
+        for setting in settings
     ]
 
 
 def measure(
-    found: Sequence[Contender],
+    settings: Sequence[Contender],
     value: Callable[[Record], float],
     *,
     diverged: float = NAN,
@@ -98,17 +100,18 @@ def measure(
     """Mean and spread of a number in the records.
 
     Args:
-        found: the contenders.
+        settings: the contenders.
         value: returns the number of a record, NaN if it has none.
         diverged: the number of a diverged run; NaN excludes it.
         scale: a factor, 100 for a fraction in percent.
     """
     columns = [
         pd.Series(
-            [scale * value(record) for record in one.records] + [scale * diverged] * one.diverged,
+            [scale * value(record) for record in setting.records]
+            + [scale * diverged] * setting.diverged,
             dtype=float,
         )
-        for one in found
+        for setting in settings
     ]
     return Measured(
         [one_decimal(column.mean()) for column in columns],
@@ -162,7 +165,7 @@ def _row_names(grid: Grid) -> list[str]:
     return [row_label(row, grid.columns) for row in grid.rows]
 
 
-def _name(one: Best) -> str:
+def _name(best: Best) -> str:
     """For example ``FL (α = 0.25, γ = 2)``."""
-    short, setting = loss_label(one.loss).short, setting_text(one.setting.as_dict())
+    short, setting = loss_label(best.loss).short, setting_text(best.setting.as_dict())
     return f"{short} ({setting})" if setting else short

@@ -11,7 +11,7 @@ from ablations.study.asked_seeds import MAX_SEEDS
 from reports.statistics.inference import SIGNIFICANCE, Estimate
 
 
-def equivalence(found: Estimate, margin: float) -> float:
+def equivalence(estimate: Estimate, margin: float) -> float:
     """The p-value of the hypothesis that two settings differ by at least ``margin``.
 
     Two one-sided t-tests, of difference <= -margin and of difference >= margin, with the error and
@@ -19,16 +19,16 @@ def equivalence(found: Estimate, margin: float) -> float:
     A comparison of the two one-sided tests procedure and the power approach.
 
     Args:
-        found: the estimate of the difference.
+        estimate: the estimate of the difference.
         margin: the margin, positive, in the unit of the difference.
 
     Returns:
         NaN if the difference has no error.
     """
-    if not float(found.error) > 0:
+    if not float(estimate.error) > 0:
         return math.nan
-    above = stats.t.sf((found.value + margin) / found.error, found.freedom)
-    below = stats.t.cdf((found.value - margin) / found.error, found.freedom)
+    above = stats.t.sf((estimate.value + margin) / estimate.error, estimate.freedom)
+    below = stats.t.cdf((estimate.value - margin) / estimate.error, estimate.freedom)
     return float(max(above, below))
 
 

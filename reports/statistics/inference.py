@@ -98,7 +98,7 @@ class Runs:
         return self.values.shape[-1]
 
     @property
-    def own(self) -> np.ndarray:
+    def interaction(self) -> np.ndarray:
         """(...,): the part of a run's variance that its own reaction to the images contributes.
 
         It is the variance over the resamples within a run, without the part that all seeds share.
@@ -112,11 +112,11 @@ class Runs:
     def between(self) -> np.ndarray:
         """(...,): the variance of a run between seeds.
 
-        The sample variance over the seeds includes :attr:`own`. If a few seeds happen to lie closer
-        together than :attr:`own` implies, the variance is :attr:`own`.
+        The sample variance over the seeds includes :attr:`interaction`. If a few seeds happen to
+        lie closer together than :attr:`interaction` implies, the variance is :attr:`interaction`.
         """
         variance = self.values.var(-1, ddof=1)
-        return variance if self.replicates is None else np.maximum(variance, self.own)
+        return variance if self.replicates is None else np.maximum(variance, self.interaction)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Estimate:
         freedom: the degrees of freedom of the t-distribution.
         of_images: the part of the variance that comes from the images; 0 without resamples. If
             ``over_seeds``, it is the part that more seeds do not reduce; else it contains
-            :attr:`Runs.own` as well.
+            :attr:`Runs.interaction` as well.
     """
 
     value: np.ndarray
@@ -218,7 +218,7 @@ def _estimate(terms: Sequence[tuple[int, Runs]], power: int) -> Estimate:
         resampled = np.sum([sign * one.mean(-2) for sign, one in resamples], axis=0)
         variance = resampled.var(-1, ddof=1)
         if over_seeds:
-            variance = variance - sum(runs.own / runs.seeds for _, runs in terms)
+            variance = variance - sum(runs.interaction / runs.seeds for _, runs in terms)
         images = min(resampled.shape[-1], *(runs.images for _, runs in terms))
         of_images = np.maximum(variance, 0)
         parts.append((of_images, images - 1))

@@ -25,8 +25,8 @@ class NoiseFloor:
             runs that exceeds the noise.
         other_images: the images that it was measured on, if this table is judged on others; else
             "". Runs differ more on fewer images.
-        own_of_one_image: the part of the spread's variance that comes from each run's own reaction
-            to the images, times the number of images; None without resamples.
+        interaction_of_one_image: the part of the spread's variance that comes from each run's own
+            reaction to the images, times the number of images; None without resamples.
     """
 
     spread: PooledSpread
@@ -34,7 +34,7 @@ class NoiseFloor:
     seeds: int
     least_difference: float
     other_images: str = ""
-    own_of_one_image: float | None = None
+    interaction_of_one_image: float | None = None
 
 
 def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
@@ -51,26 +51,26 @@ def noise_floor(results: Results, grid: Grid) -> NoiseFloor | None:
     rows, other_images = _with_several_seeds(results, [grid]), ""
     tables: tuple[str, ...] = ()
     if not rows:
-        known = [one for one in results.study.grids if _with_several_seeds(results, [one])]
-        alike = [one for one in known if one.is_tuned == grid.is_tuned]
+        known = [table for table in results.study.grids if _with_several_seeds(results, [table])]
+        alike = [table for table in known if table.is_tuned == grid.is_tuned]
         if known and not alike:
             other_images = "all images" if grid.is_tuned else "the reporting half of the images"
-        tables = tuple(one.label for one in alike or known)
+        tables = tuple(table.label for table in alike or known)
         rows = _with_several_seeds(results, alike or known)
     spread = pooled_spread([row.runs.values.tolist() for row in rows])
     if spread is None:
         return None
     least = least_difference(spread, seeds, seeds)
-    return NoiseFloor(spread, tables, seeds, least, other_images, _own_of_one_image(rows))
+    return NoiseFloor(spread, tables, seeds, least, other_images, _interaction_of_one_image(rows))
 
 
-def _own_of_one_image(rows: list[RowRuns]) -> float | None:
-    """See :attr:`NoiseFloor.own_of_one_image`; pooled over these rows like the spread."""
+def _interaction_of_one_image(rows: list[RowRuns]) -> float | None:
+    """See :attr:`NoiseFloor.interaction_of_one_image`; pooled over these rows like the spread."""
     runs = [row.runs for row in rows if row.runs.replicates is not None]
     if not runs:
         return None
-    own = [one.own * one.images for one in runs]
-    return float(np.average(own, weights=[one.seeds - 1 for one in runs]))
+    of_one_image = [of_row.interaction * of_row.images for of_row in runs]
+    return float(np.average(of_one_image, weights=[of_row.seeds - 1 for of_row in runs]))
 
 
 def _with_several_seeds(results: Results, grids: Iterable[Grid]) -> list[RowRuns]:
@@ -79,5 +79,5 @@ def _with_several_seeds(results: Results, grids: Iterable[Grid]) -> list[RowRuns
     frame = results.frame[results.frame["grid"].isin(names)].drop_duplicates("cell")
     # AP on the half that reports is no other seed of AP on all images.
     settings = frame.groupby(["setting", "judged"], sort=False)
-    found = [runs_of(results, of_one) for _, of_one in settings if len(of_one) > 1]
-    return [one for one in found if one.runs.seeds > 1 and not one.diverged]
+    rows = [runs_of(results, of_one) for _, of_one in settings if len(of_one) > 1]
+    return [row for row in rows if row.runs.seeds > 1 and not row.diverged]

@@ -17,8 +17,8 @@ def at_ranks(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
         both.
     """
     x, y = np.asarray(ours, float), np.asarray(theirs, float)
-    found, both = np.full(len(x), np.nan), np.isfinite(x) & np.isfinite(y)
+    placed, both = np.full(len(x), np.nan), np.isfinite(x) & np.isfinite(y)
     if both.sum() > 1:
         ranks = stats.rankdata(y[both])
-        found[both] = np.interp(ranks, np.arange(1, both.sum() + 1), np.sort(x[both]))
-    return found
+        placed[both] = np.interp(ranks, np.arange(1, both.sum() + 1), np.sort(x[both]))
+    return placed

@@ -41,8 +41,8 @@ def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
         frame: the lines of ``results.frame`` of this row.
     """
     ended = frame[frame[MAIN_METRIC].notna()]
-    found = [_resampled(results.records[cell]) for cell in ended["cell"]]
-    images = {key for key, _ in found}
+    resamples = [_resampled(results.records[cell]) for cell in ended["cell"]]
+    images = {key for key, _ in resamples}
     values, setting = ended[MAIN_METRIC].to_numpy(float), frame["setting"].iloc[0]
     seeds = tuple(map(int, ended["seed"]))
     diverged = bool((ended["state"] == DIVERGED).any())
@@ -50,7 +50,7 @@ def runs_of(results: Results, frame: pd.DataFrame) -> RowRuns:
     if of_images is None:
         differs = not diverged and len(images) > 1 and None not in images
         return RowRuns(setting, seeds, Runs(values), None, differs, diverged)
-    replicates = np.array([replicates for _, replicates in found])
+    replicates = np.array([replicates for _, replicates in resamples])
     runs = Runs(values, replicates, of_images[0])
     return RowRuns(setting, seeds, runs, of_images, False, diverged)
 

@@ -75,11 +75,11 @@ def means_over_schedules(results: Results, grid: Grid) -> pd.DataFrame:
     """Mean AP of a grid that varies the schedule: a line per setting, a column per schedule."""
     means = results.of_grid(grid).groupby("row", sort=True)[MAIN_METRIC].mean()
     others = tuple(column for column in grid.columns if column != SCHEDULE)
-    found: dict[float, dict[str, float]] = {}
+    by_schedule: dict[float, dict[str, float]] = {}
     for row, mean in zip(grid.rows, means, strict=True):
-        at = found.setdefault(schedule_of(results, row.values), {})
+        at = by_schedule.setdefault(schedule_of(results, row.values), {})
         at[row_label(row, others)] = mean
-    return pd.DataFrame(found).sort_index(axis="columns")
+    return pd.DataFrame(by_schedule).sort_index(axis="columns")
 
 
 def order(results: Results, grid: Grid) -> Order | None:
@@ -96,7 +96,7 @@ def order(results: Results, grid: Grid) -> Order | None:
     noise = math.sqrt(2) * floor.least_difference if floor else math.nan
     schedules = tuple(map(float, means.columns))
     swaps = [_swapped(means[at], means[means.columns[-1]], noise) for at in means.columns]
-    last = max((number for number, found in enumerate(swaps) if found), default=-1)
+    last = max((number for number, pairs in enumerate(swaps) if pairs), default=-1)
     return Order(
         schedules,
         len(means),
@@ -127,7 +127,7 @@ def agreements(results: Results) -> dict[str, Agreements]:
         The tables with published values and at least ``MIN_ROWS`` rows at two schedules.
     """
     means = means_of_settings(results)
-    found = {}
+    by_table = {}
     for grid in results.study.grids:
         published = [grid.published_values(row).get(MAIN_METRIC, math.nan) for row in grid.rows]
         keys = [_without_schedule(row.setting) for row in grid.rows]
@@ -138,12 +138,12 @@ def agreements(results: Results) -> dict[str, Agreements]:
             continue
         theirs = [published[number] for number in ours.index]
         taus = [kendall(ours[at], theirs).tau for at in ours.columns]
-        found[grid.label] = Agreements(
+        by_table[grid.label] = Agreements(
             len(ours),
             tuple(map(float, ours.columns)),
             tuple(math.nan if tau is None else tau for tau in taus),
         )
-    return found
+    return by_table
 
 
 def means_of_settings(results: Results) -> pd.DataFrame:
@@ -152,10 +152,10 @@ def means_of_settings(results: Results) -> pd.DataFrame:
     Each mean is over the seeds that have a value at all of the setting's schedules.
     """
     cells = results.cells[~results.cells["judged"]].dropna(subset=MAIN_METRIC)
-    settings = [results.study.settings[one] for one in cells["setting"]]
+    settings = [results.study.settings[setting] for setting in cells["setting"]]
     cells = cells.assign(
-        alike=[_without_schedule(one) for one in settings],
-        at=[one.schedule for one in settings],
+        alike=[_without_schedule(setting) for setting in settings],
+        at=[setting.schedule for setting in settings],
     )
     by_seed = cells.pivot_table(MAIN_METRIC, ["alike", "seed"], "at", sort=False)
     return pd.DataFrame(
@@ -165,5 +165,5 @@ def means_of_settings(results: Results) -> pd.DataFrame:
 
 
 def _without_schedule(setting: Setting) -> str:
-    others: Sequence[tuple[str, Any]] = [one for one in setting.values if one[0] != SCHEDULE]
+    others: Sequence[tuple[str, Any]] = [pair for pair in setting.values if pair[0] != SCHEDULE]
     return Setting(tuple(others)).id

@@ -60,20 +60,24 @@ class Tuned:
 def tuned(results: Results) -> list[Tuned]:
     """The tuned rows of a study, each tuning grid once; Holm's correction covers all their gaps."""
     grids = {grid.name: grid for grid in results.study.grids}
-    found = {}
+    by_grid = {}
     for grid in results.study.grids:
         for row in grid.rows:
-            if row.tune and row.tune not in found:
+            if row.tune and row.tune not in by_grid:
                 choice = results.study.choices.get(row.tune)
                 name = str(row.values.get("method", row.tune))
                 gap = _gap(results, choice) if choice else None
-                found[row.tune] = Tuned(name, row, grids[row.tune], choice, gap)
-    adjusted = holm([one.gap.p_value if one.gap else NAN for one in found.values()])
+                by_grid[row.tune] = Tuned(name, row, grids[row.tune], choice, gap)
+    adjusted = holm(
+        [tuned_row.gap.p_value if tuned_row.gap else NAN for tuned_row in by_grid.values()]
+    )
     return [
-        one
-        if one.gap is None
-        else replace(one, gap=replace(one.gap, p_holm=float(p), alarm=bool(p < SIGNIFICANCE)))
-        for one, p in zip(found.values(), adjusted, strict=True)
+        tuned_row
+        if tuned_row.gap is None
+        else replace(
+            tuned_row, gap=replace(tuned_row.gap, p_holm=float(p), alarm=bool(p < SIGNIFICANCE))
+        )
+        for tuned_row, p in zip(by_grid.values(), adjusted, strict=True)
     ]
 
 
@@ -135,18 +139,18 @@ def _gap(results: Results, choice: Choice) -> Gap | None:
         return None
     value = best.selection - best.reporting
     cells = [f"{best.setting}-seed{seed}" for seed in choice.seeds]
-    found = [
+    of_seeds = [
         halves.load(results.layout, results.records[cell], choice.selection_seed)
         if cell in results.records
         else None
         for cell in cells
     ]
-    if None in found or choice.stale:
+    if None in of_seeds or choice.stale:
         return Gap(value)
     return gap_of(
         value,
-        _resamples([one.selection for one in found if one]),
-        _resamples([one.reporting for one in found if one]),
+        _resamples([of_halves.selection for of_halves in of_seeds if of_halves]),
+        _resamples([of_halves.reporting for of_halves in of_seeds if of_halves]),
     )
 
 

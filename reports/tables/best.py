@@ -28,30 +28,30 @@ FEWER_SEEDS = (
 
 def best_settings(results: Results) -> Tabled:
     """The setting of highest mean AP of each loss, and the number of settings tried."""
-    found = best_of_losses(results)
-    if not found:
+    best_of_each = best_of_losses(results)
+    if not best_of_each:
         return Tabled(None, "No cell has a result yet.")
-    settings = [setting_text(one.setting.as_dict()) for one in found]
-    intervals = interval_cells([interval(results, one.runs) for one in found])
+    settings = [setting_text(best.setting.as_dict()) for best in best_of_each]
+    intervals = interval_cells([interval(results, best.runs) for best in best_of_each])
     columns = [
-        Column("", "loss", AXIS, [loss_label(one.loss).short for one in found]),
+        Column("", "loss", AXIS, [loss_label(best.loss).short for best in best_of_each]),
         Column("", "setting", TEXT, shown(settings)),
-        Column("", MAIN_METRIC, NUMBER, [_mean(one) for one in found]),
+        Column("", MAIN_METRIC, NUMBER, [_mean(best) for best in best_of_each]),
         Column("", CI, NUMBER, shown(intervals)),
-        Column("", "seeds", NUMBER, [_seeds(one) for one in found]),
-        Column("", "settings tried", NUMBER, [str(one.tried) for one in found]),
+        Column("", "seeds", NUMBER, [_seeds(best) for best in best_of_each]),
+        Column("", "settings tried", NUMBER, [str(best.tried) for best in best_of_each]),
     ]
     known = [column for column in columns if any(cell.text != NOTHING for cell in column.cells)]
     return Tabled(Table(known), SELECTION_BIAS + (FEWER_SEEDS if seeds_differ(results) else ""))
 
 
-def _mean(one: Best) -> str:
-    values = one.runs[MAIN_METRIC].dropna()
+def _mean(best: Best) -> str:
+    values = best.runs[MAIN_METRIC].dropna()
     return with_spread(one_decimal(values.mean()), one_decimal(values.std(ddof=1)))
 
 
-def _seeds(one: Best) -> str:
+def _seeds(best: Best) -> str:
     """For example ``2 of 3, 1 diverged``."""
-    ended = one.runs[MAIN_METRIC].notna().sum()
-    diverged = (one.runs["state"] == DIVERGED).sum()
-    return f"{ended} of {len(one.runs)}" + (f", {diverged} diverged" if diverged else "")
+    ended = best.runs[MAIN_METRIC].notna().sum()
+    diverged = (best.runs["state"] == DIVERGED).sum()
+    return f"{ended} of {len(best.runs)}" + (f", {diverged} diverged" if diverged else "")

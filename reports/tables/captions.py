@@ -76,40 +76,42 @@ def how_to_read(margin: float) -> str:
     )
 
 
-def compared_configs(found: Differences) -> str:
+def compared_configs(differences: Differences) -> str:
     """The sentence on the keys in which the rows of a table differ."""
-    if not found.num_compared:
+    if not differences.num_compared:
         return (
             "It is unknown whether the rows differ only in what the table names: no record "
             "contains the config of its run."
-            if found.num_runs
+            if differences.num_runs
             else ""
         )
-    if found.num_rows < 2:
+    if differences.num_rows < 2:
         return ""
-    parts = [f"The rows differ in {listed(found.named) if found.named else 'no column'}"]
-    if found.by_word:
-        parts.append(f"in what the row names imply ({listed(found.by_word)})")
-    if found.following:
-        following = list(found.following[:MAX_KEYS])
-        if len(found.following) > MAX_KEYS:
-            following.append(f"{len(found.following) - MAX_KEYS} other keys")
+    parts = [
+        f"The rows differ in {listed(differences.named) if differences.named else 'no column'}"
+    ]
+    if differences.by_word:
+        parts.append(f"in what the row names imply ({listed(differences.by_word)})")
+    if differences.following:
+        following = list(differences.following[:MAX_KEYS])
+        if len(differences.following) > MAX_KEYS:
+            following.append(f"{len(differences.following) - MAX_KEYS} other keys")
         parts.append(f"in what is derived from these ({listed(following)})")
     text = listed(parts)
-    text += "" if found.confounds else ", and in nothing else"
-    compared = counted(found.num_compared, "run")
-    if found.num_compared < found.num_runs:
-        compared = f"{found.num_compared} of {counted(found.num_runs, 'run')}"
+    text += "" if differences.confounds else ", and in nothing else"
+    compared = counted(differences.num_compared, "run")
+    if differences.num_compared < differences.num_runs:
+        compared = f"{differences.num_compared} of {counted(differences.num_runs, 'run')}"
     return f"{text} (recorded configs of {compared})."
 
 
-def confounds(found: Differences) -> str:
+def confounds(differences: Differences) -> str:
     """The warning about a table whose rows also differ in something else; "" without any."""
-    if not found.confounds:
+    if not differences.confounds:
         return ""
     return (
         "Confounded: the rows of this table also differ in something that it does not name: "
-        f"{'; '.join(found.confounds)}."
+        f"{'; '.join(differences.confounds)}."
     )
 
 
@@ -123,7 +125,7 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
     if several:
         text += f", with {CI} over {SEEDS_AND_IMAGES}"
     if table.has_effects:
-        if any(one.tested for one in table.comparisons):
+        if any(comparison.tested for comparison in table.comparisons):
             text += ". Effects: filled if significant, a ring if not"
         if any(map(math.isfinite, table.published_effects)):
             text += "; a diamond is the published effect"
@@ -131,7 +133,7 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
         text += "; each panel has its own scale"
     if len(losses) > 1:
         text += f"; {', '.join(f'{loss.short} is {loss.colour_name}' for loss in losses)}"
-    text += "".join(f"; {one.name} is {one.colour_name}" for one in _detectors(frame))
+    text += "".join(f"; {label.name} is {label.colour_name}" for label in _detectors(frame))
     return text + "."
 
 
@@ -228,19 +230,23 @@ def _over_seeds(results: Results, grid: Grid, table: GridTable) -> str:
     return f"{text} {_tests(grid, table, table.comparisons)}"
 
 
-def _tests(grid: Grid, table: GridTable, found: list[Comparison]) -> str:
+def _tests(grid: Grid, table: GridTable, comparisons: list[Comparison]) -> str:
     """The reference row, and the rows that are not tested."""
-    if not any(comparison.tested for comparison in found):
-        reasons = list(dict.fromkeys(c.why_not for c in found if c.why_not))
+    if not any(comparison.tested for comparison in comparisons):
+        reasons = list(dict.fromkeys(c.why_not for c in comparisons if c.why_not))
         why = f": {'; '.join(reasons)}" if reasons else ""
         return f"No difference between rows was tested{why}."
     per = grid.reference_per
     columns = tuple(column for column in grid.columns if column not in per)
-    row = next(row for row, one in zip(grid.rows, found, strict=True) if one.is_reference)
+    row = next(
+        row
+        for row, comparison in zip(grid.rows, comparisons, strict=True)
+        if comparison.is_reference
+    )
     reference = f"The reference row is {row_label(row, columns)}"
     if per:
         reference += f" with the same {listed([axis_label(column).header for column in per])}"
-    return " ".join(filter(None, [f"{reference}.", untested(table.row_labels, found)]))
+    return " ".join(filter(None, [f"{reference}.", untested(table.row_labels, comparisons)]))
 
 
 def _noise_floor(floor: NoiseFloor | None) -> str:

@@ -95,13 +95,13 @@ def _splits(results: Results) -> dict[str, dict[str, Any]]:
 
 def _with_derived(source: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
     """A split with the entries that follow from its other numbers."""
-    found = dict(split)
-    if "num_categories" not in found and source.get("categories"):
-        found["num_categories"] = len(source["categories"])
-    images, instances = found.get("num_images"), found.get("num_instances")
-    if "objects_per_image" not in found and images and instances is not None:
-        found["objects_per_image"] = instances / images
-    return found
+    derived = dict(split)
+    if "num_categories" not in derived and source.get("categories"):
+        derived["num_categories"] = len(source["categories"])
+    images, instances = derived.get("num_images"), derived.get("num_instances")
+    if "objects_per_image" not in derived and images and instances is not None:
+        derived["objects_per_image"] = instances / images
+    return derived
 
 
 def _text(value: Any) -> str:

@@ -27,20 +27,20 @@ _TIDE = ("analysis", "tide")
 def error_types(results: Results) -> Tabled:
     """The rise of AP50 if one type of error were fixed, in points of AP."""
     everyone = contenders(results)
-    found = [replace(one, diverged=0) for one in with_entry(everyone, *_TIDE)]
-    if not any(one.records for one in found):
+    settings = [replace(setting, diverged=0) for setting in with_entry(everyone, *_TIDE)]
+    if not any(setting.records for setting in settings):
         return Tabled(None, "No record has its errors split by type.")
     ap50 = METRICS["AP50"].header
 
     def measured(*keys: str) -> Measured:
-        return measure(found, lambda record: number_at(record, *_TIDE, *keys))
+        return measure(settings, lambda record: number_at(record, *_TIDE, *keys))
 
     base = measured("AP50")
     columns = [
-        Column("", "setting", AXIS, [one.name for one in found]),
+        Column("", "setting", AXIS, [setting.name for setting in settings]),
         measured_column(base, "", ap50),
     ]
-    texts = {"setting": [one.name for one in found]} | measured_texts(base, "AP50")
+    texts = {"setting": [setting.name for setting in settings]} | measured_texts(base, "AP50")
     counts = {}
     for name, label in TIDE_ERRORS.items():
         cells = measured("delta_AP50", name)
@@ -50,12 +50,12 @@ def error_types(results: Results) -> Tabled:
         number = measured("counts", name)
         if number:
             counts[f"{name}_count"] = number.means
-    columns += seeds_columns(found)
-    texts |= counts | seeds_texts(found)
+    columns += seeds_columns(settings)
+    texts |= counts | seeds_texts(settings)
     note = (
         f"TIDE measures by how many points {ap50} would rise if one type of error were fixed. The "
         "types overlap and do not add up. The CSV file has the number of errors."
     )
-    if any(one.diverged for one in everyone):
+    if any(setting.diverged for setting in everyone):
         note += " Diverged runs are excluded."
     return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), note)

@@ -27,7 +27,7 @@ from reports.results.labels import (
     with_spread,
     with_true_minus,
 )
-from reports.results.load import Results, published, record_path
+from reports.results.load import Results, published_metrics, record_path
 from reports.results.rows import paper_text, row_label, value_text, with_paper
 from reports.statistics.comparisons import Comparison, compare, published_effects
 from reports.statistics.inference import over_seeds
@@ -107,9 +107,9 @@ class GridTable:
     @property
     def has_effects(self) -> bool:
         """Whether any row has a difference from the reference row."""
-        found = self.comparisons
-        return any(one.is_reference for one in found) and any(
-            math.isfinite(one.difference) for one in found if not one.is_reference
+        comparisons = self.comparisons
+        return any(row.is_reference for row in comparisons) and any(
+            math.isfinite(row.difference) for row in comparisons if not row.is_reference
         )
 
     @property
@@ -190,7 +190,7 @@ def grid_table(results: Results, grid: Grid) -> GridTable:
     if MAIN_METRIC not in metrics:
         metrics = (MAIN_METRIC, *metrics)
     values = over_seeds(frame, [*metrics, *(f"{metric}_stale" for metric in metrics)])
-    values = values.join(published(grid)[list(metrics)].add_suffix("_published"))
+    values = values.join(published_metrics(grid)[list(metrics)].add_suffix("_published"))
     rows = [row for _, row in frame.groupby("row", sort=True)]
     stale = [
         STALE in set(row["state"]) and counted == 0

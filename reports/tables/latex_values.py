@@ -71,8 +71,8 @@ def _numbers(text: str) -> Iterator[tuple[str, str]]:
         return
     yield "", text
     for pattern, names in _PARTS:
-        if found := pattern.fullmatch(text):
-            yield from zip(names, found.groups(), strict=True)
+        if match := pattern.fullmatch(text):
+            yield from zip(names, match.groups(), strict=True)
 
 
 def _rows(axes: Sequence[tuple[str, Sequence[str]]], number: int) -> list[str]:
@@ -81,8 +81,8 @@ def _rows(axes: Sequence[tuple[str, Sequence[str]]], number: int) -> list[str]:
     for header, texts in axes:
         for row, text in enumerate(texts):
             is_word = not re.match(_NUMBER, text)
-            own = name_of(text) if is_word else f"{name_of(header)} {name_of(text)}".strip()
-            names[row] = ", ".join(filter(None, (names[row], own.strip("-"))))
+            name = name_of(text) if is_word else f"{name_of(header)} {name_of(text)}".strip()
+            names[row] = ", ".join(filter(None, (names[row], name.strip("-"))))
         if len(set(names)) == number:
             break
     return names
@@ -108,8 +108,8 @@ def _columns(columns: Sequence[tuple[str, str, Sequence[str]]]) -> list[str]:
 def _unique(names: Sequence[str]) -> list[str]:
     """The names, those that are equal with their number."""
     counts: Counter[str] = Counter()
-    found = []
+    unique = []
     for name in names:
         counts[name] += 1
-        found.append(name if counts[name] == 1 else f"{name} {counts[name]}".strip())
-    return found
+        unique.append(name if counts[name] == 1 else f"{name} {counts[name]}".strip())
+    return unique

@@ -18,7 +18,7 @@ def escape(value: Any) -> Markup:
     if isinstance(value, Markup):
         return value
     text = " ".join(str(value).split())
-    text = _SPECIAL.sub(lambda found: "\\" + found.group(), text)
+    text = _SPECIAL.sub(lambda match: "\\" + match.group(), text)
     return Markup("".join(_ENTITIES.get(character, character) for character in text))
 
 

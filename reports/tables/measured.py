@@ -18,15 +18,17 @@ def measured_texts(measured: Measured, name: str) -> dict[str, list[str]]:
 
 def seeds_columns(contenders: Sequence[Contender]) -> list[Column]:
     """The number of runs that were measured; no column in a study of one seed."""
-    if all(one.planned == 1 for one in contenders):
+    if all(contender.planned == 1 for contender in contenders):
         return []
-    return [Column("", "seeds", NUMBER, [one.seeds for one in contenders], SEEDS_RANK)]
+    return [Column("", "seeds", NUMBER, [contender.seeds for contender in contenders], SEEDS_RANK)]
 
 
 def seeds_texts(contenders: Sequence[Contender]) -> dict[str, list[str]]:
     """The number of runs that were measured, as columns of a CSV."""
     return {
-        "seeds_done": [str(len(one.records) + one.diverged) for one in contenders],
-        "seeds_diverged": [str(one.diverged) for one in contenders],
-        "seeds_planned": [str(one.planned) for one in contenders],
+        "seeds_done": [
+            str(len(contender.records) + contender.diverged) for contender in contenders
+        ],
+        "seeds_diverged": [str(contender.diverged) for contender in contenders],
+        "seeds_planned": [str(contender.planned) for contender in contenders],
     }

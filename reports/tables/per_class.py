@@ -43,26 +43,28 @@ def _per_class(
     diverged: float,
     scale: float = 1.0,
 ) -> Tabled:
-    found = with_entry(contenders(results), *entry)
-    if not any(one.records for one in found):
+    settings = with_entry(contenders(results), *entry)
+    if not any(setting.records for setting in settings):
         return Tabled(None, f"No record has the {what} per category.")
-    named = categories(results, [record for one in found for record in one.records], *entry)
+    named = categories(
+        results, [record for setting in settings for record in setting.records], *entry
+    )
     columns = [Column("", "category", AXIS, named)]
     texts = {"category": named}
     for split, counts in _instances(results, named).items():
         columns.append(Column("objects", split, NUMBER, shown(counts)))
         texts[f"{split}_instances"] = counts
-    for one in found:
+    for setting in settings:
         cells = [
-            measure([one], _entry_of(entry, category), diverged=diverged, scale=scale)
+            measure([setting], _entry_of(entry, category), diverged=diverged, scale=scale)
             for category in named
         ]
         means = [text for cell in cells for text in cell.means]
-        columns.append(Column(group, one.name, NUMBER, shown(means)))
-        texts[f"{what}: {one.name}"] = means
-        texts[f"{what}, sd: {one.name}"] = [text for cell in cells for text in cell.sds]
+        columns.append(Column(group, setting.name, NUMBER, shown(means)))
+        texts[f"{what}: {setting.name}"] = means
+        texts[f"{what}, sd: {setting.name}"] = [text for cell in cells for text in cell.sds]
     return Tabled(
-        Table(columns, pd.DataFrame(texts, dtype=object)), _note(results, found, what, diverged)
+        Table(columns, pd.DataFrame(texts, dtype=object)), _note(results, settings, what, diverged)
     )
 
 
@@ -82,18 +84,18 @@ def _instances(results: Results, categories: Sequence[str]) -> dict[str, list[st
     return counts
 
 
-def _note(results: Results, found: Sequence[Contender], what: str, diverged: float) -> str:
-    seeds = max(one.planned for one in found)
+def _note(results: Results, settings: Sequence[Contender], what: str, diverged: float) -> str:
+    seeds = max(setting.planned for setting in settings)
     text = f"The {what} of each category comes from one run."
     if seeds > 1:
         text = (
             f"The {what} of each category is a mean over up to {counted(seeds, 'seed')}. The CSV "
             "file has the standard deviations."
         )
-    if any(one.diverged for one in found):
+    if any(setting.diverged for setting in settings):
         text += f" A run that diverged counts as {100 * diverged:.1f}."
     judged = {cell.id for cell in results.study.judged}
-    if any(record.cell in judged for one in found for record in one.records):
+    if any(record.cell in judged for setting in settings for record in setting.records):
         text += (
             f" The {what} is measured on the reporting half of the validation images; their "
             "objects are counted on both halves."

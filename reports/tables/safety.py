@@ -44,23 +44,23 @@ def safety(results: Results) -> Tabled:
 
     A diverged run counts as a detector without detections.
     """
-    found = with_entry(contenders(results), "analysis")
-    records = [record for one in found for record in one.records]
+    settings = with_entry(contenders(results), "analysis")
+    records = [record for setting in settings for record in setting.records]
     if not records:
         return Tabled(None, "No record has an analysis of its detections.")
-    names = [one.name for one in found]
+    names = [setting.name for setting in settings]
     columns, texts = [Column("", "setting", AXIS, names)], {"setting": names}
     precision = _distinct(records, "recall", "at_precision", "precision")
     for name, group, header, value, diverged in _measures(precision):
         if not any(math.isfinite(value(record)) for record in records):
             diverged = NAN  # e.g. the data set has no large objects
-        cells = measure(found, value, diverged=diverged, scale=PERCENT)
+        cells = measure(settings, value, diverged=diverged, scale=PERCENT)
         rank = PART_RANK if name.endswith("_fppi") else 0
         columns.append(measured_column(cells, group, header, rank))
         texts |= measured_texts(cells, name)
-    columns += seeds_columns(found)
-    texts |= seeds_texts(found)
-    note = _note(found, precision, _distinct(records, "miss_rate", "iou"))
+    columns += seeds_columns(settings)
+    texts |= seeds_texts(settings)
+    note = _note(settings, precision, _distinct(records, "miss_rate", "iou"))
     return Tabled(Table(columns, pd.DataFrame(texts, dtype=object)), note)
 
 
@@ -90,16 +90,16 @@ def _measures(precision: str) -> list[tuple[str, str, str, Callable[[Record], fl
 def missed_objects(results: Results) -> Tabled:
     """The missed objects of each setting: those of most seeds first, then the largest."""
     lines = []
-    for one in contenders(results):
+    for setting in contenders(results):
         listed: dict[tuple, list[dict[str, Any]]] = {}
-        for record in one.records:
+        for record in setting.records:
             for miss in _misses(record):
                 key = (str(miss.get("image_id")), str(miss.get("category")), str(miss.get("bbox")))
                 listed.setdefault(key, []).append(miss)
         ranked = sorted(
             listed.items(), key=lambda item: (-len(item[1]), -_finite(item[1][0], "area"), item[0])
         )
-        lines += [_line(one, misses) for _, misses in ranked[:MAX_MISSES]]
+        lines += [_line(setting, misses) for _, misses in ranked[:MAX_MISSES]]
     if not lines:
         return Tabled(None, "No record lists missed objects.")
     frame = pd.DataFrame(lines, dtype=object)
@@ -161,7 +161,7 @@ def _distinct(records: Sequence[Record], *keys: str) -> str:
     return " or ".join(f"{value:g}" for value in sorted(values) if not math.isnan(value)) or "–"
 
 
-def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
+def _note(settings: Sequence[Contender], precision: str, iou: str) -> str:
     text = (
         f"A detection matches an object at an IoU of at least {iou}. The log-average is the "
         "geometric mean of the miss rate at nine numbers of false positives per image (FPPI) from "
@@ -170,11 +170,11 @@ def _note(found: Sequence[Contender], precision: str, iou: str) -> str:
         "none. ECE is the expected calibration error of the scores. Lower is better for ↓, higher "
         "for ↑."
     )
-    if any(one.planned > 1 for one in found):
+    if any(setting.planned > 1 for setting in settings):
         text += (
             " Values are mean ± sample standard deviation over the seeds; no difference is tested."
         )
-    if any(one.diverged for one in found):
+    if any(setting.diverged for setting in settings):
         text += " A diverged run counts as a detector without detections and has no ECE."
     return text
 
@@ -184,13 +184,13 @@ def _misses(record: Record) -> list[dict[str, Any]]:
     return [miss for miss in misses if isinstance(miss, dict)] if isinstance(misses, list) else []
 
 
-def _line(one: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _line(setting: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The texts of a missed object; ``misses``: its entry in the record of each seed."""
     first = misses[0]
     box = first.get("bbox")
     numbers = box if isinstance(box, list) else []
     return {
-        "setting": one.name,
+        "setting": setting.name,
         "image": str(first.get("file_name") or first.get("image_id") or ""),
         "category": str(first.get("category") or ""),
         "box": ", ".join(f"{x:.1f}" for x in numbers if isinstance(x, int | float)),
@@ -198,7 +198,7 @@ def _line(one: Contender, misses: Sequence[dict[str, Any]]) -> dict[str, str]:
         "best_score": _text(max(_finite(miss, "best_score") for miss in misses), ".2f"),
         "best_iou": _text(max(_finite(miss, "best_iou") for miss in misses), ".2f"),
         "seeds_missed": str(len(misses)),
-        "seeds_planned": str(one.planned),
+        "seeds_planned": str(setting.planned),
     }
 
 

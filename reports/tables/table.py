@@ -4,7 +4,7 @@ The renderings only arrange and escape the texts, so they agree to the digit.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ OURS, PUBLISHED = "ours", "published"
 VERDICT_RANK, SEEDS_RANK, PART_RANK, INTERVAL_RANK = 1, 2, 7, 8
 """Ranks of columns that several tables have."""
 
-SMALL = 6
+MAX_SMALL_COLUMNS = 6
 """A table with at most this number of columns does not fill the page."""
 
 _HtmlStyler = Styler.from_custom_template(str(Path(__file__).parent), html_table="table.html.tpl")
@@ -77,8 +77,8 @@ class TableCell:
         """A number as text; "" if the cell has none."""
         if self.sort is not None:
             return f"{self.sort:.15g}"
-        found = _LEADING_NUMBER.match(self.text)
-        return f"{float(found.group().replace('−', '-')):.15g}" if found else ""
+        match = _LEADING_NUMBER.match(self.text)
+        return f"{float(match.group().replace('−', '-')):.15g}" if match else ""
 
 
 @dataclass(frozen=True)
@@ -133,33 +133,32 @@ class Table:
         return len(self.columns[0].values)
 
     @cached_property
-    def _at_once(self) -> set[int]:
-        """The places of the columns that the page shows at once."""
-        shown: set[int] = set()
+    def _numbers_of_main(self) -> set[int]:
+        """The numbers of the columns in ``main``: whole ranks, low ones first, while they fit."""
+        numbers: set[int] = set()
         for rank in sorted({column.rank for column in self.columns}):
-            places = {place for place, column in enumerate(self.columns) if column.rank == rank}
-            if rank and len(shown) + len(places) > MAX_COLUMNS:
+            of_rank = {number for number, column in enumerate(self.columns) if column.rank == rank}
+            if rank and len(numbers) + len(of_rank) > MAX_COLUMNS:
                 break
-            shown |= places
-        return shown
+            numbers |= of_rank
+        return numbers
 
     @property
     def main(self) -> "Table":
         """The columns that the page shows at once: at most ``MAX_COLUMNS`` if ranks allow it."""
-        at_once = (c for place, c in enumerate(self.columns) if place in self._at_once)
-        return replace(self, columns=list(at_once))
+        return replace(self, columns=[self.columns[n] for n in sorted(self._numbers_of_main)])
 
     @property
     def details(self) -> "Table | None":
         """The row's labels and the columns that ``main`` leaves out; None if there are none."""
-        if len(self._at_once) == len(self.columns):
+        if len(self._numbers_of_main) == len(self.columns):
             return None
         return replace(
             self,
             columns=[
                 column
-                for place, column in enumerate(self.columns)
-                if column.kind == AXIS or place not in self._at_once
+                for number, column in enumerate(self.columns)
+                if column.kind == AXIS or number not in self._numbers_of_main
             ],
         )
 
@@ -174,7 +173,7 @@ class Table:
         self._format_headers(styler, self.columns, markupsafe.escape)
         styler.set_caption(str(caption))
         html = styler.to_html(exclude_styles=True, kinds=[column.kind for column in self.columns])
-        if len(self.columns) <= SMALL:
+        if len(self.columns) <= MAX_SMALL_COLUMNS:
             html = html.replace("<table>", '<table class="small">', 1)
         # The templates leave a blank line for each of their own.
         return Markup("\n".join(line for line in html.split("\n") if line.strip()))
@@ -221,7 +220,7 @@ class Table:
         )
         if _is_grouped(columns):
             text = latex.with_cmidrules(text, [column.group for column in columns])
-        quoted = latex_values.values(
+        macros = latex_values.values(
             label.rpartition(":")[2],
             [(c.header, [cell.text for cell in c.cells]) for c in columns if c.kind == AXIS],
             [
@@ -230,7 +229,7 @@ class Table:
                 if c.kind == NUMBER
             ],
         )
-        return "\n".join([f"% needs {latex.PREAMBLE}", *quoted, latex.fitted(text)])
+        return "\n".join([f"% needs {latex.PREAMBLE}", *macros, latex.fitted(text)])
 
     def to_csv(self) -> str:
         """``texts``; nothing in it is a formula to a spreadsheet."""
@@ -249,7 +248,7 @@ class Table:
         return zip(*(column.cells for column in columns), strict=True)
 
     def _frame(self, columns: Sequence[Column]) -> pd.DataFrame:
-        """The cells, under the columns' numbers: their names need not be different."""
+        """The cells; each column is known by its number, since several can have one name."""
         numbers = range(len(columns))
         groups = [column.group for column in columns]
         index = pd.MultiIndex.from_arrays([groups, numbers]) if _is_grouped(columns) else numbers
@@ -258,11 +257,15 @@ class Table:
         return frame
 
     @staticmethod
-    def _format_headers(styler: Styler, columns: Sequence[Column], escape) -> None:
-        levels = [escape, lambda number: escape(columns[number].header)]
-        if not _is_grouped(columns):
-            del levels[0]
-        for level, formatter in enumerate(levels):
+    def _format_headers(
+        styler: Styler, columns: Sequence[Column], escape: Callable[[str], str]
+    ) -> None:
+        """Let the columns of :meth:`_frame` show the headers of these columns, escaped."""
+
+        def header(number: int) -> str:
+            return escape(columns[number].header)
+
+        for level, formatter in enumerate([escape, header] if _is_grouped(columns) else [header]):
             styler.format_index(formatter, axis="columns", level=level)
 
 

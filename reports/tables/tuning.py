@@ -25,22 +25,22 @@ GROUP = MAIN_METRIC
 
 def choices(results: Results) -> Tabled:
     """The best settings of each tuned loss, in the order of the table that uses them."""
-    found = tuned(results)
-    if not found:
+    tuned_rows = tuned(results)
+    if not tuned_rows:
         return Tabled(None, "")
     lines = [
-        (one, place, candidate)
-        for one in found
-        if one.choice
-        for place, candidate in enumerate(one.choice.ranked[:MAX_PLACES], start=1)
+        (row, place, candidate)
+        for row in tuned_rows
+        if row.choice
+        for place, candidate in enumerate(row.choice.ranked[:MAX_PLACES], start=1)
     ]
-    note = words.note(results, found)
+    note = words.note(results, tuned_rows)
     if not lines:
         return Tabled(None, note)
     columns = [
-        Column("", "loss", AXIS, [one.name for one, _, _ in lines]),
-        Column("", "place", NUMBER, [_place(one, place) for one, place, _ in lines]),
-        Column("", "setting", TEXT, [_setting(one, candidate) for one, _, candidate in lines]),
+        Column("", "loss", AXIS, [row.name for row, _, _ in lines]),
+        Column("", "place", NUMBER, [_place(row, place) for row, place, _ in lines]),
+        Column("", "setting", TEXT, [_setting(row, candidate) for row, _, candidate in lines]),
         *(
             Column(GROUP, header, NUMBER, [one_decimal(getattr(c, half)) for _, _, c in lines])
             for header, half in (("selection half", "selection"),
@@ -50,27 +50,27 @@ def choices(results: Results) -> Tabled:
             GROUP,
             f"gap [{CI}]",
             NUMBER,
-            [_gap(one.gap if place == 1 else None, candidate) for one, place, candidate in lines],
+            [_gap(row.gap if place == 1 else None, candidate) for row, place, candidate in lines],
         ),
     ]  # fmt: skip
     if any(candidate.diverged for _, _, candidate in lines):
         texts = [
-            f"{c.diverged} of {len(one.choice.seeds)}" if one.choice else "" for one, _, c in lines
+            f"{c.diverged} of {len(row.choice.seeds)}" if row.choice else "" for row, _, c in lines
         ]
         columns.append(Column("", "diverged", NUMBER, texts))
     return Tabled(Table(columns), note)
 
 
-def _place(one: Tuned, place: int) -> TableCell:
+def _place(row: Tuned, place: int) -> TableCell:
     """``1 of 9``; bold for the chosen setting."""
-    number = len(one.choice.ranked) if one.choice else 0
-    chosen = place == 1 and one.choice is not None and one.choice.best is not None
+    number = len(row.choice.ranked) if row.choice else 0
+    chosen = place == 1 and row.choice is not None and row.choice.best is not None
     text = f"{place} of {number}"
     return TableCell(text, BOLD, sort=place) if chosen else TableCell(text, sort=place)
 
 
-def _setting(one: Tuned, candidate: Candidate) -> str:
-    known = {row.setting.id: row.setting for row in one.grid.rows}
+def _setting(tuned_row: Tuned, candidate: Candidate) -> str:
+    known = {row.setting.id: row.setting for row in tuned_row.grid.rows}
     setting = known.get(candidate.setting)
     return setting_text(setting.as_dict()) if setting else candidate.setting
 

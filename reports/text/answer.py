@@ -17,7 +17,7 @@ from reports.results.labels import (
     text_of,
 )
 from reports.results.load import Results
-from reports.results.provenance import dataset_card, dataset_name
+from reports.results.provenance import dataset_facts, dataset_name
 from reports.results.question import Question, loss_of, question
 from reports.statistics import best
 from reports.statistics.comparisons import (
@@ -32,7 +32,7 @@ from reports.statistics.comparisons import (
     compare,
 )
 from reports.statistics.equivalence import smallest_permutation_p
-from reports.statistics.floor import floor
+from reports.statistics.learning_floor import highest_unlearnt_ap
 from reports.text.not_learnt import not_learnt
 from reports.text.sentences import (
     MODEL,
@@ -58,7 +58,7 @@ class Compared:
 
     name: str
     short: str
-    found: Comparison
+    comparison: Comparison
     runs: pd.DataFrame
 
 
@@ -96,21 +96,21 @@ def answer(results: Results) -> Answer:
     grid = asked.grid
     lines = compared(results, grid)
     first, reference = lines[asked.candidate], lines[asked.reference]
-    tests = sum(line.found.tested for line in lines)
+    tests = sum(line.comparison.tested for line in lines)
     basis = _basis(results, asked, lines, tests)
     margin = results.study.equivalence_margin
-    taught = floor([line.found for line in lines], margin)
+    taught = highest_unlearnt_ap([line.comparison for line in lines], margin)
     if taught is not None:
         facts = not_learnt(results, grid, [line.name for line in lines], taught)
         return Answer(facts[0], tuple(facts[1:]), basis, NOT_LEARNT, asked, lines)
     others = [line for line in lines if line is not first and line is not reference]
-    tested = [_other(line, reference.short, margin) for line in others if line.found.tested]
-    not_tested = untested([line.name for line in others], [line.found for line in others])
+    tested = [_other(line, reference.short, margin) for line in others if line.comparison.tested]
+    not_tested = untested([line.name for line in others], [line.comparison for line in others])
     return Answer(
         verdict=_verdict(first, reference, dataset_name(results), tests, margin),
         others=(*tested, not_tested) if not_tested else tuple(tested),
         basis=basis,
-        outcome=_outcome(first.found),
+        outcome=_outcome(first.comparison),
         asked=asked,
         rows=lines,
     )
@@ -119,8 +119,8 @@ def answer(results: Results) -> Answer:
 def compared(results: Results, grid: Grid) -> tuple[Compared, ...]:
     """The rows of a table with their comparisons."""
     return tuple(
-        Compared(row_name(row, results.study.schedule), _short_name(row), found, runs)
-        for row, found, (_, runs) in zip(
+        Compared(row_name(row, results.study.schedule), _short_name(row), comparison, runs)
+        for row, comparison, (_, runs) in zip(
             grid.rows,
             compare(results, grid),
             results.of_grid(grid).groupby("row", sort=True),
@@ -133,14 +133,14 @@ def judged_on(results: Results, grid: Grid) -> int:
     """The number of validation images that judge the rows of a table; 0 if it is unknown."""
     if grid.is_tuned:
         return images_of_half(results, grid)
-    images = [count for split, count, _ in dataset_card(results)["splits"] if split == "val"]
+    images = [count for split, count, _ in dataset_facts(results)["splits"] if split == "val"]
     return int(images[0] or 0) if images else 0
 
 
-def _outcome(found: Comparison) -> str:
-    if found.tested:
-        return found.verdict
-    return NO_RESULT if math.isnan(found.difference) else UNTESTED
+def _outcome(comparison: Comparison) -> str:
+    if comparison.tested:
+        return comparison.verdict
+    return NO_RESULT if math.isnan(comparison.difference) else UNTESTED
 
 
 def row_name(row: Row, schedule: float) -> str:
@@ -151,55 +151,57 @@ def row_name(row: Row, schedule: float) -> str:
 
 def _relation(line: Compared, theirs: str, margin: float) -> str:
     """The result of the tests of a row against the reference row."""
-    found = line.found
-    if found.verdict == UNDECIDED:
+    comparison = line.comparison
+    if comparison.verdict == UNDECIDED:
         return f"It is undecided whether {line.name} is better than {theirs}"
-    if found.verdict == EQUIVALENT:
+    if comparison.verdict == EQUIVALENT:
         return f"{line.name} is equivalent to {theirs} within {margin_text(margin)}"
-    return f"{line.name} is significantly {found.verdict} than {theirs}"
+    return f"{line.name} is significantly {comparison.verdict} than {theirs}"
 
 
-def _addition(found: Comparison, margin: float) -> str:
+def _addition(comparison: Comparison, margin: float) -> str:
     """The seeds that decide an undecided row, or that a significant difference is small."""
-    if found.survives and found.within_margin:
+    if comparison.survives and comparison.within_margin:
         return (
             f"The difference is significantly smaller than {margin:g} {MAIN_METRIC} (two one-sided "
-            f"tests: {p_text(found.p_equivalence)} in a {MODEL})."
+            f"tests: {p_text(comparison.p_equivalence)} in a {MODEL})."
         )
-    return needed_text(found.needed, margin)
+    return needed_text(comparison.needed, margin)
 
 
 def _other(line: Compared, theirs: str, margin: float) -> str:
-    text = f"{_relation(line, theirs, margin)}: {difference_text(line.found)}."
-    return f"{text} {_addition(line.found, margin)}".strip()
+    text = f"{_relation(line, theirs, margin)}: {difference_text(line.comparison)}."
+    return f"{text} {_addition(line.comparison, margin)}".strip()
 
 
 def _verdict(ours: Compared, theirs: Compared, dataset: str, tests: int, margin: float) -> str:
     """The result for one row against the reference row; ``tests``: the number of tested rows."""
-    found = ours.found
+    comparison = ours.comparison
     values = (
-        f"{one_decimal(found.mean)} against {one_decimal(theirs.found.mean)} {MAIN_METRIC}, "
-        f"a difference of {difference_text(found)}"
+        f"{one_decimal(comparison.mean)} against {one_decimal(theirs.comparison.mean)} "
+        f"{MAIN_METRIC}, "
+        f"a difference of {difference_text(comparison)}"
     )
-    if not found.tested:
+    if not comparison.tested:
         text = (
             f"It is undecided whether {ours.name} is better than {theirs.name} on {dataset}: "
             f"{_reason(ours, theirs, values)}"
         )
-        return f"{text} {needed_text(found.needed, margin)}".strip()
+        return f"{text} {needed_text(comparison.needed, margin)}".strip()
     sentences = [f"{_relation(ours, theirs.name, margin)} on {dataset}: {values}."]
-    if found.verdict == UNDECIDED and not found.difference_low <= 0 <= found.difference_high:
+    low, high = comparison.difference_low, comparison.difference_high
+    if comparison.verdict == UNDECIDED and not low <= 0 <= high:
         sentences.append(
             "The interval of this single comparison excludes 0, but the difference is not "
             f"significant after Holm's correction for {counted(tests, 'tested row')}."
         )
-    sentences.append(_addition(found, margin))
+    sentences.append(_addition(comparison, margin))
     return " ".join(filter(None, sentences))
 
 
 def _reason(ours: Compared, theirs: Compared, values: str) -> str:
     """Why a row is not tested against the reference row."""
-    why = ours.found.why_not
+    why = ours.comparison.why_not
     blamed = theirs if why.endswith(OF_REFERENCE) else ours
     name, runs = blamed.short, blamed.runs
     status = states.row_text(runs)
@@ -213,8 +215,8 @@ def _reason(ours: Compared, theirs: Compared, values: str) -> str:
             f"{MAIN_METRIC} 0.0. The result is {values}."
         )
     if why.startswith(ONE_SEED):
-        who = "each loss" if ours.found.seeds == theirs.found.seeds else name
-        excluded = ours.found.difference_over == IMAGES_ONLY
+        who = "each loss" if ours.comparison.seeds == theirs.comparison.seeds else name
+        excluded = ours.comparison.difference_over == IMAGES_ONLY
         return (
             f"{who} has one seed{f' ({status})' if status else ''}, so the spread between seeds "
             f"is unknown. The result is {values}"
@@ -230,7 +232,7 @@ def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: 
     images = judged_on(results, grid)
     text = "Each value comes from one seed"
     if planned > 1:
-        incomplete = any(line.found.seeds < planned for line in lines)
+        incomplete = any(line.comparison.seeds < planned for line in lines)
         which = "the finished runs of " if incomplete else ""
         text = f"Each value is a mean over {which}{counted(planned, 'seed')}"
     sentences = [text + (f", on {images} validation images." if images else ".")]
@@ -243,7 +245,7 @@ def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: 
         )
     if grid.is_tuned:
         return " ".join([*sentences, fairness(results, grid)])
-    tried = {one.loss: one.tried for one in best.best_of_losses(results)}
+    tried = {setting.loss: setting.tried for setting in best.best_of_losses(results)}
     rows = (asked.candidate or 0, asked.reference)
     losses = [loss_of(results.study, grid.rows[row]) for row in rows]
     counts = [
@@ -262,9 +264,9 @@ def _basis(results: Results, asked: Question, lines: Sequence[Compared], tests: 
 def _without_model(lines: Sequence[Compared], reference: Compared) -> str:
     """The smallest p-value that the numbers of seeds allow without a model of their spread."""
     smallest = max(
-        smallest_permutation_p(line.found.seeds, reference.found.seeds)
+        smallest_permutation_p(line.comparison.seeds, reference.comparison.seeds)
         for line in lines
-        if line.found.tested
+        if line.comparison.tested
     )
     bound = f"p = {smallest:.3f}" if smallest >= 0.001 else f"p = {smallest:.1g}"
     return (

@@ -61,7 +61,7 @@ def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
         for rank in divergence.get("ranks") or ()
         for image in rank.get("images") or ()
     ]
-    found = [
+    pairs = [
         ("First bad iteration", divergence.get("iteration")),
         ("Bad values", "; ".join(divergence.get("bad") or ())),
         ("Non-finite gradients", _parameters(divergence.get("bad_gradients"))),
@@ -70,7 +70,7 @@ def _evidence(divergence: Any, folder: str) -> list[tuple[str, str]]:
         ("Replay command", divergence.get("replay")),
         ("OUTPUT_DIR in this command", folder if divergence.get("replay") else ""),
     ]
-    return [(name, str(text)) for name, text in found if text not in (None, "")]
+    return [(name, str(text)) for name, text in pairs if text not in (None, "")]
 
 
 def _parameters(about: dict[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from ablations.study.grid import Grid
 from ablations.study.study import schedule_name
 from reports.results.labels import MAIN_METRIC, one_decimal
-from reports.results.load import Results, published
+from reports.results.load import Results, published_metrics
 from reports.results.rows import row_label
 from reports.statistics.comparisons import (
     BETTER,
@@ -52,42 +52,44 @@ class _Shown:
 
     @property
     def tested(self) -> list[int]:
-        return [number for number, one in enumerate(self.ours) if one.tested]
+        return [number for number, comparison in enumerate(self.ours) if comparison.tested]
 
     def exceeds_noise(self, number: int) -> bool:
         """Whether a row's effect is significant or, without a test, larger than the noise."""
-        one, reference = self.ours[number], self.grid.reference_of(number)
-        if one.tested or self.floor is None or reference is None:
-            return one.survives
+        row, reference = self.ours[number], self.grid.reference_of(number)
+        if row.tested or self.floor is None or reference is None:
+            return row.survives
         theirs = self.ours[reference].seeds
-        return abs(one.difference) > least_difference(self.floor.spread, one.seeds, theirs)
+        return abs(row.difference) > least_difference(self.floor.spread, row.seeds, theirs)
 
 
-def finding(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
+def finding(results: Results, grid: Grid, comparisons: Sequence[Comparison]) -> str:
     """What a table shows against the published table: order, effect, departures, certainty.
 
     Args:
         results: the study with its records.
         grid: the table.
-        found: its rows, from :func:`~reports.statistics.comparisons.compare`.
+        comparisons: its rows, from :func:`~reports.statistics.comparisons.compare`.
     """
     shown = _Shown(
         grid=grid,
         labels=[row_label(row, grid.columns) for row in grid.rows],
-        ours=found,
-        theirs=published(grid)[MAIN_METRIC].to_numpy(float),
+        ours=comparisons,
+        theirs=published_metrics(grid)[MAIN_METRIC].to_numpy(float),
         floor=noise_floor(results, grid),
     )
-    known = [number for number, one in enumerate(found) if math.isfinite(one.mean)]
+    known = [number for number, row in enumerate(comparisons) if math.isfinite(row.mean)]
     if not known:
         return "No row of this table has a value yet."
     best = (
-        _best_by_schedule(results, grid, found) if SCHEDULE in grid.columns else _best(shown, known)
+        _best_by_schedule(results, grid, comparisons)
+        if SCHEDULE in grid.columns
+        else _best(shown, known)
     )
     parts = [_order(shown), best, _departures(shown)]
     text = " ".join(f"{part}." for part in parts if part)
-    some = f"{len(known)} of {counted(len(found), 'row')} have a value. " if len(known) < len(
-        found) else ""  # fmt: skip
+    some = f"{len(known)} of {counted(len(comparisons), 'row')} have a value. " if len(known) < len(
+        comparisons) else ""  # fmt: skip
     return f"{some}{text} {_certainty(shown)}"
 
 
@@ -95,15 +97,18 @@ def _order(shown: _Shown) -> str:
     """The order of the rows against the published order; "" if nothing is published."""
     if np.isnan(shown.theirs).all():
         return ""
-    found: Agreement = kendall([one.mean for one in shown.ours], shown.theirs.tolist())
-    if found.tau is None or found.p_value is None:
-        return f"The order cannot be compared with the published one, since {found.undefined}"
+    agreement: Agreement = kendall([row.mean for row in shown.ours], shown.theirs.tolist())
+    if agreement.tau is None or agreement.p_value is None:
+        return f"The order cannot be compared with the published one, since {agreement.undefined}"
     rows = (
-        f"Kendall's τ-b = {signed(found.tau)}, {p_text(found.p_value)}, {counted(found.n, 'row')}"
+        f"Kendall's τ-b = {signed(agreement.tau)}, {p_text(agreement.p_value)}, "
+        f"{counted(agreement.n, 'row')}"
     )
-    if found.p_value >= SIGNIFICANCE:
+    if agreement.p_value >= SIGNIFICANCE:
         return f"The agreement with the published order is not significant ({rows})"
-    relation = "agrees significantly with" if found.tau > 0 else "is significantly the reverse of"
+    relation = (
+        "agrees significantly with" if agreement.tau > 0 else "is significantly the reverse of"
+    )
     return f"The order of the rows {relation} the published one ({rows})"
 
 
@@ -121,14 +126,14 @@ def _best(shown: _Shown, known: Sequence[int]) -> str:
     return f"{text}. The best published row is {shown.labels[theirs]} with {effect}"
 
 
-def _best_by_schedule(results: Results, grid: Grid, found: Sequence[Comparison]) -> str:
+def _best_by_schedule(results: Results, grid: Grid, comparisons: Sequence[Comparison]) -> str:
     """The best row at each schedule: AP after trainings of different length is not compared."""
     columns = tuple(column for column in grid.columns if column != SCHEDULE)
     best: dict[str, tuple[float, str]] = {}
-    for row, one in zip(grid.rows, found, strict=True):
+    for row, comparison in zip(grid.rows, comparisons, strict=True):
         at = schedule_name(schedule_of(results, row.values))
-        if one.mean > best.get(at, (-math.inf, ""))[0]:
-            best[at] = one.mean, row_label(row, columns)
+        if comparison.mean > best.get(at, (-math.inf, ""))[0]:
+            best[at] = comparison.mean, row_label(row, columns)
     at_best: dict[str, list[str]] = {}
     for at, (_, label) in best.items():
         at_best.setdefault(label, []).append(at)
@@ -138,13 +143,13 @@ def _best_by_schedule(results: Results, grid: Grid, found: Sequence[Comparison])
 
 def _value(shown: _Shown, number: int) -> str:
     """The effect of a row with its interval; the AP of the reference row, or without one."""
-    one = shown.ours[number]
-    if one.is_reference or math.isnan(one.difference):
-        own = f"{one_decimal(one.mean)} {MAIN_METRIC}"
-        return f"{own}, the reference row" if one.is_reference else own
-    text = f"{difference_number(one.difference)} {MAIN_METRIC}"
-    if one.tested:
-        low, high = map(difference_number, (one.difference_low, one.difference_high))
+    row = shown.ours[number]
+    if row.is_reference or math.isnan(row.difference):
+        value = f"{one_decimal(row.mean)} {MAIN_METRIC}"
+        return f"{value}, the reference row" if row.is_reference else value
+    text = f"{difference_number(row.difference)} {MAIN_METRIC}"
+    if row.tested:
+        low, high = map(difference_number, (row.difference_low, row.difference_high))
         text += f" ({CI} {low} to {high})"
     return f"{text} against {shown.labels[shown.grid.reference_of(number) or 0]}"
 
@@ -161,8 +166,8 @@ def _departures(shown: _Shown) -> str:
     theirs = shown.published_effects
     compared = [
         number
-        for number, one in enumerate(shown.ours)
-        if not one.is_reference and math.isfinite(one.difference) and math.isfinite(theirs[number])
+        for number, row in enumerate(shown.ours)
+        if not row.is_reference and math.isfinite(row.difference) and math.isfinite(theirs[number])
     ]
     if not compared:
         return ""
@@ -224,8 +229,8 @@ def _certainty(shown: _Shown) -> str:
         )
     effects = [
         number
-        for number, one in enumerate(shown.ours)
-        if not one.is_reference and math.isfinite(one.difference)
+        for number, row in enumerate(shown.ours)
+        if not row.is_reference and math.isfinite(row.difference)
     ]
     if shown.floor is None:
         return "Certainty: none of this is tested, and the noise of seeds is unknown."

@@ -11,7 +11,7 @@ from reports.results.labels import MAIN_METRIC, METRICS, one_decimal
 from reports.results.load import Results, part
 from reports.results.provenance import dataset_name, images_per_batch, training_images
 from reports.statistics.contenders import number_at
-from reports.statistics.floor import FLOOR_AP
+from reports.statistics.learning_floor import LEARNING_FLOOR_AP
 from reports.text.sentences import listed
 
 EPOCHS_1X = 12.0
@@ -39,7 +39,7 @@ def not_learnt(results: Results, grid: Grid, names: Sequence[str], highest: floa
     verdict = (
         f"No row of table {grid.label} has learnt {dataset_name(results)}, so the losses cannot be "
         f"compared: the rows have {one_decimal(means[MAIN_METRIC].min())} to "
-        f"{one_decimal(highest)} {MAIN_METRIC}, below {FLOOR_AP:g}, and none differs "
+        f"{one_decimal(highest)} {MAIN_METRIC}, below {LEARNING_FLOOR_AP:g}, and none differs "
         f"significantly by {results.study.equivalence_margin:g} {MAIN_METRIC}."
     )
     learnt = [f"{one_decimal(highest)} {MAIN_METRIC}"]

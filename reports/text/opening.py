@@ -82,39 +82,40 @@ class Verdict:
     data: str = ""
 
 
-def question_text(results: Results, found: Answer) -> str:
+def question_text(results: Results, answer: Answer) -> str:
     """The question and its answer; the study's title if it compares no losses."""
-    asked = found.asked
-    if asked is None or found.outcome == NO_QUESTION:
+    asked = answer.asked
+    if asked is None or answer.outcome == NO_QUESTION:
         return title(results)
     ours, theirs = (
         _long_name(results, asked, number) for number in (asked.candidate, asked.reference)
     )
-    return f"Does {ours} improve on {theirs} in a RetinaNet? {_answer(results, found)}"
+    return f"Does {ours} improve on {theirs} in a RetinaNet? {_answer(results, answer)}"
 
 
-def verdict(results: Results, found: Answer) -> Verdict | None:
+def verdict(results: Results, answer: Answer) -> Verdict | None:
     """The numbers of the answer; None if the study compares no losses."""
-    asked = found.asked
+    asked = answer.asked
     if asked is None or asked.candidate is None:
         return None
-    ours, theirs = found.rows[asked.candidate], found.rows[asked.reference]
+    ours, theirs = answer.rows[asked.candidate], answer.rows[asked.reference]
     pair = f"{ours.short} against {theirs.short}"
-    means = [one_decimal(row.found.mean) for row in (ours, theirs)]
+    means = [one_decimal(row.comparison.mean) for row in (ours, theirs)]
     values = f"{means[0]} against {means[1]} {MAIN_METRIC}" if all(means) else ""
     data = _data(results, asked, ours, theirs)
-    if found.outcome in (NOT_LEARNT, NO_RESULT):
-        return Verdict(pair, found.outcome, data=data, values=values)
-    one, interval = ours.found, ""
-    if not math.isnan(one.difference_low):
-        low, high = map(difference_number, (one.difference_low, one.difference_high))
-        covers = "" if one.difference_over == SEEDS_AND_IMAGES else f", {one.difference_over}"
+    if answer.outcome in (NOT_LEARNT, NO_RESULT):
+        return Verdict(pair, answer.outcome, data=data, values=values)
+    comparison, interval = ours.comparison, ""
+    if not math.isnan(comparison.difference_low):
+        low, high = map(difference_number, (comparison.difference_low, comparison.difference_high))
+        is_over_both = comparison.difference_over == SEEDS_AND_IMAGES
+        covers = "" if is_over_both else f", {comparison.difference_over}"
         interval = f"{CI} {low} to {high}{covers}"
     return Verdict(
         pair,
-        f"{difference_number(one.difference)} {MAIN_METRIC}",
+        f"{difference_number(comparison.difference)} {MAIN_METRIC}",
         interval,
-        _result(found.outcome, ours, theirs, results.study.equivalence_margin),
+        _result(answer.outcome, ours, theirs, results.study.equivalence_margin),
         values,
         data,
     )
@@ -151,10 +152,10 @@ def terms(results: Results, asked: Question | None, losses: Sequence[str]) -> st
 
 def _unit_of_schedules(results: Results) -> list[str]:
     """The meaning of 1x; nothing before a run has ended."""
-    found = provenance.epochs_at_1x(results, results.records_of(results.frame))
-    if found is None:
+    length = provenance.epochs_at_1x(results, results.records_of(results.frame))
+    if length is None:
         return []
-    epochs, images = found
+    epochs, images = length
     if round(epochs) == EPOCHS_1X:
         return [f"1x: the {EPOCHS_1X:g} epochs of the focal loss paper."]
     return [f"1x: {epochs:.3g} epochs of the {images}."]
@@ -206,10 +207,10 @@ def noise_text(floor: NoiseFloor | None) -> str:
     )
 
 
-def _answer(results: Results, found: Answer) -> str:
-    if found.outcome == NO_RESULT and results.status.is_complete:
+def _answer(results: Results, answer: Answer) -> str:
+    if answer.outcome == NO_RESULT and results.status.is_complete:
         return "No result."
-    return _ANSWERS[found.outcome]
+    return _ANSWERS[answer.outcome]
 
 
 def _long_name(results: Results, asked: Question, number: int | None) -> str:
@@ -225,21 +226,23 @@ def _long_name(results: Results, asked: Question, number: int | None) -> str:
 
 
 def _result(outcome: str, ours: Compared, theirs: Compared, margin: float) -> str:
-    found, name = ours.found, theirs.short
+    comparison, name = ours.comparison, theirs.short
     if outcome in (BETTER, WORSE):
-        return f"significantly {outcome} than {name}, {p_text(found.p_holm)}"
+        return f"significantly {outcome} than {name}, {p_text(comparison.p_holm)}"
     if outcome == EQUIVALENT:
-        return f"equivalent to {name} within {margin_text(margin)}, {p_text(found.p_equivalence)}"
+        return (
+            f"equivalent to {name} within {margin_text(margin)}, {p_text(comparison.p_equivalence)}"
+        )
     if outcome == UNTESTED:
-        return f"not tested: {found.why_not}"
-    seeds = found.needed.seeds if found.needed else None
+        return f"not tested: {comparison.why_not}"
+    seeds = comparison.needed.seeds if comparison.needed else None
     more = f"; {counted(seeds, 'seed')} per row would decide" if seeds else ""
-    return f"undecided, {p_text(found.p_holm)}{more}"
+    return f"undecided, {p_text(comparison.p_holm)}{more}"
 
 
 def _data(results: Results, asked: Question, ours: Compared, theirs: Compared) -> str:
     """For example ``5 seeds × 500 images``."""
-    numbers = sorted({row.found.seeds for row in (ours, theirs)})
+    numbers = sorted({row.comparison.seeds for row in (ours, theirs)})
     seeds = counted(numbers[0], "seed")
     if len(numbers) > 1:
         seeds = f"{numbers[0]} and {counted(numbers[1], 'seed')}"

@@ -141,9 +141,9 @@ def p_text(p_value: float) -> str:
 def orders(agreements: dict[str, Agreement]) -> str:
     """Kendall's tau-b of every table (name -> agreement) that has one; "" if none has."""
     known = [
-        f"{signed(found.tau)} in table {name}"
-        for name, found in agreements.items()
-        if found.tau is not None
+        f"{signed(agreement.tau)} in table {name}"
+        for name, agreement in agreements.items()
+        if agreement.tau is not None
     ]
     if not known:
         return ""

@@ -25,7 +25,7 @@ def fairness(results: Results, grid: Grid) -> str:
         return ""
     names = {row.tune for row in grid.rows if row.tune}
     # A study refuses tuning grids of unequal size in one table.
-    size = next(len(settings_of(one)) for one in results.study.tuning if one.name in names)
+    size = next(len(settings_of(other)) for other in results.study.tuning if other.name in names)
     number = counted(size, "setting")
     images = images_of_half(results, grid)
     return (
@@ -44,12 +44,12 @@ def images_of_half(results: Results, grid: Grid) -> int:
     return 0
 
 
-def alarm(found: Sequence[Tuned]) -> str:
+def alarm(rows: Sequence[Tuned]) -> str:
     """A warning for each loss whose gap is too large to be due to chance; "" if there is none."""
     texts = [
-        f"{one.name} {difference_number(one.gap.value)} {MAIN_METRIC} ({p_text(one.gap.p_holm)})"
-        for one in found
-        if one.gap and one.gap.alarm
+        f"{row.name} {difference_number(row.gap.value)} {MAIN_METRIC} ({p_text(row.gap.p_holm)})"
+        for row in rows
+        if row.gap and row.gap.alarm
     ]
     if not texts:
         return ""
@@ -61,27 +61,27 @@ def alarm(found: Sequence[Tuned]) -> str:
     )
 
 
-def note(results: Results, found: Sequence[Tuned]) -> str:
+def note(results: Results, rows: Sequence[Tuned]) -> str:
     """What the table of choices shows, and what is still missing."""
     sentences = [
         f"{MAIN_METRIC} of each loss's best settings on the selection half of the validation "
         f"images and on the reporting half (selection seed {results.study.selection_seed}), "
-        f"with {_seeds(found)}. A run that diverged counts as 0.0.",
+        f"with {_seeds(rows)}. A run that diverged counts as 0.0.",
         f"The gap is {MAIN_METRIC} on the selection half minus that on the reporting half; "
         "its interval covers the variation in images. A gap is marked if it is too large to be due "
         f"to chance (p < {SIGNIFICANCE:g} after Holm's correction over the losses).",
     ]
-    if waiting := [one.name for one in found if one.choice is None]:
+    if waiting := [row.name for row in rows if row.choice is None]:
         sentences.append(f"{CHOSEN_LATER.capitalize()}: {listed(waiting)}.")
-    if none := [one.name for one in found if one.choice and one.choice.best is None]:
+    if none := [row.name for row in rows if row.choice and row.choice.best is None]:
         sentences.append(f"No setting, since every run diverged: {listed(none)}.")
-    for one in found:
-        if one.choice and one.choice.stale:
-            changed = " and ".join(one.choice.stale)
-            sentences.append(f"The choice for {one.name} is stale: {changed} changed.")
+    for row in rows:
+        if row.choice and row.choice.stale:
+            changed = " and ".join(row.choice.stale)
+            sentences.append(f"The choice for {row.name} is stale: {changed} changed.")
     return " ".join(sentences)
 
 
-def _seeds(found: Sequence[Tuned]) -> str:
-    numbers = sorted({len(one.choice.seeds) for one in found if one.choice})
+def _seeds(rows: Sequence[Tuned]) -> str:
+    numbers = sorted({len(row.choice.seeds) for row in rows if row.choice})
     return " or ".join(counted(number, "seed") for number in numbers) or "no seed"

@@ -8,8 +8,8 @@ from matplotlib.text import Text
 
 from reports.plots import drawing
 
-LEAST_POINTS = 9
-"""Of any font."""
+MIN_FONT_SIZE = 9
+"""The size of the smallest text, in points."""
 
 
 def texts_of(figure: Figure) -> list[Text]:
@@ -43,7 +43,7 @@ def assert_readable(figure: Figure) -> None:
     renderer = canvas.get_renderer()
     texts = texts_of(figure)
     assert texts
-    assert min(text.get_fontsize() for text in texts) >= LEAST_POINTS
+    assert min(text.get_fontsize() for text in texts) >= MIN_FONT_SIZE
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
     for (first, a), (second, b) in itertools.combinations(boxes, 2):
         assert not a.overlaps(b), f"{first!r} lies on {second!r}"

@@ -9,7 +9,7 @@ from ablations.records import speed as speeds
 from ablations.study.study import load_study
 from reports.figures import illustration
 from reports.page.contents import published_agreement
-from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published
+from reports.publish import BLOCKS, PUBLISHED, README, fill, main, published_results
 from reports.results.load import ReportError
 from reports.tables.grids import grid_table
 from tests.ablations.speeds import speed_of
@@ -17,7 +17,7 @@ from tests.ablations.speeds import speed_of
 
 def test_readme_shows_the_kept_records():
     text = README.read_text(encoding="utf-8")
-    assert fill(text, published("mini")) == text
+    assert fill(text, published_results("mini")) == text
     shown = set(re.findall(r"<!-- report: (\w+) -->", text))
     assert shown == BLOCKS.keys()
 
@@ -36,7 +36,7 @@ def test_an_edited_number_is_seen():
     text = README.read_text(encoding="utf-8")
     number = re.search(r"<!-- report: gamma -->.*?(\d+\.\d)", text, re.DOTALL)
     edited = text[: number.start(1)] + "99.9" + text[number.end(1) :]
-    assert fill(edited, published("mini")) == text
+    assert fill(edited, published_results("mini")) == text
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_publishing_keeps_the_study_alone_and_fills_readme(elsewhere):
     assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
     kept = elsewhere / "published" / "mini"
     assert (kept / "report" / "index.html").is_file()
-    assert len(list((kept / "records").iterdir())) == len(published("mini").cells)
+    assert len(list((kept / "records").iterdir())) == len(published_results("mini").cells)
     assert "old" not in (elsewhere / "README.md").read_text()
     assert [path.name for path in kept.parent.iterdir()] == ["mini"]
 
@@ -72,7 +72,7 @@ def test_publishing_copies_the_last_times(elsewhere):
     for speed in (last, earlier):
         speeds.save(speed, folder)
     assert main(["--study", "mini", "--output", str(elsewhere / "output")]) == 0
-    assert published("mini").speed == last
+    assert published_results("mini").speed == last
     kept = elsewhere / "published" / "mini"
     assert len(list((kept / "speed").iterdir())) == 1
     assert "| control: RetinaNet, " in (kept / "report" / "report.md").read_text("utf-8")
@@ -130,11 +130,11 @@ def test_a_disk_that_fills_up_leaves_what_was_kept(elsewhere, monkeypatch):
 def test_an_unknown_block_is_named():
     text = "<!-- report: nothing -->\n<!-- /report -->"
     with pytest.raises(ReportError, match="block nothing; known blocks: answer, effect"):
-        fill(text, published("mini"))
+        fill(text, published_results("mini"))
 
 
 def test_the_kept_study_is_whole_and_its_pictures_are_there():
-    results = published("mini")
+    results = published_results("mini")
     assert results.complete
     text = README.read_text(encoding="utf-8")
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
@@ -149,7 +149,7 @@ def test_the_kept_study_is_one_to_learn_from():
     Table (c) has three seeds: its significant effects are compared. The order of the rows from two
     scales on is within the noise, so that tau depends on the seeds. Table (e) has one seed.
     """
-    results = published("mini")
+    results = published_results("mini")
     cells = results.cells
     focal = cells[cells["setting"] == "focal-alpha0.25-gamma2"]
     assert focal["AP"].mean() >= 18

@@ -9,6 +9,7 @@ from ablations.storage.layout import Layout
 from ablations.study.cell import Cell
 from ablations.tuning import selection
 from reports import publish
+from reports.figures.tuning import ap_over_budget_figure
 from reports.page import contents
 from reports.results.load import load
 from reports.statistics import best
@@ -160,7 +161,7 @@ def test_a_gap_beyond_chance_raises_an_alarm(make_folder):
 
 
 def test_the_figure_has_a_line_per_loss(made):
-    figure = contents.figures.ap_over_budget(made.load())
+    figure = ap_over_budget_figure(made.load())
     assert figure.figure.name == "ap_over_budget"
     # FL on the reporting half: (27 + 28 + 29) / 3 with one setting, 29 with all three.
     assert "FL: 28.0 with 1 setting, 29.0 with 3;" in figure.figure.alternative

@@ -127,11 +127,11 @@ def test_pairs_of_seeds_and_of_resamples_are_compared(pair, compared):
 
     differences = Runs(np.array(after) - before, resamples(after) - resamples(before), 40)
     expected = inference.mean(differences)
-    assert row.found.difference == pytest.approx(-1.5 + 0.05)
-    assert row.found.difference_low == pytest.approx(float(expected.low))
-    assert row.found.p_value == pytest.approx(float(expected.p_value))
-    assert [one.found.p_holm for one in found.rows] == pytest.approx(
-        holm([one.found.p_value for one in found.rows])
+    assert row.comparison.difference == pytest.approx(-1.5 + 0.05)
+    assert row.comparison.difference_low == pytest.approx(float(expected.low))
+    assert row.comparison.p_value == pytest.approx(float(expected.p_value))
+    assert [one.comparison.p_holm for one in found.rows] == pytest.approx(
+        holm([one.comparison.p_value for one in found.rows])
     )
 
 
@@ -155,7 +155,7 @@ def test_runs_without_common_seeds_are_compared_without_pairs(pair, compared):
     row = compared()[1].rows[MOVED]
     assert row.pairs == 0 and set(row.a.seeds).isdisjoint(row.b.seeds)
     expected = inference.difference(row.b.runs, row.a.runs)
-    assert row.found.difference_low == pytest.approx(float(expected.low))
+    assert row.comparison.difference_low == pytest.approx(float(expected.low))
 
 
 def test_seeds_of_only_one_study_are_left_out_of_the_pairs(pair, compared):
@@ -165,7 +165,7 @@ def test_seeds_of_only_one_study_are_left_out_of_the_pairs(pair, compared):
     code, found, page, _ = compared()
     row = found.rows[MOVED]
     assert (code, row.pairs, row.verdict) == (0, SEEDS - 1, SAME)
-    assert row.found.mean == pytest.approx(20 + MOVED + np.mean(SPREAD[:3]))
+    assert row.comparison.mean == pytest.approx(20 + MOVED + np.mean(SPREAD[:3]))
     assert "3 pairs (A 4, B 4 runs)" in page
 
 
@@ -191,7 +191,7 @@ def test_other_data_are_refused_and_named(pair, compared):
     code, found, page, said = compared()
     assert code == 2 and "not comparable: the data sets differ" in said
     assert {row.verdict for row in found.rows} == {UNDECIDED}
-    assert not any(row.found.tested for row in found.rows)
+    assert not any(row.comparison.tested for row in found.rows)
     assert "Not comparable: the data sets differ." in page
     assert "| data set" in page and "5f5f5f5f5f5f" in page and "9a9a9a9a9a9a" in page
 

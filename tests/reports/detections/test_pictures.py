@@ -149,7 +149,7 @@ def scored(scores: list[float], false: list[bool]) -> Outcomes:
         categories=np.ones(number, int),
         boxes=np.zeros((number, 4)),
         scores=np.array(scores, float),
-        found=np.where(np.array(false, bool), -1, 0),
+        matched=np.where(np.array(false, bool), -1, 0),
     )
 
 

@@ -8,8 +8,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from reports import figures, plots
-from reports.figures.ablation_map import NAME, noise_text
+from reports.figures.ablation_map import NAME, ablation_map_figure, noise_text
+from reports.plots.ablation_map import (
+    RING,
+    Keys,
+    MapPanel,
+    Mark,
+    ablation_map,
+    frame_of,
+    map_key,
+    map_panel,
+)
 from reports.results.labels import STALE_COLOUR, setting_colour
 from reports.statistics.noise import noise_floor
 from reports.statistics.ranks import at_ranks
@@ -31,7 +40,7 @@ def tables_of(results):
 def mapped(monkeypatch):
     """A function: the map of a study's tables, and the panels and the key that were drawn."""
     monkeypatch.setattr("reports.figures.illustration._KNOWN", {})
-    draw_panel, draw_key = plots.map_panel, plots.map_key
+    draw_panel, draw_key = map_panel, map_key
 
     def make(results):
         panels, frames, keys = [], [], []
@@ -45,9 +54,9 @@ def mapped(monkeypatch):
             keys.append(one)
             return draw_key(one)
 
-        monkeypatch.setattr(plots, "map_panel", panel)
-        monkeypatch.setattr(plots, "map_key", key)
-        found = figures.ablation_map(results, tables_of(results))
+        monkeypatch.setattr("reports.figures.ablation_map.map_panel", panel)
+        monkeypatch.setattr("reports.figures.ablation_map.map_key", key)
+        found = ablation_map_figure(results, tables_of(results))
         return found, tuple(panels), tuple(frames), keys[0]
 
     return make
@@ -102,7 +111,7 @@ def test_every_row_of_every_table_has_one_mark_at_its_value(several, mapped):
 def test_all_tables_share_the_axis(several, mapped):
     _, panels, frames, key = mapped(several)
     assert len(set(frames)) == 1
-    every = plots.ablation_map(panels, frames[0], key)[1:]
+    every = ablation_map(panels, frames[0], key)[1:]
     assert {axes.get_xlim() for axes in every} == {(frames[0].low, frames[0].high)}
     widths = [axes.get_window_extent().width for axes in every]
     assert widths == pytest.approx([widths[0]] * len(widths))
@@ -119,7 +128,7 @@ def test_the_band_is_the_noise_floor_of_the_text_around_the_reference_row(severa
             r"differ by less than ([\d.]+) AP", captions.under_table(several, grid, table)
         )
         assert f"±{told[1]} AP" in key.noise
-        axes = plots.map_panel(panel, plots.frame_of(panels, "AP"))
+        axes = map_panel(panel, frame_of(panels, "AP"))
         (band,) = axes.patches
         ends = band.get_extents().transformed(axes.transData.inverted())
         np.testing.assert_allclose(
@@ -136,7 +145,7 @@ def test_the_reference_row_and_the_losses_are_marked(several, mapped):
             setting_colour(row.setting.as_dict()) for row in grid.rows
         ]
     assert set(key.colours) == {"CE", "FL*"}
-    axes = plots.map_panel(panels[0], plots.frame_of(panels, "AP"))
+    axes = map_panel(panels[0], frame_of(panels, "AP"))
     shapes = {line.get_gid(): line.get_marker() for line in axes.lines if line.get_gid()}
     assert shapes == {"mark-0": "o", "mark-1": "o", "mark-2": "D"}
 
@@ -229,14 +238,14 @@ def test_the_settings_that_the_study_chose_have_a_ring(make_folder, mapped):
     for drawing, panel in zip(found.panels, panels, strict=True):
         for mark, sentence in zip(panel.marks, drawing.sentences, strict=True):
             assert ("chosen for its loss" in sentence) == mark.is_chosen
-        rings = [line for line in plots.map_panel(panel, plots.frame_of(panels, "AP")).lines
-                 if line.get_markersize() == plots.RING["markersize"]]  # fmt: skip
+        rings = [line for line in map_panel(panel, frame_of(panels, "AP")).lines
+                 if line.get_markersize() == RING["markersize"]]  # fmt: skip
         assert len(rings) == len(ringed[drawing.grid])
 
 
 def test_without_any_value_there_is_no_map(make_folder):
     results = make_folder(1).load()
-    assert figures.ablation_map(results, tables_of(results)) is None
+    assert ablation_map_figure(results, tables_of(results)) is None
 
 
 def test_different_noises_are_a_range():
@@ -248,18 +257,18 @@ def test_different_noises_are_a_range():
 def test_long_names_are_broken_and_readable():
     name = "A loss with a very long name of somebody's own, 0.125, 0.75"
     marks = [
-        plots.Mark(name, 12.0, "12.0", "#0072b2", is_reference=True),
-        plots.Mark("CE", NAN, "–", "#555555", note="missing"),
-        plots.Mark("CE, 0.5", 0.0, "0.0", "#555555", note="diverged", is_crossed=True),
-        plots.Mark("CE, 0.75", 13.0, "13.0", "#555555", note="stale"),
+        Mark(name, 12.0, "12.0", "#0072b2", is_reference=True),
+        Mark("CE", NAN, "–", "#555555", note="missing"),
+        Mark("CE, 0.5", 0.0, "0.0", "#555555", note="diverged", is_crossed=True),
+        Mark("CE, 0.75", 13.0, "13.0", "#555555", note="stale"),
     ]
-    panel = plots.MapPanel("(z) A table", "method, γ, α", marks, 12.0, 1.4)
-    frame = plots.frame_of([panel], "AP")
-    axes = plots.map_panel(panel, frame)
+    panel = MapPanel("(z) A table", "method, γ, α", marks, 12.0, 1.4)
+    frame = frame_of([panel], "AP")
+    axes = map_panel(panel, frame)
     assert_readable(axes.figure)
-    keys = plots.Keys({"CE": "#555555"}, marks, "noise of seeds: ±1.4 AP")
-    assert_readable(plots.map_key(keys).figure)
-    assert_readable(plots.ablation_map([panel] * 4, frame, keys)[0].figure)
+    keys = Keys({"CE": "#555555"}, marks, "noise of seeds: ±1.4 AP")
+    assert_readable(map_key(keys).figure)
+    assert_readable(ablation_map([panel] * 4, frame, keys)[0].figure)
 
 
 def test_the_map_is_named(several, mapped):

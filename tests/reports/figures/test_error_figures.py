@@ -3,24 +3,42 @@
 import itertools
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
-from reports import figures, plots
-from reports.plots import ErrorBars, Line, Reliability, drawing, formulas
+from reports.figures.detections import (
+    error_types_figure,
+    miss_rate_figure,
+    precision_recall_figure,
+    reliability_figure,
+)
+from reports.figures.losses import cumulative_loss_figures
+from reports.plots import drawing, formulas
+from reports.plots.detections import (
+    ErrorBars,
+    Reliability,
+    error_types,
+    miss_rate,
+    precision_recall,
+    reliability,
+)
+from reports.plots.losses import Line, loss_share_over_examples
 from reports.results.labels import TIDE_ERRORS, loss_label
 from tests.reports.analyses import analysis, loss_distribution
 from tests.reports.readable import assert_readable
 
-MEASURED = (
-    figures.precision_recall,
-    figures.reliability,
-    figures.error_types,
-    figures.miss_rate,
-)
+MEASURED = {
+    precision_recall_figure: precision_recall,
+    reliability_figure: reliability,
+    error_types_figure: error_types,
+    miss_rate_figure: miss_rate,
+}
+"""Function of ``figures`` -> the plot that it draws."""
+
 LONG = "FL* with a capped weight, a prior of its own and many words more, the number {}"
 LOSSES = ("ce", "focal", "focal_star")
 CE, FL, STAR = range(3)
@@ -61,9 +79,9 @@ def folder(make_folder):
     return folder
 
 
-def watch(monkeypatch, name):
-    """What a function of ``figures`` is given, and the Axes that it returns."""
-    calls, draw = [], getattr(plots, name)
+def watch(monkeypatch, draw, make):
+    """What a plot is given by the function of ``figures`` that uses it, and the Axes it returns."""
+    calls, name = [], draw.__name__
 
     def watched(*numbers, **options):
         found = draw(*numbers, **options)
@@ -74,7 +92,7 @@ def watch(monkeypatch, name):
         return found
 
     watched.__qualname__ = f"{name} of a test"  # not one that has been drawn before
-    monkeypatch.setattr(plots, name, watched)
+    monkeypatch.setattr(sys.modules[make.__module__], name, watched)
     monkeypatch.setattr("reports.figures.illustration._KNOWN", {})
     return calls
 
@@ -90,7 +108,7 @@ def test_cumulative_loss_by_hand():
     # CE at p_t = 1/2 is log 2, at p_t = 1/4 it is 2 log 2: two easy examples carry half.
     s, counts = np.array([-math.log(3), 0.0]), np.array([1, 2])
     for loss in formulas.OF_LOGIT.values():
-        examples, share = formulas.cumulative_loss(s, counts, lambda s, loss=loss: loss(s, 0.0))
+        examples, share = formulas.cumulative_shares(s, counts, lambda s, loss=loss: loss(s, 0.0))
         np.testing.assert_allclose(examples, [0, 2 / 3, 1])
         np.testing.assert_allclose(share, [0, 1 / 2, 1])
 
@@ -125,7 +143,7 @@ def test_histograms_give_the_cumulative_loss_of_the_examples(loss, gamma):
     exact = np.cumsum(losses) / losses.sum()
 
     counts, edges = np.histogram(sample, np.linspace(-20, 20, 801))
-    examples, share = formulas.cumulative_loss(
+    examples, share = formulas.cumulative_shares(
         (edges[:-1] + edges[1:]) / 2, counts, lambda s: formulas.OF_LOGIT[loss](s, gamma)
     )
     at = np.rint(examples[1:] * len(sample)).astype(int)
@@ -136,14 +154,14 @@ def test_histograms_give_the_cumulative_loss_of_the_examples(loss, gamma):
 
 def test_no_example_has_no_cumulative_loss():
     for s, counts in ((np.empty(0), np.empty(0)), (np.zeros(2), np.zeros(2))):
-        found = formulas.cumulative_loss(s, counts, lambda s: formulas.focal_of_logit(s, 2.0))
+        found = formulas.cumulative_shares(s, counts, lambda s: formulas.focal_of_logit(s, 2.0))
         assert [len(one) for one in found] == [0, 0]
 
 
 def test_cumulative_loss_of_the_first_seed_that_has_it(folder, monkeypatch):
     add(folder, FL, 1, 21.0, loss_distribution=None)
-    calls = watch(monkeypatch, "cumulative_loss")
-    of_focal, of_star = figures.cumulative_loss(folder.load())
+    calls = watch(monkeypatch, loss_share_over_examples, cumulative_loss_figures)
+    of_focal, of_star = cumulative_loss_figures(folder.load())
     assert "trained with FL (α = 0.25, γ = 1), seed 2" in of_focal.note
     assert "trained with FL* (α = 0.75, γ = 0.125), seed 1" in of_star.note
     for (rows, hardest_first), axes in calls:
@@ -161,11 +179,11 @@ def test_cumulative_loss_of_the_first_seed_that_has_it(folder, monkeypatch):
 
 def test_the_share_of_the_hardest_background_is_told(folder):
     entry = loss_distribution()
-    (found, _) = figures.cumulative_loss(folder.load())
+    (found, _) = cumulative_loss_figures(folder.load())
     width = (entry["high"] - entry["low"]) / entry["num_bins"]
     s = entry["low"] + (np.array(entry["background"]["bins"]) + 0.5) * width
     for loss, gamma in (("focal", 0.5), ("focal_star", 0.5)):
-        examples, share = formulas.cumulative_loss(
+        examples, share = formulas.cumulative_shares(
             s,
             np.array(entry["background"]["counts"]),
             lambda s, loss=loss, gamma=gamma: formulas.OF_LOGIT[loss](s, gamma),
@@ -179,7 +197,7 @@ def test_the_share_of_the_hardest_background_is_told(folder):
 # All of the figures, from records.
 
 
-@pytest.mark.parametrize("make", [*MEASURED, figures.cumulative_loss])
+@pytest.mark.parametrize("make", [*MEASURED, cumulative_loss_figures])
 def test_without_entries_there_is_a_reason(make_folder, make):
     folder = make_folder(1, (headline(),))
     folder.add(folder.cell(0, CE), 4.0)
@@ -219,7 +237,7 @@ def test_what_cannot_be_read_is_left_out(folder, make, broken):
 def test_calibration_without_bins_is_none(folder):
     for number, seed in itertools.product(range(3), (1, 2)):
         add(folder, number, seed, measured={"calibration": {"bins": []}})
-    assert figures.reliability(folder.load()).figure is None
+    assert reliability_figure(folder.load()).figure is None
 
 
 def undefined(found, kind):
@@ -240,7 +258,7 @@ def undefined(found, kind):
 def test_undefined_numbers_are_no_nan(folder, monkeypatch, make, kind):
     for seed in (1, 2):
         add(folder, FL, seed, measured=undefined(analysis(0.0, seed=seed), kind))
-    calls = watch(monkeypatch, make.__name__)
+    calls = watch(monkeypatch, MEASURED[make], make)
     found = make(folder.load())
     assert "nan" not in found.figure.alternative + found.note
     ((_, axes),) = calls
@@ -253,7 +271,7 @@ def test_a_detector_that_misses_nothing(folder):
         found = analysis(60.0)
         found["miss_rate"] |= {"lamr": 0.0, "miss_rate": [0.0] * 9}
         add(folder, number, seed, measured=found)
-    assert "CE: LAMR 0.0 %" in figures.miss_rate(folder.load()).figure.alternative
+    assert "CE: LAMR 0.0 %" in miss_rate_figure(folder.load()).figure.alternative
 
 
 @pytest.mark.parametrize("make", MEASURED)
@@ -261,14 +279,14 @@ def test_long_names_lie_on_nothing(make_folder, monkeypatch, make):
     folder = make_folder(1, (headline([LONG.format(n) for n in range(3)]),))
     for number in range(3):
         add(folder, number)
-    calls = watch(monkeypatch, make.__name__)
+    calls = watch(monkeypatch, MEASURED[make], make)
     make(folder.load())
     ((_, axes),) = calls
     assert_readable(np.ravel(axes)[0].figure)
 
 
 def test_precision_recall_is_the_mean_over_the_seeds(folder, monkeypatch):
-    ((panels,), axes) = drawn_once(folder, monkeypatch, figures.precision_recall)
+    ((panels,), axes) = drawn_once(folder, monkeypatch, precision_recall_figure)
     for (title, lines), iou in zip(panels.items(), ("0.50", "0.75", "mean"), strict=True):
         assert [line.label for line in lines] == ["CE", "FL", "FL*"]
         both = [100 * np.array(analysis(20.0 + n, seed=n)["precision_recall"][iou]) for n in (1, 2)]
@@ -282,7 +300,7 @@ def test_precision_recall_is_the_mean_over_the_seeds(folder, monkeypatch):
 
 
 def test_reliability_pools_the_seeds(folder, monkeypatch):
-    ((panels,), axes) = drawn_once(folder, monkeypatch, figures.reliability)
+    ((panels,), axes) = drawn_once(folder, monkeypatch, reliability_figure)
     both = [analysis(20.0 + n, seed=n)["calibration"] for n in (1, 2)]
     bins = [[one["bins"][3] for one in both]]
     right = sum(one["count"] * one["accuracy"] for one in bins[0])
@@ -295,7 +313,7 @@ def test_reliability_pools_the_seeds(folder, monkeypatch):
 
 
 def test_error_types_have_a_bar_for_each_kind(folder, monkeypatch):
-    ((kinds, panels, _), axes) = drawn_once(folder, monkeypatch, figures.error_types)
+    ((kinds, panels, _), axes) = drawn_once(folder, monkeypatch, error_types_figure)
     expected = analysis(20.0)["tide"]["delta_AP50"]
     shown = [number for number, kind in enumerate(kinds) if kind]  # the others are gaps
     assert [kinds[number] for number in shown] == list(TIDE_ERRORS.values())
@@ -308,7 +326,7 @@ def test_error_types_have_a_bar_for_each_kind(folder, monkeypatch):
 
 
 def test_miss_rate_has_its_log_average_in_the_legend(folder, monkeypatch):
-    ((lines,), axes) = drawn_once(folder, monkeypatch, figures.miss_rate)
+    ((lines,), axes) = drawn_once(folder, monkeypatch, miss_rate_figure)
     lamr = 100 * np.mean([analysis(20.0 + n, seed=n)["miss_rate"]["lamr"] for n in (1, 2)])
     assert lines[FL].label == f"FL: LAMR {lamr:.1f} %"
     (legend,) = axes.figure.legends
@@ -321,7 +339,7 @@ def test_miss_rate_has_its_log_average_in_the_legend(folder, monkeypatch):
 
 def drawn_once(folder, monkeypatch, make):
     """What the figure was drawn from, and its Axes."""
-    calls = watch(monkeypatch, make.__name__)
+    calls = watch(monkeypatch, MEASURED[make], make)
     found = make(folder.load())
     ((numbers, axes),) = calls
     assert_readable(np.ravel(axes)[0].figure)
@@ -341,10 +359,10 @@ def test_many_settings_find_room():
     ]
     bars = [ErrorBars(name, *np.full((3, 2), 30.0), "#0072B2") for name in names]
     for axes in (
-        plots.precision_recall({"IoU 0.5": lines, "IoU 0.75": lines}),
-        plots.miss_rate(lines),
-        plots.reliability(panels),
-        plots.error_types(["class", "location"], bars, "ΔAP₅₀ (%)"),
+        precision_recall({"IoU 0.5": lines, "IoU 0.75": lines}),
+        miss_rate(lines),
+        reliability(panels),
+        error_types(["class", "location"], bars, "ΔAP₅₀ (%)"),
     ):
         assert_readable(np.ravel(axes)[0].figure)
 

@@ -7,9 +7,12 @@ import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Row
-from reports import figures, plots
-from reports.figures import illustration
+from reports.figures import illustration, studies, training
+from reports.figures.grids import ap_over_ms_figure, ap_over_rows_figure, curves
+from reports.figures.studies import ap_over_scale_figure, speed_figure
+from reports.figures.training import training_figures
 from reports.plots import drawing
+from reports.plots.curves import SpeedPanel, ap_over_ms
 from reports.results.labels import (
     DETECTORS,
 )
@@ -67,17 +70,17 @@ def tables_of(results):
 
 @pytest.fixture
 def given(monkeypatch):
-    """A function of the name of a figure: what it is given, as a list."""
+    """A function of a module and a plot that it uses: what it is given, as a list."""
 
-    def of(name):
-        calls, draw = [], getattr(plots, name)
+    def of(module, name):
+        calls, draw = [], getattr(module, name)
 
         def drawn(*own, width):
             if width == drawing.WIDTH:
                 calls.append(own)
             return draw(*own, width=width)
 
-        monkeypatch.setattr(plots, name, drawn)
+        monkeypatch.setattr(module, name, drawn)
         return calls
 
     return of
@@ -91,8 +94,8 @@ def test_its_runs_are_one_cell_in_both_tables(results):
 
 
 def test_it_has_one_line_beside_the_curves_once(results, given):
-    calls = given("ap_over_ms")
-    found = figures.speed(results, tables_of(results))
+    calls = given(studies, "ap_over_ms")
+    found = speed_figure(results, tables_of(results))
     (((ours, published),),) = calls
     assert [curve.label for curve in ours.curves] == [
         "FL, RetinaNet, depth 18 (50)", "FL, RetinaNet, depth 34 (101)",
@@ -118,8 +121,8 @@ def test_it_has_one_line_beside_the_curves_once(results, given):
 def test_where_it_is_no_row_it_is_one_of_the_other_detectors(make_folder, given):
     folder = make_folder(1, (speed_grid(),))
     folder.add(folder.cell(0, 0), 20.0)
-    results, calls = folder.load(), given("ap_over_ms")
-    figures.speed(results, tables_of(results))
+    results, calls = folder.load(), given(studies, "ap_over_ms")
+    speed_figure(results, tables_of(results))
     (((_, published),),) = calls
     assert "FPN Faster R-CNN" in published.curves[0].notes
 
@@ -127,17 +130,17 @@ def test_where_it_is_no_row_it_is_one_of_the_other_detectors(make_folder, given)
 def test_its_own_figures_can_be_read(results):
     (grid, table), _ = tables_of(results)
     for made in (
-        figures.ap_over_ms(grid, table),
-        figures.ap_over_rows(results, grid, table),
+        ap_over_ms_figure(grid, table),
+        ap_over_rows_figure(results, grid, table),
     ):
         assert "Faster R-CNN, depth 34 (101), 128 (600) px" in made.alternative
-    panels = [plots.SpeedPanel("ours", [curve for _, curve in figures.grids.curves(grid, table)])]
-    assert_readable(plots.ap_over_ms(panels)[0].figure)
+    panels = [SpeedPanel("ours", [curve for _, curve in curves(grid, table)])]
+    assert_readable(ap_over_ms(panels)[0].figure)
 
 
 def test_over_the_scale_it_is_a_line_of_its_own(results, given):
-    calls = given("ap_over_scale")
-    figures.ap_over_scale(results, tables_of(results))
+    calls = given(studies, "ap_over_scale")
+    ap_over_scale_figure(results, tables_of(results))
     (((curves),),) = calls
     lines = {curve.label: (curve.colour, list(curve.x), list(curve.y)) for curve in curves}
     assert lines["Faster R-CNN, depth 18 (50)"] == (PURPLE, [128.0], [39.0])
@@ -154,8 +157,8 @@ def test_its_training_has_a_line_for_each_stage(make_folder, given):
     record = folder.load().records[cell.id]
     result = record.result | {"curves": curves, "validation": noted}
     folder.add(cell, 39.0, result=result)
-    results, calls = folder.load(), given("training_curves")
-    *_, found = figures.training_curves(results)
+    results, calls = folder.load(), given(training, "training_curves")
+    *_, found = training_figures(results)
     *_, (panels, _) = calls
     second, first = panels[0].traces
     colour = DETECTORS["faster_rcnn"].colour

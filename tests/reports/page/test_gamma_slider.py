@@ -150,7 +150,7 @@ def test_the_script_s_shares_are_those_of_the_figures(visit, written, loss):
     s = -20 + 0.05 * (np.array(entry["bins"]) + 0.5)
     for gamma in GAMMAS:
         of_logit = partial(formulas.OF_LOGIT[loss], gamma=gamma)
-        expected = formulas.cumulative_loss(s, np.array(entry["counts"]), of_logit)
+        expected = formulas.cumulative_shares(s, np.array(entry["counts"]), of_logit)
         points = page.evaluate(
             """([name, gamma]) => {
               const text = document.getElementById("gamma-slider-data").textContent;
@@ -185,7 +185,7 @@ def test_the_keyboard_moves_the_slider_and_the_text_says_what_it_did(visit, writ
     s = -20 + 0.05 * (np.array(entry["bins"]) + 0.5)
     for loss, short in (("focal", "FL"), ("focal_star", "FL*")):
         of_logit = partial(formulas.OF_LOGIT[loss], gamma=0.5)
-        x, y = formulas.cumulative_loss(s, np.array(entry["counts"]), of_logit)
+        x, y = formulas.cumulative_shares(s, np.array(entry["counts"]), of_logit)
         assert f"{100 * (1 - np.interp(1 - HARDEST, x, y)):.1f} % of {short}" in text
     assert page.locator("polyline.focal_star").first.get_attribute("points") != before
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from reports import plots
-from reports.plots import Curve, HeatMap, SpeedPanel
+from reports.plots.curves import Curve, SpeedPanel, ap_over_ms, ap_over_scale
+from reports.plots.heat_maps import HeatMap, heat_maps
 from reports.plots.pareto import pareto_front
 from reports.results.colours import BLACK, WHITE, contrast
 from tests.reports.readable import assert_readable
@@ -36,7 +36,7 @@ def test_ap_over_ms_has_no_note_on_another(seed, bars):
         SpeedPanel("ours", speed_curves(seed, bars)),
         SpeedPanel("published", speed_curves(100 + seed)),
     ]
-    found = plots.ap_over_ms(panels)
+    found = ap_over_ms(panels)
     assert [axes.get_title(loc="left") for axes in found] == ["ours", "published"]
     for axes in found:
         assert axes.get_xlabel() == "ms per image"
@@ -46,25 +46,25 @@ def test_ap_over_ms_has_no_note_on_another(seed, bars):
 
 def test_the_pareto_front_is_a_staircase_of_its_points():
     curve = Curve("a", [1.0, 2.0, 3.0], [10.0, 9.0, 12.0], [""] * 3, "black")
-    (axes,) = plots.ap_over_ms([SpeedPanel("ours", [curve], ([1.0, 3.0], [10.0, 12.0]))])
+    (axes,) = ap_over_ms([SpeedPanel("ours", [curve], ([1.0, 3.0], [10.0, 12.0]))])
     (step,) = [line for line in axes.lines if line.get_label() == "Pareto front"]
     assert step.get_drawstyle() == "steps-post"
     assert step.get_xydata().tolist() == [[1, 10], [3, 12]]
-    (without,) = plots.ap_over_ms([SpeedPanel("ours", [curve])])
+    (without,) = ap_over_ms([SpeedPanel("ours", [curve])])
     legend = [text.get_text() for text in without.get_legend().get_texts()]
     assert legend == ["a"]
 
 
 def test_a_note_without_room_is_left_out():
     crowd = Curve("a", [1.0] * 12 + [2.0], [1.0] * 12 + [2.0], ["168"] * 13, "black")
-    (axes,) = plots.ap_over_ms([SpeedPanel("ours", [crowd])])
+    (axes,) = ap_over_ms([SpeedPanel("ours", [crowd])])
     assert 1 <= len(axes.texts) < 13
     assert_readable(axes.figure)
 
 
 def test_a_point_without_both_numbers_is_not_joined():
     curve = Curve("a", [1.0, NAN, 3.0], [10.0, 11.0, NAN], ["88", "104", "128"], "black")
-    (axes,) = plots.ap_over_ms([SpeedPanel("ours", [curve])])
+    (axes,) = ap_over_ms([SpeedPanel("ours", [curve])])
     drawn = [line for line in axes.lines if line.get_label() == "a"]
     assert [line.get_xydata().tolist() for line in drawn] == [[[1.0, 10.0]]]
     assert notes(axes) == ["88"]
@@ -73,7 +73,7 @@ def test_a_point_without_both_numbers_is_not_joined():
 def test_points_that_are_not_joined_may_have_a_note_between_them():
     apart = Curve("others", [1.0, 1.0, 9.0], [0.0, 10.0, 5.0], ["a", "b", "in between"], "black",
                   dashes="none")  # fmt: skip
-    (axes,) = plots.ap_over_ms([SpeedPanel("published", [apart])])
+    (axes,) = ap_over_ms([SpeedPanel("published", [apart])])
     assert sorted(notes(axes)) == ["a", "b", "in between"]
 
 
@@ -83,29 +83,29 @@ def test_long_names_in_the_legend():
         Curve(label, [1.0, 2.0], [n, n + 1.0], ["x" * 30, "y"], "black")
         for n, label in enumerate(labels)
     ]
-    (axes,) = plots.ap_over_ms([SpeedPanel("ours", curves)])
+    (axes,) = ap_over_ms([SpeedPanel("ours", curves)])
     assert_readable(axes.figure)
     assert axes.bbox.width > 0.4 * axes.figure.bbox.width
-    assert_readable(plots.ap_over_scale(curves).figure)
+    assert_readable(ap_over_scale(curves).figure)
 
 
 def test_curves_over_scale_with_bars_stand_side_by_side():
     x, y = [88.0, 104.0], [20.0, 22.0]
     barred = [Curve(n, x, y, ["", ""], "black", low=[19.0, NAN], high=[21.0, NAN]) for n in "ab"]
-    axes = plots.ap_over_scale(barred)
+    axes = ap_over_scale(barred)
     a, b = (line for line in axes.lines if line.get_label() in "ab")
     assert (b.get_xdata() - a.get_xdata()).tolist() == pytest.approx([1.6, 1.6])
     assert (a.get_xdata() + b.get_xdata()).tolist() == pytest.approx([176, 208])
     assert [len(bar.lines[2][0].get_segments()) for bar in axes.containers] == [1, 1]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["88", "104"]
-    plain = plots.ap_over_scale([Curve(n, x, y, ["", ""], "black") for n in "ab"])
+    plain = ap_over_scale([Curve(n, x, y, ["", ""], "black") for n in "ab"])
     assert {tuple(line.get_xdata()) for line in plain.lines} == {(88, 104)}
     assert_readable(axes.figure)
 
 
 def test_one_size_alone_can_be_drawn():
     bars = {"low": [19.0], "high": [21.0]}
-    assert_readable(plots.ap_over_scale([Curve("a", [88.0], [20.0], [""], "black", **bars)]).figure)
+    assert_readable(ap_over_scale([Curve("a", [88.0], [20.0], [""], "black", **bars)]).figure)
 
 
 def test_the_pareto_front_leaves_out_what_another_point_beats():
@@ -146,9 +146,7 @@ def heat_map(values, title="FL", planned=None, marks=None):
 
 
 def test_heat_maps_share_one_scale_of_colours():
-    left, right = plots.heat_maps(
-        [heat_map([[0.0, 10.0]]), heat_map([[10.0], [40.0]], "FL*")], "γ", "α"
-    )
+    left, right = heat_maps([heat_map([[0.0, 10.0]]), heat_map([[10.0], [40.0]], "FL*")], "γ", "α")
     assert [text.get_text() for text in left.texts] == ["0.0", "10.0"]
     colours = [[patch.get_facecolor() for patch in axes.patches] for axes in (left, right)]
     assert colours[0][1] == colours[1][0], "10.0 in both"
@@ -159,7 +157,7 @@ def test_heat_maps_share_one_scale_of_colours():
 
 def test_a_value_can_be_read_on_its_cell():
     values = np.linspace(0, 40, 32).reshape(4, 8)
-    (axes,) = plots.heat_maps([heat_map(values)], "γ", "α")
+    (axes,) = heat_maps([heat_map(values)], "γ", "α")
     for text, cell in zip(axes.texts, axes.patches, strict=True):
         assert contrast(text.get_color(), cell.get_facecolor()[:3]) >= 4.5
     assert {text.get_color() for text in axes.texts} == {BLACK, WHITE}
@@ -175,7 +173,7 @@ def test_contrast_is_that_of_wcag():
 def test_what_has_no_value_is_hatched_if_it_was_planned_else_a_dot():
     values, planned = [[1.0, NAN, NAN]], [[True, True, False]]
     marks = [["×", "", ""]]
-    (axes,) = plots.heat_maps([heat_map(values, "FL", planned, marks)], "γ", "α")
+    (axes,) = heat_maps([heat_map(values, "FL", planned, marks)], "γ", "α")
     assert [text.get_text() for text in axes.texts] == ["1.0\n×"]
     filled, hatched = (patch for patch in axes.patches if isinstance(patch, Rectangle))
     assert not filled.get_hatch() and hatched.get_hatch() == "////"
@@ -185,11 +183,11 @@ def test_what_has_no_value_is_hatched_if_it_was_planned_else_a_dot():
 
 @pytest.mark.parametrize("value", [0.0, 30.0, NAN])
 def test_a_heat_map_of_one_value(value):
-    (axes,) = plots.heat_maps([heat_map([[value]], planned=[[True]])], "γ", "α")
+    (axes,) = heat_maps([heat_map([[value]], planned=[[True]])], "γ", "α")
     assert_readable(axes.figure)
 
 
 def test_wide_heat_maps_side_by_side():
     wide = [heat_map(np.full((9, 11), 33.3), title, marks=np.full((9, 11), "×").tolist())
             for title in ("FL", "FL* of a name that is long")]  # fmt: skip
-    assert_readable(plots.heat_maps(wide, "γ", "α")[0].figure)
+    assert_readable(heat_maps(wide, "γ", "α")[0].figure)

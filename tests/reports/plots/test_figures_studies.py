@@ -7,8 +7,10 @@ import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
-from reports import figures, plots
-from reports.figures import illustration
+from reports.figures import grids, illustration, studies, training
+from reports.figures.grids import ap_over_ms_figure, ap_over_rows_figure
+from reports.figures.studies import ap_over_scale_figure, heat_maps_figure, speed_figure
+from reports.figures.training import training_figures
 from reports.plots import drawing
 from reports.results.labels import LOSSES, SPEED, STALE_COLOUR
 from reports.tables.grids import grid_table
@@ -26,10 +28,10 @@ def nothing_known(monkeypatch):
 
 @pytest.fixture
 def watch(monkeypatch):
-    """A function of the name of a figure: what it is given, and the Axes that it returns."""
+    """A function of a module and a plot that it uses: what it is given, and the Axes it returns."""
 
-    def of(name):
-        calls, draw = [], getattr(plots, name)
+    def of(module, name):
+        calls, draw = [], getattr(module, name)
 
         def watched(*numbers, width):
             found = draw(*numbers, width=width)
@@ -39,7 +41,7 @@ def watch(monkeypatch):
                 assert_readable(drawing.figure_of(np.ravel(found)[0]))
             return found
 
-        monkeypatch.setattr(plots, name, watched)
+        monkeypatch.setattr(module, name, watched)
         return calls
 
     return of
@@ -70,8 +72,8 @@ def test_speed_has_the_curves_of_all_tables_and_the_published_detectors(make_fol
     folder = make_folder(1, (speed_grid(), star_speed_grid()))
     fill(folder, 0, (20.0, 23.0, 21.0, 26.0))
     fill(folder, 1, (19.0, 22.0, 24.0, 25.0))
-    results, calls = folder.load(), watch("ap_over_ms")
-    found = figures.speed(results, tables_of(results))
+    results, calls = folder.load(), watch(studies, "ap_over_ms")
+    found = speed_figure(results, tables_of(results))
     (((ours, published), axes),) = calls
     assert [curve.label for curve in ours.curves] == [
         "FL, depth 18 (50)", "FL, depth 34 (101)", "FL*, depth 18 (50)", "FL*, depth 34 (101)",
@@ -98,14 +100,14 @@ def test_speed_has_the_curves_of_all_tables_and_the_published_detectors(make_fol
 def test_each_speed_table_has_its_own_figure(make_folder, watch):
     folder = make_folder(1, (speed_grid(), star_speed_grid()))
     fill(folder, 1, (19.0, 22.0))
-    results, calls = folder.load(), watch("ap_over_ms")
+    results, calls = folder.load(), watch(grids, "ap_over_ms")
     (fl, fl_table), (star, star_table) = tables_of(results)
-    assert figures.ap_over_ms(fl, fl_table) is None, "no row has both numbers"
-    found = figures.ap_over_ms(star, star_table)
+    assert ap_over_ms_figure(fl, fl_table) is None, "no row has both numbers"
+    found = ap_over_ms_figure(star, star_table)
     assert found.name == "speed_star_speed"
     (((ours,), _),) = calls
     assert [curve.label for curve in ours.curves] == ["depth 18 (50)"]
-    assert figures.speed(results, [(fl, fl_table)]).figure is None
+    assert speed_figure(results, [(fl, fl_table)]).figure is None
 
 
 def test_bars_are_the_intervals_of_several_seeds(make_folder, watch):
@@ -114,10 +116,14 @@ def test_bars_are_the_intervals_of_several_seeds(make_folder, watch):
     folder.add(folder.cell(0, 2), 30.0, analysis=analysis(30.0))
     results = folder.load()
     ((grid, table),) = tables_of(results)
-    speeds, scales, rows = watch("ap_over_ms"), watch("ap_over_scale"), watch("ap_over_rows")
-    figures.ap_over_ms(grid, table)
-    note = figures.ap_over_scale(results, [(grid, table)]).note
-    figures.ap_over_rows(results, grid, table)
+    speeds, scales, rows = (
+        watch(grids, "ap_over_ms"),
+        watch(studies, "ap_over_scale"),
+        watch(grids, "ap_over_rows"),
+    )
+    ap_over_ms_figure(grid, table)
+    note = ap_over_scale_figure(results, [(grid, table)]).note
+    ap_over_rows_figure(results, grid, table)
     ((panels, _),), ((curves, _),), ((_, (dots, _), _, _),) = speeds, scales, rows
     expected = table.comparisons[1]
     assert expected.low < 24.5 < expected.high
@@ -132,8 +138,8 @@ def test_ap_over_scale_has_a_line_for_each_depth_and_loss(make_folder, watch):
     folder = make_folder(1, (speed_grid(), star_speed_grid()))
     fill(folder, 0, (20.0, 23.0, 21.0, 26.0))
     fill(folder, 1, (19.0,))
-    results, calls = folder.load(), watch("ap_over_scale")
-    found = figures.ap_over_scale(results, tables_of(results))
+    results, calls = folder.load(), watch(studies, "ap_over_scale")
+    found = ap_over_scale_figure(results, tables_of(results))
     ((curves, axes),) = calls
     lines = {curve.label: (list(curve.x), list(curve.y)) for curve in curves}
     assert lines == {
@@ -169,8 +175,8 @@ def test_heat_maps_have_the_settings_of_the_studys_own_model(make_folder, watch)
     folder.add(folder.cell(1, 1, 1), 20.0)
     folder.add(folder.cell(1, 1, 2), status="diverged")
     folder.add(folder.cell(0, 2, 1), status="failed")
-    calls = watch("heat_maps")
-    found = figures.heat_maps(folder.load())
+    calls = watch(studies, "heat_maps")
+    found = heat_maps_figure(folder.load())
     ((maps, *_, axes),) = calls
     fl, star = maps
     assert (fl.title, fl.rows, fl.columns) == ("FL", ["0", "1", "2"], ["0.25", "0.75"])
@@ -192,12 +198,12 @@ def test_training_curves_show_both_losses(make_folder, watch):
         "curves": {"iteration": [20, 40], "loss_cls": [1.0, 0.5]},
         "validation": validation([30, 40]) | {"loss_cls": [0.9, None]}})  # fmt: skip
     folder.add(folder.cell(0, 1), 2.0, stale=("config",))
-    results, calls = folder.load(), watch("training_curves")
-    (found,) = figures.training_curves(results)
+    results, calls = folder.load(), watch(training, "training_curves")
+    (found,) = training_figures(results)
     ((panels, _, axes),) = calls
-    training, noted = panels
-    assert (training.title, noted.title) == ("training images", "validation images")
-    run, stale = training.traces
+    trained, noted = panels
+    assert (trained.title, noted.title) == ("training images", "validation images")
+    run, stale = trained.traces
     assert (list(run.iterations), list(run.loss)) == ([20, 40], [1.0, 0.5])
     assert [list(trace.loss) for trace in noted.traces] == [[0.9]]
     assert stale.colour == STALE_COLOUR != run.colour and stale.label.endswith("stale")
@@ -210,8 +216,8 @@ def test_training_curves_are_one_figure_per_loss_and_a_line_per_setting(make_fol
     for seed, loss in ((1, [2.0, 1.0]), (2, [4.0, 2.0])):
         folder.add(folder.cell(0, 0, seed), result={"metrics": {"AP": 1.0},
             "curves": {"iteration": [20, 40], "loss_cls": loss}})  # fmt: skip
-    calls = watch("training_curves")
-    found = figures.training_curves(folder.load())
+    calls = watch(training, "training_curves")
+    found = training_figures(folder.load())
     (panels, *_), *_ = calls
     (trace,) = panels[0].traces
     assert list(trace.loss) == [3.0, 1.5], "the mean over the seeds"
@@ -224,18 +230,18 @@ def test_training_curves_are_one_figure_per_loss_and_a_line_per_setting(make_fol
 def test_curves_that_cannot_be_read_are_left_out(make_folder, watch, spoiled):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), result={"curves": spoiled, "validation": spoiled})
-    calls = watch("training_curves")
-    assert not figures.training_curves(folder.load()) and not calls
+    calls = watch(training, "training_curves")
+    assert not training_figures(folder.load()) and not calls
 
 
-OF_STUDIES = (figures.speed, figures.ap_over_scale,
-              lambda results, _: figures.heat_maps(results))  # fmt: skip
+OF_STUDIES = (speed_figure, ap_over_scale_figure,
+              lambda results, _: heat_maps_figure(results))  # fmt: skip
 
 
 @pytest.mark.parametrize("make", OF_STUDIES)
 def test_without_a_result_there_is_a_reason(make_folder, make):
-    for grids in ((), (speed_grid(),)):
-        results = make_folder(1, grids).load()
+    for tables in ((), (speed_grid(),)):
+        results = make_folder(1, tables).load()
         found = make(results, tables_of(results))
         assert found.figure is None and found.note.startswith("No ")
 
@@ -251,8 +257,8 @@ def test_one_cell_alone_can_be_drawn(make_folder, make):
 def test_a_broken_study_can_be_drawn(broken_folder):
     results = broken_folder.load()
     for grid, table in tables_of(results):
-        assert figures.ap_over_rows(results, grid, table).png
-    for found in figures.training_curves(results):
+        assert ap_over_rows_figure(results, grid, table).png
+    for found in training_figures(results):
         assert found.figure.png
     for make in OF_STUDIES:
         found = make(results, tables_of(results))
@@ -266,8 +272,8 @@ def test_effects_are_drawn_beside_the_published_ones(make_folder, make_study, wa
         for seed in (1, 2):
             value = ap + seed / 10
             folder.add(folder.cell(0, row, seed), value, analysis=analysis(value, seed=seed))
-    results, calls = folder.load(), watch("ap_over_rows")
-    found = figures.ap_over_rows(results, *tables_of(results)[0])
+    results, calls = folder.load(), watch(grids, "ap_over_rows")
+    found = ap_over_rows_figure(results, *tables_of(results)[0])
     ((_, series, (ours, published), axes),) = calls
     assert [one.label for one in series] == ["AP (%), ours"]
     comparisons = tables_of(results)[0][1].comparisons
@@ -284,11 +290,11 @@ def test_effects_are_drawn_beside_the_published_ones(make_folder, make_study, wa
 def test_what_has_been_drawn_is_not_drawn_again(make_folder, watch):
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 4.0)
-    calls = watch("ap_over_rows")
+    calls = watch(grids, "ap_over_rows")
 
     def of_first():
         results = folder.load()
-        return figures.ap_over_rows(results, *tables_of(results)[0])
+        return ap_over_rows_figure(results, *tables_of(results)[0])
 
     first = of_first()
     assert of_first() == first and len(calls) == 1
@@ -301,9 +307,9 @@ def test_a_figure_that_is_only_linked_is_not_drawn_for_a_phone(make_folder, monk
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 4.0)
     results = folder.load()
-    found = figures.ap_over_rows(results, *tables_of(results)[0], linked_only=True)
+    found = ap_over_rows_figure(results, *tables_of(results)[0], linked_only=True)
     assert found.svg and not found.narrow
-    both = figures.ap_over_rows(results, *tables_of(results)[0])
+    both = ap_over_rows_figure(results, *tables_of(results)[0])
     assert both.narrow and both.svg == found.svg
 
 
@@ -311,9 +317,9 @@ def test_a_figure_from_memory_has_the_bytes_of_one_that_is_drawn(make_folder, mo
     folder = make_folder(1)
     folder.add(folder.cell(0, 0), 4.0)
     results = folder.load()
-    first = figures.ap_over_rows(results, *tables_of(results)[0])
+    first = ap_over_rows_figure(results, *tables_of(results)[0])
     monkeypatch.setattr(illustration, "_KNOWN", {})
-    assert figures.ap_over_rows(results, *tables_of(results)[0]) == first
+    assert ap_over_rows_figure(results, *tables_of(results)[0]) == first
 
 
 def test_scales_ascend_and_a_row_without_one_is_not_drawn(make_folder):
@@ -324,5 +330,5 @@ def test_scales_ascend_and_a_row_without_one_is_not_drawn(make_folder):
     folder = make_folder(1, (grid,))
     fill(folder, 0, (23.0, 20.0, 26.0))
     results = folder.load()
-    found = figures.ap_over_scale(results, tables_of(results))
+    found = ap_over_scale_figure(results, tables_of(results))
     assert found.figure.alternative.endswith(": 21.0 at 88 px, 24.0 at 128 px.")

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reports import plots
-from reports.plots import Effect
-from reports.plots.forest import WIDTH
+from reports.plots.forest import WIDTH, Effect, forest
 from tests.reports.readable import assert_readable, texts_of
 
 NAN = math.nan
@@ -16,7 +14,7 @@ REFERENCE = Effect("FL (α = 0.5, γ = 1)", "12.4 AP", 0.0, NAN, NAN, [0.3, -0.3
 
 
 def test_rows_bands_and_seeds_are_at_their_numbers():
-    axes = plots.forest([STAR, REFERENCE], "difference in AP from FL", 1.4, 1.0)
+    axes = forest([STAR, REFERENCE], "difference in AP from FL", 1.4, 1.0)
     marks = [line for line in axes.lines if line.get_marker() == "D"]
     assert [float(line.get_xdata()[0]) for line in marks] == [-2.8], "the reference row has none"
     seeds = [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"]
@@ -36,7 +34,7 @@ def test_rows_bands_and_seeds_are_at_their_numbers():
 def test_it_can_be_read_on_any_width(width):
     name = "A loss with a long name (α = 0.75, γ = 0.125, cap 5, β = 2)"
     long = Effect(name, "+0.4 undecided", 0.4, -0.4, 1.2, [0.1], "#009E73")
-    axes = plots.forest([STAR, long, REFERENCE], "difference in AP from FL", 1.4, 1.0, width=width)
+    axes = forest([STAR, long, REFERENCE], "difference in AP from FL", 1.4, 1.0, width=width)
     assert_readable(axes.figure)
     assert axes.figure.get_figwidth() == min(width, WIDTH)
 
@@ -44,7 +42,7 @@ def test_it_can_be_read_on_any_width(width):
 def test_without_noise_or_interval():
     alone = Effect("FL*", "not tested", NAN, NAN, NAN, [], "#D55E00")
     partial = Effect("CE", "+1.0 not tested", 1.0, 0.2, 1.8, [1.0], "#555555", partial=True)
-    axes = plots.forest([alone, partial, REFERENCE], "difference", NAN, 1.0)
+    axes = forest([alone, partial, REFERENCE], "difference", NAN, 1.0)
     assert_readable(axes.figure)
     texts = {text.get_text() for text in texts_of(axes.figure)}
     assert "noise of seeds" not in texts and "95 % CI, images only" in texts

@@ -4,8 +4,11 @@ import itertools
 
 import pytest
 
-from reports.results.colours import BACKGROUNDS, MIN_CONTRAST, PALETTE, PAPER, contrast
+from reports.results.colours import MIN_CONTRAST, PALETTE, PAPER, contrast
 from reports.results.labels import DETECTORS, LOSSES, NEW_LOSS_COLOUR, STALE_COLOUR
+
+BACKGROUNDS = "paper", "grid"
+"""The colours of the palette that carry no information."""
 
 SEEN = [name for name in PALETTE if name not in BACKGROUNDS]
 

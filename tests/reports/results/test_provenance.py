@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ablations.storage.json_files import write_json
-from reports.page.making import _making
+from reports.page.provenance_sections import _provenance
 from reports.results import provenance
 
 SUBSET = {
@@ -59,9 +59,9 @@ def test_without_scaling_nothing_is_said(scaled, processes, world_size):
 
 def test_the_part_of_the_images_is_in_the_provenance(scaled):
     results = scaled(1)
-    text = provenance.dataset_card(results)["subset"]
+    text = provenance.dataset_facts(results)["subset"]
     assert "10 % of the 118,287 images of coco_2017_train" in text and "5a" * 32 in text
-    shown = str(_making(results))
+    shown = str(_provenance(results))
     assert text in shown and "learning rate 0.0025" in shown
 
 
@@ -70,7 +70,7 @@ def test_an_incomplete_part_is_not_in_the_provenance(scaled, key):
     results = scaled(1)
     about = {name: value for name, value in SUBSET.items() if name != key}
     prepared = replace(results.prepared, dataset={"train": {"subset": about}})
-    assert provenance.dataset_card(replace(results, prepared=prepared))["subset"] == ""
+    assert provenance.dataset_facts(replace(results, prepared=prepared))["subset"] == ""
 
 
 def test_images_per_batch(scaled):

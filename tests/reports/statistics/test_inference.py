@@ -240,8 +240,8 @@ def test_a_spread_over_seeds_is_not_less_than_what_the_images_do_to_one_seed():
     # Equal values by chance, though each run's resamples go their own way.
     runs = Runs(np.array([5.0, 5.0]), np.array([[4.0, 6.0], [7.0, 3.0]]), 10)
     # Centred: (-1, 1) and (2, -2); less their mean (0.5, -0.5): (-1.5, 1.5) and (1.5, -1.5).
-    assert runs.own == pytest.approx(4 * 1.5**2)
-    assert runs.between == runs.own
+    assert runs.interaction == pytest.approx(4 * 1.5**2)
+    assert runs.between == runs.interaction
 
 
 def test_one_seed_has_an_interval_over_images_alone():

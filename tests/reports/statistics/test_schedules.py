@@ -7,10 +7,11 @@ import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
-from reports import figures, plots
 from reports.detections.gallery import full_name
+from reports.figures.schedules import ap_over_schedule_figure, tau_over_schedule_figure
 from reports.page import contents, runs
 from reports.page.blocks import FigureBlock, Text
+from reports.plots.curves import over_schedule
 from reports.plots.drawing import WIDTH
 from reports.statistics.inference import kendall
 from reports.statistics.schedules import agreements, means_of_settings, order
@@ -170,7 +171,7 @@ def test_only_rows_with_every_schedule_count(folder):
 
 
 def test_the_figures_show_every_value(folder, monkeypatch):
-    calls, limits, draw = [], [], plots.over_schedule
+    calls, limits, draw = [], [], over_schedule
 
     def watched(*numbers, **options):
         if options["width"] == WIDTH:  # every figure is drawn once more for a phone
@@ -178,11 +179,11 @@ def test_the_figures_show_every_value(folder, monkeypatch):
             limits.append(options.get("limits"))
         return draw(*numbers, **options)
 
-    monkeypatch.setattr(plots, "over_schedule", watched)
+    monkeypatch.setattr("reports.figures.schedules.over_schedule", watched)
     study = folder(seeds=3)
     results = study.load()
     tables = [(grid, grid_table(results, grid)) for grid in study.study.grids]
-    found = figures.ap_over_schedule(results, tables), figures.tau_over_schedule(results)
+    found = ap_over_schedule_figure(results, tables), tau_over_schedule_figure(results)
     (lines, label), (taus, _) = calls
     assert label == "AP (%)" and [line.label for line in lines] == list(METHODS)
     for line in lines:
@@ -216,7 +217,7 @@ def test_a_row_without_a_schedule_has_that_of_the_study_and_lines_ascend(folder)
     grid = replace(first, rows=(tuned, *first.rows[1::-1]), references=())
     study.study = replace(study.study, grids=(grid,))
     results = study.load()
-    found = figures.ap_over_schedule(results, [(grid, grid_table(results, grid))])
+    found = ap_over_schedule_figure(results, [(grid, grid_table(results, grid))])
     assert "α-CE: 22.0 at 0.15x, 30.0 at 0.3x, 33.0 at 1x." in found.figure.alternative
 
 

@@ -42,4 +42,4 @@ def test_further_columns_are_named_by_their_groups():
         Column("effect", "p", NUMBER, ["1"], 9),
     ]
     block = TableBlock("t", Table([*shown, *further]), "Title")
-    assert block.more == "AP (95 % CI), AP₅₀ (ours and published) and p"
+    assert block.detail_names == "AP (95 % CI), AP₅₀ (ours and published) and p"

@@ -148,7 +148,7 @@ def test_safety(folder):
 
 
 def measured(name, fraction):
-    """Of one run: no spread."""
+    """The texts of a metric of one run, which has no spread."""
     return {name: "" if fraction is None else f"{100 * fraction:.1f}", f"{name}_sd": ""}
 
 

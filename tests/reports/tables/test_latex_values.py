@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from reports.publish import published
+from reports.publish import published_results
 from reports.tables import latex
 from reports.tables.grids import grid_table
 from reports.tables.latex_values import name_of, values
@@ -85,7 +85,7 @@ def test_a_table_without_numbers_sets_no_value():
 
 
 def test_the_example_of_the_documentation_quotes_the_published_headline():
-    results = published("mini")
+    results = published_results("mini")
     grid = next(grid for grid in results.study.grids if grid.name == "headline")
     text = grid_table(results, grid).table.to_latex("caption", f"tab:{grid.name}")
     (example,) = blocks(ROOT / "docs" / "report.md", "latex")

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from ablations.records import speed as speeds
-from reports import figures
+from reports.figures.grids import ap_over_ms_figure, curves
+from reports.figures.studies import speed_figure
 from reports.page.render import write_report
 from reports.tables import speed
 from reports.tables.captions import under_table
@@ -93,9 +94,9 @@ def test_times_that_do_not_agree_are_marked_and_not_drawn(folder):
     (ours,) = [c for c in table.table.columns if c.name == "ms per image ours"]
     assert [cell.text for cell in ours.cells] == ["5.0", "5.0", "8.0‡", "8.0‡"]
     assert "‡ marks times with more than 25 %" in under_table(results, grid, table)
-    ((_, curve),) = figures.grids.curves(grid, table)
+    ((_, curve),) = curves(grid, table)
     assert list(curve.x) == [5.0, 5.0], "depth 34 has no point"
-    note = figures.speed(results, [(grid, table)]).note
+    note = speed_figure(results, [(grid, table)]).note
     assert "Not drawn, because the machine was too busy: RetinaNet, depth 34, 128 px and " in note
 
 
@@ -121,7 +122,7 @@ def test_without_a_measurement_the_column_is_empty_and_the_note_says_how(folder)
     assert list(table.texts["ms_per_image"]) == [""] * 4
     assert "has not been measured; `make speed` measures it" in under_table(results, grid, table)
     assert speed.architectures(results).table is None
-    assert figures.ap_over_ms(grid, table) is None
+    assert ap_over_ms_figure(grid, table) is None
 
 
 def test_a_file_that_cannot_be_used_is_named_and_stops_nothing(folder):

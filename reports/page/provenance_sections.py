@@ -20,19 +20,19 @@ from reports.text.endings import bad_endings
 from reports.text.sentences import counted
 
 
-def sections(results: Results) -> list[Section]:
+def provenance_sections(results: Results) -> list[Section]:
     """Provenance, runs, and the failed and diverged ones; a section may have no blocks."""
     return [
-        Section("making", "Provenance", _making(results)),
+        Section("making", "Provenance", _provenance(results)),
         Section("runs", "Runs", _runs(results)),
         Section("endings", "Failed and diverged runs", _endings(results)),
     ]
 
 
-def _making(results: Results) -> list[Block]:
+def _provenance(results: Results) -> list[Block]:
     records = results.records_of(results.frame)
     versions = [f"{name} {text}" for name, text in provenance.versions(records)]
-    data, others = provenance.dataset_card(results), len(results.records) - len(records)
+    data, others = provenance.dataset_facts(results), len(results.records) - len(records)
     splits = [
         f"{name}: {images} images, {objects} objects" for name, images, objects in data["splits"]
     ]
@@ -58,15 +58,15 @@ def _making(results: Results) -> list[Block]:
 
 def _runs(results: Results) -> list[Block]:
     table = runs.table_of_runs(results)
-    found = runs.entries(results)
+    entries = runs.entries(results)
     blocks: list[Block] = [
         Details(
             f"Times and first losses of {counted(len(table), 'run')}",
             [TableBlock("runs", table, "Runs", runs.CAPTION, suffixes=("csv",))],
         )
     ]
-    if found:
-        blocks.append(RunsBlock(found))
+    if entries:
+        blocks.append(RunsBlock(entries))
     return blocks
 
 
