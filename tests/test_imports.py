@@ -156,6 +156,13 @@ def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what, name):
     assert f"{len(load_study(name).cells())} unique: 0 done" in ended.stdout
 
 
+def test_a_plan_for_a_data_set_of_ones_own_needs_no_torch():
+    """The process that proposes its settings: torch alone would take it seconds."""
+    others = {"torch", "detectron2"}
+    ended = run_without(others, "import focal_star.fitted.settings")
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_the_command_line_needs_none_of_the_others():
     ended = run_without(
         PARTS["ablations"][1],

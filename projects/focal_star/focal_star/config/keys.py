@@ -8,6 +8,7 @@ from detectron2.config import CfgNode
 import focal_star.modeling.efficientnet_lite  # noqa: F401
 import focal_star.modeling.retinanet  # noqa: F401
 from focal_star import extensions as _extensions
+from focal_star.data.proposal import LONG_TO_SHORT
 from focal_star.modeling.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 
 FULL_MODEL = "full_model"
@@ -18,9 +19,6 @@ ASPECT_RATIOS = {1: [1.0], 3: [0.5, 1.0, 2.0]}
 
 DEPTH = "{depth}"
 """Placeholder of ``MODEL.RESNETS.DEPTH`` in ``MODEL.WEIGHTS``."""
-
-LONG_TO_SHORT = 5 / 3
-"""The limit of an image's long edge relative to its short edge: Detectron2's 1333 px at 800."""
 
 
 def add_focal_star_config(cfg: CfgNode, extensions: Sequence[str] = ()) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from focal_star.config.keys import LONG_TO_SHORT
+LONG_TO_SHORT = 5 / 3
+"""The limit of an image's long edge relative to its short edge: Detectron2's 1333 px at 800."""
 
 LEVELS = 5
 """P3 to P7: the anchors double from level to level."""
