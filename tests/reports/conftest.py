@@ -3,13 +3,15 @@
 import fcntl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from ablations.identity.prepared import Prepared, config_files_sha256
-from ablations.identity.snapshot import CONFIGS
+from ablations.identity.snapshot import CONFIGS, checkout
 from ablations.records import speed as speeds
 from ablations.records.record import Record, save
 from ablations.storage.json_files import write_json
@@ -93,6 +95,10 @@ def calm_rounds(architecture: Setting) -> list[float]:
     return [ms * (1 + share / 1000) for share in (0, -2, 2, -1, 1, 0, -2, 2, -1, 1)]
 
 
+CODE = SimpleNamespace(losses=cache(checkout().losses))
+"""The checkout's code, whose losses are hashed once for all records."""
+
+
 class StudyFolder:
     """A study's output folder, to be filled record by record. It has times per image.
 
@@ -149,7 +155,7 @@ class StudyFolder:
             analysis: what its evaluation left beside its metrics, see :mod:`analyses`.
             changes: field -> value.
         """
-        identity = self.prepared.identities([cell])[cell]
+        identity = self.prepared.identities([cell], code=CODE)[cell]
         identity = replace(identity, **dict.fromkeys(stale, "old"))
         result = {
             "iterations": 60,
