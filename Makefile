@@ -159,9 +159,10 @@ register: setup
 fetch: setup
 	@"$(PY)" -m focal_star.data fetch
 
-## lint, then run all tests, the fast ones first, one file per core
+## lint, then run all tests, one file per core
 test: setup lint
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses auto --dist loadfile \
+		--no-loadscope-reorder $(PYTEST_ARGS)
 
 ## run the tests of focal_star with the Detectron2 in the folder DETECTRON2
 upstream: setup

@@ -84,7 +84,7 @@ setup(
             "pip-audit>=2.7",
             "playwright>=1.45",
             "pytest>=7.4",
-            "pytest-xdist>=3.5",
+            "pytest-xdist>=3.7",
             "ruff>=0.12",
         ],
         "wandb": ["wandb>=0.16"],
