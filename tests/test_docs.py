@@ -50,6 +50,12 @@ def anchors(page: Path) -> set[str]:
     return {heading.strip().lower().replace(" ", "-") for heading in plain}
 
 
+def test_every_table_has_a_header(page):
+    """A blank line within a table would end it, and show the rest as text."""
+    starts = re.findall(r"(?<=\n\n)(\|.*)\n(.*)", page.read_text(encoding="utf-8"))
+    assert [row for row, below in starts if not re.fullmatch(r"[| :-]+", below)] == []
+
+
 def test_the_index_of_docs_is_complete():
     linked = re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "README.md").read_text("utf-8"))
     assert sorted(["README.md", *linked]) == [path.name for path in DOCS]

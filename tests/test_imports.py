@@ -178,6 +178,7 @@ def test_a_report_is_rendered_without_the_others(tmp_path):
     arguments += ["--output", str(tmp_path)]
     ended = run_without(PARTS["reports"][1], REPORT, *arguments, allowed=ALLOWED["reports"])
     assert ended.returncode == 1, ended.stderr  # it is written, and cells of the grid are missing
+    assert ended.stderr == ""
     page = tmp_path / "mini" / "report" / "index.html"
     num_cells = len(load_study("mini", ["gamma"]).cells())
     assert f"1 of {num_cells} cells done" in ended.stdout and page.is_file()

@@ -61,7 +61,7 @@ class _Look:
 
 
 def precision_recall_figure(results: Results) -> Illustrated:
-    """Precision–recall curves of the headline's settings at IoU 0.5, 0.75 and their mean."""
+    """Precision–recall curves of the headline's settings, a panel for each of ``IOUS``."""
     recall = PERCENT * np.linspace(0, 1, 101)
 
     def read(record: Record) -> np.ndarray | None:
@@ -80,8 +80,8 @@ def precision_recall_figure(results: Results) -> Illustrated:
     return Illustrated(
         drawn(
             "precision_recall",
-            "Precision–recall curves at three IoU thresholds. Precision at recall 50 % and IoU "
-            f"0.5: {'; '.join(at_half)}.",
+            "Precision–recall curves at IoU 0.5 and 0.75, and their mean over IoU 0.5 to 0.95. "
+            f"Precision at recall 50 % and IoU 0.5: {'; '.join(at_half)}.",
             precision_recall,
             panels,
         ),

@@ -181,10 +181,12 @@ def _of_model(results: Results, trained_with: str, model: Distribution) -> Illus
             rows,
             (BACKGROUND,),
         ),
-        f"Cumulative share of the loss, without α, of the model trained with {model.trained_with}: "
-        f"{numbers['foreground']:,} foreground and {numbers['background']:,} background examples "
-        f"(an anchor with one category){_of_images(record)}. As figure 4 of the focal loss paper, "
-        "but the background starts with the hardest examples, on a logarithmic scale. "
+        "Cumulative share of each loss, without α, for the model trained with "
+        f"{model.trained_with}: {numbers['foreground']:,} foreground and "
+        f"{numbers['background']:,} background examples (an anchor with one category)"
+        f"{_of_images(record)}. All losses are computed on these examples, after training. Like "
+        "figure 4 of the focal loss paper, but the background starts with the hardest examples, on "
+        "a logarithmic scale. "
         f"{provenance.caption(results, [record])}.",
     )
 

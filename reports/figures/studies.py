@@ -68,7 +68,9 @@ def speed_figure(results: Results, tables: Tables) -> Illustrated:
     setups = dict.fromkeys(grid.setup for grid, _ in timed if grid.setup)
     note = f"{MAIN_METRIC} against {METRICS[SPEED].header}"
     note += _over_seeds(results, [grid for grid, _ in timed])
-    note += f". Horizontal bars: {CI} of the time. The grey line is the Pareto front."
+    note += (
+        f". Horizontal bars: {CI} of the time. The dotted line of each panel is its Pareto front."
+    )
     if hidden := hidden_names(results):
         note += f" Not drawn, because the machine was too busy: {listed(hidden)}."
     if published:

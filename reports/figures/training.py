@@ -145,7 +145,7 @@ def _family(
             panels,
             "classification loss",
         ),
-        f"{note}. Losses, α and γ differ in scale: compare the shapes, not the levels. "
+        f"{note}. Curves of different losses, α or γ have different scales: compare the shapes. "
         f"{provenance.caption(results, records)}.",
     )
 

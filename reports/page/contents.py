@@ -103,7 +103,9 @@ def report(results: Results) -> Report:
     grids = [(grid, grid_table(results, grid)) for grid in _ordered(results.study.grids)]
     shown = side_by_side.pictures(results)
     answered = answer.answer(results)
-    apart = {grid.name: differences(results, grid, table.row_labels) for grid, table in grids}
+    differences_of = {
+        grid.name: differences(results, grid, table.row_labels) for grid, table in grids
+    }
     mapped = [
         (grid, table)
         for grid, table in grids
@@ -115,10 +117,14 @@ def report(results: Results) -> Report:
         Section("tuning", "How the settings were chosen", _tuning(results)),
         Section("best", "Best setting of each loss", _best(results)),
         Section("reading", "How to read the tables", _reading(results, grids)),
-        *(_grid(results, grid, table, apart) for grid, table in grids if grid.name == HEADLINE),
+        *(
+            _grid(results, grid, table, differences_of)
+            for grid, table in grids
+            if grid.name == HEADLINE
+        ),
         Section("map", "All ablations at a glance", _map(results, grids, shown_map)),
         *(
-            _grid(results, grid, table, apart, shown_map is not None)
+            _grid(results, grid, table, differences_of, shown_map is not None)
             for grid, table in grids
             if grid.name != HEADLINE
         ),
@@ -138,14 +144,16 @@ def report(results: Results) -> Report:
     return Report(
         opening=opening(results, answered),
         summary=sentences.summary(results),
-        warnings=list(filter(None, [sentences.staleness(results), _confounded(results, apart)])),
+        warnings=list(
+            filter(None, [sentences.staleness(results), _confounded(results, differences_of)])
+        ),
         sections=[section for section in sections if section.blocks],
     )
 
 
-def _confounded(results: Results, apart: Mapping[str, Differences]) -> str:
+def _confounded(results: Results, differences_of: Mapping[str, Differences]) -> str:
     """A warning that names the tables with confounds; "" if there are none."""
-    names = [grid.label for grid in results.study.grids if apart[grid.name].confounds]
+    names = [grid.label for grid in results.study.grids if differences_of[grid.name].confounds]
     if not names:
         return ""
     return (
@@ -246,10 +254,10 @@ def _map(
         return blocks
     drawn = [(grid, table) for grid, table in tables if grid.name in shown_map.grids]
     frame = results.frame[results.frame["grid"].isin(shown_map.grids)]
-    made = provenance.caption(results, results.ended_records_of(frame))
+    runs_text = provenance.caption(results, results.ended_records_of(frame))
     return [
         *blocks,
-        MapBlock(shown_map.figure, f"{captions.ablation_map(drawn)} {made}.", shown_map),
+        MapBlock(shown_map.figure, f"{captions.ablation_map(drawn)} {runs_text}.", shown_map),
     ]
 
 
@@ -257,25 +265,25 @@ def _grid(
     results: Results,
     grid: Grid,
     table: GridTable,
-    apart: Mapping[str, Differences],
+    differences_of: Mapping[str, Differences],
     is_mapped: bool = False,
 ) -> Section:
     """The section of a table.
 
     Args:
-        apart: name of a table -> what its rows differ in.
+        differences_of: name of a table -> what its rows differ in.
         is_mapped: whether the map shows its dots; if so, its own figure is only linked, unless it
             also shows published effects.
     """
     frame = results.of_grid(grid)
-    made = provenance.caption(results, results.ended_records_of(frame))
-    differing = apart[grid.name]
+    runs_text = provenance.caption(results, results.ended_records_of(frame))
+    differing = differences_of[grid.name]
     agreement = published_agreement(table)
     source = f" Published values: {grid.source}." if agreement else ""
     title = "AP in percent" + (", ours and published" if agreement else "")
     blocks: list[Block] = [
         Text(finding(results, grid, table.comparisons)),
-        TableBlock(grid.name, table.table, title, f"{made}.{source}", grid.title),
+        TableBlock(grid.name, table.table, title, f"{runs_text}.{source}", grid.title),
         Note(
             f"{captions.under_table(results, grid, table)} "
             f"{captions.compared_configs(differing)}".strip()
@@ -291,10 +299,10 @@ def _grid(
         blocks.append(FigureFile(figure, "Dot plot of this table:"))
     else:
         dots = captions.dots(frame, table)
-        blocks.append(FigureBlock(figure, f"{dots} {made}."))
+        blocks.append(FigureBlock(figure, f"{dots} {runs_text}."))
     over_ms = ap_over_ms_figure(grid, table) if _several_timed(results) else None
     if over_ms:
-        blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {made}."))
+        blocks.append(FigureBlock(over_ms, f"{captions.speed(grid, table)}{source} {runs_text}."))
     return Section(grid.name, grid.title, blocks)
 
 

@@ -1,7 +1,7 @@
 """The data with which the page shows any two rows side by side, as compact JSON.
 
 ``two_rows.js`` draws them. What it can draw: the settings that differ, AP by size and per category,
-error types, precision over recall, and the detections on the same images where the page has them.
+error types, precision–recall curves, and the detections on the same images where the page has them.
 """
 
 import json
@@ -32,7 +32,7 @@ from reports.results.study_rows import StudyRow, key_of, rows_of
 from reports.statistics.contenders import categories, number_at, value_at
 
 CURVES = ("0.50", "0.75")
-"""The IoUs whose precision over recall is drawn."""
+"""The IoUs whose precision–recall curves are drawn."""
 
 RECALLS = 101
 """The number of points of a recorded curve, at equal steps of recall from 0 to 1."""

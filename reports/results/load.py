@@ -252,15 +252,15 @@ def _resolved(
 def _frame(study: Study, study_status: Status, speed: Speed | None) -> pd.DataFrame:
     """A row per (grid, row, seed).
 
-    The columns are ``grid``, ``row`` (0, 1, ...),
-    ``seed``, ``cell``, ``setting`` (its id), ``pending`` (whether the setting has not been chosen
-    yet), ``judged`` (whether only the reporting half of the images counts), the axes of the setting
-    (``cell.AXES``, None at the study's own value), ``state`` (one of ``status.STATES``),
-    ``changed`` (why it is stale, as text), ``recorded`` (the record's own status, "" if there is
-    none), every metric of ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is
-    none; the time per image is that of the cell's architecture, NaN if its rounds do not agree)
-    and, of stale records, ``<metric>_stale``; ``error_iteration``, ``iterations``,
-    ``predicted_loss``, ``measured_loss``, ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
+    The columns are ``grid``, ``row`` (0, 1, ...), ``seed``, ``cell``, ``setting`` (its id),
+    ``pending`` (whether the setting has not been chosen yet), ``judged`` (whether only the
+    reporting half of the images counts), the axes of the setting (``cell.AXES``, None at the
+    study's own value), ``state`` (one of ``status.STATES``), ``changed`` (why it is stale, as
+    text), ``recorded`` (the record's own status, "" if there is none), every metric of
+    ``labels.METRICS`` (AP 0.0 where the cell diverged, NaN where there is none; the time per image
+    is that of the cell's architecture, NaN if its rounds do not agree) and, of stale records,
+    ``<metric>_stale``; ``error_iteration``, ``iterations``, ``predicted_loss``, ``measured_loss``,
+    ``train_seconds``, ``eval_seconds`` and ``wall_seconds``.
     """
     of_fresh_seeds = {cell.id for cell in study.judged}
     return pd.DataFrame(

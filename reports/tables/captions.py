@@ -68,11 +68,12 @@ def how_to_read(margin: float) -> str:
     return (
         f"The effect of a row is its {MAIN_METRIC} minus that of the reference row of its table, "
         f"with a {CI} over {SEEDS_AND_IMAGES} for this comparison alone. Bold: it is significant "
-        f"at {100 * SIGNIFICANCE:g} % after Holm's correction within the table; grey: it is not. "
-        f"Equivalent: it is significantly smaller than {margin:g} {MAIN_METRIC} (two one-sided "
-        "tests, also after Holm's correction). Undecided: neither; the number in parentheses is "
-        "how many seeds per row would decide it, whatever the effect is, and without a number, "
-        f"{MAX_SEEDS:,} would not. The p-values rest on a {MODEL}."
+        f"at {100 * SIGNIFICANCE:g} % after Holm's correction within the table; grey: it is not, "
+        f"or is not tested. Equivalent: it is significantly within ±{margin:g} {MAIN_METRIC} (two "
+        "one-sided tests, also after Holm's correction). Undecided: neither significant nor "
+        "equivalent; the number in parentheses is how many seeds per row would decide it, whatever "
+        f"the effect is, and without a number, {MAX_SEEDS:,} would not. The p-values rest on a "
+        f"{MODEL}."
     )
 
 
@@ -126,7 +127,7 @@ def dots(frame: pd.DataFrame, table: GridTable) -> str:
         text += f", with {CI} over {SEEDS_AND_IMAGES}"
     if table.has_effects:
         if any(comparison.tested for comparison in table.comparisons):
-            text += ". Effects: filled if significant, a ring if not"
+            text += ". Effects: filled if significant, else a ring"
         if any(map(math.isfinite, table.published_effects)):
             text += "; a diamond is the published effect"
     elif table.has_published:

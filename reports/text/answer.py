@@ -99,9 +99,9 @@ def answer(results: Results) -> Answer:
     tests = sum(line.comparison.tested for line in lines)
     basis = _basis(results, asked, lines, tests)
     margin = results.study.equivalence_margin
-    taught = highest_unlearnt_ap([line.comparison for line in lines], margin)
-    if taught is not None:
-        facts = not_learnt(results, grid, [line.name for line in lines], taught)
+    highest_ap = highest_unlearnt_ap([line.comparison for line in lines], margin)
+    if highest_ap is not None:
+        facts = not_learnt(results, grid, [line.name for line in lines], highest_ap)
         return Answer(facts[0], tuple(facts[1:]), basis, NOT_LEARNT, asked, lines)
     others = [line for line in lines if line is not first and line is not reference]
     tested = [_other(line, reference.short, margin) for line in others if line.comparison.tested]

@@ -179,7 +179,9 @@ def _departures(shown: _Shown) -> str:
         text = "No effect has the opposite sign to the published one"
     elif not certain:
         have, their = ("has", "it is") if len(opposite) == 1 else ("have", "they are")
-        why = "not significant" if shown.tested else "within the noise"
+        tested = sum(shown.ours[number].tested for number in opposite)
+        why = "within the noise" if tested < len(opposite) else "not significant"
+        why = "not significant or within the noise" if 0 < tested < len(opposite) else why
         effects = counted(len(opposite), "effect")
         text = f"{effects} {have} the opposite sign to the published one, but {their} {why}"
     else:

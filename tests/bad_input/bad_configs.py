@@ -55,7 +55,7 @@ for name, content, *words in [
     ("a tag that runs code", tag("made-by-a-tag"), "could not determine a constructor", "os.mkdir"),
     ("5,000 levels deep", "SEED: " + "[" * 5000 + "]" * 5000, "nest"),
     ("a billion laughs", f"a0: &a0 [1]\n{BILLION}SEED: *a14\n", "line 13: more than 100 aliases"),
-    ("a key twice", "SEED: 1\nSEED: 2\n", "line 2: the key 'SEED' is there twice"),
+    ("a key twice", "SEED: 1\nSEED: 2\n", "line 2: duplicate key 'SEED'"),
     ("2 MB", "#" * 2**21, "more than 1048576 characters"),
     ("its own base", f"_BASE_: {CONFIG}\nVERSION: 2\n", "its own _BASE_"),
     ("a base that is not there", "_BASE_: nowhere.yaml\nVERSION: 2\n", "nowhere.yaml"),

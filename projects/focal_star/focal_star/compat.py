@@ -1,4 +1,4 @@
-"""All differences between Detectron2 0.5 and its main branch, and the private names that we use."""
+"""Differences between Detectron2 0.5 and its main branch, and most private names that we use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -13,7 +13,7 @@ from focal_star.training import outcome
     [
         (json.dumps({"displaced": {}}), "as locked"),
         (json.dumps({"displaced": {"torch": ["2.15.0", "2.14.1"], "six": ["2", "1"]}}),
-         "torch 2.14.1 (locked: 2.15.0), six 1 (locked: 2)"),
+         "torch 2.14.1 instead of 2.15.0, six 1 instead of 2"),
         ('{"displaced"', ""),
         ("[]", ""),
         ('{"displaced": {"torch": "2.15.0"}}', ""),

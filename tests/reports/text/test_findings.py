@@ -128,7 +128,7 @@ def test_a_row_with_fewer_runs_than_the_others_has_a_larger_noise(told):
     assert "α = 0.9 (+1.4, published −1.0)" in text
     rows[-1] = [13.2]
     assert (
-        "1 effect has the opposite sign to the published one, but it is not significant."
+        "1 effect has the opposite sign to the published one, but it is within the noise."
         in told(rows)
     )
 

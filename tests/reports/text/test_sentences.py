@@ -85,6 +85,7 @@ def test_a_tested_table_names_its_reference_row_and_the_rows_without_a_test(
     folder = compared_folder(make_folder, make_study, 3)
     text = under_table(folder)
     assert "The reference row is α = 0.75. Not tested (no value): α = 0.5." in text
+    assert "Bold" not in text, "the report explains the marks once"
     # FL* has no reference row, and its first setting is CE's α = 0.75.
     assert "No difference between rows was tested" in under_table(folder, 1)
     assert "The reference row is" not in under_table(folder, 1)
@@ -99,7 +100,7 @@ def test_the_marks_of_tests_are_explained_once_and_only_where_there_are_tests(
 
     (section,) = explained(3)
     (text,) = section.blocks
-    for mark in ("Bold:", "grey:", "smaller than 1 AP", "Undecided:", "Holm", "a normal model of"):
+    for mark in ("Bold:", "grey:", "within ±1 AP", "Undecided:", "Holm", "a normal model of"):
         assert mark in str(text)
     assert explained(1) == []
 
@@ -200,7 +201,7 @@ def test_the_caption_of_the_dots_says_what_is_drawn(make_folder, make_study):
     )
     assert dots_of(compared_folder(make_folder, make_study, 3)) == (
         "Mean AP of each row and its effect against the reference row, with 95 % CI over seeds and "
-        "images. Effects: filled if significant, a ring if not; a diamond is the published effect."
+        "images. Effects: filled if significant, else a ring; a diamond is the published effect."
     )
 
 

@@ -8,7 +8,7 @@ from detectron2.config import CfgNode
 import focal_star.modeling.efficientnet_lite  # noqa: F401
 import focal_star.modeling.retinanet  # noqa: F401
 from focal_star import extensions as _extensions
-from focal_star.data.proposal import LONG_TO_SHORT
+from focal_star.input_size import LONG_TO_SHORT
 from focal_star.modeling.faster_rcnn import RETINANET, add_faster_rcnn_config, derive_faster_rcnn
 
 FULL_MODEL = "full_model"

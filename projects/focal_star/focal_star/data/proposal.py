@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-LONG_TO_SHORT = 5 / 3
-"""The limit of an image's long edge relative to its short edge: Detectron2's 1333 px at 800."""
+from focal_star.input_size import LONG_TO_SHORT
 
 LEVELS = 5
 """P3 to P7: the anchors double from level to level."""

@@ -43,7 +43,7 @@ def faults(text: str, max_levels: int, max_aliases: int, with_tags: bool) -> Ite
             open_nodes[-1] = keys, not is_key
             if is_key and isinstance(event, yaml.ScalarEvent):
                 if event.value in keys:
-                    yield f"{where}: the key {event.value[:MAX_SHOWN]!r} is there twice"
+                    yield f"{where}: duplicate key {event.value[:MAX_SHOWN]!r}"
                 keys.add(event.value)
         if isinstance(event, yaml.CollectionStartEvent):
             is_mapping = isinstance(event, yaml.MappingStartEvent)

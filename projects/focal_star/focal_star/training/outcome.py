@@ -134,7 +134,7 @@ def _lock() -> str:
     path = Path(sys.prefix) / "focal_star_setup.json"
     try:
         displaced = json.loads(path.read_text(encoding="utf-8"))["displaced"]
-        changes = [f"{name} {now} (locked: {locked})" for name, (locked, now) in displaced.items()]
+        changes = [f"{name} {now} instead of {locked}" for name, (locked, now) in displaced.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
     return ", ".join(changes) or "as locked"

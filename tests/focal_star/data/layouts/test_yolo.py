@@ -178,7 +178,7 @@ def test_boxes_are_checked_as_others_are(small):
         ("train: images/train", "names is missing"),
         ("names: [[a]]\ntrain: images/train", "names must be a list of names"),
         ("names: {a: b}\ntrain: images/train", "names must be a list of names"),
-        ("names: [a]\nnames: [b]\ntrain: images/train", "the key 'names' is there twice"),
+        ("names: [a]\nnames: [b]\ntrain: images/train", "duplicate key 'names'"),
         ("names: !!python/object:os.system [a]\ntrain: x", "the tag"),
         ("names: [a]\ntrain: nowhere\nval: images/val", "there is no 'nowhere'"),
         ("names: [a]\ntrain:\nval:", "names neither train nor val"),
