@@ -16,7 +16,10 @@ from reports.results.labels import METRICS, SPEED, detector_label, setting_text
 from reports.results.load import Results
 from reports.tables.grids import NOISY_MARK, speed_interval, speed_text
 from reports.tables.table import AXIS, NUMBER, TEXT, Column, Table, Tabled, shown
-from reports.text.sentences import CI, counted
+from reports.text.sentences import CI, counted, listed
+
+PADDED_TO = 32
+"""Detectron2's FPN pads both edges of its input to multiples of this, px."""
 
 NOT_MEASURED = "The time per image has not been measured; `make speed` measures it."
 
@@ -46,7 +49,10 @@ def architectures(results: Results) -> Tabled:
             Column("", "checkpoint", TEXT, [entry.cell for entry in entries]),
         ]
     )
-    untimed = "".join(f" Not timed: {name}, {why}." for name, why in speed.not_timed.items())
+    names_of: dict[str, list[str]] = {}
+    for name, why in speed.not_timed.items():
+        names_of.setdefault(why, []).append(name)
+    untimed = "".join(f" Not timed ({why}): {listed(n)}." for why, n in names_of.items())
     return Tabled(
         table,
         f"{note(results)} Ratios to {reference} are medians of the ratios within a round. "
@@ -85,6 +91,7 @@ def note(results: Results) -> str:
         f"{threads} thread{'' if threads == '1' else 's'}, after the training runs, while nothing "
         "else of the study was running. Each architecture is timed once, so rows that differ only "
         "in the loss share its time.",
+        _padding(results, speed),
         _control(speed),
         _busy(speed),
     ]
@@ -101,6 +108,22 @@ def hidden_names(results: Results) -> list[str]:
         for name, time in speed.times.items()
         if not time.is_shown and name != CONTROL
     ]
+
+
+def _padding(results: Results, speed: Speed) -> str:
+    """The input scales that take the same time because they are padded alike; "" if none are."""
+    base = results.study.base.get("scale") or results.config.get("INPUT.SHORT_EDGE")
+    scales = {entry.axes.get("scale") or base for entry in speed.entries.values()}
+    edges: dict[int, list[str]] = {}
+    for scale in sorted(scale for scale in scales if isinstance(scale, int)):
+        edges.setdefault(-(-scale // PADDED_TO) * PADDED_TO, []).append(str(scale))
+    alike = [f"{listed(names)} px to {edge} px" for edge, names in edges.items() if names[1:]]
+    if not alike:
+        return ""
+    return (
+        f"Inputs are padded to multiples of {PADDED_TO} px, {'; '.join(alike)}, so these scales "
+        "take about the same time."
+    )
 
 
 def _control(speed: Speed) -> str:

@@ -64,6 +64,20 @@ def test_the_note_says_what_was_timed_and_where(folder):
     assert "busy" not in note and "do not rely" not in note
 
 
+def test_scales_that_are_padded_alike_are_named(folder):
+    results = folder.load()
+    assert "padded" not in speed.note(results), "88 px to 96 px, and 128 px"
+    timed = results.speed
+    entries = {
+        name: msgspec.structs.replace(entry, axes=entry.axes | {"scale": 104})
+        if entry.axes.get("scale") == 88
+        else entry
+        for name, entry in timed.entries.items()
+    }
+    changed = replace(results, speed=msgspec.structs.replace(timed, entries=entries))
+    assert "multiples of 32 px, 104 and 128 px to 128 px, so" in speed.note(changed)
+
+
 def test_a_busy_machine_is_named_and_its_times_are_still_drawn(folder):
     folder.time(busy(0.2))
     results = folder.load()
