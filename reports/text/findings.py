@@ -179,9 +179,9 @@ def _departures(shown: _Shown) -> str:
         text = "No effect has the opposite sign to the published one"
     elif not certain:
         have, their = ("has", "it is") if len(opposite) == 1 else ("have", "they are")
-        tested = sum(shown.ours[number].tested for number in opposite)
-        why = "within the noise" if tested < len(opposite) else "not significant"
-        why = "not significant or within the noise" if 0 < tested < len(opposite) else why
+        tested = {shown.ours[number].tested for number in opposite}
+        reasons = {True: "not significant", False: "within the noise"}
+        why = " or ".join(text for is_tested, text in reasons.items() if is_tested in tested)
         effects = counted(len(opposite), "effect")
         text = f"{effects} {have} the opposite sign to the published one, but {their} {why}"
     else:

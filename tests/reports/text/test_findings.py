@@ -133,6 +133,17 @@ def test_a_row_with_fewer_runs_than_the_others_has_a_larger_noise(told):
     )
 
 
+def test_effects_that_are_no_departure_are_called_by_what_judged_them(told):
+    # Against 12.0 +- 1.0: one row without a test, and one whose test is far from significant.
+    rows = [[3.0] * 3, [6.0] * 3, [12.2], [12.0, 11.0, 13.0], [12.3, 11.2, 13.4]]
+    text = told(rows)
+    assert "2 effects have the opposite sign" in text
+    assert "but they are not significant or within the noise. " in text
+    rows[2] = [9.0] * 3
+    text = told(rows)
+    assert "1 effect has the opposite sign" in text and "but it is not significant. " in text
+
+
 def test_our_best_row_is_the_published_one_where_two_are_tied(told):
     tied = tuple(row | {"AP": "31"} if row["alpha"] == "0.5" else row for row in PUBLISHED)
     text = told([[3.0], [6.0], [9.0], [12.0], [11.0]], published=tied)

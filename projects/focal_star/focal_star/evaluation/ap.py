@@ -72,7 +72,7 @@ class APEvaluator(COCOEvaluator):
 
 
 def metrics_of(evaluation, max_detections: int = MAX_DETECTIONS) -> Sequence[float]:
-    """``AP_METRICS`` of an accumulated COCOeval, 0..1, or more; -1 without an object.
+    """``AP_METRICS`` of an accumulated COCOeval, then others; 0..1, or -1 without an object.
 
     Args:
         evaluation: what :func:`coco_eval` returned, after ``evaluate`` and ``accumulate``.
