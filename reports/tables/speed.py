@@ -49,10 +49,10 @@ def architectures(results: Results) -> Tabled:
             Column("", "checkpoint", TEXT, [entry.cell for entry in entries]),
         ]
     )
-    names_of: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
     for name, why in speed.not_timed.items():
-        names_of.setdefault(why, []).append(name)
-    untimed = "".join(f" Not timed ({why}): {listed(n)}." for why, n in names_of.items())
+        by_reason.setdefault(why, []).append(name)
+    untimed = "".join(f" Not timed ({why}): {listed(some)}." for why, some in by_reason.items())
     return Tabled(
         table,
         f"{note(results)} Ratios to {reference} are medians of the ratios within a round. "

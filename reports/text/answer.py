@@ -164,7 +164,7 @@ def _addition(comparison: Comparison, margin: float) -> str:
     if comparison.survives and comparison.within_margin:
         return (
             f"The difference is significantly smaller than {margin:g} {MAIN_METRIC} (two one-sided "
-            f"tests: {p_text(comparison.p_equivalence)} in a {MODEL})."
+            f"tests: {p_text(comparison.p_equivalence)} in a normal model)."
         )
     return needed_text(comparison.needed, margin)
 
@@ -179,8 +179,7 @@ def _verdict(ours: Compared, theirs: Compared, dataset: str, tests: int, margin:
     comparison = ours.comparison
     values = (
         f"{one_decimal(comparison.mean)} against {one_decimal(theirs.comparison.mean)} "
-        f"{MAIN_METRIC}, "
-        f"a difference of {difference_text(comparison)}"
+        f"{MAIN_METRIC}, a difference of {difference_text(comparison)}"
     )
     if not comparison.tested:
         text = (
