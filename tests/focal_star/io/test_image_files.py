@@ -1,11 +1,12 @@
 """Images of unusual forms: their pixels in training and in a report, and what is said of them."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from focal_star.data.images import ImageError, read_image
 from focal_star.io import image_files
@@ -334,3 +335,20 @@ def test_of_an_ordinary_image_only_the_header_is_looked_at(tmp_path, monkeypatch
     for name in ("a.jpg", "a.png", "a.bmp"):
         Image.fromarray(FULL).save(tmp_path / name)
         assert find_conversions(tmp_path / name) == image_files.Conversions()
+
+
+def test_broken_metadata_do_not_matter(tmp_path):
+    """GIMP saves such files of phones: a tag that must be a fraction is a text."""
+    tags = [(0x0112, 3, 1, struct.pack("<HH", 6, 0)), (0x011A, 2, 4, b"72\0\0")]
+    entries = b"".join(struct.pack("<HHI", *tag[:3]) + tag[3] for tag in tags)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    image = Image.fromarray(FULL)
+    image.save(tmp_path / "a.jpg", exif=exif, quality=100)
+    with Image.open(tmp_path / "a.jpg") as file, pytest.raises(TypeError):
+        ImageOps.exif_transpose(file)
+    image.save(tmp_path / "b.jpg", quality=100)
+    upright = read_photograph(tmp_path / "b.jpg").transpose(Image.Transpose.ROTATE_270)
+    read = read_photograph(tmp_path / "a.jpg")
+    assert read.size == upright_size(tmp_path / "a.jpg") == (HEIGHT, WIDTH)
+    assert np.array_equal(read, upright)
+    assert ImageOps.exif_transpose(read).size == read.size  # it is not turned twice

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from focal_star.io.mistaken import seems_to_be
@@ -59,6 +59,20 @@ _NUM_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 _WIDTH, _LENGTH = 256, 257
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _PLANAR = 258, 262, 277, 284
 _ORIENTATION = 0x0112
+
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes an image upright."""
+
+_METADATA = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+"""What can say the orientation of an image, in its ``info``."""
 
 _BYTES_SWAPPED = {
     ";16L": ";16B",
@@ -258,7 +272,7 @@ def _read(
     if is_stated:
         kinds.add(STATED_BITS)
     if bits == 8:
-        image = ImageOps.exif_transpose(file)
+        image = _upright(file)
     elif (values := _values(source, file)) is None:
         if bit_depth not in (None, MAX_BITS):
             raise PhotographError(
@@ -266,7 +280,7 @@ def _read(
                 "grey with transparency or separate planes, Pillow reads the upper 8 bits of 16"
             )
         kinds.add(HIGH_BYTE)
-        image = ImageOps.exif_transpose(file)
+        image = _upright(file)
     else:
         if not is_stated:
             kinds.add(SIXTEEN_BITS)
@@ -333,7 +347,7 @@ def _values(source: Source, file: ImageFile.ImageFile) -> np.ndarray | None:
         None where Pillow cannot read the low byte.
     """
     if file.mode.startswith("I"):
-        return np.asarray(ImageOps.exif_transpose(file))
+        return np.asarray(_upright(file))
     raw_mode = _raw_mode(file)
     name, order = raw_mode[:-4], raw_mode[-4:]
     tags = _tiff_tags(file)
@@ -341,8 +355,21 @@ def _values(source: Source, file: ImageFile.ImageFile) -> np.ndarray | None:
         return None
     with _open(source) as again:
         _set_raw_mode(again, name + _BYTES_SWAPPED[order])
-        low = np.asarray(ImageOps.exif_transpose(again))
-    return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16) * 256 + low
+        low = np.asarray(_upright(again))
+    return np.asarray(_upright(file)).astype(np.uint16) * 256 + low
+
+
+def _upright(file: ImageFile.ImageFile) -> Image.Image:
+    """The decoded image, turned as its metadata say, and without them.
+
+    Pillow's ``exif_transpose`` writes the other metadata anew, and fails if they are broken.
+    """
+    file.load()
+    method = _TO_UPRIGHT.get(file.getexif().get(_ORIENTATION, 1))
+    image = file.copy() if method is None else file.transpose(method)
+    for key in _METADATA:
+        image.info.pop(key, None)
+    return image
 
 
 def _eight_bits(file: ImageFile.ImageFile, values: np.ndarray, bits: int) -> Image.Image:
