@@ -404,7 +404,7 @@ def test_what_the_command_fetches_is_a_data_set_that_passes(server, tmp_path, mo
     assert command_line.main(["fetch", "--address", server.address]) == 0
     assert capsys.readouterr().out.endswith(f"COCO is in {tmp_path / 'coco'}\n")
     assert command_line.main(["check", str(tmp_path / "coco")]) == 0
-    assert "train: 1 images, 1 instances (0 crowd), 2 categories" in capsys.readouterr().out
+    assert "train: 1 image, 1 instance (0 crowd), 2 categories" in capsys.readouterr().out
 
 
 def test_the_published_archives_are_whole():

@@ -133,7 +133,7 @@ def test_categories_are_merged_on_request(cases, tmp_path, capsys):
     assert "0 changes" in capsys.readouterr().out
     assert main(["check", folder, "--fix", str(tmp_path / "merged"), "--merge"]) == 0
     out = capsys.readouterr().out
-    assert "'truck', 'truck ', 'Truck' are now 'truck'" in out and "1 categories" in out
+    assert "'truck', 'truck ', 'Truck' are now 'truck'" in out and "1 category" in out
     sound = check_folder(folder).describe()["train"]
     merged = check_folder(tmp_path / "merged").describe()["train"]
     assert merged["num_instances"] == sound["num_instances"]

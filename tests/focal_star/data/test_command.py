@@ -74,7 +74,7 @@ def test_problems_are_named_and_the_code_is_1(tiny, voc_2007, command, capsys):
     for folder, words in (
         (tiny.folder, ["empty-box (1)", "broken-image (1)", "'a.png'"]),
         (voc_2007.folder, ["not-voc (1)", "Annotations/000003.xml: it is not XML"]),
-        (tiny.folder / "nowhere", ["missing-file (1)", "valid is instances_train.json"]),
+        (tiny.folder / "nowhere", ["missing-file (1)", "is not a folder"]),
         ("nothing", ["'nothing' is no folder", "coco_2017"]),
     ):
         assert main([command, str(folder)]) == 1

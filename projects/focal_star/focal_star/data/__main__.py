@@ -24,7 +24,7 @@ from rich import box
 from rich.table import Table
 
 from focal_star.data import archives
-from focal_star.data.layouts.problems import DatasetError
+from focal_star.data.layouts.problems import DatasetError, counted
 from focal_star.data.repair import CHANGES_FILE, repair
 from focal_star.data.validation.checks import check_folder, check_splits, require_valid
 from focal_star.data.validation.description import joined_sha256
@@ -79,10 +79,12 @@ def _check(options: argparse.Namespace) -> int:
     cards = _checked(options)
     print(f"ok: {options.dataset}")
     for name, card in cards.items():
-        print(
-            f"  {name}: {card['num_images']} images, {card['num_instances']} instances"
-            f" ({card['num_crowd']} crowd), {card['num_categories']} categories"
+        counts = (
+            counted(card["num_images"], "image"),
+            f"{counted(card['num_instances'], 'instance')} ({card['num_crowd']} crowd)",
+            counted(card["num_categories"], "category"),
         )
+        print(f"  {name}: {', '.join(counts)}")
         _print_warnings(name, card)
     print(f"  categories: {', '.join(cards['train']['category_names'])}")
     print(f"  sha256: {joined_sha256(card['sha256'] for card in cards.values())}")

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from focal_star.data.layouts.reading import nearest, read
+from focal_star.data.layouts.nearest import nearest
+from focal_star.data.layouts.reading import read
 from focal_star.data.layouts.split import SPLITS
 from focal_star.data.proposal import Proposal, boxes_of, propose, read_in_training
 

@@ -253,7 +253,9 @@ def test_labels_without_an_image_are_counted(small):
     (small.folder / "images/train/heic.heic").write_bytes(b"\0\0\0\x18ftypheic")
     small.write("labels/train/heic.txt", "0 .5 .5 .25 .5\n")
     (line,) = check_folder(small.folder).describe()["train"]["warnings"]
-    assert line.startswith("2 label files ('labels/train/gone.txt'; 'labels/train/heic.txt'): ")
+    assert line.startswith(
+        "2 annotation files ('labels/train/gone.txt'; 'labels/train/heic.txt'): "
+    )
 
 
 def test_labels_of_images_that_no_list_names_are_no_fault(small):

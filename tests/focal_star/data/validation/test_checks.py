@@ -208,7 +208,7 @@ def test_folder_that_is_none(tmp_path):
     for folder in (tmp_path / "nowhere", Path(__file__), Path("x" * 5000), Path("a\0b")):
         (problem,) = checks.check_folder(folder).problems
         assert (problem.split, problem.kind) == ("both", "missing-file")
-        assert "instances_train.json" in problem.message
+        assert "is not a folder" in problem.message
 
 
 # --- nothing is written, fingerprints, the command line ---------------------------------------

@@ -7,7 +7,9 @@
   with any year or none, their images in ``train2017/`` and ``val2017/``, which may be in
   ``images/``, or all of them in ``images/`` (also CVAT's: ``instances_Train.json``);
 * FiftyOne's: ``train/labels.json`` and ``val/labels.json``, each beside its ``data/``;
-* ``train.json`` and ``val.json``, beside the images or in ``annotations/``.
+* ``train.json`` and ``val.json``, beside the images or in ``annotations/``;
+* one file per split in ``annotations/`` whose name has the split as a word, such as
+  ``custom_train.json`` and ``custom_val.json`` (the usual names for fine-tuning DETR).
 
 The validation split may be named ``val``, ``valid`` or ``validation``, and ``test`` where there is
 none of these. A training split alone counts as data without splits, except in the first layout and
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from focal_star.data.layouts.problems import holds
-from focal_star.data.layouts.split import HELD_OUT_NAMES, TRAIN_NAMES, Split
+from focal_star.data.layouts.split import HELD_OUT_NAMES, TRAIN_NAMES, Split, kinds_of_splits
 
 LAYOUTS = (
     "instances_train.json, instances_val.json and images/",
@@ -127,11 +129,13 @@ def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
         yield of_year
     for start in ("instances_", ""):
         for parent in (annotations, folder):
-            names = _json_names(parent)
+            names = _names_by_lower(parent)
             yield _pick(
                 [_named(folder, parent, names, start, half) for half in TRAIN_NAMES],
                 [_named(folder, parent, names, start, half) for half in HELD_OUT_NAMES],
             )
+    if by_word := _by_word(folder, annotations):
+        yield by_word
 
 
 def _pick(train: list[Place], val: list[Place]) -> tuple[Place, Place]:
@@ -159,7 +163,7 @@ def _beside(folder: Path, file: str) -> Place:
     return folder / file, (folder / "data", folder / "images", folder)
 
 
-def _json_names(folder: Path) -> dict[str, str]:
+def _names_by_lower(folder: Path) -> dict[str, str]:
     try:
         return {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)}
     except (OSError, ValueError):
@@ -173,6 +177,37 @@ def _named(folder: Path, parent: Path, names: dict[str, str], start: str, half: 
         folder / split, folder / "images" / split, folder / half, folder / "images" / half,
         folder / "images", folder / "data", folder,
     )  # fmt: skip
+
+
+_OF_OTHER_TASKS = ("captions_", "image_info_", "panoptic_", "stuff_")
+"""Starts of the names of annotation files that have no boxes."""
+
+
+def _by_word(folder: Path, annotations: Path) -> tuple[Place, Place] | None:
+    """The one annotation file of each split that has the split as a word in its name."""
+    names: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for lower, name in _names_by_lower(annotations).items():
+        kinds = kinds_of_splits([lower.removesuffix(".json")])
+        if lower.endswith(".json") and len(kinds) == 1 and not lower.startswith(_OF_OTHER_TASKS):
+            names[next(iter(kinds))].append(name)
+    held_out = "val" if names["val"] else "test"
+    if len(names["train"]) != 1 or len(names[held_out]) != 1:
+        return None
+    train, val = (
+        (annotations / names[kind][0], _roots_by_word(folder, kind)) for kind in ("train", held_out)
+    )
+    return train, val
+
+
+def _roots_by_word(folder: Path, kind: str) -> tuple[Path, ...]:
+    """The folders that the images of a split may be in, those named as the split first."""
+    named = [
+        root / name
+        for root in (folder, folder / "images")
+        for name in _names_by_lower(root).values()
+        if kinds_of_splits([name]) == {kind}
+    ]
+    return (*named, folder / "images", folder / "data", folder)
 
 
 def _of_year(folder: Path, file: Path, half: str, year: str) -> Place:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from typing import Any
 
 from focal_star.data.layouts.coco_values import entries_of
@@ -15,13 +16,17 @@ VAL_SHARE = 5
 
 Id = int | str
 
+_OF_COPY = re.compile(r"\.rf\.\w+(?=\.\w+$)")
+"""What Roboflow adds to the name of a photograph, another one for each augmented copy."""
+
 
 def divide(dataset: Dataset) -> None:
     """Move validation images of the training split into a split of their own.
 
     Where the images are in folders that are named as splits, these are the splits. Otherwise, which
     ones they are depends only on their file names, so that further images move none; but at
-    least one image of two or more is in each split. A warning says what was done.
+    least one image of two or more is in each split. The copies of a photograph that Roboflow
+    augments are in the same split. A warning says what was done.
     """
     content = dataset.contents["train"]
     images = [
@@ -70,21 +75,22 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
 
 def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
     """Id of an image -> its split."""
-    ranked = sorted(
-        ((_number(name), image_id) for name, image_id in images), key=lambda pair: pair[0]
-    )
-    chosen = {image_id for number, image_id in ranked if number % VAL_SHARE == 0}
-    if len(images) > 1:
-        chosen = chosen or {ranked[0][1]}
-        if len(chosen) == len(images):
-            chosen.discard(ranked[-1][1])
+    photographs: dict[str, list[Id]] = {}
+    for name, image_id in images:
+        photographs.setdefault(_OF_COPY.sub("", name), []).append(image_id)
+    ranked = sorted(photographs, key=_number)
+    chosen = {name for name in ranked if _number(name) % VAL_SHARE == 0}
+    if len(ranked) > 1:
+        chosen = chosen or {ranked[0]}
+        if len(chosen) == len(ranked):
+            chosen.discard(ranked[-1])
     doubts.note(
         "val",
         f"the data have no validation split, so one image in {VAL_SHARE}, chosen by a hash of its "
         "file name, is used for validation; if your images resemble each other, like frames of a "
         "video, split them yourself",
     )
-    return dict.fromkeys(chosen, "val")
+    return {image_id: "val" for name in chosen for image_id in photographs[name]}
 
 
 def _is_id(value: Any) -> bool:

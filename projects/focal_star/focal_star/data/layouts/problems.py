@@ -121,7 +121,7 @@ WARNINGS = {
         "there is no annotation file, so the image counts as one without objects",
     ),
     "no-image": (
-        "label file",
+        "annotation file",
         "there is no image of this name in a format that is read, so its objects are left out",
     ),
 }
@@ -200,11 +200,12 @@ class Doubts:
         for kind, (noun, words) in WARNINGS.items():
             if (split, kind) in self.cases:
                 count, examples = self.cases[split, kind]
-                lines.append(f"{_counted(count, noun)} ({_listed(count, examples)}): {words}")
+                lines.append(f"{counted(count, noun)} ({_listed(count, examples)}): {words}")
         return lines
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """ "1 image", "2 images", "2 categories", "2 groups of category names"."""
     first, of, rest = noun.partition(" of ")
     plural = f"{first[:-1]}ies" if first.endswith("y") else f"{first}s"
     return f"{count:,} {first if count == 1 else plural}{of}{rest}"

@@ -4,7 +4,9 @@ A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main
 or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
 into it. Tools write the same files into other folders: into ``annotations/`` and
 ``images/``, ``labels/`` and ``data/`` (FiftyOne), or beside each other (labelImg, and Roboflow in a
-folder per split).
+folder per split). Folders of any other names count as well, if most of the XML files in one have an
+image in the other; the data set then says which ones these are. XML files and images may be in the
+same folder, as in ``images/train/`` and ``images/test/``.
 
 * Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
   the test split, and all ``trainval`` lists form the training split (``train`` and ``val`` where
@@ -17,7 +19,8 @@ folder per split).
   also be in ``ImageSets/`` or, if both splits have one, beside ``Annotations/``.
 * A line of a list is a name; a suffix (``.jpg``), folders, and a flag (``1``, ``-1``) or the
   annotation file behind it are allowed. Images and annotation files may be in folders.
-* An image without an annotation file has no objects: labelImg writes none for it.
+* An image without an annotation file has no objects: labelImg writes none for it. Without a list,
+  an annotation file without an image is left out. There is a warning of both.
 * Boxes: VOC counts pixels from 1 and includes the last, so that x is ``xmin - 1`` and the width
   ``xmax - xmin + 1``; Detectron2's evaluation of VOC does the same. Other tools count from 0:
   where a corner of any box is there, or the files are FiftyOne's, x is ``xmin`` and the width
@@ -46,7 +49,14 @@ from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem
 from focal_star.data.layouts.split import SOURCE, SPLITS, splits_by_name
 from focal_star.data.layouts.voc_objects import read_object, set_boxes
-from focal_star.data.layouts.voc_places import lists_of, places_of, xml_below, years_of
+from focal_star.data.layouts.voc_places import (
+    PLACES,
+    lists_of,
+    other_places_of,
+    places_of,
+    xml_below,
+    years_of,
+)
 from focal_star.data.layouts.xml_files import parse_xml, text_of
 from focal_star.io.image_files import SUFFIXES, PhotographError, upright_size
 from focal_star.io.quoting import shown
@@ -74,7 +84,7 @@ def convert(folder: Path | str) -> Dataset:
         images: list[dict] = []
         annotations: list[dict] = []
         for year, list_name in of_split:
-            for name in year.names(list_name, split, dataset.problems):
+            for name in year.names(list_name, split, dataset):
                 read = year.read(name, split, dataset)
                 if read is None:
                     continue
@@ -86,6 +96,11 @@ def convert(folder: Path | str) -> Dataset:
                         {"id": len(annotations) + 1, "image_id": image["id"]} | entry
                     )
         dataset.contents[split] = {"images": images, "annotations": annotations}
+    for year in years:
+        if year.places not in PLACES:
+            annotated, pictures = (shown(f"{year.place}{part}/") for part in year.places)
+            text = f"the annotation files in {annotated} and the images in {pictures} are used"
+            dataset.doubts.note("train", text)
     set_boxes(dataset, {year.places for year in years})
     if is_divided:
         divide(dataset)
@@ -136,7 +151,7 @@ class _Year:
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
         self.place = "" if is_single else f"{folder.name}/"
-        places = places_of(folder)
+        places = places_of(folder) or other_places_of(folder)
         assert places is not None, folder
         self.places = places
         self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
@@ -162,6 +177,10 @@ class _Year:
         """The path of a list below the data set's folder."""
         return f"{self.place}{self._lists.get(name, f'ImageSets/Main/{name}.txt')}"
 
+    def place_of_annotations(self, name: str) -> str:
+        """The path of an image's annotation file below the data set's folder."""
+        return f"{self.place}{self._annotations}{self._annotated.get(name, f'{name}.xml')}"
+
     @property
     def has_annotated_test(self) -> bool:
         """Whether there is a list of test images, and annotations of most of them."""
@@ -185,19 +204,21 @@ class _Year:
         """The list of a data set without splits."""
         return next((n for n in ("default", "trainval", "train") if self.has_list(n)), ALL)
 
-    def names(self, list_name: str, split: str, problems: list[Problem]) -> list[str]:
+    def names(self, list_name: str, split: str, dataset: Dataset) -> list[str]:
         """The images of a list."""
         if list_name == ALL:
-            return sorted(self._images.keys() | self._annotated.keys())
+            for name in sorted(self._annotated.keys() - self._images.keys()):
+                dataset.doubts.add(split, "no-image", shown(self.place_of_annotations(name)))
+            return sorted(self._images)
         names = self._lines(list_name)
         place = self.place_of_list(list_name)
         if names is None:
             text = "there is no such list, or it is not text in UTF-8"
-            problems.append(Problem(split, "missing-file", f"{place}: {text}"))
+            dataset.problems.append(Problem(split, "missing-file", f"{place}: {text}"))
         elif len(names) != len(set(names)):
             twice = next(name for name in names if names.count(name) > 1)
             text = f"{place}: the image {shown(twice)} is there twice"
-            problems.append(Problem(split, "duplicate-file-name", text))
+            dataset.problems.append(Problem(split, "duplicate-file-name", text))
         return list(dict.fromkeys(names or ()))
 
     def _lines(self, list_name: str) -> list[str] | None:
@@ -226,7 +247,7 @@ class _Year:
         self, name: str, split: str, dataset: Dataset
     ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
         """COCO's entries of an image and its objects, without ids; None where there are none."""
-        place = f"{self.place}{self._annotations}{self._annotated.get(name, f'{name}.xml')}"
+        place = self.place_of_annotations(name)
 
         def add(kind: str, text: str) -> None:
             dataset.problems.append(Problem(split, kind, f"{place}: {text}"))

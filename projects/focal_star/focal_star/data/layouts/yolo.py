@@ -1,8 +1,8 @@
 """YOLO's layouts, converted to COCO's format.
 
 :mod:`focal_star.data.layouts.yolo_files` finds the classes and images. An image's label file has
-its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its path, or beside it;
-upper and lower case and the form of letters make no difference.
+its name with ``.txt``, in ``labels/`` in place of the last ``images/`` of its path, or of any other
+folder of it, or beside it; upper and lower case and the form of letters make no difference.
 Each line of it is an object: its class number from 0 on, and in fractions of the image's width and
 height either its box (centre x and y, width, height), or a polygon of 3 or more points, of which
 the box counts. With ``kpt_shape`` in the YAML file, keypoints follow the box and are not read;
@@ -10,7 +10,8 @@ without it, polygons that could be such keypoints raise a doubt. An image withou
 with an empty one, has no objects.
 
 Category ids are the class numbers. Without a validation split, ``test`` takes its place, or the
-training images are divided.
+training images are divided. They are divided as well if both splits are the same images, as in the
+examples of Ultralytics.
 """
 
 import math
@@ -92,7 +93,10 @@ def convert(folder: Path | str) -> Dataset:
     for split, names in described.moved.items():
         for name in names:
             dataset.doubts.add(split, "name-found", name)
-    files = _LabelFiles(described)
+    if described.is_undivided:
+        text = f"{described.description} names the same images for train and val"
+        dataset.doubts.note("val", text)
+    files = _LabelFiles(described, dataset.folder)
     for split in ("train", "val"):
         dataset.contents[split] = _content(described, split, dataset, files)
     files.add_unused(dataset)
@@ -142,7 +146,7 @@ def _content(
     _doubt_keypoints(dataset, split, polygons)
     if images and not any(SOURCE in image for image in images):
         first = described.images[split][0]
-        expected = path_below(Path(*_places(first)[0]), dataset.folder)
+        expected = path_below(Path(*_places(first, dataset.folder)[0]), dataset.folder)
         text = (
             f"{split}: no image has a label file; that of "
             f"{shown(path_below(first, dataset.folder))} would be {shown(expected)}"
@@ -171,13 +175,13 @@ def _doubt_keypoints(dataset: Dataset, split: str, polygons: list[tuple[str, int
 class _LabelFiles:
     """Finds the label files of images, and those without an image."""
 
-    def __init__(self, described: YoloFolder):
-        self._described, self._names = described, Names()
+    def __init__(self, described: YoloFolder, root: Path):
+        self._described, self._root, self._names = described, root, Names()
         self._folders: dict[Path, tuple[str, set[Path]]] = {}
 
     def of(self, image: Path, split: str) -> Path | None:
         """The label file of an image; None where there is none."""
-        for folder, *parts in _places(image):
+        for folder, *parts in _places(image, self._root):
             path = self._names.find(Path(folder), *parts)
             if path is not None and holds(path.is_file):
                 self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
@@ -202,17 +206,23 @@ class _LabelFiles:
                             dataset.doubts.add(split, "no-image", shown(place))
 
 
-def _places(image: Path) -> list[tuple[str, ...]]:
-    """Where the label file of an image may be: a folder, and the parts of a path in it."""
+def _places(image: Path, root: Path) -> list[tuple[str, ...]]:
+    """Where the label file of an image may be: a folder, and the parts of a path in it.
+
+    Args:
+        image: the image's file.
+        root: the folder of the data set; only folders in it are replaced.
+    """
     name = f"{image.stem}.txt"
-    places: list[tuple[str, ...]] = [(str(image.parent), name)]
     *folders, _ = image.parts
-    for position in reversed(range(len(folders))):
-        if folders[position].lower() == "images":
-            places.insert(0, (str(Path(*folders[:position])), "labels",
-                              *folders[position + 1 :], name))  # fmt: skip
-            break
-    return places
+    positions = reversed(range(len(root.parts), len(folders)))
+    places = {
+        position: (str(Path(*folders[:position])), "labels", *folders[position + 1 :], name)
+        for position in positions
+    }
+    images = next((place for place in places if folders[place].lower() == "images"), None)
+    usual = [] if images is None else [places.pop(images)]
+    return [*usual, (str(image.parent), name), *places.values()]
 
 
 def read_labels(

@@ -70,6 +70,7 @@ class YoloFolder:
         others: other files that describe the folder as well, and are not used.
         moved: split -> names of images in a list whose files are in another folder.
         elsewhere: words on a ``path`` to another folder of this machine; "" where there is none.
+        is_undivided: whether both splits have the same images, which are then in ``train`` alone.
     """
 
     description: str
@@ -81,6 +82,7 @@ class YoloFolder:
     others: list[str] = field(default_factory=list)
     moved: dict[str, list[str]] = field(default_factory=dict)
     elsewhere: str = ""
+    is_undivided: bool = False
 
 
 def description_of(folder: Path) -> Path | None:
@@ -148,11 +150,20 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
     Raises:
         YoloError: the description is of another form.
     """
-    if description.suffix in (".txt", ".names", ".labels"):
+    if has_only_names(description):
         return _without_description(folder, description)
-    if description.suffix == ".data":
-        return _darknet(folder, description)
-    return _ultralytics(folder, description)
+    reader = _darknet if description.suffix == ".data" else _ultralytics
+    yolo = reader(folder, description)
+    train = yolo.images.get("train")
+    if train and set(train) == set(yolo.images.get("val", ())):
+        yolo.is_undivided = True
+        del yolo.images["val"]
+    return yolo
+
+
+def has_only_names(description: Path) -> bool:
+    """Whether a file that describes YOLO's data has the names of the classes and no splits."""
+    return description.suffix in (".txt", ".names", ".labels")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

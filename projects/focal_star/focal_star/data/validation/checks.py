@@ -33,8 +33,9 @@ from typing import Any
 
 from focal_star.data.layouts.coco import splits_of
 from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.nearest import nearest
 from focal_star.data.layouts.problems import DatasetError, Doubts, Problem, holds
-from focal_star.data.layouts.reading import LAYOUTS, nearest, read
+from focal_star.data.layouts.reading import read
 from focal_star.data.layouts.split import Split
 from focal_star.data.validation.description import known_description
 from focal_star.data.validation.doubts import find_same_pictures
@@ -43,8 +44,6 @@ from focal_star.data.validation.split_check import SplitCheck
 from focal_star.data.validation.verdicts import known_cards, remember
 from focal_star.io.image_files import allow_pixels
 from focal_star.io.quoting import shown
-
-_VALID = f"valid is {'; or '.join(LAYOUTS)}"
 
 _VALID_CARDS: dict[tuple[Path, ImageOptions], dict[str, dict[str, Any]]] = {}
 """The descriptions of what this process has found valid."""
@@ -139,7 +138,7 @@ def _together(train: SplitCheck, val: SplitCheck, dataset: Dataset | None = None
 
 
 def _no_dataset(text: str) -> DatasetCheck:
-    return DatasetCheck([Problem("both", "missing-file", f"{text}; {_VALID}")])
+    return DatasetCheck([Problem("both", "missing-file", text)])
 
 
 def require_valid(

@@ -1,5 +1,6 @@
 """Finds what is doubtful in data that pass the check, and boxes that all have another form."""
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from typing import Any
@@ -98,7 +99,7 @@ def categories_alike(categories: list[dict[str, Any]]) -> list[list[dict[str, An
     groups = defaultdict(list)
     for category in sorted(categories, key=lambda entry: entry["id"]):
         key = unicodedata.normalize("NFKC", category["name"]).casefold()
-        groups["".join(key.replace("_", " ").replace("-", " ").split())].append(category)
+        groups["".join(re.sub(r"(?<=\w)[-_](?=\w)", " ", key).split())].append(category)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -1,0 +1,111 @@
+"""Says what is in a folder that has no layout, and which layout it resembles."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from focal_star.data.layouts.problems import holds
+from focal_star.data.layouts.reading import LAYOUTS, is_dataset
+from focal_star.io.image_files import SUFFIXES
+from focal_star.io.quoting import shown
+
+MAX_LISTED = 12
+"""Entries of a folder that a message lists."""
+
+_VALID = f"valid is {'; or '.join(LAYOUTS)}"
+
+_ABOUT = ("readme", "requirements", "license")
+"""Starts of the names of files that are no annotations, in lower case."""
+
+
+def nearest(folder: Path) -> str:
+    """What is in a folder that has no layout, and which layout it resembles."""
+    try:
+        names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if not names:
+        return f"it is empty; {_VALID}"
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    content = f"it has {', '.join(map(shown, names[:MAX_LISTED]))}{more}"
+    guess = _guess(folder, {name.lower() for name in names})
+    return f"{content}; {guess or _VALID}"
+
+
+def _guess(folder: Path, names: set[str]) -> str:
+    inside = next((place for place in _folders_below(folder) if is_dataset(place)), None)
+    if inside is not None:
+        return f"the data set seems to be the folder {inside.relative_to(folder)}/ in it"
+    for place in (folder, *_folders_below(folder)):
+        if lacking := _lacking_of_voc(place):
+            where = "" if place == folder else f" in {place.relative_to(folder)}/"
+            verb = "are" if len(lacking) > 1 else "is"
+            parts = " and ".join(lacking)
+            return f"the nearest layout is Pascal VOC's, and {parts} {verb} missing{where}"
+    all_ends = _ends_below(folder)
+    for end, text in _UNREAD.items():
+        if end in all_ends and not all_ends & {".xml", ".txt", ".json"}:
+            return text
+    if ".json" in all_ends:
+        return _JSON
+    if "labels/" in names or ".txt" in all_ends:
+        return (
+            "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
+            "or classes.txt, which names the classes, is missing"
+        )
+    if ".xml" in all_ends:
+        return "the nearest layout is Pascal VOC's, whose XML files are named as their images"
+    return "there are images, but no annotation file" if all_ends & SUFFIXES else ""
+
+
+_JSON = (
+    "the nearest layout is COCO's, and its annotation files must be named instances_train.json and "
+    "instances_val.json, or annotations.json where there are no splits; JSON files of LabelMe, "
+    "with one file per image, must be converted to COCO's format first"
+)
+
+_UNREAD = {
+    ".zip": "archives are not read; unpack them",
+    ".csv": "CSV files are not read; convert them to COCO's format",
+    ".jsonl": "JSONL files are not read; convert them to COCO's format",
+    ".tfrecord": "TFRecord files are not read; convert them to COCO's format",
+    ".parquet": "Parquet files are not read; convert them to COCO's format",
+}
+"""End of a file's name -> what a message says of a folder with such annotations."""
+
+MAX_FOLDERS = 100
+"""The max number of folders in a folder that are searched for a data set."""
+
+
+def _lacking_of_voc(folder: Path) -> list[str]:
+    """The folders that one with others of Pascal VOC's lacks; nothing where it has none of them."""
+    with suppress(OSError):
+        names = set(os.listdir(folder))
+        ends = {
+            end for name in ("annotations", "Annotations") for end in _ends_below(folder / name)
+        }
+        if (
+            names & {"annotations", "Annotations", "ImageSets", "JPEGImages"}
+            and ".json" not in ends
+        ):
+            return [f"{part}/" for part in ("Annotations", "JPEGImages") if part not in names]
+    return []
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """The folders in a folder, and those in them."""
+    folders = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
+    for place in [*folders]:
+        with suppress(OSError):
+            folders += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return folders[:MAX_FOLDERS]
+
+
+def _ends_below(folder: Path) -> set[str]:
+    """The ends of the names of files in a folder and the folders in it, in lower case."""
+    ends: set[str] = set()
+    for place in (folder, *(_folders_below(folder) if holds(folder.is_dir) else ())):
+        with suppress(OSError):
+            names = map(str.lower, os.listdir(place))
+            ends |= {Path(name).suffix for name in names if not name.startswith(_ABOUT)}
+    return ends
