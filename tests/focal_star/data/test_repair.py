@@ -67,6 +67,7 @@ def test_missing_sizes_are_those_of_the_files(tiny, repaired, given):
         ([60, 5, 8, 10], [60, 5, 4, 10]),
         ([60, 5, 9, 10], [60, 5, 9, 10]),  # 4 of its 9 px are inside
         ([-5, 46, 10, 4], [-5, 46, 10, 4]),  # half and half: a quarter is inside
+        ([70, 5, 8, 10], [70, 5, 8, 10]),  # beside the image of 64 x 48 px
     ],
 )
 def test_boxes_are_clipped_if_half_of_them_is_inside(tiny, repaired, box, expected):
@@ -74,6 +75,15 @@ def test_boxes_are_clipped_if_half_of_them_is_inside(tiny, repaired, box, expect
     contents, kinds = repaired()
     assert boxes(contents["train"])[0] == expected
     assert kinds == ([] if box != expected else ["box-outside"])
+
+
+@pytest.mark.parametrize("box", [[64, 5, 0.5, 10], [4, 48, 20, 0.02], [-0.5, 5, 0.5, 10]])
+def test_boxes_within_rounding_beyond_an_edge_are_left_out(tiny, repaired, box):
+    tiny.json["train"]["annotations"][0]["bbox"] = box
+    tiny.write()
+    assert tiny.kinds() == ["box-outside"]
+    contents, kinds = repaired()
+    assert box not in boxes(contents["train"]) and kinds == []
 
 
 def test_no_box_is_clipped_where_those_of_the_other_split_are_corners(tiny, repaired):

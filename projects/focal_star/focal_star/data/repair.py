@@ -1,8 +1,9 @@
 """Writes a repaired copy of a data set, where the repair is certain.
 
 * Boxes that extend beyond their image are clipped if at least half of their area is inside. Boxes
-  of width or height 0 are computed from their polygons, and left out where there are none. Nothing
-  of this is done where all boxes of a split have another form than COCO's, or two images the same
+  of width or height 0 are computed from their polygons, and left out where there are none. Boxes
+  beyond an edge of their image that reach at most 1 px beyond it are left out. Nothing of this is
+  done where all boxes of a split have another form than COCO's, or two images the same
   id.
 * ``width`` and ``height`` of images that have none become those of the files. Where another size is
   given, it stays, because the boxes are probably of that size. The boxes of both kinds of images
@@ -24,6 +25,7 @@ from typing import Any
 from focal_star.data.layouts.coco_values import are_finite, box_of_polygons, is_polygons
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import DatasetError, Problem, holds
+from focal_star.data.validation.annotations import BOX_TOLERANCE
 from focal_star.data.validation.checks import DatasetCheck
 from focal_star.data.validation.doubts import categories_alike
 from focal_star.data.validation.split_check import SplitCheck, contradicts
@@ -131,6 +133,10 @@ def _repair_boxes(check: SplitCheck, unsure: set) -> Iterator[str]:
         if size is None or image_id in unsure or min(box[2:]) < 0:
             continue
         clipped = _clipped(box, size)
+        if min(clipped[2:]) <= 0 and _is_near(box, size):
+            dropped.append(entry)
+            yield f"{where}: bbox {shown(box)} is beyond the edge of the image and is left out"
+            continue
         is_inside = min(clipped[2:]) > 0 and 2 * clipped[2] * clipped[3] >= box[2] * box[3]
         if clipped != box and is_inside:
             entry["bbox"] = clipped
@@ -138,6 +144,15 @@ def _repair_boxes(check: SplitCheck, unsure: set) -> Iterator[str]:
                 entry["area"] = clipped[2] * clipped[3]
             yield f"{where}: bbox {shown(box)} is clipped to {shown(clipped)}"
     _remove(check, "annotations", dropped)
+
+
+def _is_near(box: list[float], size: tuple[int, int]) -> bool:
+    """Whether a box extends beyond its image by no more than tools' rounding."""
+    starts, sides = box[:2], box[2:]
+    return min(starts) >= -BOX_TOLERANCE and all(
+        start + side <= limit + BOX_TOLERANCE
+        for start, side, limit in zip(starts, sides, size, strict=True)
+    )
 
 
 def _clipped(box: list[float], size: tuple[int, int]) -> list[float]:

@@ -133,6 +133,27 @@ def test_the_same_images_for_both_splits_are_divided(small, val):
     assert second.startswith(DIVIDED)
 
 
+def test_another_description_is_read_if_the_images_of_the_first_are_not_there(small):
+    """A data.yaml of Roboflow stays where the data were moved to Darknet's layout."""
+    small.write("data.yaml", "train: ../train/images\nval: ../valid/images\nnames: [cat, no]\n")
+    small.write("obj.names", "cat\nno\n")
+    for split in ("train", "val"):
+        lines = (f"/content/set/images/{split}/{path.name}\n"
+                 for path in sorted((small.folder / "images" / split).iterdir()))  # fmt: skip
+        small.write(f"{split}.txt", "".join(lines))
+    small.write("obj.data", "names = /content/set/obj.names\ntrain = train.txt\nvalid = val.txt\n")
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+    unused = "obj.data describes the data; not used: data.yaml, whose images are not there"
+    assert unused in warnings(small.folder)
+
+
+def test_the_content_near_a_missing_folder_is_named(small):
+    small.write("data.yaml", "train: images/TRAIN/x\nval: images/val\nnames: [cat, no]\n")
+    ((kind, message),) = small.problems()
+    assert kind == "missing-file"
+    assert message.endswith("no 'images/TRAIN/x' in the folder; images/ has 'train/', 'val/'")
+
+
 def test_some_images_in_both_splits_are_a_problem(small):
     small.write("data.yaml", "train: images\nval: images/val\nnames: [cat, no]\n")
     assert {kind for kind, _ in small.problems()} == {"split-overlap"}

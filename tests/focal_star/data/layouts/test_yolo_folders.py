@@ -55,7 +55,9 @@ def test_a_folder_of_another_name_is_named_as_missing(roboflow, name):
     put_val(roboflow, name)
     ((kind, message),) = roboflow.problems()
     assert kind == "missing-file"
-    assert message == "data.yaml: val: there is no '../valid/images' in the folder"
+    text, _, near = message.partition("; ")
+    assert text == "data.yaml: val: there is no '../valid/images' in the folder"
+    assert near.startswith("it has ") and f"'{name}/'" in near
 
 
 @pytest.mark.parametrize("val", ["../valid/images", "../images/valid", "../val/images"])
@@ -63,7 +65,9 @@ def test_no_other_folder_stands_in_for_that_of_a_split(small, val):
     """Neither the data set's own folder nor images/, which has the training images."""
     small.write("data.yaml", f"train: images/train\nval: {val}\nnames: [cat, no]\n")
     ((_, message),) = small.problems()
-    assert message == f"data.yaml: val: there is no '{val}' in the folder"
+    text, _, near = message.partition("; ")
+    assert text == f"data.yaml: val: there is no '{val}' in the folder"
+    assert near.startswith("images/ has 'train/'" if "images/" in val else "it has 'data.yaml'")
 
 
 def test_images_of_a_list_in_other_folders_are_counted(small):

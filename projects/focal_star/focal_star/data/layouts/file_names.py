@@ -11,9 +11,13 @@ from urllib.parse import unquote
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.split import kinds_of_splits
 from focal_star.io.image_files import SUFFIXES
+from focal_star.io.quoting import shown
 
 MAX_FILES = 2_000_000
 """A folder with more files is not searched."""
+
+MAX_LISTED = 12
+"""Entries of a folder that a message lists."""
 
 USUAL_FOLDERS = ("images", "data", "jpegimages")
 """Folders that tools put images into, whatever folder a name says, in lower case."""
@@ -193,6 +197,17 @@ def files_below(folder: Path, deep: bool = True) -> Iterator[str]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield name if below == "." else f"{below}/{name}"
+
+
+def listed(folder: Path) -> str:
+    """What a message lists of the content of a folder; "" where it is empty.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{', '.join(map(shown, names[:MAX_LISTED]))}{more}"
 
 
 def path_below(path: Path, folder: Path) -> str:

@@ -4,13 +4,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from focal_star.data.layouts.file_names import listed
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.reading import LAYOUTS, is_dataset
 from focal_star.io.image_files import SUFFIXES
-from focal_star.io.quoting import shown
-
-MAX_LISTED = 12
-"""Entries of a folder that a message lists."""
 
 _VALID = f"valid is {'; or '.join(LAYOUTS)}"
 
@@ -21,18 +18,15 @@ _ABOUT = ("readme", "requirements", "license")
 def nearest(folder: Path) -> str:
     """What is in a folder that has no layout, and which layout it resembles."""
     try:
-        names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+        content = listed(folder)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
-    if not names:
+    if not content:
         return f"it is empty; {_VALID}"
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    content = f"it has {', '.join(map(shown, names[:MAX_LISTED]))}{more}"
-    guess = _guess(folder, {name.lower() for name in names})
-    return f"{content}; {guess or _VALID}"
+    return f"it has {content}; {_guess(folder) or _VALID}"
 
 
-def _guess(folder: Path, names: set[str]) -> str:
+def _guess(folder: Path) -> str:
     inside = next((place for place in _folders_below(folder) if is_dataset(place)), None)
     if inside is not None:
         return f"the data set seems to be the folder {inside.relative_to(folder)}/ in it"
@@ -48,7 +42,7 @@ def _guess(folder: Path, names: set[str]) -> str:
             return text
     if ".json" in all_ends:
         return _JSON
-    if "labels/" in names or ".txt" in all_ends:
+    if holds((folder / "labels").is_dir) or ".txt" in all_ends:
         return (
             "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
             "or classes.txt, which names the classes, is missing"

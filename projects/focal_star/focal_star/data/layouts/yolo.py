@@ -27,6 +27,7 @@ from focal_star.data.layouts.split import SOURCE
 from focal_star.data.layouts.yolo_files import (
     YoloError,
     YoloFolder,
+    content_near,
     description_of,
     read_folder,
     usual_description_of,
@@ -73,9 +74,12 @@ def convert(folder: Path | str) -> Dataset:
         return dataset
     for split, missing in described.missing.items():
         for name in missing:
-            text = f"{described.description}: {split}: there is no {name} in the folder"
+            text = f"{described.description}: {split}: there is no {shown(name)} in the folder"
             kind = "missing-image" if described.images.get(split) else "missing-file"
-            dataset.problems.append(Problem(split, kind, f"{text}{described.elsewhere}"))
+            near = described.elsewhere
+            if kind == "missing-file" and not near and isinstance(name, str):
+                near = f"; {content_near(folder, name)}"
+            dataset.problems.append(Problem(split, kind, f"{text}{near}"))
     for split in dict.fromkeys(("train", *described.images)):
         if not described.images.get(split) and not described.missing.get(split):
             text = f"{described.description}: {split} is missing, which names the images"

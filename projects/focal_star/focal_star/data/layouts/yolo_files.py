@@ -17,13 +17,20 @@ such images, which is no fault.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from focal_star.data.layouts.file_names import ImageFolder, images_below, is_as_named, is_image_name
+from focal_star.data.layouts.file_names import (
+    ImageFolder,
+    images_below,
+    is_as_named,
+    is_image_name,
+    listed,
+)
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.split import (
     HELD_OUT_NAMES,
@@ -64,7 +71,7 @@ class YoloFolder:
         description: the file with the names of the classes, relative to the folder.
         names: class number -> name.
         images: split -> the image files.
-        missing: split -> what it names that is not there.
+        missing: split -> what it names that is not there; mostly texts.
         keypoints: whether points follow the box in a line of a label file.
         used: the name of the entry that became the validation split; "" where there is none.
         others: other files that describe the folder as well, and are not used.
@@ -76,7 +83,7 @@ class YoloFolder:
     description: str
     names: dict[int, str]
     images: dict[str, list[Path]] = field(default_factory=dict)
-    missing: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, list[Any]] = field(default_factory=dict)
     keypoints: bool = False
     used: str = ""
     others: list[str] = field(default_factory=list)
@@ -92,12 +99,15 @@ def description_of(folder: Path) -> Path | None:
 
 def usual_description_of(folder: Path) -> Path | None:
     """A YAML file, ``obj.data``, or the names of the classes beside the labels' folder."""
+    return next(_usual_descriptions(folder), None)
+
+
+def _usual_descriptions(folder: Path) -> Iterator[Path]:
     names = _names_in_folder(folder)
-    for place in _descriptions_in_yaml(folder):
-        return place
+    yield from _descriptions_in_yaml(folder)
     for name in names:
         if name.lower().endswith(".data") and holds((folder / name).is_file):
-            return folder / name
+            yield folder / name
     splits = [name for name in names if is_name_of_split(name)]
     stems = {os.path.splitext(name)[0] for name in names if is_image_name(name)}
     has_labels = (
@@ -107,8 +117,7 @@ def usual_description_of(folder: Path) -> Path | None:
     )
     for name in ("classes.txt", "obj.names"):
         if name in names and has_labels:
-            return folder / name
-    return None
+            yield folder / name
 
 
 def description_of_tools(folder: Path) -> Path | None:
@@ -147,9 +156,22 @@ def _descriptions_in_yaml(folder: Path) -> Iterator[Path]:
 def read_folder(folder: Path, description: Path) -> YoloFolder:
     """Read the description and list the images.
 
+    Where the description names no image that is there, and another file of the folder describes the
+    data, that one is read.
+
     Raises:
         YoloError: the description is of another form.
     """
+    yolo = _read(folder, description)
+    for other in () if any(yolo.images.values()) else _usual_descriptions(folder):
+        with suppress(YoloError):
+            if other != description and (read := _read(folder, other)).images.get("train"):
+                read.others.append(f"{yolo.description}, whose images are not there")
+                return read
+    return yolo
+
+
+def _read(folder: Path, description: Path) -> YoloFolder:
     if has_only_names(description):
         return _without_description(folder, description)
     reader = _darknet if description.suffix == ".data" else _ultralytics
@@ -287,11 +309,11 @@ def _add_images(yolo: YoloFolder, split: str, value: Any, roots: list[Path]) -> 
     missing = yolo.missing.setdefault(split, [])
     for given in value if isinstance(value, list) else [value]:
         if not isinstance(given, str):
-            missing.append(shown(given))
+            missing.append(given)
             continue
         place = next((p for root in roots if (p := _inside(root, given)) is not None), None)
         if place is None:
-            missing.append(shown(given))
+            missing.append(given)
         elif place.is_dir():
             inner = place / "images"
             has_inner = not is_below_images(place) and holds(inner.is_dir)
@@ -325,6 +347,22 @@ def _inside(root: Path, name: str) -> Path | None:
     return None
 
 
+def content_near(folder: Path, name: str) -> str:
+    """What the folder has that is as far on the way to a missing one as folders exist."""
+    place = folder
+    for part in name.replace("\\", "/").split("/"):
+        if part in ("", ".", ".."):
+            continue
+        if not holds((place / part).is_dir):
+            break
+        place = place / part
+    subject = "it" if place == folder else f"{place.relative_to(folder).as_posix()}/"
+    try:
+        return f"{subject} has {listed(place)}"
+    except OSError:
+        return ""
+
+
 def _listed(yolo: YoloFolder, split: str, file: Path, roots: list[Path]) -> list[Path]:
     """The images that a text file lists, one a line."""
     images = []
@@ -343,7 +381,7 @@ def _listed(yolo: YoloFolder, split: str, file: Path, roots: list[Path]) -> list
             if not is_as_named(path, "/".join(plain.split("/")[-2:]), folder):
                 yolo.moved.setdefault(split, []).append(shown(name))
         if path is None:
-            yolo.missing[split].append(shown(name))
+            yolo.missing[split].append(name)
         else:
             images.append(path)
     return images
