@@ -14,11 +14,11 @@ from ablations.study.cell import Cell
 from ablations.study.grid import Grid, Row
 from reports.detections.outcomes import PictureError
 from reports.plots import drawing, svg
-from reports.results.labels import BASELINE, CANDIDATE, LOSSES, text_of
+from reports.results.labels import BASELINE, CANDIDATE, LOSSES, MAIN_METRIC, loss_label, text_of
 from reports.results.load import Results
 
-COMPARED = ("ce", "focal", "focal_star")
-"""The losses that are shown side by side: the first row of each in a grid."""
+SHOWN_BESIDE = "ce"
+"""The loss that is shown beside the two that are compared, if their grid has a row of it."""
 
 TRUTH_PANEL = "ground truth"
 """The name of the panels without detections."""
@@ -71,8 +71,28 @@ class Gallery:
     why_not: str = ""
 
 
-def compared_rows(results: Results) -> tuple[Grid, dict[str, Row]]:
-    """The first grid that has both FL and FL*, and loss -> its first row of each of ``COMPARED``.
+@dataclass(frozen=True)
+class ComparedRows:
+    """The rows whose detections are shown.
+
+    Attributes:
+        grid: the grid that has them.
+        rows: loss -> row, in the order in which they are shown.
+        baseline: the loss that another one is compared with.
+        candidate: the other loss.
+    """
+
+    grid: Grid
+    rows: Mapping[str, Row]
+    baseline: str
+    candidate: str
+
+
+def compared_rows(results: Results) -> ComparedRows:
+    """The first grid that has both FL and FL*, with its first row of each loss.
+
+    In a study without one, it is the first grid that compares its reference row with rows of
+    another loss, a user's own before others. Of these, the row with the highest mean AP is shown.
 
     Raises:
         PictureError: the study has no such grid.
@@ -80,11 +100,38 @@ def compared_rows(results: Results) -> tuple[Grid, dict[str, Row]]:
     for grid in results.study.grids:
         rows: dict[str, Row] = {}
         for row in grid.rows:
-            rows.setdefault(row.setting.as_dict().get("loss", ""), row)
+            rows.setdefault(_loss(row), row)
         if {BASELINE, CANDIDATE} <= rows.keys():
-            return grid, {loss: rows[loss] for loss in COMPARED if loss in rows}
-    short = " and ".join(LOSSES[loss].short for loss in (BASELINE, CANDIDATE))
-    raise PictureError(f"no table has rows of both {short}")
+            shown = {
+                loss: rows[loss] for loss in (SHOWN_BESIDE, BASELINE, CANDIDATE) if loss in rows
+            }
+            return ComparedRows(grid, shown, BASELINE, CANDIDATE)
+    pairs = []
+    for grid in results.study.grids:
+        if grid.reference is None:
+            continue
+        reference = grid.rows[grid.reference]
+        losses = dict.fromkeys(map(_loss, grid.rows))
+        others = [loss for loss in losses if loss not in ("", _loss(reference))]
+        if _loss(reference) and others:
+            candidate = min(others, key=lambda loss: loss in LOSSES)
+            shown = {_loss(reference): reference, candidate: _best_row(results, grid, candidate)}
+            pairs.append(ComparedRows(grid, shown, *shown))
+    if not pairs:
+        raise PictureError("no table has a reference row and rows of another loss")
+    return min(pairs, key=lambda pair: pair.candidate in LOSSES)
+
+
+def _loss(row: Row) -> str:
+    return str(row.setting.as_dict().get("loss") or "")
+
+
+def _best_row(results: Results, grid: Grid, loss: str) -> Row:
+    """The row of a loss with the highest mean AP; the first one where there is no AP yet."""
+    of_grid = results.frame[results.frame["grid"] == grid.name]
+    mean_ap = of_grid.groupby("row")[MAIN_METRIC].mean()
+    rows = {number: row for number, row in enumerate(grid.rows) if _loss(row) == loss}
+    return rows[max(rows, key=lambda number: mean_ap.fillna(-1).get(number, -1))]
 
 
 def done_record(results: Results, row: Row, seed: int) -> Record:
@@ -103,7 +150,7 @@ def done_record(results: Results, row: Row, seed: int) -> Record:
 
 def full_name(results: Results, row: Row, seed: int) -> str:
     """For example ``FL (α = 0.25, γ = 2), seed 1``; ``, stale`` is appended to a stale cell."""
-    loss = LOSSES[row.setting.as_dict()["loss"]].short
+    loss = loss_label(_loss(row)).short
     stale = results.status.states[Cell(row.setting, seed)] == STALE
     name = f"{loss} ({text_of(row.setting, results.study.schedule)}), seed {seed}"
     return f"{name}, stale" if stale else name

@@ -1,7 +1,7 @@
-"""The images on which FL* differs most from FL, with the detections of CE, FL and FL*.
+"""The images on which two losses differ most, with the detections of both, and of CE.
 
-They need the cells' files of detections and the data set. If these do not exist any more, the
-report gives the reason instead of pictures.
+These are FL and FL* in a study that has both. The pictures need the cells' files of detections and
+the data set. If these do not exist any more, the report gives the reason instead.
 """
 
 import json
@@ -16,6 +16,7 @@ from ablations.study.grid import Row
 from reports.detections.dataset_images import DatasetImages, dataset_images
 from reports.detections.gallery import (
     TRUTH_PANEL,
+    ComparedRows,
     Gallery,
     Picture,
     compared_rows,
@@ -45,7 +46,7 @@ from reports.detections.photographs import (
     photographs,
     printable,
 )
-from reports.results.labels import BASELINE, CANDIDATE, LOSSES
+from reports.results.labels import loss_label
 from reports.results.load import Results
 
 FALSE_PER_IMAGE = 0.5
@@ -58,7 +59,8 @@ SHOWN = 3
 """The number of images per picture."""
 
 MAX_OBJECTS = 12
-"""Images with more objects are not shown: their panels are illegible."""
+"""Images with more objects are not shown, because their panels are hard to read; but at least half
+of all images can be shown."""
 
 _PIXELS = 640
 """The maximum edge of each image in a picture, about twice the edge of a panel."""
@@ -80,30 +82,59 @@ class _Detector:
         return f"{self.threshold:.2f}" if np.isfinite(self.threshold) else "no threshold"
 
 
+@dataclass(frozen=True)
+class _Comparison:
+    """Two detectors on the images of a data set.
+
+    Attributes:
+        images, truth: the data set.
+        detectors: the detectors that are shown, the two among them.
+        candidate, baseline: the two that are compared.
+        max_objects: images with more objects are not shown.
+    """
+
+    images: DatasetImages
+    truth: Truth
+    detectors: Sequence[_Detector]
+    candidate: _Detector
+    baseline: _Detector
+    max_objects: int
+
+
 def pictures(results: Results) -> Gallery:
-    """Ground truth and detections on the images with the largest differences of FL* and FL.
+    """Ground truth and detections on the images with the largest differences of two losses.
 
     The difference is that of the numbers of false positives and missed objects, each detector at
     its threshold (see ``FALSE_PER_IMAGE``); ties are broken by image id.
     """
     try:
-        grid, rows = compared_rows(results)
+        compared = compared_rows(results)
         images = dataset_images(results)
         truth = read_truth(images.annotations)
-        detectors, missing = _detectors(results, rows, results.study.seeds_of(grid), truth)
+        detectors, missing = _detectors(results, compared, truth)
     except PictureError as error:
         return Gallery(why_not=reason("No detections are shown", [named(error, results)]))
-    legible = [image for image, number in truth.objects().items() if number <= MAX_OBJECTS]
-    best, worst = ranked(legible, detectors[CANDIDATE].counts, detectors[BASELINE].counts)
+    numbers = truth.objects()
+    of_most = int(np.median([*numbers.values()])) if numbers else 0
+    comparison = _Comparison(
+        images,
+        truth,
+        list(detectors.values()),
+        detectors[compared.candidate],
+        detectors[compared.baseline],
+        max(MAX_OBJECTS, of_most),
+    )
+    candidate, baseline = comparison.candidate, comparison.baseline
+    legible = [image for image, number in numbers.items() if number <= comparison.max_objects]
+    best, worst = ranked(legible, candidate.counts, baseline.counts)
     drawn, why_not = [], missing
     for side, word, ranking in (("best", "better", best), ("worst", "worse", worst)):
         shown, unreadable = _readable(images, truth, ranking)
         why_not += [named(error, results) for error in unreadable]
         if shown:
-            drawn.append(_compared(side, images, truth, list(detectors.values()), shown))
+            drawn.append(_drawn(side, comparison, shown))
         else:
-            candidate, baseline = (detectors[loss].short for loss in (CANDIDATE, BASELINE))
-            why_not.append(f"{candidate} is {word} than {baseline} on no image")
+            why_not.append(f"{candidate.short} is {word} than {baseline.short} on no image")
     return Gallery(tuple(drawn), reason("Not shown", why_not))
 
 
@@ -120,30 +151,29 @@ def ranked(
 
 
 def _detectors(
-    results: Results, rows: Mapping[str, Row], seeds: Sequence[int], truth: Truth
+    results: Results, compared: ComparedRows, truth: Truth
 ) -> tuple[dict[str, _Detector], list[str]]:
-    """The detectors of the first seed with detections of all losses, else of FL and FL*.
+    """The detectors of the first seed with detections of all losses, else of the two compared.
 
     Returns:
         Loss -> detector in the order of the rows, and a text for each missing one.
     """
     chosen: tuple[int, dict[str, Outcomes]] | None = None
     problems: dict[str, str] = {}
-    for seed in seeds:
+    rows, both = compared.rows, {compared.baseline, compared.candidate}
+    for seed in results.study.seeds_of(compared.grid):
         of_losses = {}
         for loss, row in rows.items():
             try:
                 of_losses[loss] = _outcomes(results, row, seed, truth)
             except PictureError as error:
                 problems.setdefault(loss, named(error, results))
-        if {BASELINE, CANDIDATE} <= of_losses.keys() and (
-            not chosen or len(of_losses) > len(chosen[1])
-        ):
+        if both <= of_losses.keys() and (not chosen or len(of_losses) > len(chosen[1])):
             chosen = seed, of_losses
         if len(of_losses) == len(rows):
             break
     if not chosen:
-        raise PictureError(problems.get(CANDIDATE) or problems[BASELINE])
+        raise PictureError(problems.get(compared.candidate) or problems[compared.baseline])
     seed, of_losses = chosen
     detectors = {}
     for loss, outcomes in of_losses.items():
@@ -151,9 +181,9 @@ def _detectors(
         counts = count(truth, outcomes, threshold)
         name = full_name(results, rows[loss], seed)
         cell = Cell(rows[loss].setting, seed).id
-        detectors[loss] = _Detector(LOSSES[loss].short, name, cell, outcomes, threshold, counts)
+        detectors[loss] = _Detector(loss_label(loss).short, name, cell, outcomes, threshold, counts)
     return detectors, [
-        f"{LOSSES[loss].short} ({problems[loss]})" for loss in rows if loss not in of_losses
+        f"{loss_label(loss).short} ({problems[loss]})" for loss in rows if loss not in of_losses
     ]
 
 
@@ -187,14 +217,15 @@ def _readable(
     return shown, unreadable
 
 
-def _compared(
-    side: str,
-    images: DatasetImages,
-    truth: Truth,
-    detectors: Sequence[_Detector],
-    shown: Mapping[int, Photograph],
-) -> Picture:
-    """A row per image: the ground truth, then each detector."""
+def _drawn(side: str, comparison: _Comparison, shown: Mapping[int, Photograph]) -> Picture:
+    """A row per image: the ground truth, then each detector.
+
+    Args:
+        side: "best" or "worst", for the candidate.
+        comparison: the detectors.
+        shown: image id -> its photograph.
+    """
+    truth, detectors = comparison.truth, comparison.detectors
     rows = []
     for number, (image, photograph) in enumerate(shown.items()):
         first = number == 0
@@ -209,8 +240,8 @@ def _compared(
     return render(
         partial(photographs, rows, ()),
         name=f"{side}_images",
-        title=f"{LOSSES[CANDIDATE].short} against {LOSSES[BASELINE].short}: {side} images",
-        caption=_caption(side, images.name, len(truth.files), detectors, len(shown)),
+        title=f"{comparison.candidate.short} against {comparison.baseline.short}: {side} images",
+        caption=_caption(side, comparison, len(shown)),
         alternative="; ".join(
             f"{printable(truth.files[image], 60)}: "
             + ", ".join(f"{detector.short} {detector.counts[image]}" for detector in detectors)
@@ -220,18 +251,17 @@ def _compared(
     )
 
 
-def _caption(
-    side: str, dataset: str, num_images: int, detectors: Sequence[_Detector], num_shown: int
-) -> str:
+def _caption(side: str, comparison: _Comparison, num_shown: int) -> str:
     change = {"best": "decrease", "worst": "increase"}[side]
-    iou = detectors[0].outcomes.iou
+    detectors = comparison.detectors
     names = "; ".join(detector.name for detector in detectors)
     scores = ", ".join(f"{detector.short} {detector.at}" for detector in detectors)
     return (
-        f"The {num_shown} of {num_images} validation images of {dataset} with the "
-        f"largest {change} in errors from {LOSSES[BASELINE].short} to {LOSSES[CANDIDATE].short} "
-        f"(false positives and missed objects at IoU {iou:g}), among the "
-        f"images with up to {MAX_OBJECTS} objects; ties are broken by image id. The detectors are "
+        f"The {num_shown} of {len(comparison.truth.files)} validation images of "
+        f"{comparison.images.name} with the largest {change} in errors from "
+        f"{comparison.baseline.short} to {comparison.candidate.short} (false positives and missed "
+        f"objects at IoU {detectors[0].outcomes.iou:g}), among the images with up to "
+        f"{comparison.max_objects} objects; ties are broken by image id. The detectors are "
         f"{names}. Each is shown at the score threshold with {FALSE_PER_IMAGE:g} false positives "
         f"per image: {scores}. {FOUND.label.capitalize()}s are solid, {FALSE.label}s dashed, "
         f"{MISSED.label} objects dotted. Labels that would overlap are omitted."

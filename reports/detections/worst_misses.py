@@ -1,4 +1,4 @@
-"""The largest objects that FL and FL* missed, cropped from their images."""
+"""The largest objects that two losses missed, cropped from their images."""
 
 import math
 from functools import partial
@@ -17,7 +17,7 @@ from reports.detections.gallery import (
 )
 from reports.detections.outcomes import PictureError
 from reports.detections.photographs import MISSED, Box, Photograph, photographs, printable
-from reports.results.labels import BASELINE, CANDIDATE, LOSSES
+from reports.results.labels import loss_label
 from reports.results.load import Results
 
 SHOWN = 5
@@ -31,16 +31,17 @@ _PIXELS = 480
 
 
 def worst_misses(results: Results) -> Gallery:
-    """A row of crops for each of FL and FL*, from the first seed whose record lists misses."""
+    """A row of crops for each of two losses, from the first seed whose record lists misses."""
     try:
-        grid, rows = compared_rows(results)
+        compared = compared_rows(results)
         images = dataset_images(results)
     except PictureError as error:
         return Gallery(why_not=reason("No misses are shown", [named(error, results)]))
     drawn, problems = [], []
-    for loss in (BASELINE, CANDIDATE):
-        row, of_loss = rows[loss], []
-        for seed in results.study.seeds_of(grid):
+    losses = compared.baseline, compared.candidate
+    for loss in losses:
+        row, of_loss = compared.rows[loss], []
+        for seed in results.study.seeds_of(compared.grid):
             try:
                 crops, unreadable = _crops(done_record(results, row, seed), images)
             except PictureError as error:
@@ -48,7 +49,7 @@ def worst_misses(results: Results) -> Gallery:
                 continue
             if crops:
                 name = full_name(results, row, seed)
-                drawn.append((LOSSES[loss].short, name, crops))
+                drawn.append((loss_label(loss).short, name, crops))
                 of_loss = unreadable
                 break
             of_loss += unreadable
@@ -60,7 +61,7 @@ def worst_misses(results: Results) -> Gallery:
     picture = render(
         partial(photographs, [crops for _, _, crops in drawn], [short for short, _, _ in drawn]),
         name="worst_misses",
-        title="Largest missed objects, FL and FL*",
+        title=f"Largest missed objects, {' and '.join(loss_label(loss).short for loss in losses)}",
         caption=f"The largest objects of the validation images of {images.name} that no detection "
         "of their category matches, by "
         + "; ".join(name for _, name, _ in drawn)

@@ -426,11 +426,55 @@ def test_the_split_may_say_where_its_files_are(headline):
     assert headline.pictures().pictures
 
 
-def test_a_table_of_both_losses_is_needed(make_folder, tmp_path):
-    folder = make_folder()
+def test_two_losses_in_a_table_with_a_reference_row_are_needed(make_folder):
+    grid = replace(HEADLINE, rows=HEADLINE.rows[:2])
+    folder = make_folder(grids=(grid,))
     assert pictures(folder.load()).why_not == (
-        "No detections are shown: no table has rows of both FL and FL*."
+        "No detections are shown: no table has a reference row and rows of another loss."
     )
+
+
+def rows_of(make_folder, *grids: Grid) -> gallery.ComparedRows:
+    """What is shown of a study with APs that rise from row to row, but for the last one."""
+    folder = make_folder(grids=grids)
+    for grid in grids:
+        for number, row in enumerate(grid.rows):
+            folder.add(Cell(row.setting, 1), 20.0 + number % (len(grid.rows) - 1))
+    return gallery.compared_rows(folder.load())
+
+
+def table(name: str, *rows: dict) -> Grid:
+    """A table whose first row is the reference row."""
+    of_settings = tuple(Row(row, Setting.of(**row)) for row in rows)
+    references = (0,) * len(rows)
+    return Grid(name, name, ("loss", "gamma"), of_settings, references=references)
+
+
+CE_ROW = {"loss": "ce", "alpha": 0.75}
+GAMMAS = [{"loss": "focal", "alpha": 0.25, "gamma": gamma} for gamma in (1.0, 2.0, 5.0)]
+MINE = {"loss": "mine", "alpha": 0.25, "gamma": 1.0}
+
+
+def test_without_fl_star_the_best_row_is_compared_with_the_reference_row(make_folder):
+    shown = rows_of(make_folder, table("b", CE_ROW, *GAMMAS))
+    assert (shown.baseline, shown.candidate) == ("ce", "focal")
+    assert shown.rows["focal"].setting == Setting.of(**GAMMAS[1])
+
+
+def test_a_loss_of_ones_own_is_compared_before_others(make_folder):
+    own = table("own", GAMMAS[0], {"loss": "ce", "alpha": 0.5}, MINE)
+    shown = rows_of(make_folder, table("b", CE_ROW, *GAMMAS), own)
+    assert (shown.grid.name, shown.baseline, shown.candidate) == ("own", "focal", "mine")
+
+
+def test_pictures_of_ce_and_fl(headline):
+    grid = replace(HEADLINE, references=(0, 0), rows=HEADLINE.rows[:2])
+    headline.folder.study = replace(headline.folder.study, grids=(grid,))
+    shown = headline.pictures()
+    (worst,) = shown.pictures  # FL misses an object that CE finds
+    assert worst.title == "FL against CE: worst images"
+    assert "errors from CE to FL" in worst.caption and "FL*" not in worst.caption
+    assert shown.why_not == "Not shown: FL is better than CE on no image."
 
 
 def test_without_ce_the_others_are_shown_and_it_is_said(headline):
@@ -464,6 +508,20 @@ def test_images_of_many_objects_are_not_shown(headline):
     write_json(path, content)
     best, worst = headline.pictures().pictures
     assert best.alternative.startswith("3.png") and worst.alternative.startswith("1.png")
+
+
+def test_if_all_images_have_many_objects_half_of_them_can_be_shown(headline):
+    path = headline.data / "instances_val.json"
+    content = json.loads(path.read_text())
+    more = [
+        {"id": 100 * image + n, "image_id": image, "category_id": 7, "bbox": [n, 0, 5, 5]}
+        for image in PLACES
+        for n in range(13 + image)
+    ]
+    write_json(path, content | {"annotations": content["annotations"] + more})
+    shown = headline.pictures().pictures
+    assert all("among the images with up to 16 objects" in one.caption for one in shown)
+    assert [one.alternative.count(".png") for one in shown] == [1, 1]  # of images 1 and 2
 
 
 def test_alike_detectors_differ_on_no_image(headline):

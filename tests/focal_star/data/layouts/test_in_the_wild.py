@@ -99,7 +99,7 @@ def test_of_labelimgs_two_formats_the_one_of_more_images_counts(voc_2007, num_la
     assert check.problems == []
     num_objects = sum(card["num_instances"] for card in check.describe().values())
     unused = {
-        1: "YOLO's label files, which have objects in 1 images, are not used",
+        1: "YOLO's label files, which have objects in 1 image, are not used",
         3: "the XML files, which have objects in 3 images, are not used",
         4: "the XML files, which have objects in 3 images, are not used",
     }

@@ -205,7 +205,7 @@ class Doubts:
 
 
 def counted(count: int, noun: str) -> str:
-    """ "1 image", "2 images", "2 categories", "2 groups of category names"."""
+    """For example ``1 image``, ``2,000 images``, ``2 categories``, ``2 groups of names``."""
     first, of, rest = noun.partition(" of ")
     plural = f"{first[:-1]}ies" if first.endswith("y") else f"{first}s"
     return f"{count:,} {first if count == 1 else plural}{of}{rest}"

@@ -16,6 +16,7 @@ from focal_star.data.layouts import (
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
+from focal_star.data.layouts.problems import counted
 from focal_star.data.layouts.split import Split
 
 LAYOUTS = (
@@ -72,7 +73,8 @@ def _converted(folder: Path, converters: list[Converter]) -> Dataset:
     dataset, unused, number = of_yolo, "the XML files", num_of_voc
     if num_of_voc > num_of_yolo:
         dataset, unused, number = of_voc, "YOLO's label files", num_of_yolo
-    dataset.doubts.note("train", f"{unused}, which have objects in {number} images, are not used")
+    images = counted(number, "image")
+    dataset.doubts.note("train", f"{unused}, which have objects in {images}, are not used")
     return dataset
 
 
