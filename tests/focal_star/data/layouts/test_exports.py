@@ -164,8 +164,7 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
         (["a/b/instances_train.json"], "the data set seems to be the folder a/b/ in it"),
         (["train/images/a.png", "train/labels/a.txt"], "or classes.txt, which names the classes"),
         (["annotations/a.json", "images/a.png"], "nearest layout is COCO's"),
-        (["a.png", "a.json"], "JSON files of LabelMe, with one file per image, must be"),
-        (["images/a.png", "boxes.csv"], "CSV files are not read; convert them to COCO's"),
+        (["images/a.png", "boxes.csv"], "CSV files need the columns filename, class, xmin, ymin"),
         (["export.zip"], "archives are not read; unpack them"),
     ],
 )

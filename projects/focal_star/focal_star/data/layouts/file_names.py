@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,9 @@ from focal_star.io.image_files import SUFFIXES
 
 MAX_FILES = 2_000_000
 """A folder with more files is not searched."""
+
+MAX_FOLDERS = 100
+"""The max number of folders in a folder that are searched for a data set."""
 
 USUAL_FOLDERS = ("images", "data", "jpegimages")
 """Folders that tools put images into, whatever folder a name says, in lower case."""
@@ -193,6 +197,19 @@ def files_below(folder: Path, deep: bool = True) -> Iterator[str]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield name if below == "." else f"{below}/{name}"
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """The folders in a folder, and those in them, the first `MAX_FOLDERS`.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    folders = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
+    for place in [*folders]:
+        with suppress(OSError):
+            folders += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return folders[:MAX_FOLDERS]
 
 
 def path_below(path: Path, folder: Path) -> str:
