@@ -21,7 +21,9 @@ only if there is none, in the folders in these.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from focal_star.data.layouts.csv_tables import (
@@ -36,7 +38,7 @@ from focal_star.data.layouts.dataset import Dataset, converted
 from focal_star.data.layouts.entries import Entries
 from focal_star.data.layouts.file_names import ImageFolder, images_below, is_as_named
 from focal_star.data.layouts.halving import divide
-from focal_star.data.layouts.problems import Problem, counted, holds
+from focal_star.data.layouts.problems import Problem, counted
 from focal_star.data.layouts.split import SOURCE, kinds_of_splits, splits_by_name
 from focal_star.io.image_files import PhotographError, upright_size
 from focal_star.io.quoting import shown
@@ -45,7 +47,7 @@ MAX_OPENED = 50
 """CSV files of a folder that are opened to see which columns they have."""
 
 MAX_FOLDERS = 1000
-"""Folders in a folder that are searched for CSV files."""
+"""Folders of a level that are searched for CSV files."""
 
 UNKNOWN = ""
 """The kind of split of a file whose name has none."""
@@ -58,33 +60,32 @@ def is_csv(folder: Path | str, deep: bool = True) -> bool:
 
 def _tables_of(folder: Path, deep: bool = True) -> dict[str, Columns]:
     """Path of each CSV file of boxes below a folder -> its columns."""
-    levels = [_csv_in(folder), _csv_in(folder, "*"), _csv_in(folder, "*", "*")]
-    for paths in ([*levels[0], *levels[1]], levels[2]) if deep else levels[:1]:
+    levels = _csv_by_level(folder)
+    for num_levels in (2, 1) if deep else (1,):
+        paths = [path for level in islice(levels, num_levels) for path in level]
         columns = {path: columns_of(folder / path) for path in paths[:MAX_OPENED]}
         if tables := {path: found for path, found in columns.items() if found is not None}:
             return tables
     return {}
 
 
-def _csv_in(folder: Path, *levels: str) -> list[str]:
-    """The CSV files in a folder, or so many levels below it, as sorted paths relative to it."""
+def _csv_by_level(folder: Path) -> Iterator[list[str]]:
+    """The CSV files in a folder, then those in the folders in it, and so on, as sorted paths
+    relative to it."""
     places = [""]
-    for _ in levels:
-        places = [f"{place}{name}/" for place in places for name in _names(folder / place)
-                  if holds((folder / place / name).is_dir)][:MAX_FOLDERS]  # fmt: skip
-    return [
-        f"{place}{name}"
-        for place in places
-        for name in _names(folder / place)
-        if name.lower().endswith(".csv")
-    ]
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except (OSError, ValueError):
-        return []
+    while places:
+        files, inside = list[str](), list[str]()
+        for place in places[:MAX_FOLDERS]:
+            with suppress(OSError, ValueError), os.scandir(folder / place) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        inside.append(f"{place}{entry.name}/")
+                    elif entry.name.lower().endswith(".csv"):
+                        files.append(f"{place}{entry.name}")
+        yield files
+        places = inside
 
 
 def kind_of(path: str) -> str:
@@ -119,7 +120,8 @@ def convert(folder: Path | str) -> Dataset:
 def _splits(dataset: Dataset, columns: dict[str, Columns]) -> tuple[dict[str, str], bool]:
     """Path of each file that is used -> its split; and whether the training split is divided."""
     folder = dataset.folder
-    others = [p for p in (*_csv_in(folder), *_csv_in(folder, "*")) if p not in columns]
+    nearby = [path for level in islice(_csv_by_level(folder), 2) for path in level]
+    others = [path for path in nearby if path not in columns]
     for path in [path for path in others if is_empty(folder / path) and kind_of(path)]:
         others.remove(path)
         dataset.problems.append(Problem("both", "not-csv", f"{path}: it is empty"))
@@ -231,6 +233,9 @@ class _Tables:
                 self._found[path, row.image] = None
                 return
             entry = self._images[split, image] = _Image(split, place, size)
+            path_in_row = row.image.replace("\\", "/")
+            if not is_as_named(self._folder / image, path_in_row, self._folder):
+                self._dataset.doubts.add(split, "name-found", shown(row.image))
         if entry.other_size is None and row.size != entry.size:
             entry.other_size = row.size
         if row.corners:
@@ -243,8 +248,6 @@ class _Tables:
         if found is None:
             text = f"{place}: the image {shown(name)} is not in the folder"
             self._refuse(split, "missing-image", text)
-        elif not is_as_named(self._folder / found, name.replace("\\", "/"), self._folder):
-            self._dataset.doubts.add(split, "name-found", shown(name))
         return found
 
     def add_unnamed(self) -> None:

@@ -210,7 +210,7 @@ def _fields(line: str, delimiter: str) -> list[str]:
         raise CsvError("it has a zero byte")
     try:
         # One line at a time, so that a quote that is not closed spoils no other row.
-        (fields,) = csv.reader([line], delimiter=delimiter, strict=True)
+        (fields,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
     except csv.Error as error:
         raise CsvError(f"it is not CSV ({error})") from error
     return fields
