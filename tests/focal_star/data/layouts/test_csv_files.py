@@ -1,58 +1,24 @@
 """CSV files with a row per object: what they become in COCO's format, and faults are named."""
 
 import json
-import random
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from focal_star.data.layouts import csv_files, csv_tables
 from focal_star.data.validation.checks import check_folder
+from tests.focal_star.data.layouts.converted import boxes, problems, save, warnings
 
-SIZE = (64, 48)  # px, of every image
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
 ROW = "{},64,48,cat,4,5,24.5,35"
 BOX = [4, 5, 20.5, 30]
 
 
-def save(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = random.Random(str(path)).randbytes(3 * SIZE[0] * SIZE[1])
-        Image.frombytes("RGB", SIZE, noise).save(path)
-
-
 def write(path: Path, *lines: str, encoding: str = "utf-8") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("\n".join([*lines, ""]).encode(encoding))
-
-
-def problems(folder: Path) -> list[str]:
-    return [f"{one.kind}: {one.message}" for one in check_folder(folder).problems]
-
-
-def boxes(folder: Path) -> tuple[dict[str, list], dict[str, list]]:
-    """Of each split: image -> the category and box of each of its objects."""
-    check = check_folder(folder)
-    assert check.problems == []
-    of_split = []
-    for content in check.dataset.contents.values():
-        names = {one["id"]: one["name"] for one in content["categories"]}
-        of_image: dict[str, list] = {image["file_name"]: [] for image in content["images"]}
-        files = {image["id"]: image["file_name"] for image in content["images"]}
-        for one in content["annotations"]:
-            of_image[files[one["image_id"]]].append((names[one["category_id"]], one["bbox"]))
-        of_split.append(of_image)
-    train, val = of_split
-    return train, val
-
-
-def warnings(folder: Path) -> str:
-    cards = check_folder(folder).describe().values()
-    return "\n".join(line for card in cards for line in card["warnings"])
 
 
 OBJECTS = [("cat", BOX)]

@@ -178,6 +178,15 @@ def test_the_nearest_layout_is_named(tmp_path, names, words):
     assert words in line, line
 
 
+def test_the_format_of_via_is_named(tmp_path):
+    regions = {"0": {"shape_attributes": {"name": "rect", "x": 1}, "region_attributes": {}}}
+    entry = {"filename": "1.jpg", "size": 9, "file_attributes": {}, "regions": regions}
+    write(tmp_path / "train" / "via_region_data.json", {"1.jpg9": entry})
+    (line,) = problems(tmp_path)
+    assert line.endswith("train/via_region_data.json is VIA's format, which is not read; "
+                         "export it from VIA as COCO")  # fmt: skip
+
+
 def test_a_closed_pipe_is_no_fault(tiny):
     tiny.write()
     command = f"{sys.executable} -m focal_star.data describe {tiny.folder} 2>&1 >&3 3>&- | cat >&2"

@@ -1,7 +1,6 @@
 """LabelMe's format: what it becomes in COCO's format, and faults are named."""
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,11 @@ from PIL import Image
 
 from focal_star.data.layouts import labelme, reading
 from focal_star.data.validation.checks import check_folder
-
-SIZE = (64, 48)  # px, of every image
-
-
-def save(path: Path, size: tuple[int, int] = SIZE, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.frombytes("RGB", size, random.Random(str(path)).randbytes(3 * size[0] * size[1])).save(
-        path, **options
-    )
+from tests.focal_star.data.layouts.converted import SIZE, Boxes, boxes, problems, save, warnings
 
 
 def shape(points: list, kind: str | None = "rectangle", label: str = "cat", **more: Any) -> dict:
-    return {"label": label, "points": points, "shape_type": kind, "group_id": None, "flags": {}} | (
-        more
-    )
+    return {"label": label, "points": points, "shape_type": kind, "group_id": None} | more
 
 
 RECTANGLE = shape([[24, 35], [4.5, 5]])
@@ -57,34 +46,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def problems(folder: Path) -> list[str]:
-    return [f"{one.kind}: {one.message}" for one in check_folder(folder).problems]
-
-
-def boxes(folder: Path) -> dict[str, list[tuple[str, list[float]]]]:
-    """Image -> the category and box of each of its objects."""
-    check = check_folder(folder)
-    assert check.problems == []
-    of_image: dict[str, list] = {}
-    for content in check.dataset.contents.values():
-        names = {one["id"]: one["name"] for one in content["categories"]}
-        for image in content["images"]:
-            of_image[image["file_name"]] = [
-                (names[one["category_id"]], one["bbox"])
-                for one in content["annotations"]
-                if one["image_id"] == image["id"]
-            ]
-    return of_image
-
-
-def warnings(folder: Path) -> str:
-    return "\n".join(
-        line for card in check_folder(folder).describe().values() for line in card["warnings"]
-    )
+def all_boxes(folder: Path) -> Boxes:
+    train, val = boxes(folder)
+    return train | val
 
 
 def test_images_and_files_in_one_folder(folder):
-    assert boxes(folder) == {"a.png": [("cat", BOX)], "b.png": [("cat", BOX)]}
+    assert all_boxes(folder) == {"a.png": [("cat", BOX)], "b.png": [("cat", BOX)]}
     assert "the data have no validation split" in warnings(folder)
     entry = check_folder(folder).dataset.contents["train"]["annotations"][0]
     assert entry["source"] in ("a.json: shapes[0]", "b.json: shapes[0]")
@@ -104,14 +72,8 @@ def test_folders_that_are_named_as_splits(tmp_path, image, file):
         save(tmp_path / "set" / image.format(split=split, name=name))
         path = file.format(split=split, name=name)
         write(tmp_path / "set" / path, imagePath=image.format(split=split, name=name)[-5:])
-    check = check_folder(tmp_path / "set")
-    assert check.problems == []
-    train, val = (
-        {one["file_name"] for one in check.dataset.contents[split]["images"]}
-        for split in ("train", "val")
-    )
-    named = image.format(split="val", name="c")
-    assert val == {named} and named not in train and train
+    train, val = boxes(tmp_path / "set")
+    assert val == {image.format(split="val", name="c"): [("cat", BOX)]} and train
 
 
 @pytest.mark.parametrize(
@@ -130,14 +92,14 @@ def test_folders_that_are_named_as_splits(tmp_path, image, file):
 )
 def test_the_box_of_each_shape(folder, one, box):
     write(folder / "a.json", [one])
-    assert boxes(folder)["a.png"] == [("cat", box)]
+    assert all_boxes(folder)["a.png"] == [("cat", box)]
 
 
 def test_a_shape_without_a_type_is_a_polygon(folder):
     one = shape([[10, 20], [30, 5], [20, 40]])
     del one["shape_type"], one["group_id"]
     write(folder / "a.json", [one])
-    assert boxes(folder)["a.png"] == [("cat", [10, 5, 20, 35])]
+    assert all_boxes(folder)["a.png"] == [("cat", [10, 5, 20, 35])]
 
 
 def test_shapes_of_one_group_and_label_are_one_object(folder):
@@ -151,7 +113,7 @@ def test_shapes_of_one_group_and_label_are_one_object(folder):
         shape(right, label="__ignore__"),
     ]
     write(folder / "a.json", shapes)
-    assert boxes(folder)["a.png"] == [
+    assert all_boxes(folder)["a.png"] == [
         ("cat", [1, 2, 14, 7]),
         ("dog", [1, 2, 4, 4]),
         ("cat", [1, 2, 4, 4]),
@@ -175,7 +137,7 @@ def test_shapes_of_one_group_and_label_are_one_object(folder):
 def test_spellings_of_the_path_of_an_image(folder, image, file, spelt, warned):
     save(folder / image)
     write(folder / file, imagePath=spelt)
-    assert boxes(folder)[image] == [("cat", BOX)]
+    assert all_boxes(folder)[image] == [("cat", BOX)]
     lines = [line for line in warnings(folder).splitlines() if "no validation split" not in line]
     assert len(lines) == bool(warned) and warned in "".join(lines), lines
 
@@ -185,7 +147,7 @@ def test_sizes_that_the_file_lacks_are_those_of_the_turned_image(folder):
     exif[0x0112] = 6
     save(folder / "c.jpg", exif=exif)
     write(folder / "c.json", imagePath="c.jpg", imageHeight=None, imageWidth=None)
-    assert boxes(folder)["c.jpg"] == [("cat", BOX)]
+    assert all_boxes(folder)["c.jpg"] == [("cat", BOX)]
     contents = check_folder(folder).dataset.contents.values()
     sizes = {i["file_name"]: (i["width"], i["height"]) for c in contents for i in c["images"]}
     assert sizes == {"a.png": SIZE, "b.png": SIZE, "c.jpg": SIZE[::-1]}
@@ -199,7 +161,7 @@ def test_images_without_a_file_and_files_without_shapes(folder):
     (folder / "package.json").write_text("{}")
     (folder / "list.json").write_text("[1]")
     (folder / "comments.json").write_text("// no JSON\n{}")
-    assert boxes(folder) == {"a.png": [("cat", BOX)], "b.png": [("cat", BOX)], "d.png": []}
+    assert all_boxes(folder) == {"a.png": [("cat", BOX)], "b.png": [("cat", BOX)], "d.png": []}
     text = warnings(folder)
     assert "1 image ('d.png'): there is no annotation file" in text
     assert "3 JSON files without shapes (such as 'comments.json'): not used" in text
