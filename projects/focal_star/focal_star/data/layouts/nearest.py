@@ -79,7 +79,9 @@ _UNREAD = {
 """End of a file's name -> what a message says of a folder with such annotations."""
 
 
-_OF_VIA = re.compile(rb'"filename"\s*:[^{}]*"regions"\s*:|"_via_(settings|img_metadata)"')
+_OF_VIA = re.compile(
+    rb'"filename"\s*:.{,2000}?"regions"\s*:|"_via_(settings|img_metadata)"', re.DOTALL
+)
 
 VIA_BYTES = 2**14
 """Bytes at the start of a file that say whether it is VIA's."""
