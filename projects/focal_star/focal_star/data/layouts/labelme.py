@@ -59,7 +59,7 @@ NUM_POINTS = {
 """``shape_type`` -> the valid numbers of points; a polygon has 3 or more. X-AnyLabeling writes
 rectangles with four points, and ``rotation`` for LabelMe's ``oriented_rectangle``."""
 
-_SHAPES = re.compile(rb'"shapes"\s*:\s*\[|"shape_type"\s*:')
+_SHAPES = re.compile(rb'"shapes"\s*:\s*\[|"(shape_type|points)"\s*:')
 _IMAGE = re.compile(rb'"image(Path|Data|Height|Width)"\s*:')
 
 
@@ -133,15 +133,14 @@ class _Files:
             place: the path of the file below the data set's folder.
         """
         path, problems = self._folder / place, list[Problem]()
-        content, _ = read_json(path, "train", problems, allow_mark=True)
+        content = None
+        if self._of_stem(place) or _has_keys(path):
+            content, _ = read_json(path, "train", problems, allow_mark=True)
+        faults = [problem for problem in problems if problem.kind != "not-coco"]
+        for fault in faults:
+            self._refuse(fault.kind, f"{place}{fault.message.removeprefix(path.name)}")
         if content is None or "shapes" not in content:
-            is_broken = any(problem.kind != "not-coco" for problem in problems)
-            if is_broken and (self._of_stem(place) or _has_keys(path)):
-                for problem in problems:
-                    text = problem.message.removeprefix(path.name)
-                    self._refuse(problem.kind, f"{place}{text}")
-            else:
-                self._unrelated.append(place)
+            self._unrelated += [] if faults else [place]
             return
         image = self._image_of(place, content)
         if image is None:
