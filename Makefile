@@ -11,7 +11,7 @@ GRIDS =
 SEEDS =
 ## length of training, for example SCHEDULE=1x for all of the config's schedule; empty: the study's
 SCHEDULE =
-## your data: a folder of COCO, VOC, YOLO, CVAT, FiftyOne; check, describe, register: or coco_2017
+## your data: a folder in a layout of docs/own_data.md; check, describe, register: or coco_2017
 DATASET =
 ## config keys for every cell or for reading DATASET, for example KEYS="DATASETS.LINKS True"
 KEYS =

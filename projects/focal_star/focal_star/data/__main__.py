@@ -1,7 +1,7 @@
 """``python -m focal_star.data``: checks, describes and registers a data set, and fetches COCO.
 
-A data set is a folder in COCO's format, of Pascal VOC, YOLO, CVAT or FiftyOne, or a name that
-Detectron2 knows in the folder DETECTRON2_DATASETS, such as ``coco_2017``.
+A data set is a folder in COCO's format, of Pascal VOC, YOLO, CVAT, FiftyOne or LabelMe, or with CSV
+files, or a name that Detectron2 knows in the folder DETECTRON2_DATASETS, such as ``coco_2017``.
 
 ``check`` lists every problem of its annotations and images, and with ``--fix`` writes a repaired
 copy. ``describe`` checks it and shows its content. ``register`` checks it, loads it with

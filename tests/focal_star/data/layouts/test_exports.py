@@ -164,8 +164,7 @@ def test_repeated_and_tiny_boxes_are_counted(tiny):
         (["a/b/instances_train.json"], "the data set seems to be the folder a/b/ in it"),
         (["train/images/a.png", "train/labels/a.txt"], "or classes.txt, which names the classes"),
         (["annotations/a.json", "images/a.png"], "nearest layout is COCO's"),
-        (["a.png", "a.json"], "JSON files of LabelMe, with one file per image, must be"),
-        (["images/a.png", "boxes.csv"], "CSV files are not read; convert them to COCO's"),
+        (["images/a.png", "boxes.csv"], "CSV files need the columns filename, class, xmin, ymin"),
         (["export.zip"], "archives are not read; unpack them"),
     ],
 )
@@ -177,6 +176,15 @@ def test_the_nearest_layout_is_named(tmp_path, names, words):
     (tmp_path / "data").mkdir(exist_ok=True)
     (line,) = problems(tmp_path / "data")
     assert words in line, line
+
+
+def test_the_format_of_via_is_named(tmp_path):
+    regions = {"0": {"shape_attributes": {"name": "rect", "x": 1}, "region_attributes": {}}}
+    entry = {"filename": "1.jpg", "size": 9, "file_attributes": {}, "regions": regions}
+    write(tmp_path / "train" / "via_region_data.json", {"1.jpg9": entry})
+    (line,) = problems(tmp_path)
+    assert line.endswith("train/via_region_data.json is VIA's format, which is not read; "
+                         "export it from VIA as COCO")  # fmt: skip
 
 
 def test_a_closed_pipe_is_no_fault(tiny):

@@ -1,1 +1,4 @@
-"""The layouts of data sets that are read: those of COCO, Pascal VOC, YOLO, CVAT and FiftyOne."""
+"""The layouts of data sets that are read.
+
+They are those of COCO, Pascal VOC, YOLO, CVAT, FiftyOne and LabelMe, and CSV files.
+"""

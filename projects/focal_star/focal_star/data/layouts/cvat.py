@@ -9,10 +9,10 @@ be left out. In "CVAT for images", the frames of a video are images whose names 
 
 import math
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-from focal_star.data.layouts.dataset import Dataset, converted, number_categories
+from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.entries import Entries
 from focal_star.data.layouts.file_names import ImageFolder, is_as_named
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.problems import Problem, holds
@@ -67,9 +67,8 @@ def convert(folder: Path | str) -> Dataset:
             images.add(number, element, split, subset)
     for element in root.findall("meta//labels/label/name"):  # also those without an object
         if name := (element.text or "").strip():
-            images.categories.setdefault(name)
-    number_categories(images.contents, dict.fromkeys(images.categories, file))
-    dataset.contents = dict(images.contents)
+            images.entries.add_category(name, file)
+    dataset.contents = images.entries.numbered()
     if not split_of:
         divide(dataset)
     return dataset
@@ -96,15 +95,11 @@ class _Images:
     """The images of an annotation file, as they are converted.
 
     Attributes:
-        contents: split -> its images and annotations in COCO's format, without categories.
-        categories: the names of the categories, in the order in which they are met.
+        entries: what they are converted to.
     """
 
     def __init__(self, file: str, dataset: Dataset):
-        self.contents: dict[str, dict[str, Any]] = {
-            split: {"images": [], "annotations": []} for split in dataset.contents
-        }
-        self.categories: dict[str, None] = {}
+        self.entries = Entries(file)
         self._file, self._dataset, self._folder = file, dataset, dataset.folder
         self._search = ImageFolder(self._folder)
         places = (self._folder / "images", self._folder / "data")
@@ -130,11 +125,9 @@ class _Images:
         except ValueError as error:
             self.refuse(split, "not-cvat", f"image {number} ({shown(name)}): {error}")
             return
-        images, place = self.contents[split]["images"], f"{self._file}: image {number}"
-        image_id = len(images) + 1
-        images.append(
-            {"id": image_id, "file_name": file_name, "width": width, "height": height}
-            | {SOURCE: place}
+        place = f"{self._file}: image {number}"
+        image_id = self.entries.add_image(
+            split, {"file_name": file_name, "width": width, "height": height, SOURCE: place}
         )
         for child in element:
             if child.tag in IGNORED_TAGS:
@@ -145,29 +138,13 @@ class _Images:
                 where = f"image {number} ({shown(name)}): <{child.tag[:100]}>"
                 self.refuse(split, "not-cvat", f"{where}: {error}")
                 continue
-            self._add_object(split, image_id, category, box, place)
+            self.entries.add_object(split, image_id, category, box, place)
 
     def _file_name(self, name: str, subset: str) -> str | None:
         """The path of an image below the folder; None where it is not there."""
         expected = self._folder / "images" / subset
         # CVAT names the frames of a video without the suffix that it gives their files.
         return self._search.find(name, expected) or self._search.find(f"{name}.png", expected)
-
-    def _add_object(
-        self, split: str, image_id: int, category: str, box: list[float], place: str
-    ) -> None:
-        self.categories.setdefault(category)
-        annotations = self.contents[split]["annotations"]
-        annotations.append(
-            {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category": category,
-                "bbox": box,
-                "iscrowd": 0,
-                SOURCE: place,
-            }
-        )
 
 
 def _side(text: str) -> int:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.coco_values import are_finite
-from focal_star.data.layouts.dataset import Dataset, converted, number_categories
+from focal_star.data.layouts.dataset import Dataset, converted
+from focal_star.data.layouts.entries import Entries
 from focal_star.data.layouts.file_names import ImageFolder, images_below, is_as_named
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
@@ -57,17 +58,14 @@ def convert(folder: Path | str) -> Dataset:
         return dataset
     is_samples = file.name == SAMPLES
     try:
-        entries = list(_samples(content) if is_samples else _labels(content, folder / "data"))
+        samples = list(_samples(content) if is_samples else _labels(content, folder / "data"))
     except _FiftyOneError as error:
         dataset.problems.append(Problem("both", "not-fiftyone", f"{file.name}: {error}"))
         return dataset
-    split_of = splits_by_name(tag for _, _, tags, _ in entries for tag in tags)
+    split_of = splits_by_name(tag for _, _, tags, _ in samples for tag in tags)
     dataset.doubts.note_unused(split_of)
-    contents: dict[str, dict[str, Any]] = {
-        split: {"images": [], "annotations": []} for split in dataset.contents
-    }
-    search, categories = ImageFolder(folder), dict[str, None]()
-    for place, name, tags, objects in entries:
+    search, entries = ImageFolder(folder), Entries(file.name)
+    for place, name, tags, objects in samples:
         place = f"{file.name}: {place}"
         splits = {split_of[tag] for tag in tags if tag in split_of} if split_of else {"train"}
         if len(splits) != 1:
@@ -81,23 +79,14 @@ def convert(folder: Path | str) -> Dataset:
         size = _size(dataset, split, place, name, file_name)
         if file_name is None or size is None:
             continue
-        images, annotations = contents[split]["images"], contents[split]["annotations"]
-        image = {"id": len(images) + 1, "file_name": file_name, SOURCE: place}
-        images.append(image | {"width": size[0], "height": size[1]})
+        image_id = entries.add_image(
+            split,
+            {"file_name": file_name, SOURCE: place, "width": size[0], "height": size[1]},
+        )
         for where, label, box in _boxes(dataset, split, place, objects):
-            categories.setdefault(label)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image["id"],
-                    "category": label,
-                    "bbox": [round(v * size[n % 2], 4) for n, v in enumerate(box)],
-                    "iscrowd": 0,
-                    SOURCE: where,
-                }
-            )
-    number_categories(contents, dict.fromkeys(categories, file.name))
-    dataset.contents = dict(contents)
+            scaled = [round(v * size[n % 2], 4) for n, v in enumerate(box)]
+            entries.add_object(split, image_id, label, scaled, where)
+    dataset.contents = entries.numbered()
     if not split_of:
         divide(dataset)
     return dataset

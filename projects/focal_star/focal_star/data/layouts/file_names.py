@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,9 @@ MAX_FILES = 2_000_000
 
 MAX_LISTED = 12
 """Entries of a folder that a message lists."""
+
+MAX_FOLDERS = 100
+"""The max number of folders in a folder that are searched for a data set."""
 
 USUAL_FOLDERS = ("images", "data", "jpegimages")
 """Folders that tools put images into, whatever folder a name says, in lower case."""
@@ -208,6 +212,19 @@ def listed(folder: Path) -> str:
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return f"{', '.join(map(shown, names[:MAX_LISTED]))}{more}"
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """The folders in a folder, and those in them, the first `MAX_FOLDERS`.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    folders = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
+    for place in [*folders]:
+        with suppress(OSError):
+            folders += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
+    return folders[:MAX_FOLDERS]
 
 
 def path_below(path: Path, folder: Path) -> str:

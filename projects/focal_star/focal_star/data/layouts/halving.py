@@ -8,7 +8,7 @@ from typing import Any
 from focal_star.data.layouts.coco_values import entries_of
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.problems import Doubts
-from focal_star.data.layouts.split import SPLITS, kinds_of_splits, splits_by_name
+from focal_star.data.layouts.split import SOURCE, SPLITS, kinds_of_splits, splits_by_name
 from focal_star.io.quoting import shown
 
 VAL_SHARE = 5
@@ -20,25 +20,36 @@ _OF_COPY = re.compile(r"\.rf\.\w+(?=\.\w+$)")
 """What Roboflow adds to the name of a photograph, another one for each augmented copy."""
 
 
-def divide(dataset: Dataset) -> None:
+def divide(dataset: Dataset, by_source: bool = False) -> None:
     """Move validation images of the training split into a split of their own.
 
     Where the images are in folders that are named as splits, these are the splits. Otherwise, which
     ones they are depends only on their file names, so that further images move none; but at
     least one image of two or more is in each split. The copies of a photograph that Roboflow
     augments are in the same split. A warning says what was done.
+
+    Args:
+        dataset: all of it is in the training split.
+        by_source: whether the folders of the files that images were converted from may also be the
+            splits, where those of the images are not.
     """
     content = dataset.contents["train"]
-    images = [
-        (str(image.get("file_name")), image["id"])
-        for image in entries_of(content, "images")
-        if _is_id(image.get("id"))
-    ]
+    images, sources = (
+        [
+            (str(image.get(key)), image["id"])
+            for image in entries_of(content, "images")
+            if _is_id(image.get("id"))
+        ]
+        for key in ("file_name", SOURCE)
+    )
     annotated = {
         e["image_id"] for e in entries_of(content, "annotations") if _is_id(e.get("image_id"))
     }
     doubts = dataset.doubts
-    split_of = _by_folder(images, annotated, doubts) or _by_hash(images, doubts)
+    split_of = _by_folder(images, annotated, doubts)
+    if by_source:
+        split_of = split_of or _by_folder(sources, annotated, doubts)
+    split_of = split_of or _by_hash(images, doubts)
     for split in SPLITS:
         dataset.contents[split] = content | {
             key: [

@@ -1,10 +1,12 @@
 """Says what is in a folder that has no layout, and which layout it resembles."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
-from focal_star.data.layouts.file_names import listed
+from focal_star.data.layouts.csv_tables import EXPECTED
+from focal_star.data.layouts.file_names import folders_below, listed
 from focal_star.data.layouts.problems import holds
 from focal_star.data.layouts.reading import LAYOUTS, is_dataset
 from focal_star.io.image_files import SUFFIXES
@@ -27,10 +29,10 @@ def nearest(folder: Path) -> str:
 
 
 def _guess(folder: Path) -> str:
-    inside = next((place for place in _folders_below(folder) if is_dataset(place)), None)
+    inside = next((place for place in folders_below(folder) if is_dataset(place)), None)
     if inside is not None:
         return f"the data set seems to be the folder {inside.relative_to(folder)}/ in it"
-    for place in (folder, *_folders_below(folder)):
+    for place in (folder, *folders_below(folder)):
         if lacking := _lacking_of_voc(place):
             where = "" if place == folder else f" in {place.relative_to(folder)}/"
             verb = "are" if len(lacking) > 1 else "is"
@@ -41,7 +43,8 @@ def _guess(folder: Path) -> str:
         if end in all_ends and not all_ends & {".xml", ".txt", ".json"}:
             return text
     if ".json" in all_ends:
-        return _JSON
+        via = _file_of_via(folder)
+        return f"{via} {_VIA}" if via else _JSON
     if holds((folder / "labels").is_dir) or ".txt" in all_ends:
         return (
             "the nearest layout is YOLO's, and data.yaml, which names the classes and the splits, "
@@ -54,21 +57,43 @@ def _guess(folder: Path) -> str:
 
 _JSON = (
     "the nearest layout is COCO's, and its annotation files must be named instances_train.json and "
-    "instances_val.json, or annotations.json where there are no splits; JSON files of LabelMe, "
-    "with one file per image, must be converted to COCO's format first"
+    "instances_val.json, or annotations.json where there are no splits"
 )
+
+_VIA = "is VIA's format, which is not read; export it from VIA as COCO"
 
 _UNREAD = {
     ".zip": "archives are not read; unpack them",
-    ".csv": "CSV files are not read; convert them to COCO's format",
+    ".csv": EXPECTED,
     ".jsonl": "JSONL files are not read; convert them to COCO's format",
     ".tfrecord": "TFRecord files are not read; convert them to COCO's format",
     ".parquet": "Parquet files are not read; convert them to COCO's format",
 }
 """End of a file's name -> what a message says of a folder with such annotations."""
 
-MAX_FOLDERS = 100
-"""The max number of folders in a folder that are searched for a data set."""
+
+_OF_VIA = re.compile(
+    rb'"filename"\s*:.{,2000}?"regions"\s*:|"_via_(settings|img_metadata)"', re.DOTALL
+)
+
+VIA_BYTES = 2**14
+"""Bytes at the start of a file that say whether it is VIA's."""
+
+
+def _file_of_via(folder: Path) -> str:
+    """The path of a file of VIA (VGG Image Annotator) in a folder or those in it; "" for none.
+
+    It maps keys to entries with the name of an image and its regions.
+    """
+    for place in (folder, *folders_below(folder)):
+        for path in sorted(place.glob("*.json")):
+            with suppress(OSError):
+                if not holds(path.is_file):
+                    continue
+                with path.open("rb") as file:
+                    if _OF_VIA.search(file.read(VIA_BYTES)):
+                        return path.relative_to(folder).as_posix()
+    return ""
 
 
 def _lacking_of_voc(folder: Path) -> list[str]:
@@ -86,19 +111,10 @@ def _lacking_of_voc(folder: Path) -> list[str]:
     return []
 
 
-def _folders_below(folder: Path) -> list[Path]:
-    """The folders in a folder, and those in them."""
-    folders = [place for place in sorted(folder.iterdir()) if holds(place.is_dir)][:MAX_FOLDERS]
-    for place in [*folders]:
-        with suppress(OSError):
-            folders += [p for p in sorted(place.iterdir()) if holds(p.is_dir)]
-    return folders[:MAX_FOLDERS]
-
-
 def _ends_below(folder: Path) -> set[str]:
     """The ends of the names of files in a folder and the folders in it, in lower case."""
     ends: set[str] = set()
-    for place in (folder, *(_folders_below(folder) if holds(folder.is_dir) else ())):
+    for place in (folder, *(folders_below(folder) if holds(folder.is_dir) else ())):
         with suppress(OSError):
             names = map(str.lower, os.listdir(place))
             ends |= {Path(name).suffix for name in names if not name.startswith(_ABOUT)}

@@ -18,6 +18,8 @@ KINDS = {
     "not-yolo": "a file, or a line in it, is not what YOLO's format has there",
     "not-cvat": "the annotation file, or a value in it, is not what CVAT's format has there",
     "not-fiftyone": "the annotation file, or a value in it, is not what FiftyOne writes there",
+    "not-labelme": "an annotation file, or a value in it, is not what LabelMe writes there",
+    "not-csv": "a CSV file, or a row of it, is not what a table of boxes has there",
     "no-categories": "a split lists no category",
     "no-images": "a split lists no image",
     "no-annotations": "a split has no object, except for crowds",
@@ -120,6 +122,18 @@ WARNINGS = {
         "image",
         "there is no annotation file, so the image counts as one without objects",
     ),
+    "no-row": (
+        "image",
+        "no row of a CSV file names it, so it counts as one without objects",
+    ),
+    "image-of-stem": (
+        "annotation file",
+        "its imagePath is not in the data set; the image with the file's own name is used",
+    ),
+    "shape-ignored": (
+        "shape",
+        "its label is __ignore__, so it is left out, as by LabelMe's own converters",
+    ),
     "no-image": (
         "annotation file",
         "there is no image of this name in a format that is read, so its objects are left out",
@@ -189,6 +203,18 @@ class Doubts:
         unused = [name for name, split in split_of.items() if not split]
         if unused:
             self.note("val", f"the images of {' and '.join(unused)} are not used")
+
+    def note_left_out(self, noun: str, what: str, paths: list[str]) -> None:
+        """Note files that are not used, if there are any.
+
+        Args:
+            noun: what they are, in the singular.
+            what: why they are not used, such as "without shapes".
+            paths: below the data set's folder.
+        """
+        if paths:
+            listed = _listed(len(paths), [repr(path) for path in paths[:1]])
+            self.note("train", f"{counted(len(paths), noun)} {what} ({listed}): not used")
 
     def copy(self) -> "Doubts":
         cases = {key: (count, list(examples)) for key, (count, examples) in self.cases.items()}

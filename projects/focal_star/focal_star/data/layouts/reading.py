@@ -6,14 +6,17 @@ from pathlib import Path
 from focal_star.data.layouts import (
     coco,
     coco_values,
+    csv_files,
     cvat,
     fiftyone,
+    labelme,
     voc,
     voc_places,
     yolo,
     yolo_files,
 )
 from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.file_names import folders_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
 from focal_star.data.layouts.problems import counted
@@ -25,6 +28,8 @@ LAYOUTS = (
     "YOLO's: data.yaml (names, train, val), images/ and labels/, or obj.data, or classes.txt",
     "CVAT's: annotations.xml and images/",
     "FiftyOne's: samples.json and data/, or labels.json and data/",
+    "LabelMe's: a JSON file per image",
+    "CSV files with the columns filename, class, xmin, ymin, xmax and ymax",
 )
 """The layouts, in words."""
 
@@ -38,6 +43,13 @@ _OTHERS: tuple[tuple[Callable[[Path], bool], Converter], ...] = (
     (voc_places.is_like_voc, voc.convert),
 )
 """Whether a layout other than COCO's fits a folder, and its reader."""
+
+_IN_ANY_FOLDERS: tuple[tuple[Callable[..., bool], Converter], ...] = (
+    (labelme.is_labelme, labelme.convert),
+    (csv_files.is_csv, csv_files.convert),
+)
+"""The same of layouts whose files may be in any folders. They come last: their files often lie
+beside those of another layout that were made from them, or that they were made from."""
 
 
 def read(folder: Path | str, links: bool = False) -> Dataset | None:
@@ -54,11 +66,44 @@ def read(folder: Path | str, links: bool = False) -> Dataset | None:
     if coco.is_coco(folder):
         return _coco(folder, coco.splits_of(folder), links)
     converters = [convert for fits, convert in _OTHERS if fits(folder)]
-    if converters:
-        return _bounded(_converted(folder, converters), links)
-    if single := coco.single_file_of(folder):
-        return _coco(folder, (single,), links)
-    return _bounded(yolo.convert(folder), links) if yolo.is_like_yolo(folder) else None
+    if not converters:
+        if single := coco.single_file_of(folder):
+            return _coco(folder, (single,), links)
+        if yolo.is_like_yolo(folder):
+            converters = [yolo.convert]
+    dataset = _converted(folder, converters) if converters else None
+    if dataset is None or not _num_annotated(dataset):
+        dataset = _in_any_folders(folder, dataset)
+    return None if dataset is None else _bounded(dataset, links)
+
+
+def _in_any_folders(folder: Path, other: Dataset | None) -> Dataset | None:
+    """What the first fitting reader of `_IN_ANY_FOLDERS` reads.
+
+    Args:
+        folder: of the data set.
+        other: what was read of another layout, which has no objects; it is returned where those of
+            `_IN_ANY_FOLDERS` have none either.
+    """
+    for fits, convert in _IN_ANY_FOLDERS:
+        if not _fits_in_any(fits, folder):
+            continue
+        dataset = convert(folder)
+        if other is None:
+            return dataset
+        if _num_annotated(dataset):
+            why = other.problems[0].message if other.problems else "they have no objects"
+            text = f"annotation files of another layout are not used: {why}"
+            dataset.doubts.note("train", text)
+            return dataset
+    return other
+
+
+def _fits_in_any(fits: Callable[..., bool], folder: Path) -> bool:
+    """Whether one of `_IN_ANY_FOLDERS` fits a folder, and none in it is of another layout."""
+    if fits(folder, deep=False):
+        return True
+    return fits(folder) and not any(_is_of_another(inside) for inside in folders_below(folder))
 
 
 def _converted(folder: Path, converters: list[Converter]) -> Dataset:
@@ -121,5 +166,10 @@ def _bounded(dataset: Dataset, links: bool) -> Dataset:
 
 def is_dataset(folder: Path) -> bool:
     """Whether a layout fits a folder."""
+    return _is_of_another(folder) or any(_fits_in_any(fits, folder) for fits, _ in _IN_ANY_FOLDERS)
+
+
+def _is_of_another(folder: Path) -> bool:
+    """Whether a layout fits a folder that is none of `_IN_ANY_FOLDERS`."""
     fits = (coco.is_coco, coco.single_file_of, yolo.is_like_yolo, *(fits for fits, _ in _OTHERS))
     return any(test(folder) for test in fits)
