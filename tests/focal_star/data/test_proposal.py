@@ -1,17 +1,19 @@
 """The proposed input scale and anchors."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from focal_star.data.proposal import propose, read_in_training
 
-EDGES = (256, 320, 384)
+CANDIDATES = [*product((256, 320, 384), (32, 24))]
 
 
-def proposal(*sides, image=(640, 480), edges=EDGES):
+def proposal(*sides, image=(640, 480), candidates=CANDIDATES):
     """The proposal for square boxes in images of one size."""
     boxes = np.repeat(np.array(sides, float)[:, None], 2, axis=1)
-    return propose(boxes, np.tile(np.array(image, float), (len(sides), 1)), edges)
+    return propose(boxes, np.tile(np.array(image, float), (len(sides), 1)), candidates)
 
 
 def test_large_objects_get_the_smallest_input_and_the_largest_anchors():
@@ -53,7 +55,7 @@ def test_the_long_edge_of_a_panorama_limits_the_scale():
 
 def test_no_boxes():
     with pytest.raises(ValueError, match="no boxes"):
-        propose(np.zeros((0, 2)), np.zeros((0, 2)), EDGES)
+        propose(np.zeros((0, 2)), np.zeros((0, 2)), CANDIDATES)
 
 
 def annotated(**boxes):

@@ -44,6 +44,17 @@ def test_a_schedule_multiplies_the_proposal():
     assert iterations(7, 100, "SOLVER.SCHEDULE", "0.5") == 300
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(22, (384, 24)), (21, (384, 16)), (15, (384, 16)), (9, (384, 16))],
+)
+def test_anchors_from_16_px_are_the_last_choice(side, expected):
+    # 22 px in 480 are 17.6 px in 384, and 24 / sqrt(2) = 17.0; 21 px are 16.8 px.
+    found = pairs(200, side)
+    assert found["INPUT.SHORT_EDGE"] == str(expected[0])
+    assert found["MODEL.ANCHOR_GENERATOR.SIZES"].startswith(f"[[{expected[1]}.0], ")
+
+
 def test_of_few_and_of_many_images():
     assert iterations(10, 100) == 600
     assert iterations(3000, 100) == 1500, "the time of a cell is limited"

@@ -79,34 +79,29 @@ def boxes_of(content: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def propose(
-    boxes: np.ndarray,
-    images: np.ndarray,
-    short_edges: Sequence[int],
-    anchors: Sequence[int] = (32, 24),
+    boxes: np.ndarray, images: np.ndarray, candidates: Sequence[tuple[int, int]]
 ) -> Proposal:
-    """The smallest input, and the largest anchors for it, that match most of the boxes.
+    """The first candidate that matches most of the boxes; the last one where none does.
 
     Larger anchors put an object on a deeper level, whose features know more; smaller ones match
-    smaller objects. If no pair is sufficient, the largest input gets the smallest anchors.
+    smaller objects.
 
     Args:
         boxes: (M, 2) width and height, px of their image.
         images: (M, 2) width and height of the image of each box, px.
-        short_edges: possible lengths of the input's short edge, px, ascending.
-        anchors: possible smallest anchors, px, descending.
+        candidates: short edges of the input and smallest anchors, px, the preferred pair first.
 
     Raises:
         ValueError: there are no boxes.
     """
     if not len(boxes):
         raise ValueError("there are no boxes to propose anchors from")
-    for short_edge in short_edges:
+    for short_edge, anchor in candidates:
         sides = _sides(boxes, images, short_edge)
-        for anchor in anchors:
-            matched = float(np.mean(sides >= MATCHED * anchor))
-            if matched >= SUFFICIENT:
-                return Proposal(short_edge, anchor, matched, _share_below(sides))
-    return Proposal(short_edge, anchor, matched, _share_below(sides))
+        matched = float(np.mean(sides >= MATCHED * anchor))
+        if matched >= SUFFICIENT:
+            break
+    return Proposal(short_edge, anchor, matched, float(np.mean(sides < TOO_SMALL)))
 
 
 def _sides(boxes: np.ndarray, images: np.ndarray, short_edge: int) -> np.ndarray:
@@ -114,7 +109,3 @@ def _sides(boxes: np.ndarray, images: np.ndarray, short_edge: int) -> np.ndarray
     short, long = images.min(axis=1), images.max(axis=1)
     scale = short_edge / np.maximum(short, long / LONG_TO_SHORT)
     return np.sqrt(boxes.prod(axis=1)) * scale
-
-
-def _share_below(sides: np.ndarray) -> float:
-    return float(np.mean(sides < TOO_SMALL))

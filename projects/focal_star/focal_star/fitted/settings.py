@@ -11,6 +11,7 @@ prints ``short_edge``, ``image_views`` and ``test_images`` as JSON, of a folder 
 import json
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def fitting(content: dict[str, Any]) -> Settings:
     views = max(MIN_VIEWS, MIN_EPOCHS * len(images), min(EPOCHS * len(images), MANY_VIEWS))
     proposal = None
     if len(boxes):
-        proposal = propose(boxes, image_of_box, possible_edges(np.array(images, float)), ANCHORS)
+        edges = possible_edges(np.array(images, float))
+        proposal = propose(boxes, image_of_box, [*product(edges, ANCHORS)])
     return Settings(len(images), round(views), proposal)
 
 

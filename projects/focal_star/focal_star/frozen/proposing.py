@@ -8,7 +8,13 @@ from focal_star.data.proposal import TOO_SMALL, Proposal, boxes_of, propose
 from focal_star.extensions import Proposed
 from focal_star.frozen.store import MAX_IMAGES
 
-SHORT_EDGES = (256, 320, 384)
+CANDIDATES = ((256, 32), (256, 24), (320, 32), (320, 24), (384, 32), (384, 24), (384, 16))
+"""Short edges of the input and smallest anchors, px, the preferred pair first.
+
+Anchors from 16 px are for data of which no other pair matches most of the boxes. On photographs of
+traffic signs, 17 px large at 384 px in the median, they had 6 to 8 AP more than anchors from 24 px.
+"""
+
 VIEWS = 12
 """Stored views per image, as far as there are fewer than ``MAX_IMAGES`` views."""
 
@@ -38,9 +44,9 @@ def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> P
     boxes, sizes = boxes_of(content)
     if not len(boxes):
         return Proposed((), "no boxes to propose settings from; those of the config are used")
-    proposal, images = propose(boxes, sizes, SHORT_EDGES), content["images"]
+    proposal, images = propose(boxes, sizes, CANDIDATES), content["images"]
     views = int(np.clip(MAX_IMAGES // len(images), 1, VIEWS))
-    seconds = SECONDS_PER_ITERATION * (proposal.short_edge / SHORT_EDGES[0]) ** 2
+    seconds = SECONDS_PER_ITERATION * (proposal.short_edge / CANDIDATES[0][0]) ** 2
     epochs = EPOCHS * len(images) / images_per_batch
     iterations = round(min(max(epochs, MIN_ITERATIONS), BUDGET_SECONDS / seconds))
     pairs = {
@@ -62,7 +68,9 @@ def _doubt(proposal: Proposal) -> str:
     """What will not be learnt; "" if most is."""
     if not proposal.too_small:
         return ""
-    text = f"{100 * proposal.too_small:.0f} % of the boxes are below {TOO_SMALL} px at this input"
+    share = 100 * proposal.too_small
+    share_text = f"{share:.0f} %" if share >= 1 else "less than 1 %"
+    text = f"{share_text} of the boxes are below {TOO_SMALL} px at this input"
     if proposal.too_small < UNLEARNABLE:
         return f"{text} and will hardly be found; the others can be learnt"
     return (
