@@ -1,5 +1,6 @@
 """Images of unusual forms: their pixels in training and in a report, and what is said of them."""
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -352,3 +353,17 @@ def test_broken_metadata_do_not_matter(tmp_path):
     assert read.size == upright_size(tmp_path / "a.jpg") == (HEIGHT, WIDTH)
     assert np.array_equal(read, upright)
     assert ImageOps.exif_transpose(read).size == read.size  # it is not turned twice
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0II", b"Exif\0\0II*\0\x08\0\0\0\x05\0"])
+def test_truncated_metadata_do_not_matter(tmp_path, name, exif):
+    Image.fromarray(FULL).save(tmp_path / name, exif=exif)
+    assert read_photograph(tmp_path / name).size == upright_size(tmp_path / name) == (WIDTH, HEIGHT)
+
+
+def test_a_pipe_is_no_photograph(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    for read in (read_photograph, upright_size):
+        with pytest.raises(PhotographError, match="not a regular file"):
+            read(tmp_path / "a.jpg")

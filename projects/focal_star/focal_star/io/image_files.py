@@ -179,7 +179,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     """
     with _refusing(), _open(path) as file:
         width, height = _stored_size(file)
-        is_turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        is_turned = _orientation(file) in (5, 6, 7, 8)
         return (height, width) if is_turned else (width, height)
 
 
@@ -213,6 +213,8 @@ def find_conversions(source: Source) -> Conversions:
 
 
 def _open(source: Source) -> ImageFile.ImageFile:
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise PhotographError("it is not a regular file")  # a pipe would never end
     try:
         file = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Image.UnidentifiedImageError as error:
@@ -359,13 +361,21 @@ def _values(source: Source, file: ImageFile.ImageFile) -> np.ndarray | None:
     return np.asarray(_upright(file)).astype(np.uint16) * 256 + low
 
 
+def _orientation(file: Image.Image) -> Any:
+    """The EXIF orientation; 1 where the metadata cannot be read."""
+    try:
+        return file.getexif().get(_ORIENTATION, 1)
+    except Exception:  # what broken metadata raise has no common base
+        return 1
+
+
 def _upright(file: ImageFile.ImageFile) -> Image.Image:
     """The decoded image, turned as its metadata say, and without them.
 
     Pillow's ``exif_transpose`` writes the other metadata anew, and fails if they are broken.
     """
     file.load()
-    method = _TO_UPRIGHT.get(file.getexif().get(_ORIENTATION, 1))
+    method = _TO_UPRIGHT.get(_orientation(file))
     image = file.copy() if method is None else file.transpose(method)
     for key in _METADATA:
         image.info.pop(key, None)

@@ -70,6 +70,17 @@ def test_test_images_are_not_used_beside_validation_images(folder):
     assert "the images of images/test_labels.csv are not used" in warnings(folder)
 
 
+def test_images_with_rows_in_several_files_are_counted(tmp_path):
+    save(*(tmp_path / f"{name}.png" for name in "ab"))
+    rows = [ROW.format(f"{name}.png") for name in "ab"]
+    write(tmp_path / "labels.csv", HEADER, *rows)
+    write(tmp_path / "labels_old.csv", HEADER, rows[0])
+    text = (
+        "'labels.csv' and 'labels_old.csv' are joined; 1 image with rows in more than one of them"
+    )
+    assert text in warnings(tmp_path)
+
+
 def test_keras_retinanets_files(tmp_path):
     """Absolute paths of another machine, images without objects, a file of validation images."""
     save(*(tmp_path / "images" / f"{name}.png" for name in "abcd"))
@@ -230,7 +241,7 @@ def test_xml_files_win_over_the_tables_made_from_them(voc_2007):
 def test_tables_win_over_the_files_of_another_layout_without_objects(folder):
     (folder / "annotations.xml").write_text('<annotations><image name="x.png"/></annotations>')
     assert boxes(folder)[0] == {"images/train/a.png": OBJECTS}
-    text = "annotation files of another layout are not used: annotations.xml: image 0: 'x.png' is"
+    text = "CVAT's annotations are not used: annotations.xml: image 0: 'x.png' is"
     assert text in warnings(folder)
 
 

@@ -69,7 +69,85 @@ def test_the_folders_of_tensorflows_tutorials_are_the_splits(voc_2007):
             for suffix in ("jpg", "xml"):
                 name = f"00000{number}.{suffix}"
                 (folder / name).rename(folder / split / name)
-    assert names(voc_2007.folder)[1] == ["test/000004.jpg"]
+    assert names(voc_2007.folder)[1] == ["images/test/000004.jpg"]
+
+
+def beside(voc, *folders: str) -> list[Path]:
+    """Move VOC's XML files and images, one after the other, into folders."""
+    moved(voc, "all", "all")
+    places = []
+    for number, folder in enumerate(folders, start=1):
+        (voc.folder / folder).mkdir(parents=True, exist_ok=True)
+        for suffix in ("jpg", "xml"):
+            path = voc.folder / "all" / f"00000{number}.{suffix}"
+            places.append(path.rename(voc.folder / folder / path.name))
+    shutil.rmtree(voc.folder / "all")
+    return places
+
+
+def test_pairs_of_folders_are_the_splits(voc_2007):
+    for path in beside(voc_2007, "train_images", "train_images", "test_images"):
+        if path.suffix == ".xml":
+            other = voc_2007.folder / path.parent.name.replace("images", "xml")
+            other.mkdir(exist_ok=True)
+            path.rename(other / path.name)
+    assert names(voc_2007.folder) == (
+        ["train_images/000001.jpg", "train_images/000002.jpg"], ["test_images/000003.jpg"],
+    )  # fmt: skip
+
+
+def test_xml_files_may_be_in_several_folders(voc_2007):
+    moved(voc_2007, "batch1", "images")
+    (voc_2007.folder / "batch2").mkdir()
+    for number in (3, 4):
+        name = f"00000{number}.xml"
+        (voc_2007.folder / "batch1" / name).rename(voc_2007.folder / "batch2" / name)
+    check = check_folder(voc_2007.folder)
+    assert check.problems == []
+    assert sum(card["num_instances"] for card in check.describe().values()) == 4 * 2
+
+
+def test_of_equal_names_the_image_of_the_same_split_is_meant(voc_2007):
+    places = beside(voc_2007, "img/train", "img/val")
+    for split, number in (("train", 1), ("val", 2)):
+        for suffix in ("jpg", "xml"):
+            path = voc_2007.folder / "img" / split / f"00000{number}.{suffix}"
+            target = "img" if suffix == "jpg" else "xml"
+            (voc_2007.folder / target / split).mkdir(parents=True, exist_ok=True)
+            path.rename(voc_2007.folder / target / split / f"0.{suffix}")
+    assert len(places) == 4
+    content = check_folder(voc_2007.folder).dataset.contents
+    assert content["val"]["images"][0]["source"] == "xml/val/0.xml"
+    assert names(voc_2007.folder) == (["img/train/0.jpg"], ["img/val/0.jpg"])
+
+
+def test_images_in_folders_without_an_annotated_one_are_not_used(voc_2007):
+    moved(voc_2007, "annots", "images")
+    (voc_2007.folder / "unmarked").mkdir()
+    shutil.copy(voc_2007.folder / "images" / "000001.jpg", voc_2007.folder / "unmarked" / "x.jpg")
+    assert all("unmarked" not in name for split in names(voc_2007.folder) for name in split)
+    assert any("unmarked/x.jpg" in line for line in warnings(voc_2007.folder))
+
+
+@pytest.mark.parametrize("file", ["result.json", "annotations/instances_default.json"])
+def test_files_of_a_known_layout_count_before_xml_files_anywhere(tiny, voc_2007, file):
+    (tiny.folder / file).parent.mkdir(exist_ok=True)
+    (tiny.folder / file).write_text(json.dumps(tiny.json["train"]))
+    moved(voc_2007, "xml", "images")
+    shutil.copytree(voc_2007.folder, tiny.folder / "backup")
+    check = check_folder(tiny.folder)
+    assert [len(content["images"]) for content in check.dataset.contents.values()] == [1, 1]
+    assert check.dataset.contents["train"]["categories"] == tiny.json["train"]["categories"]
+
+
+def test_a_data_set_in_a_folder_counts_before_xml_files_anywhere(tiny, voc_2007):
+    tiny.write()
+    moved(voc_2007, "xml", "images")
+    voc_2007.folder.rename(tiny.folder / "images" / "old")
+    (tiny.folder.parent / "outer").mkdir()
+    tiny.folder.rename(tiny.folder.parent / "outer" / "data")
+    (problem,) = check_folder(tiny.folder.parent / "outer").problems
+    assert problem.message.endswith("the data set seems to be the folder data/ in it")
 
 
 def test_xml_files_without_an_image_are_left_out(voc_2007):
@@ -133,6 +211,45 @@ def test_the_same_images_for_both_splits_are_divided(small, val):
     assert second.startswith(DIVIDED)
 
 
+def test_a_label_file_of_images_of_both_splits_is_a_problem(small):
+    for split in ("train", "val"):
+        (small.folder / "images" / split).rename(small.folder / split)
+    shutil.rmtree(small.folder / "labels")
+    (small.folder / "val" / "2.png").rename(small.folder / "val" / "0.png")
+    for number in (0, 1, 3):
+        small.write(f"labels/{number}.txt", "0 .5 .5 .25 .5\n")
+    small.write("data.yaml", "train: train\nval: val\nnames: [cat, no]\n")
+    ((kind, message),) = small.problems()
+    assert kind == "not-yolo"
+    assert message.startswith("labels/0.txt: it would be the label file of 'val/0.png' and of 'tr")
+
+
+def test_test_images_are_the_validation_split_if_the_others_are_the_same(small):
+    text = "train: images/train\nval: images/train\ntest: images/val\nnames: [cat, no]\n"
+    small.write("data.yaml", text)
+    assert names(small.folder)[1] == ["images/val/2.png", "images/val/3.png"]
+    assert warnings(small.folder, "val") == ["these are the images of test in data.yaml"]
+
+
+@pytest.mark.parametrize(("num_xml", "kinds"), [(1, {"missing-file"}), (3, set())])
+def test_a_broken_layout_gives_way_to_one_that_annotates_most_images(voc_2007, num_xml, kinds):
+    moved(voc_2007, "annots", "images")
+    (voc_2007.folder / "data.yaml").write_text("train: gone\nval: gone\nnames: [cat, dog]\n")
+    for number in range(num_xml + 1, 5):
+        (voc_2007.folder / "annots" / f"00000{number}.xml").unlink()
+    check = check_folder(voc_2007.folder)
+    assert {problem.kind for problem in check.problems} == kinds
+    if not kinds:
+        line = "YOLO's label files are not used: data.yaml: train: there is no 'gone' in the folder"
+        assert any(warning.startswith(line) for warning in warnings(voc_2007.folder))
+
+
+def test_classes_of_other_names_do_not_take_the_place_of_a_stale_description(small):
+    small.write("data.yaml", "train: gone/train\nval: gone/val\nnames: [cat, no]\n")
+    small.write("classes.txt", "dog\nperson\n")
+    assert {kind for kind, _ in small.problems()} == {"missing-file"}
+
+
 def test_another_description_is_read_if_the_images_of_the_first_are_not_there(small):
     """A data.yaml of Roboflow stays where the data were moved to Darknet's layout."""
     small.write("data.yaml", "train: ../train/images\nval: ../valid/images\nnames: [cat, no]\n")
@@ -180,9 +297,17 @@ def test_the_split_may_be_a_word_in_the_name_of_a_file(tiny, train, val):
     assert files == [tiny.folder / place for place, _ in (train, val)]
 
 
+def test_files_of_other_content_with_such_names_do_not_count(small):
+    for name in ("train_config", "val_config"):
+        small.write(f"annotations/{name}.json", "{}")
+    small.write("annotations/captions_train2017.json", '{"images": [], "annotations": []}')
+    assert small.boxes() == [MIDDLE, MIDDLE]
+
+
 def test_two_files_of_a_split_are_not_guessed_between(tiny):
     rearranged(tiny, ("annotations/a_train.json", "images"), ("annotations/a_val.json", "images"))
-    (tiny.folder / "annotations" / "b_train.json").write_text("{}")
+    second = (tiny.folder / "annotations" / "a_train.json").read_text()
+    (tiny.folder / "annotations" / "b_train.json").write_text(second)
     (problem,) = check_folder(tiny.folder).problems
     assert problem.kind == "missing-file"
 
@@ -209,6 +334,24 @@ def test_augmented_copies_of_a_photograph_are_in_one_split(tiny):
     assert train.isdisjoint(val)
     assert len(train) + len(val) == 20
     assert 1 <= len(val) < 20 / VAL_SHARE * 3
+
+
+def test_each_split_has_images_with_objects_if_there_are_two(tiny):
+    """By their hashes, all images with objects would be in one split."""
+    images = [
+        {"id": number, "width": 64, "height": 48, "file_name": f"{number}.png"}
+        for number in range(30)
+    ]
+    for image in images:
+        tiny.save_image(image["file_name"])
+    content = tiny.json["train"] | {"images": images}
+    for pair in ((0, 1), (3, 4), (10, 20)):
+        content["annotations"] = [
+            {"id": number, "image_id": number, "category_id": 3, "bbox": [1, 2, 30, 20]}
+            for number in pair
+        ]
+        (tiny.folder / "_annotations.coco.json").write_text(json.dumps(content))
+        assert check_folder(tiny.folder).problems == []
 
 
 def test_categories_that_are_alike():

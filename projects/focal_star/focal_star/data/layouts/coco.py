@@ -8,8 +8,9 @@
   ``images/``, or all of them in ``images/`` (also CVAT's: ``instances_Train.json``);
 * FiftyOne's: ``train/labels.json`` and ``val/labels.json``, each beside its ``data/``;
 * ``train.json`` and ``val.json``, beside the images or in ``annotations/``;
-* one file per split in ``annotations/`` whose name has the split as a word, such as
-  ``custom_train.json`` and ``custom_val.json`` (the usual names for fine-tuning DETR).
+* where no other layout fits, one file per split in ``annotations/`` whose name has the split as a
+  word, such as ``custom_train.json`` and ``custom_val.json``, the usual names for fine-tuning DETR
+  (:func:`splits_by_word`).
 
 The validation split may be named ``val``, ``valid`` or ``validation``, and ``test`` where there is
 none of these. A training split alone counts as data without splits, except in the first layout and
@@ -17,6 +18,7 @@ in COCO's own with a year. A folder that has none of these layouts is treated as
 the missing files can be named.
 """
 
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -134,8 +136,6 @@ def _layouts(folder: Path) -> Iterator[tuple[Place, Place]]:
                 [_named(folder, parent, names, start, half) for half in TRAIN_NAMES],
                 [_named(folder, parent, names, start, half) for half in HELD_OUT_NAMES],
             )
-    if by_word := _by_word(folder, annotations):
-        yield by_word
 
 
 def _pick(train: list[Place], val: list[Place]) -> tuple[Place, Place]:
@@ -179,35 +179,47 @@ def _named(folder: Path, parent: Path, names: dict[str, str], start: str, half: 
     )  # fmt: skip
 
 
-_OF_OTHER_TASKS = ("captions_", "image_info_", "panoptic_", "stuff_")
-"""Starts of the names of annotation files that have no boxes."""
+def splits_by_word(folder: Path | str) -> tuple[Split, Split] | None:
+    """The one file of each split in ``annotations/`` that has the split as a word in its name.
 
-
-def _by_word(folder: Path, annotations: Path) -> tuple[Place, Place] | None:
-    """The one annotation file of each split that has the split as a word in its name."""
+    Returns:
+        None where there is not exactly one, or one has no ``images``.
+    """
+    folder = Path(folder)
+    annotations = folder / "annotations"
     names: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for lower, name in _names_by_lower(annotations).items():
         kinds = kinds_of_splits([lower.removesuffix(".json")])
-        if lower.endswith(".json") and len(kinds) == 1 and not lower.startswith(_OF_OTHER_TASKS):
+        if lower.endswith(".json") and len(kinds) == 1 and _has_images(annotations / name):
             names[next(iter(kinds))].append(name)
     held_out = "val" if names["val"] else "test"
     if len(names["train"]) != 1 or len(names[held_out]) != 1:
         return None
     train, val = (
-        (annotations / names[kind][0], _roots_by_word(folder, kind)) for kind in ("train", held_out)
+        Split(split, annotations / names[kind][0], _folder_by_word(folder, kind), folder)
+        for split, kind in (("train", "train"), ("val", held_out))
     )
     return train, val
 
 
-def _roots_by_word(folder: Path, kind: str) -> tuple[Path, ...]:
-    """The folders that the images of a split may be in, those named as the split first."""
+def _has_images(file: Path) -> bool:
+    """Whether a file has the keys of images and boxes, at any place."""
+    try:
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
+            return m.find(b'"images"') >= 0 and m.find(b'"bbox"') >= 0
+    except (OSError, ValueError):  # also an empty file
+        return False
+
+
+def _folder_by_word(folder: Path, kind: str) -> Path:
+    """The folder that the images of a split are in, one that is named as the split if possible."""
     named = [
         root / name
         for root in (folder, folder / "images")
         for name in _names_by_lower(root).values()
         if kinds_of_splits([name]) == {kind}
     ]
-    return (*named, folder / "images", folder / "data", folder)
+    return _first_folder(*named, folder / "images", folder / "data", folder)
 
 
 def _of_year(folder: Path, file: Path, half: str, year: str) -> Place:

@@ -43,7 +43,7 @@ from focal_star.data.layouts.split import SOURCE, kinds_of_splits, splits_by_nam
 from focal_star.io.image_files import PhotographError, upright_size
 from focal_star.io.quoting import shown
 
-MAX_OPENED = 50
+MAX_OPENED = 1000
 """CSV files of a folder that are opened to see which columns they have."""
 
 MAX_FOLDERS = 1000
@@ -185,6 +185,7 @@ class _Tables:
         self._images: dict[tuple[str, str], _Image] = {}  # by split and path
         self._found: dict[tuple[str, str], str | None] = {}  # by file and name
         self._of_val: dict[str, set[Object]] = {}  # rows of files without a split
+        self._files_of: dict[tuple[str, str], set[str]] = {}  # those with rows of an image
 
     def _refuse(self, split: str, kind: str, text: str) -> None:
         self._dataset.problems.append(Problem(split, kind, text))
@@ -224,6 +225,7 @@ class _Tables:
             objects = self._of_val.setdefault(image, set())
             objects |= {(row.category, row.corners)} if row.corners else set()
             return
+        self._files_of.setdefault((split, image), set()).add(path)
         entry = self._images.get((split, image))
         if entry is None:
             try:
@@ -276,6 +278,16 @@ class _Tables:
     def _found_images(self) -> Iterator[tuple[str, str]]:
         return ((path, image) for (path, _), image in self._found.items() if image is not None)
 
+    def _note_joined(self) -> None:
+        """Count the images with rows in several files, which may be two versions of the data."""
+        several = {key: files for key, files in self._files_of.items() if len(files) > 1}
+        for split in dict.fromkeys(split for split, _ in several):
+            of_split = [files for (of, _), files in several.items() if of == split]
+            names = " and ".join(map(shown, sorted(set().union(*of_split))))
+            images = counted(len(of_split), "image")
+            text = f"{names} are joined; {images} with rows in more than one of them"
+            self._dataset.doubts.note(split, text)
+
     def finish(self) -> None:
         """Make COCO's entries of all rows."""
         if self._of_val:
@@ -292,6 +304,7 @@ class _Tables:
                     f"{shown(min(differing))}"
                 )
             self._dataset.doubts.note("val", text)
+        self._note_joined()
         for (split, path), image in self._images.items():
             width, height = image.other_size or image.size
             image_id = self.entries.add_image(

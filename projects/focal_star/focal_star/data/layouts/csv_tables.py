@@ -32,7 +32,7 @@ CORNER_COLUMNS = (
     ("left", "top", "right", "bottom"),
 )
 SIZE_COLUMNS = ("width", "height")
-SCORE_COLUMNS = ("score", "confidence", "conf")
+SCORE_COLUMNS = ("score", "scores", "confidence", "conf", "prob", "probability")
 """Names of columns in lower case, the preferred ones first."""
 
 EXPECTED = (
@@ -179,7 +179,7 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row | str]:
     except OSError as error:
         raise CsvError(f"cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        words = f"it is not UTF-8 text (byte {error.start}){seems_to_be(data)}"
+        words = f"it is not UTF-8 text (byte {error.start}){seems_to_be(data)}; save it in UTF-8"
         raise CsvError(words) from error
     num_fields = len(columns.names) or NUM_WITHOUT_HEADER
     is_header = bool(columns.names)

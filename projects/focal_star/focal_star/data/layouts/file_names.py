@@ -17,6 +17,9 @@ from focal_star.io.quoting import shown
 MAX_FILES = 2_000_000
 """A folder with more files is not searched."""
 
+MAX_PARTS = 100
+"""A name with more folders means no file."""
+
 MAX_LISTED = 12
 """Entries of a folder that a message lists."""
 
@@ -53,6 +56,8 @@ class ImageFolder:
             parts = [part for part in path.split("/") if part not in ("", ".")]
             of_server = ".." in parts or "://" in spelling  # its folders are not those of the data
             is_absolute = path.startswith("/") or ":" in path.partition("/")[0]
+            if len(parts) > MAX_PARTS:
+                continue
             while parts and (".." in parts or parts[0].endswith(":")):
                 parts = parts[1:]
             for start in range(len(parts)):

@@ -24,9 +24,9 @@ def divide(dataset: Dataset, by_source: bool = False) -> None:
     """Move validation images of the training split into a split of their own.
 
     Where the images are in folders that are named as splits, these are the splits. Otherwise, which
-    ones they are depends only on their file names, so that further images move none; but at
-    least one image of two or more is in each split. The copies of a photograph that Roboflow
-    augments are in the same split. A warning says what was done.
+    ones they are depends only on their file names, so that further images move none; but at least
+    one image of two or more, and of those with objects, is in each split. The copies of a
+    photograph that Roboflow augments are in the same split. A warning says what was done.
 
     Args:
         dataset: all of it is in the training split.
@@ -49,7 +49,7 @@ def divide(dataset: Dataset, by_source: bool = False) -> None:
     split_of = _by_folder(images, annotated, doubts)
     if by_source:
         split_of = split_of or _by_folder(sources, annotated, doubts)
-    split_of = split_of or _by_hash(images, doubts)
+    split_of = split_of or _by_hash(images, annotated, doubts)
     for split in SPLITS:
         dataset.contents[split] = content | {
             key: [
@@ -84,24 +84,31 @@ def _by_folder(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts)
     return {image_id: split_of[folder_of[name]] for name, image_id in images}
 
 
-def _by_hash(images: list[tuple[str, Id]], doubts: Doubts) -> dict[Id, str]:
+def _by_hash(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts) -> dict[Id, str]:
     """Id of an image -> its split."""
-    photographs: dict[str, list[Id]] = {}
+    photographs: dict[str, list[tuple[str, Id]]] = {}
     for name, image_id in images:
-        photographs.setdefault(_OF_COPY.sub("", name), []).append(image_id)
-    ranked = sorted(photographs, key=_number)
+        photographs.setdefault(_OF_COPY.sub("", name), []).append((name, image_id))
+    # A photograph with one copy goes by its whole name, so that others move none.
+    ids = {
+        copies[0][0] if len(copies) == 1 else photograph: [image_id for _, image_id in copies]
+        for photograph, copies in photographs.items()
+    }
+    ranked = sorted(ids, key=_number)
     chosen = {name for name in ranked if _number(name) % VAL_SHARE == 0}
-    if len(ranked) > 1:
-        chosen = chosen or {ranked[0]}
-        if len(chosen) == len(ranked):
-            chosen.discard(ranked[-1])
+    with_objects = [name for name in ranked if not annotated.isdisjoint(ids[name])]
+    for names in (ranked, with_objects):  # at least one of each in both splits
+        if len(names) > 1 and chosen.isdisjoint(names):
+            chosen.add(names[0])
+        if len(names) > 1 and chosen.issuperset(names):
+            chosen.discard(names[-1])
     doubts.note(
         "val",
         f"the data have no validation split, so one image in {VAL_SHARE}, chosen by a hash of its "
         "file name, is used for validation; if your images resemble each other, like frames of a "
         "video, split them yourself",
     )
-    return {image_id: "val" for name in chosen for image_id in photographs[name]}
+    return {image_id: "val" for name in chosen for image_id in ids[name]}
 
 
 def _is_id(value: Any) -> bool:

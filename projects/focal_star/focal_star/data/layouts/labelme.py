@@ -43,7 +43,7 @@ from focal_star.data.layouts.split import SOURCE
 from focal_star.io.image_files import PhotographError, upright_size
 from focal_star.io.quoting import shown
 
-MAX_OPENED = 20
+MAX_OPENED = 500
 """JSON files of a folder that are opened to see whether it is LabelMe's."""
 
 END_BYTES = 2**16

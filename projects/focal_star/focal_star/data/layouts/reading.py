@@ -1,6 +1,7 @@
 """Reads a folder in whichever layout it has."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from focal_star.data.layouts import (
@@ -15,6 +16,7 @@ from focal_star.data.layouts import (
     yolo,
     yolo_files,
 )
+from focal_star.data.layouts.coco_values import entries_of
 from focal_star.data.layouts.dataset import Dataset
 from focal_star.data.layouts.file_names import folders_below
 from focal_star.data.layouts.halving import divide
@@ -44,16 +46,12 @@ _OTHERS: tuple[tuple[Callable[[Path], bool], Converter], ...] = (
 )
 """Whether a layout other than COCO's fits a folder, and its reader."""
 
-_IN_ANY_FOLDERS: tuple[tuple[Callable[..., bool], Converter], ...] = (
-    (labelme.is_labelme, labelme.convert),
-    (csv_files.is_csv, csv_files.convert),
-)
-"""The same of layouts whose files may be in any folders. They come last: their files often lie
-beside those of another layout that were made from them, or that they were made from."""
-
 
 def read(folder: Path | str, links: bool = False) -> Dataset | None:
     """The data set in a folder; None where no layout fits.
+
+    Layouts whose files may have any names and be in any folders come last, because such files often
+    lie beside those of another layout that were made from them, or that they were made from.
 
     Args:
         folder: an existing folder.
@@ -71,65 +69,106 @@ def read(folder: Path | str, links: bool = False) -> Dataset | None:
             return _coco(folder, (single,), links)
         if yolo.is_like_yolo(folder):
             converters = [yolo.convert]
-    dataset = _converted(folder, converters) if converters else None
-    if dataset is None or not _num_annotated(dataset):
-        dataset = _in_any_folders(folder, dataset)
+    first = converters[0](folder) if converters else None
+    if first is not None and _num_annotated(first) and not _is_unclear(folder, converters[0]):
+        return _bounded(first, links)
+    others = dict.fromkeys([*converters[1:], *_of_any_folders(folder)])
+    datasets = {convert: convert(folder) for convert in others}
+    if first is not None:
+        datasets = {converters[0]: first} | datasets
+    dataset = _fullest(datasets, first)
     return None if dataset is None else _bounded(dataset, links)
 
 
-def _in_any_folders(folder: Path, other: Dataset | None) -> Dataset | None:
-    """What the first fitting reader of `_IN_ANY_FOLDERS` reads.
+def _is_unclear(folder: Path, converter: Converter) -> bool:
+    """Whether files of another layout may be the ones that count: YOLO's label files with no more
+    than the names of the classes. labelImg writes these where its format is changed."""
+    description = yolo_files.description_of(folder) if converter is yolo.convert else None
+    return description is not None and yolo_files.has_only_names(description)
+
+
+def _of_any_folders(folder: Path) -> list[Converter]:
+    """The readers that fit of layouts whose files may have any names and be in any folders."""
+    fitting: list[Converter] = []
+    if coco.splits_by_word(folder):
+        fitting.append(_coco_by_word)
+    is_of_one = any(_is_of_another(inside, but_voc=True) for inside in folders_below(folder))
+    is_of_voc = is_of_one or any(map(voc_places.is_like_voc, folders_below(folder)))
+    for fits, convert, is_inside in (
+        (voc_places.is_scattered, voc.convert, is_of_one),
+        (labelme.is_labelme, labelme.convert, is_of_voc),
+        (csv_files.is_csv, csv_files.convert, is_of_voc),
+    ):
+        if fits(folder, deep=False) or (not is_inside and fits(folder)):
+            fitting.append(convert)
+    return fitting
+
+
+def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Dataset | None:
+    """The data set with the most annotated images; lines say what is not used.
 
     Args:
-        folder: of the data set.
-        other: what was read of another layout, which has no objects; it is returned where those of
-            `_IN_ANY_FOLDERS` have none either.
+        datasets: what each reader read of the same folder, the preferred one first.
+        first: the one of a layout with the usual names, which may be broken.
     """
-    for fits, convert in _IN_ANY_FOLDERS:
-        if not _fits_in_any(fits, folder):
+    best = max(datasets.values(), key=_num_annotated, default=None)
+    if best is None or not _num_annotated(best):
+        return best
+    if first and not _num_annotated(first) and 2 * _num_annotated(best) < _num_images(best):
+        return first  # its problem is more likely to be the one to solve
+    for convert, other in datasets.items():
+        number = _num_annotated(other)
+        if other is best or not (number or other is first):
             continue
-        dataset = convert(folder)
-        if other is None:
-            return dataset
-        if _num_annotated(dataset):
+        files = _files_of(convert)
+        if number:
+            text = f"{files}, which have objects in {counted(number, 'image')}, are not used"
+        else:
             why = other.problems[0].message if other.problems else "they have no objects"
-            text = f"annotation files of another layout are not used: {why}"
-            dataset.doubts.note("train", text)
-            return dataset
-    return other
+            text = f"{files} are not used: {why}"
+        best.doubts.note("train", text)
+    return best
 
 
-def _fits_in_any(fits: Callable[..., bool], folder: Path) -> bool:
-    """Whether one of `_IN_ANY_FOLDERS` fits a folder, and none in it is of another layout."""
-    if fits(folder, deep=False):
-        return True
-    return fits(folder) and not any(_is_of_another(inside) for inside in folders_below(folder))
-
-
-def _converted(folder: Path, converters: list[Converter]) -> Dataset:
-    """What the first one reads; of VOC's and YOLO's annotations, where both are there, and no file
-    says which ones count, those of more images."""
-    description = yolo_files.description_of(folder)
-    is_clear = description is None or not yolo_files.has_only_names(description)
-    if is_clear or converters[0] is not yolo.convert or voc.convert not in converters:
-        return converters[0](folder)
-    of_yolo, of_voc = yolo.convert(folder), voc.convert(folder)
-    num_of_yolo, num_of_voc = _num_annotated(of_yolo), _num_annotated(of_voc)
-    dataset, unused, number = of_yolo, "the XML files", num_of_voc
-    if num_of_voc > num_of_yolo:
-        dataset, unused, number = of_voc, "YOLO's label files", num_of_yolo
-    images = counted(number, "image")
-    dataset.doubts.note("train", f"{unused}, which have objects in {images}, are not used")
-    return dataset
+def _files_of(convert: Converter) -> str:
+    names: dict[Converter, str] = {
+        voc.convert: "the XML files",
+        yolo.convert: "YOLO's label files",
+        cvat.convert: "CVAT's annotations",
+        fiftyone.convert: "FiftyOne's annotations",
+        labelme.convert: "LabelMe's files",
+        csv_files.convert: "the CSV files",
+    }
+    return names.get(convert, "COCO's files")
 
 
 def _num_annotated(dataset: Dataset) -> int:
     """The number of images that have objects."""
     return sum(
-        len({entry["image_id"] for entry in content["annotations"]})
+        len({repr(entry.get("image_id")) for entry in entries_of(content, "annotations")})
         for content in dataset.contents.values()
         if content is not None
     )
+
+
+def _num_images(dataset: Dataset) -> int:
+    contents = [content for content in dataset.contents.values() if content is not None]
+    return sum(len(entries_of(content, "images")) for content in contents)
+
+
+def _coco_by_word(folder: Path) -> Dataset:
+    splits = coco.splits_by_word(folder)
+    assert splits is not None, folder
+    dataset = _coco(folder, splits, links=False)
+    dataset.is_converted = True
+    train, val = (replace(split, image_root=folder) for split in splits)
+    dataset.splits = train, val
+    for split in splits:
+        content, below = dataset.contents[split.name], split.image_root.relative_to(folder)
+        for image in entries_of(content, "images"):
+            if isinstance(image.get("file_name"), str):
+                image["file_name"] = (below / image["file_name"]).as_posix()
+    return dataset
 
 
 def _coco(folder: Path, splits: tuple[Split, ...], links: bool) -> Dataset:
@@ -166,10 +205,17 @@ def _bounded(dataset: Dataset, links: bool) -> Dataset:
 
 def is_dataset(folder: Path) -> bool:
     """Whether a layout fits a folder."""
-    return _is_of_another(folder) or any(_fits_in_any(fits, folder) for fits, _ in _IN_ANY_FOLDERS)
+    return _is_of_another(folder) or bool(_of_any_folders(folder))
 
 
-def _is_of_another(folder: Path) -> bool:
-    """Whether a layout fits a folder that is none of `_IN_ANY_FOLDERS`."""
-    fits = (coco.is_coco, coco.single_file_of, yolo.is_like_yolo, *(fits for fits, _ in _OTHERS))
+def _is_of_another(folder: Path, but_voc: bool = False) -> bool:
+    """Whether a layout fits a folder whose files have the usual names and folders.
+
+    Args:
+        folder: the folder.
+        but_voc: whether Pascal VOC's files do not count.
+    """
+    readers = _OTHERS if not but_voc else [(f, convert) for f, convert in _OTHERS
+                                           if convert is not voc.convert]  # fmt: skip
+    fits = (coco.is_coco, coco.single_file_of, yolo.is_like_yolo, *(fits for fits, _ in readers))
     return any(test(folder) for test in fits)

@@ -4,9 +4,10 @@ A folder with ``Annotations/`` and ``JPEGImages/``, and usually ``ImageSets/Main
 or one that holds such folders (``VOCdevkit``), which then count as one data set. Nothing is written
 into it. Tools write the same files into other folders: into ``annotations/`` and
 ``images/``, ``labels/`` and ``data/`` (FiftyOne), or beside each other (labelImg, and Roboflow in a
-folder per split). Folders of any other names count as well, if most of the XML files in one have an
-image in the other; the data set then says which ones these are. XML files and images may be in the
-same folder, as in ``images/train/`` and ``images/test/``.
+folder per split). Where no other layout fits, they may be in folders of any names, such as
+``annots/`` and ``images/``, or ``train_images/``, ``train_xml/``, ``test_images/`` and
+``test_xml/``: an XML file belongs to the image of its name. Images then count only in folders with
+annotated images, and a line says which folders are used.
 
 * Splits: where most images of a ``test`` list have annotations, as in VOC 2007, it is
   the test split, and all ``trainval`` lists form the training split (``train`` and ``val`` where
@@ -50,10 +51,10 @@ from focal_star.data.layouts.problems import Problem
 from focal_star.data.layouts.split import SOURCE, SPLITS, splits_by_name
 from focal_star.data.layouts.voc_objects import read_object, set_boxes
 from focal_star.data.layouts.voc_places import (
-    PLACES,
+    SCATTERED,
     lists_of,
-    other_places_of,
     places_of,
+    scattered_in,
     xml_below,
     years_of,
 )
@@ -77,7 +78,7 @@ def convert(folder: Path | str) -> Dataset:
     An image without a size in its annotation file is read for it.
     """
     folder = Path(folder).resolve()
-    years = [_Year(path, path == folder) for path in years_of(folder)]
+    years = [_Year(path, path == folder) for path in years_of(folder) or [folder]]
     dataset = converted(folder, years[0].image_folder if years[0].is_single else folder)
     lists, is_divided = _lists(years, dataset)
     for split, of_split in lists.items():
@@ -97,10 +98,7 @@ def convert(folder: Path | str) -> Dataset:
                     )
         dataset.contents[split] = {"images": images, "annotations": annotations}
     for year in years:
-        if year.places not in PLACES:
-            annotated, pictures = (shown(f"{year.place}{part}/") for part in year.places)
-            text = f"the annotation files in {annotated} and the images in {pictures} are used"
-            dataset.doubts.note("train", text)
+        year.note_folders(dataset)
     set_boxes(dataset, {year.places for year in years})
     if is_divided:
         divide(dataset)
@@ -151,20 +149,44 @@ class _Year:
     def __init__(self, folder: Path, is_single: bool):
         self.folder, self.is_single = folder, is_single
         self.place = "" if is_single else f"{folder.name}/"
-        places = places_of(folder) or other_places_of(folder)
-        assert places is not None, folder
-        self.places = places
-        self._annotations, self._pictures = (f"{part}/" if part else "" for part in places)
-        self.image_folder = folder / places[1]
-        self._annotated = {
-            os.path.splitext(path)[0]: path for path in xml_below(folder / places[0])
-        }
+        self.places = places_of(folder) or SCATTERED
+        self._annotations, self._pictures = (
+            f"{part}/" if part and self.places != SCATTERED else "" for part in self.places
+        )
+        self.image_folder = folder / self.places[1]
+        self._scattered = scattered_in(folder) if self.places == SCATTERED else None
+        if self._scattered is None:
+            paths = xml_below(folder / self.places[0])
+            self._annotated = {os.path.splitext(path)[0]: path for path in paths}
+        else:
+            self._annotated = dict(self._scattered.annotated)
         self._images: dict[str, list[str]] = {}
+        self._unused_images: list[str] = []
         for name in images_below(self.image_folder):
-            self._images.setdefault(os.path.splitext(name)[0], []).append(name)
-        self._lists = lists_of(folder)
+            if self._scattered and os.path.dirname(name) not in self._scattered.image_folders:
+                self._unused_images.append(name)
+            else:
+                self._images.setdefault(os.path.splitext(name)[0], []).append(name)
+        self._lists = lists_of(folder) if self._scattered is None else {}
         if not all(map(self._is_of_images, self._lists)):
             self._lists = {}
+
+    def note_folders(self, dataset: Dataset) -> None:
+        """Note which folders of any names are used."""
+        if self._scattered is None:
+            return
+        files = {os.path.dirname(path) for path in self._scattered.annotated.values()}
+        annotated, pictures = (
+            " and ".join(shown(f"{path}/") for path in sorted(paths))
+            for paths in (files, self._scattered.image_folders)
+        )
+        text = f"the annotation files in {annotated} and the images in {pictures} are used"
+        dataset.doubts.note("train", text)
+        dataset.doubts.note_left_out(
+            "image", "in folders without an annotated image", self._unused_images
+        )
+        for path in self._scattered.without_image:
+            dataset.doubts.add("train", "no-image", shown(path))
 
     def _is_of_images(self, list_name: str) -> bool:
         """Whether a list is one of images: beside ``Annotations/``, it can be of another tool."""

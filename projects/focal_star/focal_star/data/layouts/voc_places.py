@@ -2,12 +2,18 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from focal_star.data.layouts.file_names import files_below, images_below, is_image_name
+from focal_star.data.layouts.file_names import (
+    MAX_FILES,
+    files_below,
+    images_below,
+    is_image_name,
+)
 from focal_star.data.layouts.problems import holds
-from focal_star.data.layouts.split import TEST_NAMES, TRAIN_NAMES, VAL_NAMES
+from focal_star.data.layouts.split import TEST_NAMES, TRAIN_NAMES, VAL_NAMES, kinds_of_splits
 
 FIFTYONE = ("labels", "data")
 
@@ -17,8 +23,8 @@ PLACES = (
 )  # fmt: skip
 """Where annotation files and images usually are in a folder."""
 
-MAX_SEARCHED = 1000
-"""A folder with no annotation file among so many files has none."""
+SCATTERED = (".", ".")
+"""Stands for folders of any names."""
 
 _NAMES_OF_LISTS = {
     "default": ("default",),
@@ -36,15 +42,12 @@ def is_voc(folder: Path | str) -> bool:
 
 
 def is_like_voc(folder: Path | str) -> bool:
-    """Whether VOC's files are in a folder, in any of `PLACES` or in others, or in folders in it."""
+    """Whether VOC's files are in any of `PLACES` in a folder, or in folders in it."""
     return bool(years_of(Path(folder)))
 
 
 def years_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> list[Path]:
-    """The folders of a data set; those of VOC itself where there are any.
-
-    With all `PLACES`, folders of any names count, where there is none of the usual ones.
-    """
+    """The folders of a data set; those of VOC itself where there are any."""
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
         inside = [folder / name for name in names if (folder / name).is_dir()]
@@ -55,7 +58,7 @@ def years_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> list
             return [folder]
         if years := [path for path in inside if places_of(path, some) is not None]:
             return years
-    return [folder] if places == PLACES and other_places_of(folder) is not None else []
+    return []
 
 
 def places_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> tuple[str, str] | None:
@@ -75,33 +78,60 @@ def places_of(folder: Path, places: tuple[tuple[str, str], ...] = PLACES) -> tup
     return None
 
 
-def other_places_of(folder: Path) -> tuple[str, str] | None:
-    """The folder of annotation files and that of their images, whatever they are called.
+@dataclass(frozen=True)
+class Scattered:
+    """Annotation files and images in folders of any names.
 
-    Both may be the same. Most of the annotation files must have an image; of several such pairs of
-    folders, it is the one with the most.
+    Attributes:
+        annotated: path of an image without its suffix -> path of its annotation file.
+        without_image: annotation files without an image, or with one that another file annotates.
+        image_folders: the folders with annotated images.
     """
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except (OSError, ValueError):
-        return None
-    inside = [name for name in names if holds((folder / name).is_dir)]
-    annotated = {name: _stems(xml_below(folder / name)) for name in inside
-                 if _has_xml(folder / name)}  # fmt: skip
-    if not annotated:
-        return None
-    pictures = {name: _stems(images_below(folder / name)) for name in inside}
-    num_both = {
-        (annotations, images): len(annotated[annotations] & pictures[images])
-        for annotations in annotated
-        for images in inside
-    }
-    best = max(num_both, key=lambda pair: num_both[pair])
-    return best if num_both[best] > len(annotated[best[0]]) / 2 else None
+
+    annotated: dict[str, str]
+    without_image: list[str]
+    image_folders: set[str]
 
 
-def _has_xml(folder: Path) -> bool:
-    return any(path.lower().endswith(".xml") for path in islice(files_below(folder), MAX_SEARCHED))
+def is_scattered(folder: Path | str, deep: bool = True) -> bool:
+    """Whether there are VOC's files in folders of any names below a folder, or directly in it."""
+    folder = Path(folder)
+    has_files = any(True for _ in islice(xml_below(folder, deep), 1))
+    return has_files and scattered_in(folder) is not None
+
+
+def scattered_in(folder: Path) -> Scattered | None:
+    """The annotation files and images below a folder; None if most of the files have no image.
+
+    An annotation file belongs to the image of its name. Of several, it is the one whose folders are
+    most like its own: the same split, then the most names in common.
+    """
+    by_stem: dict[str, list[str]] = {}
+    for path in images_below(folder):
+        without_suffix = os.path.splitext(path)[0]
+        by_stem.setdefault(os.path.basename(without_suffix), []).append(without_suffix)
+    annotated: dict[str, str] = {}
+    without_image = []
+    for path in islice(xml_below(folder), MAX_FILES):
+        stem = os.path.splitext(os.path.basename(path))[0]
+        image = _most_alike(path, sorted(set(by_stem.get(stem, ()))))
+        if image is None or annotated.setdefault(image, path) != path:
+            without_image.append(path)
+    if len(annotated) <= len(without_image):
+        return None
+    return Scattered(annotated, without_image, {os.path.dirname(image) for image in annotated})
+
+
+def _most_alike(path: str, images: list[str]) -> str | None:
+    """The image whose folders are most like those of an annotation file; None for none."""
+    folders = path.split("/")[:-1]
+    kinds = kinds_of_splits(folders)
+
+    def likeness(image: str) -> tuple[bool, int]:
+        others = image.split("/")[:-1]
+        return kinds_of_splits(others) == kinds, len(set(folders) & set(others))
+
+    return max(images, key=likeness, default=None)
 
 
 def _stems(paths: Iterable[str]) -> set[str]:

@@ -17,6 +17,8 @@ def parse_xml(path: Path) -> ElementTree.Element:
         ValueError: it is not XML, or has a document type.
         OSError: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a regular file")  # a pipe would never end
     try:
         parser = ElementTree.XMLParser(target=_WithoutDoctype())
         return ElementTree.fromstring(path.read_bytes(), parser)

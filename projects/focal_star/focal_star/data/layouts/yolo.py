@@ -130,6 +130,12 @@ def _content(
             dataset.doubts.add(split, "no-annotation-file", shown(name))
             continue
         place = path_below(labels, dataset.folder)
+        owner = files.owner(labels, path)
+        if owner != path and owner.parent != path.parent:
+            text = f"{place}: it would be the label file of {shown(name)} and of "
+            text += f"{shown(path_below(owner, dataset.folder))}; put labels/ into each split"
+            dataset.problems.append(Problem(split, "not-yolo", text))
+            continue
         image[SOURCE] = place
         for number, label in read_labels(labels, place, described, split, dataset.problems):
             if label["numbers"] > 4:
@@ -182,6 +188,11 @@ class _LabelFiles:
     def __init__(self, described: YoloFolder, root: Path):
         self._described, self._root, self._names = described, root, Names()
         self._folders: dict[Path, tuple[str, set[Path]]] = {}
+        self._owners: dict[Path, Path] = {}
+
+    def owner(self, labels: Path, image: Path) -> Path:
+        """The first image that a label file belongs to, which is this one if it is the first."""
+        return self._owners.setdefault(labels, image)
 
     def of(self, image: Path, split: str) -> Path | None:
         """The label file of an image; None where there is none."""

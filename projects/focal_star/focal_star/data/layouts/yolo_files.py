@@ -157,7 +157,7 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
     """Read the description and list the images.
 
     Where the description names no image that is there, and another file of the folder describes the
-    data, that one is read.
+    data with the same classes, that one is read.
 
     Raises:
         YoloError: the description is of another form.
@@ -165,7 +165,8 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
     yolo = _read(folder, description)
     for other in () if any(yolo.images.values()) else _usual_descriptions(folder):
         with suppress(YoloError):
-            if other != description and (read := _read(folder, other)).images.get("train"):
+            read = _read(folder, other) if other != description else yolo
+            if read.names == yolo.names and read.images.get("train"):
                 read.others.append(f"{yolo.description}, whose images are not there")
                 return read
     return yolo
@@ -176,11 +177,15 @@ def _read(folder: Path, description: Path) -> YoloFolder:
         return _without_description(folder, description)
     reader = _darknet if description.suffix == ".data" else _ultralytics
     yolo = reader(folder, description)
-    train = yolo.images.get("train")
-    if train and set(train) == set(yolo.images.get("val", ())):
+    if _has_same_images(yolo):
         yolo.is_undivided = True
         del yolo.images["val"]
     return yolo
+
+
+def _has_same_images(yolo: YoloFolder) -> bool:
+    train = yolo.images.get("train")
+    return bool(train) and set(train or ()) == set(yolo.images.get("val", ()))
 
 
 def has_only_names(description: Path) -> bool:
@@ -250,6 +255,9 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
     for split, value in (("train", train), ("val", val)):
         if not _is_nothing(value):
             _add_images(yolo, split, value, roots)
+    if _has_same_images(yolo) and not _is_nothing(test):
+        _add_images(yolo, "val", test, roots)
+        yolo.used = "test"
     if not yolo.images:
         raise YoloError(f"{description.name}: it names neither train nor val")
     return yolo
