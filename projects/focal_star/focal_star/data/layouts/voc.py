@@ -181,6 +181,8 @@ class _Year:
             for paths in (files, self._scattered.image_folders)
         )
         text = f"the annotation files in {annotated} and the images in {pictures} are used"
+        if annotated == pictures:
+            text = f"the annotation files and images in {pictures} are used"
         dataset.doubts.note("train", text)
         dataset.doubts.note_left_out(
             "image", "in folders without an annotated image", self._unused_images

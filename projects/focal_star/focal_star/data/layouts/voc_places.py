@@ -26,6 +26,9 @@ PLACES = (
 SCATTERED = (".", ".")
 """Stands for folders of any names."""
 
+MAX_DEPTH = 3
+"""Folders in each other that an annotation file may be in, where these have any names."""
+
 _NAMES_OF_LISTS = {
     "default": ("default",),
     "trainval": ("trainval",),
@@ -113,6 +116,8 @@ def scattered_in(folder: Path) -> Scattered | None:
     annotated: dict[str, str] = {}
     without_image = []
     for path in islice(xml_below(folder), MAX_FILES):
+        if path.count("/") > MAX_DEPTH:
+            continue
         stem = os.path.splitext(os.path.basename(path))[0]
         image = _most_alike(path, sorted(set(by_stem.get(stem, ()))))
         if image is None or annotated.setdefault(image, path) != path:
