@@ -60,7 +60,6 @@ FORMULAS = {
 """Name in configs -> formula, as in the project's README."""
 
 TRAINING_KEYS = {
-    "MODEL.RESNETS.DEPTH": "depth of the ResNet",
     "INPUT.MIN_SIZE_TRAIN": "short edge in training (px)",
     "INPUT.MIN_SIZE_TEST": "short edge in evaluation (px)",
     "SOLVER.OPTIMIZER": "optimizer",
@@ -182,7 +181,8 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     values = {axis: record.setting[axis] for axis in AXES if axis in record.setting}
     setting = Setting(tuple(values.items()))
     dataset = record.dataset
-    depth = config.get("MODEL.RESNETS.DEPTH")
+    backbone = str(config.get("MODEL.BACKBONE.NAME", ""))
+    is_resnet = "resnet" in backbone
     other, shown = other_detector(values), text_of(setting, schedule=1)
     detector = (other or detector_label(RETINANET)).name
     name = short_name(values) + (f" ({shown})" if shown else "")
@@ -199,8 +199,9 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
     return {
         "title": f"{name if other else f'{detector} with {name}'} on {dataset.get('name', '')}",
-        "model": detector + (f" with a ResNet-{depth}" if depth else ""),
+        "model": detector + _backbone(backbone, config),
         "is_retinanet": other is None,
+        "is_plain": is_resnet or not backbone,
         "cell": record.cell,
         "versions": {"focal_star": environment.get("focal_star", "")},
         "dataset": {
@@ -219,6 +220,16 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     }
 
 
+def _backbone(name: str, config: Mapping[str, Any]) -> str:
+    """The words for the backbone with the name of the function that builds it."""
+    depth = config.get("MODEL.RESNETS.DEPTH")
+    if depth and (not name or "resnet" in name):
+        return f" with a ResNet-{depth}"
+    if "efficientnet_lite0" in name:
+        return " with an EfficientNet-Lite0, frozen at its weights from ImageNet,"
+    return f" with the backbone {name}" if name else ""
+
+
 def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Name, formula and parameters; None for a detector with a different loss."""
     setting = record.setting
@@ -233,8 +244,8 @@ def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:
     if "prior" not in setting and "MODEL.RETINANET.PRIOR_PROB" in config:
         parameters.append((axis_label("prior").header, config["MODEL.RETINANET.PRIOR_PROB"]))
     return {
-        "name": loss_label(name).long,
-        "formula": FORMULAS.get(name, "unknown formula"),
+        "name": loss_label(name).long if name in FORMULAS else f"loss {name}",
+        "formula": FORMULAS.get(name, ""),
         "parameters": parameters,
     }
 

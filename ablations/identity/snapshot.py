@@ -116,10 +116,21 @@ def is_crowded(layout: Layout) -> bool:
 
 
 def commit() -> str:
-    """The commit of this checkout, with "-dirty" where files differ from it; "" outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit of this checkout, with "-dirty" where files differ from it; "" outside git.
+
+    New files of the code count as well, such as a user's own loss and table.
+    """
+    described = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    new = _git("ls-files", "--others", "--exclude-standard", str(PROJECT), "ablations")
+    return f"{described}-dirty" if described and new and "-dirty" not in described else described
+
+
+def _git(*arguments: str) -> str:
+    """The output of a command of git; "" where it cannot be run."""
     try:
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
     except OSError:
         return ""
     return ended.stdout.strip()

@@ -79,6 +79,7 @@ def photographs(
     if width <= NARROW:
         rows, names = _broken(rows, names)
     columns = max(len(row) for row in rows)
+    is_small = width <= NARROW and columns > 2
     edge = width / columns
     tallest = [max(_aspect(photograph) for photograph in row) for row in rows]
     there = {box.kind for row in rows for photograph in row for box in photograph.boxes}
@@ -86,7 +87,8 @@ def photographs(
     figure = Figure(
         figsize=(
             width,
-            sum(edge * tall + 0.3 for tall in tallest) + (0.35 if width > NARROW else 0.55),
+            sum(edge * tall + (0.6 if is_small else 0.3) for tall in tallest)
+            + (0.35 if width > NARROW else 0.55),
         ),
         layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01),
     )
@@ -94,7 +96,7 @@ def photographs(
     drawn = []
     for number, (row, panels) in enumerate(zip(rows, grid, strict=True)):
         for axes, photograph in zip(panels, row, strict=False):
-            _draw(axes, photograph)
+            _draw(axes, photograph, is_small)
             drawn.append(axes)
         for axes in panels[len(row) :]:
             axes.set_axis_off()
@@ -144,7 +146,8 @@ def _aspect(photograph: Photograph) -> float:
     return min((bottom - top) / (right - left), 3.0)
 
 
-def _draw(axes: Axes, photograph: Photograph) -> None:
+def _draw(axes: Axes, photograph: Photograph, is_small: bool) -> None:
+    """Draw a photograph; below a small one, the words of its note are below each other."""
     left, top, right, bottom = photograph.extent
     axes.imshow(photograph.pixels, extent=(left, right, bottom, top), interpolation="hanning")
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
@@ -152,9 +155,10 @@ def _draw(axes: Axes, photograph: Photograph) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_title(printable(photograph.title, 40), fontsize=9, pad=3, parse_math=False)
-    axes.set_xlabel(
-        printable(photograph.note, 40), fontsize=9, labelpad=2, color=GREY, parse_math=False
-    )
+    note = printable(photograph.note, 40)
+    if is_small:
+        note = "\n".join(printable(part, 15) for part in note.split(", "))
+    axes.set_xlabel(note, fontsize=9, labelpad=2, color=GREY, parse_math=False)
     for box in photograph.boxes:
         x, y, width, height = box.box
         axes.add_patch(

@@ -145,7 +145,15 @@ def report(results: Results) -> Report:
         opening=opening(results, answered),
         summary=sentences.summary(results),
         warnings=list(
-            filter(None, [sentences.staleness(results), _confounded(results, differences_of)])
+            filter(
+                None,
+                [
+                    sentences.staleness(results),
+                    sentences.short_training(results),
+                    sentences.nothing_found(results),
+                    _confounded(results, differences_of),
+                ],
+            )
         ),
         sections=[section for section in sections if section.blocks],
     )

@@ -5,17 +5,23 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from ablations.records.record import DONE
+from ablations.status.status import STALE
 from ablations.study.asked_seeds import MAX_SEEDS
+from ablations.study.study import schedule_name
 from reports.results import labels
-from reports.results.labels import MAIN_METRIC, with_true_minus
+from reports.results.labels import MAIN_METRIC, one_decimal, short_name, text_of, with_true_minus
 from reports.results.load import Results
 from reports.results.provenance import dataset_name
 from reports.statistics.comparisons import EQUIVALENT, Comparison, compare
 from reports.statistics.equivalence import Needed
 from reports.statistics.inference import CONFIDENCE, Agreement
+from reports.statistics.learning_floor import LEARNING_FLOOR_AP
 
 CI = f"{100 * CONFIDENCE:g} % CI"
 """The name of every confidence interval."""
+
+FOUND_NOTHING_AP = 0.05
+"""AP, percent; a setting below it is shown with 0.0 AP."""
 
 
 def title(results: Results) -> str:
@@ -50,6 +56,36 @@ def staleness(results: Results) -> str:
     if not (results.unchecked and results.records):
         return ""
     return f"It is unknown whether records are stale: {results.unchecked}."
+
+
+def short_training(results: Results) -> str:
+    """A warning that the study is shorter than 1x; "" if it is not."""
+    schedule = results.study.schedule
+    if schedule >= 1:
+        return ""
+    return (
+        f"The training runs are at {schedule_name(schedule)} of the full length. The order of the "
+        "rows can change with longer training, because the losses learn at different speeds."
+    )
+
+
+def nothing_found(results: Results) -> str:
+    """A warning that names the settings whose runs found nothing, while others did; "" if none."""
+    cells = results.cells[results.cells["state"].isin((DONE, STALE))]
+    found = cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
+    empty = [setting for setting, ap in found.items() if ap < FOUND_NOTHING_AP]
+    if not empty or found.max() < LEARNING_FLOOR_AP:
+        return ""
+    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
+    names = [
+        f"{short_name(settings[one].as_dict())} ({text_of(settings[one], results.study.schedule)})"
+        for one in empty
+    ]
+    return (
+        f"Almost no detection of {listed(names)} matches an object (AP 0.0), but other settings "
+        f"reach {one_decimal(found.max())} AP. Such a loss has learnt nothing, or its scores stay "
+        "below the threshold of a detection (MODEL.RETINANET.SCORE_THRESH_TEST)."
+    )
 
 
 def seeds_warning(results: Results) -> str:

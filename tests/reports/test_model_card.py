@@ -132,6 +132,23 @@ def test_the_title_names_another_schedule_than_1x(tmp_path):
     assert "# RetinaNet with FL\\* (α = 0.25, γ = 0.5, 0.3x) on digits_in_scenes" in body
 
 
+def test_a_backbone_that_plain_detectron2_lacks(tmp_path):
+    (path,) = study(tmp_path, record(1))
+    config = path.parent.parent / "cells" / path.stem / "config.yaml"
+    name = "build_efficientnet_lite0_fpn_backbone"
+    config.write_text(f"MODEL: {{RESNETS: {{DEPTH: 50}}, BACKBONE: {{NAME: {name}}}}}\n")
+    _, body = written(path)
+    assert "RetinaNet with an EfficientNet-Lite0" in body and "ResNet" not in body
+    assert "Plain Detectron2 does not have this backbone" in body
+    assert "DefaultPredictor" not in body and "focal_star.tools.demo" in body
+
+
+def test_a_loss_of_ones_own_has_its_name(tmp_path):
+    own = replace(record(1), setting={"loss": "gce", "alpha": 0.25, "gamma": 0.5})
+    _, body = written(study(tmp_path, own)[0])
+    assert "The model was trained with the loss gce, summed over all anchors" in body
+
+
 def test_one_seed_is_shown_as_one(tmp_path):
     other = replace(record(2), setting={"loss": "focal", "alpha": 0.25, "gamma": 0.5}, cell="other")
     _, body = written(study(tmp_path, record(1), other)[0])

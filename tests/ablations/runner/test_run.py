@@ -1,6 +1,7 @@
 import fcntl
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -357,6 +358,20 @@ def test_prepared_content_determines_the_cells(in_root):
     assert len(in_root.started()) == 1
     assert run(replace(request, dataset=Path("own"))) == 0
     assert len(in_root.started()) == 2, "other data, other result"
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [("projects/focal_star/focal_star/losses/mine.py", "-dirty"), ("notes.txt", "")],
+)
+def test_new_files_of_the_code_are_part_of_the_commit(tmp_path, monkeypatch, name, ending):
+    monkeypatch.setattr(snapshot, "ROOT", tmp_path)
+    for command in ("init -q", "-c user.name=a -c user.email=b commit -q --allow-empty -m c"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    assert re.fullmatch(r"[0-9a-f]{12}", snapshot.commit())
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("")
+    assert re.fullmatch(rf"[0-9a-f]{{12}}{ending}", snapshot.commit())
 
 
 def test_outside_git_there_is_no_commit(workplace, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from focal_star.data.__main__ import main
 from focal_star.data.validation.checks import check_folder
+from tests.focal_star.data.layouts.test_yolo import YoloSet
 
 
 @pytest.fixture
@@ -56,6 +57,15 @@ def test_missing_sizes_are_those_of_the_files(tiny, repaired, given):
     contents, kinds = repaired()
     image = contents["val"]["images"][1]
     assert kinds == [] and (image["width"], image["height"]) == (64, 48)
+
+
+def test_a_copy_says_how_its_splits_were_made(tmp_path):
+    small = YoloSet(tmp_path / "set")
+    small.write("data.yaml", "train: images/train\nval: images/train\nnames: [cat, no]\n")
+    assert main(["check", str(small.folder), "--fix", str(tmp_path / "copy")]) == 0
+    first, second = check_folder(tmp_path / "copy").describe()["val"]["warnings"]
+    assert first == "data.yaml names the same images for train and val"
+    assert second.startswith("the data have no validation split")
 
 
 # --- boxes ------------------------------------------------------------------------------------

@@ -31,6 +31,28 @@ def test_one_seed_claims_no_difference(make_folder):
     assert "no evidence of an effect" in sentences.seeds_warning(folder.load())
 
 
+def test_settings_that_found_nothing_are_named_if_others_found_something(make_folder):
+    folder = make_folder(1)
+    for row, ap in enumerate((0.0, 0.02, 4.9)):
+        folder.add(folder.cell(0, row), ap)
+    assert sentences.nothing_found(folder.load()) == ""
+    folder.add(folder.cell(0, 2), 30.0)
+    text = sentences.nothing_found(folder.load())
+    assert text.startswith("Almost no detection of CE (") and "reach 30.0 AP" in text
+    assert text.count("α = ") == 2
+
+
+@pytest.mark.parametrize(("schedule", "is_short"), [(0.15, True), (1.0, False), (2.0, False)])
+def test_a_study_shorter_than_1x_says_so(make_folder, schedule, is_short):
+    folder = make_folder(1)
+    folder.add(folder.cell(0, 0), 5.0)
+    results = folder.load()
+    results = replace(results, study=replace(results.study, schedule=schedule))
+    text = sentences.short_training(results)
+    assert bool(text) == is_short
+    assert is_short is text.startswith("The training runs are at 0.15x of the full length.")
+
+
 def test_the_noise_floor_leaves_out_diverged_rows(make_folder):
     folder = make_folder(2)
     for seed, ap in ((1, 10.0), (2, 12.0)):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from focal_star.data.layouts.coco_values import are_finite, box_of_polygons, is_polygons
-from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.dataset import WARNINGS_KEY, Dataset
 from focal_star.data.layouts.problems import DatasetError, Problem, holds
 from focal_star.data.validation.annotations import BOX_TOLERANCE
 from focal_star.data.validation.checks import DatasetCheck
@@ -74,7 +74,9 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
         folder.mkdir()
         for split in check.splits:
             _copy_images(split, folder / "images", "" if has_one_root else f"{split.split.name}/")
-            text = json.dumps(split.content).encode()
+            notes = dataset.doubts.notes.get(split.split.name)  # how the split was made
+            content = split.content | {WARNINGS_KEY: notes} if notes else split.content
+            text = json.dumps(content).encode()
             write_whole(folder / f"instances_{split.split.name}.json", text)
         write_whole(folder / CHANGES_FILE, "".join(f"{line}\n" for line in changes).encode())
         folder.rename(into)

@@ -58,8 +58,8 @@ def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> P
     epochs = iterations * images_per_batch / len(images)
     text = (
         f"{proposal.short_edge} px, anchors from {proposal.smallest_anchor} px, {views} views per "
-        f"image, {iterations:,} iterations ({epochs:.3g} epochs of {len(images):,} images); about "
-        f"{iterations * seconds / 60:.1f} minutes of training per cell on one core"
+        f"image, {iterations:,} iterations at 1x ({epochs:.3g} epochs of {len(images):,} images), "
+        f"about {iterations * seconds / 60:.1f} minutes of training per cell on one core"
     )
     return Proposed(tuple(str(x) for pair in pairs.items() for x in pair), text, _doubt(proposal))
 

@@ -31,7 +31,7 @@ KINDS = {
     "duplicate-annotation-id": "two annotations of a split have the same id",
     "path-outside": "a file_name leads out of images/",
     "missing-image": "an image that a split lists is missing",
-    "broken-image": "an image cannot be decoded",
+    "broken-image": "an image cannot be decoded; save it again, or remove it and its annotations",
     "image-size": "width and height are missing, or are not those of the image; where another size "
     "is given, the boxes are probably of that size, so scale or turn them as well; make check "
     "FIX=folder writes a copy in which missing sizes are those of the files",
