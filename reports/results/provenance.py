@@ -26,7 +26,7 @@ def dataset_name(results: Results) -> str:
     names = distinct(record.dataset.get("name") for record in results.records.values())
     if names:
         return ", ".join(names)
-    return str(_prepared(results).get("name") or results.study.dataset)
+    return str(_prepared(results).get("name") or results.study.dataset or "your data")
 
 
 def dataset_facts(results: Results) -> dict[str, Any]:
