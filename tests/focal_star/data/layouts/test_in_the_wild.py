@@ -107,6 +107,17 @@ def test_xml_files_may_be_in_several_folders(voc_2007):
     assert sum(card["num_instances"] for card in check.describe().values()) == 4 * 2
 
 
+def test_of_two_xml_files_of_an_image_the_first_counts(voc_2007):
+    moved(voc_2007, "xml_new", "images")
+    (voc_2007.folder / "xml_old").mkdir()
+    for name in ("000001.xml", "000002.xml"):
+        shutil.copy(voc_2007.folder / "xml_new" / name, voc_2007.folder / "xml_old" / name)
+    line = "2 XML files with an image that another one annotates (such as 'xml_old/000001.xml'): "
+    assert any(warning.startswith(line) for warning in warnings(voc_2007.folder))
+    check = check_folder(voc_2007.folder)
+    assert sum(card["num_instances"] for card in check.describe().values()) == 4 * 2
+
+
 def test_of_equal_names_the_image_of_the_same_split_is_meant(voc_2007):
     places = beside(voc_2007, "img/train", "img/val")
     for split, number in (("train", 1), ("val", 2)):
@@ -302,6 +313,12 @@ def test_files_of_other_content_with_such_names_do_not_count(small):
         small.write(f"annotations/{name}.json", "{}")
     small.write("annotations/captions_train2017.json", '{"images": [], "annotations": []}')
     assert small.boxes() == [MIDDLE, MIDDLE]
+
+
+def test_a_broken_file_with_such_a_name_is_a_problem(tiny):
+    rearranged(tiny, ("annotations/a_train.json", "images"), ("annotations/a_val.json", "images"))
+    (tiny.folder / "annotations" / "a_val.json").write_text('{"images": [{"bbox": ')
+    assert tiny.kinds() == ["not-json"]
 
 
 def test_two_files_of_a_split_are_not_guessed_between(tiny):

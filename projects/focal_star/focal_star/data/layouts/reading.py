@@ -165,7 +165,7 @@ def _coco_by_word(folder: Path) -> Dataset:
     dataset.splits = train, val
     for split in splits:
         content, below = dataset.contents[split.name], split.image_root.relative_to(folder)
-        for image in entries_of(content, "images"):
+        for image in entries_of(content, "images") if content is not None else ():
             if isinstance(image.get("file_name"), str):
                 image["file_name"] = (below / image["file_name"]).as_posix()
     return dataset

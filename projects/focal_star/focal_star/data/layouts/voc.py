@@ -187,6 +187,9 @@ class _Year:
         dataset.doubts.note_left_out(
             "image", "in folders without an annotated image", self._unused_images
         )
+        dataset.doubts.note_left_out(
+            "XML file", "with an image that another one annotates", self._scattered.repeated
+        )
         for path in self._scattered.without_image:
             dataset.doubts.add("train", "no-image", shown(path))
 

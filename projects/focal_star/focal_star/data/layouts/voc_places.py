@@ -87,12 +87,14 @@ class Scattered:
 
     Attributes:
         annotated: path of an image without its suffix -> path of its annotation file.
-        without_image: annotation files without an image, or with one that another file annotates.
+        without_image: annotation files without an image.
+        repeated: annotation files with an image that another file annotates.
         image_folders: the folders with annotated images.
     """
 
     annotated: dict[str, str]
     without_image: list[str]
+    repeated: list[str]
     image_folders: set[str]
 
 
@@ -114,17 +116,20 @@ def scattered_in(folder: Path) -> Scattered | None:
         without_suffix = os.path.splitext(path)[0]
         by_stem.setdefault(os.path.basename(without_suffix), []).append(without_suffix)
     annotated: dict[str, str] = {}
-    without_image = []
+    without_image, repeated = [], []
     for path in islice(xml_below(folder), MAX_FILES):
         if path.count("/") > MAX_DEPTH:
             continue
         stem = os.path.splitext(os.path.basename(path))[0]
         image = _most_alike(path, sorted(set(by_stem.get(stem, ()))))
-        if image is None or annotated.setdefault(image, path) != path:
+        if image is None:
             without_image.append(path)
+        elif annotated.setdefault(image, path) != path:
+            repeated.append(path)
     if len(annotated) <= len(without_image):
         return None
-    return Scattered(annotated, without_image, {os.path.dirname(image) for image in annotated})
+    image_folders = {os.path.dirname(image) for image in annotated}
+    return Scattered(annotated, without_image, repeated, image_folders)
 
 
 def _most_alike(path: str, images: list[str]) -> str | None:
