@@ -257,8 +257,8 @@ def _caption(side: str, comparison: _Comparison, num_shown: int) -> str:
     names = "; ".join(detector.name for detector in detectors)
     scores = ", ".join(f"{detector.short} {detector.at}" for detector in detectors)
     return (
-        f"{num_shown} of {len(comparison.truth.files)} validation images of "
-        f"{comparison.images.name}, with the largest {change} in errors from "
+        f"Of {len(comparison.truth.files)} validation images of {comparison.images.name}, the "
+        f"{'one' if num_shown == 1 else num_shown} with the largest {change} in errors from "
         f"{comparison.baseline.short} to {comparison.candidate.short} (false positives and missed "
         f"objects at IoU {detectors[0].outcomes.iou:g}), among the images with up to "
         f"{comparison.max_objects} objects; ties are broken by image id. The detectors are "
