@@ -70,6 +70,22 @@ def test_test_images_are_not_used_beside_validation_images(folder):
     assert "the images of images/test_labels.csv are not used" in warnings(folder)
 
 
+def test_an_image_in_the_folder_of_another_split_is_counted(tmp_path):
+    save(tmp_path / "images" / "a.png", tmp_path / "test_images" / "b.png")
+    rows = [ROW.format(f"{name}.png") for name in "ab"]
+    write(tmp_path / "images" / "train_labels.csv", HEADER, *rows)
+    assert "1 image ('b.png'): file_name differs from the path" in warnings(tmp_path)
+
+
+def test_files_in_deeper_folders_are_counted(tmp_path):
+    save(*(tmp_path / "data" / "train" / f"{name}.png" for name in "ab"))
+    rows = [ROW.format(f"data/train/{name}.png") for name in "ab"]
+    write(tmp_path / "labels.csv", HEADER, *rows)
+    write(tmp_path / "data" / "train" / "_annotations.csv", HEADER, ROW.format("a.png"))
+    line = "1 CSV file in deeper folders ('data/train/_annotations.csv'): not used"
+    assert line in warnings(tmp_path)
+
+
 def test_images_with_rows_in_several_files_are_counted(tmp_path):
     save(*(tmp_path / f"{name}.png" for name in "ab"))
     rows = [ROW.format(f"{name}.png") for name in "ab"]

@@ -122,6 +122,10 @@ def _splits(dataset: Dataset, columns: dict[str, Columns]) -> tuple[dict[str, st
     folder = dataset.folder
     nearby = [path for level in islice(_csv_by_level(folder), 2) for path in level]
     others = [path for path in nearby if path not in columns]
+    if not any(path.count("/") > 1 for path in columns):
+        deeper = [path for level in islice(_csv_by_level(folder), 2, 3) for path in level]
+        of_boxes = [path for path in deeper[:MAX_OPENED] if columns_of(folder / path) is not None]
+        dataset.doubts.note_left_out("CSV file", "in deeper folders", of_boxes)
     for path in [path for path in others if is_empty(folder / path) and kind_of(path)]:
         others.remove(path)
         dataset.problems.append(Problem("both", "not-csv", f"{path}: it is empty"))
@@ -236,7 +240,9 @@ class _Tables:
                 return
             entry = self._images[split, image] = _Image(split, place, size)
             path_in_row = row.image.replace("\\", "/")
-            if not is_as_named(self._folder / image, path_in_row, self._folder):
+            kinds = kinds_of_splits([os.path.dirname(image)])
+            is_of_another = bool(kinds) and (split == "train") != ("train" in kinds)
+            if is_of_another or not is_as_named(self._folder / image, path_in_row, self._folder):
                 self._dataset.doubts.add(split, "name-found", shown(row.image))
         if entry.other_size is None and row.size != entry.size:
             entry.other_size = row.size
