@@ -182,7 +182,7 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     setting = Setting(tuple(values.items()))
     dataset = record.dataset
     backbone = str(config.get("MODEL.BACKBONE.NAME", ""))
-    is_resnet = "resnet" in backbone
+    is_resnet = not backbone or "resnet" in backbone  # which plain Detectron2 has
     other, shown = other_detector(values), text_of(setting, schedule=1)
     detector = (other or detector_label(RETINANET)).name
     name = short_name(values) + (f" ({shown})" if shown else "")
@@ -199,9 +199,9 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     categories = dataset.get("categories") or list(record.result.get("per_class_AP", {}))
     return {
         "title": f"{name if other else f'{detector} with {name}'} on {dataset.get('name', '')}",
-        "model": detector + _backbone(backbone, config),
+        "model": detector + _words_of(backbone, config.get("MODEL.RESNETS.DEPTH"), is_resnet),
         "is_retinanet": other is None,
-        "is_plain": is_resnet or not backbone,
+        "is_plain": is_resnet,
         "cell": record.cell,
         "versions": {"focal_star": environment.get("focal_star", "")},
         "dataset": {
@@ -220,14 +220,13 @@ def _about(record: Record, config: Mapping[str, Any], speed: Speed | None) -> di
     }
 
 
-def _backbone(name: str, config: Mapping[str, Any]) -> str:
-    """The words for the backbone with the name of the function that builds it."""
-    depth = config.get("MODEL.RESNETS.DEPTH")
-    if depth and (not name or "resnet" in name):
-        return f" with a ResNet-{depth}"
+def _words_of(name: str, depth: int | None, is_resnet: bool) -> str:
+    """The words for a backbone, by the name of the function that builds it."""
+    if is_resnet:
+        return f" with a ResNet-{depth}" if depth else ""
     if "efficientnet_lite0" in name:
         return " with an EfficientNet-Lite0, frozen at its weights from ImageNet,"
-    return f" with the backbone {name}" if name else ""
+    return f" with the backbone {name}"
 
 
 def _loss(record: Record, config: Mapping[str, Any]) -> dict[str, Any] | None:

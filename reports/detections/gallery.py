@@ -16,6 +16,7 @@ from reports.detections.outcomes import PictureError
 from reports.plots import drawing, svg
 from reports.results.labels import BASELINE, CANDIDATE, LOSSES, MAIN_METRIC, loss_label, text_of
 from reports.results.load import Results
+from reports.results.question import loss_of, model_of
 
 SHOWN_BESIDE = "ce"
 """The loss that is shown beside the two that are compared, if their grid has a row of it."""
@@ -92,7 +93,8 @@ def compared_rows(results: Results) -> ComparedRows:
     """The first grid that has both FL and FL*, with its first row of each loss.
 
     In a study without one, it is the first grid that compares its reference row with rows of
-    another loss, a user's own before others. Of these, the row with the highest mean AP is shown.
+    another loss and the same model, a user's own loss before others. Of these, the row with the
+    highest mean AP is shown.
 
     Raises:
         PictureError: the study has no such grid.
@@ -100,38 +102,37 @@ def compared_rows(results: Results) -> ComparedRows:
     for grid in results.study.grids:
         rows: dict[str, Row] = {}
         for row in grid.rows:
-            rows.setdefault(_loss(row), row)
+            rows.setdefault(loss_of(results.study, row), row)
         if {BASELINE, CANDIDATE} <= rows.keys():
             shown = {
                 loss: rows[loss] for loss in (SHOWN_BESIDE, BASELINE, CANDIDATE) if loss in rows
             }
             return ComparedRows(grid, shown, BASELINE, CANDIDATE)
-    pairs = []
-    for grid in results.study.grids:
-        if grid.reference is None:
-            continue
-        reference = grid.rows[grid.reference]
-        losses = dict.fromkeys(map(_loss, grid.rows))
-        others = [loss for loss in losses if loss not in ("", _loss(reference))]
-        if _loss(reference) and others:
-            candidate = min(others, key=lambda loss: loss in LOSSES)
-            shown = {_loss(reference): reference, candidate: _best_row(results, grid, candidate)}
-            pairs.append(ComparedRows(grid, shown, *shown))
+    pairs = [pair for grid in results.study.grids if (pair := _with_reference(results, grid))]
     if not pairs:
         raise PictureError("no table has a reference row and rows of another loss")
     return min(pairs, key=lambda pair: pair.candidate in LOSSES)
 
 
-def _loss(row: Row) -> str:
-    return str(row.setting.as_dict().get("loss") or "")
-
-
-def _best_row(results: Results, grid: Grid, loss: str) -> Row:
-    """The row of a loss with the highest mean AP; the first one where there is no AP yet."""
+def _with_reference(results: Results, grid: Grid) -> ComparedRows | None:
+    """A grid's reference row and the best row of another loss with the same model, if any."""
+    if grid.reference is None:
+        return None
+    reference = grid.rows[grid.reference]
+    baseline, model = loss_of(results.study, reference), model_of(reference.setting.as_dict())
+    others: dict[str, list[int]] = {}
+    for number, row in enumerate(grid.rows):
+        loss = loss_of(results.study, row)
+        if loss not in ("", baseline) and model_of(row.setting.as_dict()) == model:
+            others.setdefault(loss, []).append(number)
+    if not baseline or not others:
+        return None
+    candidate = min(others, key=lambda loss: loss in LOSSES)
     of_grid = results.frame[results.frame["grid"] == grid.name]
-    mean_ap = of_grid.groupby("row")[MAIN_METRIC].mean()
-    rows = {number: row for number, row in enumerate(grid.rows) if _loss(row) == loss}
-    return rows[max(rows, key=lambda number: mean_ap.fillna(-1).get(number, -1))]
+    mean_ap = of_grid.groupby("row")[MAIN_METRIC].mean().fillna(-1)
+    best = max(others[candidate], key=lambda number: mean_ap[number])
+    shown = {baseline: reference, candidate: grid.rows[best]}
+    return ComparedRows(grid, shown, baseline, candidate)
 
 
 def done_record(results: Results, row: Row, seed: int) -> Record:
@@ -150,7 +151,7 @@ def done_record(results: Results, row: Row, seed: int) -> Record:
 
 def full_name(results: Results, row: Row, seed: int) -> str:
     """For example ``FL (α = 0.25, γ = 2), seed 1``; ``, stale`` is appended to a stale cell."""
-    loss = loss_label(_loss(row)).short
+    loss = loss_label(loss_of(results.study, row)).short
     stale = results.status.states[Cell(row.setting, seed)] == STALE
     name = f"{loss} ({text_of(row.setting, results.study.schedule)}), seed {seed}"
     return f"{name}, stale" if stale else name

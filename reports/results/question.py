@@ -70,15 +70,20 @@ def _candidate(study: Study, grid: Grid, reference: int) -> int | None:
     if not set(NAMING) & set(grid.columns):
         return None
     loss = loss_of(study, grid.rows[reference])
-    model = _model(grid.rows[reference].setting.as_dict())
+    model = model_of(grid.rows[reference].setting.as_dict())
     ranks = {}
     for number, row in enumerate(grid.rows):
         row_loss, values = loss_of(study, row), row.setting.as_dict()
-        if row_loss and row_loss != loss and _model(values) == model:
+        if row_loss and row_loss != loss and model_of(values) == model:
             is_capped = values.get("weight_cap") is not None
             ranks[number] = (row_loss != CANDIDATE, row_loss in LOSSES, is_capped)
     return min(ranks, key=ranks.__getitem__, default=None)
 
 
-def _model(values: Mapping[str, Any]) -> tuple[Any, ...]:
+def model_of(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two settings must have in common, so that only their losses differ.
+
+    Args:
+        values: axis -> value of a setting.
+    """
     return tuple(values.get(axis) for axis in MODEL_AXES)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from ablations.records.record import DONE
-from ablations.status.status import STALE
 from ablations.study.asked_seeds import MAX_SEEDS
 from ablations.study.study import schedule_name
 from reports.results import labels
@@ -71,12 +70,12 @@ def short_training(results: Results) -> str:
 
 def nothing_found(results: Results) -> str:
     """A warning that names the settings whose runs found nothing, while others did; "" if none."""
-    cells = results.cells[results.cells["state"].isin((DONE, STALE))]
+    cells = results.cells[results.cells["state"] == DONE]
     found = cells.groupby("setting", sort=False)[MAIN_METRIC].mean()
     empty = [setting for setting, ap in found.items() if ap < FOUND_NOTHING_AP]
     if not empty or found.max() < LEARNING_FLOOR_AP:
         return ""
-    settings = {row.setting.id: row.setting for grid in results.study.grids for row in grid.rows}
+    settings = results.study.settings
     names = [
         f"{short_name(settings[one].as_dict())} ({text_of(settings[one], results.study.schedule)})"
         for one in empty

@@ -434,39 +434,6 @@ def test_two_losses_in_a_table_with_a_reference_row_are_needed(make_folder):
     )
 
 
-def rows_of(make_folder, *grids: Grid) -> gallery.ComparedRows:
-    """What is shown of a study with APs that rise from row to row, but for the last one."""
-    folder = make_folder(grids=grids)
-    for grid in grids:
-        for number, row in enumerate(grid.rows):
-            folder.add(Cell(row.setting, 1), 20.0 + number % (len(grid.rows) - 1))
-    return gallery.compared_rows(folder.load())
-
-
-def table(name: str, *rows: dict) -> Grid:
-    """A table whose first row is the reference row."""
-    of_settings = tuple(Row(row, Setting.of(**row)) for row in rows)
-    references = (0,) * len(rows)
-    return Grid(name, name, ("loss", "gamma"), of_settings, references=references)
-
-
-CE_ROW = {"loss": "ce", "alpha": 0.75}
-GAMMAS = [{"loss": "focal", "alpha": 0.25, "gamma": gamma} for gamma in (1.0, 2.0, 5.0)]
-MINE = {"loss": "mine", "alpha": 0.25, "gamma": 1.0}
-
-
-def test_without_fl_star_the_best_row_is_compared_with_the_reference_row(make_folder):
-    shown = rows_of(make_folder, table("b", CE_ROW, *GAMMAS))
-    assert (shown.baseline, shown.candidate) == ("ce", "focal")
-    assert shown.rows["focal"].setting == Setting.of(**GAMMAS[1])
-
-
-def test_a_loss_of_ones_own_is_compared_before_others(make_folder):
-    own = table("own", GAMMAS[0], {"loss": "ce", "alpha": 0.5}, MINE)
-    shown = rows_of(make_folder, table("b", CE_ROW, *GAMMAS), own)
-    assert (shown.grid.name, shown.baseline, shown.candidate) == ("own", "focal", "mine")
-
-
 def test_pictures_of_ce_and_fl(headline):
     grid = replace(HEADLINE, references=(0, 0), rows=HEADLINE.rows[:2])
     headline.folder.study = replace(headline.folder.study, grids=(grid,))

@@ -3,8 +3,7 @@
 * Boxes that extend beyond their image are clipped if at least half of their area is inside. Boxes
   of width or height 0 are computed from their polygons, and left out where there are none. Boxes
   beyond an edge of their image that reach at most 1 px beyond it are left out. Nothing of this is
-  done where all boxes of a split have another form than COCO's, or two images the same
-  id.
+  done where all boxes of a split have another form than COCO's, or two images the same id.
 * ``width`` and ``height`` of images that have none become those of the files. Where another size is
   given, it stays, because the boxes are probably of that size. The boxes of both kinds of images
   are not clipped.
@@ -74,7 +73,7 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
         folder.mkdir()
         for split in check.splits:
             _copy_images(split, folder / "images", "" if has_one_root else f"{split.split.name}/")
-            notes = dataset.doubts.notes.get(split.split.name)  # how the split was made
+            notes = dataset.doubts.notes.get(split.split.name)  # how the data were read
             content = split.content | {WARNINGS_KEY: notes} if notes else split.content
             text = json.dumps(content).encode()
             write_whole(folder / f"instances_{split.split.name}.json", text)

@@ -11,8 +11,7 @@ from focal_star.frozen.store import MAX_IMAGES
 CANDIDATES = ((256, 32), (256, 24), (320, 32), (320, 24), (384, 32), (384, 24), (384, 16))
 """Short edges of the input and smallest anchors, px, the preferred pair first.
 
-Anchors from 16 px are for data of which no other pair matches most of the boxes. On photographs of
-traffic signs, 17 px large at 384 px in the median, they had 6 to 8 AP more than anchors from 24 px.
+Anchors from 16 px are for data of which no other pair matches most of the boxes.
 """
 
 VIEWS = 12

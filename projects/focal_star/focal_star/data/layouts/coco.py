@@ -204,6 +204,8 @@ def splits_by_word(folder: Path | str) -> tuple[Split, Split] | None:
 
 def _has_images(file: Path) -> bool:
     """Whether a file has the keys of images and boxes, at any place."""
+    if not holds(file.is_file):  # a pipe would never end
+        return False
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
             return m.find(b'"images"') >= 0 and m.find(b'"bbox"') >= 0

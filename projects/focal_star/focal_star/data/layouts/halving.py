@@ -89,7 +89,7 @@ def _by_hash(images: list[tuple[str, Id]], annotated: set[Id], doubts: Doubts) -
     photographs: dict[str, list[tuple[str, Id]]] = {}
     for name, image_id in images:
         photographs.setdefault(_OF_COPY.sub("", name), []).append((name, image_id))
-    # A photograph with one copy goes by its whole name, so that others move none.
+    # A photograph with one copy goes by its whole name, as any image of other tools does.
     ids = {
         copies[0][0] if len(copies) == 1 else photograph: [image_id for _, image_id in copies]
         for photograph, copies in photographs.items()

@@ -92,8 +92,9 @@ def _of_any_folders(folder: Path) -> list[Converter]:
     fitting: list[Converter] = []
     if coco.splits_by_word(folder):
         fitting.append(_coco_by_word)
-    is_of_one = any(_is_of_another(inside, but_voc=True) for inside in folders_below(folder))
-    is_of_voc = is_of_one or any(map(voc_places.is_like_voc, folders_below(folder)))
+    inside = folders_below(folder)
+    is_of_one = any(_is_of_another(place, but_voc=True) for place in inside)
+    is_of_voc = is_of_one or any(map(voc_places.is_like_voc, inside))
     for fits, convert, is_inside in (
         (voc_places.is_scattered, voc.convert, is_of_one),
         (labelme.is_labelme, labelme.convert, is_of_voc),
@@ -120,7 +121,7 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
         number = _num_annotated(other)
         if other is best or not (number or other is first):
             continue
-        files = _files_of(convert)
+        files = _FILES_OF.get(convert, "COCO's files")
         if number:
             text = f"{files}, which have objects in {counted(number, 'image')}, are not used"
         else:
@@ -130,16 +131,15 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
     return best
 
 
-def _files_of(convert: Converter) -> str:
-    names: dict[Converter, str] = {
-        voc.convert: "the XML files",
-        yolo.convert: "YOLO's label files",
-        cvat.convert: "CVAT's annotations",
-        fiftyone.convert: "FiftyOne's annotations",
-        labelme.convert: "LabelMe's files",
-        csv_files.convert: "the CSV files",
-    }
-    return names.get(convert, "COCO's files")
+_FILES_OF: dict[Converter, str] = {
+    voc.convert: "the XML files",
+    yolo.convert: "YOLO's label files",
+    cvat.convert: "CVAT's annotations",
+    fiftyone.convert: "FiftyOne's annotations",
+    labelme.convert: "LabelMe's files",
+    csv_files.convert: "the CSV files",
+}
+"""Reader -> what a line calls the files that it reads."""
 
 
 def _num_annotated(dataset: Dataset) -> int:

@@ -163,9 +163,11 @@ def read_folder(folder: Path, description: Path) -> YoloFolder:
         YoloError: the description is of another form.
     """
     yolo = _read(folder, description)
-    for other in () if any(yolo.images.values()) else _usual_descriptions(folder):
+    if any(yolo.images.values()):
+        return yolo
+    for other in (path for path in _usual_descriptions(folder) if path != description):
         with suppress(YoloError):
-            read = _read(folder, other) if other != description else yolo
+            read = _read(folder, other)
             if read.names == yolo.names and read.images.get("train"):
                 read.others.append(f"{yolo.description}, whose images are not there")
                 return read
@@ -184,8 +186,8 @@ def _read(folder: Path, description: Path) -> YoloFolder:
 
 
 def _has_same_images(yolo: YoloFolder) -> bool:
-    train = yolo.images.get("train")
-    return bool(train) and set(train or ()) == set(yolo.images.get("val", ()))
+    train, val = (set(yolo.images.get(split, ())) for split in ("train", "val"))
+    return bool(train) and train == val
 
 
 def has_only_names(description: Path) -> bool:
