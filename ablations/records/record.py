@@ -57,8 +57,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         result: ``metrics`` (name -> percent, None where undefined), ``per_class_AP`` (category
             -> percent), ``curves`` (name -> list, with ``iteration`` as the shared abscissa),
             ``first_loss`` (``predicted`` and ``measured`` loss_cls), ``iterations``,
-            ``weights_sha256``, ``error_iteration``, ``divergence``; ``loss`` (its name, code and
-            options, and its values at some p_t); ``analysis`` (see
+            ``weights_sha256``, ``error_iteration``, ``divergence``; ``loss`` (its name, code,
+            options and curve, and its values at some p_t); ``analysis`` (see
             ``focal_star.evaluation.analysis``), ``validation`` (losses on validation images by
             iteration), ``loss_distribution`` (see the module of that name) and
             ``candidates_per_image`` (the mean number of boxes that enter NMS), each None if it was

@@ -13,7 +13,7 @@ import msgspec
 from ablations.storage.layout import PACKAGE
 from ablations.storage.reading import read, refuse
 from ablations.storage.schemas import convert
-from ablations.study.axes import AXES, DENSE, has_effect
+from ablations.study.axes import AXES, DENSE, MODEL_AXES, has_effect
 from ablations.study.cell import Setting
 from focal_star.io.quoting import shown
 
@@ -48,6 +48,7 @@ class GridFile(msgspec.Struct, forbid_unknown_fields=True):
     metrics: list[str] = []
     reference: dict[str, Value] | None = None
     reference_per: list[str] = []
+    candidate: dict[str, Value] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Grid:
         setup: the data set, model and hardware that they were measured with.
         references: row -> the index of the row that it is compared with; empty without such rows.
         reference_per: columns in which a row and its reference row have the same value.
+        candidate: the index of the row that the report asks about first; None if the file names
+            none.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Grid:
     setup: str = ""
     references: tuple[int, ...] = ()
     reference_per: tuple[str, ...] = ()
+    candidate: int | None = None
 
     @property
     def label(self) -> str:
@@ -162,11 +166,16 @@ def load_grid(
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     references: tuple[int, ...] = ()
+    candidate = None
     about = content.get("published")
     published: tuple[dict[str, str], ...] = ()
     try:
         if content.get("reference") is not None:
             references = _references(content["reference"], content.get("reference_per", ()), given)
+        if content.get("candidate") is not None:
+            candidate = _only_row("candidate", content["candidate"], given)
+            if not problems:
+                _check_candidate(rows, candidate, references)
     except ValueError as error:
         problems.append(str(error))
     try:
@@ -186,6 +195,7 @@ def load_grid(
         setup=about.setup if about else "",
         references=references,
         reference_per=tuple(content.get("reference_per", ())),
+        candidate=candidate,
     )
 
 
@@ -262,21 +272,48 @@ def _references(
     Raises:
         ValueError: no row has these values, or several have.
     """
-    indices = []
-    for _, row in given:
-        like = wanted | {key: row.get(key) for key in per}
-        fitting = [
-            number
-            for number, values in given
-            if all(key in values and values[key] == value for key, value in like.items())
-        ]
-        if len(fitting) != 1:
-            which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
-            raise ValueError(
-                f"reference {shown(like)} fits {which}; it takes values that one row has"
-            )
-        indices.append(fitting[0] - 1)
-    return tuple(indices)
+    like = (wanted | {key: row.get(key) for key in per} for _, row in given)
+    return tuple(_only_row("reference", values, given) for values in like)
+
+
+def _only_row(key: str, wanted: dict[str, Any], given: list[tuple[int, dict[str, Any]]]) -> int:
+    """The index of the row that has these values.
+
+    Args:
+        key: the key of the grid that names the row.
+        wanted: column or axis -> value.
+        given: the rows' numbers, from 1, and their values.
+
+    Raises:
+        ValueError: no row has these values, or several have.
+    """
+    fitting = [
+        number
+        for number, values in given
+        if all(name in values and values[name] == value for name, value in wanted.items())
+    ]
+    if len(fitting) != 1:
+        which = f"rows {', '.join(map(str, fitting))}" if fitting else "no row"
+        raise ValueError(f"{key} {shown(wanted)} fits {which}; it takes values that one row has")
+    return fitting[0] - 1
+
+
+def _check_candidate(rows: Sequence[Row], candidate: int, references: Sequence[int]) -> None:
+    """Refuse a candidate that differs from the reference row in more or less than its loss.
+
+    Raises:
+        ValueError: the message says why the two rows do not compare losses.
+    """
+    if len(set(references)) != 1:
+        raise ValueError("candidate needs a reference row that all rows share")
+    ours, theirs = rows[candidate], rows[references[0]]
+    if ours is theirs:
+        raise ValueError("candidate and reference are the same row")
+    values, others = ours.setting.as_dict(), theirs.setting.as_dict()
+    if (ours.tune, values.get("loss")) == (theirs.tune, others.get("loss")):
+        raise ValueError("candidate and reference have the same loss")
+    if differing := [axis for axis in MODEL_AXES if values.get(axis) != others.get(axis)]:
+        raise ValueError(f"candidate and reference differ in {', '.join(differing)}")
 
 
 def _same(printed: str, value: Any) -> bool:

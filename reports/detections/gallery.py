@@ -90,7 +90,8 @@ class ComparedRows:
 
 
 def compared_rows(results: Results) -> ComparedRows:
-    """The first grid that has both FL and FL*, with its first row of each loss.
+    """The candidate and the reference row of the first grid that names a candidate, else the first
+    row of FL and of FL* of the first grid that has both.
 
     In a study without one, it is the first grid that compares its reference row with rows of
     another loss and the same model, a user's own loss before others. Of these, the row with the
@@ -99,6 +100,9 @@ def compared_rows(results: Results) -> ComparedRows:
     Raises:
         PictureError: the study has no such grid.
     """
+    named = filter(None, (_with_candidate(results, grid) for grid in results.study.grids))
+    if (pair := next(named, None)) is not None:
+        return pair
     for grid in results.study.grids:
         rows: dict[str, Row] = {}
         for row in grid.rows:
@@ -108,10 +112,21 @@ def compared_rows(results: Results) -> ComparedRows:
                 loss: rows[loss] for loss in (SHOWN_BESIDE, BASELINE, CANDIDATE) if loss in rows
             }
             return ComparedRows(grid, shown, BASELINE, CANDIDATE)
-    pairs = [pair for grid in results.study.grids if (pair := _with_reference(results, grid))]
+    pairs = list(filter(None, (_with_reference(results, grid) for grid in results.study.grids)))
     if not pairs:
         raise PictureError("no table has a reference row and rows of another loss")
     return min(pairs, key=lambda pair: pair.candidate in LOSSES)
+
+
+def _with_candidate(results: Results, grid: Grid) -> ComparedRows | None:
+    """A grid's reference row and the candidate that its file names, if they have two losses."""
+    if grid.candidate is None or grid.reference is None:
+        return None
+    reference, row = grid.rows[grid.reference], grid.rows[grid.candidate]
+    baseline, candidate = loss_of(results.study, reference), loss_of(results.study, row)
+    if baseline == candidate:
+        return None
+    return ComparedRows(grid, {baseline: reference, candidate: row}, baseline, candidate)
 
 
 def _with_reference(results: Results, grid: Grid) -> ComparedRows | None:

@@ -1,20 +1,24 @@
 """The losses over p_t, and the cumulative loss of trained models."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from ablations.records.record import Record
 from reports.figures.illustration import Illustrated, drawn
+from reports.figures.recorded_losses import RecordedLoss, recorded_losses
 from reports.plots import formulas
 from reports.plots.losses import Line, loss_over_p_t, loss_share_over_examples
 from reports.results import provenance
 from reports.results.labels import LOSSES, loss_label, setting_text
 from reports.results.load import Results
 from reports.statistics.contenders import contenders, value_at
-from reports.text.sentences import counted
+from reports.text.sentences import counted, listed
 
 GAMMAS = {"focal": (0.0, 0.5, 1.0, 2.0), "focal_star": (0.0, 0.125, 0.25, 0.5, 1.0)}
 """Loss -> the gammas whose cumulative loss is drawn; those of FL as in the paper's figure 4."""
@@ -35,6 +39,8 @@ function that the paper's appendix also writes FL*.
 
 BACKGROUND = "background"
 KINDS = "foreground", BACKGROUND
+LABEL_OF = {"foreground": "positive", BACKGROUND: "negative"}
+"""Kind of an example -> its label."""
 
 HARDEST = 0.001
 """The share of the background examples whose share of the loss a caption gives."""
@@ -68,11 +74,12 @@ class Distribution:
 
 
 def loss_over_p_t_figure(results: Results) -> Illustrated:
-    """CE, FL and FL* with alpha_t = 1 at the compared gammas, and the functions of ``BESIDE``."""
+    """CE, FL and FL* with alpha_t = 1 at the compared gammas, the functions of ``BESIDE``, and the
+    losses that have only a record."""
     compared = compared_gammas(results)
     wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
     p_t = np.linspace(0.002, 0.999, 250)
-    lines, number = [], dict.fromkeys(LOSSES, 0)
+    curves = []
     for loss, gamma in wanted:
         label = ", ".join(
             [
@@ -81,15 +88,27 @@ def loss_over_p_t_figure(results: Results) -> Illustrated:
                 *(["β = 1"] if loss == "focal_appendix" else []),
             ]
         )
-        dashes = DASHES[number[loss] % len(DASHES)]
-        number[loss] += 1
-        loss_at = formulas.LOSSES[loss](p_t, gamma)
-        lines.append(Line(label, p_t, loss_at, LOSSES[loss].colour, dashes))
+        curves.append((loss, label, formulas.LOSSES[loss](p_t, gamma)))
+    recorded = recorded_losses(results)
+    s = np.log(p_t / (1 - p_t))
+    for one in recorded:
+        if one.is_symmetric:
+            curves.append((one.name, one.label, one.of_logit(s, LABEL_OF[BACKGROUND])))
+        else:
+            for kind, label in LABEL_OF.items():
+                curves.append((one.name, f"{one.label}, {kind}", one.of_logit(s, label)))
+    lines, number = [], Counter[str]()
+    for loss, label, values in curves:
+        colour = loss_label(loss).colour
+        lines.append(Line(label, p_t, values, colour, DASHES[number[colour] % len(DASHES)]))
+        number[colour] += 1
     names = ", ".join(
         f"{LOSSES[name].short}: {LOSSES[name].long}"
         for name in dict.fromkeys(n for n, _ in wanted)
         if LOSSES[name].short not in LOSSES[name].long
     )
+    shorts = list(dict.fromkeys(one.short for one in recorded))
+    from_records = f" {listed(shorts)}: as recorded in training." if shorts else ""
     return Illustrated(
         drawn(
             "loss_over_p_t",
@@ -101,7 +120,7 @@ def loss_over_p_t_figure(results: Results) -> Illustrated:
             lines,
         ),
         "Loss against pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the "
-        f"compared settings and others. {names}.",
+        f"compared settings and others. {names}.{from_records}",
     )
 
 
@@ -121,14 +140,18 @@ def _order(pair: tuple[str, float]) -> tuple[int, float]:
 
 
 def cumulative_loss_figures(results: Results) -> list[Illustrated]:
-    """The paper's figure 4 for the models that FL and FL* trained.
+    """The paper's figure 4 for the models that FL, FL* and the losses with only a record trained.
 
-    For each model: the share of FL and of FL* at several gammas that the easiest foreground and
-    background examples contribute.
+    For each model: the share of FL and of FL* at several gammas, and of each other loss at the
+    gamma of its training, that the easiest foreground and background examples contribute.
     """
-    of_losses = {loss: distribution(results, loss) for loss in GAMMAS}
+    recorded = recorded_losses(results)
+    names = dict.fromkeys([*GAMMAS, *(loss.name for loss in recorded)])
+    of_losses = {loss: distribution(results, loss) for loss in names}
     figures = [
-        _of_model(results, loss, model) for loss, model in of_losses.items() if model is not None
+        _of_model(results, loss, model, recorded)
+        for loss, model in of_losses.items()
+        if model is not None
     ]
     return figures or [
         Illustrated(None, "No record has the distribution of the loss over the examples.")
@@ -149,25 +172,53 @@ def distribution(results: Results, loss: str) -> Distribution | None:
     )
 
 
-def _of_model(results: Results, trained_with: str, model: Distribution) -> Illustrated:
+@dataclass(frozen=True)
+class _Shape:
+    """A function whose cumulative loss is drawn.
+
+    Attributes:
+        label: the text in the legend.
+        colour: the colour of its line.
+        of_kind: kind of the examples -> the loss of s.
+    """
+
+    label: str
+    colour: str
+    of_kind: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+
+
+def _shapes(recorded: Sequence[RecordedLoss]) -> dict[str, list[_Shape]]:
+    """Title of a row of panels -> what is drawn there."""
+    shapes: dict[str, list[_Shape]] = {}
+    for loss, gammas in GAMMAS.items():
+        for gamma in gammas:
+            label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
+            colour = loss_label("ce" if gamma == 0 else loss).colour
+            of_kind = dict.fromkeys(KINDS, partial(formulas.OF_LOGIT[loss], gamma=gamma))
+            shapes.setdefault(loss_label(loss).short, []).append(_Shape(label, colour, of_kind))
+    for one in recorded:
+        of_kind = {kind: partial(one.of_logit, label=label) for kind, label in LABEL_OF.items()}
+        shape = _Shape(one.gamma_text or one.short, loss_label(one.name).colour, of_kind)
+        shapes.setdefault(one.short, []).append(shape)
+    return shapes
+
+
+def _of_model(
+    results: Results, trained_with: str, model: Distribution, recorded: Sequence[RecordedLoss]
+) -> Illustrated:
     record, histograms = model.record, model.histograms
     rows: dict[str, dict[str, list[Line]]] = {}
     hardest: dict[str, list[str]] = {}
-    for loss, gammas in GAMMAS.items():
-        short = loss_label(loss).short
-        rows[short] = {}
+    for title, shapes in _shapes(recorded).items():
+        rows[title] = {kind: [] for kind in KINDS}
         for kind in KINDS:
-            lines = []
-            for gamma, dashes in zip(gammas, DASHES, strict=False):
-                x, y = _shares(histograms[kind], loss, gamma)
-                label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
-                colour = loss_label("ce" if gamma == 0 else loss).colour
-                lines.append(Line(label, *_thinned(x, y), colour, dashes))
-                if kind == BACKGROUND:
+            for shape, dashes in zip(shapes, cycle(DASHES), strict=False):
+                x, y = formulas.cumulative_shares(*histograms[kind], shape.of_kind[kind])
+                rows[title][kind].append(Line(shape.label, *_thinned(x, y), shape.colour, dashes))
+                if kind == BACKGROUND and len(x):
                     share = 100 * (1 - np.interp(1 - HARDEST, x, y))
                     text = f"{share:.1f} %" if share < 99.95 else "over 99.9 %"
-                    hardest.setdefault(short, []).append(f"{label}: {text}")
-            rows[short][kind] = lines
+                    hardest.setdefault(title, []).append(f"{shape.label}: {text}")
     numbers = {kind: int(histograms[kind][1].sum()) for kind in KINDS}
     of_hardest = (
         f"Share of the loss that the hardest {100 * HARDEST:g} % of the background examples carry: "
@@ -195,13 +246,6 @@ def _of_images(record: Record) -> str:
     """For example `` of 128 validation images``; "" if the number is unknown."""
     images = value_at(record, "loss_distribution", "images")
     return f" of {counted(images, 'validation image')}" if isinstance(images, int) else ""
-
-
-def _shares(
-    histogram: tuple[np.ndarray, np.ndarray], loss: str, gamma: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The shares of the examples and of the loss, see :func:`formulas.cumulative_shares`."""
-    return formulas.cumulative_shares(*histogram, lambda s: formulas.OF_LOGIT[loss](s, gamma))
 
 
 def _listed(shares: Mapping[str, list[str]]) -> str:

@@ -19,6 +19,7 @@ from reports.figures.detections import (
 from reports.figures.grids import ap_over_ms_figure, ap_over_rows_figure
 from reports.figures.illustration import Illustrated
 from reports.figures.losses import cumulative_loss_figures, loss_over_p_t_figure
+from reports.figures.recorded_losses import summaries
 from reports.figures.schedules import ap_over_schedule_figure, tau_over_schedule_figure
 from reports.figures.studies import ap_over_scale_figure, heat_maps_figure, speed_figure
 from reports.figures.training import training_figures
@@ -387,6 +388,7 @@ def _losses(results: Results, shown: Gallery) -> list[Block]:
         Formula("focal"),
         Formula("focal_star"),
         Text(*ABOUT_FOCAL_STAR, " This project calls it focal_appendix."),
+        *(Text(f"{short}: {summary}") for short, summary in summaries(results).items()),
         GammaBlock(gamma_slider(results, shown)),
         *illustrated(loss_over_p_t_figure(results)),
         Heading("Cumulative loss"),

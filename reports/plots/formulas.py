@@ -56,10 +56,7 @@ def focal_star_of_logit(s: np.ndarray, gamma: float) -> np.ndarray:
     return np.exp(-gamma * s) * np.logaddexp(0, -s)
 
 
-OF_LOGIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "focal": focal_of_logit,
-    "focal_star": focal_star_of_logit,
-}
+OF_LOGIT = {"focal": focal_of_logit, "focal_star": focal_star_of_logit}
 """Name in configs -> function of (s, gamma); both are the cross entropy at gamma = 0."""
 
 

@@ -32,9 +32,10 @@ class Question:
 def question(study: Study) -> Question | None:
     """The first question of a study.
 
-    A table that compares losses comes before one that does not, and the headline before all.
-    The row is that of ``CANDIDATE`` without a cap on its weight, else with one, else that of a loss
-    without a label, which is a user's own, else that of any other loss.
+    A table that compares losses comes before one that does not; of these, one whose file names a
+    candidate, then the headline. The row is the named candidate, else that of ``CANDIDATE`` without
+    a cap on its weight, else with one, else that of a loss without a label, which is a user's own,
+    else that of any other loss.
 
     Returns:
         None if no table has a reference row.
@@ -46,7 +47,11 @@ def question(study: Study) -> Question | None:
     ]
     return min(
         questions,
-        key=lambda asked: (asked.candidate is None, asked.grid.name != HEADLINE),
+        key=lambda asked: (
+            asked.candidate is None,
+            asked.grid.candidate is None,
+            asked.grid.name != HEADLINE,
+        ),
         default=None,
     )
 
@@ -67,6 +72,8 @@ def loss_of(study: Study, row: Row) -> str:
 
 def _candidate(study: Study, grid: Grid, reference: int) -> int | None:
     """The row to compare with the reference row; the first of the best kind."""
+    if grid.candidate is not None:
+        return grid.candidate
     if not set(NAMING) & set(grid.columns):
         return None
     loss = loss_of(study, grid.rows[reference])

@@ -266,6 +266,42 @@ def test_a_reference_that_is_not_one_row_is_refused(write, reference, words):
     assert words in refusal(write("faulty.yaml", content))
 
 
+COMPARED = {
+    "title": "t",
+    "columns": ["method", "alpha"],
+    "reference": {"method": "CE"},
+    "rows": [
+        {"method": "CE", "loss": "ce", "alpha": 0.5},
+        {"method": "FL", "loss": "focal", "alpha": 0.5, "gamma": 2.0},
+        {"method": "deep FL", "loss": "focal", "alpha": 0.5, "gamma": 2.0, "depth": 34},
+        {"method": "CE again", "loss": "ce", "alpha": 0.9},
+        {"method": "tuned", "tune": "tune_fl"},
+    ],
+}
+
+
+def test_a_grid_can_name_its_candidate(write):
+    grid = load_grid("g", write("grids/g.yaml", COMPARED | {"candidate": {"method": "FL"}}))
+    assert grid.candidate == 1
+    assert load_grid("h", write("grids/h.yaml", COMPARED)).candidate is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"candidate": {"method": "SL"}}, "candidate {'method': 'SL'} fits no row"),
+        ({"candidate": {"alpha": 0.5}}, "candidate {'alpha': 0.5} fits rows 1, 2, 3"),
+        ({"candidate": {"method": "CE"}}, "candidate and reference are the same row"),
+        ({"candidate": {"method": "CE again"}}, "candidate and reference have the same loss"),
+        ({"candidate": {"method": "deep FL"}}, "candidate and reference differ in depth"),
+        ({"candidate": {"method": "FL"}, "reference": None}, "candidate needs a reference row"),
+        ({"candidate": "FL"}, "candidate is 'FL': expected a mapping"),
+    ],
+)
+def test_a_candidate_that_compares_no_losses_is_refused(write, changes, words):
+    assert words in refusal(write("faulty.yaml", COMPARED | changes))
+
+
 def test_an_unknown_grid_is_refused_with_the_known_ones():
     with pytest.raises(PlanError) as refused:
         load_grid("nope")

@@ -3,9 +3,12 @@
 import json
 import logging
 import math
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from detectron2.modeling import build_model
 
 from focal_star.identity.loss_code import hashes
@@ -13,7 +16,7 @@ from focal_star.identity.running_loss import LossCodeError
 from focal_star.losses import LOSSES
 from focal_star.losses.fused import FUSED
 from focal_star.training import engine
-from focal_star.training.loss_proof import P_T, log_loss_proof
+from focal_star.training.loss_proof import P_T, log_loss_proof, loss_curve
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -82,6 +85,46 @@ def test_values_that_are_not_finite_can_be_recorded(tiny_cfg, caplog):
     json.dumps(proof, allow_nan=False)
     assert proof["positive"] == [None] * len(P_T)
     assert "it is nan, nan, nan for a positive" in caplog.text
+
+
+@pytest.mark.parametrize("alpha", [None, 0.1])
+def test_the_curve_is_that_of_the_loss_without_alpha(tiny_cfg, alpha):
+    """By hand at s = log 3, where p_t = 3/4: FL is -(1/4)^2 log(3/4) at gamma = 2."""
+    tiny_cfg.MODEL.FOCAL_STAR.LOSS = "focal"
+    tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_ALPHA = alpha
+    tiny_cfg.MODEL.RETINANET.FOCAL_LOSS_GAMMA = 2.0
+    curve = loss_curve(build_model(tiny_cfg))
+    s = np.linspace(curve["low"], curve["high"], len(curve["positive"]))
+    assert curve["positive"] == curve["negative"]
+    assert np.interp(math.log(3), s, curve["positive"]) == pytest.approx(
+        -(0.25**2) * math.log(0.75), rel=1e-2
+    )
+    assert curve["positive"][0] == pytest.approx(20.0, rel=1e-3)
+
+
+def test_the_curve_of_a_loss_that_differs_between_the_labels_or_is_not_finite(tiny_cfg):
+    model = build_model(tiny_cfg)
+
+    def loss(logits, targets, *, alpha, gamma, reduction="none"):
+        weights = torch.where(targets, alpha, 3 * (1 - alpha))
+        return (weights * torch.where(logits.abs() > 19.95, math.nan, 1.0)).sum()
+
+    model.classification_loss = partial(loss, alpha=0.25, gamma=1.0, reduction="sum")
+    curve = loss_curve(model)
+    json.dumps(curve, allow_nan=False)
+    for label, weight in (("positive", 1.0), ("negative", 3.0)):
+        assert curve[label] == [None, *[weight] * 399, None]
+
+
+def test_the_summary_is_the_first_paragraph_of_the_docstring(tiny_cfg, monkeypatch):
+    model = build_model(tiny_cfg)
+    for docstring, summary in (
+        ("One\n    sentence.\n\n    Another.", "One sentence."),
+        ("", ""),
+        (None, ""),
+    ):
+        monkeypatch.setattr(LOSSES[model.loss_name], "__doc__", docstring)
+        assert log_loss_proof(model, "")["summary"] == summary
 
 
 def test_a_training_records_it(tiny_cfg, caplog):

@@ -1,5 +1,7 @@
 """Which rows of a study have their detections shown."""
 
+from dataclasses import replace
+
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid, Row
 from reports.detections import gallery
@@ -42,3 +44,19 @@ def test_a_row_of_another_model_is_not_compared(make_folder):
     deeper = {**GAMMAS[1], "depth": 34}
     shown = rows_of(make_folder, table("b", CE_ROW, GAMMAS[0], deeper, GAMMAS[2]))
     assert shown.rows["focal"].setting == Setting.of(**GAMMAS[0])
+
+
+STAR_ROW = {"loss": "focal_star", "alpha": 0.25, "gamma": 0.5}
+
+
+def test_the_candidate_that_a_table_names_is_compared_before_fl_star(make_folder):
+    headline = table("headline", GAMMAS[0], STAR_ROW)
+    own = replace(table("own", CE_ROW, STAR_ROW, MINE, GAMMAS[0]), candidate=3)
+    shown = rows_of(make_folder, headline, own)
+    assert (shown.grid.name, shown.baseline, shown.candidate) == ("own", "ce", "focal")
+    assert list(shown.rows) == ["ce", "focal"]
+
+
+def test_a_candidate_that_was_tuned_to_the_loss_of_the_reference_row_is_not_compared(make_folder):
+    twice = replace(table("twice", GAMMAS[0], GAMMAS[1], STAR_ROW), candidate=1)
+    assert rows_of(make_folder, twice).candidate == "focal_star"

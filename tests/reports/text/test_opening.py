@@ -99,6 +99,15 @@ def test_a_loss_of_a_user(folder):
     assert "CE: cross entropy." in found.terms and "FL* also" not in found.terms
 
 
+def test_the_candidate_that_a_table_names(folder):
+    title, verdict = shown(
+        folder(3, {CE: [20.0, 20.4, 20.5], FL: FL_RUNS}, replace(HEADLINE, candidate=CE))
+    )
+    asked = "Does the cross entropy CE improve on the focal loss FL in a RetinaNet? "
+    assert title == f"{asked}Not here: it is worse."
+    assert verdict.pair == "CE against FL"
+
+
 def test_a_study_that_compares_no_losses_shows_its_first_table(make_folder):
     folder = make_folder(1)
     study = folder.study

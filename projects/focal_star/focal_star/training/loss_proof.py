@@ -1,17 +1,23 @@
 """Proof of the classification loss that a training ran: the hash of its code and some values."""
 
+import inspect
 import logging
 import math
+from functools import partial
 from typing import Any
 
 import torch
 
+from focal_star.losses import LOSSES
 from focal_star.modeling.retinanet import FocalStarRetinaNet
 
 logger = logging.getLogger(__name__)
 
 P_T = (0.1, 0.5, 0.9)
 """A hard, a middling and an easy example."""
+
+CURVE_LOW, CURVE_HIGH, CURVE_POINTS = -20.0, 20.0, 401
+"""The logits s of p_t at which the curve of a loss is recorded, at equal distances."""
 
 EASY_LOGIT = -100.0
 """A logit at which every loss of this project is negligible for a negative."""
@@ -31,7 +37,8 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         ``name``; ``code``; ``options`` (``alpha``, ``gamma`` and, if the loss has them,
         ``weight_cap`` and ``beta``); ``kernel``, the config's; ``fused``, whether a fused form
         computes it; ``positive`` and ``negative``, the losses of one logit of that label where p_t
-        is each of ``P_T``, None where that is not finite.
+        is each of ``P_T``, None where that is not finite; ``summary``, the first paragraph of its
+        docstring; ``curve``, what :func:`loss_curve` returns.
     """
     options = dict(getattr(model.classification_loss, "keywords", {}))
     options.pop("reduction", None)
@@ -57,10 +64,45 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         "options": options,
         "kernel": model.loss_kernel,
         "fused": is_fused,
-    } | {
-        label: [value if math.isfinite(value) else None for value in each]
-        for label, each in values.items()
-    }
+        "summary": _summary(LOSSES[model.loss_name].__doc__),
+        "curve": loss_curve(model),
+    } | {label: [_finite(value) for value in each] for label, each in values.items()}
+
+
+@torch.no_grad()
+def loss_curve(model: FocalStarRetinaNet) -> dict[str, Any]:
+    """The loss over s = logit(p_t) without alpha, so that a report can draw it.
+
+    It is the plain formula, one logit at a time, so that a loss that normalises over its logits
+    cannot mix the points.
+
+    Args:
+        model: the model that is trained.
+
+    Returns:
+        ``low`` and ``high``, the first and last s; ``positive`` and ``negative``, the loss of that
+        label at each s with four digits, None where it is not finite.
+    """
+    # Both labels have the weight 1 / 2. None instead would be no weight, but a loss may need one.
+    loss = partial(model.classification_loss, alpha=0.5)
+    device = model.device
+    curve: dict[str, Any] = {"low": CURVE_LOW, "high": CURVE_HIGH}
+    for label, sign in (("positive", 1.0), ("negative", -1.0)):
+        target = torch.tensor([sign > 0], device=device)
+        values = [
+            2 * loss(sign * s[None], target).item()
+            for s in torch.linspace(CURVE_LOW, CURVE_HIGH, CURVE_POINTS, device=device)
+        ]
+        curve[label] = [_finite(float(f"{value:.4g}")) for value in values]
+    return curve
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _summary(docstring: str | None) -> str:
+    return " ".join(inspect.cleandoc(docstring or "").partition("\n\n")[0].split())
 
 
 @torch.no_grad()
