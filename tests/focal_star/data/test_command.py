@@ -24,7 +24,8 @@ def folder(request, tiny, voc_2007) -> Path:
 def test_a_sound_data_set_passes(folder, capsys):
     assert main(["check", str(folder)]) == 0
     output = capsys.readouterr().out
-    assert output.startswith(f"ok: {folder}\n  train: 2 images, ")
+    layout = "Pascal VOC's format" if "VOC" in str(folder) else "COCO's format"
+    assert output.startswith(f"ok: {folder}, read as {layout}\n  train: 2 images, ")
     assert "categories: cat, dog\n  sha256: " in output
 
 

@@ -24,6 +24,7 @@ from rich import box
 from rich.table import Table
 
 from focal_star.data import archives
+from focal_star.data.layouts.dataset import COCO_FORMAT
 from focal_star.data.layouts.problems import DatasetError, counted
 from focal_star.data.repair import CHANGES_FILE, repair
 from focal_star.data.validation.checks import check_folder, check_splits, require_valid
@@ -76,8 +77,8 @@ def main(argv: list[str] | None = None) -> int:
 def _check(options: argparse.Namespace) -> int:
     if options.fix:
         return _fix(options)
-    cards = _checked(options)
-    print(f"ok: {options.dataset}")
+    cards, layout = _checked(options)
+    print(f"ok: {options.dataset}{f', read as {layout}' if layout else ''}")
     for name, card in cards.items():
         counts = (
             counted(card["num_images"], "image"),
@@ -107,8 +108,9 @@ def _fix(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    cards = _checked(options)
-    features = _table(options.dataset, ["", *cards])
+    cards, layout = _checked(options)
+    title = f"{options.dataset}, read as {layout}" if layout else options.dataset
+    features = _table(title, ["", *cards])
     for key, text in FEATURES.items():
         features.add_row(text, *(_text(card[key]) for card in cards.values()))
     categories = _table("objects per category", ["", *cards])
@@ -164,15 +166,16 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Split -> the description of a valid data set.
+def _checked(options: argparse.Namespace) -> tuple[dict[str, dict[str, Any]], str]:
+    """Split -> the description of a valid data set; and the layout in which a folder was read.
 
     Raises:
         DatasetError: it has problems; the message lists all.
     """
     dataset, images = options.dataset, _image_options(options)
     if _is_folder(dataset):
-        return require_valid(dataset, images)[0]
+        cards, converted = require_valid(dataset, images)
+        return cards, converted.layout if converted else COCO_FORMAT
     from focal_star.data.catalog import require_there, splits_of_name
 
     splits = splits_of_name(dataset)
@@ -180,7 +183,7 @@ def _checked(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     check = check_splits(*splits, images)
     if check.problems:
         raise DatasetError(dataset, check.problems)
-    return check.describe()
+    return check.describe(), ""
 
 
 def _image_options(options: argparse.Namespace) -> ImageOptions:

@@ -184,7 +184,7 @@ def _read_unchecked(folder: Path, options: ImageOptions) -> Dataset | None:
     if dataset is None or not dataset.is_converted:
         return None
     if dataset.problems:
-        raise DatasetError(folder, dataset.problems)
+        raise DatasetError(folder, dataset.problems, dataset.layout)
     return dataset
 
 

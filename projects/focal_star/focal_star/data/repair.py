@@ -55,10 +55,12 @@ def repair(check: DatasetCheck, into: Path, merge: bool = False) -> list[str]:
     """
     dataset = check.dataset
     if dataset is None or any(not isinstance(c, dict) for c in dataset.contents.values()):
-        raise DatasetError(dataset.folder if dataset else into, check.problems)
+        where, layout = (dataset.folder, dataset.layout) if dataset else (into, "")
+        raise DatasetError(where, check.problems, layout)
     if dataset.problems:
         reason = "it would lack what cannot be read; correct that first"
-        raise DatasetError(dataset.folder, [*dataset.problems, Problem("both", "no-copy", reason)])
+        problems = [*dataset.problems, Problem("both", "no-copy", reason)]
+        raise DatasetError(dataset.folder, problems, dataset.layout)
     _refuse_place(dataset, into)
     is_certain = not any(problem.kind in UNCERTAIN for problem in check.problems)
     changes = [

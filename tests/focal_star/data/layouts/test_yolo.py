@@ -103,6 +103,22 @@ def test_forms_of_the_yaml_file(small, text):
     assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
 
 
+@pytest.mark.parametrize("tested", ["", "test: test.txt\n"])
+def test_images_that_no_list_names_are_counted(small, tested):
+    """Those of the test split are not."""
+    small.write("data.yaml", f"train: train.txt\nval: val.txt\n{tested}names: [cat, no]\n")
+    small.write("train.txt", "images/train/0.png\n")
+    small.write("val.txt", "images/val/2.png\nimages/val/3.png\n")
+    small.write("test.txt", "images/train/1.png\n")
+    assert small.boxes() == [MIDDLE] and small.boxes("val") == [MIDDLE, MIDDLE]
+    lines = check_folder(small.folder).doubts.lines("train")
+    where = (
+        "1 annotation file ('labels/train/1.txt'): neither the training nor the validation images "
+    )
+    expected = [] if tested else [where + "include its image, so its objects are left out"]
+    assert lines == expected
+
+
 def test_split_folders_with_images_and_labels(tmp_path):
     small = YoloSet(tmp_path / "set", "../train/images", "../valid/images")
     for split in ("train", "val"):
@@ -258,12 +274,6 @@ def test_labels_without_an_image_are_counted(small):
     )
 
 
-def test_labels_of_images_that_no_list_names_are_no_fault(small):
-    small.write("data.yaml", "train: train.txt\nval: images/val\nnames: [cat, no]\n")
-    small.write("train.txt", "images/train/0.png\n")
-    assert check_folder(small.folder).describe()["train"]["warnings"] == []
-
-
 def test_a_folder_without_labels_says_where_they_would_be(small):
     (small.folder / "labels").rename(small.folder / "annotations")
     kinds, messages = zip(*small.problems(), strict=True)
@@ -363,3 +373,10 @@ def test_a_repaired_copy_loses_nothing_that_cannot_be_read(small, tmp_path, caps
     assert spoilt in said and "a repaired copy cannot be written" in said
     assert "is missing" not in said
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_message_names_the_layout_that_was_read(small, capsys):
+    small.write("labels/train/0.txt", "7 .5 .5 .25 .5\n")
+    assert main(["check", str(small.folder)]) == 1
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"1 problem in the data set {small.folder}, read as YOLO's format"

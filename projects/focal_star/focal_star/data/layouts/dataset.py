@@ -12,6 +12,8 @@ from focal_star.data.layouts.problems import Doubts, Problem
 from focal_star.data.layouts.split import SOURCE, SPLITS, Split
 from focal_star.io.writing import write_whole
 
+COCO_FORMAT = "COCO's format"
+
 Stamp = tuple[int, int, int]
 """Inode, size and time of the last change (ns) of a file."""
 
@@ -54,6 +56,7 @@ class Dataset:
         problems: of the annotation files; entries that could not be read are left out of
             ``contents``.
         doubts: what was doubtful in them.
+        layout: in which layout the folder was read, in words.
     """
 
     folder: Path
@@ -63,6 +66,7 @@ class Dataset:
     is_converted: bool = True
     problems: list[Problem] = field(default_factory=list)
     doubts: Doubts = field(default_factory=Doubts)
+    layout: str = COCO_FORMAT
 
     def texts(self) -> dict[str, bytes]:
         """Split -> the annotation file that :meth:`write` writes, with its warnings."""

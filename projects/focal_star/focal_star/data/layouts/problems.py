@@ -134,6 +134,11 @@ WARNINGS = {
         "shape",
         "its label is __ignore__, so it is left out, as by LabelMe's own converters",
     ),
+    "not-listed": (
+        "annotation file",
+        "neither the training nor the validation images include its image, so its objects are left "
+        "out",
+    ),
     "no-image": (
         "annotation file",
         "there is no image of this name in a format that is read, so its objects are left out",
@@ -168,10 +173,16 @@ class DatasetError(ValueError):
         problems: all of them; the message shows the first `EXAMPLES_PER_KIND` of each kind.
     """
 
-    def __init__(self, folder: Path | str, problems: Iterable[Problem]):
+    def __init__(self, folder: Path | str, problems: Iterable[Problem], layout: str = ""):
+        """
+        Args:
+            folder: the data set's folder.
+            problems: its problems.
+            layout: in which layout it was read, for the message.
+        """
         self.folder = Path(folder)
         self.problems = list(problems)
-        super().__init__(_summary(self.folder, self.problems))
+        super().__init__(_summary(self.folder, self.problems, layout))
 
 
 @dataclass
@@ -242,12 +253,13 @@ def _listed(count: int, examples: list[str]) -> str:
     return text if count == len(examples) else f"such as {text}"
 
 
-def _summary(folder: Path, problems: list[Problem]) -> str:
+def _summary(folder: Path, problems: list[Problem], layout: str) -> str:
     messages_by_kind: dict[str, list[str]] = {}
     for problem in problems:
         messages_by_kind.setdefault(problem.kind, []).append(problem.message)
     noun = "problem" if len(problems) == 1 else "problems"
-    lines = [f"{len(problems)} {noun} in the data set {folder}"]
+    read_as = f", read as {layout}" if layout else ""
+    lines = [f"{len(problems)} {noun} in the data set {folder}{read_as}"]
     for kind, messages in messages_by_kind.items():
         lines.append(f"  {kind} ({len(messages)}): {KINDS[kind]}")
         lines += [f"    {message}" for message in messages[:EXAMPLES_PER_KIND]]

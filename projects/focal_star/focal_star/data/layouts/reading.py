@@ -69,15 +69,21 @@ def read(folder: Path | str, links: bool = False) -> Dataset | None:
             return _coco(folder, (single,), links)
         if yolo.is_like_yolo(folder):
             converters = [yolo.convert]
-    first = converters[0](folder) if converters else None
+    first = _converted(folder, converters[0]) if converters else None
     if first is not None and _num_annotated(first) and not _is_unclear(folder, converters[0]):
         return _bounded(first, links)
     others = dict.fromkeys([*converters[1:], *_of_any_folders(folder)])
-    datasets = {convert: convert(folder) for convert in others}
+    datasets = {convert: _converted(folder, convert) for convert in others}
     if first is not None:
         datasets = {converters[0]: first} | datasets
     dataset = _fullest(datasets, first)
     return None if dataset is None else _bounded(dataset, links)
+
+
+def _converted(folder: Path, convert: Converter) -> Dataset:
+    dataset = convert(folder)
+    dataset.layout, _ = _WORDS.get(convert, (dataset.layout, ""))
+    return dataset
 
 
 def _is_unclear(folder: Path, converter: Converter) -> bool:
@@ -121,7 +127,7 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
         number = _num_annotated(other)
         if other is best or not (number or other is first):
             continue
-        files = _FILES_OF.get(convert, "COCO's files")
+        _, files = _WORDS.get(convert, ("", "COCO's files"))
         if number:
             text = f"{files}, which have objects in {counted(number, 'image')}, are not used"
         else:
@@ -131,15 +137,15 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
     return best
 
 
-_FILES_OF: dict[Converter, str] = {
-    voc.convert: "the XML files",
-    yolo.convert: "YOLO's label files",
-    cvat.convert: "CVAT's annotations",
-    fiftyone.convert: "FiftyOne's annotations",
-    labelme.convert: "LabelMe's files",
-    csv_files.convert: "the CSV files",
+_WORDS: dict[Converter, tuple[str, str]] = {
+    voc.convert: ("Pascal VOC's format", "the XML files"),
+    yolo.convert: ("YOLO's format", "YOLO's label files"),
+    cvat.convert: ("CVAT's format", "CVAT's annotations"),
+    fiftyone.convert: ("FiftyOne's format", "FiftyOne's annotations"),
+    labelme.convert: ("LabelMe's format", "LabelMe's files"),
+    csv_files.convert: ("CSV files", "the CSV files"),
 }
-"""Reader -> what a line calls the files that it reads."""
+"""Reader of a layout other than COCO's -> what a text calls the layout, and the files of it."""
 
 
 def _num_annotated(dataset: Dataset) -> int:

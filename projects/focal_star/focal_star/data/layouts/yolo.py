@@ -196,15 +196,22 @@ class _LabelFiles:
 
     def of(self, image: Path, split: str) -> Path | None:
         """The label file of an image; None where there is none."""
+        path = self._find(image)
+        if path is not None:
+            self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
+        return path
+
+    def _find(self, image: Path) -> Path | None:
         for folder, *parts in _places(image, self._root):
             path = self._names.find(Path(folder), *parts)
             if path is not None and holds(path.is_file):
-                self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
                 return path
         return None
 
     def add_unused(self, dataset: Dataset) -> None:
-        """Count the label files that have objects, and no image of their name."""
+        """Count the label files that have objects, and no image of their name, or one that is in no
+        split."""
+        used = {*self._owners, *map(self._find, self._described.unused)}
         for folder, (split, image_folders) in self._folders.items():
             stems = {
                 os.path.splitext(key)[0]
@@ -214,11 +221,13 @@ class _LabelFiles:
             }
             for key, names in self._names.by_key(folder).items():
                 stem, suffix = os.path.splitext(key)
-                if suffix == ".txt" and stem not in stems and not key.startswith("."):
-                    for path in (folder / name for name in names):
-                        place = path_below(path, dataset.folder)
-                        if read_labels(path, place, self._described, split, []):
-                            dataset.doubts.add(split, "no-image", shown(place))
+                if suffix != ".txt" or key.startswith("."):
+                    continue
+                kind = "not-listed" if stem in stems else "no-image"
+                for path in (folder / name for name in names if folder / name not in used):
+                    place = path_below(path, dataset.folder)
+                    if read_labels(path, place, self._described, split, []):
+                        dataset.doubts.add(split, kind, shown(place))
 
 
 def _places(image: Path, root: Path) -> list[tuple[str, ...]]:

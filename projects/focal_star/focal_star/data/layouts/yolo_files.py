@@ -74,6 +74,7 @@ class YoloFolder:
         missing: split -> what it names that is not there; mostly texts.
         keypoints: whether points follow the box in a line of a label file.
         used: the name of the entry that became the validation split; "" where there is none.
+        unused: the images of ``test`` where it did not.
         others: other files that describe the folder as well, and are not used.
         moved: split -> names of images in a list whose files are in another folder.
         elsewhere: words on a ``path`` to another folder of this machine; "" where there is none.
@@ -86,6 +87,7 @@ class YoloFolder:
     missing: dict[str, list[Any]] = field(default_factory=dict)
     keypoints: bool = False
     used: str = ""
+    unused: list[Path] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     moved: dict[str, list[str]] = field(default_factory=dict)
     elsewhere: str = ""
@@ -260,6 +262,8 @@ def _ultralytics(folder: Path, description: Path) -> YoloFolder:
     if _has_same_images(yolo) and not _is_nothing(test):
         _add_images(yolo, "val", test, roots)
         yolo.used = "test"
+    if not _is_nothing(test) and not yolo.used:
+        yolo.unused = _images_of(yolo, test, roots)
     if not yolo.images:
         raise YoloError(f"{description.name}: it names neither train nor val")
     return yolo
@@ -332,6 +336,13 @@ def _add_images(yolo: YoloFolder, split: str, value: Any, roots: list[Path]) -> 
         else:
             images += _listed(yolo, split, place, roots)
     yolo.images[split] = list(dict.fromkeys(images))
+
+
+def _images_of(yolo: YoloFolder, value: Any, roots: list[Path]) -> list[Path]:
+    """The images of a split that is not used; what is missing there does not count."""
+    apart = YoloFolder(yolo.description, yolo.names)
+    _add_images(apart, "test", value, roots)
+    return apart.images["test"]
 
 
 def is_below_images(path: Path) -> bool:
@@ -411,6 +422,8 @@ def _darknet(folder: Path, description: Path) -> YoloFolder:
     for split, value in (("train", content.get("train", "")), ("val", val)):
         if value:
             _add_images(yolo, split, value, [folder])
+    if content.get("test") not in ("", None, val):
+        yolo.unused = _images_of(yolo, content["test"], [folder])
     if not yolo.images:
         raise YoloError(f"{description.name}: it names neither train nor valid")
     return yolo

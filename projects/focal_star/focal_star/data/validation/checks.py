@@ -168,7 +168,8 @@ def require_valid(
         return cached, None
     check = check_folder(folder, options)
     if check.problems:
-        raise DatasetError(folder, check.problems)
+        layout = check.dataset.layout if check.dataset else ""
+        raise DatasetError(folder, check.problems, layout)
     cards = check.describe()
     if check.dataset is not None and check.dataset.is_converted:
         return cards, check.dataset
