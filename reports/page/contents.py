@@ -139,7 +139,7 @@ def report(results: Results) -> Report:
         Section("losses", "Loss functions", _losses(results, shown)),
         Section("training", "Training curves", _training(results)),
         Section("dataset", "Data set", _dataset(results)),
-        Section("references", "Published results of the same model", _references()),
+        Section("references", "Published results on COCO", _references(results)),
         *provenance_sections(results),
     ]
     return Report(
@@ -405,5 +405,8 @@ def _dataset(results: Results) -> list[Block]:
     return tabled("dataset", f"Contents of {name}", dataset_card.dataset_card(results))
 
 
-def _references() -> list[Block]:
+def _references(results: Results) -> list[Block]:
+    """Published results; nothing for a user's own data, on which nobody has published any."""
+    if results.on_own_data:
+        return []
     return tabled("baselines", "RetinaNet with ResNet-50-FPN on COCO", references.baselines())

@@ -108,10 +108,14 @@ class Results:
     @property
     def on_published_data(self) -> bool:
         """Whether config and data set are those of the published tables."""
-        own_data = self.request.get("dataset") or any(
+        return self.study.as_published and not self.on_own_data
+
+    @property
+    def on_own_data(self) -> bool:
+        """Whether the data set is another than that of the study's file."""
+        return bool(self.request.get("dataset")) or any(
             record.dataset.get("name") != self.study.dataset for record in self.records.values()
         )
-        return self.study.as_published and not own_data
 
     def of_grid(self, grid: Grid) -> pd.DataFrame:
         """The frame of one grid."""

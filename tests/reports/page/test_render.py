@@ -2,6 +2,7 @@ import base64
 import gc
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -222,6 +223,15 @@ def test_what_a_study_does_not_ask_for_is_not_missed(make_folder, broken_folder)
     assert "No table has both AP and speed yet" in said["asked"]
     assert "No table has both" not in said["not asked"]
     assert "varies the input scale" not in said["not asked"]
+
+
+def test_results_on_coco_are_not_shown_in_a_study_of_own_data(make_folder):
+    folder = make_folder(1)
+    folder.add(folder.cell(0, 0), 4.0)
+    of_study = {section.anchor for section in contents.report(folder.load()).sections}
+    folder.study = replace(folder.study, dataset="")
+    of_own_data = {section.anchor for section in contents.report(folder.load()).sections}
+    assert of_study - of_own_data == {"references"}
 
 
 def test_focal_star_is_told_from_the_appendix_wherever_it_is_explained(page):
