@@ -29,6 +29,7 @@ from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
 from ablations.study.asked_seeds import ALL, asked_seeds
 from ablations.study.default import EMBEDDED, OWN_DATA, default_study
+from ablations.study.last_run import other_studies, study_of_last_run
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
 from focal_star.io.pipes import until_pipe_closes
@@ -57,7 +58,12 @@ def main(argv: list[str] | None = None) -> int:
             name, reason = default_study(output, dataset)
         if reason and options.what != "speed":
             print(f"Study: {reason}", flush=True)
-        study = load_study(name, (options.grids or "").split(), options.seeds, options.schedule)
+        asked = name, (options.grids or "").split(), options.seeds, options.schedule
+        layout = Layout.of(output, name, dataset)
+        if options.what == "status":
+            study = study_of_last_run(layout.study, today.asked(layout), *asked)
+        else:
+            study = load_study(*asked)
         names = [grid.name for grid in study.grids]
         if others := [grid for grid in options.seeds or () if grid not in (ALL, *names)]:
             raise PlanError(
@@ -66,7 +72,6 @@ def main(argv: list[str] | None = None) -> int:
             )
         if not study.dataset and not dataset:
             raise PlanError(f"study {name} has no data of its own: DATASET=path/to/folder")
-        layout = Layout.of(output, study.name, dataset)
         gpus = options.gpus
         if gpus is None:
             gpus = study.gpus
@@ -92,9 +97,14 @@ def main(argv: list[str] | None = None) -> int:
         # The last run, whose status is shown, may have had another number of GPUs.
         as_asked = options.what != "status" or options.gpus is not None
         processes = request.processes if as_asked else today.processes(layout, study)
-        return until_pipe_closes(
-            lambda: _show(request, options.what, processes, options.gpu, options.budget)
-        )
+
+        def show() -> int:
+            ended = _show(request, options.what, processes, options.gpu, options.budget)
+            if options.what == "status" and not (options.study or options.dataset):
+                overview.print_others(other_studies(layout))
+            return ended
+
+        return until_pipe_closes(show)
     except (PlanError, PrepareError, RunError, TooFewGpus, OSError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2

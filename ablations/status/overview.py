@@ -198,6 +198,12 @@ def print_status(status: Status, layout: Layout) -> None:
     print_set_aside(layout)
 
 
+def print_others(arguments: list[str]) -> None:
+    """Print the command that shows the status of each other study, from its ``make`` arguments."""
+    for one in arguments:
+        _console().print(f"another study is in this folder: make status {one}")
+
+
 def print_set_aside(layout: Layout) -> None:
     """Print the disk use of the training runs that are set aside, if there are any."""
     number, size = earlier.disk_use(layout)

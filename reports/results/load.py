@@ -1,6 +1,5 @@
 """Reads a study's output folder into one tidy frame."""
 
-import argparse
 import json
 import os
 from collections.abc import Mapping
@@ -21,11 +20,11 @@ from ablations.status import today
 from ablations.status.status import ENDED, STALE, Status, status
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
-from ablations.study.asked_seeds import asked_seeds
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
-from ablations.study.study import MAX_SCHEDULE, Study, load_study
+from ablations.study.last_run import other_studies, study_of_last_run
+from ablations.study.study import Study
 from ablations.tuning import selection
 from reports.results.judging import judged
 from reports.results.labels import CANDIDATES, METRICS, SPEED
@@ -143,36 +142,18 @@ def find_study(
     """The study as it was run; missing arguments are taken from ``study.json``.
 
     Raises:
-        ReportError: there is no such output folder, or ``study.json`` cannot be used.
-        ablations.storage.reading.PlanError: an unknown study or grid.
+        ReportError: there is no such output folder, or ``study.json`` is no JSON object.
+        ablations.storage.reading.PlanError: a value in it is not valid, or an unknown study or
+            grid.
     """
     if not layout.root.is_dir():
-        raise ReportError(f"there is no {layout.root}: no cell of this study was run there")
-    request = _read_object(layout.study)
-    asked_grids, same_seeds, problems = request.get("grids"), {}, []
-    if asked_grids is not None and not (
-        isinstance(asked_grids, list) and all(isinstance(grid, str) for grid in asked_grids)
-    ):
-        problems.append(f"grids is {asked_grids!r}, not a list of names")
-    asked = request.get("seeds")
-    if asked not in (None, ""):
-        try:
-            same_seeds = asked_seeds(str(asked))
-        except argparse.ArgumentTypeError as error:
-            problems.append(f"seeds: {error}")
-    asked_schedule = request.get("schedule")
-    if asked_schedule is not None and (
-        type(asked_schedule) not in (int, float) or not 0 < asked_schedule <= MAX_SCHEDULE
-    ):
-        problems.append(f"schedule is {asked_schedule!r}, not a number above 0")
-    if problems:
-        raise ReportError(f"{layout.study}: " + "; ".join(problems))
-    return load_study(
-        name,
-        grids or asked_grids,
-        same_seeds if seeds is None else seeds,
-        asked_schedule if schedule is None else schedule,
-    )
+        others = "; ".join(other_studies(layout))
+        raise ReportError(
+            f"there is no {layout.root}: no cell of this study was run there"
+            + (f"; the studies there: {others}" if others else "")
+        )
+    content = _read_object(layout.study)
+    return study_of_last_run(layout.study, content, name, grids, seeds, schedule)
 
 
 def load(layout: Layout, study: Study, check: bool = True) -> Results:

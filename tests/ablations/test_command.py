@@ -11,6 +11,7 @@ from ablations.identity import prepared as preparing
 from ablations.identity.prepared import PrepareError
 from ablations.runner.request import RETRIES, RunError
 from ablations.storage.locks import take
+from ablations.study import last_run
 from ablations.study.slurm_options import SlurmOptions
 
 
@@ -148,8 +149,14 @@ def study(workplace, monkeypatch):
     """A study of the workplace, for the command to run, plan and show."""
     monkeypatch.setattr(command, "ROOT", workplace.root)
     request = workplace.request(0.5, 0.75)
-    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    is_only_study(request.study, monkeypatch)
     return request
+
+
+def is_only_study(study, monkeypatch):
+    """Every name is that of this study."""
+    for place in (command, last_run):
+        monkeypatch.setattr(place, "load_study", lambda *_: study)
 
 
 def test_plan_and_status_run_nothing(study, workplace, capsys):
@@ -194,7 +201,7 @@ def test_plan_says_what_a_run_with_the_same_keys_would_do(
 ):
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
-    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    is_only_study(request.study, monkeypatch)
     assert command.main(["run", "--study", "tiny"]) == 0
     capsys.readouterr()
     assert command.main(["plan", "--study", "tiny"]) == 0
@@ -218,7 +225,7 @@ def test_plan_and_status_write_nothing(in_root, monkeypatch, capsys, what):
     """Also if the config has changed: the real preparation then resolves it in a process."""
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
-    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
+    is_only_study(request.study, monkeypatch)
     assert command.main(["run", "--study", "tiny"]) == 0
     config = json.loads((in_root.root / "config.json").read_text())
     config["SOLVER"]["BASE_LR"] = 0.5
@@ -253,6 +260,37 @@ def test_status_shows_set_aside_trainings(study, workplace, capsys):
     assert command.main(["status", "--study", "tiny"]) == 0
     shown = capsys.readouterr().out
     assert "2 earlier training runs set aside, 0 MB in output/tiny/earlier" in shown
+
+
+def write_last_run(output, folder, **content):
+    (output / folder).mkdir(parents=True)
+    (output / folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_status_is_that_of_the_last_run(tmp_path, capsys):
+    asked = {"grids": ["gamma"], "seeds": "2", "schedule": 1.0}
+    write_last_run(tmp_path, "mini", study="mini", dataset="", **asked)
+    assert command.main(["status", "--output", str(tmp_path)]) == 1
+    assert "mini: 14 cells requested, 14 unique" in capsys.readouterr().out
+    for flags, number in ((["--seeds", "1"], 7), (["--grids", "alpha gamma"], 28)):
+        assert command.main(["status", "--output", str(tmp_path), *flags]) == 1
+        assert f"mini: {number} cells requested" in capsys.readouterr().out
+
+
+def test_status_names_the_other_studies(tmp_path, capsys):
+    write_last_run(tmp_path, "mini", study="mini", dataset="", grids=["gamma"])
+    write_last_run(tmp_path, "own_cpu-my data", study="own_cpu", dataset="my data")
+    assert command.main(["status", "--output", str(tmp_path)]) == 1
+    line = "another study is in this folder: make status STUDY=own_cpu DATASET='my data'"
+    assert capsys.readouterr().out.splitlines()[-1] == line
+    assert command.main(["status", "--study", "mini", "--output", str(tmp_path)]) == 1
+    assert "another study" not in capsys.readouterr().out
+
+
+def test_a_broken_last_run_is_named(tmp_path, capsys):
+    write_last_run(tmp_path, "mini", study="mini", dataset="", grids="gamma")
+    assert command.main(["status", "--output", str(tmp_path)]) == 2
+    assert "study.json: grids is 'gamma', not a list of names" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", [[], ["run"], ["speed"], ["plan"], ["status"]])

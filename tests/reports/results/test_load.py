@@ -156,7 +156,7 @@ def test_without_a_request_the_study_counts(tmp_path):
 
 def test_a_broken_request_is_refused_with_all_its_problems(tmp_path):
     layout = write_request(tmp_path, {"grids": "gamma", "seeds": 0})
-    with pytest.raises(ReportError, match=r"grids is 'gamma', .*; seeds: '0' is not"):
+    with pytest.raises(PlanError, match=r"grids is 'gamma', .*; seeds: '0' is not"):
         find_study(layout, "mini")
     layout.study.write_text("[", encoding="utf-8")
     with pytest.raises(ReportError, match=r"study\.json: cannot be read as JSON"):
@@ -170,4 +170,8 @@ def test_an_unknown_grid_or_folder_is_named(tmp_path):
     with pytest.raises(PlanError, match="nonsense"):
         find_study(Layout(tmp_path), "mini", ["nonsense"])
     with pytest.raises(ReportError, match="nowhere"):
+        find_study(Layout(tmp_path / "nowhere"), "mini")
+    (tmp_path / "own_cpu-data").mkdir()
+    write_request(tmp_path / "own_cpu-data", {"study": "own_cpu", "dataset": "data"})
+    with pytest.raises(ReportError, match="the studies there: STUDY=own_cpu DATASET=data"):
         find_study(Layout(tmp_path / "nowhere"), "mini")
