@@ -146,7 +146,10 @@ def _show(request: Request, what: str, processes: int, card: str, budget: float 
     )
     side_by_side = request.side_by_side(left.cells)
     if what == "plan":
-        overview.print_plan(study_status, left, side_by_side, gpus, card)
+        each = None
+        if left.seconds is None:
+            each = fitted.training_seconds(study, request.dataset, request.keys)
+        overview.print_plan(study_status, left, side_by_side, gpus, card, each)
         if budget:
             tables = spending.items(study_status.study, left, budget, gpus)
             overview.print_budget(tables, budget, gpus)

@@ -159,7 +159,8 @@ def test_a_study_is_planned_and_shown_without_the_others(tmp_path, what, name):
 def test_a_plan_for_a_data_set_of_ones_own_needs_no_torch():
     """The process that proposes its settings: torch alone would take it seconds."""
     others = {"torch", "detectron2"}
-    ended = run_without(others, "import focal_star.fitted.settings")
+    settings = "import focal_star.fitted.settings, focal_star.frozen.settings"
+    ended = run_without(others, settings)
     assert ended.returncode == 0, ended.stderr
 
 

@@ -7,7 +7,7 @@ are in ``prepared.json``; before there is one, the annotations are read for them
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from ablations.identity.prepared import Prepared, written_config
 from ablations.storage.layout import ROOT
 from ablations.study.study import Study
 
-SETTINGS = ["-m", "focal_star.fitted.settings"]
-EXTENSION = "fitted"
-"""The extension whose proposals ``SETTINGS`` prints."""
+EXTENSION, STORED_EXTENSION = "fitted", "frozen"
+"""The extensions whose module ``settings`` prints what a plan needs of their proposals."""
 
 SKIPS_EMPTY = "DATALOADER.FILTER_EMPTY_ANNOTATIONS"
 """The key that says whether training skips images without objects."""
@@ -48,16 +47,42 @@ def config_and_images(
         return config | proposed, prepared.dataset.get("val", {}).get("num_images", 0)
     if not (dataset and study.propose and EXTENSION in config.get("EXTENSIONS", ())):
         return config, 0
-    command = [sys.executable, *SETTINGS, str(dataset)]
-    given = dict(zip(keys[::2], keys[1::2], strict=False))
-    if given.get(SKIPS_EMPTY, str(config.get(SKIPS_EMPTY))) == "False":
-        command.append("--with-empty")
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if ended.returncode:  # make check explains what is wrong with the folder
+    proposal = _proposal(EXTENSION, config, dataset, keys)
+    if not proposal:
         return config | {"SOLVER.MAX_ITER": 0}, 0
-    proposal = json.loads(ended.stdout)
     iterations = proposal["image_views"] / config["SOLVER.IMS_PER_BATCH"]
     proposed = {"SOLVER.MAX_ITER": iterations}
     if proposal["short_edge"]:
         proposed["INPUT.SHORT_EDGE"] = proposal["short_edge"]
     return config | proposed, proposal["test_images"]
+
+
+def training_seconds(study: Study, dataset: Path | None, keys: Sequence[str] = ()) -> float | None:
+    """The estimated training time of a cell at 1x on one core, by what is proposed for the data.
+
+    Args:
+        study: the study.
+        dataset: folder of a user's data; None for the study's data set.
+        keys: ``KEY VALUE`` pairs of the config that all cells have.
+
+    Returns:
+        None for a study whose proposals have no estimate, or data that cannot be read.
+    """
+    config = written_config(study)
+    if not (dataset and study.propose and STORED_EXTENSION in config.get("EXTENSIONS", ())):
+        return None
+    batch = ["--images-per-batch", str(config["SOLVER.IMS_PER_BATCH"])]
+    return _proposal(STORED_EXTENSION, config, dataset, keys, *batch).get("training_seconds")
+
+
+def _proposal(
+    extension: str, config: Mapping[str, Any], dataset: Path, keys: Sequence[str], *options: str
+) -> dict[str, Any]:
+    """What an extension's module ``settings`` prints of a folder; empty if it cannot read it."""
+    command = [sys.executable, "-m", f"focal_star.{extension}.settings", str(dataset), *options]
+    given = dict(zip(keys[::2], keys[1::2], strict=False))
+    if given.get(SKIPS_EMPTY, str(config.get(SKIPS_EMPTY))) == "False":
+        command.append("--with-empty")
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # make check explains what is wrong with a folder.
+    return {} if ended.returncode else json.loads(ended.stdout)

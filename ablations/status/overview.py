@@ -34,6 +34,7 @@ def print_plan(
     jobs: int,
     gpus: int = 0,
     card: str = REFERENCE,
+    training_seconds: float | None = None,
 ) -> None:
     """Print what ``run`` would do: cells by state and grid, and an estimate of time and disk.
 
@@ -43,11 +44,15 @@ def print_plan(
         jobs: the number of cells side by side.
         gpus: GPUs per cell; 0 for the CPU.
         card: the GPU whose published speed the estimate uses.
+        training_seconds: the training time of a cell at 1x that is proposed for the data; used
+            where the estimate has no time.
     """
     console = _console()
     _print_counts(status, console)
     if not estimate.cells:
         console.print("Nothing to run.")
+    elif estimate.seconds is None:
+        console.print(_unmeasured(estimate, jobs, training_seconds))
     else:
         _print_estimate(estimate, jobs, gpus, card, console)
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
@@ -87,9 +92,7 @@ def print_budget(items: list[Item], budget: float, gpus: int = 0) -> None:
 
 
 def _print_estimate(estimate: Estimate, jobs: int, gpus: int, card: str, console: Console) -> None:
-    if estimate.seconds is None:
-        console.print(f"{estimate.cells} cells to run; no cell has been measured here yet.")
-        return
+    assert estimate.seconds is not None
     per_iteration = estimate.seconds_per_iteration
     ends = f"{duration(estimate.seconds / jobs)} with {jobs} side by side"
     if gpus:
@@ -114,6 +117,18 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, card: str, console
         console.print(_kinds(estimate, gpus))
     if estimate.zoo:
         console.print(_zoo_note(estimate, card))
+
+
+def _unmeasured(estimate: Estimate, jobs: int, training_seconds: float | None) -> str:
+    if training_seconds is None:
+        return f"{estimate.cells} cells to run; no cell has been measured here yet."
+    schedules = sum(cell.setting.as_dict().get("schedule", 1) for cell in estimate.of_cells)
+    minutes = schedules * training_seconds / jobs / 60
+    return (
+        f"{estimate.cells} cells to run: about {minutes:,.0f} minutes of training with {jobs} side "
+        "by side, and their evaluation. No cell has been measured here yet; this is an estimate "
+        "from the data, for idle cores."
+    )
 
 
 def _kinds(estimate: Estimate, gpus: int) -> Table:

@@ -129,7 +129,7 @@ class Checkout:
             text = text.replace(old, new)
         config.write_text(text, encoding="utf-8")
 
-        module = self.root / "projects/focal_star/focal_star/frozen/proposing.py"
+        module = self.root / "projects/focal_star/focal_star/frozen/settings.py"
         text = module.read_text(encoding="utf-8")
         text, changed = re.subn(r"^(EPOCHS|MIN_ITERATIONS) = \d+", r"\1 = 2", text, flags=re.M)
         assert changed == 2

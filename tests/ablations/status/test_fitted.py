@@ -6,7 +6,7 @@ import pytest
 
 from ablations.identity.prepared import Prepared, written_config
 from ablations.status.cost_model import CostModel
-from ablations.status.fitted import config_and_images
+from ablations.status.fitted import config_and_images, training_seconds
 from ablations.status.status import Status
 from ablations.study.study import load_study
 from tests.published_layouts import write_coco
@@ -65,3 +65,26 @@ def test_what_is_prepared_goes_before(own, tmp_path):
 def test_a_study_without_proposals_has_its_own_config(tmp_path):
     coco = load_study("coco")
     assert config_and_images(coco, None, tmp_path) == (written_config(coco), 0)
+
+
+def test_the_training_time_on_stored_views_follows_from_the_data(tmp_path):
+    """By hand: 600 iterations, the minimum, of 0.11 s at 256 px."""
+    study = load_study("own_cpu")
+    write_coco(tmp_path)
+    assert training_seconds(study, tmp_path / "coco") == pytest.approx(66.0)
+    assert training_seconds(study, tmp_path) is None, "no data set"
+    assert training_seconds(study, None) is None
+    assert training_seconds(load_study("own"), tmp_path / "coco") is None, "another extension"
+
+
+@pytest.mark.parametrize(
+    ("keys", "iterations"), [((), 600), (("DATALOADER.FILTER_EMPTY_ANNOTATIONS", "False"), 1200)]
+)
+def test_the_training_time_is_that_of_the_images_that_training_reads(tmp_path, keys, iterations):
+    write_coco(tmp_path, num_train=200, num_val=1)
+    file = tmp_path / "coco" / "annotations" / "instances_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] <= 40]
+    file.write_text(json.dumps(content))
+    seconds = training_seconds(load_study("own_cpu"), tmp_path / "coco", keys)
+    assert seconds == pytest.approx(0.11 * iterations)

@@ -80,6 +80,11 @@ def test_some_states_are_shown_even_if_zero(mixed, printed):
     lines = printed(overview.print_plan, missing, estimate(missing), 1)
     assert lines[0] == ("tiny: 3 cells requested, 2 unique: 0 done, 0 failed, 0 stale, 2 missing")
     assert lines[-1] == "2 cells to run; no cell has been measured here yet."
+    by_data = printed(
+        lambda *args: overview.print_plan(*args, training_seconds=600.0),
+        missing, estimate(missing), 4,
+    )  # fmt: skip
+    assert by_data[-1].startswith("2 cells to run: about 5 minutes of training with 4 side by side")
     done = Status(study, dict.fromkeys(study.cells(), "done"), {}, [], {})
     assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing to run."
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from focal_star.data.layouts.nearest import nearest
+from focal_star.data.layouts.reading import read
+from focal_star.data.layouts.split import SPLITS
 from focal_star.input_size import LONG_TO_SHORT
 
 LEVELS = 5
@@ -57,6 +61,26 @@ def read_in_training(content: dict[str, Any], with_empty: bool) -> dict[str, Any
     images = [image for image in content["images"] if image["id"] in with_objects]
     # Without any object, training fails later, with its own message.
     return {**content, "images": images} if images else content
+
+
+def annotations_of(folder: Path, with_empty: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The annotations that training reads, and those of the validation images; not checked.
+
+    Args:
+        folder: a data set.
+        with_empty: see :func:`read_in_training`.
+
+    Raises:
+        ValueError: no layout fits, or a split cannot be read.
+        OSError, KeyError, TypeError, IndexError: it cannot be read.
+    """
+    dataset = read(folder)
+    if dataset is None:
+        raise ValueError(f"no layout fits: {nearest(folder)}")
+    train, val = (dataset.contents[split] for split in SPLITS)
+    if train is None or val is None:
+        raise ValueError("; ".join(map(str, dataset.problems)))
+    return read_in_training(train, with_empty), val
 
 
 def boxes_of(content: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

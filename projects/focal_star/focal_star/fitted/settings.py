@@ -17,10 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_star.data.layouts.nearest import nearest
-from focal_star.data.layouts.reading import read
-from focal_star.data.layouts.split import SPLITS
-from focal_star.data.proposal import Proposal, boxes_of, propose, read_in_training
+from focal_star.data.proposal import Proposal, annotations_of, boxes_of, propose
 
 SHORT_EDGES = (400, 600, 800, 1000)
 """Possible short edges of the input, px. The paper trains at 600 (arXiv:1708.02002)."""
@@ -100,13 +97,8 @@ def of_folder(folder: Path, with_empty: bool = False) -> dict[str, int]:
     Raises:
         OSError, ValueError, KeyError, TypeError, IndexError: it cannot be read.
     """
-    dataset = read(folder)
-    if dataset is None:
-        raise ValueError(f"no layout fits: {nearest(folder)}")
-    train, val = (dataset.contents[split] for split in SPLITS)
-    if train is None or val is None:
-        raise ValueError("; ".join(map(str, dataset.problems)))
-    settings = fitting(read_in_training(train, with_empty))
+    train, val = annotations_of(folder, with_empty)
+    settings = fitting(train)
     return {
         "short_edge": settings.proposal.short_edge if settings.proposal else 0,
         "image_views": settings.image_views,

@@ -2,27 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
-from focal_star.data.proposal import TOO_SMALL, Proposal, boxes_of, propose
+from focal_star.data.proposal import TOO_SMALL, Proposal
 from focal_star.extensions import Proposed
-from focal_star.frozen.store import MAX_IMAGES
-
-CANDIDATES = ((256, 32), (256, 24), (320, 32), (320, 24), (384, 32), (384, 24), (384, 16))
-"""Short edges of the input and smallest anchors, px, the preferred pair first.
-
-Anchors from 16 px are for data of which no other pair matches most of the boxes.
-"""
-
-VIEWS = 12
-"""Stored views per image, as far as there are fewer than ``MAX_IMAGES`` views."""
-
-EPOCHS = 48
-MIN_ITERATIONS = 600
-SECONDS_PER_ITERATION = 0.11
-"""An estimate for 8 views of 256 px, on one core with nothing else running."""
-BUDGET_SECONDS = 165
-"""The time limit of a cell's iterations; with evaluation and the rest, it is four minutes."""
+from focal_star.frozen.settings import fitting
 
 UNLEARNABLE = 0.5
 """From this share of too small boxes on, a data set can hardly be learnt."""
@@ -40,25 +22,21 @@ def proposed(content: dict[str, Any], images_per_batch: int, max_iter: int) -> P
         images_per_batch: ``SOLVER.IMS_PER_BATCH``.
         max_iter: ``SOLVER.MAX_ITER`` of the config.
     """
-    boxes, sizes = boxes_of(content)
-    if not len(boxes):
+    settings = fitting(content, images_per_batch)
+    if settings is None:
         return Proposed((), "no boxes to propose settings from; those of the config are used")
-    proposal, images = propose(boxes, sizes, CANDIDATES), content["images"]
-    views = int(np.clip(MAX_IMAGES // len(images), 1, VIEWS))
-    seconds = SECONDS_PER_ITERATION * (proposal.short_edge / CANDIDATES[0][0]) ** 2
-    epochs = EPOCHS * len(images) / images_per_batch
-    iterations = round(min(max(epochs, MIN_ITERATIONS), BUDGET_SECONDS / seconds))
+    proposal = settings.proposal
     pairs = {
         "INPUT.SHORT_EDGE": proposal.short_edge,
         "MODEL.ANCHOR_GENERATOR.SIZES": proposal.sizes,
-        "VIEWS.PER_IMAGE": views,
-        "SOLVER.SCALED_BY": round(max_iter / iterations, 6),
+        "VIEWS.PER_IMAGE": settings.views,
+        "SOLVER.SCALED_BY": round(max_iter / settings.iterations, 6),
     }
-    epochs = iterations * images_per_batch / len(images)
     text = (
-        f"{proposal.short_edge} px, anchors from {proposal.smallest_anchor} px, {views} views per "
-        f"image, {iterations:,} iterations at 1x ({epochs:.3g} epochs of {len(images):,} images), "
-        f"about {iterations * seconds / 60:.1f} minutes of training per cell on one core"
+        f"{proposal.short_edge} px, anchors from {proposal.smallest_anchor} px, {settings.views} "
+        f"views per image, {settings.iterations:,} iterations at 1x ({settings.epochs:.3g} epochs "
+        f"of {settings.images:,} images), about {settings.training_seconds / 60:.1f} minutes of "
+        "training per cell on one core"
     )
     return Proposed(tuple(str(x) for pair in pairs.items() for x in pair), text, _doubt(proposal))
 

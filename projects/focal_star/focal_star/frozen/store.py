@@ -30,6 +30,7 @@ from focal_star.cached.objects import CachedObjects, save_objects
 from focal_star.config.checks import leaves
 from focal_star.data.images import read_image
 from focal_star.errors import ConfigError
+from focal_star.frozen.settings import MAX_IMAGES
 from focal_star.frozen.views import Recipe, view
 from focal_star.io.kept_folders import forget_oldest, lock_of
 from focal_star.io.temporary import locked, temporary_folder
@@ -42,9 +43,6 @@ FEATURES = "stored_views"
 """Key of a mapped image whose value replaces its pixels: a row of the store, float16."""
 
 MAX_BYTES = 4 * 2**30
-
-MAX_IMAGES = 12_000
-"""The maximum number of images of a store; a training of a few minutes reads fewer views."""
 
 PIXEL_MEAN, PIXEL_STD = 127, 128
 """The normalisation of the pixels of a view, which are RGB."""
