@@ -161,7 +161,8 @@ fetch: setup
 
 ## lint, then run all tests, one file per core
 test: setup lint
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses auto --dist loadfile \
+	@# One process more than cores: some tests wait for other processes.
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
 ## run the tests of focal_star with the Detectron2 in the folder DETECTRON2

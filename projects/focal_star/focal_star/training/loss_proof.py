@@ -3,6 +3,7 @@
 import inspect
 import logging
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -65,33 +66,33 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         "kernel": model.loss_kernel,
         "fused": is_fused,
         "summary": _summary(LOSSES[model.loss_name].__doc__),
-        "curve": loss_curve(model),
+        "curve": loss_curve(model.loss_name, options),
     } | {label: [_finite(value) for value in each] for label, each in values.items()}
 
 
 @torch.no_grad()
-def loss_curve(model: FocalStarRetinaNet) -> dict[str, Any]:
-    """The loss over s = logit(p_t) without alpha, so that a report can draw it.
+def loss_curve(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain formula of a loss over s = logit(p_t) without alpha, so that a report can draw it.
 
-    It is the plain formula, one logit at a time, so that a loss that normalises over its logits
-    cannot mix the points.
+    It is called with one logit at a time: a loss that normalises over its logits cannot mix the
+    points.
 
     Args:
-        model: the model that is trained.
+        name: a name of :data:`focal_star.losses.LOSSES`.
+        options: its options.
 
     Returns:
         ``low`` and ``high``, the first and last s; ``positive`` and ``negative``, the loss of that
         label at each s with four digits, None where it is not finite.
     """
     # Both labels have the weight 1 / 2. None instead would be no weight, but a loss may need one.
-    loss = partial(model.classification_loss, alpha=0.5)
-    device = model.device
+    loss = partial(LOSSES[name], **{**options, "alpha": 0.5, "reduction": "sum"})
     curve: dict[str, Any] = {"low": CURVE_LOW, "high": CURVE_HIGH}
     for label, sign in (("positive", 1.0), ("negative", -1.0)):
-        target = torch.tensor([sign > 0], device=device)
+        target = torch.tensor([sign > 0])
         values = [
             2 * loss(sign * s[None], target).item()
-            for s in torch.linspace(CURVE_LOW, CURVE_HIGH, CURVE_POINTS, device=device)
+            for s in torch.linspace(CURVE_LOW, CURVE_HIGH, CURVE_POINTS)
         ]
         curve[label] = [_finite(float(f"{value:.4g}")) for value in values]
     return curve
