@@ -161,7 +161,7 @@ fetch: setup
 
 ## lint, then run all tests, one file per core
 test: setup lint
-	@# One process more than cores: some tests wait for other processes.
+# One process more than there are cores: some tests wait for other processes.
 	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
