@@ -159,7 +159,7 @@ register: setup
 fetch: setup
 	@"$(PY)" -m focal_star.data fetch
 
-## lint, then run all tests, one file per core
+## lint, then run all tests
 test: setup lint
 # One process more than there are cores: some tests wait for other processes.
 	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile \
