@@ -1,7 +1,7 @@
 """The losses over p_t, and the cumulative loss of trained models."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -76,38 +76,23 @@ class Distribution:
 def loss_over_p_t_figure(results: Results) -> Illustrated:
     """CE, FL and FL* with alpha_t = 1 at the compared gammas, the functions of ``BESIDE``, and the
     losses that have only a record."""
-    compared = compared_gammas(results)
-    wanted = [("ce", None), *sorted({*compared, *BESIDE}, key=_order)]
-    p_t = np.linspace(0.002, 0.999, 250)
-    curves = []
-    for loss, gamma in wanted:
-        label = ", ".join(
-            [
-                LOSSES[loss].short,
-                *([] if gamma is None else [setting_text({"gamma": gamma})]),
-                *(["β = 1"] if loss == "focal_appendix" else []),
-            ]
-        )
-        curves.append((loss, label, formulas.LOSSES[loss](p_t, gamma)))
+    with_formula = [("ce", None), *sorted({*compared_gammas(results), *BESIDE}, key=_order)]
     recorded = recorded_losses(results)
-    s = np.log(p_t / (1 - p_t))
-    for one in recorded:
-        if one.is_symmetric:
-            curves.append((one.name, one.label, one.of_logit(s, LABEL_OF[BACKGROUND])))
-        else:
-            for kind, label in LABEL_OF.items():
-                curves.append((one.name, f"{one.label}, {kind}", one.of_logit(s, label)))
+    p_t = np.linspace(0.002, 0.999, 250)
     lines, number = [], Counter[str]()
-    for loss, label, values in curves:
+    for loss, label, values in (
+        *_curves_by_formula(with_formula, p_t),
+        *_curves_by_record(recorded, p_t),
+    ):
         colour = loss_label(loss).colour
         lines.append(Line(label, p_t, values, colour, DASHES[number[colour] % len(DASHES)]))
         number[colour] += 1
     names = ", ".join(
         f"{LOSSES[name].short}: {LOSSES[name].long}"
-        for name in dict.fromkeys(n for n, _ in wanted)
+        for name in dict.fromkeys(name for name, _ in with_formula)
         if LOSSES[name].short not in LOSSES[name].long
     )
-    shorts = list(dict.fromkeys(one.short for one in recorded))
+    shorts = list(dict.fromkeys(loss.short for loss in recorded))
     from_records = f" {listed(shorts)}: as recorded in training." if shorts else ""
     return Illustrated(
         drawn(
@@ -122,6 +107,30 @@ def loss_over_p_t_figure(results: Results) -> Illustrated:
         "Loss against pₜ for αₜ = 1, after figure 4 of Zheng and Li (2023), at the γ of the "
         f"compared settings and others. {names}.{from_records}",
     )
+
+
+_Curve = tuple[str, str, np.ndarray]
+"""A loss, the label of a line, and the loss at each p_t."""
+
+
+def _curves_by_formula(
+    losses: Iterable[tuple[str, float | None]], p_t: np.ndarray
+) -> Iterator[_Curve]:
+    for loss, gamma in losses:
+        parts = [LOSSES[loss].short]
+        parts += [] if gamma is None else [setting_text({"gamma": gamma})]
+        parts += ["β = 1"] if loss == "focal_appendix" else []
+        yield loss, ", ".join(parts), formulas.LOSSES[loss](p_t, gamma)
+
+
+def _curves_by_record(losses: Iterable[RecordedLoss], p_t: np.ndarray) -> Iterator[_Curve]:
+    """One curve for each loss, or one for each kind of examples if they differ."""
+    s = np.log(p_t / (1 - p_t))
+    for loss in losses:
+        kinds = {"": LABEL_OF[BACKGROUND]} if loss.is_symmetric else LABEL_OF
+        for kind, label in kinds.items():
+            name = ", ".join(filter(None, (loss.label, kind)))
+            yield loss.name, name, loss.of_logit(s, label)
 
 
 def compared_gammas(results: Results) -> set[tuple[str, float]]:
@@ -190,16 +199,16 @@ class _Shape:
 def _shapes(recorded: Sequence[RecordedLoss]) -> dict[str, list[_Shape]]:
     """Title of a row of panels -> what is drawn there."""
     shapes: dict[str, list[_Shape]] = {}
-    for loss, gammas in GAMMAS.items():
+    for name, gammas in GAMMAS.items():
         for gamma in gammas:
             label = setting_text({"gamma": gamma}) + (" (CE)" if gamma == 0 else "")
-            colour = loss_label("ce" if gamma == 0 else loss).colour
-            of_kind = dict.fromkeys(KINDS, partial(formulas.OF_LOGIT[loss], gamma=gamma))
-            shapes.setdefault(loss_label(loss).short, []).append(_Shape(label, colour, of_kind))
-    for one in recorded:
-        of_kind = {kind: partial(one.of_logit, label=label) for kind, label in LABEL_OF.items()}
-        shape = _Shape(one.gamma_text or one.short, loss_label(one.name).colour, of_kind)
-        shapes.setdefault(one.short, []).append(shape)
+            colour = loss_label("ce" if gamma == 0 else name).colour
+            of_kind = dict.fromkeys(KINDS, partial(formulas.OF_LOGIT[name], gamma=gamma))
+            shapes.setdefault(loss_label(name).short, []).append(_Shape(label, colour, of_kind))
+    for loss in recorded:
+        of_kind = {kind: partial(loss.of_logit, label=label) for kind, label in LABEL_OF.items()}
+        shape = _Shape(loss.options or loss.short, loss_label(loss.name).colour, of_kind)
+        shapes.setdefault(loss.short, []).append(shape)
     return shapes
 
 

@@ -12,6 +12,9 @@ from reports.statistics.contenders import contenders, value_at
 
 LABELS = ("positive", "negative")
 
+OPTIONS = ("gamma", "beta", "weight_cap")
+"""The axes that a loss can have as parameters, but for alpha, which a recorded curve leaves out."""
+
 
 @dataclass(frozen=True)
 class RecordedLoss:
@@ -19,14 +22,14 @@ class RecordedLoss:
 
     Attributes:
         name: the name in configs.
-        gamma: that of the run; None if the setting has none.
+        options: its parameters but alpha, for example ``γ = 1``; "" if the setting has none.
         summary: the first paragraph of its docstring; "" if it has none.
         s: (N,) logits of p_t, rising.
         values: label -> (N,) loss.
     """
 
     name: str
-    gamma: float | None
+    options: str
     summary: str
     s: np.ndarray
     values: dict[str, np.ndarray]
@@ -37,14 +40,9 @@ class RecordedLoss:
         return loss_label(self.name).short
 
     @property
-    def gamma_text(self) -> str:
-        """For example ``γ = 1``; "" without gamma."""
-        return "" if self.gamma is None else setting_text({"gamma": self.gamma})
-
-    @property
     def label(self) -> str:
         """For example ``poly1, γ = 1``."""
-        return ", ".join(filter(None, (self.short, self.gamma_text)))
+        return ", ".join(filter(None, (self.short, self.options)))
 
     @property
     def is_symmetric(self) -> bool:
@@ -66,7 +64,7 @@ def recorded_losses(results: Results) -> list[RecordedLoss]:
         next(filter(None, map(_recorded, contender.records)), None)
         for contender in contenders(results)
     )
-    distinct = {(loss.name, loss.gamma): loss for loss in found if loss is not None}
+    distinct = {loss.label: loss for loss in found if loss is not None}
     return list(distinct.values())
 
 
@@ -77,8 +75,7 @@ def summaries(results: Results) -> dict[str, str]:
 
 def _recorded(record: Record) -> RecordedLoss | None:
     """The loss of a record; None if it has a formula or the record has no curve."""
-    name, gamma = record.setting.get("loss"), record.setting.get("gamma")
-    entry = value_at(record, "loss", "curve")
+    name, entry = record.setting.get("loss"), value_at(record, "loss", "curve")
     if not isinstance(name, str) or name in formulas.LOSSES or not isinstance(entry, dict):
         return None
     try:
@@ -91,12 +88,11 @@ def _recorded(record: Record) -> RecordedLoss | None:
         return None
     if not np.isfinite([low, high, *positive, *negative]).all():
         return None
-    s = np.linspace(low, high, len(positive))
     summary = value_at(record, "loss", "summary")
     return RecordedLoss(
         name,
-        float(gamma) if isinstance(gamma, int | float) else None,
+        setting_text({key: record.setting[key] for key in OPTIONS if key in record.setting}),
         summary if isinstance(summary, str) else "",
-        s,
+        np.linspace(low, high, len(positive)),
         values,
     )

@@ -25,26 +25,22 @@ def curve(positive=poly1, negative=poly1):
     return {"low": -30.0, "high": 30.0, **labels}
 
 
+POLY1 = {"loss": "poly1", "alpha": 0.25, "gamma": 1.0}
+
+
+def headline(**rows):
+    """A table with a row for each method, whose values are those of its setting."""
+    return Grid(
+        name="headline",
+        title="The losses",
+        columns=("method", "gamma"),
+        rows=tuple(Row({"method": name} | row, Setting.of(**row)) for name, row in rows.items()),
+    )
+
+
 @pytest.fixture
 def folder(make_folder):
-    rows = {"CE": {"loss": "ce"}, "Poly-1": {"loss": "poly1", "alpha": 0.25, "gamma": 1.0}}
-    return make_folder(
-        1,
-        (
-            Grid(
-                name="headline",
-                title="The losses",
-                columns=("method", "alpha", "gamma"),
-                rows=tuple(
-                    Row(
-                        {"method": name} | {k: v for k, v in row.items() if k != "loss"},
-                        Setting.of(**row),
-                    )
-                    for name, row in rows.items()
-                ),
-            ),
-        ),
-    )
+    return make_folder(1, (headline(CE={"loss": "ce"}, Mine=POLY1),))
 
 
 def add(folder, loss):
@@ -98,7 +94,7 @@ def test_its_model_and_its_share_of_the_loss_are_drawn(folder, monkeypatch):
     add(folder, {"curve": curve(*2 * [lambda s: np.logaddexp(0, -s)])})
     calls = watch(monkeypatch, "loss_share_over_examples")
     (found,) = cumulative_loss_figures(folder.load())
-    assert "trained with Poly-1 (α = 0.25, γ = 1), seed 1" in found.note
+    assert "trained with Mine (α = 0.25, γ = 1), seed 1" in found.note
     rows, _ = calls[0]
     assert list(rows) == ["FL", "FL*", "poly1"]
     for kind, (line,) in rows["poly1"].items():
@@ -143,15 +139,21 @@ def test_a_record_without_a_usable_curve_has_no_line(folder, loss):
     assert "poly1" not in loss_over_p_t_figure(folder.load()).note
 
 
+RESULT = {"metrics": {"AP": 20.0}, "loss": {"curve": curve()}}
+
+
+def test_every_setting_of_a_loss_has_its_curve(make_folder):
+    rows = {"A": POLY1, "B": POLY1 | {"gamma": 2.0}, "C": POLY1 | {"beta": 0.5}}
+    rows["D"] = POLY1 | {"alpha": 0.5}  # alpha does not change the curve
+    folder = make_folder(1, (headline(**rows),))
+    for number in range(len(rows)):
+        folder.add(folder.cell(0, number), 20.0, result=RESULT)
+    labels = [loss.label for loss in recorded_losses(folder.load())]
+    assert labels == ["poly1, γ = 1", "poly1, γ = 2", "poly1, γ = 1, β = 0.5"]
+
+
 def test_losses_with_a_formula_are_not_taken_from_records(make_folder):
-    grid = Grid(
-        name="headline",
-        title="The losses",
-        columns=("method", "gamma"),
-        rows=(Row({"method": "FL"}, Setting.of(loss="focal", gamma=2.0)),),
-    )
-    folder = make_folder(1, (grid,))
-    folder.add(
-        folder.cell(0, 0), 20.0, result={"metrics": {"AP": 20.0}, "loss": {"curve": curve()}}
-    )
-    assert recorded_losses(folder.load()) == []
+    folder = make_folder(1, (headline(FL={"loss": "focal", "gamma": 2.0}),))
+    folder.add(folder.cell(0, 0), 20.0, result=RESULT)
+    results = folder.load()
+    assert len(results.records) == 1 and recorded_losses(results) == []
