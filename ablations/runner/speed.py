@@ -52,8 +52,8 @@ def measure(request: Request, again: bool = True) -> int:
 
     Args:
         request: the study and its folder.
-        again: whether to measure even if the folder already has the times of this machine, or if a
-            cluster has trained the cells.
+        again: whether to measure even if the folder already has the times of this machine, if no
+            table shows times, or if a cluster has trained the cells.
 
     Returns:
         0 if all architectures of the requested cells have a time, 1 if some have none.
@@ -63,6 +63,8 @@ def measure(request: Request, again: bool = True) -> int:
         KeyboardInterrupt: nothing is written, and an earlier file is kept.
     """
     layout = request.layout
+    if not again and not any(grid.shows_times for grid in request.study.grids):
+        return 0
     if request.engine == "slurm" and not again:
         print("speed: not measured here; run `make speed` on a machine like the cluster's nodes")
         return 0
@@ -89,7 +91,8 @@ def measure(request: Request, again: bool = True) -> int:
 def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
     """The checkpoint of each architecture, and the architectures without one.
 
-    Where possible, all checkpoints have the same loss: the one that most architectures were trained
+    They are the architectures of the tables that show times, or all of them if no table does. Where
+    possible, all checkpoints have the same loss: the one that most architectures were trained
     with. A checkpoint that was timed before is used again, unless its cell has been retrained.
     Architectures from an earlier measurement are timed too, so that all times come from the same
     rounds.
@@ -109,10 +112,14 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         if name != CONTROL and _is_there(layout, study_status.records.get(entry.cell), entry)
     }
     done = {cell.id for cell, state in study_status.states.items() if state == DONE}
-    cells: dict[Setting, list[Cell]] = {cell.setting.architecture: [] for cell in study.cells()}
+    timed = [grid for grid in study.grids if grid.shows_times] or study.grids
+    cells: dict[Setting, list[Cell]] = {
+        row.setting.architecture: [] for grid in timed for row in grid.rows
+    }
     for cell, state in study_status.states.items():
-        if state == DONE and layout.cell_weights(cell.id).is_file():
-            cells[cell.setting.architecture].append(cell)
+        architecture = cell.setting.architecture
+        if state == DONE and architecture in cells and layout.cell_weights(cell.id).is_file():
+            cells[architecture].append(cell)
     # The loss affects how many boxes enter NMS, so all checkpoints should have the same loss.
     losses = Counter(
         loss for group in cells.values() for loss in {cell.setting.loss_axes for cell in group}

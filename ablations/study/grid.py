@@ -20,6 +20,9 @@ from focal_star.io.quoting import shown
 MAX_ID_LENGTH = 200
 """The maximum number of characters of a setting's id, which becomes part of file names."""
 
+SPEED = "ms_per_image"
+"""The metric of speed, which is measured after the cells."""
+
 COLUMNS = ("AP", "AP50", "AP75")
 """The metrics that a table shows if its file names none."""
 
@@ -104,6 +107,11 @@ class Grid:
         """How a text refers to the table: the letter that begins its title, or its name."""
         letter = re.match(r"\(\S+\)", self.title)
         return letter[0] if letter else self.name
+
+    @property
+    def shows_times(self) -> bool:
+        """Whether the table shows the time per image of its architectures."""
+        return SPEED in self.metrics
 
     @property
     def is_tuned(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ablations.study.axes import RETINANET
 from ablations.study.cell import Setting
+from ablations.study.grid import SPEED
 from ablations.study.study import schedule_name
 from reports.results import colours
 
@@ -126,7 +127,7 @@ METRICS = {
     "APs": MetricLabel("APₛ"),
     "APm": MetricLabel("APₘ"),
     "APl": MetricLabel("APₗ"),
-    "ms_per_image": MetricLabel("ms per image", in_percent=False),
+    SPEED: MetricLabel("ms per image", in_percent=False),
     "candidates_per_image": MetricLabel("candidates per image", in_percent=False),
 }
 """Metric of a record -> label."""
@@ -151,9 +152,6 @@ MAIN_METRIC = "AP"
 
 HEADLINE = "headline"
 """The grid that compares the losses."""
-
-SPEED = "ms_per_image"
-"""The metric of speed."""
 
 CANDIDATES = "candidates_per_image"
 """The number of boxes that enter NMS, which changes the time of the same network."""

@@ -30,7 +30,7 @@ def trained(workplace, monkeypatch):
     request = workplace.request(0.5)
     values = [{"alpha": 0.25}, {"alpha": 0.5}, {"alpha": 0.25, "depth": 34}]
     rows = tuple(Row(v, Setting.of(loss="ce", **v)) for v in values)
-    grids = (Grid("alpha", "Varying alpha", ("alpha",), rows),)
+    grids = (Grid("alpha", "Varying alpha", ("alpha",), rows, metrics=("AP", "ms_per_image")),)
     object.__setattr__(request.study, "grids", grids)
     workplace.prepared.weights["MODEL.RESNETS.DEPTH 34"] = {"path": "w34.pth", "sha256": "34" * 32}
     assert run(request) == 0
@@ -68,6 +68,25 @@ def test_each_architecture_is_timed_once_and_one_is_the_control(trained, workpla
     printed = capsys.readouterr().out
     assert "2 architectures and a control" in printed
     assert "10 rounds of 2 images each: about" in printed
+
+
+def test_only_the_architectures_of_tables_with_times_are_timed(trained, workplace):
+    (grid,) = trained.study.grids
+    of_base, of_depth = replace(grid, rows=grid.rows[:2]), replace(grid, rows=grid.rows[2:])
+    of_depth = replace(of_depth, name="depth", metrics=("AP",))
+    object.__setattr__(trained.study, "grids", (of_base, of_depth))
+    assert measure(trained, again=False) == 0
+    assert list(found(trained).entries) == [BASE, CONTROL]
+
+
+def test_without_a_table_of_times_they_are_measured_only_if_asked_for(trained, workplace, capsys):
+    (grid,) = trained.study.grids
+    object.__setattr__(trained.study, "grids", (replace(grid, metrics=("AP",)),))
+    capsys.readouterr()
+    assert measure(trained, again=False) == 0
+    assert capsys.readouterr().out == "" and timed(workplace) == []
+    assert measure(trained) == 0
+    assert list(found(trained).entries) == sorted(["depth34", BASE, CONTROL])
 
 
 def test_checkpoints_are_of_the_loss_that_most_architectures_have(trained, workplace):
@@ -143,9 +162,12 @@ def test_an_architecture_without_a_checkpoint_is_named(trained):
 
 
 def test_without_any_checkpoint_nothing_can_be_measured(workplace):
+    request = workplace.request(0.5)
+    grids = tuple(replace(grid, metrics=("ms_per_image",)) for grid in request.study.grids)
+    object.__setattr__(request.study, "grids", grids)
     with pytest.raises(RunError, match="no cell has a checkpoint"):
-        measure(workplace.request(0.5))
-    assert measure(workplace.request(0.5), again=False) == 1, "a run has said why"
+        measure(request)
+    assert measure(request, again=False) == 1, "a run has said why"
 
 
 def test_a_process_that_dies_leaves_the_earlier_file(trained, workplace):
