@@ -34,7 +34,7 @@ from focal_star.io.writing import write_whole
 
 CHANGES_FILE = "changes.txt"
 
-UNCERTAIN = ("normalised-boxes", "corners", "duplicate-image-id")
+UNCERTAIN = ("normalised-boxes", "corners", "centres", "duplicate-image-id")
 """Kinds of problems with which no box of either split is repaired."""
 
 

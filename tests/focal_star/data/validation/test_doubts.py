@@ -57,6 +57,32 @@ def test_corners_are_named_by_the_evidence_for_them(tiny):
     assert first.kind == "corners" and "each area is that of the corners" in first.message
 
 
+CENTRED = [44, 30, 30, 30]  # x 29 to 59; as COCO's, x 44 to 74 in an image of 64 px
+
+
+@pytest.mark.parametrize("other", ["", "at the left", "polygons"])
+def test_boxes_by_their_centre_are_named(tiny, other):
+    """Unless one of them is none: a box at the left edge would be centred beyond it."""
+    set_boxes(tiny, [CENTRED] * 9 + [[0, 2, 20, 20] if other == "at the left" else CENTRED], True)
+    for content in tiny.json.values() if other == "polygons" else ():
+        x, y, width, height = CENTRED
+        polygon = [x, y, x + width, y, x + width, y + height]
+        content["annotations"] = [a | {"segmentation": [polygon]} for a in content["annotations"]]
+    tiny.write()
+    if other:
+        assert set(tiny.kinds()) == {"box-outside"}
+        return
+    (first, _) = check_folder(tiny.folder).problems
+    assert first.kind == "centres"
+    assert "10 of them extend beyond their image" in first.message
+    assert "subtract half of the width from x" in first.message
+
+
+def test_few_boxes_are_not_centred(tiny):
+    set_boxes(tiny, [CENTRED] * 9, with_area=False)
+    assert set(tiny.kinds()) == {"box-outside"}
+
+
 def test_boxes_of_an_image_of_another_size_are_no_corners(tiny):
     for content in tiny.json.values():
         for image in content["images"]:

@@ -307,5 +307,5 @@ def test_every_fault_is_named(tiny, name):
 def test_every_kind_has_a_fault():
     # These have their own tests.
     of_layouts = {f"not-{x}" for x in ("voc", "yolo", "cvat", "fiftyone", "labelme", "csv")}
-    of_others = of_layouts | {"normalised-boxes", "corners", "no-copy"}
+    of_others = of_layouts | {"normalised-boxes", "corners", "centres", "no-copy"}
     assert {kind for _, kind, _ in FAULTS.values()} == set(KINDS) - of_others

@@ -45,6 +45,7 @@ KINDS = {
     "boxes that are mostly inside are clipped",
     "normalised-boxes": "the boxes of a split are fractions of the image instead of pixels",
     "corners": "the boxes of a split are two corners instead of a corner, width and height",
+    "centres": "the boxes of a split have their centre instead of a corner",
     "bad-segmentation": "a segmentation is malformed",
     "ignore-flag": "an annotation is marked to be ignored",
     "categories-differ": "the splits list different categories; both must list the same ones under "

@@ -18,9 +18,10 @@ MAX_DETECTIONS = 100
 MIN_BOXES = 10
 """With fewer boxes in a split, their form as a whole says nothing."""
 
-CORNERS_SHARE, CORNERS_SHARE_AGAINST_AREAS = 0.1, 0.5
-"""Boxes count as two corners if a larger share of them extends beyond the image as COCO's; the
-second share is for boxes of which any has width x height as its ``area``."""
+OUTSIDE_SHARE, CORNERS_SHARE_AGAINST_AREAS = 0.1, 0.5
+"""Boxes count as two corners, or as given by their centre, if a larger share of them extends beyond
+the image as COCO's; the second share is for two corners where any box has width x height as its
+``area``."""
 
 MAX_LINES, MAX_LINE = 100, 2000
 """Limits of the warnings in an annotation file."""
@@ -129,15 +130,21 @@ def form_of_boxes(split: str, file: str, boxes: list[AnnotationAndSize]) -> Prob
             "are px: multiply x and width by the image's width, y and height by its height; if x "
             "and y are those of the centre, subtract half of the width and height from them",
         )
-    reason = _sign_of_corners(boxes)
-    if reason is None:
-        return None
-    return Problem(
-        split,
-        "corners",
-        f"{subject} are valid as two corners [x1, y1, x2, y2], and {reason}; draw some, to be "
-        "sure, and subtract x1 from x2 and y1 from y2",
-    )
+    if reason := _sign_of_corners(boxes):
+        return Problem(
+            split,
+            "corners",
+            f"{subject} are valid as two corners [x1, y1, x2, y2], and {reason}; draw some, to be "
+            "sure, and subtract x1 from x2 and y1 from y2",
+        )
+    if reason := _sign_of_centres(boxes):
+        return Problem(
+            split,
+            "centres",
+            f"{subject} are valid as [centre x, centre y, width, height], and {reason}; draw some, "
+            "to be sure, and subtract half of the width from x and half of the height from y",
+        )
+    return None
 
 
 def _sign_of_corners(boxes: list[AnnotationAndSize]) -> str | None:
@@ -158,10 +165,32 @@ def _sign_of_corners(boxes: list[AnnotationAndSize]) -> str | None:
         return None
     if num_of_corners == len(boxes):
         return "each area is that of the corners"
-    share = CORNERS_SHARE_AGAINST_AREAS if num_of_sizes else CORNERS_SHARE
-    if len(boxes) >= MIN_BOXES and num_outside > share * len(boxes):
-        return f"{num_outside} of them extend beyond their image as COCO's [x, y, width, height]"
-    return None
+    share = CORNERS_SHARE_AGAINST_AREAS if num_of_sizes else OUTSIDE_SHARE
+    return _many_outside(num_outside, len(boxes), share)
+
+
+def _sign_of_centres(boxes: list[AnnotationAndSize]) -> str | None:
+    """What shows that all boxes are given by their centre; None where they need not be."""
+    num_outside = 0
+    for annotation, size in boxes:
+        x, y, width, height = annotation["bbox"]
+        if size is None or min(width, height) <= 0:
+            return None
+        if not (width / 2 - 1 <= x <= size[0] - width / 2 + 1):
+            return None
+        if not (height / 2 - 1 <= y <= size[1] - height / 2 + 1):
+            return None
+        num_outside += x + width > size[0] + 1 or y + height > size[1] + 1
+    if any(_fits_polygons(annotation) for annotation, _ in boxes):
+        return None
+    return _many_outside(num_outside, len(boxes), OUTSIDE_SHARE)
+
+
+def _many_outside(num_outside: int, num_boxes: int, share: float) -> str | None:
+    """That more than this share of the boxes extends beyond the image as COCO's."""
+    if num_boxes < MIN_BOXES or num_outside <= share * num_boxes:
+        return None
+    return f"{num_outside} of them extend beyond their image as COCO's [x, y, width, height]"
 
 
 def _fits_polygons(annotation: dict[str, Any]) -> bool:
