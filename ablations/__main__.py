@@ -29,7 +29,7 @@ from ablations.storage.layout import ROOT, Layout
 from ablations.storage.reading import PlanError
 from ablations.study.asked_seeds import ALL, asked_seeds
 from ablations.study.default import EMBEDDED, OWN_DATA, default_study
-from ablations.study.last_run import other_studies, study_of_last_run
+from ablations.study.last_run import LastRun, last_run, other_studies
 from ablations.study.study import load_study, schedule_of
 from ablations.tuning import selection
 from focal_star.io.pipes import until_pipe_closes
@@ -58,12 +58,16 @@ def main(argv: list[str] | None = None) -> int:
             name, reason = default_study(output, dataset)
         if reason and options.what != "speed":
             print(f"Study: {reason}", flush=True)
-        asked = name, (options.grids or "").split(), options.seeds, options.schedule
         layout = Layout.of(output, name, dataset)
+        last = LastRun()
         if options.what == "status":
-            study = study_of_last_run(layout.study, today.asked(layout), *asked)
-        else:
-            study = load_study(*asked)
+            last = last_run(layout.study, today.asked(layout))
+        study = load_study(
+            name,
+            (options.grids or "").split() or last.grids,
+            last.seeds if options.seeds is None else options.seeds,
+            last.schedule if options.schedule is None else options.schedule,
+        )
         names = [grid.name for grid in study.grids]
         if others := [grid for grid in options.seeds or () if grid not in (ALL, *names)]:
             raise PlanError(

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +11,53 @@ from ablations.storage.json_files import read_object
 from ablations.storage.layout import Layout
 from ablations.storage.reading import PlanError
 from ablations.study.asked_seeds import asked_seeds
-from ablations.study.study import MAX_SCHEDULE, Study, load_study
+from ablations.study.study import MAX_SCHEDULE
 
 
-def study_of_last_run(
-    path: Path,
-    content: Mapping[str, Any],
-    name: str,
-    grids: list[str] | None = None,
-    seeds: Mapping[str, int] | None = None,
-    schedule: float | None = None,
-) -> Study:
-    """The study with the grids, seeds and schedule of its last run, as far as no others are given.
+@dataclass(frozen=True)
+class LastRun:
+    """What the last run of a study asked for.
+
+    Attributes:
+        grids: names of grids; None for the study's.
+        seeds: grid -> number of seeds; empty for the study's.
+        schedule: length of the training runs; None for the study's.
+    """
+
+    grids: list[str] | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    schedule: float | None = None
+
+
+def last_run(path: Path, content: Mapping[str, Any]) -> LastRun:
+    """What ``study.json`` says.
 
     Args:
-        path: ``study.json``, for messages.
+        path: the file, for messages.
         content: its content; empty if there was no run.
-        name: the study.
-        grids: grids to use instead.
-        seeds: seeds to use instead.
-        schedule: schedule to use instead.
 
     Raises:
-        PlanError: a value in ``study.json`` is not valid, or an unknown study or grid.
+        PlanError: a value is not valid; the message lists all of these.
     """
-    asked_grids, same_seeds, problems = content.get("grids"), {}, []
-    if asked_grids is not None and not (
-        isinstance(asked_grids, list) and all(isinstance(grid, str) for grid in asked_grids)
+    grids, seeds, schedule = (content.get(key) for key in ("grids", "seeds", "schedule"))
+    same_seeds: Mapping[str, int] = {}
+    problems = []
+    if grids is not None and not (
+        isinstance(grids, list) and all(isinstance(grid, str) for grid in grids)
     ):
-        problems.append(f"grids is {asked_grids!r}, not a list of names")
-    asked = content.get("seeds")
-    if asked not in (None, ""):
+        problems.append(f"grids is {grids!r}, not a list of names")
+    if seeds not in (None, ""):
         try:
-            same_seeds = asked_seeds(str(asked))
+            same_seeds = asked_seeds(str(seeds))
         except argparse.ArgumentTypeError as error:
             problems.append(f"seeds: {error}")
-    asked_schedule = content.get("schedule")
-    if asked_schedule is not None and (
-        type(asked_schedule) not in (int, float) or not 0 < asked_schedule <= MAX_SCHEDULE
+    if schedule is not None and (
+        type(schedule) not in (int, float) or not 0 < schedule <= MAX_SCHEDULE
     ):
-        problems.append(f"schedule is {asked_schedule!r}, not a number above 0")
+        problems.append(f"schedule is {schedule!r}, not a number above 0")
     if problems:
         raise PlanError(f"{path}: " + "; ".join(problems))
-    return load_study(
-        name,
-        grids or asked_grids,
-        same_seeds if seeds is None else seeds,
-        asked_schedule if schedule is None else schedule,
-    )
+    return LastRun(grids, same_seeds, schedule)
 
 
 def other_studies(layout: Layout) -> list[str]:

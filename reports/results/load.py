@@ -23,8 +23,8 @@ from ablations.storage.reading import PlanError
 from ablations.study.axes import AXES
 from ablations.study.cell import Cell, Setting
 from ablations.study.grid import Grid
-from ablations.study.last_run import other_studies, study_of_last_run
-from ablations.study.study import Study
+from ablations.study.last_run import last_run, other_studies
+from ablations.study.study import Study, load_study
 from ablations.tuning import selection
 from reports.results.judging import judged
 from reports.results.labels import CANDIDATES, METRICS, SPEED
@@ -152,8 +152,13 @@ def find_study(
             f"there is no {layout.root}: no cell of this study was run there"
             + (f"; the studies there: {others}" if others else "")
         )
-    content = _read_object(layout.study)
-    return study_of_last_run(layout.study, content, name, grids, seeds, schedule)
+    last = last_run(layout.study, _read_object(layout.study))
+    return load_study(
+        name,
+        grids or last.grids,
+        last.seeds if seeds is None else seeds,
+        last.schedule if schedule is None else schedule,
+    )
 
 
 def load(layout: Layout, study: Study, check: bool = True) -> Results:

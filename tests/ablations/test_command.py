@@ -11,7 +11,6 @@ from ablations.identity import prepared as preparing
 from ablations.identity.prepared import PrepareError
 from ablations.runner.request import RETRIES, RunError
 from ablations.storage.locks import take
-from ablations.study import last_run
 from ablations.study.slurm_options import SlurmOptions
 
 
@@ -149,14 +148,8 @@ def study(workplace, monkeypatch):
     """A study of the workplace, for the command to run, plan and show."""
     monkeypatch.setattr(command, "ROOT", workplace.root)
     request = workplace.request(0.5, 0.75)
-    is_only_study(request.study, monkeypatch)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
     return request
-
-
-def is_only_study(study, monkeypatch):
-    """Every name is that of this study."""
-    for place in (command, last_run):
-        monkeypatch.setattr(place, "load_study", lambda *_: study)
 
 
 def test_plan_and_status_run_nothing(study, workplace, capsys):
@@ -201,7 +194,7 @@ def test_plan_says_what_a_run_with_the_same_keys_would_do(
 ):
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
-    is_only_study(request.study, monkeypatch)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
     assert command.main(["run", "--study", "tiny"]) == 0
     capsys.readouterr()
     assert command.main(["plan", "--study", "tiny"]) == 0
@@ -225,7 +218,7 @@ def test_plan_and_status_write_nothing(in_root, monkeypatch, capsys, what):
     """Also if the config has changed: the real preparation then resolves it in a process."""
     monkeypatch.setattr(command, "ROOT", in_root.root)
     request = in_root.request(0.5)
-    is_only_study(request.study, monkeypatch)
+    monkeypatch.setattr(command, "load_study", lambda *_: request.study)
     assert command.main(["run", "--study", "tiny"]) == 0
     config = json.loads((in_root.root / "config.json").read_text())
     config["SOLVER"]["BASE_LR"] = 0.5
@@ -326,7 +319,7 @@ def test_plan_of_a_cluster_is_not_that_of_this_machine(study, monkeypatch, capsy
         options = SlurmOptions(gpus_per_node=4, array_parallelism=parallelism)
         object.__setattr__(study.study, "slurm", options)
         assert command.main(["plan", "--study", "tiny", "--engine", "slurm"]) == 0
-        _, _, side_by_side, gpus, _ = plans.pop()
+        _, _, side_by_side, gpus, *_ = plans.pop()
         assert (side_by_side, gpus) == (expected, 4)
     assert "JOBS" not in capsys.readouterr().out
     assert command.main(["plan", "--study", "tiny", "--engine", "slurm", "--jobs", "9"]) == 0
