@@ -66,7 +66,9 @@ def other_studies(layout: Layout) -> list[str]:
     for path in sorted(layout.root.parent.glob("*/study.json")):
         content = read_object(path)
         name, dataset = content.get("study"), content.get("dataset")
-        if path.parent != layout.root and isinstance(name, str) and isinstance(dataset, str):
+        if path.parent == layout.root or not isinstance(name, str) or not isinstance(dataset, str):
+            continue
+        if (name + dataset).isprintable():
             data = f" DATASET={shlex.quote(dataset)}" if dataset else ""
             arguments.append(f"STUDY={shlex.quote(name)}{data}")
     return arguments

@@ -273,6 +273,8 @@ def test_status_is_that_of_the_last_run(tmp_path, capsys):
 def test_status_names_the_other_studies(tmp_path, capsys):
     write_last_run(tmp_path, "mini", study="mini", dataset="", grids=["gamma"])
     write_last_run(tmp_path, "own_cpu-my data", study="own_cpu", dataset="my data")
+    write_last_run(tmp_path, "own_cpu-odd", study="own_cpu", dataset="a\x1b[2Jb")
+    write_last_run(tmp_path, "own_cpu-other", study="own_cpu", dataset=3)
     assert command.main(["status", "--output", str(tmp_path)]) == 1
     line = "another study is in this folder: make status STUDY=own_cpu DATASET='my data'"
     assert capsys.readouterr().out.splitlines()[-1] == line

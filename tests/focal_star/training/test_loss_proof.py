@@ -115,6 +115,7 @@ def test_the_summary_is_the_first_paragraph_of_the_docstring(tiny_cfg, monkeypat
         ("One\n    sentence.\n\n    Another.", "One sentence."),
         ("", ""),
         (None, ""),
+        ("word " * 100, "word " * 79 + "..."),
     ):
         monkeypatch.setattr(LOSSES[model.loss_name], "__doc__", docstring)
         assert log_loss_proof(model, "")["summary"] == summary

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import math
+import textwrap
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ P_T = (0.1, 0.5, 0.9)
 
 CURVE_LOW, CURVE_HIGH, CURVE_POINTS = -20.0, 20.0, 401
 """The logits s of p_t at which the curve of a loss is recorded, at equal distances."""
+
+MAX_SUMMARY = 400
+"""Characters of a loss's docstring that are recorded."""
 
 EASY_LOGIT = -100.0
 """A logit at which every loss of this project is negligible for a negative."""
@@ -103,7 +107,8 @@ def _finite(value: float) -> float | None:
 
 
 def _summary(docstring: str | None) -> str:
-    return " ".join(inspect.cleandoc(docstring or "").partition("\n\n")[0].split())
+    first, _, _ = inspect.cleandoc(docstring or "").partition("\n\n")
+    return textwrap.shorten(first, MAX_SUMMARY, placeholder=" ...")
 
 
 @torch.no_grad()
