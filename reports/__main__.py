@@ -74,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         "--every",
         type=_seconds,
         metavar="SECONDS",
-        help="check for changes at this interval, and render without output if there are any; stop "
-        "when the process that started this one ends",
+        help="check for changes at this interval, or a longer one if rendering is slow, and render "
+        "without output if there are any; stop when the process that started this one ends",
     )
     parser.add_argument(
         "--beside", type=int, metavar="PID", help="with --every: the process that started this one"

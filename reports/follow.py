@@ -14,6 +14,9 @@ from reports.results.load import Results
 NICENESS = 10
 """Training has priority, but a reader should not wait for minutes."""
 
+MAX_SHARE = 0.05
+"""The maximum share of a core's time that renderings take from the training."""
+
 WATCH_SECONDS = 1.0
 """The interval between checks whether the parent process is alive."""
 
@@ -25,7 +28,12 @@ class _Over(BaseException):
     """This process has to end. It is no ``Exception``, so that no handler on the way catches it."""
 
 
-def follow(read: Callable[[], Results], seconds: float, parent: int | None = None) -> None:
+def follow(
+    read: Callable[[], Results],
+    seconds: float,
+    parent: int | None = None,
+    max_share: float = MAX_SHARE,
+) -> None:
     """Render now and whenever something has changed.
 
     It ends on SIGTERM, on Ctrl-C and when the parent process is gone, also during a rendering:
@@ -34,15 +42,22 @@ def follow(read: Callable[[], Results], seconds: float, parent: int | None = Non
 
     Args:
         read: reads the study.
-        seconds: between two looks at the study.
+        seconds: the minimum between two looks at the study.
         parent: the process that started this one, by default the current parent.
+        max_share: see ``MAX_SHARE``; the pause after a rendering is as long as that takes.
     """
     with _ending(os.getppid() if parent is None else parent):
         os.nice(NICENESS)
         shown = None
         while True:
+            started = time.process_time()
             shown = _render(read, shown)
-            time.sleep(seconds)
+            time.sleep(pause(time.process_time() - started, seconds, max_share))
+
+
+def pause(cpu_seconds: float, seconds: float, max_share: float) -> float:
+    """The pause after a rendering of ``cpu_seconds``, see :func:`follow`."""
+    return max(seconds, cpu_seconds * (1 / max_share - 1))
 
 
 def _render(read: Callable[[], Results], shown: Any) -> Any:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reports.follow import pause
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 """Seconds that a loaded machine may take for what takes one."""
@@ -55,7 +57,7 @@ from reports.results.load import load
 
 study = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("ready", flush=True)
-follow(lambda: load(Layout(Path(sys.argv[2])), study), 0.2)
+follow(lambda: load(Layout(Path(sys.argv[2])), study), 0.2, max_share=1)
 print("over", flush=True)
 """
 
@@ -85,6 +87,13 @@ def start(tmp_path):
 def page_of(folder) -> str:
     path = folder.layout.report / "index.html"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def test_renderings_take_a_small_share_of_the_time():
+    assert pause(0.1, 60, max_share=0.05) == 60
+    # 12 s of 12 + 228 are a twentieth.
+    assert pause(12.0, 60, max_share=0.05) == pytest.approx(228)
+    assert pause(12.0, 0.2, max_share=1) == 0.2
 
 
 def test_the_page_keeps_up_with_the_records_and_ends_when_told(folder, start):
