@@ -162,7 +162,7 @@ fetch: setup
 ## lint, then run all tests
 test: setup lint
 # One process more than there are cores: some tests wait for other processes.
-	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile \
+	@OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses $$(($$(env -u OMP_NUM_THREADS nproc) + 1)) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
 ## run the tests of focal_star with the Detectron2 in the folder DETECTRON2

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         study = load_study(
             name,
             (options.grids or "").split() or last.grids,
-            last.seeds if options.seeds is None else options.seeds,
+            last.seeds if options.seeds is None and not options.grids else options.seeds,
             last.schedule if options.schedule is None else options.schedule,
         )
         names = [grid.name for grid in study.grids]
@@ -105,7 +105,9 @@ def main(argv: list[str] | None = None) -> int:
         def show() -> int:
             ended = _show(request, options.what, processes, options.gpu, options.budget)
             if options.what == "status" and not (options.study or options.dataset):
-                overview.print_others(other_studies(layout))
+                overview.print_others(
+                    other_studies(layout), "" if output == OUTPUT else str(output)
+                )
             return ended
 
         return until_pipe_closes(show)
@@ -198,7 +200,8 @@ def _parser() -> argparse.ArgumentParser:
         f"{OWN_DATA})",
     )
     parser.add_argument(
-        "--grids", help="names of grids, separated by spaces (default: the study's)"
+        "--grids",
+        help="names of grids, separated by spaces (default: the study's; status: the last run's)",
     )
     parser.add_argument(
         "--seeds",

@@ -70,7 +70,7 @@ def measure(request: Request, again: bool = True) -> int:
         return 0
     with sole_owner(layout), signals_as_ctrl_c():
         before = _before(layout)
-        entries, without = chosen(request, before)
+        entries, without = chosen(request, before, only_shown=not again)
         for name, reason in without.items():
             print(f"speed: {name} is not timed: {reason}", flush=True)
         if not entries and not again:
@@ -88,14 +88,20 @@ def measure(request: Request, again: bool = True) -> int:
     return 1 if speed.not_timed else 0
 
 
-def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], dict[str, str]]:
+def chosen(
+    request: Request, before: Speed | None, only_shown: bool
+) -> tuple[dict[str, Entry], dict[str, str]]:
     """The checkpoint of each architecture, and the architectures without one.
 
-    They are the architectures of the tables that show times, or all of them if no table does. Where
-    possible, all checkpoints have the same loss: the one that most architectures were trained
+    Where possible, all checkpoints have the same loss: the one that most architectures were trained
     with. A checkpoint that was timed before is used again, unless its cell has been retrained.
     Architectures from an earlier measurement are timed too, so that all times come from the same
     rounds.
+
+    Args:
+        request: the study and its folder.
+        before: the earlier measurement; None if there is none.
+        only_shown: whether only the architectures of tables that show times count.
 
     Returns:
         Name -> what is timed; and name -> the reason why it cannot be timed.
@@ -112,7 +118,7 @@ def chosen(request: Request, before: Speed | None) -> tuple[dict[str, Entry], di
         if name != CONTROL and _is_there(layout, study_status.records.get(entry.cell), entry)
     }
     done = {cell.id for cell, state in study_status.states.items() if state == DONE}
-    timed = [grid for grid in study.grids if grid.shows_times] or study.grids
+    timed = [grid for grid in study.grids if grid.shows_times or not only_shown]
     cells: dict[Setting, list[Cell]] = {
         row.setting.architecture: [] for grid in timed for row in grid.rows
     }

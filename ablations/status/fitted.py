@@ -66,10 +66,14 @@ def training_seconds(study: Study, dataset: Path | None, keys: Sequence[str] = (
         keys: ``KEY VALUE`` pairs of the config that all cells have.
 
     Returns:
-        None for a study whose proposals have no estimate, or data that cannot be read.
+        None for a study whose proposals have no estimate, data that cannot be read, or keys that
+        replace what is proposed.
     """
     config = written_config(study)
     if not (dataset and study.propose and STORED_EXTENSION in config.get("EXTENSIONS", ())):
+        return None
+    given = dict(zip(keys[::2], keys[1::2], strict=False))
+    if not given.keys().isdisjoint((*PROPOSED, "SOLVER.IMS_PER_BATCH")):
         return None
     batch = ["--images-per-batch", str(config["SOLVER.IMS_PER_BATCH"])]
     return _proposal(STORED_EXTENSION, config, dataset, keys, *batch).get("training_seconds")

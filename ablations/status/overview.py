@@ -1,5 +1,6 @@
 """Prints the plan and the status of a study."""
 
+import shlex
 from collections.abc import Callable
 
 from rich.console import Console
@@ -122,12 +123,11 @@ def _print_estimate(estimate: Estimate, jobs: int, gpus: int, card: str, console
 def _unmeasured(estimate: Estimate, jobs: int, training_seconds: float | None) -> str:
     if training_seconds is None:
         return f"{estimate.cells} cells to run; no cell has been measured here yet."
-    schedules = sum(cell.setting.as_dict().get("schedule", 1) for cell in estimate.of_cells)
-    minutes = schedules * training_seconds / jobs / 60
+    seconds = training_seconds * sum(cell.setting.schedule for cell in estimate.of_cells)
     return (
-        f"{estimate.cells} cells to run: about {minutes:,.0f} minutes of training with {jobs} side "
-        "by side, and their evaluation. No cell has been measured here yet; this is an estimate "
-        "from the data, for idle cores."
+        f"{estimate.cells} cells to run: about {duration(seconds / jobs)} of training with {jobs} "
+        "side by side, and their evaluation. No cell has been measured here yet; this is an "
+        "estimate from the data, for idle cores."
     )
 
 
@@ -213,10 +213,16 @@ def print_status(status: Status, layout: Layout) -> None:
     print_set_aside(layout)
 
 
-def print_others(arguments: list[str]) -> None:
-    """Print the command that shows the status of each other study, from its ``make`` arguments."""
-    for one in arguments:
-        _console().print(f"another study is in this folder: make status {one}")
+def print_others(studies: list[str], output: str) -> None:
+    """Print the command that shows the status of each other study.
+
+    Args:
+        studies: the arguments of ``make`` for each study.
+        output: the folder of all studies; "" for the default.
+    """
+    folder = f" OUTPUT={shlex.quote(output)}" if output else ""
+    for arguments in studies:
+        _console().print(f"another study is in this folder: make status {arguments}{folder}")
 
 
 def print_set_aside(layout: Layout) -> None:

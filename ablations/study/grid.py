@@ -180,6 +180,9 @@ def load_grid(
     try:
         if content.get("reference") is not None:
             references = _references(content["reference"], content.get("reference_per", ()), given)
+    except ValueError as error:
+        problems.append(str(error))
+    try:
         if content.get("candidate") is not None:
             candidate = _only_row("candidate", content["candidate"], given)
             if not problems:
@@ -309,6 +312,8 @@ def _only_row(key: str, wanted: dict[str, Any], given: list[tuple[int, dict[str,
 def _check_candidate(rows: Sequence[Row], candidate: int, references: Sequence[int]) -> None:
     """Refuse a candidate that differs from the reference row in more or less than its loss.
 
+    The axes of a tuned row are those of its tuning grid, which are not known here.
+
     Raises:
         ValueError: the message says why the two rows do not compare losses.
     """
@@ -320,6 +325,8 @@ def _check_candidate(rows: Sequence[Row], candidate: int, references: Sequence[i
     values, others = ours.setting.as_dict(), theirs.setting.as_dict()
     if (ours.tune, values.get("loss")) == (theirs.tune, others.get("loss")):
         raise ValueError("candidate and reference have the same loss")
+    if ours.tune or theirs.tune:
+        return
     if differing := [axis for axis in MODEL_AXES if values.get(axis) != others.get(axis)]:
         raise ValueError(f"candidate and reference differ in {', '.join(differing)}")
 

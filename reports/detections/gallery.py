@@ -16,7 +16,7 @@ from reports.detections.outcomes import PictureError
 from reports.plots import drawing, svg
 from reports.results.labels import BASELINE, CANDIDATE, LOSSES, MAIN_METRIC, loss_label, text_of
 from reports.results.load import Results
-from reports.results.question import loss_of, model_of
+from reports.results.question import loss_of, model_of, named_candidate
 
 SHOWN_BESIDE = "ce"
 """The loss that is shown beside the two that are compared, if their grid has a row of it."""
@@ -119,13 +119,12 @@ def compared_rows(results: Results) -> ComparedRows:
 
 
 def _with_candidate(results: Results, grid: Grid) -> ComparedRows | None:
-    """A grid's reference row and the candidate that its file names, if they have two losses."""
-    if grid.candidate is None or grid.reference is None:
+    """A grid's reference row and the candidate that its file names."""
+    named = named_candidate(results.study, grid)
+    if named is None or grid.reference is None:
         return None
-    reference, row = grid.rows[grid.reference], grid.rows[grid.candidate]
+    reference, row = grid.rows[grid.reference], grid.rows[named]
     baseline, candidate = loss_of(results.study, reference), loss_of(results.study, row)
-    if baseline == candidate:
-        return None
     return ComparedRows(grid, {baseline: reference, candidate: row}, baseline, candidate)
 
 

@@ -18,21 +18,17 @@ OPTIONS = ("gamma", "beta", "weight_cap")
 
 @dataclass(frozen=True)
 class RecordedLoss:
-    """A loss as a training run computed it, without alpha.
+    """The formula of a loss without alpha, at the points that a training run recorded.
 
     Attributes:
         name: the name in configs.
         options: its parameters but alpha, for example ``γ = 1``; "" if the setting has none.
-        summary: the first paragraph of its docstring; "" if it has none.
-        s: (N,) logits of p_t, rising.
-        values: label -> (N,) loss.
+        points: label -> (N,) logits of p_t, rising, and (N,) the loss there; N may differ.
     """
 
     name: str
     options: str
-    summary: str
-    s: np.ndarray
-    values: dict[str, np.ndarray]
+    points: dict[str, tuple[np.ndarray, np.ndarray]]
 
     @property
     def short(self) -> str:
@@ -47,18 +43,20 @@ class RecordedLoss:
     @property
     def is_symmetric(self) -> bool:
         """Whether both labels have the same loss."""
-        positive, negative = (self.values[label] for label in LABELS)
-        return bool(np.allclose(positive, negative, rtol=2e-3, atol=1e-9))
+        positive, negative = (self.points[label] for label in LABELS)
+        return np.array_equal(positive[0], negative[0]) and bool(
+            np.allclose(positive[1], negative[1], rtol=2e-3, atol=1e-9)
+        )
 
     def of_logit(self, s: np.ndarray, label: str) -> np.ndarray:
         """The loss at each s, linear between the points of the record."""
-        return np.interp(s, self.s, self.values[label])
+        return np.interp(s, *self.points[label])
 
 
 def recorded_losses(results: Results) -> list[RecordedLoss]:
     """The losses of the compared settings that have no formula in :mod:`reports.plots.formulas`.
 
-    A setting whose records have no curve, or one that is not finite, is left out.
+    A setting whose records have no curve is left out; points that are not finite are, too.
     """
     found = (
         next(filter(None, map(_recorded, contender.records)), None)
@@ -69,8 +67,14 @@ def recorded_losses(results: Results) -> list[RecordedLoss]:
 
 
 def summaries(results: Results) -> dict[str, str]:
-    """Name of a recorded loss in tables -> the first paragraph of its docstring, if it has one."""
-    return {loss.short: loss.summary for loss in recorded_losses(results) if loss.summary}
+    """Name of a compared loss without a formula -> the first paragraph of its docstring, if any."""
+    found = {}
+    for contender in contenders(results):
+        for record in contender.records:
+            name, summary = record.setting.get("loss"), value_at(record, "loss", "summary")
+            if isinstance(name, str) and name not in formulas.LOSSES and isinstance(summary, str):
+                found[loss_label(name).short] = summary
+    return {name: summary for name, summary in found.items() if summary}
 
 
 def _recorded(record: Record) -> RecordedLoss | None:
@@ -81,18 +85,20 @@ def _recorded(record: Record) -> RecordedLoss | None:
     try:
         low, high = float(entry["low"]), float(entry["high"])
         values = {label: np.asarray(entry[label], dtype=float) for label in LABELS}
-        positive, negative = values.values()
     except (KeyError, TypeError, ValueError):
         return None
-    if positive.ndim != 1 or positive.shape != negative.shape or len(positive) < 2 or low >= high:
+    if not (np.isfinite([low, high]).all() and low < high):
         return None
-    if not np.isfinite([low, high, *positive, *negative]).all():
-        return None
-    summary = value_at(record, "loss", "summary")
+    points = {}
+    for label, of_label in values.items():
+        if of_label.ndim != 1:
+            return None
+        is_finite = np.isfinite(of_label)
+        if is_finite.sum() < 2:
+            return None
+        points[label] = np.linspace(low, high, len(of_label))[is_finite], of_label[is_finite]
     return RecordedLoss(
         name,
         setting_text({key: record.setting[key] for key in OPTIONS if key in record.setting}),
-        summary if isinstance(summary, str) else "",
-        np.linspace(low, high, len(positive)),
-        values,
+        points,
     )

@@ -111,7 +111,7 @@ class Results:
 
     @property
     def on_own_data(self) -> bool:
-        """Whether the data set is another than that of the study's file."""
+        """Whether the data set differs from the one in the study's file."""
         return bool(self.request.get("dataset")) or any(
             record.dataset.get("name") != self.study.dataset for record in self.records.values()
         )
@@ -150,7 +150,7 @@ def find_study(
         others = "; ".join(other_studies(layout))
         raise ReportError(
             f"there is no {layout.root}: no cell of this study was run there"
-            + (f"; the studies there: {others}" if others else "")
+            + (f"; {layout.root.parent} has: {others}" if others else "")
         )
     last = last_run(layout.study, _read_object(layout.study))
     return load_study(

@@ -49,7 +49,7 @@ def question(study: Study) -> Question | None:
         questions,
         key=lambda asked: (
             asked.candidate is None,
-            asked.grid.candidate is None,
+            named_candidate(study, asked.grid) is None,
             asked.grid.name != HEADLINE,
         ),
         default=None,
@@ -70,10 +70,20 @@ def loss_of(study: Study, row: Row) -> str:
     return str(values.get("loss") or "")
 
 
+def named_candidate(study: Study, grid: Grid) -> int | None:
+    """The row that a grid's file names; None if it names none, or if the row was tuned to the loss
+    of the reference row."""
+    if grid.candidate is None or grid.reference is None:
+        return None
+    losses = [loss_of(study, grid.rows[row]) for row in (grid.candidate, grid.reference)]
+    return grid.candidate if losses[0] != losses[1] else None
+
+
 def _candidate(study: Study, grid: Grid, reference: int) -> int | None:
     """The row to compare with the reference row; the first of the best kind."""
-    if grid.candidate is not None:
-        return grid.candidate
+    named = named_candidate(study, grid)
+    if named is not None:
+        return named
     if not set(NAMING) & set(grid.columns):
         return None
     loss = loss_of(study, grid.rows[reference])

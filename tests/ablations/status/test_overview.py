@@ -84,7 +84,9 @@ def test_some_states_are_shown_even_if_zero(mixed, printed):
         lambda *args: overview.print_plan(*args, training_seconds=600.0),
         missing, estimate(missing), 4,
     )  # fmt: skip
-    assert by_data[-1].startswith("2 cells to run: about 5 minutes of training with 4 side by side")
+    assert by_data[-1].startswith(
+        "2 cells to run: about 5 min 00 s of training with 4 side by side"
+    )
     done = Status(study, dict.fromkeys(study.cells(), "done"), {}, [], {})
     assert printed(overview.print_plan, done, estimate(done), 1)[-1] == "Nothing to run."
 

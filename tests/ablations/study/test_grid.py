@@ -286,6 +286,22 @@ def test_a_grid_can_name_its_candidate(write):
     assert load_grid("h", write("grids/h.yaml", COMPARED)).candidate is None
 
 
+@pytest.mark.parametrize("reference", ["CE", "tuned"])
+def test_a_candidate_can_be_compared_with_a_tuned_row(write, reference):
+    """At every schedule, although a tuned row has no schedule of its own."""
+    candidate = {"CE": "tuned", "tuned": "FL"}[reference]
+    keys = {"candidate": {"method": candidate}, "reference": {"method": reference}}
+    folder = write("grids/g.yaml", COMPARED | keys)
+    assert load_grid("g", folder, schedule=0.15).candidate is not None
+
+
+def test_all_problems_of_reference_and_candidate_are_listed(write):
+    keys = {"reference": {"method": "A"}, "candidate": {"method": "B"}}
+    words = refusal(write("faulty.yaml", COMPARED | keys))
+    assert "reference {'method': 'A'} fits no row" in words
+    assert "candidate {'method': 'B'} fits no row" in words
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -25,7 +25,7 @@ def test_a_sound_data_set_passes(folder, capsys):
     assert main(["check", str(folder)]) == 0
     output = capsys.readouterr().out
     layout = "Pascal VOC's format" if "VOC" in str(folder) else "COCO's format"
-    assert output.startswith(f"ok: {folder}, read as {layout}\n  train: 2 images, ")
+    assert output.startswith(f"ok: {folder} ({layout})\n  train: 2 images, ")
     assert "categories: cat, dog\n  sha256: " in output
 
 

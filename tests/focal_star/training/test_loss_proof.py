@@ -109,6 +109,16 @@ def test_the_curve_of_a_loss_that_differs_between_the_labels_or_is_not_finite(mo
         assert curve[label] == [None, *[weight] * 399, None]
 
 
+def test_a_curve_neither_ends_nor_changes_a_training(tiny_cfg, monkeypatch, caplog):
+    model = build_model(tiny_cfg)
+    state = torch.get_rng_state()
+    for loss, is_there in ((lambda x, y, **_: torch.rand(()), True), (lambda x, y: x, False)):
+        monkeypatch.setitem(LOSSES, model.loss_name, loss)
+        assert (log_loss_proof(model, "")["curve"] is not None) == is_there
+    assert torch.equal(torch.get_rng_state(), state)
+    assert "The report has no curve of loss" in caplog.text
+
+
 def test_the_summary_is_the_first_paragraph_of_the_docstring(tiny_cfg, monkeypatch):
     model = build_model(tiny_cfg)
     for docstring, summary in (

@@ -5,6 +5,7 @@ import pytest
 
 from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
+from focal_star.training.loss_proof import loss_curve
 from reports.figures.losses import cumulative_loss_figures, loss_over_p_t_figure
 from reports.figures.recorded_losses import recorded_losses, summaries
 from reports.page.contents import report
@@ -129,6 +130,7 @@ def test_the_section_says_what_the_loss_is(folder):
         {"curve": curve() | {"high": "1e999"}},
         {"curve": curve() | {"positive": [1.0]}},
         {"curve": curve() | {"positive": [None] * 241}},
+        {"curve": curve() | {"positive": [1.0, *[None] * 240]}},
         {"curve": curve() | {"negative": [[1.0]] * 241}},
         {"curve": curve() | {"negative": ["x"] * 241}},
     ],
@@ -137,6 +139,28 @@ def test_a_record_without_a_usable_curve_has_no_line(folder, loss):
     add(folder, loss)
     assert recorded_losses(folder.load()) == []
     assert "poly1" not in loss_over_p_t_figure(folder.load()).note
+
+
+def test_points_that_are_not_finite_are_left_out(folder):
+    values = curve()
+    for label in ("positive", "negative"):
+        values[label][:20] = [None] * 20
+    add(folder, {"curve": values, "summary": SUMMARY})
+    results = folder.load()
+    (loss,) = recorded_losses(results)
+    assert loss.is_symmetric and loss.of_logit(np.zeros(1), "positive") == pytest.approx(poly1(0.0))
+    assert len(loss.points["positive"][0]) == 221
+
+
+def test_a_loss_without_a_curve_has_its_summary(folder):
+    add(folder, {"curve": None, "summary": SUMMARY})
+    assert summaries(folder.load()) == {"poly1": SUMMARY}
+
+
+def test_the_curve_of_a_training_can_be_read(folder):
+    add(folder, {"curve": loss_curve("ce", {"alpha": None, "gamma": 2.0})})
+    (loss,) = recorded_losses(folder.load())
+    assert loss.of_logit(np.zeros(1), "negative") == pytest.approx(np.log(2), rel=1e-3)
 
 
 RESULT = {"metrics": {"AP": 20.0}, "loss": {"curve": curve()}}

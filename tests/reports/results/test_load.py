@@ -173,5 +173,5 @@ def test_an_unknown_grid_or_folder_is_named(tmp_path):
         find_study(Layout(tmp_path / "nowhere"), "mini")
     (tmp_path / "own_cpu-data").mkdir()
     write_request(tmp_path / "own_cpu-data", {"study": "own_cpu", "dataset": "data"})
-    with pytest.raises(ReportError, match="the studies there: STUDY=own_cpu DATASET=data"):
+    with pytest.raises(ReportError, match="has: STUDY=own_cpu DATASET=data"):
         find_study(Layout(tmp_path / "nowhere"), "mini")

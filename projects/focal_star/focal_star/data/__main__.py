@@ -78,7 +78,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.fix:
         return _fix(options)
     cards, layout = _checked(options)
-    print(f"ok: {options.dataset}{f', read as {layout}' if layout else ''}")
+    print(f"ok: {options.dataset}{f' ({layout})' if layout else ''}")
     for name, card in cards.items():
         counts = (
             counted(card["num_images"], "image"),
@@ -109,7 +109,7 @@ def _fix(options: argparse.Namespace) -> int:
 
 def _describe(options: argparse.Namespace) -> int:
     cards, layout = _checked(options)
-    title = f"{options.dataset}, read as {layout}" if layout else options.dataset
+    title = f"{options.dataset} ({layout})" if layout else options.dataset
     features = _table(title, ["", *cards])
     for key, text in FEATURES.items():
         features.add_row(text, *(_text(card[key]) for card in cards.values()))

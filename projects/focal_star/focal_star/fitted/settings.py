@@ -1,6 +1,6 @@
 """The input scale, anchors and length of training that fit a data set, from its annotations.
 
-It needs numpy alone, so that a plan has them within a second::
+It needs neither torch nor Detectron2, so that a plan has them within a second::
 
     python -m focal_star.fitted.settings FOLDER [--with-empty]
 

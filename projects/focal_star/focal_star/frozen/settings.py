@@ -1,6 +1,6 @@
 """The input scale, anchors, views and iterations that fit a data set, from its annotations.
 
-It needs numpy alone, so that a plan has them within a second::
+It needs neither torch nor Detectron2, so that a plan has them within a second::
 
     python -m focal_star.frozen.settings FOLDER --images-per-batch N [--with-empty]
 

@@ -43,7 +43,7 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         ``weight_cap`` and ``beta``); ``kernel``, the config's; ``fused``, whether a fused form
         computes it; ``positive`` and ``negative``, the losses of one logit of that label where p_t
         is each of ``P_T``, None where that is not finite; ``summary``, the first paragraph of its
-        docstring; ``curve``, what :func:`loss_curve` returns.
+        docstring; ``curve``, what :func:`loss_curve` returns, None if the loss raises there.
     """
     options = dict(getattr(model.classification_loss, "keywords", {}))
     options.pop("reduction", None)
@@ -70,7 +70,7 @@ def log_loss_proof(model: FocalStarRetinaNet, code: str) -> dict[str, Any]:
         "kernel": model.loss_kernel,
         "fused": is_fused,
         "summary": _summary(LOSSES[model.loss_name].__doc__),
-        "curve": loss_curve(model.loss_name, options),
+        "curve": _curve_or_none(model.loss_name, options),
     } | {label: [_finite(value) for value in each] for label, each in values.items()}
 
 
@@ -87,9 +87,9 @@ def loss_curve(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``low`` and ``high``, the first and last s; ``positive`` and ``negative``, the loss of that
-        label at each s with four digits, None where it is not finite.
+        label at each s with four significant digits, None where it is not finite.
     """
-    # Both labels have the weight 1 / 2. None instead would be no weight, but a loss may need one.
+    # Alpha = 1/2 weighs both labels equally, and some losses do not take None.
     loss = partial(LOSSES[name], **{**options, "alpha": 0.5, "reduction": "sum"})
     curve: dict[str, Any] = {"low": CURVE_LOW, "high": CURVE_HIGH}
     for label, sign in (("positive", 1.0), ("negative", -1.0)):
@@ -100,6 +100,16 @@ def loss_curve(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         ]
         curve[label] = [_finite(float(f"{value:.4g}")) for value in values]
     return curve
+
+
+def _curve_or_none(name: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The curve, without effect on the training: a figure must not change or end it."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return loss_curve(name, options)
+    except Exception as error:
+        logger.warning("The report has no curve of loss %s: %s", name, error)
+        return None
 
 
 def _finite(value: float) -> float | None:

@@ -119,6 +119,13 @@ def test_images_that_no_list_names_are_counted(small, tested):
     assert lines == expected
 
 
+@pytest.mark.parametrize("file", ["test.zip", "images/train/0.png"])
+def test_a_test_split_that_is_not_used_cannot_break_the_others(small, file):
+    small.write("data.yaml", f"train: images/train\nval: images/val\ntest: {file}\nnames: [a]\n")
+    (small.folder / "test.zip").write_bytes(b"PK\x03\x04\xff\xfe")
+    assert small.boxes() == [MIDDLE, MIDDLE] == small.boxes("val")
+
+
 def test_split_folders_with_images_and_labels(tmp_path):
     small = YoloSet(tmp_path / "set", "../train/images", "../valid/images")
     for split in ("train", "val"):
@@ -379,4 +386,4 @@ def test_the_message_names_the_layout_that_was_read(small, capsys):
     small.write("labels/train/0.txt", "7 .5 .5 .25 .5\n")
     assert main(["check", str(small.folder)]) == 1
     first, *_ = capsys.readouterr().out.splitlines()
-    assert first == f"1 problem in the data set {small.folder}, read as YOLO's format"
+    assert first == f"1 problem in the data set {small.folder} (YOLO's format)"

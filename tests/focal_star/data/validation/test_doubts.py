@@ -78,6 +78,11 @@ def test_boxes_by_their_centre_are_named(tiny, other):
     assert "subtract half of the width from x" in first.message
 
 
+def test_boxes_a_little_over_the_edge_are_not_centred(tiny):
+    set_boxes(tiny, [[30, 20, 37, 20]] * 12, with_area=False)  # 3 px over the edge
+    assert set(tiny.kinds()) == {"box-outside"}
+
+
 def test_few_boxes_are_not_centred(tiny):
     set_boxes(tiny, [CENTRED] * 9, with_area=False)
     assert set(tiny.kinds()) == {"box-outside"}

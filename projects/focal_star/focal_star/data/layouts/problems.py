@@ -259,7 +259,7 @@ def _summary(folder: Path, problems: list[Problem], layout: str) -> str:
     for problem in problems:
         messages_by_kind.setdefault(problem.kind, []).append(problem.message)
     noun = "problem" if len(problems) == 1 else "problems"
-    read_as = f", read as {layout}" if layout else ""
+    read_as = f" ({layout})" if layout else ""
     lines = [f"{len(problems)} {noun} in the data set {folder}{read_as}"]
     for kind, messages in messages_by_kind.items():
         lines.append(f"  {kind} ({len(messages)}): {KINDS[kind]}")

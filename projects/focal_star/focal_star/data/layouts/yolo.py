@@ -16,6 +16,7 @@ examples of Ultralytics.
 
 import math
 import os
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -196,37 +197,32 @@ class _LabelFiles:
 
     def of(self, image: Path, split: str) -> Path | None:
         """The label file of an image; None where there is none."""
-        path = self._find(image)
-        if path is not None:
-            self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
-        return path
-
-    def _find(self, image: Path) -> Path | None:
         for folder, *parts in _places(image, self._root):
             path = self._names.find(Path(folder), *parts)
             if path is not None and holds(path.is_file):
+                self._folders.setdefault(path.parent, (split, set()))[1].add(image.parent)
                 return path
         return None
 
     def add_unused(self, dataset: Dataset) -> None:
-        """Count the label files that have objects, and no image of their name, or one that is in no
-        split."""
-        used = {*self._owners, *map(self._find, self._described.unused)}
+        """Count the label files that have objects, and no image of their name, or only images that
+        are in no split; in the folders that have label files of the splits."""
+        listed = {*self._described.unused, *chain(*self._described.images.values())}
         for folder, (split, image_folders) in self._folders.items():
-            stems = {
-                os.path.splitext(key)[0]
-                for images in image_folders
-                for key, names in self._names.by_key(images).items()
-                if any(map(is_image_name, names))
-            }
+            images: dict[str, list[Path]] = {}
+            for image_folder in image_folders:
+                for key, names in self._names.by_key(image_folder).items():
+                    paths = [image_folder / name for name in names if is_image_name(name)]
+                    images.setdefault(os.path.splitext(key)[0], []).extend(paths)
             for key, names in self._names.by_key(folder).items():
                 stem, suffix = os.path.splitext(key)
-                if suffix != ".txt" or key.startswith("."):
+                of_stem = images.get(stem, [])
+                if suffix != ".txt" or key.startswith(".") or not listed.isdisjoint(of_stem):
                     continue
-                kind = "not-listed" if stem in stems else "no-image"
-                for path in (folder / name for name in names if folder / name not in used):
+                for path in (folder / name for name in names):
                     place = path_below(path, dataset.folder)
                     if read_labels(path, place, self._described, split, []):
+                        kind = "not-listed" if of_stem else "no-image"
                         dataset.doubts.add(split, kind, shown(place))
 
 

@@ -74,7 +74,7 @@ class YoloFolder:
         missing: split -> what it names that is not there; mostly texts.
         keypoints: whether points follow the box in a line of a label file.
         used: the name of the entry that became the validation split; "" where there is none.
-        unused: the images of ``test`` where it did not.
+        unused: the images of ``test`` if there are other validation images.
         others: other files that describe the folder as well, and are not used.
         moved: split -> names of images in a list whose files are in another folder.
         elsewhere: words on a ``path`` to another folder of this machine; "" where there is none.
@@ -339,10 +339,11 @@ def _add_images(yolo: YoloFolder, split: str, value: Any, roots: list[Path]) -> 
 
 
 def _images_of(yolo: YoloFolder, value: Any, roots: list[Path]) -> list[Path]:
-    """The images of a split that is not used; what is missing there does not count."""
+    """The images of a split that is not used; its faults do not count."""
     apart = YoloFolder(yolo.description, yolo.names)
-    _add_images(apart, "test", value, roots)
-    return apart.images["test"]
+    with suppress(YoloError):
+        _add_images(apart, "test", value, roots)
+    return apart.images.get("test", [])
 
 
 def is_below_images(path: Path) -> bool:

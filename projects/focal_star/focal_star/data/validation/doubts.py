@@ -180,7 +180,9 @@ def _sign_of_centres(boxes: list[AnnotationAndSize]) -> str | None:
             return None
         if not (height / 2 - 1 <= y <= size[1] - height / 2 + 1):
             return None
-        num_outside += x + width > size[0] + 1 or y + height > size[1] + 1
+        # A quarter of a side, as boxes that are a little too large also extend beyond their image.
+        far_right, far_down = x + 0.75 * width > size[0], y + 0.75 * height > size[1]
+        num_outside += far_right or far_down
     if any(_fits_polygons(annotation) for annotation, _ in boxes):
         return None
     return _many_outside(num_outside, len(boxes), OUTSIDE_SHARE)
