@@ -12,7 +12,7 @@ from ablations.status.budget import Item
 from ablations.status.cards import REFERENCE, canonical, speed_of
 from ablations.status.cost_model import ZOO_GPUS, ZOO_IMAGES, ZOO_TRAIN_EDGES, zoo_models
 from ablations.status.costs import Estimate
-from ablations.status.progress import last_line, outcome
+from ablations.status.progress import failure, last_line, outcome
 from ablations.status.status import ENDED, MISSING, RUNNING, STALE, STATES, Status
 from ablations.status.units import duration, megabytes
 from ablations.storage.layout import Layout
@@ -201,11 +201,8 @@ def print_status(status: Status, layout: Layout) -> None:
         loss = f", loss_cls {line['loss_cls']:.3g}" if "loss_cls" in line else ""
         return f"iteration {line['iteration']}{loss}"
 
-    def reason(cell: Cell) -> str:
-        return status.records[cell.id].error.partition("\n")[0] or "the record has no error message"
-
     _print_named(status, RUNNING, console, at_work)
-    _print_named(status, FAILED, console, reason)
+    _print_named(status, FAILED, console, lambda cell: failure(status.records[cell.id]))
     _print_named(status, DIVERGED, console, lambda cell: outcome(status.records[cell.id]))
     _print_named(status, STALE, console, lambda cell: "; ".join(status.changed[cell]))
     for line in status.refused:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ablations.records.record import DIVERGED, DONE, Record
+from ablations.records.record import DIVERGED, DONE, FAILED, Record
 from ablations.status.running_cells import last_lines
 from ablations.status.units import duration
 from ablations.storage.layout import Layout
@@ -72,6 +72,8 @@ class Progress:
         rest = self.seconds_left()
         left = f"; about {duration(rest)} left" if rest else ""
         self.print(f"{words}, {duration(seconds)}{left}")
+        if record.status == FAILED and record.error:
+            self.print(f"  {failure(record)}")
 
     def update(self) -> None:
         """Draw the live display again, at most once a second."""
@@ -142,6 +144,12 @@ def outcome(record: Record) -> str:
         iteration = record.result.get("error_iteration")
         return DIVERGED if iteration is None else f"{DIVERGED} at iteration {iteration}"
     return record.status
+
+
+def failure(record: Record) -> str:
+    """Why a cell failed: the first line of its error, and the last one, which ends its log."""
+    lines = record.error.strip().splitlines() or ["the record has no error message"]
+    return " ".join(dict.fromkeys((lines[0], lines[-1])))
 
 
 def last_line(path: Path) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_the_status(mixed, tmp_path, printed):
     running = mixed.study.cells()[4].id
     assert lines[4:] == [
         f"running: {running}: starting",
-        "failed: ce-alpha0.5-seed1: it ended",
+        "failed: ce-alpha0.5-seed1: it ended and a log",
         "diverged: ce-alpha0.25-seed1: diverged at iteration 37",
         "stale: ce-alpha0.75-seed1: dataset",
         "refused: records/x.json: not a record",

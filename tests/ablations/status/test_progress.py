@@ -69,6 +69,15 @@ def test_plain_lines_without_a_terminal(layout, clock, make_record):
     assert "\x1b" not in printed(progress)
 
 
+def test_a_failed_cell_says_why(layout, clock, make_record):
+    error = "the process ended with exit code 2:\nsome line\ntrain_net.py: error: [LOSS] is 'x'\n"
+    with plain(layout, 1) as progress:
+        progress.started("a")
+        progress.ended(make_record(cell="a", status="failed", error=error), 1.0)
+    (_, reason) = printed(progress).splitlines()
+    assert reason == ("  the process ended with exit code 2: train_net.py: error: [LOSS] is 'x'")
+
+
 def test_nothing_is_estimated_before_anything_is_known(layout, clock):
     progress = plain(layout, 4)
     assert progress.seconds_left() is None
