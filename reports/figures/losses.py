@@ -283,7 +283,9 @@ def _histogram(entry: Mapping[str, Any], kind: str) -> tuple[np.ndarray, np.ndar
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The points without those that are too close to their predecessor to be seen."""
+    if not len(x):  # there is no loss to share
+        return x, y
     steps = np.floor((x + y) * POINTS / 2)
     apart = np.concatenate([[True], steps[1:] > steps[:-1]])
-    apart[-1:] = True
+    apart[-1] = True
     return x[apart], y[apart]

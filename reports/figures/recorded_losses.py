@@ -87,7 +87,7 @@ def _recorded(record: Record) -> RecordedLoss | None:
         values = {label: np.asarray(entry[label], dtype=float) for label in LABELS}
     except (KeyError, TypeError, ValueError):
         return None
-    if not (np.isfinite([low, high]).all() and low < high):
+    if not (low < high and np.isfinite(high - low)):
         return None
     points = {}
     for label, of_label in values.items():

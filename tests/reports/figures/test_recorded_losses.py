@@ -127,6 +127,7 @@ def test_the_section_says_what_the_loss_is(folder):
         {"curve": {}},
         {"curve": curve() | {"low": None}},
         {"curve": curve() | {"low": 40.0}},
+        {"curve": curve() | {"low": -1e308, "high": 1e308}},
         {"curve": curve() | {"high": "1e999"}},
         {"curve": curve() | {"positive": [1.0]}},
         {"curve": curve() | {"positive": [None] * 241}},
@@ -150,6 +151,17 @@ def test_points_that_are_not_finite_are_left_out(folder):
     (loss,) = recorded_losses(results)
     assert loss.is_symmetric and loss.of_logit(np.zeros(1), "positive") == pytest.approx(poly1(0.0))
     assert len(loss.points["positive"][0]) == 221
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_a_loss_that_is_nowhere_positive_has_no_share(folder, monkeypatch, value):
+    """Such as one with a margin, on examples that are all within it."""
+    add(folder, {"curve": curve(*2 * [lambda s: np.full(s.shape, value)])})
+    calls = watch(monkeypatch, "loss_share_over_examples")
+    (found,) = cumulative_loss_figures(folder.load())
+    assert found.figure is not None and "poly1: " not in found.figure.alternative
+    rows, _ = calls[0]
+    assert [len(line.x) for lines in rows["poly1"].values() for line in lines] == [0, 0]
 
 
 def test_a_loss_without_a_curve_has_its_summary(folder):
