@@ -62,12 +62,8 @@ def main(argv: list[str] | None = None) -> int:
         last = LastRun()
         if options.what == "status":
             last = last_run(layout.study, today.asked(layout))
-        study = load_study(
-            name,
-            (options.grids or "").split() or last.grids,
-            last.seeds if options.seeds is None and not options.grids else options.seeds,
-            last.schedule if options.schedule is None else options.schedule,
-        )
+        grids = (options.grids or "").split()
+        study = load_study(name, *last.unless_given(grids, options.seeds, options.schedule))
         names = [grid.name for grid in study.grids]
         if others := [grid for grid in options.seeds or () if grid not in (ALL, *names)]:
             raise PlanError(

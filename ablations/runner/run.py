@@ -159,8 +159,7 @@ def _expected(request: Request, before: Status, prepared: Prepared) -> str:
     words = f": about {duration(left.seconds / request.jobs)} with {request.jobs} side by side"
     if left.elsewhere:
         words += ", by the times of the published report"
-    shows_times = any(grid.shows_times for grid in request.study.grids)
-    return f"{words}; then the times per image" if shows_times else words
+    return f"{words}; then the times per image" if request.study.timed_grids else words
 
 
 def _print_longer(request: Request, after: Status) -> None:

@@ -63,7 +63,7 @@ def measure(request: Request, again: bool = True) -> int:
         KeyboardInterrupt: nothing is written, and an earlier file is kept.
     """
     layout = request.layout
-    if not again and not any(grid.shows_times for grid in request.study.grids):
+    if not again and not request.study.timed_grids:
         return 0
     if request.engine == "slurm" and not again:
         print("speed: not measured here; run `make speed` on a machine like the cluster's nodes")
@@ -118,10 +118,10 @@ def chosen(
         if name != CONTROL and _is_there(layout, study_status.records.get(entry.cell), entry)
     }
     done = {cell.id for cell, state in study_status.states.items() if state == DONE}
-    timed = [grid for grid in study.grids if grid.shows_times or not only_shown]
-    cells: dict[Setting, list[Cell]] = {
-        row.setting.architecture: [] for grid in timed for row in grid.rows
-    }
+    settings = [cell.setting for cell in study.cells()]
+    if only_shown:
+        settings = [row.setting for grid in study.timed_grids for row in grid.rows]
+    cells: dict[Setting, list[Cell]] = {setting.architecture: [] for setting in settings}
     for cell, state in study_status.states.items():
         architecture = cell.setting.architecture
         if state == DONE and architecture in cells and layout.cell_weights(cell.id).is_file():

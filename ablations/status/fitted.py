@@ -47,7 +47,7 @@ def config_and_images(
         return config | proposed, prepared.dataset.get("val", {}).get("num_images", 0)
     if not (dataset and study.propose and EXTENSION in config.get("EXTENSIONS", ())):
         return config, 0
-    proposal = _proposal(EXTENSION, config, dataset, keys)
+    proposal = _proposal(EXTENSION, config, dataset, _pairs(keys))
     if not proposal:
         return config | {"SOLVER.MAX_ITER": 0}, 0
     iterations = proposal["image_views"] / config["SOLVER.IMS_PER_BATCH"]
@@ -72,19 +72,26 @@ def training_seconds(study: Study, dataset: Path | None, keys: Sequence[str] = (
     config = written_config(study)
     if not (dataset and study.propose and STORED_EXTENSION in config.get("EXTENSIONS", ())):
         return None
-    given = dict(zip(keys[::2], keys[1::2], strict=False))
+    given = _pairs(keys)
     if not given.keys().isdisjoint((*PROPOSED, "SOLVER.IMS_PER_BATCH")):
         return None
     batch = ["--images-per-batch", str(config["SOLVER.IMS_PER_BATCH"])]
-    return _proposal(STORED_EXTENSION, config, dataset, keys, *batch).get("training_seconds")
+    return _proposal(STORED_EXTENSION, config, dataset, given, *batch).get("training_seconds")
+
+
+def _pairs(keys: Sequence[str]) -> dict[str, str]:
+    return dict(zip(keys[::2], keys[1::2], strict=False))
 
 
 def _proposal(
-    extension: str, config: Mapping[str, Any], dataset: Path, keys: Sequence[str], *options: str
+    extension: str,
+    config: Mapping[str, Any],
+    dataset: Path,
+    given: Mapping[str, str],
+    *options: str,
 ) -> dict[str, Any]:
     """What an extension's module ``settings`` prints of a folder; empty if it cannot read it."""
     command = [sys.executable, "-m", f"focal_star.{extension}.settings", str(dataset), *options]
-    given = dict(zip(keys[::2], keys[1::2], strict=False))
     if given.get(SKIPS_EMPTY, str(config.get(SKIPS_EMPTY))) == "False":
         command.append("--with-empty")
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -28,6 +28,22 @@ class LastRun:
     seeds: Mapping[str, int] = field(default_factory=dict)
     schedule: float | None = None
 
+    def unless_given(
+        self,
+        grids: list[str] | None,
+        seeds: Mapping[str, int] | None,
+        schedule: float | None,
+    ) -> tuple[list[str] | None, Mapping[str, int] | None, float | None]:
+        """The grids, seeds and schedule to show: what is given, else those of the last run.
+
+        Its seeds count only for its own grids: other grids have seeds of their own.
+        """
+        return (
+            grids or self.grids,
+            self.seeds if seeds is None and not grids else seeds,
+            self.schedule if schedule is None else schedule,
+        )
+
 
 def last_run(path: Path, content: Mapping[str, Any]) -> LastRun:
     """What ``study.json`` says.

@@ -130,6 +130,11 @@ class Study:
     asked_seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def timed_grids(self) -> tuple[Grid, ...]:
+        """The tables that show the time per image."""
+        return tuple(grid for grid in self.grids if grid.shows_times)
+
+    @property
     def tuning(self) -> tuple[Grid, ...]:
         """The grids from which settings of other grids are chosen."""
         names = {row.tune for grid in self.grids for row in grid.rows}

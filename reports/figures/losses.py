@@ -69,7 +69,8 @@ class Distribution:
     def trained_with(self) -> str:
         """For example ``FL (α = 0.5, γ = 1), seed 1``."""
         setting = setting_text(self.record.setting)
-        shown = "" if not setting or setting in self.name else f" ({setting})"
+        is_named = all(part in self.name for part in setting.split(", "))
+        shown = "" if is_named else f" ({setting})"
         return f"{self.name}{shown}, seed {self.record.seed}"
 
 

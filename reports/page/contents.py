@@ -317,7 +317,7 @@ def _grid(
 
 def _several_timed(results: Results) -> bool:
     """Whether several tables have speeds; the figure of a single one is that of the study."""
-    return sum(SPEED in grid.metrics for grid in results.study.grids) > 1
+    return len(results.study.timed_grids) > 1
 
 
 def _per_class(results: Results) -> list[Block]:

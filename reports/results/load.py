@@ -153,12 +153,7 @@ def find_study(
             + (f"; {layout.root.parent} has: {others}" if others else "")
         )
     last = last_run(layout.study, _read_object(layout.study))
-    return load_study(
-        name,
-        grids or last.grids,
-        last.seeds if seeds is None else seeds,
-        last.schedule if schedule is None else schedule,
-    )
+    return load_study(name, *last.unless_given(grids, seeds, schedule))
 
 
 def load(layout: Layout, study: Study, check: bool = True) -> Results:

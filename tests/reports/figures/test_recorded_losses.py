@@ -164,6 +164,25 @@ def test_a_loss_that_is_nowhere_positive_has_no_share(folder, monkeypatch, value
     assert [len(line.x) for lines in rows["poly1"].values() for line in lines] == [0, 0]
 
 
+def test_each_kind_of_examples_has_the_loss_of_its_label(folder, monkeypatch):
+    add(folder, {"curve": curve(positive=lambda s: np.zeros(s.shape))})
+    calls = watch(monkeypatch, "loss_share_over_examples")
+    cumulative_loss_figures(folder.load())
+    rows, _ = calls[0]
+    has_share = {kind: len(line.x) > 0 for kind, (line,) in rows["poly1"].items()}
+    assert has_share == {"foreground": False, "background": True}
+
+
+def test_the_setting_stands_once_in_a_caption(make_folder):
+    """Without a headline, the name of a compared loss has the setting, in the order of the row."""
+    row = {"loss": "poly1", "alpha": 0.5, "gamma": 2.0, "beta": 0.05}
+    grid = Grid("own", "own", ("loss", "gamma"), (Row(row, Setting.of(**row)),))
+    folder = make_folder(1, (grid,))
+    folder.add(folder.cell(0, 0), 20.0, result=RESULT | {"loss_distribution": loss_distribution()})
+    (found,) = cumulative_loss_figures(folder.load())
+    assert found.note.count("β = 0.05") == 1
+
+
 def test_a_loss_without_a_curve_has_its_summary(folder):
     add(folder, {"curve": None, "summary": SUMMARY})
     assert summaries(folder.load()) == {"poly1": SUMMARY}

@@ -9,6 +9,7 @@ from ablations.study.cell import Setting
 from ablations.study.grid import Grid, Row
 from reports.page.opening import opening as screen
 from reports.results import provenance
+from reports.results.question import question
 from reports.statistics.comparisons import compare
 from reports.text import opening
 from reports.text.answer import answer
@@ -106,6 +107,13 @@ def test_the_candidate_that_a_table_names(folder):
     asked = "Does the cross entropy CE improve on the focal loss FL in a RetinaNet? "
     assert title == f"{asked}Not here: it is worse."
     assert verdict.pair == "CE against FL"
+
+
+def test_a_table_that_names_its_candidate_comes_before_the_headline(folder):
+    own = replace(HEADLINE, name="own", candidate=CE)
+    study = replace(folder(1, {FL: FL_RUNS[:1]}).study, grids=(HEADLINE, own))
+    asked = question(study)
+    assert (asked.grid.name, asked.candidate) == ("own", CE)
 
 
 def test_a_study_that_compares_no_losses_shows_its_first_table(make_folder):

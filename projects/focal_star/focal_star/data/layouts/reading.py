@@ -17,7 +17,7 @@ from focal_star.data.layouts import (
     yolo_files,
 )
 from focal_star.data.layouts.coco_values import entries_of
-from focal_star.data.layouts.dataset import Dataset
+from focal_star.data.layouts.dataset import COCO_FORMAT, Dataset
 from focal_star.data.layouts.file_names import folders_below
 from focal_star.data.layouts.halving import divide
 from focal_star.data.layouts.json_files import read_json
@@ -82,7 +82,7 @@ def read(folder: Path | str, links: bool = False) -> Dataset | None:
 
 def _converted(folder: Path, convert: Converter) -> Dataset:
     dataset = convert(folder)
-    dataset.layout, _ = _WORDS.get(convert, (dataset.layout, ""))
+    dataset.layout, _ = _WORDS[convert]
     return dataset
 
 
@@ -127,7 +127,7 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
         number = _num_annotated(other)
         if other is best or not (number or other is first):
             continue
-        _, files = _WORDS.get(convert, ("", "COCO's files"))
+        _, files = _WORDS[convert]
         if number:
             text = f"{files}, which have objects in {counted(number, 'image')}, are not used"
         else:
@@ -135,17 +135,6 @@ def _fullest(datasets: dict[Converter, Dataset], first: Dataset | None) -> Datas
             text = f"{files} are not used: {why}"
         best.doubts.note("train", text)
     return best
-
-
-_WORDS: dict[Converter, tuple[str, str]] = {
-    voc.convert: ("Pascal VOC's format", "the XML files"),
-    yolo.convert: ("YOLO's format", "YOLO's label files"),
-    cvat.convert: ("CVAT's format", "CVAT's annotations"),
-    fiftyone.convert: ("FiftyOne's format", "FiftyOne's annotations"),
-    labelme.convert: ("LabelMe's format", "LabelMe's files"),
-    csv_files.convert: ("CSV files", "the CSV files"),
-}
-"""Reader of a layout other than COCO's -> what a text calls the layout, and the files of it."""
 
 
 def _num_annotated(dataset: Dataset) -> int:
@@ -175,6 +164,18 @@ def _coco_by_word(folder: Path) -> Dataset:
             if isinstance(image.get("file_name"), str):
                 image["file_name"] = (below / image["file_name"]).as_posix()
     return dataset
+
+
+_WORDS: dict[Converter, tuple[str, str]] = {
+    voc.convert: ("Pascal VOC's format", "the XML files"),
+    yolo.convert: ("YOLO's format", "YOLO's label files"),
+    cvat.convert: ("CVAT's format", "CVAT's annotations"),
+    fiftyone.convert: ("FiftyOne's format", "FiftyOne's annotations"),
+    labelme.convert: ("LabelMe's format", "LabelMe's files"),
+    csv_files.convert: ("CSV files", "the CSV files"),
+    _coco_by_word: (COCO_FORMAT, "COCO's files"),
+}
+"""Reader -> what a text calls the layout, and the files of it."""
 
 
 def _coco(folder: Path, splits: tuple[Split, ...], links: bool) -> Dataset:

@@ -20,8 +20,8 @@ MIN_BOXES = 10
 
 OUTSIDE_SHARE, CORNERS_SHARE_AGAINST_AREAS = 0.1, 0.5
 """Boxes count as two corners, or as given by their centre, if a larger share of them extends beyond
-the image as COCO's; the second share is for two corners where any box has width x height as its
-``area``."""
+the image when read as COCO's; the second share is for two corners where any box has width x height
+as its ``area``."""
 
 MAX_LINES, MAX_LINE = 100, 2000
 """Limits of the warnings in an annotation file."""
